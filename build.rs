@@ -5,7 +5,7 @@ mod build;
 
 use std::{env, fs, path::PathBuf, process::ExitCode};
 
-use build::select::Choice;
+use build::select::Selection;
 use build::{
     Error, Result, embed, generate, model, normalize, operations, overlay, refine, required,
     select, tolerate, verify, webhooks, write,
@@ -33,13 +33,14 @@ fn run() -> Result<()> {
     println!("cargo::rerun-if-env-changed=OCTOWIRE_OPENAPI");
 
     let mut document = match env::var_os("OCTOWIRE_OPENAPI").map(PathBuf::from) {
-        None => {
-            verify::vendored(&openapi.join("api.github.com.json"), &openapi.join("upstream.toml"))?
-        }
+        None => verify::load_vendored(
+            &openapi.join("api.github.com.json"),
+            &openapi.join("upstream.toml"),
+        )?,
         Some(other) => {
             println!("cargo::rerun-if-changed={}", other.display());
             println!("cargo::warning=octowire is generated from {}", other.display());
-            verify::other(&other)?
+            verify::load_custom(&other)?
         }
     };
     let name = overlay::document_name(&document);
@@ -49,16 +50,16 @@ fn run() -> Result<()> {
     overlay::apply(&mut document, &overlay::read(&openapi.join("overlay.yaml"))?, &name)?;
     required::relax(&mut document, &required::read(&openapi.join(required::FILE))?);
     if is_on("CARGO_FEATURE_CONTRACT") {
-        save("document.json", &embed::embed(&document))?;
+        save("document.json", &embed::runtime_description(&document))?;
     }
     let (tags, events) = (chosen_tags(&document), chosen_events(&document));
     select::select(&mut document, &tags, &events)?;
     let operations = operations::describe(&document)?;
     let webhooks = webhooks::describe(&document)?;
     let mut document = normalize::normalize(&document, &operations, &webhooks, &schema_names)?;
-    tolerate::tolerate(&mut document)?;
+    tolerate::split_read_write(&mut document)?;
     let tokens = generate::generate(&document)?;
-    let refined = refine::refine(model::read(tokens)?, operations, webhooks)?;
+    let refined = refine::lower(model::read(tokens)?, operations, webhooks)?;
     save("api.rs", &write::write(&refined, &name, &version)?)?;
     save("events.rs", &write::events(&refined)?)?;
     save("decoders.rs", &write::decoders(&refined))?;
@@ -72,22 +73,22 @@ fn save(name: &str, source: &str) -> Result<()> {
 }
 
 /// The tags whose Cargo features are enabled.
-fn chosen_tags(document: &serde_json::Value) -> Choice {
+fn chosen_tags(document: &serde_json::Value) -> Selection {
     if is_on("CARGO_FEATURE_FULL") {
-        return Choice::All;
+        return Selection::All;
     }
     let tags = select::tags(document).into_keys();
     let chosen = tags.filter(|tag| is_on(&select::feature_variable(tag)));
-    Choice::Only(chosen.map(str::to_owned).collect())
+    Selection::Only(chosen.map(str::to_owned).collect())
 }
 
 /// The webhook events whose Cargo features are enabled.
-fn chosen_events(document: &serde_json::Value) -> Choice {
+fn chosen_events(document: &serde_json::Value) -> Selection {
     if is_on("CARGO_FEATURE_WEBHOOKS") {
-        return Choice::All;
+        return Selection::All;
     }
     let events = select::events(document).into_iter();
-    Choice::Only(events.filter(|event| is_on(&select::event_feature_variable(event))).collect())
+    Selection::Only(events.filter(|event| is_on(&select::event_feature_variable(event))).collect())
 }
 
 fn is_on(feature: &str) -> bool {

@@ -17,13 +17,13 @@ const STAGE: &str = "verify";
 const MAX_PARTS: u64 = 100_000;
 
 /// The state of a reference's target: its parts, once those of all its components are known.
-type Known<'a> = BTreeMap<&'a str, Option<u64>>;
+type KnownSizes<'a> = BTreeMap<&'a str, Option<u64>>;
 
 /// Rejects schemas that consist of themselves, or that expand to too many parts.
 pub fn check(document: &Value) -> Result<()> {
     let mut all = Vec::new();
     document::references(document, &mut |reference| all.push(reference));
-    let mut known = Known::new();
+    let mut known = KnownSizes::new();
     // Each schema is visited twice: before and after its components. This is not recursive, since a chain of
     // references can be as long as the document.
     let mut open: Vec<(&str, bool)> = all.into_iter().map(|reference| (reference, false)).collect();

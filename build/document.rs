@@ -10,14 +10,14 @@ pub const METHODS: [&str; 8] =
 
 /// One operation of the document, with its location.
 #[derive(Clone, Copy)]
-pub struct Located<'a> {
+pub struct LocatedOperation<'a> {
     pub path: &'a str,
     pub method: &'a str,
     pub item: &'a Value,
     pub operation: &'a Value,
 }
 
-impl Located<'_> {
+impl LocatedOperation<'_> {
     pub fn pointer(&self) -> String {
         pointer(&["paths", self.path, self.method])
     }
@@ -28,11 +28,11 @@ impl Located<'_> {
 }
 
 /// Every operation, in the description's order.
-pub fn operations(document: &Value) -> impl Iterator<Item = Located<'_>> {
+pub fn operations(document: &Value) -> impl Iterator<Item = LocatedOperation<'_>> {
     document["paths"].as_object().into_iter().flatten().flat_map(|(path, item)| {
         METHODS.iter().filter_map(move |method| {
             let operation = item.get(method)?;
-            Some(Located { path, method, item, operation })
+            Some(LocatedOperation { path, method, item, operation })
         })
     })
 }

@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 const FIRST: &str = "x-octowire-first-example";
 
 /// The maximum page length that a `per_page` parameter allows.
-const LONGEST_PAGE: &str = "x-octowire-max-per-page";
+const MAX_PAGE_ITEMS: &str = "x-octowire-max-per-page";
 
 /// The texts of a schema or an operation.
 const PROSE: [&str; 3] = ["description", "summary", "title"];
 
 /// The description as compact JSON.
-pub fn embed(document: &Value) -> String {
+pub fn runtime_description(document: &Value) -> String {
     let mut document = document.clone();
     strip(&mut document, false);
     document.to_string()
@@ -24,7 +24,7 @@ fn strip(value: &mut Value, names: bool) {
     match value {
         Value::Object(map) => {
             if !names {
-                note_longest_page(map);
+                note_max_page_items(map);
                 map.retain(|key, value| !(PROSE.contains(&key.as_str()) && value.is_string()));
                 name_first(map);
             }
@@ -49,13 +49,13 @@ fn name_first(map: &mut Map<String, Value>) {
 }
 
 /// Keeps the maximum page length, which the description contains only in a text.
-fn note_longest_page(map: &mut Map<String, Value>) {
+fn note_max_page_items(map: &mut Map<String, Value>) {
     if map.get("name").and_then(Value::as_str) != Some("per_page") {
         return;
     }
     let described = map.get("description").and_then(Value::as_str).unwrap_or_default();
     let longest = described.split_once("(max ").and_then(|(_, rest)| rest.split(')').next());
     if let Some(longest) = longest.and_then(|number| number.parse::<u64>().ok()) {
-        map.insert(LONGEST_PAGE.to_owned(), longest.into());
+        map.insert(MAX_PAGE_ITEMS.to_owned(), longest.into());
     }
 }

@@ -33,7 +33,7 @@ pub fn generate(document: &Value) -> Result<TokenStream> {
                 item.retain(|key, _| !METHODS.contains(&key.as_str()) || key == located.method);
             }
         }
-        if select::prune(&mut alone).is_ok()
+        if select::drop_unreachable(&mut alone).is_ok()
             && let Err(message) = run(&alone)
         {
             return Err(Error::new(STAGE, located.pointer(), message));

@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Fields, GenericArgument, Item, PathArguments};
 
 use super::error::{Error, Result};
-use super::tolerate::{Discriminator, Mark};
+use super::tolerate::{Discriminator, FieldHints};
 
 const STAGE: &str = "refine";
 
@@ -33,7 +33,7 @@ pub struct Definition {
 pub enum Kind {
     Struct(Vec<Field>),
     /// Strings of which the description names some.
-    Enum(Vec<Value>),
+    Enum(Vec<EnumValue>),
     /// One of several types, chosen by the value.
     Union(Vec<Variant>),
     /// Another name of a type.
@@ -47,13 +47,13 @@ pub struct Field {
     pub ident: String,
     /// The name in JSON.
     pub name: String,
-    pub of: Type,
+    pub ty: Type,
     /// Whether the description requires it.
     pub required: bool,
     /// Whether the description allows `null`.
     pub nullable: bool,
     /// Whether this is the map of all properties without a field.
-    pub rest: bool,
+    pub catch_all: bool,
     /// Its index in the description.
     pub order: usize,
     /// For a union, the property beside it that determines its variant.
@@ -62,7 +62,7 @@ pub struct Field {
 
 /// A value of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Value {
+pub struct EnumValue {
     pub ident: String,
     /// The string in JSON.
     pub name: String,
@@ -72,7 +72,7 @@ pub struct Value {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Variant {
     pub ident: String,
-    pub of: Type,
+    pub ty: Type,
 }
 
 /// A Rust type, with the parts that the generator uses.
@@ -132,8 +132,8 @@ impl Definition {
     /// The types that this one consists of.
     pub fn parts(&self) -> Vec<&Type> {
         match &self.kind {
-            Kind::Struct(fields) => fields.iter().map(|field| &field.of).collect(),
-            Kind::Union(variants) => variants.iter().map(|variant| &variant.of).collect(),
+            Kind::Struct(fields) => fields.iter().map(|field| &field.ty).collect(),
+            Kind::Union(variants) => variants.iter().map(|variant| &variant.ty).collect(),
             Kind::Alias(of) => vec![of],
             Kind::Enum(_) => Vec::new(),
         }
@@ -142,8 +142,8 @@ impl Definition {
     /// The types that this one consists of, mutably.
     pub fn parts_mut(&mut self) -> Vec<&mut Type> {
         match &mut self.kind {
-            Kind::Struct(fields) => fields.iter_mut().map(|field| &mut field.of).collect(),
-            Kind::Union(variants) => variants.iter_mut().map(|variant| &mut variant.of).collect(),
+            Kind::Struct(fields) => fields.iter_mut().map(|field| &mut field.ty).collect(),
+            Kind::Union(variants) => variants.iter_mut().map(|variant| &mut variant.ty).collect(),
             Kind::Alias(of) => vec![of],
             Kind::Enum(_) => Vec::new(),
         }
@@ -180,7 +180,7 @@ pub fn read(tokens: TokenStream) -> Result<Model> {
         } else if item.has("impl", "Client")
             && let Some(body) = item.body
         {
-            for function in items(body).into_iter().filter(Split::is_async) {
+            for function in items(body).into_iter().filter(RawItem::is_async) {
                 model.signatures.push(signature(function)?);
             }
         }
@@ -189,13 +189,13 @@ pub fn read(tokens: TokenStream) -> Result<Model> {
 }
 
 /// An item, split at its body.
-struct Split {
+struct RawItem {
     head: Vec<TokenTree>,
     body: Option<TokenStream>,
     whole: TokenStream,
 }
 
-impl Split {
+impl RawItem {
     fn has(&self, keyword: &str, name: &str) -> bool {
         self.head.windows(2).any(|pair| is_ident(&pair[0], keyword) && is_ident(&pair[1], name))
             && !self.head.iter().any(|token| is_ident(token, "for"))
@@ -215,7 +215,7 @@ fn is_ident(token: &TokenTree, name: &str) -> bool {
 }
 
 /// Splits tokens into items: each ends with a braced group or a semicolon.
-fn items(tokens: TokenStream) -> Vec<Split> {
+fn items(tokens: TokenStream) -> Vec<RawItem> {
     let mut items = Vec::new();
     let mut head: Vec<TokenTree> = Vec::new();
     for token in tokens {
@@ -231,12 +231,12 @@ fn items(tokens: TokenStream) -> Vec<Split> {
         };
         let mut whole: TokenStream = head.iter().cloned().collect();
         whole.extend([token]);
-        items.push(Split { head: std::mem::take(&mut head), body, whole });
+        items.push(RawItem { head: std::mem::take(&mut head), body, whole });
     }
     items
 }
 
-fn definition(item: Split) -> Result<Option<(String, Definition)>> {
+fn definition(item: RawItem) -> Result<Option<(String, Definition)>> {
     if item.starts("impl") || !(item.starts("struct") || item.starts("enum")) {
         return Ok(None);
     }
@@ -272,13 +272,13 @@ fn enumeration(name: &str, item: &syn::ItemEnum) -> Result<Kind> {
         let value = |variant: &syn::Variant| {
             let ident = unraw(&variant.ident);
             let name = serde_string(&variant.attrs, "rename").unwrap_or_else(|| ident.clone());
-            Value { name: super::normalize::unescape_enum_value(&name), ident }
+            EnumValue { name: super::normalize::unescape_enum_value(&name), ident }
         };
         return Ok(Kind::Enum(item.variants.iter().map(value).collect()));
     }
     let variant = |variant: &syn::Variant| match &variant.fields {
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
-            Ok(Variant { ident: variant.ident.to_string(), of: type_of(&fields.unnamed[0].ty)? })
+            Ok(Variant { ident: variant.ident.to_string(), ty: type_of(&fields.unnamed[0].ty)? })
         }
         _ => Err(Error::new(
             STAGE,
@@ -292,7 +292,7 @@ fn enumeration(name: &str, item: &syn::ItemEnum) -> Result<Kind> {
 fn field(field: &syn::Field) -> Result<Field> {
     let ident = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
     let description = doc(&field.attrs);
-    let (mark, description) = Mark::read(&description);
+    let (mark, description) = FieldHints::read(&description);
     let attributes = serde_attributes(&field.attrs);
     let of = type_of(&field.ty)?;
     let optional = attributes.contains("skip_serializing_if") || attributes.contains("default");
@@ -300,16 +300,16 @@ fn field(field: &syn::Field) -> Result<Field> {
         doc: description.trim().to_owned(),
         name: serde_string(&field.attrs, "rename").unwrap_or_else(|| unraw_str(&ident)),
         ident,
-        of,
+        ty: of,
         required: !optional,
         nullable: mark.nullable,
-        rest: attributes.contains("flatten"),
+        catch_all: attributes.contains("flatten"),
         order: mark.order,
         decided_by: mark.decided_by,
     })
 }
 
-fn signature(function: Split) -> Result<Signature> {
+fn signature(function: RawItem) -> Result<Signature> {
     let mut groups = function.head.iter().enumerate().filter_map(|(index, token)| match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
             Some((index, group.stream()))
@@ -339,9 +339,9 @@ fn signature(function: Split) -> Result<Signature> {
         }
     }
     // `-> Result<ResponseValue<T>, Error<()>>`: skip the arrow.
-    let answer = parse(function.head[index + 3..].iter().cloned().collect())?;
+    let response = parse(function.head[index + 3..].iter().cloned().collect())?;
     let output =
-        first_argument(&answer).and_then(|value| first_argument(&value)).ok_or_else(|| {
+        first_argument(&response).and_then(|value| first_argument(&value)).ok_or_else(|| {
             Error::new(STAGE, "", "function with an unexpected result in progenitor's output")
         })?;
     let bytes = matches!(&output, syn::Type::Path(path) if path.path.is_ident("ByteStream"));

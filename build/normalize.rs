@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::document::{self, Located};
+use super::document::{self, LocatedOperation};
 use super::error::{Error, Result};
 use super::operations::{self, Input, Operation, Output};
 use super::webhooks::{self, Webhook};
@@ -91,7 +91,7 @@ pub fn schema_names(document: &Value) -> BTreeSet<String> {
 
 fn operation(
     document: &Value,
-    located: Located<'_>,
+    located: LocatedOperation<'_>,
     described: &Operation,
     schemas: &mut schema::Schemas<'_>,
 ) -> Result<Value> {
@@ -109,7 +109,7 @@ fn operation(
 
 fn parameters(
     document: &Value,
-    located: Located<'_>,
+    located: LocatedOperation<'_>,
     described: &Operation,
     schemas: &mut schema::Schemas<'_>,
 ) -> Result<Value> {
@@ -157,7 +157,7 @@ fn either(schema: &Value, location: &str) -> Value {
 
 fn response(
     document: &Value,
-    located: Located<'_>,
+    located: LocatedOperation<'_>,
     described: &Operation,
     schemas: &mut schema::Schemas<'_>,
 ) -> Result<Value> {
@@ -188,7 +188,7 @@ fn response(
         }
     }
     let count = bodies.len();
-    bodies = without_nothing(document, bodies, &at)?;
+    bodies = without_empty_alternative(document, bodies, &at)?;
     nullable |= bodies.len() < count;
     let name = format!("{}-response", flat(&described.id));
     let mut schema = match bodies.as_slice() {
@@ -210,7 +210,7 @@ fn success(schema: Value) -> Value {
 
 /// Removes the empty object of another status beside a body that decodes from `{}` as well, so that the
 /// response has that body's type instead of a union.
-fn without_nothing<'a>(
+fn without_empty_alternative<'a>(
     document: &'a Value,
     bodies: Vec<&'a Value>,
     at: &str,
@@ -240,7 +240,7 @@ fn without_nothing<'a>(
 
 fn request_body(
     document: &Value,
-    located: Located<'_>,
+    located: LocatedOperation<'_>,
     described: &Operation,
     schemas: &mut schema::Schemas<'_>,
 ) -> Result<Option<Value>> {

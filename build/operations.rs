@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::document::{self, Located};
+use super::document::{self, LocatedOperation};
 use super::error::{Error, Result};
 
 const STAGE: &str = "operations";
@@ -37,7 +37,7 @@ pub struct Operation {
     pub creates_content: bool,
     pub output: Output,
     pub input: Input,
-    pub no_body: NoBody,
+    pub missing_body: MissingBody,
 }
 
 /// A parameter in the path, the query or a header.
@@ -47,7 +47,7 @@ pub struct Parameter {
     pub location: &'static str,
     pub required: bool,
     /// The value can contain a literal `/` (GitHub's `x-multi-segment`).
-    pub multi_segment: bool,
+    pub allows_slash: bool,
     /// The value is a list, which GitHub accepts as `name[]=a&name[]=b`.
     pub brackets: bool,
     /// Types other than text that GitHub accepts for a value that is sent as text.
@@ -92,13 +92,13 @@ pub enum Input {
 
 /// The effect of a call without a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoBody {
+pub enum MissingBody {
     /// It is sent as it is.
-    Sent,
+    Send,
     /// It is sent with `{}`.
-    EmptyObject,
+    SendEmptyObject,
     /// It is rejected.
-    Refused,
+    Reject,
 }
 
 impl Operation {
@@ -127,8 +127,8 @@ pub fn describe(document: &Value) -> Result<Vec<Operation>> {
     Ok(operations)
 }
 
-fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
-    let Located { path, method, operation, .. } = located;
+fn describe_one(document: &Value, located: LocatedOperation<'_>) -> Result<Operation> {
+    let LocatedOperation { path, method, operation, .. } = located;
     if located.id().is_empty() {
         return Err(Error::new(STAGE, located.pointer(), "operation without `operationId`"));
     }
@@ -155,7 +155,7 @@ fn describe_one(document: &Value, located: Located<'_>) -> Result<Operation> {
         creates_content: creates_content(method, operation),
         output: output(document, located)?,
         input: input(document, located)?,
-        no_body: no_body(document, located)?,
+        missing_body: no_body(document, located)?,
     })
 }
 
@@ -175,7 +175,7 @@ fn server(document: &Value, operation: &Value) -> Option<String> {
 /// The operation's parameters with the path item's, which it can override.
 pub fn resolved_parameters<'a>(
     document: &'a Value,
-    located: Located<'a>,
+    located: LocatedOperation<'a>,
 ) -> Result<Vec<&'a Value>> {
     let mut parameters: Vec<&Value> = Vec::new();
     let both = document::array(located.operation, "parameters")
@@ -191,7 +191,7 @@ pub fn resolved_parameters<'a>(
     Ok(parameters)
 }
 
-fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> {
+fn parameters(document: &Value, located: LocatedOperation<'_>) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
     for parameter in resolved_parameters(document, located)? {
         let Some(name) = parameter["name"].as_str().filter(|name| !name.is_empty()) else {
@@ -216,7 +216,7 @@ fn parameters(document: &Value, located: Located<'_>) -> Result<Vec<Parameter>> 
             name: name.to_owned(),
             location,
             required: location == "path" || parameter["required"].as_bool().unwrap_or_default(),
-            multi_segment: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
+            allows_slash: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
             brackets: location == "query" && !name.ends_with("[]") && schema["type"] == "array",
             text: text(name, location, schema, description),
             description: description.to_owned(),
@@ -273,7 +273,7 @@ pub fn is_id(name: &str) -> bool {
 /// The success responses with their statuses, resolved.
 pub fn successes<'a>(
     document: &'a Value,
-    located: Located<'a>,
+    located: LocatedOperation<'a>,
 ) -> Result<Vec<(&'a str, &'a Value)>> {
     document::object(located.operation, "responses")
         .filter(|(status, _)| status.starts_with('2'))
@@ -284,7 +284,7 @@ pub fn successes<'a>(
         .collect()
 }
 
-fn output(document: &Value, located: Located<'_>) -> Result<Output> {
+fn output(document: &Value, located: LocatedOperation<'_>) -> Result<Output> {
     let successes = successes(document, located)?;
     let contents = || successes.iter().map(|(_, response)| document::object(response, "content"));
     let json = contents().flatten().any(|(media, _)| is_json(media));
@@ -299,7 +299,7 @@ fn output(document: &Value, located: Located<'_>) -> Result<Output> {
     })
 }
 
-fn input(document: &Value, located: Located<'_>) -> Result<Input> {
+fn input(document: &Value, located: LocatedOperation<'_>) -> Result<Input> {
     let Some(body) = located.operation.get("requestBody") else { return Ok(Input::None) };
     let body = document::resolve(document, body, STAGE, &located.pointer())?;
     let media: Vec<&str> =
@@ -319,20 +319,20 @@ fn input(document: &Value, located: Located<'_>) -> Result<Input> {
 
 /// A required body must be set, unless the operation is a POST and `{}` is a valid body: it creates a
 /// resource for which GitHub chooses everything, such as a codespace. An empty update is a mistake.
-fn no_body(document: &Value, located: Located<'_>) -> Result<NoBody> {
-    let Some(body) = located.operation.get("requestBody") else { return Ok(NoBody::Sent) };
+fn no_body(document: &Value, located: LocatedOperation<'_>) -> Result<MissingBody> {
+    let Some(body) = located.operation.get("requestBody") else { return Ok(MissingBody::Send) };
     let at = format!("{}/requestBody", located.pointer());
     let body = document::resolve(document, body, STAGE, &at)?;
     if body["required"] != true || document::object(body, "content").next().is_none() {
-        return Ok(NoBody::Sent);
+        return Ok(MissingBody::Send);
     }
     let json = document::object(body, "content").find(|(media, _)| is_json(media));
     let schema = json.and_then(|(_, content)| content.get("schema"));
     Ok(match schema {
         Some(schema) if located.method == "post" && takes_nothing(document, schema, &at, 0)? => {
-            NoBody::EmptyObject
+            MissingBody::SendEmptyObject
         }
-        _ => NoBody::Refused,
+        _ => MissingBody::Reject,
     })
 }
 

@@ -73,7 +73,7 @@ pub fn parse(text: &str) -> Result<Overlay> {
 
 /// An action that has no effect on a description, although it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stale {
+pub struct StaleAction {
     /// Its index among the actions.
     pub index: usize,
     pub target: String,
@@ -87,14 +87,14 @@ pub struct Stale {
 }
 
 /// The reason why an action has no effect.
-struct Idle {
+struct NoEffect {
     message: String,
     dangling: bool,
 }
 
-impl From<&Stale> for Error {
-    fn from(stale: &Stale) -> Self {
-        let Stale { index, target, about, message, .. } = stale;
+impl From<&StaleAction> for Error {
+    fn from(stale: &StaleAction) -> Self {
+        let StaleAction { index, target, about, message, .. } = stale;
         let pointer = format!("/actions/{index}");
         Self::new(STAGE, pointer, format!("target `{target}` ({about}): {message}"))
     }
@@ -114,16 +114,16 @@ pub fn apply_what_matches(
     document: &mut Value,
     overlay: &Overlay,
     name: &str,
-) -> Result<Vec<Stale>> {
+) -> Result<Vec<StaleAction>> {
     let mut stale = Vec::new();
     let mut nullable = BTreeSet::new();
     for (index, action) in overlay.actions.iter().enumerate() {
         let about = action.description.lines().next().unwrap_or_default().to_owned();
         let target = action.target.clone();
-        let says = |message, dangling| Stale { index, target, about, message, dangling };
+        let says = |message, dangling| StaleAction { index, target, about, message, dangling };
         match apply_one(document, action, name, &mut nullable) {
             Ok(None) => {}
-            Ok(Some(Idle { message, dangling })) => stale.push(says(message, dangling)),
+            Ok(Some(NoEffect { message, dangling })) => stale.push(says(message, dangling)),
             Err(message) => return Err((&says(message, false)).into()),
         }
     }
@@ -138,7 +138,7 @@ fn apply_one(
     action: &Action,
     name: &str,
     nullable: &mut BTreeSet<String>,
-) -> std::result::Result<Option<Idle>, String> {
+) -> std::result::Result<Option<NoEffect>, String> {
     let path = JsonPath::parse(&action.target).map_err(|e| e.to_string())?;
     let mut pointers: Vec<_> =
         path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
@@ -146,7 +146,7 @@ fn apply_one(
         .expected_in
         .as_ref()
         .is_none_or(|documents| documents.iter().any(|document| document == name));
-    let idle = |message: String| Idle { message, dangling: false };
+    let idle = |message: String| NoEffect { message, dangling: false };
     if pointers.is_empty() && expected {
         return Ok(Some(idle(format!(
             "matches nothing in {name}; if upstream fixed the defect, remove the action; if it \
@@ -158,7 +158,7 @@ fn apply_one(
             if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
                 // Where it is not expected, it need not have an effect.
                 let message = format!("refers to `{missing}`, which is not in {name}");
-                return Ok(expected.then_some(Idle { message, dangling: true }));
+                return Ok(expected.then_some(NoEffect { message, dangling: true }));
             }
             if update["nullable"] == true && action.twins {
                 nullable.extend(pointers.iter().cloned());

@@ -21,35 +21,35 @@ use super::names::{self, squashed};
 use super::operations::{Input, Operation, Output};
 use super::webhooks::Webhook;
 
-pub use payloads::{Concerned, Payload, Says, Shape};
+pub use payloads::{EntityType, Payload, PayloadRoles, PayloadShape};
 
 const STAGE: &str = "refine";
 
 /// The model with the results of the passes.
-pub struct Refined {
+pub struct ApiModel {
     pub types: BTreeMap<String, Definition>,
     /// The response types, which are tolerant; all others are request types.
     pub read: BTreeSet<String>,
-    pub calls: Vec<Call>,
+    pub calls: Vec<CallModel>,
     pub payloads: Vec<Payload>,
     /// The types of the resources that payloads concern.
-    pub concerned: BTreeSet<Concerned>,
+    pub concerned: BTreeSet<EntityType>,
 }
 
 /// An operation with its types.
-pub struct Call {
+pub struct CallModel {
     pub operation: Operation,
-    pub parameters: Vec<Argument>,
+    pub parameters: Vec<ParameterModel>,
     pub body: Body,
     /// `None` for bytes.
     pub output: Option<Type>,
-    pub paging: Paging,
+    pub paging: Pagination,
 }
 
 /// A parameter with its setter.
-pub struct Argument {
+pub struct ParameterModel {
     pub ident: String,
-    pub of: Type,
+    pub ty: Type,
 }
 
 /// The ways to set the body.
@@ -57,7 +57,7 @@ pub enum Body {
     None,
     /// As a whole, and property by property.
     Json {
-        of: Type,
+        ty: Type,
         properties: Vec<Property>,
     },
     Text,
@@ -73,14 +73,14 @@ pub struct Property {
     pub clear: String,
     pub name: String,
     pub doc: String,
-    pub of: Type,
+    pub ty: Type,
     pub required: bool,
     pub nullable: bool,
 }
 
 /// The content of `stream()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Paging {
+pub enum Pagination {
     None,
     /// Pages whose list the description does not name.
     Pages,
@@ -108,7 +108,7 @@ pub struct ListField {
 const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
 
 /// Runs the passes. After its operations, `model` has the webhooks, in their order.
-pub fn refine(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) -> Result<Refined> {
+pub fn lower(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) -> Result<ApiModel> {
     let Model { mut types, mut signatures } = model;
     let (found, expected) = (signatures.len(), operations.len() + webhooks.len());
     if found != expected {
@@ -141,13 +141,13 @@ pub fn refine(model: Model, operations: Vec<Operation>, webhooks: Vec<Webhook>) 
     let outputs = signatures[calls_end..].iter().map(|signature| signature.output.as_ref());
     let payloads = payloads::payloads(webhooks, outputs, &mut types)?;
     let concerned = payloads::concerned(&payloads, &types);
-    Ok(Refined { types, read, calls, payloads, concerned })
+    Ok(ApiModel { types, read, calls, payloads, concerned })
 }
 
 fn sort_fields(types: &mut BTreeMap<String, Definition>) {
     for definition in types.values_mut() {
         if let Kind::Struct(fields) = &mut definition.kind {
-            fields.sort_by_key(|field| (field.rest, field.order));
+            fields.sort_by_key(|field| (field.catch_all, field.order));
         }
     }
 }
@@ -221,7 +221,7 @@ fn name_variants(name: &str, kind: &mut Kind) {
     };
     let short: Vec<String> = variants
         .iter()
-        .map(|variant| match variant.of.unboxed() {
+        .map(|variant| match variant.ty.unboxed() {
             Type::Path(path) if path == "i64" => "Integer".to_owned(),
             Type::Path(path) if path == "f64" => "Number".to_owned(),
             Type::Path(path) if path == "bool" => "Boolean".to_owned(),
@@ -252,10 +252,10 @@ fn name_variants(name: &str, kind: &mut Kind) {
 fn read_tolerantly(definition: &mut Definition) {
     let Kind::Struct(fields) = &mut definition.kind else { return };
     for field in fields {
-        if let Type::Option(of) = &field.of
+        if let Type::Option(of) = &field.ty
             && matches!(**of, Type::Vec(_) | Type::Map(_))
         {
-            field.of = (**of).clone();
+            field.ty = (**of).clone();
         }
     }
 }
@@ -264,8 +264,8 @@ fn read_tolerantly(definition: &mut Definition) {
 fn send_exactly(definition: &mut Definition) {
     let Kind::Struct(fields) = &mut definition.kind else { return };
     for field in fields {
-        if !field.required && field.nullable && matches!(field.of, Type::Option(_)) {
-            field.of = Type::Option(Box::new(field.of.clone()));
+        if !field.required && field.nullable && matches!(field.ty, Type::Option(_)) {
+            field.ty = Type::Option(Box::new(field.ty.clone()));
         }
     }
 }
@@ -274,17 +274,17 @@ fn call(
     operation: Operation,
     signature: &Signature,
     types: &mut BTreeMap<String, Definition>,
-) -> Result<Call> {
+) -> Result<CallModel> {
     let named = |name: &str| {
         let found =
             signature.parameters.iter().find(|(ident, _)| squashed(ident) == squashed(name));
         found.map(|(_, of)| of)
     };
-    let mut setters = Setters::new(&operation);
+    let mut setters = SetterNames::new(&operation);
     let mut parameters = Vec::new();
     for parameter in &operation.parameters {
         let of = named(&parameter.name).map_or(Type::path("String"), |of| of.unwrapped().clone());
-        parameters.push(Argument { ident: setters.name(&parameter.name, "_")?, of });
+        parameters.push(ParameterModel { ident: setters.name(&parameter.name, "_")?, ty: of });
     }
     let body = match operation.input {
         Input::None => Body::None,
@@ -300,38 +300,42 @@ fn call(
                     property.clear = setters.name(&format!("clear_{}", property.name), "_")?;
                 }
             }
-            Body::Json { of, properties }
+            Body::Json { ty: of, properties }
         }
     };
     let paging = paging(&operation, signature, types);
-    Ok(Call { operation, parameters, body, output: signature.output.clone(), paging })
+    Ok(CallModel { operation, parameters, body, output: signature.output.clone(), paging })
 }
 
 /// The names of a call's methods, which are unique.
-struct Setters {
-    taken: BTreeSet<String>,
+struct SetterNames {
+    used_names: BTreeSet<String>,
     pointer: String,
 }
 
-impl Setters {
+impl SetterNames {
     fn new(operation: &Operation) -> Self {
         Self {
-            taken: RESERVED.map(str::to_owned).into(),
+            used_names: RESERVED.map(str::to_owned).into(),
             pointer: document::pointer(&["paths", &operation.path, &operation.method]),
         }
     }
 
     /// A setter for the property `name`; if the name is taken, `evade` is put before it, or behind it if it
     /// is a `_`.
-    fn name(&mut self, name: &str, evade: &str) -> Result<String> {
+    fn name(&mut self, name: &str, disambiguator: &str) -> Result<String> {
         let Some(mut ident) = names::snake(name) else {
             let message = format!("the name `{name}` cannot be converted to a Rust identifier");
             return Err(Error::new(STAGE, &self.pointer, message));
         };
-        while self.taken.contains(&ident) {
-            ident = if evade == "_" { format!("{ident}_") } else { format!("{evade}{ident}") };
+        while self.used_names.contains(&ident) {
+            ident = if disambiguator == "_" {
+                format!("{ident}_")
+            } else {
+                format!("{disambiguator}{ident}")
+            };
         }
-        self.taken.insert(ident.clone());
+        self.used_names.insert(ident.clone());
         Ok(ident)
     }
 }
@@ -340,7 +344,7 @@ fn paging(
     operation: &Operation,
     signature: &Signature,
     types: &BTreeMap<String, Definition>,
-) -> Paging {
+) -> Pagination {
     let pages = operation.parameters.iter().any(|parameter| {
         parameter.location == "query"
             && matches!(
@@ -350,29 +354,29 @@ fn paging(
     });
     let is_json = matches!(operation.output, Output::Json { .. });
     let Some(output) = signature.output.as_ref().filter(|_| pages && is_json) else {
-        return Paging::None;
+        return Pagination::None;
     };
     let optional = matches!(output, Type::Option(_));
-    let list = |item: &Type, field: Option<ListField>| Paging::List {
+    let list = |item: &Type, field: Option<ListField>| Pagination::List {
         item: item.clone(),
         field,
         optional,
     };
     let fields = match resolve(output.unwrapped(), types) {
-        Resolved::List(item) => return list(item, None),
-        Resolved::Fields(fields) => fields,
-        Resolved::Other => return Paging::Pages,
+        ResolvedType::List(item) => return list(item, None),
+        ResolvedType::Fields(fields) => fields,
+        ResolvedType::Other => return Pagination::Pages,
     };
     let lists: Vec<(&Field, &Type)> = fields
         .iter()
-        .filter_map(|field| match &field.of {
+        .filter_map(|field| match &field.ty {
             Type::Vec(of) => Some((field, &**of)),
             _ => None,
         })
         .collect();
     let beside = |name: &str, paths: &[&str]| {
         let field = fields.iter().find(|field| field.name == name)?;
-        let fits = matches!(field.of.unwrapped(), Type::Path(path) if paths.contains(&&**path));
+        let fits = matches!(field.ty.unwrapped(), Type::Path(path) if paths.contains(&&**path));
         fits.then(|| field.ident.clone())
     };
     let in_field = |field: &Field| ListField {
@@ -387,25 +391,25 @@ fn paging(
     let is_wanted = |field: &Field| field.ident == "items" || squashed(&field.ident) == wanted;
     match (lists.iter().find(|(field, _)| is_wanted(field)), lists.as_slice()) {
         (Some((field, item)), _) | (None, [(field, item)]) => list(item, Some(in_field(field))),
-        _ => Paging::Pages,
+        _ => Pagination::Pages,
     }
 }
 
-enum Resolved<'a> {
+enum ResolvedType<'a> {
     List(&'a Type),
     Fields(&'a [Field]),
     Other,
 }
 
-fn resolve<'a>(of: &'a Type, types: &'a BTreeMap<String, Definition>) -> Resolved<'a> {
+fn resolve<'a>(of: &'a Type, types: &'a BTreeMap<String, Definition>) -> ResolvedType<'a> {
     match of {
-        Type::Vec(of) => Resolved::List(of),
+        Type::Vec(of) => ResolvedType::List(of),
         Type::Boxed(of) => resolve(of, types),
         Type::Named(name) => match types.get(name).map(|definition| &definition.kind) {
             Some(Kind::Alias(of)) => resolve(of, types),
-            Some(Kind::Struct(fields)) => Resolved::Fields(fields),
-            _ => Resolved::Other,
+            Some(Kind::Struct(fields)) => ResolvedType::Fields(fields),
+            _ => ResolvedType::Other,
         },
-        _ => Resolved::Other,
+        _ => ResolvedType::Other,
     }
 }

@@ -13,15 +13,15 @@ const STAGE: &str = "select";
 
 /// The tags or the events to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub enum Selection {
     /// All of the description.
     All,
     /// These, by name.
     Only(BTreeSet<String>),
 }
 
-impl Choice {
-    fn keeps(&self, name: &str) -> bool {
+impl Selection {
+    fn includes(&self, name: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(names) => names.contains(name),
@@ -58,7 +58,7 @@ pub fn events(document: &Value) -> BTreeSet<String> {
 
 /// Removes every operation of another tag and every webhook of another event, then every component that is no
 /// longer reached.
-pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()> {
+pub fn select(document: &mut Value, tags: &Selection, events: &Selection) -> Result<()> {
     for located in document::operations(document) {
         if tag(located.operation).is_none() {
             return Err(Error::new(
@@ -69,7 +69,7 @@ pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()
         }
     }
     // Defects of the events do not matter to a build without events.
-    if *events != Choice::Only(BTreeSet::new()) {
+    if *events != Selection::Only(BTreeSet::new()) {
         for (key, item) in document::object(document, WEBHOOKS) {
             webhooks::event(key, item)?;
         }
@@ -78,15 +78,17 @@ pub fn select(document: &mut Value, tags: &Choice, events: &Choice) -> Result<()
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for item in paths.values_mut().filter_map(Value::as_object_mut) {
             item.retain(|key, value| {
-                !METHODS.contains(&key.as_str()) || tag(value).is_some_and(|tag| tags.keeps(tag))
+                !METHODS.contains(&key.as_str()) || tag(value).is_some_and(|tag| tags.includes(tag))
             });
         }
         paths.retain(|_, item| METHODS.iter().any(|method| item.get(method).is_some()));
     }
     if let Some(items) = document.get_mut(WEBHOOKS).and_then(Value::as_object_mut) {
-        items.retain(|key, item| webhooks::event(key, item).is_ok_and(|name| events.keeps(&name)));
+        items.retain(|key, item| {
+            webhooks::event(key, item).is_ok_and(|name| events.includes(&name))
+        });
     }
-    prune(document)
+    drop_unreachable(document)
 }
 
 /// Makes `nullable-x` a reference to `x` if it differs only in `nullable`. This needs the whole description:
@@ -97,7 +99,7 @@ fn fold_nullable(document: &mut Value) {
         .keys()
         .filter_map(|name| Some((name.clone(), name.strip_prefix("nullable-")?.to_owned())))
         .filter(|(name, base)| {
-            schemas.get(base).is_some_and(|base| same_but_for_nullable(base, &schemas[name]))
+            schemas.get(base).is_some_and(|base| is_equal_but_nullable(base, &schemas[name]))
         })
         .collect();
     for (name, base) in pairs {
@@ -106,14 +108,14 @@ fn fold_nullable(document: &mut Value) {
     }
 }
 
-fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
+fn is_equal_but_nullable(a: &Value, b: &Value) -> bool {
     let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
     let matters = |key: &&String| !matches!(key.as_str(), "nullable" | "title" | "description");
     a.keys().chain(b.keys()).filter(matters).all(|key| a.get(key) == b.get(key))
 }
 
 /// Removes the components that no path and no webhook reaches.
-pub fn prune(document: &mut Value) -> Result<()> {
+pub fn drop_unreachable(document: &mut Value) -> Result<()> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<String> = Vec::new();
     let mut note = |reference: &str, open: &mut Vec<String>| {

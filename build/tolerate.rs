@@ -21,7 +21,7 @@ const STAGE: &str = "tolerate";
 
 /// Metadata of a property, carried through typify in its description.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Mark {
+pub struct FieldHints {
     /// The index of the property among its siblings.
     pub order: usize,
     /// Whether the description allows `null`.
@@ -65,7 +65,7 @@ impl Discriminator {
     }
 }
 
-impl Mark {
+impl FieldHints {
     fn write(&self, description: &str) -> String {
         let null = if self.nullable { "n" } else { "" };
         let decided = self.decided_by.as_ref().map(|by| by.write().to_string());
@@ -93,15 +93,15 @@ const SENT: [&str; 2] = ["parameters", "requestBody"];
 const READ: [&str; 1] = ["responses"];
 
 /// Separates request from response schemas, and marks properties.
-pub fn tolerate(document: &mut Value) -> Result<()> {
+pub fn split_read_write(document: &mut Value) -> Result<()> {
     split(document)?;
-    select::prune(document).map_err(|e| Error { stage: STAGE, ..e })?;
+    select::drop_unreachable(document).map_err(|e| Error { stage: STAGE, ..e })?;
     let read = reached(document, &READ)?;
     for (name, schema) in document::schemas_mut(document).into_iter().flatten() {
         if let Some(schema) = schema.as_object_mut() {
             schema.shift_remove(OF_OPERATION);
         }
-        mark(schema, !read.contains(name));
+        add_hints(schema, !read.contains(name));
     }
     Ok(())
 }
@@ -188,14 +188,14 @@ fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
     }
 }
 
-fn mark(schema: &mut Value, is_sent: bool) {
+fn add_hints(schema: &mut Value, is_sent: bool) {
     required::relax_marked(schema, is_sent);
     let required: BTreeSet<String> =
         document::array(schema, "required").filter_map(Value::as_str).map(str::to_owned).collect();
     let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
     for (order, (name, property)) in properties.into_iter().flatten().enumerate() {
         let decided_by = property.get(DISCRIMINATOR).and_then(Discriminator::read);
-        let mark = Mark { order, nullable: property["nullable"] == true, decided_by };
+        let mark = FieldHints { order, nullable: property["nullable"] == true, decided_by };
         if let Some(property) = property.as_object_mut() {
             property.shift_remove(DISCRIMINATOR);
         }

@@ -28,7 +28,7 @@ pub struct Upstream {
 }
 
 /// Reads the vendored description and checks it against its `upstream.toml`.
-pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
+pub fn load_vendored(document: &Path, upstream: &Path) -> Result<Value> {
     let bytes = read(document)?;
     let upstream = String::from_utf8(read(upstream)?)
         .map_err(|e| Error::new(STAGE, "", format!("{} is not UTF-8: {e}", upstream.display())))
@@ -54,7 +54,7 @@ pub fn vendored(document: &Path, upstream: &Path) -> Result<Value> {
 }
 
 /// Reads a description that the user names, which has no known checksum.
-pub fn other(document: &Path) -> Result<Value> {
+pub fn load_custom(document: &Path) -> Result<Value> {
     parse(&read(document)?, document)
 }
 

@@ -15,7 +15,7 @@ use std::fmt::Write;
 use super::error::{Error, Result};
 use super::model::Type;
 use super::operations::Output;
-use super::refine::Refined;
+use super::refine::ApiModel;
 
 const STAGE: &str = "write";
 
@@ -23,7 +23,7 @@ const STAGE: &str = "write";
 const MAX_FIELDS: usize = 256;
 
 /// Writes everything. `document` names the source document.
-pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String> {
+pub fn write(refined: &ApiModel, document: &str, version: &str) -> Result<String> {
     calls::check(refined)?;
     types::check(refined)?;
     let mut out = String::with_capacity(1 << 22);
@@ -43,17 +43,17 @@ pub fn write(refined: &Refined, document: &str, version: &str) -> Result<String>
 }
 
 /// Writes the events of webhooks, which the feature `webhooks-core` includes.
-pub fn events(refined: &Refined) -> Result<String> {
+pub fn events(refined: &ApiModel) -> Result<String> {
     events::write(&refined.payloads, &refined.concerned)
 }
 
 /// Writes the table with which the tests decode each operation's examples into its type. Only the tests
 /// compile it.
-pub fn decoders(refined: &Refined) -> String {
+pub fn decoders(refined: &ApiModel) -> String {
     let mut types: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for call in &refined.calls {
         if let (Output::Json { .. }, Some(of)) = (call.operation.output, &call.output) {
-            types.entry(shown(of, "octowire::types::")).or_default().push(&call.operation.id);
+            types.entry(render_type(of, "octowire::types::")).or_default().push(&call.operation.id);
         }
     }
     let arms: String = types
@@ -68,11 +68,11 @@ pub fn decoders(refined: &Refined) -> String {
 
 /// Writes the unions in responses, with samples of their variants, with which the tests check the choice
 /// between them. Only the tests compile it.
-pub fn unions(refined: &Refined) -> String {
+pub fn unions(refined: &ApiModel) -> String {
     unions::write(refined)
 }
 
-fn too_large(refined: &Refined) -> Result<()> {
+fn too_large(refined: &ApiModel) -> Result<()> {
     for (name, definition) in &refined.types {
         if let super::model::Kind::Struct(fields) = &definition.kind
             && fields.len() > MAX_FIELDS
@@ -104,16 +104,19 @@ fn is_text(of: &Type) -> bool {
 
 /// A type in source form; `types` is the path of the module of generated types. Types of the standard library
 /// have their full path, since operations and components can have the same names.
-fn shown(of: &Type, types: &str) -> String {
+fn render_type(of: &Type, types: &str) -> String {
     match of {
         Type::Named(name) => format!("{types}{name}"),
         Type::Path(path) if path == "String" => "::std::string::String".to_owned(),
         Type::Path(path) => path.clone(),
-        Type::Option(of) => format!("::core::option::Option<{}>", shown(of, types)),
-        Type::Vec(of) => format!("::std::vec::Vec<{}>", shown(of, types)),
+        Type::Option(of) => format!("::core::option::Option<{}>", render_type(of, types)),
+        Type::Vec(of) => format!("::std::vec::Vec<{}>", render_type(of, types)),
         Type::Map(of) => {
-            format!("::std::collections::BTreeMap<::std::string::String, {}>", shown(of, types))
+            format!(
+                "::std::collections::BTreeMap<::std::string::String, {}>",
+                render_type(of, types)
+            )
         }
-        Type::Boxed(of) => format!("::std::boxed::Box<{}>", shown(of, types)),
+        Type::Boxed(of) => format!("::std::boxed::Box<{}>", render_type(of, types)),
     }
 }

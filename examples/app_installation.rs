@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match (env::var("GITHUB_APP_ID"), env::var("GITHUB_APP_PRIVATE_KEY_FILE"), env::args().nth(1)) {
         (Ok(id), Ok(path), Some(org)) => {
             let app = App::from_key_file(id, path)?;
-            work(&Client::builder().auth(app.installation(Installation::of_org(org))).build()?)
+            work(&Client::builder().auth(app.installation(Installation::for_org(org))).build()?)
                 .await
         }
         (Err(_), Err(_), None) => {
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let app = App::new(github.client_id, github.private_key.clone())?;
             let client = Client::builder()
                 .base_url(&github.base_url)
-                .auth(app.installation(Installation::of_org("octo-org")))
+                .auth(app.installation(Installation::for_org("octo-org")))
                 .build()?;
             work(&client).await?;
             println!("\n{} tokens were minted for all of this.", github.minted());
@@ -55,12 +55,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     // The first calls share one token request; the token is refreshed before its hour ends.
     let calls = (0..100).map(|_| repositories(github));
-    let answers = futures_util::future::try_join_all(calls).await?;
+    let responses = futures_util::future::try_join_all(calls).await?;
     println!(
         "{} calls at once as {}: {} repositories",
-        answers.len(),
+        responses.len(),
         github.identity(),
-        answers[0]
+        responses[0]
     );
 
     // The App itself, for the few endpoints that require its JWT.
@@ -76,7 +76,7 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     }
 
     // Every failure has a kind and a next step.
-    let elsewhere = github.installation(Installation::of_user("nobody-by-this-name-0"))?;
+    let elsewhere = github.installation(Installation::for_user("nobody-by-this-name-0"))?;
     match repositories(&elsewhere).await {
         Err(error) if error.auth_failure() == Some(AuthFailure::InstallationNotFound) => {
             println!("\nas expected: {error}");
@@ -88,6 +88,7 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
 
 /// The number of repositories that a client can access.
 async fn repositories(github: &Client) -> octowire::Result<u64> {
-    let answer = github.request(Method::GET, "/installation/repositories").send::<Value>().await?;
-    Ok(answer["total_count"].as_u64().unwrap_or_default())
+    let response =
+        github.request(Method::GET, "/installation/repositories").send::<Value>().await?;
+    Ok(response["total_count"].as_u64().unwrap_or_default())
 }

@@ -36,24 +36,24 @@ async fn main() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use octowire::contract::{Checker, uses};
+    use octowire::contract::{ResponseValidator, operations};
     use octowire::testing::{Fault, MockGitHub};
 
     use super::triage;
 
     /// Fails when a new version of the library changes an operation that the application calls.
     #[test]
-    fn what_is_called_is_as_it_was() {
+    fn the_operations_in_use_are_unchanged() {
         let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/contract_test.pin.json");
-        uses!["issues/list-for-repo", "issues/update"].assert_pinned(pin);
+        operations!["issues/list-for-repo", "issues/update"].assert_pinned(pin);
     }
 
     #[tokio::test]
     async fn issues_without_a_label_get_one() {
         let mock = MockGitHub::start().await;
         // In a staging environment, the same checker validates GitHub's own responses.
-        let checker = Checker::new();
-        let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+        let checker = ResponseValidator::new();
+        let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
         let create = |title| github.issues().create().owner("acme").repo("rocket").title(title);
         create("It leaks").send().await.unwrap();
         create("It is loud").send().await.unwrap();
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 2);
         assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 0, "they have one now");
         mock.assert_called(2, |github| github.issues().update().labels(["triage"]));
-        assert!(mock.deviations().is_empty() && checker.seen().is_empty());
+        assert!(mock.deviations().is_empty() && checker.deviations().is_empty());
     }
 
     #[tokio::test]

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use octowire::dashboard::Dashboard;
 use octowire::http::Request;
-use octowire::store::Memory;
-use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
+use octowire::store::MemoryStore;
+use octowire::telemetry::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::testing::{Fault, MockGitHub};
-use octowire::webhooks::{Delivery, Receiver, Verifier, sign};
+use octowire::webhooks::{Delivery, Verifier, WebhookReceiver, sign};
 use octowire::{Client, bytes::Bytes};
 use tokio::net::TcpListener;
 
@@ -35,23 +35,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let mock = MockGitHub::start().await;
     mock.on(|github| github.repos().get())
-        .pass()
+        .passthrough()
         .times(40)
         .fault(Fault::ServerError(502))
-        .pass()
+        .passthrough()
         .delay(Duration::from_millis(300))
         .fault(Fault::Reset)
-        .pass();
+        .passthrough();
     // A header that a gateway in front of GitHub might require.
-    let plan = Plan::new("gateway", Period::Month, "USD")
+    let plan = PricingPlan::new("gateway", Period::Month, "USD")
         .tier(1_000, 0)
         .tier(10_000, 29_00)
         .tier(100_000, 99_00);
-    let hourly = Budget::of(Plan::github(15_000)).soft(14_000);
-    let policy = UsagePolicy::new().environment("example");
-    let policy = policy.budget(Budget::of(plan).soft(8_000).hard(100_000)).budget(hourly);
-    let github = mock.client_builder().store(Memory::new()).usage(policy).build()?;
-    let receiver = Receiver::builder(Verifier::new(SECRET)?).start(handle)?;
+    let hourly = Budget::from_plan(PricingPlan::github(15_000)).soft_limit(14_000);
+    let policy = UsageConfig::new().environment("example");
+    let policy =
+        policy.budget(Budget::from_plan(plan).soft_limit(8_000).hard_limit(100_000)).budget(hourly);
+    let github = mock.client_builder().store(MemoryStore::new()).usage(policy).build()?;
+    let receiver = WebhookReceiver::builder(Verifier::new(SECRET)?).start(handle)?;
 
     let listener = TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
@@ -75,7 +76,7 @@ async fn handle(delivery: Delivery) -> octowire::Result<()> {
 }
 
 /// Some deliveries, of which a few have invalid signatures.
-async fn deliveries(receiver: Receiver) {
+async fn deliveries(receiver: WebhookReceiver) {
     for number in 0_u64.. {
         let body = format!(r#"{{"zen":"Keep it logically awesome.","hook_id":{number}}}"#);
         let secret = if number % 20 == 0 { "a guess" } else { SECRET };

@@ -27,17 +27,17 @@ use serde_json::Value;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (github, oauth) = match env::var("GITHUB_CLIENT_ID") {
-        Ok(id) => (Client::builder().build()?, OAuthApp::public(id)?),
+        Ok(id) => (Client::builder().build()?, OAuthApp::public_client(id)?),
         Err(_) => {
             let base = login::start().await?;
             println!("Without GITHUB_CLIENT_ID: on a stand-in for GitHub at {base}.\n");
             let github = Client::builder().base_url(base).build()?;
-            (github, OAuthApp::public("client-id-of-the-stand-in")?)
+            (github, OAuthApp::public_client("client-id-of-the-stand-in")?)
         }
     };
 
     // A GitHub App has permissions; an OAuth app adds .scopes(["repo"]).
-    let code = oauth.device(&github).start().await?;
+    let code = oauth.device_flow(&github).start().await?;
     println!("Open {} and type in {}.", code.verification_uri(), code.user_code());
     println!("Waiting for up to {} minutes …", code.expires_in().as_secs() / 60);
 
@@ -52,8 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The token is refreshed for as long as it is used, without a secret. A tool that runs more than once
     // configures a token store, since a refresh token can be used only once.
-    let user = github.with_auth(UserToken::new(oauth, token).named("the-user-of-this-tool"));
-    let answer = user.request(Method::GET, "/user").send::<Value>().await?;
-    println!("Signed in as {}.", answer["login"].as_str().unwrap_or("somebody"));
+    let user =
+        github.with_auth(UserToken::new(oauth, token).with_identity("the-user-of-this-tool"));
+    let response = user.request(Method::GET, "/user").send::<Value>().await?;
+    println!("Signed in as {}.", response["login"].as_str().unwrap_or("somebody"));
     Ok(())
 }

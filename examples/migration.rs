@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use by_hand::ByHand;
 use octowire::Client;
-use octowire::shadow::{Decision, Failure, Rules, Shadow, Stage, StepBack};
+use octowire::shadow::{ComparisonRules, Failure, Migration, NextStep, RollbackPolicy, Stage};
 use octowire::testing::MockGitHub;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ enum BotError {
 }
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
-type Sides = Shadow<Arc<ByHand>, Client>;
+type Sides = Migration<Arc<ByHand>, Client>;
 
 /// The number of issues in the repository: two pages.
 const ISSUES: usize = 45;
@@ -47,22 +47,22 @@ const ENOUGH: u64 = 15;
 #[tokio::main]
 async fn main() -> Result<()> {
     let mock = MockGitHub::start().await;
-    mock.list("issues/list-for-repo", ISSUES);
+    mock.seed_list("issues/list-for-repo", ISSUES);
     let old = Arc::new(ByHand::new(mock.base_url())?);
-    let shadow = Shadow::builder(Arc::clone(&old), mock.client())
+    let shadow = Migration::builder(Arc::clone(&old), mock.client())
         .stage(Stage::Mirror { share: 1.0 })
-        .rules(Rules::default().unordered_by("$", "number"))
+        .rules(ComparisonRules::default().unordered_by_key("$", "number"))
         // Each client has its own errors: this defines which of them are equal.
         .errors(|error: &BotError| match error {
             BotError::ByHand(error) => match error.status() {
-                Some(status) if status.as_u16() == 404 => Failure::answer("404"),
+                Some(status) if status.as_u16() == 404 => Failure::expected("404"),
                 Some(status) => Failure::new(status.as_str().to_owned()),
                 None => Failure::new("Transport"),
             },
             BotError::Octowire(error) => Failure::from(error),
         })
         // A mock on the same machine says nothing about latency.
-        .step_back(StepBack::default().minimum(ENOUGH).latency_ratio(None))
+        .rollback(RollbackPolicy::default().min_samples(ENOUGH).latency_ratio(None))
         .on_change(|change| println!("  the stage changes: {change}"))
         .build()?;
 
@@ -77,7 +77,7 @@ async fn main() -> Result<()> {
     println!("  {}", shadow.report().verdict);
 
     heading("The traffic is shifted, and at 50 % the new client lacks a permission");
-    while let Decision::Shift { percent } = shadow.report().verdict.decision {
+    while let NextStep::Shift { percent } = shadow.report().verdict.decision {
         shadow.set_stage(Stage::Shift { percent, share: 0.8 });
         if percent >= 50.0 {
             break;
@@ -95,12 +95,12 @@ async fn main() -> Result<()> {
     refused.remove();
     shadow.restart_stage();
     traffic(&shadow).await?;
-    while let Decision::Shift { percent } = shadow.report().verdict.decision {
+    while let NextStep::Shift { percent } = shadow.report().verdict.decision {
         shadow.set_stage(Stage::Shift { percent, share: 0.8 });
         traffic(&shadow).await?;
     }
     println!("  {}", shadow.report().verdict);
-    shadow.set_stage(Stage::Done);
+    shadow.set_stage(Stage::Cutover);
     traffic(&shadow).await?;
 
     heading("The report");
@@ -115,7 +115,7 @@ async fn traffic(shadow: &Sides) -> Result<()> {
         let issues = issues(shadow, "acme", &repo).await;
         issues.map_err(|error| format!("{repo}: {error:?}"))?;
         // A bot with more time does not need to wait for its mirrors.
-        shadow.settled().await;
+        shadow.drain().await;
     }
     Ok(())
 }

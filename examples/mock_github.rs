@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs};
 
-use octowire::contract::Document;
+use octowire::contract::ApiDescription;
 use octowire::testing::{MockBuilder, MockGitHub};
 
 const USAGE: &str = "\
@@ -54,11 +54,11 @@ async fn run(arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Erro
         return Ok(());
     };
     let mock = mock.try_start().await?;
-    let count = mock.document().operations().len();
+    let count = mock.description().operations().len();
     println!("A mock of GitHub with {count} operations is at {}; Ctrl-C ends it.", mock.base_url());
     tokio::signal::ctrl_c().await?;
 
-    println!("\n{} requests came in.", mock.received().len());
+    println!("\n{} requests came in.", mock.requests().len());
     for deviation in mock.deviations() {
         println!("  {deviation}");
     }
@@ -76,11 +76,11 @@ fn settings(
             "--port" => mock.address(parsed(&argument, &format!("127.0.0.1:{}", value()?))?),
             "--address" => mock.address(parsed(&argument, &value()?)?),
             "--token" => mock.token(value()?),
-            "--lenient" => mock.lenient(),
+            "--lenient" => mock.allow_deviations(),
             "--document" => {
                 let file = value()?;
                 let text = fs::read(&file).map_err(|error| format!("{file}: {error}"))?;
-                mock.document(Arc::new(Document::from_slice(&text)?))
+                mock.description(Arc::new(ApiDescription::from_slice(&text)?))
             }
             "--verbose" => {
                 tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).init();

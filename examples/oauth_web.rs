@@ -21,7 +21,7 @@ use std::env;
 use std::error::Error;
 
 use octowire::Client;
-use octowire::auth::{AuthFailure, Authorization, OAuthApp, UserToken};
+use octowire::auth::{AuthFailure, OAuthApp, PendingAuthorization, UserToken};
 use octowire::http::Method;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -58,20 +58,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-fn begin(oauth: &OAuthApp, github: &Client) -> octowire::Result<Authorization> {
+fn begin(oauth: &OAuthApp, github: &Client) -> octowire::Result<PendingAuthorization> {
     // A GitHub App has permissions; an OAuth app adds .scopes(["repo"]).
-    let sign_in = oauth.authorization(github).begin()?;
+    let sign_in = oauth.web_flow(github).start()?;
 
     // The user is away for minutes, and the callback can reach another process, so the pending authorization
     // is stored in the user's session.
     let session = sign_in.into_session();
-    Authorization::from_session(oauth, session)
+    PendingAuthorization::from_session(oauth, session)
 }
 
 async fn finish(
     oauth: &OAuthApp,
     github: &Client,
-    sign_in: Authorization,
+    sign_in: PendingAuthorization,
     server: &TcpListener,
 ) -> Result<(), Box<dyn Error>> {
     let (mut socket, callback) = loop {
@@ -106,7 +106,7 @@ async fn finish(
 
     // From here on, the token is refreshed for as long as it is used. In production, configure a token store,
     // since a refresh token can be used only once.
-    let user = github.with_auth(UserToken::new(oauth.clone(), token).named(name));
+    let user = github.with_auth(UserToken::new(oauth.clone(), token).with_identity(name));
     println!("Signed in as {name}, with the identity {}.", user.identity());
     Ok(())
 }

@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::registry().with(traces.with_filter(own)).init();
 
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.issues().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.issues().get()).fault(Fault::ServerError(502)).passthrough();
     let call = mock.client().issues().get().owner("octocat").repo("hello-world");
     call.issue_number(1347).send().await?;
 

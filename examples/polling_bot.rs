@@ -22,10 +22,10 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 use octowire::cache::CacheStatus;
 use octowire::http::Method;
-use octowire::limits::RateLimits;
+use octowire::limits::RateLimitPolicy;
 use octowire::{Client, Response};
 use serde_json::Value;
 
@@ -50,13 +50,13 @@ async fn an_hour() -> Result<(), Box<dyn Error>> {
     let client = Client::builder()
         .base_url(&github.base_url)
         .auth(Renewed::default())
-        .rate_limits(RateLimits::none())
+        .rate_limits(RateLimitPolicy::disabled())
         .build()?;
     let mut tally = Tally::default();
     for poll in 0..POLLS {
         // A quarter of an hour has passed.
         if poll > 0 && poll % (POLLS / 4) == 0 {
-            client.forget_token().await?;
+            client.invalidate_token().await?;
         }
         for number in 0..REPOSITORIES {
             let path = format!("/repos/octo-org/repo-{number}/issues");
@@ -98,10 +98,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, answer: &Response<Value>) {
+    fn count(&mut self, response: &Response<Value>) {
         self.polls += 1;
-        self.uncounted += u32::from(answer.cache_status() == CacheStatus::Revalidated);
-        self.left = answer.rate_limit().map(|limit| limit.remaining).or(self.left);
+        self.uncounted += u32::from(response.cache_status() == CacheStatus::Revalidated);
+        self.left = response.rate_limit().map(|limit| limit.remaining).or(self.left);
     }
 
     fn print(&self) {
@@ -117,8 +117,8 @@ impl Tally {
 #[derive(Debug, Default)]
 struct Renewed(AtomicU32);
 
-impl TokenSource for Renewed {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Renewed {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move { AccessToken::new(format!("ghs_token_{number}")) })
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::telemetry::BUCKETS;
+use octowire::telemetry::HISTOGRAM_BUCKETS;
 use octowire::testing::{Fault, MockGitHub};
 use tokio::net::TcpListener;
 
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     // Before the client is built, so that it can describe its metrics.
     let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &HISTOGRAM_BUCKETS)?
         .install_recorder()?;
     let app = Router::new().route("/metrics", get(move || async move { metrics.render() }));
     let listener = TcpListener::bind(address).await?;
@@ -41,13 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mock = MockGitHub::start().await;
     mock.on(|github| github.repos().get())
-        .pass()
+        .passthrough()
         .times(20)
         .fault(Fault::ServerError(502))
-        .pass()
+        .passthrough()
         .delay(Duration::from_millis(300))
         .fault(Fault::Reset)
-        .pass();
+        .passthrough();
     let traffic = tokio::spawn(traffic::traffic(mock.client()));
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::api::types::ContentFile;
 use octowire::testing::MockGitHub;
-use octowire::{Client, RateLimit};
+use octowire::{Client, RateLimitStatus};
 
 /// Maximum number of lines of a list or a file that the tour shows.
 const SHOWN: usize = 5;
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// The whole tour, on a server that responds with GitHub's own examples.
 async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     let mock = MockGitHub::start().await;
-    mock.list("issues/list-for-repo", 75);
+    mock.seed_list("issues/list-for-repo", 75);
     mock.on(|github| github.repos().get().owner("octocat").repo("missing")).error(404, "Not Found");
     let github = mock.client();
     println!("Talking to a mock of GitHub at {}.", mock.base_url());
@@ -58,7 +58,7 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
             println!("  #{:<5} {}", issue.number, issue.title);
         }
     }
-    let requests = mock.requests("issues/list-for-repo");
+    let requests = mock.count("issues/list-for-repo");
     println!("  … {count} issues in {requests} requests");
 
     show_readme(&github, "octocat", "hello-world").await?;
@@ -161,16 +161,16 @@ async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
 /// Errors state the failure, the operation and the next step. Programs can also query them.
 async fn show_errors(github: &Client) {
     heading("A repository that is not there");
-    let answer = github.repos().get().owner("octocat").repo("missing").send().await;
-    if let Err(error) = answer {
+    let response = github.repos().get().owner("octocat").repo("missing").send().await;
+    if let Err(error) = response {
         println!("  {error}");
         println!("  is_not_found() = {}", error.is_not_found());
     }
 
     heading("An issue without a title");
-    let answer =
+    let response =
         github.issues().create().owner("octocat").repo("hello-world").title("").send().await;
-    if let Err(error) = answer {
+    if let Err(error) = response {
         println!("  {error}");
         for detail in error.api().into_iter().flat_map(|api| &api.errors) {
             let code = detail.code.as_deref().unwrap_or("invalid");
@@ -181,13 +181,13 @@ async fn show_errors(github: &Client) {
 
     heading("A call that lacks something");
     // Detected before anything is sent.
-    let answer = github.issues().get().owner("octocat").issue_number(1).send().await;
-    if let Err(error) = answer {
+    let response = github.issues().get().owner("octocat").issue_number(1).send().await;
+    if let Err(error) = response {
         println!("  {error}");
     }
 }
 
-fn in_words(limit: &RateLimit) -> String {
+fn in_words(limit: &RateLimitStatus) -> String {
     let minutes =
         limit.reset.duration_since(SystemTime::now()).map_or(0, |left| left.as_secs().div_ceil(60));
     let resource = limit.resource.as_deref().unwrap_or("core");

@@ -28,7 +28,8 @@ use std::time::Duration;
 use octowire::Client;
 use octowire::testing::MockGitHub;
 use octowire::webhooks::{
-    Delivery, Event, IssuesEvent, Journal, OutgoingDelivery, Receiver, ReceiverBuilder, Verifier,
+    Delivery, DeliveryJournal, Event, IssuesEvent, OutgoingDelivery, Verifier, WebhookReceiver,
+    WebhookReceiverBuilder,
 };
 use tokio::net::TcpListener;
 
@@ -56,7 +57,7 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
         Event::Issues(IssuesEvent::Opened(opened)) => {
             let repository = &opened.repository;
             // A comment must not be created twice: an earlier attempt might have created it, so check first.
-            let again = delivery.is_resumed() || delivery.attempt() > 1;
+            let again = delivery.is_replayed() || delivery.attempt() > 1;
             if again && was_thanked(&github, &delivery).await? {
                 return Ok(());
             }
@@ -95,15 +96,15 @@ async fn was_thanked(github: &Client, delivery: &Delivery) -> Result<bool, BoxEr
     Ok(false)
 }
 
-fn start(builder: ReceiverBuilder, github: Client) -> octowire::Result<Receiver> {
+fn start(builder: WebhookReceiverBuilder, github: Client) -> octowire::Result<WebhookReceiver> {
     builder.start(move |delivery| handle(github.clone(), delivery))
 }
 
 /// Serves until Ctrl-C, and then handles the pending deliveries.
 async fn serve(address: &str) -> Result<(), BoxError> {
-    let mut builder = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?);
+    let mut builder = WebhookReceiver::builder(Verifier::from_env("WEBHOOK_SECRET")?);
     if let Ok(path) = env::var("WEBHOOK_JOURNAL") {
-        builder = builder.journal(Journal::open(path).await?);
+        builder = builder.journal(DeliveryJournal::open(path).await?);
     }
     let receiver = start(builder, Client::from_env()?)?;
     let listener = TcpListener::bind(address).await?;
@@ -125,7 +126,7 @@ async fn on_the_mock() -> Result<(), BoxError> {
     let mock = MockGitHub::start().await;
     let github = mock.client();
     let secret = "a secret of the example";
-    let receiver = start(Receiver::builder(Verifier::new(secret)?), github)?;
+    let receiver = start(WebhookReceiver::builder(Verifier::new(secret)?), github)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/webhooks", listener.local_addr()?);
     let app = axum::Router::new().merge(receiver.router("/webhooks"));
@@ -155,7 +156,7 @@ async fn on_the_mock() -> Result<(), BoxError> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-    println!("Comments on the mock: {}", mock.requests("issues/create-comment"));
+    println!("Comments on the mock: {}", mock.count("issues/create-comment"));
     receiver.shutdown(Duration::from_secs(5)).await;
     let stats = receiver.stats();
     println!(

@@ -32,7 +32,7 @@ impl Client {
     /// });
     /// let results = github.batch(calls)
     ///     .on_progress(|progress| println!("{} calls are done", progress.done))
-    ///     .run()
+    ///     .collect()
     ///     .await;
     /// for (number, result) in (1..).zip(results) {
     ///     match result {
@@ -48,7 +48,7 @@ impl Client {
         I: IntoIterator<Item = F>,
         F: Future<Output = Result<T>>,
     {
-        Batch { calls: calls.into_iter(), concurrency: CONCURRENCY, on_progress: None }
+        Batch { calls: calls.into_iter(), concurrency: DEFAULT_CONCURRENCY, on_progress: None }
     }
 }
 
@@ -60,12 +60,12 @@ pub struct Batch<I> {
     on_progress: Option<OnProgress>,
 }
 
-type OnProgress = Box<dyn FnMut(Progress) + Send>;
+type OnProgress = Box<dyn FnMut(BatchProgress) + Send>;
 
 /// The progress of a [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct BatchProgress {
     /// The calls that have completed.
     pub done: usize,
     /// The completed calls that failed.
@@ -75,8 +75,8 @@ pub struct Progress {
 }
 
 /// Enough to hide GitHub's latency, and far below its limit of 100 concurrent requests.
-const CONCURRENCY: usize = 10;
-const MOST: usize = 100;
+const DEFAULT_CONCURRENCY: usize = 10;
+const MAX_CONCURRENCY: usize = 100;
 
 impl<I, F, T> Batch<I>
 where
@@ -86,19 +86,19 @@ where
     /// Sets how many calls are in flight at a time; 10 by default, from 1 to 100, which is GitHub's limit for all calls
     /// of an identity.
     pub fn concurrency(mut self, calls: usize) -> Self {
-        self.concurrency = calls.clamp(1, MOST);
+        self.concurrency = calls.clamp(1, MAX_CONCURRENCY);
         self
     }
 
     /// Calls this function after each completed call. It runs between the calls: it should return soon.
-    pub fn on_progress(mut self, on_progress: impl FnMut(Progress) + Send + 'static) -> Self {
+    pub fn on_progress(mut self, on_progress: impl FnMut(BatchProgress) + Send + 'static) -> Self {
         self.on_progress = Some(Box::new(on_progress));
         self
     }
 
     /// Runs the calls and returns each result, in the order of the calls. A failed call does not end the others.
     /// Dropping the future ends the calls in flight and starts no more.
-    pub async fn run(self) -> Vec<Result<T>> {
+    pub async fn collect(self) -> Vec<Result<T>> {
         let mut results = Vec::new();
         let mut stream = std::pin::pin!(self.stream());
         while let Some((index, result)) = stream.next().await {
@@ -145,7 +145,7 @@ where
             done += 1;
             failed += usize::from(result.is_err());
             if let Some(on_progress) = &mut on_progress {
-                on_progress(Progress { done, failed, total });
+                on_progress(BatchProgress { done, failed, total });
             }
         })
     }

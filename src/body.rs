@@ -10,4 +10,4 @@ pub use download::ByteStream;
 pub(crate) use download::{BodyCollector, too_large};
 pub(crate) use response_body::{ResponseBody, accepted_encoding};
 pub use upload::Body;
-pub(crate) use upload::{BodyTaken, Broken, WrongLength};
+pub(crate) use upload::{BodyConsumed, LengthMismatch, UploadErrorSlot};

@@ -7,137 +7,148 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::auth::keep_flights;
+use crate::auth::with_refresh_stack;
+use crate::cache::CacheInner;
 use crate::cache::CachePolicy;
 use crate::cache::CacheStatus;
-use crate::cache::Open;
-use crate::cache::conditional::Conditional;
-use crate::cache::found::{Found, Landed};
+use crate::cache::conditional::Validators;
+use crate::cache::found::{CacheResult, LookupResult};
 use crate::cache::key::Key;
-use crate::cache::log::{Mark, What};
-use crate::cache::plan::{Base, Exchange, Plan, Stored, Use};
-use crate::cache::rules::Times;
-use crate::call::{Reading, tried};
+use crate::cache::log::{Invalidation, Selector};
+use crate::cache::plan::{CacheLookup, Decision, LookupState, RevalidationContext, StoredEntry};
+use crate::cache::rules::ResponseTimes;
+use crate::call::{BodyMode, run_attempts};
 use crate::clock;
 use crate::detachable::DetachableCall;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id_path;
 use crate::limits::{BatchSlot, BatchWait, CallHandle};
-use crate::operation::Label;
-use crate::request::{Changes, Prepared, Request};
-use crate::response::Raw;
-use crate::store::WaitAllowance;
+use crate::operation::OperationName;
+use crate::request::{Prepared, Request, SideEffects};
+use crate::response::RawResponse;
+use crate::store::StoreWaitBudget;
 
 /// Performs a read through the cache. `again` is the same call, for a refresh in the background.
-pub(crate) async fn cached(
-    plan: Plan,
+pub(crate) async fn fetch(
+    plan: CacheLookup,
     prepared: Prepared,
-    operation: &Label,
+    operation: &OperationName,
     again: Option<Request>,
-) -> Result<Raw> {
+) -> Result<RawResponse> {
     let plan = Arc::new(plan);
-    plan.announce(&prepared);
-    let Stored { number, base, anothers } = plan.look_up(&prepared).await;
-    if let Base::Own(entry, verdict) = &base {
-        match plan.use_of(entry, *verdict) {
-            Use::Give(came) => return Ok(Found::stored(entry, came).raw(operation)),
-            Use::GiveAndAsk => {
-                refresh(&plan, &prepared, again);
-                return Ok(Found::stored(entry, CacheStatus::Stale).raw(operation));
+    plan.announce_lookup(&prepared);
+    let LookupState { log_sequence: number, entry: base, shared_key: anothers } =
+        plan.look_up(&prepared).await;
+    if let StoredEntry::Own(entry, verdict) = &base {
+        match plan.decide(entry, *verdict) {
+            Decision::Serve(came) => {
+                return Ok(CacheResult::from_entry(entry, came).into_raw(operation));
             }
-            Use::Ask => {}
+            Decision::ServeAndRefresh => {
+                refresh_in_background(&plan, &prepared, again);
+                return Ok(CacheResult::from_entry(entry, CacheStatus::Stale).into_raw(operation));
+            }
+            Decision::Revalidate => {}
         }
     }
     if plan.is_only_if_cached() {
-        return Err(not_cached());
+        return Err(not_cached_error());
     }
-    let asked = Asked { number, base: base.clone(), anothers };
-    let landed = join(&plan, prepared, asked, operation).await;
-    match (landed, &base) {
-        (Ok(found), _) => Ok(found.raw(operation)),
+    let asked = CacheMiss { log_sequence: number, entry: base.clone(), shared_key: anothers };
+    let result = coalesce(&plan, prepared, asked, operation).await;
+    match (result, &base) {
+        (Ok(found), _) => Ok(found.into_raw(operation)),
         // Each caller has its own limit for how long a stored response can replace a failed one.
-        (Err(error), Base::Own(entry, verdict)) if plan.outlasts(entry, *verdict, &error) => {
+        (Err(error), StoredEntry::Own(entry, verdict))
+            if plan.may_serve_stale_for(entry, *verdict, &error) =>
+        {
             debug!(%error, "serving stale response after error");
-            Ok(Found::stored(entry, CacheStatus::Stale).raw(operation))
+            Ok(CacheResult::from_entry(entry, CacheStatus::Stale).into_raw(operation))
         }
         (Err(error), _) => Err(error),
     }
 }
 
 /// Returns the error of a call that accepts only a stored response.
-pub(crate) fn not_cached() -> Error {
+pub(crate) fn not_cached_error() -> Error {
     Error::new(ErrorKind::NotCached, "no cached response")
         .with_advice("nothing was sent: use a CachePolicy other than only_if_cached")
 }
 
 /// What the cache found for a read that is sent to GitHub.
 #[derive(Clone)]
-struct Asked {
-    number: Option<u64>,
-    base: Base,
-    anothers: Option<Key>,
+struct CacheMiss {
+    log_sequence: Option<u64>,
+    entry: StoredEntry,
+    shared_key: Option<Key>,
 }
 
 /// What a request can be conditional on: the entry of the identity, or else an entry of another identity, which is read
 /// while the request waits for its permit.
-pub(crate) struct Known<'a> {
-    plan: &'a Plan,
-    base: Base,
-    anothers: Option<Key>,
+pub(crate) struct KnownEntries<'a> {
+    lookup: &'a CacheLookup,
+    entry: StoredEntry,
+    shared_key: Option<Key>,
 }
 
-impl Known<'_> {
+impl KnownEntries<'_> {
     /// Reads the entry of another identity, if there can be one.
-    pub(crate) async fn look_further(&self, prepared: &Prepared) -> Option<Base> {
-        match self.anothers {
-            Some(key) => Some(self.plan.anothers(prepared, key).await),
+    pub(crate) async fn load_shared(&self, prepared: &Prepared) -> Option<StoredEntry> {
+        match self.shared_key {
+            Some(key) => Some(self.lookup.shared_entry(prepared, key).await),
             None => None,
         }
     }
 
     /// Makes the request conditional on the entry that was found.
-    pub(crate) fn apply(&mut self, prepared: &mut Prepared, further: Option<Base>) {
+    pub(crate) fn apply(&mut self, prepared: &mut Prepared, further: Option<StoredEntry>) {
         if let Some(further) = further {
-            (self.base, self.anothers) = (further, None);
+            (self.entry, self.shared_key) = (further, None);
         }
-        prepared.conditional = Some(self.plan.conditional(&self.base));
+        prepared.conditional = Some(self.lookup.conditional(&self.entry));
     }
 }
 
 /// Sends the read, shared with all calls that request the same at this time.
-async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &Label) -> Landed {
-    let flights = &plan.cache.flights;
-    let route = plan.route(&prepared);
+async fn coalesce(
+    plan: &Arc<CacheLookup>,
+    prepared: Prepared,
+    asked: CacheMiss,
+    operation: &OperationName,
+) -> LookupResult {
+    let flights = &plan.cache.in_flight;
+    let route = plan.coalescing_key(&prepared);
     let mut prepared = Some(prepared);
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
         // if the caller set a timeout for this call.
-        let patience = prepared.as_ref().and_then(Prepared::strict_limit);
+        let patience = prepared.as_ref().and_then(Prepared::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
-        let mut joined = flights.join(route, own_slot.clone(), |flight| {
+        let mut joined = flights.join(route, own_slot.clone(), |request| {
             let (plan, asked, operation) = (Arc::clone(plan), asked.clone(), operation.clone());
             // The prepared request is available until a call starts the read.
             let (prepared, slot) = (prepared.take(), own_slot.clone());
             Box::pin(async move {
-                let Some(mut prepared) = prepared else { return Err(not_cached()) };
-                let asked = DetachableCall::new(prepared.slack.clone(), |detach| {
+                let Some(mut prepared) = prepared else { return Err(not_cached_error()) };
+                let asked = DetachableCall::new(prepared.extension.clone(), |detach| {
                     let call = CallHandle::new(detach, slot, prepared.store_wait.clone());
-                    keep_flights(Box::pin(async move {
-                        let landed = ask(&plan, &mut prepared, asked, &operation, &call).await;
-                        plan.cache.flights.land(route, flight);
-                        landed
+                    with_refresh_stack(Box::pin(async move {
+                        let result =
+                            revalidate(&plan, &mut prepared, asked, &operation, &call).await;
+                        plan.cache.in_flight.finish(route, request);
+                        result
                     }))
                 });
                 asked.await
             })
         });
         let leads = prepared.is_none();
-        let _waits = if leads { None } else { follow(own_slot, joined.slot.take()) };
-        let landed = flights.landed(route, joined);
-        let landed = match patience.filter(|_| !leads) {
-            None => landed.await,
-            Some(patience) => match timeout(patience, landed).await {
-                Ok(landed) => landed,
+        let _waits = if leads { None } else { await_shared(own_slot, joined.slot.take()) };
+        let result = flights.result(route, joined);
+        let result = match patience.filter(|_| !leads) {
+            None => result.await,
+            Some(patience) => match timeout(patience, result).await {
+                Ok(result) => result,
                 Err(_) => {
                     let message = format!(
                         "timed out after {patience:?} waiting for an identical in-flight request"
@@ -147,24 +158,24 @@ async fn join(plan: &Arc<Plan>, prepared: Prepared, asked: Asked, operation: &La
                 }
             },
         };
-        match landed {
+        match result {
             // The runtime that the read depends on makes no progress.
             None => {}
-            Some(landed) if leads => return landed,
+            Some(result) if leads => return result,
             // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if is_of_the_caller(&error) => {}
-            Some(landed) => return landed,
+            Some(Err(error)) if is_caller_specific(&error) => {}
+            Some(result) => return result,
         }
     }
 }
 
 /// Waits for a read that another call sends. The batch of this call can start a further call meanwhile. If the read
 /// belongs to another batch, this call does not wait for that batch.
-fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWait> {
+fn await_shared(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWait> {
     if let Some(of_read) = of_read
-        && own.as_ref().is_none_or(|own| !own.is_beside(&of_read))
+        && own.as_ref().is_none_or(|own| !own.is_same_batch(&of_read))
     {
-        of_read.leave();
+        of_read.detach();
     }
     let (wait, free) = own?.wait();
     free.offer();
@@ -172,52 +183,53 @@ fn follow(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<BatchWai
 }
 
 /// Sends the request, conditional on the stored entry if there is one.
-async fn ask(
-    plan: &Plan,
+async fn revalidate(
+    plan: &CacheLookup,
     prepared: &mut Prepared,
-    asked: Asked,
-    operation: &Label,
+    asked: CacheMiss,
+    operation: &OperationName,
     call: &CallHandle,
-) -> Landed {
+) -> LookupResult {
     // Marks that were written meanwhile are older than the response.
-    let number = asked.number.and_then(|_| plan.cache.log.last());
-    let mut known = Known { plan, base: asked.base, anothers: asked.anothers };
-    let mut requested = clock::now();
-    let mut answer = tried(prepared, operation, Reading::Buffered, call, Some(&mut known)).await;
-    let base = known.base;
+    let number = asked.log_sequence.and_then(|_| plan.cache.log.last_sequence());
+    let mut known = KnownEntries { lookup: plan, entry: asked.entry, shared_key: asked.shared_key };
+    let mut requested = clock::monotonic_wall_clock();
+    let mut response =
+        run_attempts(prepared, operation, BodyMode::Buffered, call, Some(&mut known)).await;
+    let base = known.entry;
     let conditional = prepared.conditional.as_ref();
-    let refusal = answer
+    let rejection = response
         .as_ref()
         .err()
-        .filter(|error| conditional.is_some_and(|conditional| conditional.is_refused(error)));
-    if let Some(refused_with) = refusal.map(Error::status) {
+        .filter(|error| conditional.is_some_and(|conditional| conditional.is_rejected(error)));
+    if let Some(refused_with) = rejection.map(Error::status) {
         debug!("conditional request rejected; retrying without the condition");
-        prepared.conditional = Some(plan.conditional(&Base::Nothing));
-        requested = clock::now();
+        prepared.conditional = Some(plan.conditional(&StoredEntry::None));
+        requested = clock::monotonic_wall_clock();
         // The repetition is another attempt, with its own permit and count.
-        prepared.store_wait.renew();
-        answer = tried(prepared, operation, Reading::Buffered, call, None).await;
+        prepared.store_wait.reset();
+        response = run_attempts(prepared, operation, BodyMode::Buffered, call, None).await;
         // If the repetition is rejected as well, or has no response, the condition was not the cause.
-        let is_of_condition = match &answer {
-            Ok(raw) => !raw.abroad,
+        let is_of_condition = match &response {
+            Ok(raw) => !raw.from_external_host,
             Err(error) => {
                 let status = error.status().filter(|status| status.is_client_error());
                 error.kind() == ErrorKind::Api && status.is_some() && status != refused_with
             }
         };
         if is_of_condition {
-            plan.condition_refused();
+            plan.on_condition_rejected();
         }
     }
-    let times = Times { requested, received: clock::now() };
-    let sent = prepared.conditional.as_ref().and_then(Conditional::sent);
-    let exchange = Exchange { times, number, sent };
-    match answer {
+    let times = ResponseTimes { requested, received: clock::monotonic_wall_clock() };
+    let sent = prepared.conditional.as_ref().and_then(Validators::sent);
+    let exchange = RevalidationContext { times, log_sequence: number, sent };
+    match response {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
             // The request to a redirect target was not conditional on the stored entry.
-            let confirmed = match raw.abroad {
+            let confirmed = match raw.from_external_host {
                 true => None,
-                false => plan.confirmed(prepared, &base, raw, exchange),
+                false => plan.on_not_modified(prepared, &base, raw, exchange),
             };
             confirmed.ok_or_else(|| {
                 let message = "received 304 Not Modified for an unconditional request";
@@ -226,21 +238,21 @@ async fn ask(
             })
         }
         Ok(raw) => {
-            if !raw.abroad {
-                plan.answered(&raw, prepared, exchange);
+            if !raw.from_external_host {
+                plan.on_response(&raw, prepared, exchange);
             }
-            Ok(Found {
+            Ok(CacheResult {
                 status: raw.status,
                 body: raw.bytes().clone(),
                 headers: raw.headers,
                 url: raw.url,
-                came: CacheStatus::Miss,
+                cache_status: CacheStatus::Miss,
                 age: None,
             })
         }
         Err(error) => {
-            if let Base::Own(..) = &base {
-                plan.refused(&error);
+            if let StoredEntry::Own(..) = &base {
+                plan.on_rejected(&error);
             }
             Err(error)
         }
@@ -248,11 +260,11 @@ async fn ask(
 }
 
 /// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
-fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
-    let is_flying = plan.cache.flights.is_flying(plan.route(prepared));
-    let Some(again) = again.filter(|_| !is_flying) else { return };
+fn refresh_in_background(plan: &CacheLookup, prepared: &Prepared, again: Option<Request>) {
+    let is_in_flight = plan.cache.in_flight.is_in_flight(plan.coalescing_key(prepared));
+    let Some(again) = again.filter(|_| !is_in_flight) else { return };
     let Some(permit) = plan.cache.refresh_permit() else { return };
-    let call = again.behind().cache(CachePolicy::trust(Duration::ZERO)).send_empty();
+    let call = again.internal().cache(CachePolicy::max_age(Duration::ZERO)).send_empty();
     tokio::spawn(async move {
         let _permit = permit;
         if let Err(error) = call.await {
@@ -262,69 +274,76 @@ fn refresh(plan: &Plan, prepared: &Prepared, again: Option<Request>) {
 }
 
 /// Returns whether an error depends on the caller and its deadline.
-fn is_of_the_caller(error: &Error) -> bool {
+fn is_caller_specific(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
 }
 
 /// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
 /// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
-pub(crate) struct Writing {
-    cache: Arc<Open>,
-    mark: Option<Mark>,
-    allowance: WaitAllowance,
+pub(crate) struct WriteInvalidation {
+    cache: Arc<CacheInner>,
+    invalidation: Option<Invalidation>,
+    wait_budget: StoreWaitBudget,
 }
 
-impl Writing {
+impl WriteInvalidation {
     /// Returns `None` if the call changes nothing that can be stored.
-    pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
-        let cache = prepared.client().inner().cache.clone()?;
-        let what = match prepared.changes() {
-            Changes::Nothing => return None,
-            Changes::Anything => What::All,
-            Changes::Path => {
+    pub(crate) fn for_request(prepared: &Prepared) -> Option<Self> {
+        let cache = prepared.client().handle().cache.clone()?;
+        let what = match prepared.side_effects() {
+            SideEffects::None => return None,
+            SideEffects::Unknown => Selector::All,
+            SideEffects::Path => {
                 let path = prepared.path().to_ascii_lowercase();
                 // Entries of the same resources can be stored under their ids.
-                let by_id = id_path::counterpart(&path).map(str::to_owned);
-                let below = [scope(&path).to_owned()].into_iter().chain(by_id).collect();
-                What::Paths { below, at: Vec::new() }
+                let by_id = id_path::counterpart_prefix(&path).map(str::to_owned);
+                let below =
+                    [invalidation_scope(&path).to_owned()].into_iter().chain(by_id).collect();
+                Selector::Paths { below, at: Vec::new() }
             }
         };
-        let allowance = cache.allowance(&prepared.store_wait);
-        Some(Self { cache, mark: Some(Mark { forget: false, what }), allowance })
+        let allowance = cache.wait_budget(&prepared.store_wait);
+        Some(Self {
+            cache,
+            invalidation: Some(Invalidation { purge: false, selector: what }),
+            wait_budget: allowance,
+        })
     }
 
     /// Ends the write. The store takes the mark while the call can still wait for it, so that the mark exists if the
     /// process ends.
-    pub(crate) async fn end(mut self, answer: &Result<Raw>) {
-        let mark = self.mark.take();
-        if let Some(mark) = mark.filter(|_| !answer.as_ref().is_err_and(is_nothing_done)) {
-            self.cache.log.note(mark);
-            self.cache.log.wait_until_written(&self.allowance).await;
+    pub(crate) async fn finish(mut self, response: &Result<RawResponse>) {
+        let invalidation = self.invalidation.take();
+        if let Some(invalidation) =
+            invalidation.filter(|_| !response.as_ref().is_err_and(had_no_effect))
+        {
+            self.cache.log.record(invalidation);
+            self.cache.log.wait_until_written(&self.wait_budget).await;
         }
     }
 }
 
-impl Drop for Writing {
+impl Drop for WriteInvalidation {
     fn drop(&mut self) {
-        if let Some(mark) = self.mark.take() {
-            self.cache.log.note(mark);
+        if let Some(invalidation) = self.invalidation.take() {
+            self.cache.log.record(invalidation);
         }
     }
 }
 
 /// Returns the scope that a write at this path can change: the whole repository, since its resources are in many of its
 /// lists, or the organization; otherwise all paths that begin with the same two segments.
-fn scope(path: &str) -> &str {
+fn invalidation_scope(path: &str) -> &str {
     let names = if path.starts_with("/repos/") { 3 } else { 2 };
     let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
     slashes.next().map_or(path, |end| &path[..end])
 }
 
 /// Returns whether a failed call has certainly changed nothing.
-fn is_nothing_done(error: &Error) -> bool {
+fn had_no_effect(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),
-        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.never_reached(),
+        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.is_not_sent(),
         ErrorKind::BodyTooLarge | ErrorKind::Redirect => false,
         _ => true,
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::clock::after;
+use crate::clock::saturating_after;
 use crate::error::{Error, ErrorKind};
 use crate::telemetry::meter;
 
@@ -28,7 +28,7 @@ use crate::telemetry::meter;
 /// use octowire::{CircuitBreaker, Client};
 ///
 /// # fn example() -> octowire::Result<()> {
-/// let breaker = CircuitBreaker::default().share(0.8).open_for(Duration::from_secs(5));
+/// let breaker = CircuitBreaker::default().failure_rate(0.8).open_duration(Duration::from_secs(5));
 /// let client = Client::builder().circuit_breaker(breaker).build()?;
 /// # let _ = client;
 /// # Ok(())
@@ -37,12 +37,12 @@ use crate::telemetry::meter;
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a client"]
 pub struct CircuitBreaker {
-    share: f64,
-    attempts: u32,
+    failure_rate: f64,
+    min_samples: u32,
     window: Duration,
-    open_for: Duration,
-    probes: u32,
-    off: bool,
+    open_duration: Duration,
+    half_open_probes: u32,
+    is_disabled: bool,
 }
 
 /// The state of a circuit.
@@ -60,36 +60,36 @@ pub enum CircuitState {
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The longest time that a circuit stays open before a probe.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const MAX_OPEN_DURATION: Duration = Duration::from_secs(5 * 60);
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
-            share: 0.5,
-            attempts: 20,
+            failure_rate: 0.5,
+            min_samples: 20,
             window: Duration::from_secs(30),
-            open_for: Duration::from_secs(10),
-            probes: 3,
-            off: false,
+            open_duration: Duration::from_secs(10),
+            half_open_probes: 3,
+            is_disabled: false,
         }
     }
 }
 
 impl CircuitBreaker {
     /// Returns a policy without a circuit breaker: every call is sent.
-    pub fn off() -> Self {
-        Self { off: true, ..Self::default() }
+    pub fn disabled() -> Self {
+        Self { is_disabled: true, ..Self::default() }
     }
 
     /// Sets the share of failures, from 0 to 1, at which the circuit opens; 0.5 by default.
-    pub fn share(mut self, share: f64) -> Self {
-        self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
+    pub fn failure_rate(mut self, share: f64) -> Self {
+        self.failure_rate = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
         self
     }
 
     /// Sets how many attempts have to be counted before the share of failures is used; 20 by default, at least 1.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(1);
+    pub fn min_samples(mut self, attempts: u32) -> Self {
+        self.min_samples = attempts.max(1);
         self
     }
 
@@ -101,15 +101,15 @@ impl CircuitBreaker {
 
     /// Sets how long the circuit stays open at first; 10 seconds by default. It doubles each time that it opens again,
     /// up to five minutes.
-    pub fn open_for(mut self, time: Duration) -> Self {
-        self.open_for = time.min(LONGEST);
+    pub fn open_duration(mut self, time: Duration) -> Self {
+        self.open_duration = time.min(MAX_OPEN_DURATION);
         self
     }
 
     /// Sets how many probes have to succeed for the circuit to close, which is also how many are admitted at a time; 3
     /// by default, at least 1.
-    pub fn probes(mut self, calls: u32) -> Self {
-        self.probes = calls.max(1);
+    pub fn half_open_probes(mut self, calls: u32) -> Self {
+        self.half_open_probes = calls.max(1);
         self
     }
 }
@@ -120,7 +120,7 @@ pub(crate) struct Circuit {
     /// The server's name, for error messages.
     server: String,
     /// Whether the circuit is not closed, so that the usual case costs one atomic read.
-    troubled: AtomicBool,
+    not_closed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -128,33 +128,33 @@ pub(crate) struct Circuit {
 struct State {
     origin: Instant,
     /// The attempts and failures of each bucket of the window, and the index of the newest bucket.
-    counts: [(u32, u32); PARTS],
-    newest: u64,
+    counts: [(u32, u32); BUCKETS],
+    newest_bucket: u64,
     phase: Phase,
     /// How often the circuit has opened since it was closed.
-    level: u32,
+    consecutive_openings: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Closed,
     Open { until: Instant },
-    HalfOpen { under_way: u32, succeeded: u32, since: Instant },
+    HalfOpen { in_flight: u32, succeeded: u32, since: Instant },
 }
 
-const PARTS: usize = 10;
+const BUCKETS: usize = 10;
 
 impl Circuit {
     pub(crate) fn new(policy: CircuitBreaker, server: String) -> Arc<Self> {
         let state = State {
             origin: Instant::now(),
-            counts: [(0, 0); PARTS],
-            newest: 0,
+            counts: [(0, 0); BUCKETS],
+            newest_bucket: 0,
             phase: Phase::Closed,
-            level: 0,
+            consecutive_openings: 0,
         };
         let troubled = AtomicBool::new(false);
-        Arc::new(Self { policy, server, troubled, state: Mutex::new(state) })
+        Arc::new(Self { policy, server, not_closed: troubled, state: Mutex::new(state) })
     }
 
     /// Returns whether the circuit would admit an attempt, without taking the place of a probe.
@@ -162,7 +162,7 @@ impl Circuit {
     /// # Errors
     /// If the circuit is open.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.policy.off || !self.troubled.load(Ordering::Acquire) {
+        if self.policy.is_disabled || !self.not_closed.load(Ordering::Acquire) {
             return Ok(());
         }
         match self.state().phase {
@@ -178,34 +178,35 @@ impl Circuit {
     ///
     /// # Errors
     /// If the circuit is open.
-    pub(crate) fn pass(self: &Arc<Self>) -> Result<Trial, Error> {
-        let trial = |probe| Trial { circuit: Some(Arc::clone(self)), probe };
-        if self.policy.off {
-            return Ok(Trial { circuit: None, probe: None });
+    pub(crate) fn acquire(self: &Arc<Self>) -> Result<CircuitPermit, Error> {
+        let permit =
+            |probe| CircuitPermit { circuit: Some(Arc::clone(self)), probing_since: probe };
+        if self.policy.is_disabled {
+            return Ok(CircuitPermit { circuit: None, probing_since: None });
         }
-        if !self.troubled.load(Ordering::Acquire) {
-            return Ok(trial(None));
+        if !self.not_closed.load(Ordering::Acquire) {
+            return Ok(permit(None));
         }
         let now = Instant::now();
         let mut state = self.state();
         match state.phase {
-            Phase::Closed => Ok(trial(None)),
+            Phase::Closed => Ok(permit(None)),
             Phase::Open { until } if now < until => {
                 Err(self.open(until.saturating_duration_since(now)))
             }
             Phase::Open { .. } => {
                 info!(server = self.server, "circuit half-open; probing");
-                state.phase = Phase::HalfOpen { under_way: 1, succeeded: 0, since: now };
+                state.phase = Phase::HalfOpen { in_flight: 1, succeeded: 0, since: now };
                 meter::circuit(&self.server, CircuitState::HalfOpen);
-                Ok(trial(Some(now)))
+                Ok(permit(Some(now)))
             }
-            Phase::HalfOpen { under_way, succeeded, since } => {
-                if under_way.saturating_add(succeeded) >= self.policy.probes {
+            Phase::HalfOpen { in_flight, succeeded, since } => {
+                if in_flight.saturating_add(succeeded) >= self.policy.half_open_probes {
                     return Err(self.open(Duration::from_secs(1)));
                 }
-                let under_way = under_way.saturating_add(1);
-                state.phase = Phase::HalfOpen { under_way, succeeded, since };
-                Ok(trial(Some(since)))
+                let in_flight = in_flight.saturating_add(1);
+                state.phase = Phase::HalfOpen { in_flight, succeeded, since };
+                Ok(permit(Some(since)))
             }
         }
     }
@@ -243,24 +244,27 @@ impl Circuit {
             (None, Phase::Closed) => {
                 let (attempts, failures) = state.count(now, self.policy.window, failed);
                 let share = f64::from(failures) / f64::from(attempts.max(1));
-                if failed && attempts >= self.policy.attempts && share >= self.policy.share {
-                    self.trip(&mut state, now);
+                if failed
+                    && attempts >= self.policy.min_samples
+                    && share >= self.policy.failure_rate
+                {
+                    self.open_circuit(&mut state, now);
                 }
             }
-            (Some(then), Phase::HalfOpen { under_way, succeeded, since }) if then == since => {
+            (Some(then), Phase::HalfOpen { in_flight, succeeded, since }) if then == since => {
                 if failed {
-                    self.trip(&mut state, now);
-                } else if succeeded.saturating_add(1) >= self.policy.probes {
+                    self.open_circuit(&mut state, now);
+                } else if succeeded.saturating_add(1) >= self.policy.half_open_probes {
                     info!(server = self.server, "circuit closed");
                     meter::circuit(&self.server, CircuitState::Closed);
                     state.phase = Phase::Closed;
-                    state.level = 0;
-                    state.counts = [(0, 0); PARTS];
-                    self.troubled.store(false, Ordering::Release);
+                    state.consecutive_openings = 0;
+                    state.counts = [(0, 0); BUCKETS];
+                    self.not_closed.store(false, Ordering::Release);
                 } else {
-                    let under_way = under_way.saturating_sub(1);
+                    let in_flight = in_flight.saturating_sub(1);
                     let succeeded = succeeded.saturating_add(1);
-                    state.phase = Phase::HalfOpen { under_way, succeeded, since };
+                    state.phase = Phase::HalfOpen { in_flight, succeeded, since };
                 }
             }
             // The attempt was admitted before the circuit opened, or closed.
@@ -269,24 +273,24 @@ impl Circuit {
     }
 
     /// Returns the slot of a probe that was dropped before its end.
-    fn give_back(&self, probe: Instant) {
+    fn release_probe(&self, probe: Instant) {
         let mut state = self.state();
-        if let Phase::HalfOpen { under_way, succeeded, since } = state.phase
+        if let Phase::HalfOpen { in_flight, succeeded, since } = state.phase
             && since == probe
         {
-            let under_way = under_way.saturating_sub(1);
-            state.phase = Phase::HalfOpen { under_way, succeeded, since };
+            let in_flight = in_flight.saturating_sub(1);
+            state.phase = Phase::HalfOpen { in_flight, succeeded, since };
         }
     }
 
-    fn trip(&self, state: &mut State, now: Instant) {
-        let doubled = 1_u32.checked_shl(state.level).unwrap_or(u32::MAX);
-        let time = self.policy.open_for.saturating_mul(doubled).min(LONGEST);
+    fn open_circuit(&self, state: &mut State, now: Instant) {
+        let doubled = 1_u32.checked_shl(state.consecutive_openings).unwrap_or(u32::MAX);
+        let time = self.policy.open_duration.saturating_mul(doubled).min(MAX_OPEN_DURATION);
         warn!(server = self.server, open_for = ?time, "circuit opened: too many failures");
         meter::circuit(&self.server, CircuitState::Open);
-        state.phase = Phase::Open { until: after(now, time) };
-        state.level = state.level.saturating_add(1);
-        self.troubled.store(true, Ordering::Release);
+        state.phase = Phase::Open { until: saturating_after(now, time) };
+        state.consecutive_openings = state.consecutive_openings.saturating_add(1);
+        self.not_closed.store(true, Ordering::Release);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,15 +301,15 @@ impl Circuit {
 impl State {
     /// Counts an attempt, and returns the attempts and failures of the window.
     fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
-        let part = window.as_millis().checked_div(PARTS as u128).unwrap_or_default().max(1);
+        let part = window.as_millis().checked_div(BUCKETS as u128).unwrap_or_default().max(1);
         let current = now.saturating_duration_since(self.origin).as_millis().checked_div(part);
         let current = u64::try_from(current.unwrap_or_default()).unwrap_or(u64::MAX);
-        let passed = current.saturating_sub(self.newest).min(PARTS as u64);
+        let passed = current.saturating_sub(self.newest_bucket).min(BUCKETS as u64);
         for old in 0..passed {
-            self.counts[slot(current.saturating_sub(old))] = (0, 0);
+            self.counts[bucket_slot(current.saturating_sub(old))] = (0, 0);
         }
-        self.newest = self.newest.max(current);
-        let count = &mut self.counts[slot(self.newest)];
+        self.newest_bucket = self.newest_bucket.max(current);
+        let count = &mut self.counts[bucket_slot(self.newest_bucket)];
         count.0 = count.0.saturating_add(1);
         count.1 = count.1.saturating_add(u32::from(failed));
         let sum =
@@ -315,36 +319,36 @@ impl State {
 }
 
 /// Returns the index of a bucket in the ring.
-fn slot(part: u64) -> usize {
+fn bucket_slot(part: u64) -> usize {
     // The remainder is smaller than the ring.
-    part.checked_rem(PARTS as u64).unwrap_or_default() as usize
+    part.checked_rem(BUCKETS as u64).unwrap_or_default() as usize
 }
 
 /// An admitted attempt. If it is dropped, it does not count.
 #[must_use]
-pub(crate) struct Trial {
+pub(crate) struct CircuitPermit {
     circuit: Option<Arc<Circuit>>,
     /// The start of the half-open period to which the attempt belongs.
-    probe: Option<Instant>,
+    probing_since: Option<Instant>,
 }
 
-impl Trial {
+impl CircuitPermit {
     /// Returns whether the attempt is a probe.
     pub(crate) fn is_probe(&self) -> bool {
-        self.probe.is_some()
+        self.probing_since.is_some()
     }
 
-    pub(crate) fn end(mut self, failed: bool) {
+    pub(crate) fn record(mut self, failed: bool) {
         if let Some(circuit) = self.circuit.take() {
-            circuit.record(self.probe, failed);
+            circuit.record(self.probing_since, failed);
         }
     }
 }
 
-impl Drop for Trial {
+impl Drop for CircuitPermit {
     fn drop(&mut self) {
-        if let Some((circuit, probe)) = self.circuit.take().zip(self.probe) {
-            circuit.give_back(probe);
+        if let Some((circuit, probe)) = self.circuit.take().zip(self.probing_since) {
+            circuit.release_probe(probe);
         }
     }
 }
@@ -380,7 +384,7 @@ mod tests {
 
     fn attempts(circuit: &Arc<Circuit>, count: u32, failed: bool) {
         for _ in 0..count {
-            circuit.pass().unwrap().end(failed);
+            circuit.acquire().unwrap().record(failed);
         }
     }
 
@@ -391,7 +395,7 @@ mod tests {
         assert_eq!(circuit.current(), CircuitState::Closed);
         attempts(&circuit, 1, true);
         assert_eq!(circuit.current(), CircuitState::Open);
-        let error = circuit.pass().err().unwrap();
+        let error = circuit.acquire().err().unwrap();
         assert_eq!(
             (error.kind(), error.retry_after()),
             (ErrorKind::CircuitOpen, Some(10 * SECOND))
@@ -410,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_long_ago_does_not_count() {
+    async fn attempts_outside_the_window_do_not_count() {
         let circuit = circuit(CircuitBreaker::default());
         attempts(&circuit, 19, true);
         advance(31 * SECOND).await;
@@ -424,34 +428,35 @@ mod tests {
         attempts(&circuit, 20, true);
         advance(10 * SECOND).await;
         assert_eq!(circuit.current(), CircuitState::HalfOpen);
-        let probes = [circuit.pass().unwrap(), circuit.pass().unwrap(), circuit.pass().unwrap()];
-        assert!(circuit.pass().is_err(), "three at a time");
+        let probes =
+            [circuit.acquire().unwrap(), circuit.acquire().unwrap(), circuit.acquire().unwrap()];
+        assert!(circuit.acquire().is_err(), "three at a time");
         let [good, dropped, bad] = probes;
-        good.end(false);
+        good.record(false);
         drop(dropped);
-        let again = circuit.pass().unwrap();
-        bad.end(true);
-        assert_eq!(circuit.pass().err().unwrap().retry_after(), Some(20 * SECOND));
+        let again = circuit.acquire().unwrap();
+        bad.record(true);
+        assert_eq!(circuit.acquire().err().unwrap().retry_after(), Some(20 * SECOND));
         // The attempt belongs to an earlier period.
-        again.end(false);
+        again.record(false);
         advance(20 * SECOND).await;
         attempts(&circuit, 3, false);
         assert_eq!(circuit.current(), CircuitState::Closed);
         attempts(&circuit, 20, true);
-        assert_eq!(circuit.pass().err().unwrap().retry_after(), Some(10 * SECOND));
+        assert_eq!(circuit.acquire().err().unwrap().retry_after(), Some(10 * SECOND));
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_stays_open_for_five_minutes_at_most_and_can_be_off() {
-        let circuit = circuit(CircuitBreaker::default().probes(1));
+        let circuit = circuit(CircuitBreaker::default().half_open_probes(1));
         attempts(&circuit, 20, true);
         for _ in 0..40 {
-            let wait = circuit.pass().err().unwrap().retry_after().unwrap();
+            let wait = circuit.acquire().err().unwrap().retry_after().unwrap();
             assert!(wait <= 300 * SECOND);
             advance(wait).await;
             attempts(&circuit, 1, true);
         }
-        let off = super::tests::circuit(CircuitBreaker::off());
+        let off = super::tests::circuit(CircuitBreaker::disabled());
         attempts(&off, 100, true);
         assert_eq!(off.current(), CircuitState::Closed);
     }

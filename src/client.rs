@@ -13,20 +13,20 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::auth::{Auth, Gateway, TokenPolicy, TokenStore};
+use crate::auth::{Gateway, Identity, TokenPolicy, TokenStore};
 use crate::body::accepted_encoding;
-use crate::cache::{CacheHandle, Open as OpenCache};
+use crate::cache::{Cache, CacheInner as OpenCache};
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Result;
-use crate::health::{Health, Objectives};
-use crate::limits::{Lane, Limits};
-use crate::origins::Origins;
+use crate::health::{Health, ServiceLevelObjectives};
+use crate::limits::{AdmissionQueue, Limits};
+use crate::origins::Endpoints;
 use crate::request::Request;
 use crate::retry::{RetryBudget, RetryPolicy};
-use crate::store::{Guard, StoreHealth, Tasks};
-use crate::telemetry::usage::{Account, Books, Usage};
-use crate::telemetry::watch::Watch;
-use crate::telemetry::{BodyLog, meter};
+use crate::store::{BackgroundTasks, ResilientStore, StoreHealth};
+use crate::telemetry::usage::{IdentityUsageState, Usage, UsageRegistry};
+use crate::telemetry::watch::RecentActivity;
+use crate::telemetry::{BodyLogging, meter};
 
 mod builder;
 mod http;
@@ -55,26 +55,26 @@ use http::HttpClients;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<ClientHandle>);
 
 /// One handle: the state that all handles share, and the identity of this one.
-pub(crate) struct Inner {
-    shared: Arc<Shared>,
-    pub(crate) auth: Auth,
+pub(crate) struct ClientHandle {
+    shared: Arc<ClientShared>,
+    pub(crate) identity: Identity,
     /// Whether calls carry the gateway's token.
-    pub(crate) through_gateway: bool,
+    pub(crate) uses_gateway: bool,
     /// The limits of this handle's identity, once they were requested.
-    lane: OnceLock<Arc<Lane>>,
+    admission_queue: OnceLock<Arc<AdmissionQueue>>,
     /// The identity's label in metrics.
-    label: OnceLock<&'static str>,
+    identity_label: OnceLock<&'static str>,
     /// The identity's usage.
-    account: OnceLock<Arc<Account>>,
+    usage_account: OnceLock<Arc<IdentityUsageState>>,
 }
 
 /// The state that the handles of a client share.
-pub(crate) struct Shared {
+pub(crate) struct ClientShared {
     http: HttpClients,
-    pub(crate) origins: Origins,
+    pub(crate) endpoints: Endpoints,
     /// The headers of every request to GitHub, except for the token.
     pub(crate) headers: HeaderMap,
     pub(crate) gateway: Option<Gateway>,
@@ -82,10 +82,10 @@ pub(crate) struct Shared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
-    pub(crate) usage: Books,
-    pub(crate) watch: Watch,
-    pub(crate) objectives: Objectives,
-    pub(crate) store: Option<Arc<Guard>>,
+    pub(crate) usage: UsageRegistry,
+    pub(crate) recent: RecentActivity,
+    pub(crate) slo: ServiceLevelObjectives,
+    pub(crate) store: Option<Arc<ResilientStore>>,
     /// The longest time for which a call waits for its store.
     pub(crate) store_timeout: Duration,
     pub(crate) cache: Option<Arc<OpenCache>>,
@@ -96,19 +96,19 @@ pub(crate) struct Shared {
     pub(crate) token_policy: TokenPolicy,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
     /// Tokens that are being stored.
-    pub(crate) background: Arc<Tasks>,
-    pub(crate) body_log: Option<BodyLog>,
+    pub(crate) background: Arc<BackgroundTasks>,
+    pub(crate) body_logging: Option<BodyLogging>,
     #[cfg(feature = "contract")]
-    pub(crate) contract: Option<crate::contract::Checker>,
+    pub(crate) response_validator: Option<crate::contract::ResponseValidator>,
     /// The replacement for the network in unit tests.
     #[cfg(test)]
     pub(crate) transport: Option<transport::Transport>,
 }
 
-impl Shared {
+impl ClientShared {
     /// Returns whether the application supplied the HTTP client.
     pub(crate) fn http_client_is_given(&self) -> bool {
-        self.http.is_given()
+        self.http.is_single()
     }
 
     /// Sends a request over the network.
@@ -119,7 +119,7 @@ impl Shared {
         let headers = request.headers_mut();
         let is_of_part = headers.contains_key(RANGE);
         if !headers.contains_key(ACCEPT_ENCODING)
-            && let Some(encoding) = accepted_encoding(self.http.is_given(), is_of_part)
+            && let Some(encoding) = accepted_encoding(self.http.is_single(), is_of_part)
         {
             headers.insert(ACCEPT_ENCODING, encoding);
         }
@@ -132,12 +132,12 @@ impl Shared {
 }
 
 /// The longest duration of [`Client::close`].
-const MAX_CLOSE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Deref for Inner {
-    type Target = Shared;
+impl Deref for ClientHandle {
+    type Target = ClientShared;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &ClientShared {
         &self.shared
     }
 }
@@ -180,19 +180,19 @@ impl Client {
     /// client's GitHub server, as the URLs in GitHub's responses do. For any other server, the call fails before
     /// anything is sent.
     pub fn request(&self, method: Method, path: impl Into<String>) -> Request {
-        Request::given(self, method, path.into())
+        Request::raw(self, method, path.into())
     }
 
     /// Returns the base URL of the API.
     #[must_use]
     pub fn base_url(&self) -> &Url {
-        self.0.origins.api()
+        self.0.endpoints.api()
     }
 
     /// Returns the URL of GitHub's web pages, where users sign in; it is derived from the base URL.
     #[must_use]
     pub fn web_url(&self) -> &Url {
-        self.0.origins.web()
+        self.0.endpoints.web()
     }
 
     /// Returns the state of the circuit of the API's server: see [`CircuitBreaker`](crate::CircuitBreaker).
@@ -213,7 +213,7 @@ impl Client {
         self.0.store.as_ref().map(|store| store.health())
     }
 
-    /// Returns the health of the client, for a readiness probe, and whether its [objectives](Objectives) are met. It
+    /// Returns the health of the client, for a readiness probe, and whether its [objectives](ServiceLevelObjectives) are met. It
     /// sends no request to GitHub or to the store.
     ///
     /// Calls of all handles count for the objectives; the token and the limits are those of this handle's identity.
@@ -227,19 +227,19 @@ impl Client {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::of(self)
+        Health::collect(self)
     }
 
     /// Returns the [cache](crate::cache), to prefetch and to purge.
     #[must_use]
-    pub fn cache(&self) -> CacheHandle<'_> {
-        CacheHandle::new(self)
+    pub fn cache(&self) -> Cache<'_> {
+        Cache::new(self)
     }
 
     /// Returns the usage of this handle's identity, and the state of its budgets.
     #[must_use]
     pub fn usage(&self) -> Usage<'_> {
-        Usage::new(&self.0.usage, self.account())
+        Usage::new(&self.0.usage, self.usage_account())
     }
 
     /// Writes pending data before a program ends, and returns after 5 s at most:
@@ -276,75 +276,77 @@ impl Client {
         let changes = OptionFuture::from(cache.map(|cache| cache.log.flush_until_written()));
         let responses = OptionFuture::from(cache.map(|cache| cache.flush_responses()));
         let (used, changed, _, _) = join4(
-            self.0.usage.flush(MAX_CLOSE),
-            timeout(MAX_CLOSE, changes),
-            timeout(MAX_CLOSE, responses),
-            self.0.background.wait(MAX_CLOSE),
+            self.0.usage.flush(CLOSE_TIMEOUT),
+            timeout(CLOSE_TIMEOUT, changes),
+            timeout(CLOSE_TIMEOUT, responses),
+            self.0.background.wait(CLOSE_TIMEOUT),
         )
         .await;
         used && changed.is_ok()
     }
 
-    pub(crate) fn new(shared: Shared, auth: Auth) -> Self {
-        Self::of(Arc::new(shared), auth, true)
+    pub(crate) fn new(shared: ClientShared, auth: Identity) -> Self {
+        Self::from_parts(Arc::new(shared), auth, true)
     }
 
     /// Creates a handle that shares everything except the identity.
-    fn with(&self, auth: Auth) -> Self {
-        self.handle(auth, self.0.through_gateway)
+    fn with_identity(&self, auth: Identity) -> Self {
+        self.derive(auth, self.0.uses_gateway)
     }
 
     /// Creates a handle without any token, for a source of the gateway's tokens.
     pub(crate) fn without_tokens(&self) -> Self {
-        self.handle(Auth::default(), false)
+        self.derive(Identity::default(), false)
     }
 
-    fn handle(&self, auth: Auth, through_gateway: bool) -> Self {
-        Self::of(Arc::clone(&self.0.shared), auth, through_gateway)
+    fn derive(&self, auth: Identity, uses_gateway: bool) -> Self {
+        Self::from_parts(Arc::clone(&self.0.shared), auth, uses_gateway)
     }
 
-    fn of(shared: Arc<Shared>, auth: Auth, through_gateway: bool) -> Self {
-        Self(Arc::new(Inner {
+    fn from_parts(shared: Arc<ClientShared>, auth: Identity, uses_gateway: bool) -> Self {
+        Self(Arc::new(ClientHandle {
             shared,
-            auth,
-            through_gateway,
-            lane: OnceLock::new(),
-            label: OnceLock::new(),
-            account: OnceLock::new(),
+            identity: auth,
+            uses_gateway,
+            admission_queue: OnceLock::new(),
+            identity_label: OnceLock::new(),
+            usage_account: OnceLock::new(),
         }))
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
+    pub(crate) fn handle(&self) -> &ClientHandle {
         &self.0
     }
 
     /// Returns the label of this handle's identity in metrics.
-    pub(crate) fn label(&self) -> &'static str {
-        self.0.label.get_or_init(|| meter::identity(&self.limited_as()))
+    pub(crate) fn identity_label(&self) -> &'static str {
+        self.0.identity_label.get_or_init(|| meter::identity(&self.rate_limit_identity()))
     }
 
     /// Returns the limits of this handle's identity.
-    pub(crate) fn lane(&self) -> &Arc<Lane> {
-        self.0.lane.get_or_init(|| self.0.limits.lane(&self.limited_as(), self.base_url().as_str()))
+    pub(crate) fn admission_queue(&self) -> &Arc<AdmissionQueue> {
+        self.0.admission_queue.get_or_init(|| {
+            self.0.limits.queue(&self.rate_limit_identity(), self.base_url().as_str())
+        })
     }
 
     /// Returns the usage of this handle's identity.
-    pub(crate) fn account(&self) -> &Arc<Account> {
-        self.0.account.get_or_init(|| self.0.usage.account(&self.limited_as()))
+    pub(crate) fn usage_account(&self) -> &Arc<IdentityUsageState> {
+        self.0.usage_account.get_or_init(|| self.0.usage.account(&self.rate_limit_identity()))
     }
 
     /// Returns the usage that a call counts for: a request credential belongs to another identity.
-    pub(crate) fn account_of(&self, own_token: bool) -> Arc<Account> {
+    pub(crate) fn usage_account_for(&self, own_token: bool) -> Arc<IdentityUsageState> {
         match own_token {
             true => self.0.usage.account("own"),
-            false => Arc::clone(self.account()),
+            false => Arc::clone(self.usage_account()),
         }
     }
 
     /// Returns the identity that GitHub limits: an installation, whatever the restrictions of its tokens.
-    pub(crate) fn limited_as(&self) -> Cow<'_, str> {
-        match self.0.auth.keeper() {
-            Some(keeper) => keeper.source().limited_as(),
+    pub(crate) fn rate_limit_identity(&self) -> Cow<'_, str> {
+        match self.0.identity.token_manager() {
+            Some(token_manager) => token_manager.provider().rate_limit_identity(),
             None => self.identity(),
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 ///
 /// The monotonic clock stands still while some machines sleep, so the later of the two counts: a response can seem
 /// older than it is, but never newer.
-pub(crate) fn now() -> SystemTime {
+pub(crate) fn monotonic_wall_clock() -> SystemTime {
     static START: LazyLock<(SystemTime, Instant)> =
         LazyLock::new(|| (SystemTime::now(), Instant::now()));
     let (time, instant) = *START;
@@ -19,20 +19,20 @@ pub(crate) fn now() -> SystemTime {
 }
 
 /// Returns the instant this duration after another one. A duration that no clock can represent becomes thirty years.
-pub(crate) fn after(moment: Instant, time: Duration) -> Instant {
-    const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    let later = moment.checked_add(time.min(LONGEST));
+pub(crate) fn saturating_after(moment: Instant, time: Duration) -> Instant {
+    const MAX_DURATION: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let later = moment.checked_add(time.min(MAX_DURATION));
     // The clock cannot represent the result.
     later.unwrap_or(moment)
 }
 
 /// Returns half of the duration.
-pub(crate) fn half(duration: Duration) -> Duration {
+pub(crate) fn halved(duration: Duration) -> Duration {
     duration.checked_div(2).unwrap_or_default()
 }
 
 /// Formats a time in whole seconds. A time beyond the calendar becomes its last day.
-pub(crate) fn date(time: SystemTime) -> DateTime<Utc> {
+pub(crate) fn to_utc(time: SystemTime) -> DateTime<Utc> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -43,14 +43,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_to_come_is_within_what_a_clock_holds() {
+    fn a_future_instant_saturates_at_the_range_of_the_clock() {
         let now = Instant::now();
         for time in [0, 1, 3600, 86_400 * 365].map(Duration::from_secs) {
-            assert_eq!(after(now, time) - now, time);
+            assert_eq!(saturating_after(now, time) - now, time);
         }
         for time in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_millis(u64::MAX)]
         {
-            assert!(after(now, time) - now > Duration::from_secs(86_400 * 365 * 29));
+            assert!(saturating_after(now, time) - now > Duration::from_secs(86_400 * 365 * 29));
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The overhead of an allocation.
-pub(crate) const ALLOCATION: usize = 16;
+pub(crate) const ALLOCATION_OVERHEAD: usize = 16;
 
 /// Returns a copy in memory of its own.
 pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
@@ -33,7 +33,7 @@ pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// Returns a copy of these headers, in a table that is no larger than necessary.
-pub(crate) fn copy_of_headers(headers: &HeaderMap) -> HeaderMap {
+pub(crate) fn compact_headers(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::try_with_capacity(headers.keys_len()).unwrap_or_default();
     for (name, value) in headers {
         // The capacity suffices, since another map has as many.
@@ -64,14 +64,14 @@ pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
     let further = headers.len() - headers.keys_len();
     // A vector that grows has up to twice the capacity that it needs.
     let further = if further == 0 { 0 } else { further.next_power_of_two().max(4) };
-    let names = headers.keys().map(|name| name.as_str().len() + ALLOCATION).sum::<usize>();
+    let names = headers.keys().map(|name| name.as_str().len() + ALLOCATION_OVERHEAD).sum::<usize>();
     let values = headers.values().map(HeaderValue::len).sum::<usize>();
     size_of::<HeaderMap>()
         + table
         + further * size_of::<Further>()
         + names
         + values
-        + 6 * ALLOCATION
+        + 6 * ALLOCATION_OVERHEAD
 }
 
 #[cfg(test)]
@@ -98,7 +98,7 @@ mod tests {
                 parts.map(|(name, it)| (name.to_string(), it.clone(), it.is_sensitive())).collect()
             };
             let places: Vec<_> = headers.values().map(|value| value.as_bytes().as_ptr_range()).collect();
-            for copy in [super::headers(headers.clone()), copy_of_headers(&headers)] {
+            for copy in [super::headers(headers.clone()), compact_headers(&headers)] {
                 prop_assert_eq!(parts(&copy), parts(&headers));
                 for value in copy.values().filter(|value| !value.is_empty()) {
                     let place = value.as_bytes().as_ptr();

@@ -1,17 +1,17 @@
 //! Checks of requests, responses and later description versions against GitHub's OpenAPI description.
 //!
-//! - [`Checker`] validates the responses that a [`Client`](crate::Client) receives, for test and staging: it finds
+//! - [`ResponseValidator`] validates the responses that a [`Client`](crate::Client) receives, for test and staging: it finds
 //!   deviations that no published description shows.
 //! - [`drift`] compares two descriptions, and reports which callers a change breaks.
-//! - [`uses!`](crate::uses) pins the operations that an application calls, so that a change of one
+//! - [`operations!`](crate::operations) pins the operations that an application calls, so that a change of one
 //!   of them fails its tests.
-//! - [`Document`] is the description from which the library was generated, or another.
+//! - [`ApiDescription`] is the description from which the library was generated, or another.
 //!
 //! All of it needs the feature `contract`. Checking costs memory and time: some 30 MB, and for each checked operation
 //! up to 1 MB and some milliseconds the first time. It is meant for tests and staging.
 //!
 //! The input of these checks is not trusted: every check is bounded in time, memory and depth. Each part that cannot be
-//! checked within these bounds is reported once: see [`Document::unchecked`].
+//! checked within these bounds is reported once: see [`ApiDescription::unchecked`].
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -40,22 +40,22 @@ mod uses;
 pub mod drift;
 
 #[doc(inline)]
-pub use crate::uses;
-pub use checker::{Checker, Seen};
+pub use crate::operations;
+pub use checker::{ObservedDeviation, ResponseValidator};
 pub use deviation::{Deviation, DeviationKind};
-pub use document::{Document, DocumentError};
-pub use operation::{DocumentedOperation, DocumentedParameter};
-pub use request::{CheckRequest, Matched};
-pub use response::CheckResponse;
+pub use document::{ApiDescription, ApiDescriptionError};
+pub use operation::{OperationSpec, ParameterSpec};
+pub use request::{MatchedRequest, RequestToValidate};
+pub use response::ResponseToValidate;
 #[doc(hidden)]
 pub use uses::__is_known;
-pub use uses::{PinError, Uses};
+pub use uses::{PinError, PinnedOperations};
 
 #[cfg(feature = "testing")]
 pub(crate) use {
-    document::Source,
+    document::DescriptionSource,
     nesting::{MAX_NESTING, is_too_deep},
-    operation::{Content, MediaType},
+    operation::{MediaType, MediaTypes},
     pointer::unescaped,
     request::value_of,
     router::MAX_PATH_BYTES,

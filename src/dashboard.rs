@@ -73,7 +73,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{self, ServerLimits};
 #[cfg(feature = "webhooks-core")]
-use crate::webhooks::Receiver;
+use crate::webhooks::WebhookReceiver;
 
 mod access;
 mod events;
@@ -84,7 +84,7 @@ mod state;
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub use events::Snapshot;
-use state::Usage;
+use state::UsageCache;
 
 /// The live page of one client: see the [module](self).
 ///
@@ -98,21 +98,21 @@ pub struct Dashboard {
     token: Option<SecretString>,
     allowed_headers: Vec<String>,
     #[cfg(feature = "webhooks-core")]
-    receiver: Option<Receiver>,
+    receiver: Option<WebhookReceiver>,
 }
 
 /// The state that all connections share.
-struct Shown {
+struct DashboardState {
     dashboard: Dashboard,
     allowed_headers: Vec<HeaderName>,
-    readers: Arc<Semaphore>,
-    usage: Usage,
+    subscribers: Arc<Semaphore>,
+    usage: UsageCache,
 }
 
 /// Maximum number of concurrent event streams; each ends after some minutes, and the browser reconnects.
-const MAX_READERS: usize = 32;
+const MAX_SUBSCRIBERS: usize = 32;
 /// Event streams, and browsers that load the page.
-const LIMITS: ServerLimits = ServerLimits {
+const SERVER_LIMITS: ServerLimits = ServerLimits {
     max_connections: 128,
     header_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(10),
@@ -120,7 +120,7 @@ const LIMITS: ServerLimits = ServerLimits {
     max_age: Duration::from_secs(15 * 60),
 };
 /// A shorter token might be guessed.
-const MIN_TOKEN: usize = 16;
+const MIN_TOKEN_CHARS: usize = 16;
 
 impl Dashboard {
     /// Creates the page of this client.
@@ -177,7 +177,7 @@ impl Dashboard {
     /// Also shows the state of webhook deliveries.
     #[cfg(feature = "webhooks-core")]
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
-    pub fn webhooks(mut self, receiver: &Receiver) -> Self {
+    pub fn webhooks(mut self, receiver: &WebhookReceiver) -> Self {
         self.receiver = Some(receiver.clone());
         self
     }
@@ -192,7 +192,7 @@ impl Dashboard {
     /// # Errors
     /// If the token is invalid or too short, or a header is not allowed ([`ErrorKind::Configuration`]).
     pub fn router<S: Clone + Send + Sync + 'static>(self) -> Result<Router<S>> {
-        Ok(Shown::new(self)?.router())
+        Ok(DashboardState::new(self)?.router())
     }
 
     /// Serves only the page by HTTP/1.1, until the future is dropped, which also ends all connections.
@@ -220,21 +220,21 @@ impl Dashboard {
                 "set a token, or bind the dashboard to 127.0.0.1",
             ));
         }
-        let shown = Shown::new(self)?;
+        let shown = DashboardState::new(self)?;
         let router = shown.router::<()>();
         let service = move |peer| router.clone().layer(Extension(ConnectInfo::<SocketAddr>(peer)));
         Ok(async move {
-            server::serve(listener, service, LIMITS, std::future::pending()).await;
+            server::serve(listener, service, SERVER_LIMITS, std::future::pending()).await;
             Ok(())
         })
     }
 }
 
-impl Shown {
+impl DashboardState {
     fn new(mut dashboard: Dashboard) -> Result<Arc<Self>> {
         if let Some(token) = &mut dashboard.token {
             let text = token.expose_secret().trim();
-            if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.len() < MIN_TOKEN {
+            if !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.len() < MIN_TOKEN_CHARS {
                 return Err(configuration(
                     "invalid dashboard token: too short, or not valid in a header",
                     "use at least 16 random letters and digits",
@@ -244,8 +244,13 @@ impl Shown {
             *token = SecretString::from(text.to_owned());
         }
         let allowed_headers = allowed_headers(&dashboard.allowed_headers)?;
-        let readers = Arc::new(Semaphore::new(MAX_READERS));
-        Ok(Arc::new(Self { dashboard, allowed_headers, readers, usage: Usage::default() }))
+        let readers = Arc::new(Semaphore::new(MAX_SUBSCRIBERS));
+        Ok(Arc::new(Self {
+            dashboard,
+            allowed_headers,
+            subscribers: readers,
+            usage: UsageCache::default(),
+        }))
     }
 
     fn router<S: Clone + Send + Sync + 'static>(self: &Arc<Self>) -> Router<S> {
@@ -256,8 +261,8 @@ impl Shown {
             .route("/script.js", get(page::script))
             .route("/icon.svg", get(page::icon))
             .route("/events", get(events::events))
-            .route("/state.json", get(events::once))
-            .route_layer(from_fn_with_state(Arc::clone(self), access::guard))
+            .route("/state.json", get(events::snapshot))
+            .route_layer(from_fn_with_state(Arc::clone(self), access::authorize))
             .with_state(Arc::clone(self))
     }
 }

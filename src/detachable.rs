@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Instrument, Span, dispatcher};
 
-use crate::deadline::Slack;
+use crate::deadline::DeadlineExtension;
 
 /// A future that a [`DetachableCall`] runs.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -59,36 +59,36 @@ struct CallCell<T> {
     span: Span,
     subscriber: Dispatch,
     /// Extended by the time in which nothing polled the future.
-    slack: Option<Slack>,
+    extension: Option<DeadlineExtension>,
 }
 
 enum Stage<T> {
-    /// The caller polls the future. `polled` is kept only if there is a slack.
-    Attached { future: BoxFuture<T>, caller: Option<Waker>, polled: Option<Instant> },
+    /// The caller polls the future. `last_poll_waker` is kept only if there is a slack.
+    Attached { future: BoxFuture<T>, caller: Option<Waker>, last_poll_waker: Option<Instant> },
     /// The caller polls the future at this moment.
     Polling { caller: Option<Waker>, detach: bool },
     /// A task polls the future; at this moment, if `future` is `None`.
     Detached { future: Option<BoxFuture<T>>, caller: Option<Waker>, task: Option<AbortHandle> },
     /// The future ended in its task; an error is a panic.
-    Done(Result<T, Box<dyn Any + Send>>),
+    Completed(Result<T, Box<dyn Any + Send>>),
     /// The caller has the outcome, or dropped the call.
-    Ended,
+    Consumed,
 }
 
 impl<T: Send + 'static> DetachableCall<T> {
     /// Creates the future with a handle to itself.
     pub(crate) fn new(
-        slack: Option<Slack>,
+        extension: Option<DeadlineExtension>,
         future: impl FnOnce(DetachHandle) -> BoxFuture<T>,
     ) -> Self {
         Self(Arc::new_cyclic(|cell: &Weak<CallCell<T>>| {
             let future = future(DetachHandle(Weak::clone(cell) as Weak<dyn Detach>));
             CallCell {
-                stage: Mutex::new(Stage::Attached { future, caller: None, polled: None }),
+                stage: Mutex::new(Stage::Attached { future, caller: None, last_poll_waker: None }),
                 runtime: Handle::try_current().ok(),
                 span: Span::current(),
                 subscriber: dispatcher::get_default(Dispatch::clone),
-                slack,
+                extension,
             }
         }))
     }
@@ -103,21 +103,21 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
             let mut stage = cell.stage();
             match &mut *stage {
                 Stage::Detached { caller, .. } => {
-                    remember(caller, context);
+                    store_waker(caller, context);
                     return Poll::Pending;
                 }
                 // Of a panic during a poll, or of a poll after the end.
-                Stage::Polling { .. } | Stage::Ended => return Poll::Pending,
-                Stage::Attached { .. } | Stage::Done(_) => {}
+                Stage::Polling { .. } | Stage::Consumed => return Poll::Pending,
+                Stage::Attached { .. } | Stage::Completed(_) => {}
             }
-            match std::mem::replace(&mut *stage, Stage::Ended) {
+            match std::mem::replace(&mut *stage, Stage::Consumed) {
                 Stage::Attached { future, mut caller, .. } => {
-                    remember(&mut caller, context);
+                    store_waker(&mut caller, context);
                     *stage = Stage::Polling { caller, detach: false };
                     future
                 }
-                Stage::Done(Ok(outcome)) => return Poll::Ready(outcome),
-                Stage::Done(Err(panic)) => {
+                Stage::Completed(Ok(outcome)) => return Poll::Ready(outcome),
+                Stage::Completed(Err(panic)) => {
                     drop(stage);
                     resume_unwind(panic)
                 }
@@ -128,19 +128,19 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
             }
         };
         let polled = future.as_mut().poll(context);
-        let now = match (&polled, &cell.slack) {
+        let now = match (&polled, &cell.extension) {
             (Poll::Pending, Some(_)) => Some(Instant::now()),
             _ => None,
         };
         let detach = {
             let mut stage = cell.stage();
-            match (&polled, std::mem::replace(&mut *stage, Stage::Ended)) {
+            match (&polled, std::mem::replace(&mut *stage, Stage::Consumed)) {
                 (Poll::Pending, Stage::Polling { caller, detach: true }) => {
                     *stage = Stage::Detached { future: Some(future), caller, task: None };
                     true
                 }
                 (Poll::Pending, Stage::Polling { caller, detach: false }) => {
-                    *stage = Stage::Attached { future, caller, polled: now };
+                    *stage = Stage::Attached { future, caller, last_poll_waker: now };
                     false
                 }
                 _ => false,
@@ -155,7 +155,7 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
 
 impl<T: Send + 'static> Drop for DetachableCall<T> {
     fn drop(&mut self) {
-        let stage = std::mem::replace(&mut *self.0.stage(), Stage::Ended);
+        let stage = std::mem::replace(&mut *self.0.stage(), Stage::Consumed);
         // Otherwise the task would wait for a future that is gone.
         if let Stage::Detached { task: Some(task), .. } = &stage {
             task.abort();
@@ -169,11 +169,11 @@ impl<T: Send + 'static> Detach for CallCell<T> {
         if self.runtime.is_none() {
             return;
         }
-        let now = self.slack.as_ref().map(|_| Instant::now());
+        let now = self.extension.as_ref().map(|_| Instant::now());
         let polled = {
             let mut stage = self.stage();
-            match std::mem::replace(&mut *stage, Stage::Ended) {
-                Stage::Attached { future, caller, polled } => {
+            match std::mem::replace(&mut *stage, Stage::Consumed) {
+                Stage::Attached { future, caller, last_poll_waker: polled } => {
                     *stage = Stage::Detached { future: Some(future), caller, task: None };
                     polled
                 }
@@ -197,8 +197,8 @@ impl<T: Send + 'static> CallCell<T> {
     /// runtime is shut down, it is dropped right here.
     fn spawn(self: &Arc<Self>, times: Option<(Instant, Instant)>) {
         let Some(runtime) = &self.runtime else { return };
-        if let (Some(slack), Some((now, polled))) = (&self.slack, times) {
-            slack.detach(now, polled);
+        if let (Some(extension), Some((now, polled))) = (&self.extension, times) {
+            extension.detach(now, polled);
         }
         let driver = Driver(Arc::clone(self));
         let task = poll_fn(move |context| driver.poll(context))
@@ -209,8 +209,8 @@ impl<T: Send + 'static> CallCell<T> {
         match &mut *stage {
             Stage::Detached { task, .. } => *task = Some(spawned),
             // The caller dropped the future meanwhile.
-            Stage::Ended => spawned.abort(),
-            Stage::Attached { .. } | Stage::Polling { .. } | Stage::Done(_) => {}
+            Stage::Consumed => spawned.abort(),
+            Stage::Attached { .. } | Stage::Polling { .. } | Stage::Completed(_) => {}
         }
     }
 
@@ -243,7 +243,7 @@ impl<T: Send + 'static> Driver<T> {
             let mut stage = self.0.stage();
             let Stage::Detached { caller, .. } = &mut *stage else { return Poll::Ready(()) };
             let caller = caller.take();
-            *stage = Stage::Done(outcome);
+            *stage = Stage::Completed(outcome);
             caller
         };
         if let Some(caller) = caller {
@@ -268,8 +268,8 @@ impl<T: Send + 'static> Driver<T> {
 impl<T: Send + 'static> Drop for Driver<T> {
     /// If the runtime of the task shuts down, the caller polls the future again.
     fn drop(&mut self) {
-        let polled = self.0.slack.as_ref().map(|slack| {
-            slack.attach();
+        let polled = self.0.extension.as_ref().map(|extension| {
+            extension.attach();
             Instant::now()
         });
         let caller = {
@@ -278,11 +278,15 @@ impl<T: Send + 'static> Drop for Driver<T> {
                 Stage::Detached { future, caller, .. } => {
                     let (future, caller) = (future.take(), caller.take());
                     *stage = match future {
-                        Some(future) => Stage::Attached { future, caller: caller.clone(), polled },
+                        Some(future) => Stage::Attached {
+                            future,
+                            caller: caller.clone(),
+                            last_poll_waker: polled,
+                        },
                         // The task ended within a poll. The caller must not wait forever.
-                        None => {
-                            Stage::Done(Err(Box::new("the task of a call ended before the call")))
-                        }
+                        None => Stage::Completed(Err(Box::new(
+                            "the task of a call ended before the call",
+                        ))),
                     };
                     caller
                 }
@@ -296,7 +300,7 @@ impl<T: Send + 'static> Drop for Driver<T> {
 }
 
 /// Stores the waker of the last poll.
-fn remember(caller: &mut Option<Waker>, context: &Context<'_>) {
+fn store_waker(caller: &mut Option<Waker>, context: &Context<'_>) {
     match caller {
         Some(known) => known.clone_from(context.waker()),
         None => *caller = Some(context.waker().clone()),

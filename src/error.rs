@@ -14,8 +14,8 @@ use http::{HeaderMap, StatusCode};
 
 use crate::auth::AuthFailure;
 use crate::graphql::GraphQlErrors;
-use crate::operation::Label;
-use crate::response::RateLimit;
+use crate::operation::OperationName;
+use crate::response::RateLimitStatus;
 use crate::retry::retry_after;
 use crate::sanitize;
 
@@ -27,10 +27,10 @@ mod source;
 mod text;
 mod transport;
 
-pub(crate) use advice::{SSO, when_to_return};
+pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
 pub use incomplete::{Incomplete, IncompleteReason};
-pub(crate) use refusal::{Reason, Refusal, tells_rate_limit};
+pub(crate) use refusal::{FailureDetails, FailureReason, indicates_rate_limit};
 pub(crate) use text::Markup;
 
 /// The result of a fallible function of this library.
@@ -69,13 +69,13 @@ pub struct Error(Box<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    operation: Option<Label>,
+    operation: Option<OperationName>,
     message: Cow<'static, str>,
     advice: Cow<'static, str>,
     retryable: bool,
     rate_limited: bool,
     /// GitHub's message before secrets were redacted.
-    refusal: Refusal,
+    failure_details: FailureDetails,
     status: Option<StatusCode>,
     headers: Option<HeaderMap>,
     api: Option<ApiError>,
@@ -86,8 +86,8 @@ struct Inner {
     auth: Option<AuthFailure>,
     retry_after: Option<Duration>,
     /// The call cannot have reached GitHub.
-    never_reached: bool,
-    attempts: Vec<Attempt>,
+    not_sent: bool,
+    attempts: Vec<FailedAttempt>,
     /// Shared, so that all callers that waited for one result get the same error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -95,7 +95,7 @@ struct Inner {
 /// A failed attempt of a call that was followed by another: [`Error::attempts`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Attempt {
+pub struct FailedAttempt {
     /// The kind of the failure.
     pub kind: ErrorKind,
     /// The status of GitHub's response, if there was one.
@@ -138,13 +138,13 @@ pub enum ErrorKind {
     /// The server fails too often, and calls to it are rejected for a while: see
     /// [`CircuitBreaker`](crate::CircuitBreaker). Nothing was sent, except for the attempts in [`Error::attempts`].
     CircuitOpen,
-    /// More calls are queued than the [limit](crate::limits::RateLimits::queue) allows. Nothing was sent.
+    /// More calls are queued than the [limit](crate::limits::RateLimitPolicy::max_queued) allows. Nothing was sent.
     QueueFull,
     /// A [budget](crate::telemetry::usage::Budget) of the application is exhausted: see [`Error::retry_after`]. Nothing
     /// was sent, except for the attempts in [`Error::attempts`].
-    Budget,
+    BudgetExhausted,
     /// The [store](crate::store) is unavailable, or its response is invalid. Calls continue without it.
-    Store,
+    StoreUnavailable,
     /// The cache has no response for a call that is restricted to the [cache](crate::cache). Nothing was sent.
     NotCached,
     /// A URL leads to a server that the client does not trust with its token, or the link to the next
@@ -175,8 +175,8 @@ impl ErrorKind {
             Self::RateLimit => "rate_limit",
             Self::CircuitOpen => "circuit_open",
             Self::QueueFull => "queue_full",
-            Self::Budget => "budget",
-            Self::Store => "store",
+            Self::BudgetExhausted => "budget",
+            Self::StoreUnavailable => "store",
             Self::NotCached => "not_cached",
             Self::UntrustedUrl => "untrusted_url",
             Self::Redirect => "redirect",
@@ -220,7 +220,7 @@ impl Error {
     /// does for [statistics](https://docs.github.com/en/rest/metrics/statistics).
     ///
     /// The kind is [`ErrorKind::Timeout`]. Call again later, or let the call wait with
-    /// [`until_ready`](crate::Request::until_ready).
+    /// [`poll_until_ready`](crate::Request::poll_until_ready).
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         self.0.kind == ErrorKind::Timeout && self.0.status == Some(StatusCode::ACCEPTED)
@@ -274,7 +274,7 @@ impl Error {
 
     /// Returns the delay after which the call might succeed: the response's `Retry-After` header, a day at most, or the
     /// time until the limit that [rejected the call](ErrorKind::RateLimit) admits it, or until an exhausted
-    /// [budget](ErrorKind::Budget) starts again.
+    /// [budget](ErrorKind::BudgetExhausted) starts again.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after.or_else(|| retry_after(self.0.headers.as_ref()?))
@@ -283,14 +283,14 @@ impl Error {
     /// Returns the attempts that failed before the last one, which this error describes; empty if there was one attempt
     /// only. There are 35 at most: 19 retries, and 8 each after a rejected token and a rate limit.
     #[must_use]
-    pub fn attempts(&self) -> &[Attempt] {
+    pub fn attempts(&self) -> &[FailedAttempt] {
         &self.0.attempts
     }
 
     /// Returns the rate limit status from the response's headers.
     #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        RateLimit::from_headers(self.0.headers.as_ref()?)
+    pub fn rate_limit(&self) -> Option<RateLimitStatus> {
+        RateLimitStatus::from_headers(self.0.headers.as_ref()?)
     }
 
     /// Returns the page on which the token is authorized for an organization that requires SAML single sign-on: the URL
@@ -355,7 +355,7 @@ impl fmt::Display for UnreadableValue {
 impl std::error::Error for UnreadableValue {}
 
 impl Error {
-    /// Returns the error for an unreadable value, for your own [`Store`](crate::store::Store): the store responds, and
+    /// Returns the error for an unreadable value, for your own [`StoreUnavailable`](crate::store::Store): the store responds, and
     /// the value under the key cannot have been written by this client. `problem` names the actual content, such as
     /// `a list`; it is escaped and truncated to 1,000 characters.
     ///
@@ -372,12 +372,12 @@ impl Error {
     }
 
     fn unreadable(problem: &str, lost_at: Option<SystemTime>) -> Self {
-        Self::new(ErrorKind::Store, format!("stored value is unreadable: {problem}"))
+        Self::new(ErrorKind::StoreUnavailable, format!("stored value is unreadable: {problem}"))
             .with_advice(
                 "the client repairs the value; find the other program that writes to the store",
             )
             // The error is recognized by its type, which a sanitized source can lose.
-            .with_own_source(Box::new(UnreadableValue { lost_at }))
+            .with_caller_source(Box::new(UnreadableValue { lost_at }))
     }
 
     /// Returns whether the store responds, and only the value is unreadable.
@@ -407,7 +407,7 @@ impl Error {
             advice: Cow::Borrowed(""),
             retryable: matches!(kind, ErrorKind::Transport | ErrorKind::Timeout),
             rate_limited: false,
-            refusal: Refusal::default(),
+            failure_details: FailureDetails::default(),
             status: None,
             headers: None,
             api: None,
@@ -417,7 +417,7 @@ impl Error {
             incomplete: None,
             auth: None,
             retry_after: None,
-            never_reached: false,
+            not_sent: false,
             attempts: Vec::new(),
             source: None,
         }))
@@ -430,7 +430,7 @@ impl Error {
     }
 
     /// Sets the operation, unless one is set already.
-    pub(crate) fn with_operation(mut self, operation: &Label) -> Self {
+    pub(crate) fn with_operation(mut self, operation: &OperationName) -> Self {
         if self.0.operation.is_none() {
             self.0.operation = Some(operation.clone());
         }
@@ -443,13 +443,13 @@ impl Error {
     }
 
     /// Sets the same for a source that the application created itself, which is unchanged.
-    pub(crate) fn with_own_source(mut self, source: BoxError) -> Self {
+    pub(crate) fn with_caller_source(mut self, source: BoxError) -> Self {
         self.0.source = Some(Arc::from(source));
         self
     }
 
     /// Sets the origin of the invalid credential.
-    pub(crate) fn named(mut self, origin: &str) -> Self {
+    pub(crate) fn with_origin(mut self, origin: &str) -> Self {
         self.0.message = Cow::Owned(format!("{origin}: {}", self.0.message));
         self
     }
@@ -464,14 +464,14 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_refusal(mut self, refusal: Refusal) -> Self {
-        self.0.refusal = refusal;
+    pub(crate) fn with_failure_details(mut self, rejection: FailureDetails) -> Self {
+        self.0.failure_details = rejection;
         self
     }
 
     /// Returns GitHub's message.
-    pub(crate) fn refusal(&self) -> Refusal {
-        self.0.refusal
+    pub(crate) fn failure_details(&self) -> FailureDetails {
+        self.0.failure_details
     }
 
     pub(crate) fn with_auth_failure(mut self, failure: AuthFailure) -> Self {
@@ -485,26 +485,26 @@ impl Error {
     }
 
     /// Records that the request did not leave this machine, or was not sent to GitHub.
-    pub(crate) fn with_never_reached(mut self) -> Self {
-        self.0.never_reached = true;
+    pub(crate) fn with_not_sent(mut self) -> Self {
+        self.0.not_sent = true;
         self
     }
 
-    pub(crate) fn with_reached(mut self) -> Self {
-        self.0.never_reached = false;
+    pub(crate) fn with_sent(mut self) -> Self {
+        self.0.not_sent = false;
         self
     }
 
-    pub(crate) fn never_reached(&self) -> bool {
-        self.0.never_reached
+    pub(crate) fn is_not_sent(&self) -> bool {
+        self.0.not_sent
     }
 
-    pub(crate) fn with_attempts(mut self, attempts: Vec<Attempt>) -> Self {
+    pub(crate) fn with_attempts(mut self, attempts: Vec<FailedAttempt>) -> Self {
         self.0.attempts = attempts;
         self
     }
 
-    pub(crate) fn with_answer(mut self, status: StatusCode, headers: HeaderMap) -> Self {
+    pub(crate) fn with_response(mut self, status: StatusCode, headers: HeaderMap) -> Self {
         self.0.status = Some(status);
         self.0.headers = Some(sanitize::bounded(headers));
         self
@@ -581,7 +581,7 @@ impl std::error::Error for Error {
 }
 
 /// External text on one line of bounded length, without secrets.
-pub(crate) struct Line<'a>(pub(crate) &'a str);
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 /// Maximum length of an external text in the line of an error, in characters.
 const LINE_CHARS: usize = 400;
@@ -596,7 +596,7 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Maximum length of a JSON path.
 const MAX_PATH_CHARS: usize = 1_000;
 
-impl fmt::Display for Line<'_> {
+impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&sanitize::prose(self.0, LINE_CHARS))
     }
@@ -619,15 +619,15 @@ mod tests {
 
     #[test]
     fn foreign_text_stays_on_one_line() {
-        assert_eq!(Line("a\nb\u{1b}c").to_string(), r"a b\u{1b}c");
-        assert_eq!(Line(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS);
+        assert_eq!(OneLine("a\nb\u{1b}c").to_string(), r"a b\u{1b}c");
+        assert_eq!(OneLine(&"x".repeat(500)).to_string().chars().count(), LINE_CHARS);
     }
 
     #[test]
     fn foreign_text_shows_no_token() {
-        assert_eq!(Line("a \"ghp_hunter2hunter2hunter2\"\nb").to_string(), r#"a "[hidden]" b"#);
+        assert_eq!(OneLine("a \"ghp_hunter2hunter2hunter2\"\nb").to_string(), r#"a "[hidden]" b"#);
         // Also if the line ends within it.
         let long = format!("{} github_pat_hunter2hunter2hunter2", "x".repeat(LINE_CHARS - 14));
-        assert!(!Line(&long).to_string().contains("github_pat_"));
+        assert!(!OneLine(&long).to_string().contains("github_pat_"));
     }
 }

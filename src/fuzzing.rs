@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::cache::CacheStatus;
-use crate::operation::Label;
+use crate::operation::OperationName;
 use crate::origins::GITHUB;
-use crate::response::{Raw, RawBody};
+use crate::response::{RawBody, RawResponse};
 use crate::{json_path, sanitize, types};
 
 /// Errors are short lines, however large the response is.
@@ -89,10 +89,10 @@ pub fn rate_limit(input: &[u8]) {
         "date",
     ];
     let headers = headers(input, &names.map(HeaderName::from_static));
-    if let Some(told) = crate::limits::Told::read(&headers) {
+    if let Some(told) = crate::limits::RateLimitHeaders::read(&headers) {
         assert!(told.ends_in <= Duration::from_secs(2 * 60 * 60), "{:?}", told.ends_in);
     }
-    let _ = crate::RateLimit::from_headers(&headers);
+    let _ = crate::RateLimitStatus::from_headers(&headers);
     if let Some(wait) = crate::retry::retry_after(&headers) {
         assert!(wait <= Duration::from_secs(24 * 60 * 60), "{wait:?}");
     }
@@ -105,8 +105,8 @@ pub fn error_body(input: &[u8]) {
     let status = [400, 401, 403, 404, 422, 429, 500, 503][usize::from(status & 7)];
     let names = ["content-type", "retry-after", "x-github-sso", "x-accepted-github-permissions"];
     let line: Vec<u8> = rest.iter().map(|byte| if *byte == b'|' { b'\n' } else { *byte }).collect();
-    let error = crate::Error::from_answer(
-        &Label::Borrowed("issues/get"),
+    let error = crate::Error::from_response(
+        &OperationName::Borrowed("issues/get"),
         StatusCode::from_u16(status).unwrap_or_default(),
         headers(&line, &names.map(HeaderName::from_static)),
         body,
@@ -117,15 +117,15 @@ pub fn error_body(input: &[u8]) {
 
 /// Decodes a response that is a list of unions, and formats its error if it does not decode.
 pub fn union(input: &[u8]) {
-    let raw = || Raw {
-        operation: Label::Borrowed("issues/list-events-for-timeline"),
+    let raw = || RawResponse {
+        operation: OperationName::Borrowed("issues/list-events-for-timeline"),
         status: StatusCode::OK,
         headers: std::sync::Arc::default(),
         url: GITHUB.parse().expect("it is a URL"),
         body: RawBody::Bytes(Bytes::copy_from_slice(input)),
-        came: CacheStatus::Miss,
+        cache_status: CacheStatus::Miss,
         age: None,
-        abroad: false,
+        from_external_host: false,
     };
     match raw().json::<Vec<types::TimelineIssueEvents>>() {
         Ok(events) => {
@@ -186,7 +186,7 @@ pub fn locate(input: &[u8]) {
 pub fn path_matcher(input: &[u8]) {
     use std::sync::OnceLock;
 
-    use crate::contract::Document;
+    use crate::contract::ApiDescription;
 
     const PATHS: [&str; 9] = [
         "/",
@@ -199,7 +199,7 @@ pub fn path_matcher(input: &[u8]) {
         "/repos/{owner}/{repo}/branches/{branch}/protection",
         "/repos/{owner}/{repo}/git/ref/{ref}",
     ];
-    static DOCUMENT: OnceLock<Document> = OnceLock::new();
+    static DOCUMENT: OnceLock<ApiDescription> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| {
         let paths = PATHS.iter().map(|path| {
             let names = path.split('{').skip(1).filter_map(|part| part.split('}').next());
@@ -220,7 +220,7 @@ pub fn path_matcher(input: &[u8]) {
         });
         let paths: serde_json::Map<_, _> = paths.collect();
         let document = serde_json::json!({ "openapi": "3.0.3", "info": { "title": "", "version": "1" }, "paths": paths });
-        let document = Document::from_slice(document.to_string().as_bytes());
+        let document = ApiDescription::from_slice(document.to_string().as_bytes());
         document.expect("the document is one")
     });
     let Ok(path) = std::str::from_utf8(input) else { return };

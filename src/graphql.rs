@@ -14,13 +14,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::call::{Called, Reading, answered, observe};
+use crate::call::{BodyMode, CallOutcome, execute_uncounted, instrument};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Result, tells_rate_limit, when_to_return};
+use crate::error::{Error, ErrorKind, OneLine, Result, indicates_rate_limit, rate_limit_advice};
 use crate::request::Request;
-use crate::response::{Raw, RawBody, Response, ResponseFuture};
+use crate::response::{RawBody, RawResponse, Response, ResponseFuture};
 use crate::sanitize;
-use crate::telemetry::observed::Observed;
+use crate::telemetry::observed::CallObserver;
 
 impl Client {
     /// Sends a query or mutation to the
@@ -49,66 +49,67 @@ impl Client {
         query: impl AsRef<str>,
         variables: impl Serialize,
     ) -> ResponseFuture<T> {
-        let url = self.inner().origins.graphql().clone();
+        let url = self.handle().endpoints.graphql().clone();
         let request = Request::url(self, Method::POST, "POST /graphql", url)
-            .json(&Query { query: query.as_ref(), variables })
+            .json(&GraphQlRequest { query: query.as_ref(), variables })
             .graphql(is_mutation(query.as_ref()));
-        ResponseFuture::new(through_limits(request), decode)
+        ResponseFuture::new(execute(request), decode)
     }
 }
 
 /// How often a call is sent again after a rejection by a rate limit.
-const MAX_LIMITED: u32 = 8;
+const MAX_RATE_LIMIT_RETRIES: u32 = 8;
 
 /// Runs one call, which is sent again if GitHub rejects it because of a rate limit, which GitHub can report with a 200.
 /// Then GitHub has done nothing, and the limits determine when to retry.
-async fn through_limits(request: Request) -> Called {
-    let observed = Observed::begin(&request);
-    let answer = async move {
+async fn execute(request: Request) -> CallOutcome {
+    let observed = CallObserver::begin(&request);
+    let response = async move {
         let (mut refused, began) = (None, Instant::now());
-        for _ in 0..MAX_LIMITED {
+        for _ in 0..MAX_RATE_LIMIT_RETRIES {
             // The longest wait applies to all attempts together.
             let waited = refused.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
-            let again = request.clone().having_waited(waited);
-            match (answered(again, Reading::Buffered).await, refused.take()) {
-                (Ok(raw), _) if is_refused(&raw) => refused = Some(raw),
+            let again = request.clone().with_waited(waited);
+            match (execute_uncounted(again, BodyMode::Buffered).await, refused.take()) {
+                (Ok(raw), _) if is_rate_limited(&raw) => refused = Some(raw),
                 // GitHub's message is more useful than the reason for not retrying.
                 (Err(error), Some(before)) if error.kind() == ErrorKind::RateLimit => {
                     return Ok(before);
                 }
-                (answer, _) => return answer,
+                (response, _) => return response,
             }
         }
         match refused {
             Some(raw) => Ok(raw),
-            None => answered(request, Reading::Buffered).await,
+            None => execute_uncounted(request, BodyMode::Buffered).await,
         }
     };
-    observe(observed, pin!(answer)).await
+    instrument(observed, pin!(response)).await
 }
 
 /// Returns whether the response reports a rate limit, and nothing else.
-pub(crate) fn is_refused(raw: &Raw) -> bool {
+pub(crate) fn is_rate_limited(raw: &RawResponse) -> bool {
     let RawBody::Bytes(body) = &raw.body else { return false };
     let speaks_of_it = || {
         let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];
         let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
         body.windows(words[0].len()).any(same)
     };
-    if body.len() > LONGEST_REFUSAL || !speaks_of_it() {
+    if body.len() > MAX_REJECTION_BYTES || !speaks_of_it() {
         return false;
     }
-    let Ok(Answer { data: None, errors, message }) = serde_json::from_slice::<Answer<Value>>(body)
+    let Ok(GraphQlResponse { data: None, errors, message }) =
+        serde_json::from_slice::<GraphQlResponse<Value>>(body)
     else {
         return false;
     };
     let message = message.and_then(text).unwrap_or_default();
     errors.iter().any(|error| error.is_rate_limit(&raw.headers))
-        || (errors.is_empty() && tells_rate_limit(&message, &raw.headers))
+        || (errors.is_empty() && indicates_rate_limit(&message, &raw.headers))
 }
 
 /// GitHub's rejections are a few hundred bytes.
-const LONGEST_REFUSAL: usize = 16 * 1024;
+const MAX_REJECTION_BYTES: usize = 16 * 1024;
 
 /// Returns whether a document contains a mutation: an operation is named outside of all braces.
 fn is_mutation(document: &str) -> bool {
@@ -144,13 +145,13 @@ fn is_mutation(document: &str) -> bool {
 }
 
 #[derive(Serialize)]
-struct Query<'a, V> {
+struct GraphQlRequest<'a, V> {
     query: &'a str,
     variables: V,
 }
 
 #[derive(Deserialize)]
-struct Answer<T> {
+struct GraphQlResponse<T> {
     data: Option<T>,
     #[serde(default, deserialize_with = "read_errors")]
     errors: Vec<GraphQlError>,
@@ -274,7 +275,7 @@ impl GraphQlError {
         steps.collect::<Vec<_>>().join(".") + more
     }
 
-    fn hide_secrets(&mut self) {
+    fn redact_secrets(&mut self) {
         sanitize::hide(&mut self.message);
         if let Some(kind) = &mut self.kind {
             sanitize::hide(kind);
@@ -292,7 +293,7 @@ impl GraphQlError {
             None => {
                 self.path.is_empty()
                     && self.locations.is_empty()
-                    && tells_rate_limit(&self.message, headers)
+                    && indicates_rate_limit(&self.message, headers)
             }
         }
     }
@@ -325,9 +326,9 @@ fn text(value: Value) -> Option<String> {
 impl fmt::Display for GraphQlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(kind) = &self.kind {
-            write!(f, "{}: ", Line(kind))?;
+            write!(f, "{}: ", OneLine(kind))?;
         }
-        write!(f, "\"{}\"", Line(&self.message))?;
+        write!(f, "\"{}\"", OneLine(&self.message))?;
         if !self.path.is_empty() {
             f.write_str(" at ")?;
         }
@@ -338,38 +339,38 @@ impl fmt::Display for GraphQlError {
 
 /// Reads the response once if it has no errors, and a second time to distinguish errors from a type that does not
 /// match: GitHub sets the parent of a failed field to null, whether or not `T` allows it.
-fn decode<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
+fn decode<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
     let RawBody::Bytes(body) = &raw.body else {
         return raw.decode(|body| serde_json::from_slice(body));
     };
-    let answer: serde_json::Result<Answer<T>> = serde_json::from_slice(body);
-    let reason = match answer {
-        Ok(Answer { data: Some(data), errors, .. }) if errors.is_empty() => {
+    let response: serde_json::Result<GraphQlResponse<T>> = serde_json::from_slice(body);
+    let reason = match response {
+        Ok(GraphQlResponse { data: Some(data), errors, .. }) if errors.is_empty() => {
             return raw.decode(|_| Ok(data));
         }
         Ok(_) => serde::de::Error::custom("a response with neither data nor errors"),
         Err(error) => error,
     };
     match serde_json::from_slice(body) {
-        Ok(Answer::<Value> { data, errors, .. }) if !errors.is_empty() => {
+        Ok(GraphQlResponse::<Value> { data, errors, .. }) if !errors.is_empty() => {
             Err(failed(raw, GraphQlErrors { errors, data }))
         }
-        Ok(Answer { data: None, message: Some(message), .. }) => {
+        Ok(GraphQlResponse { data: None, message: Some(message), .. }) => {
             let message = text(message).unwrap_or_default();
             let errors = vec![GraphQlError { message, ..GraphQlError::default() }];
             Err(failed(raw, GraphQlErrors { errors, data: None }))
         }
-        _ => Err(raw.undecodable(reason)),
+        _ => Err(raw.decode_error(reason)),
     }
 }
 
-fn failed(raw: Raw, mut errors: GraphQlErrors) -> Error {
+fn failed(raw: RawResponse, mut errors: GraphQlErrors) -> Error {
     let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
     let is_not_found = errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
     // Decisions use the text as it was sent. The data belongs to the program.
-    errors.errors.iter_mut().for_each(GraphQlError::hide_secrets);
+    errors.errors.iter_mut().for_each(GraphQlError::redact_secrets);
     let advice = if rate_limited {
-        Cow::Owned(when_to_return(&raw.headers))
+        Cow::Owned(rate_limit_advice(&raw.headers))
     } else if is_not_found {
         "the token might not have access to it; see Error::graphql for all errors and partial data"
             .into()
@@ -387,7 +388,7 @@ fn failed(raw: Raw, mut errors: GraphQlErrors) -> Error {
         .with_advice(advice)
         .with_rate_limited(rate_limited)
         .with_retryable(rate_limited)
-        .with_answer(raw.status, Arc::unwrap_or_clone(raw.headers))
+        .with_response(raw.status, Arc::unwrap_or_clone(raw.headers))
         .with_graphql(errors);
     match raw.body {
         RawBody::Bytes(body) => error.with_body(&body),
@@ -403,16 +404,16 @@ mod tests {
     use crate::cache::CacheStatus;
     use crate::sanitize::HIDDEN;
 
-    fn raw(body: &Value) -> Raw {
-        Raw {
+    fn raw(body: &Value) -> RawResponse {
+        RawResponse {
             operation: "POST /graphql".into(),
             status: http::StatusCode::OK,
             headers: Arc::default(),
             url: "https://api.github.com/graphql".parse().unwrap(),
             body: RawBody::Bytes(body.to_string().into()),
-            came: CacheStatus::Bypass,
+            cache_status: CacheStatus::Bypass,
             age: None,
-            abroad: false,
+            from_external_host: false,
         }
     }
 
@@ -450,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_an_answer_changes_neither_its_data_nor_what_it_means() {
+    fn a_secret_in_a_response_changes_neither_data_nor_classification() {
         let limit = "You have exceeded a sEcOnDaRy RaTe LiMiT of GraphQL";
         for secret in [limit, "gr4phql-s3cret", "60718293544"] {
             sanitize::remember(secret.as_bytes());
@@ -479,7 +480,7 @@ mod tests {
             json!({ "errors": [{ "message": limit }], "n": 60_718_293_544_u64 }),
             json!({ "message": limit }),
         ] {
-            assert!(is_refused(&raw(&body)));
+            assert!(is_rate_limited(&raw(&body)));
             let failed = decode::<Value>(raw(&body)).err().unwrap();
             assert!(failed.is_rate_limited() && failed.is_retryable(), "{failed}");
         }

@@ -10,10 +10,10 @@ pub use crate::auth::TokenHealth;
 use crate::circuit::CircuitState;
 use crate::client::Client;
 use crate::clock;
-pub use crate::limits::{LimitsHealth, PrimaryHealth};
-use crate::telemetry::watch::{Minute, Watch};
+pub use crate::limits::{PrimaryLimitHealth, RateLimitHealth};
+use crate::telemetry::watch::{MinuteStats, RecentActivity};
 
-/// The objectives of a client's calls: [`ClientBuilder::objectives`](crate::ClientBuilder::objectives).
+/// The objectives of a client's calls: [`ClientBuilder::slo`](crate::ClientBuilder::slo).
 ///
 /// A call failed if the response was 401, 403, 408, 429 or 5xx, or if it ended with an error that the caller did not
 /// cause. GitHub was unavailable if it could not be reached, did not respond in time, responded with 5xx, or the
@@ -23,36 +23,40 @@ use crate::telemetry::watch::{Minute, Watch};
 /// calls do not count at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "objectives do nothing before they are given to a client"]
-pub struct Objectives {
-    error_rate: f64,
-    mean_response: Duration,
-    availability: f64,
+pub struct ServiceLevelObjectives {
+    max_error_rate: f64,
+    max_mean_latency: Duration,
+    min_availability: f64,
 }
 
-impl Default for Objectives {
+impl Default for ServiceLevelObjectives {
     /// Less than 1 % of calls fail, requests take less than 500 ms on average, and GitHub is available for 99.9 % of
     /// calls.
     fn default() -> Self {
-        Self { error_rate: 0.01, mean_response: Duration::from_millis(500), availability: 0.999 }
+        Self {
+            max_error_rate: 0.01,
+            max_mean_latency: Duration::from_millis(500),
+            min_availability: 0.999,
+        }
     }
 }
 
-impl Objectives {
+impl ServiceLevelObjectives {
     /// Sets the error rate, from 0 to 1, below which the objective is met; 0.01 by default.
-    pub fn error_rate(mut self, share: f64) -> Self {
-        self.error_rate = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
+    pub fn max_error_rate(mut self, share: f64) -> Self {
+        self.max_error_rate = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
         self
     }
 
     /// Sets the mean response time of requests; 500 ms by default.
-    pub fn mean_response(mut self, time: Duration) -> Self {
-        self.mean_response = time;
+    pub fn max_mean_latency(mut self, time: Duration) -> Self {
+        self.max_mean_latency = time;
         self
     }
 
     /// Sets the share of calls, from 0 to 1, for which GitHub is available; 0.999 by default.
-    pub fn availability(mut self, share: f64) -> Self {
-        self.availability = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    pub fn min_availability(mut self, share: f64) -> Self {
+        self.min_availability = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
         self
     }
 }
@@ -78,9 +82,9 @@ pub struct Health {
     /// The store; `None` without one.
     pub store: Option<StoreStatus>,
     /// The rate limits of the identity.
-    pub limits: LimitsHealth,
+    pub limits: RateLimitHealth,
     /// The objectives, each over the last 5 minutes, hour and day.
-    pub objectives: Vec<ObjectiveHealth>,
+    pub objectives: Vec<SloStatus>,
 }
 
 /// Whether calls can be expected to succeed.
@@ -112,7 +116,7 @@ pub struct CircuitHealth {
 #[non_exhaustive]
 pub struct StoreStatus {
     /// For how long the store has been unavailable, in seconds; `None` if it is available.
-    pub down: Option<f64>,
+    pub unavailable_for_secs: Option<f64>,
     /// How often the store became unavailable since the client was built.
     pub outages: u64,
 }
@@ -120,24 +124,24 @@ pub struct StoreStatus {
 /// Whether an objective is met.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ObjectiveHealth {
+pub struct SloStatus {
     /// The kind of the objective.
-    pub objective: Objective,
+    pub kind: SloKind,
     /// The target: a share from 0 to 1, or seconds.
     pub target: f64,
     /// The actual values, over the last 5 minutes, hour and day.
-    pub windows: Vec<ObjectiveWindow>,
+    pub windows: Vec<SloWindow>,
 }
 
 /// The kinds of objectives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Objective {
+pub enum SloKind {
     /// The share of failed calls.
     ErrorRate,
     /// The mean response time of requests.
-    MeanResponse,
+    MeanLatency,
     /// The share of calls for which GitHub was available.
     Availability,
 }
@@ -145,7 +149,7 @@ pub enum Objective {
 /// The actual value of an objective over a period of time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct ObjectiveWindow {
+pub struct SloWindow {
     /// The length of the period, in minutes, with the current minute.
     pub minutes: u64,
     /// The calls or requests in the period.
@@ -153,13 +157,13 @@ pub struct ObjectiveWindow {
     /// The actual value: a share from 0 to 1, or seconds; `None` if there was no call.
     pub value: Option<f64>,
     /// Whether the objective is met; `None` if there was no call.
-    pub is_met: Option<bool>,
+    pub met: Option<bool>,
 }
 
 /// The reported periods, in minutes.
 const WINDOWS: [u64; 3] = [5, 60, 24 * 60];
 /// With fewer calls than this, the objectives do not affect the status.
-const ENOUGH: u64 = 20;
+const MIN_SAMPLES: u64 = 20;
 
 impl Health {
     /// Returns whether calls can be expected to succeed, possibly after a delay: the result of a readiness probe.
@@ -175,8 +179,8 @@ impl Health {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(crate) fn of(client: &Client) -> Self {
-        let inner = client.inner();
+    pub(crate) fn collect(client: &Client) -> Self {
+        let inner = client.handle();
         let mut circuits: Vec<CircuitHealth> = Vec::new();
         for circuit in &inner.circuits {
             let server = circuit.server().to_owned();
@@ -185,33 +189,33 @@ impl Health {
             }
         }
         let store = client.store_health().map(|health| StoreStatus {
-            down: health.down.map(|down| down.as_secs_f64()),
+            unavailable_for_secs: health.unavailable_for.map(|down| down.as_secs_f64()),
             outages: health.outages,
         });
         let mut health = Self {
-            time: clock::date(clock::now()),
+            time: clock::to_utc(clock::monotonic_wall_clock()),
             identity: client.identity().into_owned(),
             status: HealthStatus::Ready,
             reasons: Vec::new(),
-            token: inner.auth.keeper().map(|keeper| keeper.health()),
-            gateway: inner.gateway.as_ref().map(|gateway| gateway.keeper.health()),
+            token: inner.identity.token_manager().map(|token_manager| token_manager.health()),
+            gateway: inner.gateway.as_ref().map(|gateway| gateway.token_manager.health()),
             circuits,
             store,
-            limits: client.lane().health(client.limited_as().into_owned()),
-            objectives: objectives(&inner.watch, &inner.objectives),
+            limits: client.admission_queue().health(client.rate_limit_identity().into_owned()),
+            objectives: objectives(&inner.recent, &inner.slo),
         };
-        health.judge(client.account().spent());
+        health.assess(client.usage_account().exhausted_budgets());
         health
     }
 
     /// Adds a problem.
-    fn judge<'a>(&mut self, spent: impl Iterator<Item = &'a str>) {
+    fn assess<'a>(&mut self, spent: impl Iterator<Item = &'a str>) {
         let mut found = Vec::new();
         for (token, whose) in [(&self.token, ""), (&self.gateway, " for the gateway")] {
             let Some(token) = token else { continue };
             let Some(failure) = &token.failure else { continue };
             // When the pause is over, the next call is the probe: the readiness status must admit that call.
-            let waits = !token.is_good && token.next_attempt.is_some_and(|next| next > 0.0);
+            let waits = !token.is_valid && token.retry_in_secs.is_some_and(|next| next > 0.0);
             let status = if waits { HealthStatus::NotReady } else { HealthStatus::Degraded };
             found.push((status, format!("token refresh{whose} failed: {failure}")));
         }
@@ -225,10 +229,10 @@ impl Health {
         }
         let degraded = |reason: String| (HealthStatus::Degraded, reason);
         found.extend(spent.map(|name| degraded(format!("budget {name:?} is exhausted"))));
-        if let Some(down) = self.store.as_ref().and_then(|store| store.down) {
+        if let Some(down) = self.store.as_ref().and_then(|store| store.unavailable_for_secs) {
             found.push(degraded(format!("store unavailable for {down:.0} s")));
         }
-        if let Some(paused) = self.limits.paused {
+        if let Some(paused) = self.limits.paused_for_secs {
             found.push(degraded(format!("secondary rate limit exceeded; retry in {paused:.0} s")));
         }
         for primary in &self.limits.primary {
@@ -239,9 +243,9 @@ impl Health {
                 )));
             }
         }
-        for ObjectiveHealth { objective, windows, .. } in &self.objectives {
-            let missed = windows.first().filter(|window| window.count >= ENOUGH);
-            if missed.is_some_and(|window| window.is_met == Some(false)) {
+        for SloStatus { kind: objective, windows, .. } in &self.objectives {
+            let missed = windows.first().filter(|window| window.count >= MIN_SAMPLES);
+            if missed.is_some_and(|window| window.met == Some(false)) {
                 found.push(degraded(format!("objective missed: {objective}")));
             }
         }
@@ -250,40 +254,41 @@ impl Health {
     }
 }
 
-fn objectives(watch: &Watch, expected: &Objectives) -> Vec<ObjectiveHealth> {
+fn objectives(watch: &RecentActivity, expected: &ServiceLevelObjectives) -> Vec<SloStatus> {
     let windows = WINDOWS.map(|minutes| (minutes, watch.last(minutes)));
     let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
-    let of = |objective, target: f64, value: &dyn Fn(&Minute) -> (u64, Option<f64>)| {
+    let of = |objective, target: f64, value: &dyn Fn(&MinuteStats) -> (u64, Option<f64>)| {
         let windows = windows.iter().map(|(minutes, sum)| {
             let (count, value) = value(sum);
             let is_met = value.map(|value| match objective {
-                Objective::Availability => value >= target,
+                SloKind::Availability => value >= target,
                 // The remainder cannot be less than zero.
                 _ => value < target || value == 0.0,
             });
-            ObjectiveWindow { minutes: *minutes, count, value, is_met }
+            SloWindow { minutes: *minutes, count, value, met: is_met }
         });
-        ObjectiveHealth { objective, target, windows: windows.collect() }
+        SloStatus { kind: objective, target, windows: windows.collect() }
     };
     vec![
-        of(Objective::ErrorRate, expected.error_rate, &|sum| {
+        of(SloKind::ErrorRate, expected.max_error_rate, &|sum| {
             (sum.calls, share(sum.failed, sum.calls))
         }),
-        of(Objective::MeanResponse, expected.mean_response.as_secs_f64(), &|sum| {
-            let mean = (sum.answers > 0).then(|| sum.took.as_secs_f64() / sum.answers as f64);
-            (sum.answers, mean)
+        of(SloKind::MeanLatency, expected.max_mean_latency.as_secs_f64(), &|sum| {
+            let mean =
+                (sum.responses > 0).then(|| sum.total_latency.as_secs_f64() / sum.responses as f64);
+            (sum.responses, mean)
         }),
-        of(Objective::Availability, expected.availability, &|sum| {
+        of(SloKind::Availability, expected.min_availability, &|sum| {
             (sum.calls, share(sum.calls - sum.unavailable, sum.calls))
         }),
     ]
 }
 
-impl fmt::Display for Objective {
+impl fmt::Display for SloKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ErrorRate => "error rate",
-            Self::MeanResponse => "mean response time",
+            Self::MeanLatency => "mean response time",
             Self::Availability => "availability",
         })
     }

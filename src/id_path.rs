@@ -7,18 +7,18 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 /// A kind of resource that has paths by name and paths by id.
-struct Family {
+struct AliasFamily {
     by_name: &'static str,
     by_id: &'static str,
     /// The parameters of the path by name that one id replaces.
     names: &'static [&'static str],
 }
 
-const FAMILIES: [Family; 3] = [
-    Family { by_name: "/repos", by_id: "/repositories", names: &["owner", "repo"] },
-    Family { by_name: "/orgs", by_id: "/organizations", names: &["org"] },
+const FAMILIES: [AliasFamily; 3] = [
+    AliasFamily { by_name: "/repos", by_id: "/repositories", names: &["owner", "repo"] },
+    AliasFamily { by_name: "/orgs", by_id: "/organizations", names: &["org"] },
     // `/user/repos` belongs to the authenticated user, and `/user/583231/repos` to the account with this id.
-    Family { by_name: "/users", by_id: "/user", names: &["username"] },
+    AliasFamily { by_name: "/users", by_id: "/user", names: &["username"] },
 ];
 
 /// The parameter that a team's id replaces, below an organization's id.
@@ -27,7 +27,7 @@ const TEAM: &[&str] = &["org", "team_slug"];
 /// The path by name that corresponds to a path by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "contract"), allow(dead_code))]
-pub(crate) struct Alias {
+pub(crate) struct PathAlias {
     /// The path, with the id in the place of each name.
     pub(crate) path: String,
     /// The parameters whose names are unknown.
@@ -36,15 +36,15 @@ pub(crate) struct Alias {
 
 /// Returns the path by name that corresponds to a path by id. Both are relative to the base URL.
 #[cfg_attr(not(feature = "contract"), allow(dead_code))]
-pub(crate) fn resolve(path: &str) -> Option<Alias> {
+pub(crate) fn resolve(path: &str) -> Option<PathAlias> {
     let (family, id, rest) = FAMILIES.iter().find_map(|family| {
-        let (id, rest) = id_below(path, family.by_id)?;
+        let (id, rest) = split_id(path, family.by_id)?;
         Some((family, id, rest))
     })?;
     if family.by_name == "/orgs"
-        && let Some((team, rest)) = id_below(rest, "/team")
+        && let Some((team, rest)) = split_id(rest, "/team")
     {
-        return Some(Alias { path: format!("/orgs/{id}/teams/{team}{rest}"), names: TEAM });
+        return Some(PathAlias { path: format!("/orgs/{id}/teams/{team}{rest}"), names: TEAM });
     }
     let mut path = family.by_name.to_owned();
     for _ in family.names {
@@ -52,14 +52,14 @@ pub(crate) fn resolve(path: &str) -> Option<Alias> {
         path.push_str(id);
     }
     path.push_str(rest);
-    Some(Alias { path, names: family.names })
+    Some(PathAlias { path, names: family.names })
 }
 
 /// Returns the prefix of the other paths of the same resources: for a path by name, that of all paths by id, and the
 /// reverse. Which id has which name is not known.
-pub(crate) fn counterpart(path: &str) -> Option<&'static str> {
+pub(crate) fn counterpart_prefix(path: &str) -> Option<&'static str> {
     FAMILIES.iter().find_map(|family| {
-        if id_below(path, family.by_id).is_some() {
+        if split_id(path, family.by_id).is_some() {
             return Some(family.by_name);
         }
         let rest = path.strip_prefix(family.by_name)?;
@@ -68,17 +68,17 @@ pub(crate) fn counterpart(path: &str) -> Option<&'static str> {
 }
 
 /// Returns the path of a repository by its id.
-pub(crate) fn of_repository(id: u64) -> String {
+pub(crate) fn repository_path_by_id(id: u64) -> String {
     format!("/repositories/{id}")
 }
 
 /// Returns the path of an organization by its id.
-pub(crate) fn of_organization(id: u64) -> String {
+pub(crate) fn organization_path_by_id(id: u64) -> String {
     format!("/organizations/{id}")
 }
 
 /// Returns the id after this prefix, and the rest of the path, which can be empty.
-fn id_below<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+fn split_id<'a>(path: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let rest = path.strip_prefix(prefix)?.strip_prefix('/')?;
     let end = rest.find('/').unwrap_or(rest.len());
     let (id, below) = rest.split_at(end);
@@ -131,7 +131,7 @@ mod tests {
             ("/repositories", None),
             ("/gists/7", None),
         ] {
-            assert_eq!(counterpart(path), expected, "{path}");
+            assert_eq!(counterpart_prefix(path), expected, "{path}");
         }
     }
 }

@@ -73,7 +73,7 @@ impl<'a> Scanner<'a> {
                 b'{' => self.steps.push(Step::BeforeKey),
                 b'[' => self.steps.push(Step::Index(0)),
                 _ if !behind => {
-                    self.leave_untouched(token[0]);
+                    self.skip_unread_token(token[0]);
                     return;
                 }
                 b'}' | b']' => {
@@ -105,7 +105,7 @@ impl<'a> Scanner<'a> {
 
     /// Marks this token as unread. A number or string in an array is always read before it is rejected, so the error
     /// belongs to the array.
-    fn leave_untouched(&mut self, first: u8) {
+    fn skip_unread_token(&mut self, first: u8) {
         let of_the_array = match self.steps.last() {
             Some(Step::Index(0)) if first == b']' => true,
             Some(Step::Index(_)) => !matches!(first, b'}' | b']' | b',' | b':'),

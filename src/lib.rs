@@ -77,27 +77,27 @@ pub mod webhooks;
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub use limits::Admission;
+pub use limits::RateLimiter;
 
 pub use api::types;
-pub use batch::{Batch, Progress};
+pub use batch::{Batch, BatchProgress};
 pub use body::{Body, ByteStream};
 pub use circuit::{CircuitBreaker, CircuitState};
 pub use client::{Client, ClientBuilder};
 pub use error::{
-    ApiError, ApiErrorDetail, Attempt, Error, ErrorKind, Incomplete, IncompleteReason, Result,
+    ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
 pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use id_or_name::IdOrName;
 pub use integers::{IntoInteger, InvalidInteger};
-pub use operation::{Location, NoBody, Operation, Parameter};
+pub use operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 pub use pages::{Items, OnItemError, Pages};
 pub use request::Request;
-pub use response::{RateLimit, Response, ResponseFuture};
+pub use response::{RateLimitStatus, Response, ResponseFuture};
 pub use retry::RetryPolicy;
 pub use texts::{IntoList, IntoText};
-pub use times::{IntoDate, IntoTime, IntoTimeRange};
-pub use wire::{UnknownProperties, UnknownValue};
+pub use times::{IntoDate, IntoTimeRange, IntoTimestamp};
+pub use wire::{UnknownEnumValue, UnknownProperties};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

@@ -14,15 +14,15 @@ const MAX_SUBJECTS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 /// The subjects of recent warnings, with the times. Further warnings are dropped: callers and files are unbounded, and
 /// a log is not.
 #[derive(Debug)]
-pub(crate) struct LogLimit {
-    between: Duration,
-    warned: Mutex<LruCache<String, Instant>>,
+pub(crate) struct LogThrottle {
+    interval: Duration,
+    last_warnings: Mutex<LruCache<String, Instant>>,
 }
 
-impl LogLimit {
+impl LogThrottle {
     /// Allows one warning about each subject in this interval, and at most 100 about all.
     pub(crate) fn new(between: Duration) -> Self {
-        Self { between, warned: Mutex::new(LruCache::new(MAX_SUBJECTS)) }
+        Self { interval: between, last_warnings: Mutex::new(LruCache::new(MAX_SUBJECTS)) }
     }
 
     /// Returns whether a warning about this subject is due, and records it if so.
@@ -31,8 +31,8 @@ impl LogLimit {
     }
 
     fn is_due_at(&self, subject: &str, now: Instant) -> bool {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < self.between;
+        let mut warned = self.last_warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < self.interval;
         let is_full = warned.len() == MAX_SUBJECTS.get();
         let oldest = warned.peek_lru().filter(|_| is_full).map(|(_, at)| at);
         let skip = match warned.peek(subject) {
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn each_subject_is_warned_of_once_a_minute_and_no_more_than_a_hundred_are() {
-        let (limit, start) = (LogLimit::new(Duration::from_secs(60)), Instant::now());
+        let (limit, start) = (LogThrottle::new(Duration::from_secs(60)), Instant::now());
         let due = |key: usize, seconds| {
             limit.is_due_at(&key.to_string(), start + Duration::from_secs(seconds))
         };

@@ -16,13 +16,13 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Returns a unique name: this process's, and a number.
-pub(crate) fn unique() -> String {
-    static PROCESS: LazyLock<String> = LazyLock::new(process);
+pub(crate) fn unique_id() -> String {
+    static PROCESS: LazyLock<String> = LazyLock::new(process_id);
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     format!("{}-{:x}", *PROCESS, NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn process() -> String {
+fn process_id() -> String {
     let mut random = [0; 8];
     match getrandom::fill(&mut random) {
         Ok(()) => hex(random),

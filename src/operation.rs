@@ -9,10 +9,10 @@ use std::borrow::Cow;
 use http::Method;
 
 /// The name of an operation in messages: its id, or the method and path of a call without an operation.
-pub(crate) type Label = Cow<'static, str>;
+pub(crate) type OperationName = Cow<'static, str>;
 
 /// Returns the label in metrics: the operation's id, or the client's own name for its request.
-pub(crate) fn metric_name(label: &Label) -> &'static str {
+pub(crate) fn metric_name(label: &OperationName) -> &'static str {
     match label {
         Cow::Borrowed(label) => label,
         Cow::Owned(_) => "request",
@@ -42,9 +42,9 @@ pub struct Operation {
     /// The `Accept` header, such as `application/vnd.github+json`.
     pub accept: &'static str,
     /// The parameters: path parameters come first, in the template's order.
-    pub parameters: &'static [Parameter],
+    pub parameters: &'static [OperationParameter],
     /// The behavior of a call without a body.
-    pub no_body: NoBody,
+    pub missing_body: MissingBody,
     /// The [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls count against, with its name
     /// in `x-ratelimit-resource`: `core` for most, `none` for no limit. A different name in a response takes
     /// precedence.
@@ -64,18 +64,18 @@ pub struct Operation {
 /// A parameter of an [`Operation`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Parameter {
+pub struct OperationParameter {
     /// The parameter's name at GitHub, such as `per_page`.
     pub name: &'static str,
     /// The method of the operation's builder that sets it, such as `per_page`; `ref_` for `ref`,
     /// which is a keyword.
     pub setter: &'static str,
     /// The location of the value.
-    pub location: Location,
+    pub location: ParameterLocation,
     /// Whether a call without it is rejected before it is sent.
     pub required: bool,
     /// Whether the value of a path parameter can contain `/`, such as a file's path.
-    pub multi_segment: bool,
+    pub allows_slash: bool,
 }
 
 /// The behavior of a call of an [`Operation`] without a body.
@@ -85,19 +85,19 @@ pub struct Parameter {
 /// is an error; to send one on purpose, set an empty object as the whole body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum NoBody {
+pub enum MissingBody {
     /// The call is sent as it is: the operation has no body, or an optional one.
-    Sent,
+    Send,
     /// The call is sent with the empty object, `{}`.
-    EmptyObject,
+    SendEmptyObject,
     /// The call is rejected before it is sent, as an [`InvalidRequest`](crate::ErrorKind::InvalidRequest).
-    Refused,
+    Reject,
 }
 
-/// The location of a [`Parameter`]'s value.
+/// The location of a [`OperationParameter`]'s value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Location {
+pub enum ParameterLocation {
     /// A segment of the path.
     Path,
     /// The query string.
@@ -111,14 +111,18 @@ pub enum Location {
 impl Operation {
     /// Returns the parameter of this name at this location.
     #[must_use]
-    pub fn parameter(&self, location: Location, name: &str) -> Option<&Parameter> {
+    pub fn parameter(
+        &self,
+        location: ParameterLocation,
+        name: &str,
+    ) -> Option<&OperationParameter> {
         self.parameters
             .iter()
             .find(|parameter| parameter.location == location && parameter.name == name)
     }
 
     /// Returns the path parameter at this position of the template.
-    pub(crate) fn path_parameter(&self, index: usize) -> Option<&Parameter> {
-        self.parameters.get(index).filter(|parameter| parameter.location == Location::Path)
+    pub(crate) fn path_parameter(&self, index: usize) -> Option<&OperationParameter> {
+        self.parameters.get(index).filter(|parameter| parameter.location == ParameterLocation::Path)
     }
 }

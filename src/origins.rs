@@ -1,6 +1,6 @@
 //! The servers that a client calls and trusts: only this module decides it.
 //!
-//! All code that sends a token calls [`Origins::trusts`]: calls, redirects and page links.
+//! All code that sends a token calls [`Endpoints::trusts`]: calls, redirects and page links.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ pub(crate) const GITHUB: &str = "https://api.github.com";
 
 /// The URLs of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 #[derive(Debug)]
-pub(crate) struct Origins {
-    api: Base,
-    upload: Base,
+pub(crate) struct Endpoints {
+    api: BaseUrl,
+    upload: BaseUrl,
     graphql: Url,
     /// The API's server, without an Enterprise Server's `/api/v3`.
     host: Url,
@@ -26,25 +26,25 @@ pub(crate) struct Origins {
 
 /// A base URL, and the same as text without its last `/`.
 #[derive(Debug)]
-struct Base {
+struct BaseUrl {
     url: Url,
     prefix: String,
 }
 
-impl Origins {
+impl Endpoints {
     /// Parses the base URL and derives the URLs that are not set.
     pub(crate) fn new(base: &str, upload: Option<&str>) -> Result<Self> {
-        let api = Base::parse("base_url", base)?;
+        let api = BaseUrl::parse("base_url", base)?;
         let upload = match upload {
-            Some(upload) => Base::parse("upload_url", upload)?,
-            None => Base::parse("upload_url", &derived_upload(&api))?,
+            Some(upload) => BaseUrl::parse("upload_url", upload)?,
+            None => BaseUrl::parse("upload_url", &derive_upload_url(&api))?,
         };
-        let graphql = derived_graphql(&api)?;
+        let graphql = derive_graphql_url(&api)?;
         let host = match api.prefix.strip_suffix("/api/v3") {
-            Some(host) => Base::parse("base_url", host)?.url,
+            Some(host) => BaseUrl::parse("base_url", host)?.url,
             None => api.url.clone(),
         };
-        let web = derived_web(&host);
+        let web = derive_web_url(&host);
         Ok(Self { api, upload, graphql, host, web })
     }
 
@@ -61,7 +61,7 @@ impl Origins {
     /// Returns the base URL of an operation: the API's, unless the description gives the operation a server of its own.
     /// That is the upload server or, on an Enterprise Server, the host itself, whose management API is not below
     /// `/api/v3`.
-    pub(crate) fn of(&self, server: Option<&str>) -> &Url {
+    pub(crate) fn for_operation(&self, server: Option<&str>) -> &Url {
         match server {
             None => self.api(),
             Some(server) if server.contains("uploads") => self.upload(),
@@ -110,14 +110,14 @@ impl Origins {
     ///
     /// # Errors
     /// If the link is not HTTP or leaves the API's base path, or if the page with the link came from another server.
-    pub(crate) fn page(&self, link: &Url, from: &Url) -> Result<Url> {
+    pub(crate) fn resolve_page(&self, link: &Url, from: &Url) -> Result<Url> {
         const WHAT: &str = "the link to the next page";
         if !matches!(link.scheme(), "http" | "https") || !self.trusts(from) {
             self.require_trusted(link, WHAT)?;
         }
         let base = self.base_of(link);
         let mut page = base.clone();
-        match self.behind_gateway(base, link) {
+        match self.path_behind_gateway(base, link) {
             Some(path) => page.set_path(&path),
             None => page.set_path(link.path()),
         }
@@ -136,15 +136,15 @@ impl Origins {
         ))
     }
 
-    /// Returns the URL to which a redirect from `from` to `url` leads: as with [`page`](Self::page), a URL of GitHub's
+    /// Returns the URL to which a redirect from `from` to `url` leads: as with [`resolve_page`](Self::resolve_page), a URL of GitHub's
     /// own is fetched from the gateway that this client calls.
-    pub(crate) fn redirected(&self, url: Url, from: &Url) -> Url {
+    pub(crate) fn resolve_redirect(&self, url: Url, from: &Url) -> Url {
         // A client of GitHub itself follows a redirect to another GitHub server without its token.
-        if is_githubs(&self.api.url, "api.") || !self.trusts(from) {
+        if is_github(&self.api.url, "api.") || !self.trusts(from) {
             return url;
         }
         let base = self.base_of(&url);
-        let Some(path) = self.behind_gateway(base, &url) else { return url };
+        let Some(path) = self.path_behind_gateway(base, &url) else { return url };
         let mut own = base.clone();
         own.set_path(&path);
         own.set_query(url.query());
@@ -154,18 +154,18 @@ impl Origins {
     /// Returns the base URL of the server of `link`.
     fn base_of(&self, link: &Url) -> &Url {
         let is_upload = same_origin(&self.upload.url, link) && !same_origin(&self.api.url, link)
-            || is_githubs(link, "uploads.");
+            || is_github(link, "uploads.");
         if is_upload { &self.upload.url } else { &self.api.url }
     }
 
     /// Returns the path at a gateway of GitHub's own `link`; `None` if the link is not a URL of GitHub, or the gateway
     /// has the same paths as GitHub.
-    fn behind_gateway(&self, base: &Url, link: &Url) -> Option<String> {
+    fn path_behind_gateway(&self, base: &Url, link: &Url) -> Option<String> {
         if self.trusts(link) {
             return None;
         }
         let below = base.path().trim_end_matches('/');
-        if is_githubs(link, "api.") || is_githubs(link, "uploads.") {
+        if is_github(link, "api.") || is_github(link, "uploads.") {
             return Some(format!("{below}{}", link.path()));
         }
         // The public name of an Enterprise Server is unknown, but the path of its API is known.
@@ -211,7 +211,7 @@ fn has_hidden_dots(path: &str) -> bool {
     true
 }
 
-impl Base {
+impl BaseUrl {
     fn parse(setting: &str, text: &str) -> Result<Self> {
         let invalid = |reason: &str| {
             Error::new(ErrorKind::Configuration, format!("invalid {setting}: {reason}"))
@@ -259,19 +259,19 @@ pub(crate) fn origin_of(url: &Url) -> String {
 }
 
 /// Returns whether the URL leads to github.com or data residency, at a host with this prefix.
-fn is_githubs(url: &Url, begin: &str) -> bool {
-    url.port().is_none() && githubs_domain(url, begin).is_some()
+fn is_github(url: &Url, begin: &str) -> bool {
+    url.port().is_none() && github_domain(url, begin).is_some()
 }
 
 /// Returns the domain of github.com or of data residency, if the URL's host is in it and has this prefix.
-fn githubs_domain<'a>(url: &'a Url, begin: &str) -> Option<&'a str> {
+fn github_domain<'a>(url: &'a Url, begin: &str) -> Option<&'a str> {
     let rest = url.host_str()?.strip_prefix(begin)?;
     (rest == "github.com" || rest.ends_with(".ghe.com")).then_some(rest)
 }
 
 /// Uploads have their own host on github.com and on data residency (`uploads.`), and their own path on an Enterprise
 /// Server (`/api/uploads`).
-fn derived_upload(api: &Base) -> String {
+fn derive_upload_url(api: &BaseUrl) -> String {
     let host = api.url.host_str().unwrap_or_default();
     if api.url.path() == "/"
         && (host == "api.github.com" || host.ends_with(".ghe.com"))
@@ -286,9 +286,9 @@ fn derived_upload(api: &Base) -> String {
 }
 
 /// Derives the URL of the web pages, which are on the host itself: `api.` is dropped on github.com and data residency.
-fn derived_web(host: &Url) -> Url {
+fn derive_web_url(host: &Url) -> Url {
     let mut web = host.clone();
-    if let Some(rest) = githubs_domain(host, "api.")
+    if let Some(rest) = github_domain(host, "api.")
         // This cannot fail: the result is the suffix of a valid host.
         && web.set_host(Some(rest)).is_err()
     {
@@ -298,7 +298,7 @@ fn derived_web(host: &Url) -> Url {
 }
 
 /// Derives the URL of the GraphQL API: `/graphql`, and `/api/graphql` on an Enterprise Server.
-fn derived_graphql(api: &Base) -> Result<Url> {
+fn derive_graphql_url(api: &BaseUrl) -> Result<Url> {
     let server = api.prefix.strip_suffix("/v3").filter(|rest| rest.ends_with("/api"));
     let text = format!("{}/graphql", server.unwrap_or(&api.prefix));
     Url::parse(&text).map_err(|error| {

@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::Request;
-use crate::response::{Raw, Response};
+use crate::response::{RawResponse, Response};
 
 mod completeness;
 mod fetch;
@@ -30,8 +30,8 @@ mod progress;
 mod visited;
 
 use completeness::Completeness;
-use fetch::Fetch;
-use page::{Entries, Page, Reader};
+use fetch::PageFetcher;
+use page::{Entries, Page, PageReader};
 // Generated code uses it, if a feature has such a list.
 pub(crate) use page::Listed;
 #[allow(unused_imports)]
@@ -44,7 +44,7 @@ pub(crate) use page::TotalCount;
 /// is fetched before that. An error comes after the pages before it and ends the stream.
 ///
 /// If another call waits for a resource of a page that is fetched ahead, such as a permit of the [rate
-/// limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page. Task-local values of the
+/// limits](crate::limits::RateLimitPolicy), a task of the Tokio runtime fetches that page. Task-local values of the
 /// application are not visible in that task.
 ///
 /// Pages have GitHub's order and content. Whether a list is complete is for the caller to compare; [`Items`] does so by
@@ -52,7 +52,7 @@ pub(crate) use page::TotalCount;
 /// [`ErrorKind::Pagination`].
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Pages<T> {
-    fetch: Fetch<Response<T>>,
+    fetch: PageFetcher<Response<T>>,
 }
 
 /// The items of a list across its pages, in order.
@@ -62,7 +62,7 @@ pub struct Pages<T> {
 /// pages that are fetched ahead are in memory, however long the list is.
 ///
 /// If another call waits for a resource of a page that is fetched ahead, such as a permit of the [rate
-/// limits](crate::limits::RateLimits), a task of the Tokio runtime fetches that page. Task-local values of the
+/// limits](crate::limits::RateLimitPolicy), a task of the Tokio runtime fetches that page. Task-local values of the
 /// application are not visible in that task.
 ///
 /// # Errors
@@ -95,7 +95,7 @@ pub struct Pages<T> {
 /// ```
 #[must_use = "nothing is sent until the stream is read"]
 pub struct Items<I> {
-    fetch: Fetch<Page<I>>,
+    fetch: PageFetcher<Page<I>>,
     current: Option<Entries<I>>,
     completeness: Completeness,
     on_item_error: OnItemError,
@@ -118,7 +118,7 @@ pub enum OnItemError {
 
 impl<T: DeserializeOwned + 'static> Pages<T> {
     pub(crate) fn new(request: Request) -> Self {
-        Self { fetch: Fetch::new(request, Raw::json, |_| None) }
+        Self { fetch: PageFetcher::new(request, RawResponse::json, |_| None) }
     }
 }
 
@@ -151,7 +151,7 @@ impl<T> Unpin for Pages<T> {}
 impl<I: 'static> Items<I> {
     /// Creates the stream of an operation's list. `field` is the property of the page that contains the list; `None` if
     /// the page is the list.
-    pub(crate) fn of_operation<T>(
+    pub(crate) fn for_operation<T>(
         request: Request,
         field: Option<&'static str>,
         open: fn(T) -> Listed<I>,
@@ -160,23 +160,23 @@ impl<I: 'static> Items<I> {
         T: DeserializeOwned + 'static,
         I: DeserializeOwned,
     {
-        Self::read_by(request, Reader::of_operation(field, open))
+        Self::with_reader(request, PageReader::for_operation(field, open))
     }
 
     /// Creates the stream of a list that the caller extracts from its pages.
-    pub(crate) fn extracted<T>(request: Request, extract: fn(T) -> Vec<I>) -> Self
+    pub(crate) fn with_extractor<T>(request: Request, extract: fn(T) -> Vec<I>) -> Self
     where
         T: DeserializeOwned + 'static,
     {
-        Self::read_by(request, Reader::extracting(extract))
+        Self::with_reader(request, PageReader::with_extractor(extract))
     }
 
-    fn read_by<T>(request: Request, reader: Reader<T, I>) -> Self
+    fn with_reader<T>(request: Request, reader: PageReader<T, I>) -> Self
     where
         T: DeserializeOwned + 'static,
     {
         Self {
-            fetch: Fetch::new(request, move |raw| reader.read(raw), Page::fault),
+            fetch: PageFetcher::new(request, move |raw| reader.read(raw), Page::first_error),
             current: None,
             completeness: Completeness::default(),
             on_item_error: OnItemError::default(),
@@ -248,7 +248,7 @@ impl<I> Items<I> {
     }
 
     /// Returns the next item of the current page, or its error.
-    fn next_of_page(&mut self) -> Option<Result<I>> {
+    fn next_on_page(&mut self) -> Option<Result<I>> {
         loop {
             match (self.current.as_mut()?.next()?, self.on_item_error) {
                 (Err(error), OnItemError::Skip) => {
@@ -274,7 +274,7 @@ impl<I> Items<I> {
     fn end(&mut self) {
         self.ended = true;
         self.current = None;
-        self.fetch.end();
+        self.fetch.abort();
     }
 }
 
@@ -284,9 +284,9 @@ impl<I> Stream for Items<I> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(item) = this.next_of_page() {
+            if let Some(item) = this.next_on_page() {
                 // Pages that are fetched ahead make progress while this one is read.
-                this.fetch.go_on(context);
+                this.fetch.poll_ahead(context);
                 return Poll::Ready(Some(item));
             }
             if this.ended {
@@ -296,7 +296,7 @@ impl<I> Stream for Items<I> {
                 Some(Ok(page)) => {
                     this.completeness.add(&page);
                     this.pages_read = this.pages_read.saturating_add(1);
-                    let number = page.place.number.unwrap_or(this.pages_read);
+                    let number = page.position.number.unwrap_or(this.pages_read);
                     this.current = Some(page.entries.of_page(number));
                 }
                 Some(Err(error)) => {

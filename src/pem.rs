@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pem_says_why() {
+    fn invalid_pem_is_rejected_with_the_reason() {
         for (text, expected) in [
             (&b""[..], PemError::Empty),
             (b" \"\" \n", PemError::Empty),

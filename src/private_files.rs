@@ -52,7 +52,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::warn;
 
-use crate::log_limit::LogLimit;
+use crate::log_limit::LogThrottle;
 
 mod fault;
 #[cfg(not(unix))]
@@ -75,7 +75,7 @@ use verdict::{
 pub(crate) use verdict::{FolderRole, Permissions};
 
 /// The minimum interval between two warnings about one file.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A checked folder. Its files are looked up relative to it.
 #[derive(Debug)]
@@ -244,7 +244,7 @@ impl PrivateFolder {
     ) -> io::Result<()> {
         let (name, draft) = (name.as_ref(), draft.as_ref());
         self.remove(draft)?;
-        self.write_draft(draft, bytes, durability)?;
+        self.write_temp(draft, bytes, durability)?;
         if let Err(error) = self.move_to(draft, self, name) {
             // The first error is the one to report.
             let _ = self.remove(draft);
@@ -255,7 +255,7 @@ impl PrivateFolder {
 
     /// Writes a new file, which [`move_to`](Self::move_to) moves to its place later. If that fails, the file is
     /// removed.
-    pub(crate) fn write_draft(
+    pub(crate) fn write_temp(
         &self,
         draft: impl AsRef<OsStr>,
         bytes: &[u8],
@@ -296,7 +296,7 @@ impl PrivateFolder {
     #[cfg(any(test, feature = "token-store"))]
     pub(crate) fn remove_opened(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         let name = name.as_ref();
-        let is_there = self.has(name, file)?;
+        let is_there = self.is_current_name(name, file)?;
         if is_there {
             self.remove(name)?;
         }
@@ -312,7 +312,7 @@ impl PrivateFolder {
         if self.directory.remove_directory(name.as_ref()).is_ok() {
             return Ok(());
         }
-        let aside = format!("{name}.discarded-{}", crate::names::unique());
+        let aside = format!("{name}.discarded-{}", crate::names::unique_id());
         self.directory.rename(name.as_ref(), &self.directory, aside.as_ref())
     }
 
@@ -335,7 +335,7 @@ impl PrivateFolder {
 
     /// Returns whether a folder in this one visibly contains an entry of this name. The folder can belong to another
     /// user.
-    pub(crate) fn is_seen_in(&self, folder: &str, name: &str) -> bool {
+    pub(crate) fn sees_entry(&self, folder: &str, name: &str) -> bool {
         let folder = self.directory.open_directory(folder.as_ref());
         folder.and_then(|folder| folder.facts_of(name.as_ref())).is_ok()
     }
@@ -346,7 +346,7 @@ impl PrivateFolder {
     }
 
     /// Returns whether this name is still that of the opened file.
-    pub(crate) fn has(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
+    pub(crate) fn is_current_name(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         self.directory.has(name.as_ref(), file)
     }
 
@@ -399,7 +399,7 @@ impl PrivateFolder {
         let path = self.path.join(name);
         if mode & GROUP_AND_OTHERS == 0 {
             warn_restricted(&path, facts.mode);
-        } else if is_warning_due(&path) {
+        } else if should_warn(&path) {
             warn!(path = %path.display(), mode = %octal(mode), "file is readable by other users");
         }
         Ok(())
@@ -428,14 +428,14 @@ fn explain(
 }
 
 /// Returns whether a warning about this file is due: at most one a minute.
-pub(crate) fn is_warning_due(path: &Path) -> bool {
-    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
+pub(crate) fn should_warn(path: &Path) -> bool {
+    static WARNED: LazyLock<LogThrottle> = LazyLock::new(|| LogThrottle::new(WARNING_INTERVAL));
     WARNED.is_due(&path.to_string_lossy())
 }
 
 /// Warns that the owners and modes of the files at this path are not checked, once per process.
 pub(crate) fn warn_if_trusted(path: &Path, permissions: Permissions) {
-    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
+    static WARNED: LazyLock<LogThrottle> = LazyLock::new(|| LogThrottle::new(Duration::MAX));
     if permissions == Permissions::Trusted && WARNED.is_due(&path.to_string_lossy()) {
         warn!(path = %path.display(), "file permissions trusted; owners and modes are not checked");
     }
@@ -443,7 +443,7 @@ pub(crate) fn warn_if_trusted(path: &Path, permissions: Permissions) {
 
 /// Warns about a folder whose mode is unchanged, once per process.
 fn warn_shared(path: &Path, mode: u32) {
-    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(Duration::MAX));
+    static WARNED: LazyLock<LogThrottle> = LazyLock::new(|| LogThrottle::new(Duration::MAX));
     if WARNED.is_due(&path.to_string_lossy()) {
         warn!(
             path = %path.display(),
@@ -454,7 +454,7 @@ fn warn_shared(path: &Path, mode: u32) {
 }
 
 fn warn_restricted(path: &Path, mode: u32) {
-    if is_warning_due(path) {
+    if should_warn(path) {
         warn!(
             path = %path.display(),
             mode = %octal(mode),

@@ -10,67 +10,71 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::clock::after;
+use crate::clock::saturating_after;
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::{Prepared, Request};
-use crate::response::{Raw, RawBody, Response};
+use crate::response::{RawBody, RawResponse, Response};
 use crate::retry::retry_after;
 
 /// How long a call polls after `202 Accepted`.
-pub(crate) struct Polls {
-    until: Instant,
-    pause: Duration,
+pub(crate) struct AcceptedPoller {
+    deadline: Instant,
+    delay: Duration,
 }
 
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15);
+const INITIAL_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(15);
 
-impl Polls {
+impl AcceptedPoller {
     /// Creates the poll schedule of a call that polls, if it does.
-    pub(crate) fn of(prepared: &Prepared) -> Option<Self> {
-        let at_most = prepared.until_ready?;
-        Some(Self { until: after(Instant::now(), at_most), pause: FIRST })
+    pub(crate) fn for_deadline(prepared: &Prepared) -> Option<Self> {
+        let max = prepared.poll_until_ready?;
+        Some(Self { deadline: saturating_after(Instant::now(), max), delay: INITIAL_DELAY })
     }
 
     /// Returns the delay until the next poll; `None` if the response is ready.
-    pub(crate) fn again(&mut self, prepared: &Prepared, answer: &Raw) -> Result<Option<Duration>> {
-        if answer.status != StatusCode::ACCEPTED {
+    pub(crate) fn next_poll(
+        &mut self,
+        prepared: &Prepared,
+        response: &RawResponse,
+    ) -> Result<Option<Duration>> {
+        if response.status != StatusCode::ACCEPTED {
             return Ok(None);
         }
-        let pause = retry_after(&answer.headers).unwrap_or_default().max(self.pause);
-        let left = self.until.saturating_duration_since(Instant::now());
-        if pause > left.min(prepared.patience()) {
+        let pause = retry_after(&response.headers).unwrap_or_default().max(self.delay);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if pause > left.min(prepared.max_wait()) {
             let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
             return Err(Error::new(ErrorKind::Timeout, message)
-                .with_answer(answer.status, (*answer.headers).clone())
+                .with_response(response.status, (*response.headers).clone())
                 .with_advice("try again later, or allow more time with until_ready"));
         }
-        self.pause = self.pause.saturating_mul(2).min(LONGEST);
+        self.delay = self.delay.saturating_mul(2).min(MAX_DELAY);
         Ok(Some(pause))
     }
 }
 
 /// Returns whether 202 Accepted means "not ready" for this call: for a read of an operation. An accepted change is a
 /// success, and a call without an operation returns GitHub's response.
-pub(crate) fn awaits(request: &Request) -> bool {
+pub(crate) fn is_not_ready_status(request: &Request) -> bool {
     request.template().is_some() && *request.method() == Method::GET
 }
 
 /// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
 /// an empty result.
-pub(crate) fn checked(raw: Raw, awaits: bool) -> Result<Raw> {
+pub(crate) fn require_result(raw: RawResponse, awaits: bool) -> Result<RawResponse> {
     let is_not_ready = awaits
         && raw.status == StatusCode::ACCEPTED
         && match &raw.body {
-            RawBody::Bytes(body) => has_no_result(body),
-            RawBody::Stream(_) => has_no_length(&raw.headers),
+            RawBody::Bytes(body) => is_without_result(body),
+            RawBody::Stream(_) => has_zero_length(&raw.headers),
         };
     if is_not_ready { Err(not_ready(raw.status, (*raw.headers).clone())) } else { Ok(raw) }
 }
 
 /// Decodes the response to a call without an operation. A 202 whose `{}` does not match the type is not ready.
-pub(crate) fn json<T: DeserializeOwned>(raw: Raw) -> Result<Response<T>> {
-    let is_empty = raw.status == StatusCode::ACCEPTED && has_no_result(raw.bytes());
+pub(crate) fn json<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
+    let is_empty = raw.status == StatusCode::ACCEPTED && is_without_result(raw.bytes());
     raw.json().map_err(|error| undecodable(error, is_empty))
 }
 
@@ -90,19 +94,19 @@ fn undecodable(error: Error, is_empty: bool) -> Error {
 fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
     let message = "response not ready (202 Accepted): GitHub is still computing it";
     Error::new(ErrorKind::Timeout, message)
-        .with_answer(status, headers)
+        .with_response(status, headers)
         .with_advice("try again later, or wait for the response with until_ready")
 }
 
 /// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
-fn has_no_result(body: &[u8]) -> bool {
+fn is_without_result(body: &[u8]) -> bool {
     // A result is longer, and is not parsed for this.
-    const LONGEST: usize = 4 * 1024;
+    const MAX_DELAY: usize = 4 * 1024;
     let body = body.trim_ascii();
     if body.is_empty() {
         return true;
     }
-    if body.len() > LONGEST {
+    if body.len() > MAX_DELAY {
         return false;
     }
     match serde_json::from_slice(body) {
@@ -116,7 +120,7 @@ fn has_no_result(body: &[u8]) -> bool {
 }
 
 /// Returns the same for a body that has not been read yet.
-fn has_no_length(headers: &HeaderMap) -> bool {
+fn has_zero_length(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     length.is_some_and(|length: u64| length <= 2)
 }
@@ -129,32 +133,32 @@ mod tests {
     use crate::api::OPERATIONS;
     use crate::cache::CacheStatus;
 
-    fn raw(status: u16, body: &str) -> Raw {
-        Raw {
+    fn raw(status: u16, body: &str) -> RawResponse {
+        RawResponse {
             operation: "x/y".into(),
             status: StatusCode::from_u16(status).unwrap(),
             headers: Arc::default(),
             url: "https://api.github.com/x".parse().unwrap(),
             body: RawBody::Bytes(body.to_owned().into()),
-            came: CacheStatus::Bypass,
+            cache_status: CacheStatus::Bypass,
             age: None,
-            abroad: false,
+            from_external_host: false,
         }
     }
 
     #[test]
     fn a_202_without_a_result_is_an_error_to_a_read_and_to_nothing_else() {
         for body in ["", " ", "null", "{}", "[]", r#"{"message":"Computing"}"#] {
-            let error = checked(raw(202, body), true).err().unwrap();
+            let error = require_result(raw(202, body), true).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Timeout, "{body}");
             assert!(error.is_not_ready() && error.is_retryable());
             assert!(error.to_string().contains("until_ready"), "{error}");
-            assert!(checked(raw(202, body), false).is_ok());
-            assert!(checked(raw(200, body), true).is_ok());
-            assert!(checked(raw(204, body), true).is_ok());
+            assert!(require_result(raw(202, body), false).is_ok());
+            assert!(require_result(raw(200, body), true).is_ok());
+            assert!(require_result(raw(204, body), true).is_ok());
         }
         for body in ["[1]", r#"{"state":"pending"}"#, "1", "<html>"] {
-            assert!(checked(raw(202, body), true).is_ok(), "{body}");
+            assert!(require_result(raw(202, body), true).is_ok(), "{body}");
         }
     }
 
@@ -164,20 +168,21 @@ mod tests {
         const SECOND: Duration = Duration::from_secs(1);
         let client = crate::Client::builder().build().unwrap();
         let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
-            let request = client.request(Method::GET, "/x").until_ready(until);
+            let request = client.request(Method::GET, "/x").poll_until_ready(until);
             let request = match timeout {
                 Some(timeout) => request.timeout(timeout),
                 None => request,
             };
-            let mut answer = raw(202, "{}");
+            let mut response = raw(202, "{}");
             if let Some(asked) = asked {
-                let headers = Arc::make_mut(&mut answer.headers);
+                let headers = Arc::make_mut(&mut response.headers);
                 headers.insert(http::header::RETRY_AFTER, asked.parse().unwrap());
             }
             async move {
                 let prepared = request.prepare().unwrap();
-                let (mut polls, mut pauses) = (Polls::of(&prepared).unwrap(), Vec::new());
-                while let Ok(Some(pause)) = polls.again(&prepared, &answer) {
+                let (mut polls, mut pauses) =
+                    (AcceptedPoller::for_deadline(&prepared).unwrap(), Vec::new());
+                while let Ok(Some(pause)) = polls.next_poll(&prepared, &response) {
                     pauses.push(pause.as_secs());
                     tokio::time::sleep(pause).await;
                 }
@@ -198,9 +203,9 @@ mod tests {
         let client = crate::Client::builder().build().unwrap();
         let mut reads = Vec::new();
         for operation in OPERATIONS.iter().filter(|of| of.statuses.contains(&202)) {
-            let awaits = awaits(&Request::operation(&client, operation));
+            let awaits = is_not_ready_status(&Request::operation(&client, operation));
             assert_eq!(awaits, operation.method == Method::GET, "{}", operation.id);
-            assert_eq!(checked(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
+            assert_eq!(require_result(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
             reads.extend(awaits.then_some(operation.id));
         }
         // The set of reads depends on the features. Any further operation needs a review.
@@ -212,6 +217,6 @@ mod tests {
             "repos/get-pages-health-check",
         ];
         assert!(reads.iter().all(|id| KNOWN.contains(id)), "{reads:?}");
-        assert!(!awaits(&client.request(Method::GET, "/x")));
+        assert!(!is_not_ready_status(&client.request(Method::GET, "/x")));
     }
 }

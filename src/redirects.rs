@@ -5,8 +5,8 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::origins::{Origins, has_credentials};
-use crate::request::Hop;
+use crate::origins::{Endpoints, has_credentials};
+use crate::request::RedirectTarget;
 
 /// Maximum number of redirects in a row; browsers and curl have similar limits.
 pub(crate) const MAX_REDIRECTS: usize = 10;
@@ -14,16 +14,16 @@ pub(crate) const MAX_REDIRECTS: usize = 10;
 /// The requests of one attempt, connected by redirects.
 #[derive(Debug)]
 pub(crate) struct VisitedHops {
-    sent: Vec<(Method, Url)>,
+    requests: Vec<(Method, Url)>,
     /// How many requests had been sent when a response last set a cookie.
-    cookie_set_after: usize,
+    cookie_set_at: usize,
     /// Whether the HTTP client can send such a cookie with the next request.
     can_keep_cookies: bool,
 }
 
 impl VisitedHops {
     pub(crate) fn new(can_keep_cookies: bool) -> Self {
-        Self { sent: Vec::new(), cookie_set_after: 0, can_keep_cookies }
+        Self { requests: Vec::new(), cookie_set_at: 0, can_keep_cookies }
     }
 
     /// Records a request that is about to be sent.
@@ -33,15 +33,15 @@ impl VisitedHops {
     ///
     /// # Errors
     /// If the same request was sent before: its response would be the same redirect, and a write would be repeated.
-    pub(crate) fn enter(&mut self, hop: &Hop) -> Result<()> {
+    pub(crate) fn record_request(&mut self, hop: &RedirectTarget) -> Result<()> {
         let mut url = hop.url.clone();
         // The request is not sent.
         url.set_fragment(None);
         let request = (hop.method.clone(), url);
-        let mut earlier = self.sent.iter().enumerate().filter(|(_, sent)| **sent == request);
+        let mut earlier = self.requests.iter().enumerate().filter(|(_, sent)| **sent == request);
         let (first, second) = (earlier.next(), earlier.next());
         let has_cookie = matches!(hop.method, Method::GET | Method::HEAD)
-            && first.is_some_and(|(at, _)| self.cookie_set_after > at);
+            && first.is_some_and(|(at, _)| self.cookie_set_at > at);
         let may_repeat = has_cookie && self.can_keep_cookies && second.is_none();
         if first.is_some() && !may_repeat {
             let advice = match (has_cookie, self.can_keep_cookies) {
@@ -51,14 +51,14 @@ impl VisitedHops {
             };
             return Err(Error::new(ErrorKind::Redirect, "redirect loop").with_advice(advice));
         }
-        self.sent.push(request);
+        self.requests.push(request);
         Ok(())
     }
 
     /// Records the response to the last request.
-    pub(crate) fn responded(&mut self, headers: &HeaderMap) {
+    pub(crate) fn record_response(&mut self, headers: &HeaderMap) {
         if headers.contains_key(SET_COOKIE) {
-            self.cookie_set_after = self.sent.len();
+            self.cookie_set_at = self.requests.len();
         }
     }
 }
@@ -75,13 +75,13 @@ const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back
 /// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and the body: GitHub responds
 /// with 301 for resources that were renamed or transferred, and a write that became a read there would seem to succeed.
 /// The token is sent only if the client trusts the new server; without the token, no body is sent either.
-pub(crate) fn next(
-    origins: &Origins,
+pub(crate) fn follow(
+    origins: &Endpoints,
     from: &Url,
     method: &Method,
     with_body: bool,
     (status, headers): (StatusCode, &HeaderMap),
-) -> Result<Option<Hop>> {
+) -> Result<Option<RedirectTarget>> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -92,11 +92,11 @@ pub(crate) fn next(
         .to_str()
         .ok()
         .and_then(|location| from.join(location).ok())
-        .ok_or_else(|| refuse(status, "with an invalid Location header"))?;
+        .ok_or_else(|| untrusted_redirect(status, "with an invalid Location header"))?;
     if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
-        return Err(refuse(status, "to a URL that is not allowed"));
+        return Err(untrusted_redirect(status, "to a URL that is not allowed"));
     }
-    let url = origins.redirected(url, from);
+    let url = origins.resolve_redirect(url, from);
     if from.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
@@ -118,7 +118,7 @@ pub(crate) fn next(
             "the redirect was not followed, because neither token nor body may be sent there",
         ));
     }
-    Ok(Some(Hop { method, url, with_body: with_body && trusted, trusted }))
+    Ok(Some(RedirectTarget { method, url, with_body: with_body && trusted, trusted }))
 }
 
 /// Returns the error for too many redirects.
@@ -127,7 +127,7 @@ pub(crate) fn too_many() -> Error {
         .with_advice("there is probably a redirect loop: check the client's base_url")
 }
 
-fn refuse(status: StatusCode, what: &str) -> Error {
+fn untrusted_redirect(status: StatusCode, what: &str) -> Error {
     Error::new(ErrorKind::Redirect, format!("GitHub returned {status}: redirect {what}"))
         .with_advice("the redirect was not followed")
 }
@@ -136,7 +136,12 @@ fn refuse(status: StatusCode, what: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn decide(from: &str, method: Method, status: u16, location: &str) -> Result<Option<Hop>> {
+    fn decide(
+        from: &str,
+        method: Method,
+        status: u16,
+        location: &str,
+    ) -> Result<Option<RedirectTarget>> {
         decide_at("https://api.github.com", from, method, status, location)
     }
 
@@ -146,12 +151,12 @@ mod tests {
         method: Method,
         status: u16,
         location: &str,
-    ) -> Result<Option<Hop>> {
-        let origins = Origins::new(base, None).unwrap();
+    ) -> Result<Option<RedirectTarget>> {
+        let origins = Endpoints::new(base, None).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
-        next(&origins, &from.parse().unwrap(), &method, true, (status, &headers))
+        follow(&origins, &from.parse().unwrap(), &method, true, (status, &headers))
     }
 
     #[test]
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_server_can_not_send_the_token_back() {
+    fn an_external_server_cannot_send_the_token_back() {
         let back = decide("https://evil.example/", Method::GET, 302, "https://api.github.com/user");
         assert!(!back.unwrap().unwrap().trusted);
     }
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_refused() {
+    fn plain_http_is_rejected() {
         let from = "https://api.github.com/a";
         let error = decide(from, Method::GET, 302, "http://api.github.com/b").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UntrustedUrl);

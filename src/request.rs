@@ -1,7 +1,7 @@
 //! One request before it is sent.
 //!
 //! Generated builders wrap it and [`Client::request`] returns it. [`setters`] has the setters of generated code,
-//! [`address`] builds the URL, [`prepared`] the headers and the body, and `call.rs` sends the request.
+//! [`address`] builds the URL, [`prepared`] the headers and the body, and `execute.rs` sends the request.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -16,15 +16,15 @@ use url::Url;
 
 use crate::body::{Body, ByteStream};
 use crate::cache::CachePolicy;
-use crate::call::{Reading, call};
+use crate::call::{BodyMode, execute};
 use crate::client::Client;
-use crate::deadline::Slack;
+use crate::deadline::DeadlineExtension;
 use crate::error::Result;
 use crate::limits::Priority;
-use crate::operation::{Label, Operation, metric_name};
+use crate::operation::{Operation, OperationName, metric_name};
 use crate::pages::{Items, Listed, Pages};
 use crate::ready;
-use crate::response::{Raw, ResponseFuture};
+use crate::response::{RawResponse, ResponseFuture};
 use crate::retry::RetryPolicy;
 use crate::sanitize;
 
@@ -36,9 +36,9 @@ mod setters;
 #[cfg(feature = "testing")]
 mod wanted;
 
-pub(crate) use prepared::{Changes, Hop, Prepared};
+pub(crate) use prepared::{Prepared, RedirectTarget, SideEffects};
 #[cfg(feature = "testing")]
-pub(crate) use wanted::Wanted;
+pub(crate) use wanted::RequestMatcher;
 
 /// One request, from its builder to its response.
 ///
@@ -69,39 +69,39 @@ pub struct Request(Box<Inner>);
 struct Inner {
     client: Client,
     operation: Option<&'static Operation>,
-    label: Label,
+    label: OperationName,
     method: Method,
     target: Target,
     query: Vec<(Cow<'static, str>, String)>,
     headers: HeaderMap,
-    body: Payload,
+    body: RequestBody,
     timeout: Option<Duration>,
     prefetch: usize,
-    slack: Option<Slack>,
-    kind: Kind,
+    extension: Option<DeadlineExtension>,
+    kind: RequestKind,
     priority: Priority,
     idempotent: bool,
-    until_ready: Option<Duration>,
+    poll_until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
     cache: Option<Box<CachePolicy>>,
     /// For a page: the path of the list.
     list_path: Option<Box<str>>,
     /// The target is not GitHub's API: no tokens, no headers of the client, and no redirects.
-    elsewhere: bool,
+    is_external: bool,
     /// Secrets in the body, which no error can repeat. Set for requests that the client sends for another call.
-    behind: bool,
+    is_internal: bool,
     /// How long an earlier request of the same call has waited for limits.
     waited_before: Duration,
     /// Why the request cannot be sent; the first reason is kept.
-    refused: Option<Box<str>>,
+    invalid: Option<Box<str>>,
 }
 
 /// The kind of call, for limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     Rest,
     /// A REST request of the client itself: it creates no content.
-    Own,
+    Internal,
     GraphQl {
         mutation: bool,
     },
@@ -113,14 +113,14 @@ enum Target {
     /// The path template of the operation, and the values for it.
     Template(Vec<Option<String>>),
     /// A path relative to the base URL, or an absolute URL.
-    Given(String),
+    Raw(String),
     /// A URL that is known to be valid.
     Url(Url),
 }
 
 /// The body of a request.
 #[derive(Clone)]
-pub(crate) enum Payload {
+pub(crate) enum RequestBody {
     Empty,
     /// The properties of a JSON object, each already serialized.
     Fields(Vec<(Cow<'static, str>, Vec<u8>)>),
@@ -130,7 +130,7 @@ pub(crate) enum Payload {
 
 /// The default number of pages fetched ahead: enough to hide the latency of GitHub's lists, few enough to stay far
 /// below its 100 concurrent requests.
-const PREFETCH: usize = 4;
+const DEFAULT_PREFETCH: usize = 4;
 const MAX_PREFETCH: usize = 16;
 
 /// Options of a single request.
@@ -154,9 +154,9 @@ impl Request {
     {
         match (name.try_into(), value.try_into()) {
             (Ok(name), Ok(value)) => self.0.insert_header(name, value),
-            (Err(reason), _) => self.0.refuse(format_args!("invalid header name: {reason}")),
+            (Err(reason), _) => self.0.reject(format_args!("invalid header name: {reason}")),
             (Ok(name), Err(reason)) => {
-                self.0.refuse(format_args!("invalid header {name}: {reason}"))
+                self.0.reject(format_args!("invalid header {name}: {reason}"))
             }
         }
         self
@@ -183,8 +183,8 @@ impl Request {
         V: TryInto<HeaderValue, Error: Display>,
     {
         match content_type.try_into() {
-            Ok(content_type) => self.0.body = Payload::Raw(content_type, body.into()),
-            Err(reason) => self.0.refuse(format_args!("invalid content type: {reason}")),
+            Ok(content_type) => self.0.body = RequestBody::Raw(content_type, body.into()),
+            Err(reason) => self.0.reject(format_args!("invalid content type: {reason}")),
         }
         self
     }
@@ -228,7 +228,7 @@ impl Request {
     /// use std::time::Duration;
     ///
     /// let call = github.repos().get_contributors_stats().owner("rust-lang").repo("rust");
-    /// let activity = call.with(|request| request.until_ready(Duration::from_secs(60))).send().await?;
+    /// let activity = call.with(|request| request.poll_until_ready(Duration::from_secs(60))).send().await?;
     /// # let _ = activity;
     /// # Ok(())
     /// # }
@@ -239,8 +239,8 @@ impl Request {
     /// ready in time. It fails with [`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest), before anything is
     /// sent, if it is not a `GET`: for other methods, 202 means that GitHub performs the request later, and a poll
     /// would repeat it.
-    pub fn until_ready(mut self, at_most: Duration) -> Self {
-        self.0.until_ready = Some(at_most);
+    pub fn poll_until_ready(mut self, max: Duration) -> Self {
+        self.0.poll_until_ready = Some(max);
         self
     }
 
@@ -251,7 +251,7 @@ impl Request {
     }
 
     /// Sets the [cache](crate::cache) policy of this call, instead of the client's
-    /// [policy](crate::cache::Cache::policy). It has no effect on methods other than `GET`, and for pages it applies to
+    /// [policy](crate::cache::CacheConfig::default_policy). It has no effect on methods other than `GET`, and for pages it applies to
     /// each page.
     pub fn cache(mut self, policy: CachePolicy) -> Self {
         self.0.cache = Some(Box::new(policy));
@@ -270,8 +270,8 @@ impl Request {
 
     /// Sets whether a stored response can be returned and refreshed in the background.
     pub(crate) fn may_be_refreshed(&self) -> bool {
-        let cache = self.0.client.inner().cache.as_ref();
-        let policy = self.0.cache.as_deref().or_else(|| Some(cache?.policy(&self.0.label)));
+        let cache = self.0.client.handle().cache.as_ref();
+        let policy = self.0.cache.as_deref().or_else(|| Some(cache?.policy_for(&self.0.label)));
         self.0.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
     }
 
@@ -288,19 +288,19 @@ impl Request {
     ///
     /// An empty body is read as `null`, which decodes to the `None` of an [`Option`].
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
-        ResponseFuture::new(call(self, Reading::Buffered), ready::json)
+        ResponseFuture::new(execute(self, BodyMode::Buffered), ready::json)
     }
 
     /// Sends the request and ignores the body of the response.
     pub fn send_empty(self) -> ResponseFuture<()> {
-        ResponseFuture::new(call(self, Reading::Buffered), Raw::empty)
+        ResponseFuture::new(execute(self, BodyMode::Buffered), RawResponse::empty)
     }
 
     /// Sends the request and returns the body as a stream.
     ///
     /// A response that is not a success is an error here as well.
     pub fn send_stream(self) -> ResponseFuture<ByteStream> {
-        ResponseFuture::new(call(self, Reading::Streamed), Raw::stream)
+        ResponseFuture::new(execute(self, BodyMode::Streamed), RawResponse::stream)
     }
 
     /// Returns the pages of a list, which GitHub's `Link` headers
@@ -333,7 +333,7 @@ impl Request {
         T: DeserializeOwned + 'static,
         I: 'static,
     {
-        Items::extracted(self, extract)
+        Items::with_extractor(self, extract)
     }
 }
 
@@ -352,13 +352,13 @@ impl Request {
         Self(Box::new(inner))
     }
 
-    pub(crate) fn given(client: &Client, method: Method, path: String) -> Self {
+    pub(crate) fn raw(client: &Client, method: Method, path: String) -> Self {
         // A query can contain private values, and an absolute URL a password.
         let shown = match path.split_once("://").and_then(|_| Url::parse(&path).ok()) {
             Some(url) => format!("{method} {}", url.path()),
             None => format!("{method} {}", path.split(['?', '#']).next().unwrap_or("")),
         };
-        let mut inner = Inner::new(client, method, Target::Given(path));
+        let mut inner = Inner::new(client, method, Target::Raw(path));
         inner.label = Cow::Owned(sanitize::text(&shown, MAX_LABEL_CHARS).into_owned());
         Self(Box::new(inner))
     }
@@ -371,15 +371,15 @@ impl Request {
     }
 
     /// Creates a request of the client itself, at this path relative to the base URL.
-    pub(crate) fn known(
+    pub(crate) fn internal_request(
         client: &Client,
         method: Method,
         label: &'static str,
         path: &[&str],
     ) -> Result<Self> {
-        let url = address::at(client.inner().origins.api(), path)?;
+        let url = address::join_segments(client.handle().endpoints.api(), path)?;
         let mut request = Self::url(client, method, label, url);
-        request.0.kind = Kind::Own;
+        request.0.kind = RequestKind::Internal;
         Ok(request)
     }
 
@@ -388,19 +388,19 @@ impl Request {
         const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         let mut request = Self::url(client, Method::POST, label, url);
-        request.0.elsewhere = true;
+        request.0.is_external = true;
         request.accept(JSON).body(FORM, form)
     }
 
     /// Sets the properties of a GraphQL call that limits use.
     pub(crate) fn graphql(mut self, mutation: bool) -> Self {
-        self.0.kind = Kind::GraphQl { mutation };
+        self.0.kind = RequestKind::GraphQl { mutation };
         self.0.idempotent = !mutation;
         self
     }
 
     /// Counts the time that the same call has waited for limits before towards the longest wait.
-    pub(crate) fn having_waited(mut self, time: Duration) -> Self {
+    pub(crate) fn with_waited(mut self, time: Duration) -> Self {
         self.0.waited_before = time;
         self
     }
@@ -417,7 +417,7 @@ impl Request {
         T: DeserializeOwned + 'static,
         I: DeserializeOwned + 'static,
     {
-        Items::of_operation(self, field, open)
+        Items::for_operation(self, field, open)
     }
 
     /// Returns the same request to another URL, which has its own query.
@@ -436,8 +436,8 @@ impl Request {
     }
 
     /// Sets the extensions of the call's time limits.
-    pub(crate) fn set_slack(&mut self, slack: Slack) {
-        self.0.slack = Some(slack);
+    pub(crate) fn set_extension(&mut self, extension: DeadlineExtension) {
+        self.0.extension = Some(extension);
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -460,33 +460,33 @@ impl Request {
     }
 
     /// Returns whether it carries a request credential, and not the client's token.
-    pub(crate) fn has_own_token(&self) -> bool {
+    pub(crate) fn has_request_credential(&self) -> bool {
         self.0.headers.contains_key(AUTHORIZATION)
     }
 
     /// Marks it as a request of the client itself, for another call.
-    pub(crate) fn behind(mut self) -> Self {
-        self.0.behind = true;
+    pub(crate) fn internal(mut self) -> Self {
+        self.0.is_internal = true;
         self
     }
 
-    pub(crate) fn is_behind(&self) -> bool {
-        self.0.behind
+    pub(crate) fn is_internal(&self) -> bool {
+        self.0.is_internal
     }
 
     /// Returns the target server, as far as it is known before the URL is built.
     pub(crate) fn server(&self) -> &Url {
         match &self.0.target {
             Target::Url(url) => url,
-            Target::Template(_) | Target::Given(_) => {
+            Target::Template(_) | Target::Raw(_) => {
                 let server = self.0.operation.and_then(|operation| operation.server);
-                self.0.client.inner().origins.of(server)
+                self.0.client.handle().endpoints.for_operation(server)
             }
         }
     }
 
     /// Returns the name of the operation for messages.
-    pub(crate) fn label(&self) -> &Label {
+    pub(crate) fn label(&self) -> &OperationName {
         &self.0.label
     }
 
@@ -505,21 +505,21 @@ impl Inner {
             target,
             query: Vec::new(),
             headers: HeaderMap::new(),
-            body: Payload::Empty,
+            body: RequestBody::Empty,
             timeout: None,
-            prefetch: PREFETCH,
-            slack: None,
-            kind: Kind::Rest,
+            prefetch: DEFAULT_PREFETCH,
+            extension: None,
+            kind: RequestKind::Rest,
             priority: Priority::default(),
             idempotent: false,
-            until_ready: None,
+            poll_until_ready: None,
             retry: None,
             cache: None,
             list_path: None,
-            elsewhere: false,
-            behind: false,
+            is_external: false,
+            is_internal: false,
             waited_before: Duration::ZERO,
-            refused: None,
+            invalid: None,
         }
     }
 }

@@ -14,10 +14,10 @@ use url::Url;
 
 use crate::body::ByteStream;
 use crate::cache::CacheStatus;
-use crate::call::Called;
+use crate::call::CallOutcome;
 use crate::error::{Error, ErrorKind, Markup, Result};
 use crate::json_path;
-use crate::operation::Label;
+use crate::operation::OperationName;
 use crate::sanitize;
 use crate::wire::EmptyBody;
 
@@ -30,8 +30,8 @@ pub struct Response<T> {
     status: StatusCode,
     headers: Arc<HeaderMap>,
     url: Url,
-    operation: Label,
-    came: CacheStatus,
+    operation: OperationName,
+    cache_status: CacheStatus,
     age: Option<Duration>,
 }
 
@@ -57,8 +57,8 @@ impl<T> Response<T> {
 
     /// Returns the rate limit status after this call.
     #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimit> {
-        RateLimit::from_headers(&self.headers)
+    pub fn rate_limit(&self) -> Option<RateLimitStatus> {
+        RateLimitStatus::from_headers(&self.headers)
     }
 
     /// Returns the URL of the response, after redirects.
@@ -77,7 +77,7 @@ impl<T> Response<T> {
     /// Returns whether it comes from the [cache](crate::cache). All callers of a coalesced call get the same value.
     #[must_use]
     pub fn cache_status(&self) -> CacheStatus {
-        self.came
+        self.cache_status
     }
 
     /// Returns, for a response from the cache, the time since GitHub sent or confirmed it.
@@ -100,7 +100,7 @@ impl<T> Response<T> {
             headers: self.headers,
             url: self.url,
             operation: self.operation,
-            came: self.came,
+            cache_status: self.cache_status,
             age: self.age,
         }
     }
@@ -126,7 +126,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("operation", &self.operation)
             .field("status", &self.status)
             .field("request_id", &self.request_id())
-            .field("cache_status", &self.came)
+            .field("cache_status", &self.cache_status)
             .field("value", &self.value)
             .finish_non_exhaustive()
     }
@@ -138,7 +138,7 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct RateLimit {
+pub struct RateLimitStatus {
     /// The requests allowed in a window, which is usually an hour.
     pub limit: u64,
     /// The requests remaining in this window.
@@ -154,7 +154,7 @@ pub struct RateLimit {
     pub resource: Option<String>,
 }
 
-impl RateLimit {
+impl RateLimitStatus {
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name)?.to_str().ok();
         let number = |name| text(name)?.trim().parse::<u64>().ok();
@@ -176,22 +176,22 @@ impl RateLimit {
 /// Nothing is sent before it is polled, and dropping it ends the call.
 /// It is `Send + 'static`, so that it can be spawned.
 ///
-/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::limits::RateLimits),
+/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::limits::RateLimitPolicy),
 /// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
 /// task.
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct ResponseFuture<T> {
-    answer: Pin<Box<dyn Future<Output = Called> + Send>>,
-    decode: fn(Raw) -> Result<Response<T>>,
+    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
+    decode: fn(RawResponse) -> Result<Response<T>>,
 }
 
 impl<T> ResponseFuture<T> {
     /// Erases the call's type, except for that of its result, so that the request path is compiled once.
     pub(crate) fn new(
-        answer: impl Future<Output = Called> + Send + 'static,
-        decode: fn(Raw) -> Result<Response<T>>,
+        response: impl Future<Output = CallOutcome> + Send + 'static,
+        decode: fn(RawResponse) -> Result<Response<T>>,
     ) -> Self {
-        Self { answer: Box::pin(answer), decode }
+        Self { response: Box::pin(response), decode }
     }
 }
 
@@ -200,7 +200,7 @@ impl<T> Future for ResponseFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let decode = self.decode;
-        self.answer.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
+        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
     }
 }
 
@@ -211,17 +211,17 @@ impl<T> fmt::Debug for ResponseFuture<T> {
 }
 
 /// A successful response before it is decoded.
-pub(crate) struct Raw {
-    pub(crate) operation: Label,
+pub(crate) struct RawResponse {
+    pub(crate) operation: OperationName,
     pub(crate) status: StatusCode,
     /// Shared with the stored response.
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) url: Url,
     pub(crate) body: RawBody,
-    pub(crate) came: CacheStatus,
+    pub(crate) cache_status: CacheStatus,
     pub(crate) age: Option<Duration>,
     /// The response came from an external host, to which GitHub redirected.
-    pub(crate) abroad: bool,
+    pub(crate) from_external_host: bool,
 }
 
 pub(crate) enum RawBody {
@@ -229,7 +229,7 @@ pub(crate) enum RawBody {
     Stream(ByteStream),
 }
 
-impl Raw {
+impl RawResponse {
     /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
     /// and a body or with 204 and none.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
@@ -252,12 +252,12 @@ impl Raw {
 
     /// Returns the response with its body as a stream.
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
-        let Self { operation, status, headers, url, body, came, age, .. } = self;
+        let Self { operation, status, headers, url, body, cache_status: came, age, .. } = self;
         let value = match body {
             RawBody::Stream(stream) => stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
-        Ok(Response { value, status, headers, url, operation, came, age })
+        Ok(Response { value, status, headers, url, operation, cache_status: came, age })
     }
 
     pub(crate) fn decode<T>(
@@ -271,10 +271,10 @@ impl Raw {
                 headers: self.headers,
                 url: self.url,
                 operation: self.operation,
-                came: self.came,
+                cache_status: self.cache_status,
                 age: self.age,
             }),
-            Err(error) => Err(self.undecodable(error)),
+            Err(error) => Err(self.decode_error(error)),
         }
     }
 
@@ -287,7 +287,7 @@ impl Raw {
     }
 
     /// Returns the error for an unexpected body.
-    pub(crate) fn undecodable(self, error: serde_json::Error) -> Error {
+    pub(crate) fn decode_error(self, error: serde_json::Error) -> Error {
         let body = self.bytes().clone();
         let status = self.status;
         let (message, path, advice) = if body.is_empty() {
@@ -304,7 +304,7 @@ impl Raw {
             )
         } else {
             let path = json_path::locate(&body, error.line(), error.column());
-            let reason = without_value(&error.to_string());
+            let reason = redact_value(&error.to_string());
             (
                 format!("response body does not decode at {path}: {reason}"),
                 Some(path),
@@ -315,9 +315,9 @@ impl Raw {
         let mut result = Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
             .with_advice(advice)
-            .with_answer(status, Arc::unwrap_or_clone(self.headers))
+            .with_response(status, Arc::unwrap_or_clone(self.headers))
             .with_body(&body)
-            .with_source(Reason(without_value(&error.to_string())));
+            .with_source(DecodeReason(redact_value(&error.to_string())));
         if let Some(path) = path {
             result = result.with_json_path(path);
         }
@@ -325,18 +325,18 @@ impl Raw {
     }
 
     /// Returns the error for one item of the page with this number.
-    pub(crate) fn undecodable_item(&self, item: &BadItem, page: Option<u64>) -> Error {
+    pub(crate) fn item_decode_error(&self, item: &BadItem, page: Option<u64>) -> Error {
         let BadItem { index, json_path, json, reason } = item;
-        let reason = without_value(&reason.to_string());
+        let reason = redact_value(&reason.to_string());
         let page = page.map_or_else(String::new, |page| format!(" of page {page}"));
         let message = format!("item {index}{page} does not decode at {json_path}: {reason}");
         Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
             .with_advice("see Error::body() for the item; later items are still yielded")
-            .with_answer(self.status, HeaderMap::clone(&self.headers))
+            .with_response(self.status, HeaderMap::clone(&self.headers))
             .with_body(json)
             .with_json_path(json_path.clone())
-            .with_source(Reason(reason))
+            .with_source(DecodeReason(reason))
     }
 }
 
@@ -352,19 +352,19 @@ pub(crate) struct BadItem {
 
 /// Why a body did not decode, as serde_json reports it.
 #[derive(Debug)]
-struct Reason(String);
+struct DecodeReason(String);
 
-impl fmt::Display for Reason {
+impl fmt::Display for DecodeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Reason {}
+impl std::error::Error for DecodeReason {}
 
 /// Returns the reason without values. serde quotes an unexpected string, and some responses contain tokens: the string
 /// is omitted, so that no log contains it.
-fn without_value(reason: &str) -> String {
+fn redact_value(reason: &str) -> String {
     const STRING: &str = "string \"";
     let Some((before, quoted)) = reason.split_once(STRING) else {
         return reason.to_owned();
@@ -396,7 +396,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_that_does_not_decode_is_called_what_it_is() {
+    fn a_decode_error_names_the_kind_of_the_body() {
         for (kind, body, expected) in [
             ("text/html", "<html>", "with an HTML page instead of JSON"),
             ("application/xml", "<Result/>", "with an XML document instead of JSON"),
@@ -404,15 +404,15 @@ mod tests {
             ("text/html", r#"{"id":"x"}"#, "does not decode at"),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
-            let raw = Raw {
-                operation: Label::Borrowed("issues/get"),
+            let raw = RawResponse {
+                operation: OperationName::Borrowed("issues/get"),
                 status: StatusCode::OK,
                 headers: Arc::new(headers),
                 url: "https://api.github.com/a".parse().unwrap(),
                 body: RawBody::Bytes(Bytes::from_static(body.as_bytes())),
-                came: CacheStatus::Bypass,
+                cache_status: CacheStatus::Bypass,
                 age: None,
-                abroad: false,
+                from_external_host: false,
             };
             let error = raw.json::<Vec<u64>>().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
@@ -442,6 +442,6 @@ mod tests {
 
     #[test]
     fn a_rate_limit_is_read_as_it_is_documented() {
-        crate::contract::mirrors::assert_reads_component::<RateLimit>("rate-limit");
+        crate::contract::mirrors::assert_reads_component::<RateLimitStatus>("rate-limit");
     }
 }

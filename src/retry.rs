@@ -33,14 +33,14 @@ use crate::error::{Error, ErrorKind};
 /// one retry for ten calls.
 ///
 /// Rate limits are separate: a call that GitHub rejected because of one had no effect, and is retried as
-/// [`RateLimits`](crate::limits::RateLimits) define.
+/// [`RateLimitPolicy`](crate::limits::RateLimitPolicy) define.
 ///
 /// ```
 /// use std::time::Duration;
 /// use octowire::{Client, RetryPolicy};
 ///
 /// # fn example() -> octowire::Result<()> {
-/// let retry = RetryPolicy::default().attempts(6).within(Duration::from_secs(300));
+/// let retry = RetryPolicy::default().max_attempts(6).max_elapsed(Duration::from_secs(300));
 /// let client = Client::builder().retry(retry).build()?;
 /// # let _ = client;
 /// # Ok(())
@@ -49,66 +49,66 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a client or a call"]
 pub struct RetryPolicy {
-    attempts: u32,
-    first: Duration,
-    longest: Duration,
-    within: Duration,
-    share: f64,
-    reserve: u32,
+    max_attempts: u32,
+    initial_backoff: Duration,
+    max_backoff: Duration,
+    max_elapsed: Duration,
+    budget_ratio: f64,
+    budget_reserve: u32,
 }
 
 /// Maximum number of attempts that a policy can set.
 const MAX_ATTEMPTS: u32 = 20;
 /// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            attempts: 4,
-            first: Duration::from_millis(500),
-            longest: Duration::from_secs(20),
-            within: Duration::from_secs(120),
-            share: 0.1,
-            reserve: 10,
+            max_attempts: 4,
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(20),
+            max_elapsed: Duration::from_secs(120),
+            budget_ratio: 0.1,
+            budget_reserve: 10,
         }
     }
 }
 
 impl RetryPolicy {
     /// Returns a policy without retries, except after rejections by a rate limit.
-    pub fn none() -> Self {
-        Self { attempts: 1, ..Self::default() }
+    pub fn disabled() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
     }
 
     /// Sets the number of attempts of a call, including the first: 4 by default, from 1 to 20.
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.clamp(1, MAX_ATTEMPTS);
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.clamp(1, MAX_ATTEMPTS);
         self
     }
 
     /// Sets the longest delay before the second attempt, and before any: 500 ms and 20 s by default, an hour at most.
     /// With the defaults, the second applies from the seventh retry on.
-    pub fn delays(mut self, first: Duration, longest: Duration) -> Self {
-        self.longest = longest.min(HOUR);
-        self.first = first.min(self.longest);
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.max_backoff = longest.min(HOUR);
+        self.initial_backoff = first.min(self.max_backoff);
         self
     }
 
     /// Sets how long after its start a call is retried; two minutes by default. The call's own timeout also ends it,
     /// and is shorter by default; this duration applies to calls with a longer timeout, and to uploads, whose progress
     /// extends that timeout.
-    pub fn within(mut self, time: Duration) -> Self {
-        self.within = time;
+    pub fn max_elapsed(mut self, time: Duration) -> Self {
+        self.max_elapsed = time;
         self
     }
 
     /// Sets the retry budget of all calls of the client: a share of its calls (0.1 by default, at most 1), and a
     /// reserve in addition (10 by default), which calls replenish. It has no effect in a single call's policy.
-    pub fn budget(mut self, share: f64, reserve: u32) -> Self {
-        self.share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-        self.reserve = reserve.min(1_000_000);
+    pub fn retry_budget(mut self, share: f64, reserve: u32) -> Self {
+        self.budget_ratio = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        self.budget_reserve = reserve.min(1_000_000);
         self
     }
 }
@@ -117,100 +117,104 @@ impl RetryPolicy {
 #[derive(Debug)]
 pub(crate) struct RetryBudget {
     tokens: AtomicU32,
-    most: u32,
-    earned: u32,
+    capacity: u32,
+    deposit_amount: u32,
 }
 
 /// Thousandths of a token.
-const RETRY: u32 = 1000;
+const RETRY_COST: u32 = 1000;
 
 impl RetryBudget {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
-        let most = policy.reserve.saturating_mul(RETRY);
+        let most = policy.budget_reserve.saturating_mul(RETRY_COST);
         // At most 1000, which fits a u32.
-        let earned = (policy.share * f64::from(RETRY)) as u32;
+        let earned = (policy.budget_ratio * f64::from(RETRY_COST)) as u32;
         Self {
             tokens: AtomicU32::new(most),
-            most: most.max(if earned > 0 { RETRY } else { 0 }),
-            earned,
+            capacity: most.max(if earned > 0 { RETRY_COST } else { 0 }),
+            deposit_amount: earned,
         }
     }
 
     /// Records a call, which earns a part of a retry.
-    pub(crate) fn earn(&self) {
-        let (earned, most) = (self.earned, self.most);
+    pub(crate) fn deposit(&self) {
+        let (earned, most) = (self.deposit_amount, self.capacity);
         let add = |tokens: u32| (tokens < most).then(|| tokens.saturating_add(earned).min(most));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     /// Takes one retry from the budget. Returns whether one was left.
-    fn spend(&self) -> bool {
-        let take = |tokens: u32| tokens.checked_sub(RETRY);
+    fn withdraw(&self) -> bool {
+        let take = |tokens: u32| tokens.checked_sub(RETRY_COST);
         self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }
 
 /// The retries of one call.
-pub(crate) struct Retries {
+pub(crate) struct RetrySchedule {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
-    made: u32,
+    retries: u32,
 }
 
 /// The properties of a call whose attempt failed.
-pub(crate) struct Failed<'a> {
+pub(crate) struct FailedCall<'a> {
     pub(crate) error: &'a Error,
     /// The request is idempotent.
-    pub(crate) idempotent: bool,
+    pub(crate) is_idempotent: bool,
     /// The whole body can be sent again.
-    pub(crate) repeatable: bool,
+    pub(crate) is_replayable: bool,
     /// The time since the call started.
     pub(crate) elapsed: Duration,
     /// The time until the call's deadline.
-    pub(crate) left: Duration,
+    pub(crate) remaining: Duration,
 }
 
-impl Retries {
+impl RetrySchedule {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         // The delay is between zero and twice the interval.
         let backoff = ExponentialBackoff {
-            current_interval: clock::half(policy.first),
-            initial_interval: clock::half(policy.first),
-            max_interval: clock::half(policy.longest),
+            current_interval: clock::halved(policy.initial_backoff),
+            initial_interval: clock::halved(policy.initial_backoff),
+            max_interval: clock::halved(policy.max_backoff),
             multiplier: 2.0,
             randomization_factor: 1.0,
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { policy, backoff, made: 0 }
+        Self { policy, backoff, retries: 0 }
     }
 
     /// Returns the delay before another attempt; `None` if there is none.
-    pub(crate) fn next(&mut self, failed: &Failed<'_>, budget: &RetryBudget) -> Option<Duration> {
-        if self.made.saturating_add(1) >= self.policy.attempts || !may_be_repeated(failed) {
+    pub(crate) fn next(
+        &mut self,
+        failed: &FailedCall<'_>,
+        budget: &RetryBudget,
+    ) -> Option<Duration> {
+        if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe_to_retry(failed) {
             return None;
         }
         let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
-        let pause = self.draw().max(asked);
-        let in_time =
-            failed.elapsed.saturating_add(pause) <= self.policy.within && pause < failed.left;
-        if !in_time || !budget.spend() {
+        let pause = self.next_delay().max(asked);
+        let in_time = failed.elapsed.saturating_add(pause) <= self.policy.max_elapsed
+            && pause < failed.remaining;
+        if !in_time || !budget.withdraw() {
             return None;
         }
-        self.made = self.made.saturating_add(1);
+        self.retries = self.retries.saturating_add(1);
         Some(pause)
     }
 
-    fn draw(&mut self) -> Duration {
+    fn next_delay(&mut self) -> Duration {
         // It ends only with a time limit of its own, which it does not have.
-        let pause = self.backoff.next_backoff().unwrap_or(self.policy.longest);
-        pause.min(self.policy.longest)
+        let pause = self.backoff.next_backoff().unwrap_or(self.policy.max_backoff);
+        pause.min(self.policy.max_backoff)
     }
 }
 
 /// Returns a random duration around this one, up to this share shorter or longer.
 #[cfg(feature = "webhooks-core")]
-pub(crate) fn jittered(time: Duration, share: f64) -> Duration {
+pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
     let mut backoff = ExponentialBackoff {
         current_interval: time,
         initial_interval: time,
@@ -223,9 +227,9 @@ pub(crate) fn jittered(time: Duration, share: f64) -> Duration {
     backoff.next_backoff().unwrap_or(time)
 }
 
-fn may_be_repeated(failed: &Failed<'_>) -> bool {
+fn is_safe_to_retry(failed: &FailedCall<'_>) -> bool {
     let error = failed.error;
-    failed.repeatable && is_transient(error) && (failed.idempotent || error.never_reached())
+    failed.is_replayable && is_transient(error) && (failed.is_idempotent || error.is_not_sent())
 }
 
 /// Returns whether the same request might succeed soon, regardless of its method.
@@ -254,13 +258,13 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is more than a day.
         let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
     let date = |text: &str| httpdate::parse_http_date(text).ok();
     let until = date(text)?;
     let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
     let now = now.unwrap_or_else(SystemTime::now);
-    Some(until.duration_since(now).unwrap_or_default().min(LONGEST_ASKED))
+    Some(until.duration_since(now).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -282,9 +286,9 @@ mod tests {
         Error::new(ErrorKind::Transport, "broken")
     }
 
-    fn failed(error: &Error) -> Failed<'_> {
+    fn failed(error: &Error) -> FailedCall<'_> {
         let (elapsed, left) = (Duration::ZERO, HOUR);
-        Failed { error, idempotent: true, repeatable: true, elapsed, left }
+        FailedCall { error, is_idempotent: true, is_replayable: true, elapsed, remaining: left }
     }
 
     #[test]
@@ -313,12 +317,12 @@ mod tests {
     #[test]
     fn attempts_are_counted_and_pauses_grow_to_their_bound() {
         let error = broken();
-        let policy = RetryPolicy::default().attempts(20).within(HOUR);
-        let budget = RetryBudget::new(&policy.clone().budget(0.0, 100));
+        let policy = RetryPolicy::default().max_attempts(20).max_elapsed(HOUR);
+        let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
         let mut bounds = Vec::new();
         for _ in 0..200 {
-            let budget = RetryBudget::new(&policy.clone().budget(0.0, 100));
-            let mut retries = Retries::new(policy.clone());
+            let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
+            let mut retries = RetrySchedule::new(policy.clone());
             let pauses: Vec<_> =
                 std::iter::from_fn(|| retries.next(&failed(&error), &budget)).collect();
             assert_eq!(pauses.len(), 19);
@@ -332,7 +336,9 @@ mod tests {
             assert!(*bound <= most && *bound > most * 8 / 10, "{number}: {bound:?}");
         }
         assert!(bounds.iter().all(|bound| *bound <= 20 * SECOND), "{bounds:?}");
-        assert!(Retries::new(RetryPolicy::none()).next(&failed(&error), &budget).is_none());
+        assert!(
+            RetrySchedule::new(RetryPolicy::disabled()).next(&failed(&error), &budget).is_none()
+        );
     }
 
     #[test]
@@ -340,21 +346,21 @@ mod tests {
         let budget = RetryBudget::new(&RetryPolicy::default());
         let mut made = 0;
         for _ in 0..1000 {
-            budget.earn();
-            while budget.spend() {
+            budget.deposit();
+            while budget.withdraw() {
                 made += 1;
             }
         }
         // The first call finds a full reserve.
         assert_eq!(made, 10 + 99);
-        let none = RetryBudget::new(&RetryPolicy::default().budget(0.0, 0));
-        none.earn();
-        assert!(!none.spend());
-        let no_reserve = RetryBudget::new(&RetryPolicy::default().budget(0.5, 0));
-        no_reserve.earn();
-        assert!(!no_reserve.spend());
-        no_reserve.earn();
-        assert!(no_reserve.spend());
+        let none = RetryBudget::new(&RetryPolicy::default().retry_budget(0.0, 0));
+        none.deposit();
+        assert!(!none.withdraw());
+        let no_reserve = RetryBudget::new(&RetryPolicy::default().retry_budget(0.5, 0));
+        no_reserve.deposit();
+        assert!(!no_reserve.withdraw());
+        no_reserve.deposit();
+        assert!(no_reserve.withdraw());
     }
 
     /// A failure mode of calls, and the limits of its retries.
@@ -373,16 +379,22 @@ mod tests {
     impl Situation {
         /// Returns the number of retries.
         fn retries(self) -> u32 {
-            let policy = RetryPolicy::default().attempts(self.attempts).within(self.within);
-            let budget = RetryBudget::new(&policy.clone().budget(0.0, self.reserve));
-            let mut retries = Retries::new(policy);
+            let policy =
+                RetryPolicy::default().max_attempts(self.attempts).max_elapsed(self.within);
+            let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, self.reserve));
+            let mut retries = RetrySchedule::new(policy);
             let asked = headers(&[("retry-after", &self.asked.to_string())]);
-            let error = broken().with_answer(http::StatusCode::BAD_GATEWAY, asked);
+            let error = broken().with_response(http::StatusCode::BAD_GATEWAY, asked);
             let (mut made, mut elapsed) = (0, self.takes);
             loop {
                 let left = self.left.saturating_sub(elapsed);
-                let failed =
-                    Failed { error: &error, idempotent: true, repeatable: true, elapsed, left };
+                let failed = FailedCall {
+                    error: &error,
+                    is_idempotent: true,
+                    is_replayable: true,
+                    elapsed,
+                    remaining: left,
+                };
                 let Some(pause) = retries.next(&failed, &budget) else { return made };
                 made += 1;
                 elapsed += pause + self.takes;
@@ -443,16 +455,16 @@ mod tests {
         ) {
             let milliseconds = Duration::from_millis;
             let policy = RetryPolicy::default()
-                .delays(milliseconds(first), milliseconds(longest))
-                .within(milliseconds(within));
+                .backoff(milliseconds(first), milliseconds(longest))
+                .max_elapsed(milliseconds(within));
             let budget = RetryBudget::new(&policy);
             let asked = asked.map(|seconds| seconds.to_string());
             let pairs: Vec<_> = asked.iter().map(|asked| ("retry-after", asked.as_str())).collect();
             let status = http::StatusCode::SERVICE_UNAVAILABLE;
-            let error = Error::new(ErrorKind::Api, "busy").with_answer(status, headers(&pairs));
+            let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
-            let failed = Failed { error: &error, idempotent: true, repeatable: true, elapsed, left };
-            if let Some(pause) = Retries::new(policy).next(&failed, &budget) {
+            let failed = FailedCall { error: &error, is_idempotent: true, is_replayable: true, elapsed, remaining: left };
+            if let Some(pause) = RetrySchedule::new(policy).next(&failed, &budget) {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
                 prop_assert!(pause >= asked);

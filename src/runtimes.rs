@@ -37,14 +37,14 @@ struct Home {
 struct LatestProbe {
     /// `None` once the task has ended. Until then, no other one is spawned, however many calls wait and however long: a
     /// stalled runtime would keep each task.
-    outstanding: Option<(Instant, Probe)>,
+    pending: Option<(Instant, Probe)>,
     /// The last time at which a probe ran, as far as is known.
-    ran_at: Option<Instant>,
+    last_run_at: Option<Instant>,
 }
 
 /// When the task ran; `None` if its runtime is shut down.
-type Probe = Shared<Map<JoinHandle<Instant>, fn(RanAt) -> Option<Instant>>>;
-type RanAt = Result<Instant, JoinError>;
+type Probe = Shared<Map<JoinHandle<Instant>, fn(ProbeResult) -> Option<Instant>>>;
+type ProbeResult = Result<Instant, JoinError>;
 
 impl Home {
     fn new(handle: Handle) -> Self {
@@ -54,19 +54,19 @@ impl Home {
     /// Returns the outstanding probe with its spawn time, or a new one.
     fn probe(&self) -> (Instant, Probe) {
         let mut latest = self.latest();
-        let (spawned, probe) = latest.outstanding.get_or_insert_with(|| {
-            let ran_at: fn(RanAt) -> Option<Instant> = Result::ok;
+        let (spawned, probe) = latest.pending.get_or_insert_with(|| {
+            let ran_at: fn(ProbeResult) -> Option<Instant> = Result::ok;
             (Instant::now(), self.handle.spawn(async { Instant::now() }).map(ran_at).shared())
         });
         (*spawned, probe.clone())
     }
 
     /// Records that the probe with this spawn time has ended.
-    fn ended(&self, spawned: Instant, ran_at: Option<Instant>) {
+    fn record_ended(&self, spawned: Instant, ran_at: Option<Instant>) {
         let mut latest = self.latest();
         // Another waiting call might have recorded it before, and there might be a new probe.
-        latest.outstanding.take_if(|(outstanding, _)| *outstanding == spawned);
-        latest.ran_at = latest.ran_at.max(ran_at);
+        latest.pending.take_if(|(outstanding, _)| *outstanding == spawned);
+        latest.last_run_at = latest.last_run_at.max(ran_at);
     }
 
     fn latest(&self) -> MutexGuard<'_, LatestProbe> {
@@ -79,7 +79,7 @@ impl Home {
         for _ in 0..2 {
             let (spawned, probe) = self.probe();
             let Some(ran_at) = probe.now_or_never() else { return false };
-            self.ended(spawned, ran_at);
+            self.record_ended(spawned, ran_at);
             if ran_at.is_none() {
                 return true;
             }
@@ -122,7 +122,7 @@ impl HomeRuntime {
         let (spawned, probe) = self.0.probe();
         match probe.now_or_never() {
             Some(ran_at) => {
-                self.0.ended(spawned, ran_at);
+                self.0.record_ended(spawned, ran_at);
                 ran_at.is_none()
             }
             None => spawned.elapsed() > MAX_SILENCE,
@@ -138,13 +138,13 @@ impl HomeRuntime {
         }
         loop {
             sleep(CHECK_INTERVAL).await;
-            if home.latest().ran_at.is_some_and(|at| at.elapsed() < CHECK_INTERVAL) {
+            if home.latest().last_run_at.is_some_and(|at| at.elapsed() < CHECK_INTERVAL) {
                 continue;
             }
             let (spawned, probe) = home.probe();
             match timeout(MAX_SILENCE.saturating_sub(spawned.elapsed()), probe).await {
                 Ok(ran_at) => {
-                    home.ended(spawned, ran_at);
+                    home.record_ended(spawned, ran_at);
                     if ran_at.is_none() {
                         return;
                     }
@@ -179,7 +179,7 @@ struct Slot<T> {
     home: Home,
     value: OnceLock<T>,
     /// The value of a runtime that was shut down, until this one's is created.
-    left: Mutex<Option<T>>,
+    previous: Mutex<Option<T>>,
     /// Whether no other runtime had a slot.
     is_first: bool,
 }
@@ -199,7 +199,7 @@ impl<T: Clone> PerRuntime<T> {
     pub(crate) fn get_or_make(&self, make: impl FnOnce(Option<T>, bool) -> T) -> T {
         let Ok(runtime) = Handle::try_current() else { return make(None, true) };
         let slot = self.slot(&runtime);
-        let left = || slot.left.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let left = || slot.previous.lock().unwrap_or_else(PoisonError::into_inner).take();
         slot.value.get_or_init(|| make(left(), slot.is_first)).clone()
     }
 
@@ -226,7 +226,7 @@ impl<T: Clone> PerRuntime<T> {
             runtime: id,
             home: Home::new(runtime.clone()),
             value: OnceLock::new(),
-            left: Mutex::new(left),
+            previous: Mutex::new(left),
             is_first: slots.is_empty(),
         });
         slots.push(Arc::clone(&slot));
@@ -322,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_ran_says_nothing_of_what_was_afterwards() {
+    fn an_earlier_probe_does_not_prove_that_the_runtime_still_runs() {
         let runtime = runtime();
         let home = Home::new(runtime.handle().clone());
         let _ = home.probe();
         runtime.block_on(async { sleep(Duration::from_millis(5)).await });
         thread::sleep(CHECK_INTERVAL);
         assert!(!home.is_shut_down());
-        assert!(home.latest().ran_at.unwrap().elapsed() >= CHECK_INTERVAL);
+        assert!(home.latest().last_run_at.unwrap().elapsed() >= CHECK_INTERVAL);
     }
 
     /// Creates a runtime with a thread, whose home is known.
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_wait_for_a_runtime_that_stands_still_it_keeps_one_task_and_all_are_told() {
+    fn all_waiters_of_a_stalled_runtime_share_one_task_and_get_its_result() {
         const WAITERS: usize = 300;
         let (still, other) = (runtime(), runtime());
         let home = still.block_on(async { HomeRuntime::current().unwrap() });

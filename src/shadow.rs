@@ -1,6 +1,6 @@
 //! Gradual migration of an application from an existing integration to this one.
 //!
-//! A [`Shadow`] is placed between an application and two sides, the legacy integration and the new one: any two
+//! A [`Migration`] is placed between an application and two sides, the legacy integration and the new one: any two
 //! clients, or any two asynchronous functions. One side serves each call. Some of the *reads* also run on the other
 //! side, and the two results are compared.
 //!
@@ -9,10 +9,10 @@
 //! | [`Off`](Stage::Off) | legacy | nothing |
 //! | [`Mirror`](Stage::Mirror) | legacy | a share of the reads, on the new side |
 //! | [`Shift`](Stage::Shift) | new for some of the keys, legacy for the others | a share of the reads, on the other side |
-//! | [`Done`](Stage::Done) | new | nothing |
+//! | [`Cutover`](Stage::Cutover) | new | nothing |
 //!
 //! ```
-//! use octowire::shadow::{Rules, Shadow, Stage};
+//! use octowire::shadow::{ComparisonRules, Migration, Stage};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> octowire::Result<()> {
@@ -20,13 +20,13 @@
 //! let old = |number: u64| async move { Ok::<_, octowire::Error>(format!("issue {number}")) };
 //! let new = |number: u64| async move { Ok::<_, octowire::Error>(format!("Issue {number}")) };
 //!
-//! let shadow = Shadow::builder(old, new)
+//! let shadow = Migration::builder(old, new)
 //!     .stage(Stage::Mirror { share: 1.0 })
-//!     .rules(Rules::default().ignore("$..node_id"))
+//!     .rules(ComparisonRules::default().ignore("$..node_id"))
 //!     .build()?;
 //! assert_eq!(shadow.read("issues/get", 7).key("acme/rocket").run().await?, "issue 7");
 //!
-//! shadow.settled().await;
+//! shadow.drain().await;
 //! let report = shadow.report();
 //! assert_eq!(report.operations[0].mismatched, 1);
 //! println!("{report}");
@@ -37,24 +37,24 @@
 //! # Guarantees
 //!
 //! - *Failures and delays of the other side do not affect calls.* The other side runs in a task of its own, with a time
-//!   limit and a bounded number of tasks ([`Mirroring`]); its errors, panics and delays are only counted. It shares the
+//!   limit and a bounded number of tasks ([`MirrorConfig`]); its errors, panics and delays are only counted. It shares the
 //!   runtime: a function that blocks its thread delays other tasks on it. Comparisons run on tokio's blocking threads.
 //!   The path of a call contains only the decision (a short lock), the start of a task, and a clone of the response if
-//!   it is mirrored; [`Call::view`] takes less than a clone.
+//!   it is mirrored; [`ShadowedCall::project`] takes less than a clone.
 //! - *Writes are never repeated.* A write runs on the serving side, and is compared only if a [dry
-//!   run](Call::dry_run_new) is set. It is not repeated on the other side if it fails.
+//!   run](ShadowedCall::dry_run_new) is set. It is not repeated on the other side if it fails.
 //! - *Responses are not disclosed.* Reports and logs (`tracing`) contain JSON paths and kinds of difference; values
-//!   only with [`Rules::keep_values`].
+//!   only with [`ComparisonRules::include_values`].
 //!
 //! # Shifting
 //!
 //! A key, such as a repository, is served by one side, the same in each process, and raising the percentage moves no
-//! key back. [`Shadow::set_stage`] changes the stage manually, a [`Ramp`] automatically. When the new side fails too
-//! often, differs too often or is too slow, the stage is rolled back: see [`StepBack`], also for the delay. A read that
-//! the new side fails to serve is served by the legacy side: see [`Mirroring::fallback`].
+//! key back. [`Migration::set_stage`] changes the stage manually, a [`RolloutSchedule`] automatically. When the new side fails too
+//! often, differs too often or is too slow, the stage is rolled back: see [`RollbackPolicy`], also for the delay. A read that
+//! the new side fails to serve is served by the legacy side: see [`MirrorConfig::fallback`].
 //!
-//! Each process has its own stage. In a fleet, [`ShadowBuilder::on_change`] reports a rollback, and
-//! [`Shadow::set_stage`] applies it elsewhere.
+//! Each process has its own stage. In a fleet, [`MigrationBuilder::on_change`] reports a rollback, and
+//! [`Migration::set_stage`] applies it elsewhere.
 //!
 //! # Costs
 //!
@@ -88,47 +88,49 @@ mod verdict;
 mod view;
 mod window;
 
-pub use builder::ShadowBuilder;
-pub use call::Call;
-pub use control::{Reason, StageChange};
+pub use builder::MigrationBuilder;
+pub use call::ShadowedCall;
+pub use control::{StageChange, StageChangeReason};
 pub use difference::{Difference, DifferenceKind};
 pub use either::Either;
 pub use failure::Failure;
-pub use policy::{Mirroring, Ramp, StepBack};
-pub use report::{DifferenceReport, OldUse, OperationReport, Report, SideReport, Skipped};
-pub use rules::Rules;
+pub use policy::{MirrorConfig, RollbackPolicy, RolloutSchedule};
+pub use report::{
+    DifferenceReport, LegacyUsage, MigrationReport, OperationReport, SideReport, SkippedMirrors,
+};
+pub use rules::ComparisonRules;
 pub use stage::{Side, Stage};
-pub use verdict::{Decision, Verdict};
-pub use view::{By, Whole};
+pub use verdict::{NextStep, Recommendation};
+pub use view::{FullResponse, Projection};
 
 use self::call::start;
-use self::shared::Core;
+use self::shared::MigrationInner;
 
 /// Two sides: one serves each call, and the other is compared. See the [module](self).
 ///
 /// A clone shares the same state.
-pub struct Shadow<Old, New> {
+pub struct Migration<Old, New> {
     old: Old,
     new: New,
-    core: Arc<Core>,
+    inner: Arc<MigrationInner>,
 }
 
 /// Constructors.
-impl<Old, New> Shadow<Old, New> {
+impl<Old, New> Migration<Old, New> {
     /// Creates a shadow of two sides, with the defaults: it begins with [`Stage::Off`].
     pub fn new(old: Old, new: New) -> Self {
         // The default rules contain no invalid pattern.
-        ShadowBuilder::new(old, new).build_unchecked()
+        MigrationBuilder::new(old, new).build_unchecked()
     }
 
     /// Returns a builder of a shadow with other settings.
-    pub fn builder(old: Old, new: New) -> ShadowBuilder<Old, New> {
-        ShadowBuilder::new(old, new)
+    pub fn builder(old: Old, new: New) -> MigrationBuilder<Old, New> {
+        MigrationBuilder::new(old, new)
     }
 }
 
 /// Calls of two functions of a request.
-impl<Old, New> Shadow<Old, New>
+impl<Old, New> Migration<Old, New>
 where
     Old: Clone + Send + Sync + 'static,
     New: Clone + Send + Sync + 'static,
@@ -140,7 +142,7 @@ where
         &self,
         operation: impl Into<Cow<'static, str>>,
         request: Q,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         Q: Clone + Send + Sync + 'static,
         Old: Fn(Q) -> F,
@@ -157,7 +159,7 @@ where
         &self,
         operation: impl Into<Cow<'static, str>>,
         request: Q,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         Q: Clone + Send + Sync + 'static,
         Old: Fn(Q) -> F,
@@ -171,7 +173,7 @@ where
 }
 
 /// Calls of two clients, or of any two sides.
-impl<Old, New> Shadow<Old, New>
+impl<Old, New> Migration<Old, New>
 where
     Old: Clone + Send + Sync + 'static,
     New: Clone + Send + Sync + 'static,
@@ -186,9 +188,9 @@ where
     /// # impl Old { async fn issue(&self, _: u32) -> octowire::Result<String> { Ok(String::new()) } }
     /// # #[cfg(feature = "issues")]
     /// # async fn example(old: std::sync::Arc<Old>, github: octowire::Client) -> octowire::Result<()> {
-    /// use octowire::shadow::Shadow;
+    /// use octowire::shadow::Migration;
     ///
-    /// let shadow = Shadow::new(old, github);
+    /// let shadow = Migration::new(old, github);
     /// let title = shadow
     ///     .read_with(
     ///         "issues/get",
@@ -210,13 +212,13 @@ where
         operation: impl Into<Cow<'static, str>>,
         old: impl FnOnce(Old) -> F + Clone + Send + Sync + 'static,
         new: impl FnOnce(New) -> G + Clone + Send + Sync + 'static,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         G: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (old, new) = (start(self.old.clone(), old), start(self.new.clone(), new));
-        Call::new(Arc::clone(&self.core), operation.into(), false, old, new)
+        ShadowedCall::new(Arc::clone(&self.inner), operation.into(), false, old, new)
     }
 
     /// Runs a write with a closure for each side: see [`write`](Self::write).
@@ -225,28 +227,28 @@ where
         operation: impl Into<Cow<'static, str>>,
         old: impl FnOnce(Old) -> F + Clone + Send + Sync + 'static,
         new: impl FnOnce(New) -> G + Clone + Send + Sync + 'static,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
         G: Future<Output = Result<T, E>> + Send + 'static,
     {
         let (old, new) = (start(self.old.clone(), old), start(self.new.clone(), new));
-        Call::new(Arc::clone(&self.core), operation.into(), true, old, new)
+        ShadowedCall::new(Arc::clone(&self.inner), operation.into(), true, old, new)
     }
 }
 
 /// Calls of two clients of one type, such as during the move of a GitHub Enterprise Server to another URL.
-impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
+impl<C: Clone + Send + Sync + 'static> Migration<C, C> {
     /// Runs a read with one closure for both sides: see [`read`](Self::read).
     ///
     /// ```
     /// # #[cfg(feature = "issues")]
     /// # async fn example(old: octowire::Client, new: octowire::Client) -> octowire::Result<()> {
-    /// use octowire::shadow::Shadow;
+    /// use octowire::shadow::Migration;
     ///
-    /// let shadow = Shadow::new(old, new);
+    /// let shadow = Migration::new(old, new);
     /// let issue = shadow
-    ///     .read_each("issues/get", |github| async move {
+    ///     .read_same("issues/get", |github| async move {
     ///         let issue = github.issues().get().owner("acme").repo("rocket").issue_number(7);
     ///         issue.send().await.map(octowire::Response::into_inner)
     ///     })
@@ -257,11 +259,11 @@ impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn read_each<F, T, E>(
+    pub fn read_same<F, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
         call: impl FnOnce(C) -> F + Clone + Send + Sync + 'static,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
@@ -269,11 +271,11 @@ impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
     }
 
     /// Runs a write with one closure for both sides: see [`write`](Self::write).
-    pub fn write_each<F, T, E>(
+    pub fn write_same<F, T, E>(
         &self,
         operation: impl Into<Cow<'static, str>>,
         call: impl FnOnce(C) -> F + Clone + Send + Sync + 'static,
-    ) -> Call<T, E>
+    ) -> ShadowedCall<T, E>
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
@@ -282,55 +284,55 @@ impl<C: Clone + Send + Sync + 'static> Shadow<C, C> {
 }
 
 /// The stage and the report.
-impl<Old, New> Shadow<Old, New> {
+impl<Old, New> Migration<Old, New> {
     /// Returns the stage.
     #[must_use]
     pub fn stage(&self) -> Stage {
-        self.core.stage()
+        self.inner.stage()
     }
 
     /// Sets the stage for all further calls, which also reverts a rollback. A value out of range is clamped. Calls in
     /// progress finish as they began, and their results count only for the report. Setting the same stage again has no
     /// effect.
     pub fn set_stage(&self, stage: Stage) {
-        self.core.set_stage(stage);
+        self.inner.set_stage(stage);
     }
 
     /// Restarts the stage, such as after a fix: earlier results count only for the report.
     pub fn restart_stage(&self) {
-        self.core.restart_stage();
+        self.inner.restart_stage();
     }
 
     /// Returns the side that serves the calls of a key now.
     #[must_use]
-    pub fn serves(&self, key: impl AsRef<[u8]>) -> Side {
-        self.core.stage().serves(self.core.place(key.as_ref()))
+    pub fn serving_side(&self, key: impl AsRef<[u8]>) -> Side {
+        self.inner.stage().serves(self.inner.bucket(key.as_ref()))
     }
 
     /// Returns the results so far. It takes a lock for some microseconds per operation.
     #[must_use]
-    pub fn report(&self) -> Report {
-        report::report(&self.core)
+    pub fn report(&self) -> MigrationReport {
+        report::report(&self.inner)
     }
 
-    /// Waits until all mirrored calls are compared, so that a report includes them: at most [`Mirroring::timeout`] and
+    /// Waits until all mirrored calls are compared, so that a report includes them: at most [`MirrorConfig::timeout`] and
     /// the time of the calls in progress. No further call is mirrored meanwhile.
-    pub async fn settled(&self) {
+    pub async fn drain(&self) {
         // At most 1,000.
-        let all = u32::try_from(self.core.settings.mirroring.concurrency).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.inner.settings.mirror.concurrency).unwrap_or(u32::MAX);
         // The semaphore is never closed.
-        let _ = self.core.permits.acquire_many(all).await;
+        let _ = self.inner.permits.acquire_many(all).await;
     }
 }
 
-impl<Old: Clone, New: Clone> Clone for Shadow<Old, New> {
+impl<Old: Clone, New: Clone> Clone for Migration<Old, New> {
     fn clone(&self) -> Self {
-        Self { old: self.old.clone(), new: self.new.clone(), core: Arc::clone(&self.core) }
+        Self { old: self.old.clone(), new: self.new.clone(), inner: Arc::clone(&self.inner) }
     }
 }
 
-impl<Old, New> fmt::Debug for Shadow<Old, New> {
+impl<Old, New> fmt::Debug for Migration<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shadow").field("stage", &self.core.stage()).finish_non_exhaustive()
+        f.debug_struct("Shadow").field("stage", &self.inner.stage()).finish_non_exhaustive()
     }
 }

@@ -5,9 +5,9 @@
 //!
 //! | store | shared by |
 //! |---|---|
-//! | [`Memory`] | the clients of one process |
-//! | [`Disk`] | the processes of a machine, also after a restart |
-//! | `Redis`, with the feature `redis` | all clients of the same Redis or Valkey |
+//! | [`MemoryStore`] | the clients of one process |
+//! | [`DiskStore`] | the processes of a machine, also after a restart |
+//! | `RedisStore`, with the feature `redis` | all clients of the same Redis or Valkey |
 //!
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
 //! store operations. If the store is unavailable, the attempt continues with local state, and with the client's share
@@ -44,21 +44,25 @@ mod tally;
 mod unreadable;
 mod writer;
 
-pub use disk::{Disk, DiskBuilder};
+pub use disk::{DiskStore, DiskStoreBuilder};
 pub use guard::StoreHealth;
-pub use lease::{Lease, LeaseRequest};
-pub use ledger::Ledger;
-pub use memory::Memory;
+pub use lease::{QuotaLease, QuotaRequest};
+pub use ledger::QuotaLedger;
+pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use redis::{Redis, RedisBuilder};
+pub use redis::{RedisStore, RedisStoreBuilder};
 
-pub(crate) use allowance::WaitAllowance;
-pub(crate) use behind::{Tasks, continue_behind, finish_in_drop};
+pub(crate) use allowance::StoreWaitBudget;
+pub(crate) use behind::{BackgroundTasks, block_in_drop, run_in_background};
 #[cfg(test)]
 pub(crate) use forward::forward_all_but_get;
-pub(crate) use guard::{BACKGROUND_TIMEOUT, Guard, PATIENCE as STORE_TIMEOUT, Ran};
-pub(crate) use lease::{BudgetAsk, BudgetTold, Join, Pause, VALID, WindowAsk};
-pub(crate) use writer::Writer;
+pub(crate) use guard::{
+    BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT as STORE_TIMEOUT, ResilientStore, StoreResult,
+};
+pub(crate) use lease::{
+    LEASE_TTL_MS, MemberJoin, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
+};
+pub(crate) use writer::BackgroundWriter;
 
 /// Storage for state that clients share.
 ///
@@ -71,7 +75,7 @@ pub(crate) use writer::Writer;
 ///
 /// An unreadable value is not an outage. The stores of this crate report it and treat it as missing: reads leave it
 /// unchanged, and the next write replaces it. Only [`repair_sum`](Self::repair_sum) replaces a number:
-/// [`add`](Self::add), [`spend`](Self::spend) and [`sum`](Self::sum) fail, and the client repairs it, so that an
+/// [`increment`](Self::increment), [`try_consume`](Self::try_consume) and [`sum`](Self::sum) fail, and the client repairs it, so that an
 /// unreadable number never counts as one that begins at zero. Your own store reports it with
 /// [`Error::unreadable_value`](crate::Error::unreadable_value).
 pub trait Store: fmt::Debug + Send + Sync + 'static {
@@ -86,7 +90,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move {
             match self.get(key).await? {
                 Some(value) if value.len() > max_bytes => {
-                    Err(unreadable::left(key, unreadable::TOO_LARGE))
+                    Err(unreadable::report_left(key, unreadable::TOO_LARGE))
                 }
                 value => Ok(value),
             }
@@ -116,26 +120,36 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Sets the value of a key without a value, and returns whether it did: of several concurrent callers, one
     /// succeeds.
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool>;
 
     /// Sets a new TTL from now on, if the key still has this value; returns whether it has.
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool>;
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool>;
 
     /// Removes the value of a key, whatever the value is.
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
 
     /// Removes the value of a key if it is this one; returns whether it was.
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool>;
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool>;
 
     /// Adds to a number that begins at zero, and returns the sum. The TTL runs from its creation. For the other methods
     /// its value is decimal text, which can also set another initial number.
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64>;
 
     /// Adds `owed` to such a number, and then one more unless the sum would exceed `most`; returns the sum, and whether
     /// the one was added.
     ///
     /// By default it adds everything and subtracts the one again, so that for a moment the sum is too large.
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
@@ -143,11 +157,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         Box::pin(async move {
-            let sum = self.add(key, owed.saturating_add(1), ttl).await?;
+            let sum = self.increment(key, owed.saturating_add(1), ttl).await?;
             if sum <= most {
                 return Ok((sum, true));
             }
-            Ok((self.add(key, -1, ttl).await?, false))
+            Ok((self.increment(key, -1, ttl).await?, false))
         })
     }
 
@@ -157,11 +171,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         Box::pin(async move {
             let Some(value) = self.get(key).await? else { return Ok(None) };
-            counter::read(&value).map(Some).ok_or_else(|| unreadable::left(key, "not a number"))
+            counter::read(&value)
+                .map(Some)
+                .ok_or_else(|| unreadable::report_left(key, "not a number"))
         })
     }
 
-    /// Replaces a number that [`add`](Self::add) and [`spend`](Self::spend) cannot read with `at_least`, with this TTL,
+    /// Replaces a number that [`increment`](Self::increment) and [`try_consume`](Self::try_consume) cannot read with `at_least`, with this TTL,
     /// and raises a readable one to it. Returns the number.
     ///
     /// By default it reads the number, and adds the difference to a readable one. It replaces an unreadable value only
@@ -173,23 +189,24 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         ttl: Duration,
     ) -> StoreFuture<'a, i64> {
         Box::pin(async move {
-            for _ in 0..MAX_REPAIRS {
+            for _ in 0..MAX_REPAIR_ATTEMPTS {
                 let held = match self.get(key).await {
                     Err(error) if error.is_unreadable_value() => None,
                     held => held?,
                 };
                 match held.as_deref().map(counter::read) {
                     Some(Some(sum)) if sum >= at_least => return Ok(sum),
-                    Some(Some(sum)) => match self.add(key, at_least.saturating_sub(sum), ttl).await
-                    {
-                        Err(error) if error.is_unreadable_value() => continue,
-                        sum => return sum,
-                    },
-                    Some(None) => drop(self.release(key, held.unwrap_or_default()).await?),
+                    Some(Some(sum)) => {
+                        match self.increment(key, at_least.saturating_sub(sum), ttl).await {
+                            Err(error) if error.is_unreadable_value() => continue,
+                            sum => return sum,
+                        }
+                    }
+                    Some(None) => drop(self.remove_if_equal(key, held.unwrap_or_default()).await?),
                     None => {}
                 }
                 let begun = Bytes::from(at_least.to_string());
-                if self.claim(key, begun, ttl).await? {
+                if self.put_if_absent(key, begun, ttl).await? {
                     return Ok(at_least);
                 }
             }
@@ -199,14 +216,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// Processes a request for quota as [`Ledger::lease`] does for the ledger of this key, by the store's own clock.
+    /// Processes a request for quota as [`QuotaLedger::lease`] does for the ledger of this key, by the store's own clock.
     ///
     /// `None`, the default, means that this store does not share limits: each client keeps its own.
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         let _ = (key, request);
         Box::pin(async { Ok(None) })
     }
@@ -215,7 +232,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// from the creation of the first one. A key has 10,000 names at most; further names are added to `other`.
     ///
     /// `false`, the default, means that it does not: each process then has its own [usage](crate::telemetry::usage).
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
@@ -233,15 +250,15 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the sums that [`tally`](Self::tally) added under a key; none by default.
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+    /// Returns the sums that [`tally`](Self::increment_counters) added under a key; none by default.
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let _ = key;
         Box::pin(async { Ok(BTreeMap::new()) })
     }
 }
 
 /// How often the default of [`Store::repair_sum`] reads a number that other clients change concurrently.
-const MAX_REPAIRS: u32 = 3;
+const MAX_REPAIR_ATTEMPTS: u32 = 3;
 
 /// The result of a [`Store`] method.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;

@@ -42,13 +42,13 @@
 //! - **INFO**: rare events, such as the end of a problem that was logged as a warning. A client without problems logs
 //!   nothing.
 //! - **DEBUG**: each attempt, each wait, and each decision about a call. Bodies, if
-//!   [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies) enables them.
+//!   [`ClientBuilder::body_logging`](crate::ClientBuilder::body_logging) enables them.
 //!
 //! A failed call is reported only by its error: the caller decides whether to log it.
 //!
 //! # Metrics
 //!
-//! Histograms need buckets, which many exporters do not set by default: pass them [`BUCKETS`], as
+//! Histograms need buckets, which many exporters do not set by default: pass them [`HISTOGRAM_BUCKETS`], as
 //! `examples/prometheus.rs` does; the dashboard `dashboards/grafana.json` requires them.
 //!
 //! The recorder of the process receives them, with names and labels that are valid for Prometheus. [`METRICS`] is this
@@ -134,13 +134,13 @@ mod telling;
 pub mod usage;
 pub(crate) mod watch;
 
-pub use bodies::BodyLog;
+pub use bodies::BodyLogging;
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub use telling::Telling;
+pub use telling::TelemetryProbe;
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
 pub use {
     meter::describe_metrics,
-    table::{BUCKETS, METRICS, Metric, MetricKind},
+    table::{HISTOGRAM_BUCKETS, METRICS, MetricDescription, MetricKind},
 };

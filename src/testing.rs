@@ -21,7 +21,7 @@
 //!     .error(404, "Not Found");
 //! let missing = issues.get().owner("acme").repo("rocket").issue_number(7).send().await;
 //! assert!(missing.unwrap_err().is_not_found());
-//! assert_eq!(mock.requests("issues/get"), 1);
+//! assert_eq!(mock.count("issues/get"), 1);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "issues"))]
@@ -29,17 +29,17 @@
 //! ```
 //!
 //! - **Responses** are the description's examples, corrected where they do not conform to the description; lists have
-//!   pages with `Link` headers, with the number of items that [`MockGitHub::list`] sets; responses to reads have an
+//!   pages with `Link` headers, with the number of items that [`MockGitHub::seed_list`] sets; responses to reads have an
 //!   `ETag`, and are confirmed with 304. URLs of GitHub's API in them lead to the mock.
 //! - **Requests** are validated against the description. An unknown path is rejected with 404; an invalid parameter or
-//!   body with 422 (400 if it is not JSON), with a message that states the error. [`MockBuilder::lenient`] only records
+//!   body with 422 (400 if it is not JSON), with a message that states the error. [`MockBuilder::allow_deviations`] only records
 //!   it.
 //! - **Issues, comments and labels** are stored, per repository, for the lifetime of the mock: created ones are listed,
 //!   filtered, updated and deleted.
 //! - **Stubs** change responses, let requests fail, or delay them: [`MockGitHub::on`] and [`Stub`].
 //! - **Rate limits** are reported in headers, as GitHub does, and enforced where a test requests it:
 //!   [`MockGitHub::rate_limit`].
-//! - **Received requests** are recorded: [`MockGitHub::received`].
+//! - **Received requests** are recorded: [`MockGitHub::requests`].
 //!
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
 //!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
@@ -73,17 +73,17 @@ mod server;
 mod socket;
 mod stub;
 
-pub use answer::Answer;
+pub use answer::MockResponse;
 pub use example::ExampleRequest;
 pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};
-pub use received::Received;
+pub use received::RecordedRequest;
 pub use stub::Stub;
 
 use crate::request::Request;
 
 /// A typed call of an operation, such as `github.issues().get()`: exactly the generated builders.
-pub trait Call: sealed::Sealed {
+pub trait TypedCall: sealed::Sealed {
     /// Converts the call to a request.
     fn into_request(self) -> Request;
 }

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_contains_a_comma_is_refused() {
+    fn an_item_that_contains_a_comma_is_rejected() {
         let error = ["bug", "ui, urgent"].list().unwrap_err();
         assert!(error.contains("value 1: `ui, urgent` contains a comma"), "{error}");
     }

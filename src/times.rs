@@ -25,9 +25,9 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
 /// ```
 ///
 /// The trait is sealed.
-pub trait IntoTime: sealed::Sealed {}
+pub trait IntoTimestamp: sealed::Sealed {}
 
-impl<T: sealed::Sealed> IntoTime for T {}
+impl<T: sealed::Sealed> IntoTimestamp for T {}
 
 mod sealed {
     use super::{DateTime, Utc};

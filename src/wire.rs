@@ -21,18 +21,21 @@ mod unknown;
 
 pub(crate) use crate::times::text as time;
 pub(crate) use integer::{read_integer, read_integers};
-pub(crate) use record::{Fields, Record, entry, list, map, optional, record, value};
-pub use strings::UnknownValue;
-pub(crate) use strings::{NamedStrings, named, unknown_value};
-pub(crate) use time::read_time;
-pub(crate) use union::{Constant, Decided, Shape, Union, decide, undecided};
+pub(crate) use record::{
+    ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,
+    write_optional_field,
+};
+pub use strings::UnknownEnumValue;
+pub(crate) use strings::{NamedStrings, from_name, unknown_value};
+pub(crate) use time::read_timestamp;
+pub(crate) use union::{DecideVariant, Discriminant, Shape, Union, decide, undecided};
 pub use unknown::UnknownProperties;
-pub(crate) use unknown::{EmptyBody, Unknown};
+pub(crate) use unknown::{EmptyBody, UnknownFields};
 
 /// Implements serde's traits for generated records in responses.
-macro_rules! read_records {
+macro_rules! impl_read {
     ($($name:ident)*) => {$(
-        $crate::wire::read_record_with_rest! { $name }
+        $crate::wire::impl_read_with_catch_all! { $name }
         impl $crate::UnknownProperties for $name {
             fn unknown_properties(&self) -> &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value> {
                 self.unknown_properties.properties()
@@ -42,27 +45,27 @@ macro_rules! read_records {
 }
 
 /// The same for records with a map for all properties without a field.
-macro_rules! read_record_with_rest {
+macro_rules! impl_read_with_catch_all {
     ($($name:ident)*) => {$(
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
-                $crate::wire::record(from)
+                $crate::wire::read_record(from)
             }
         }
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
-                $crate::wire::Fields::serialize(self, to)
+                $crate::wire::WriteRecord::serialize(self, to)
             }
         }
     )*};
 }
 
 /// Implements serde's trait for generated records in requests.
-macro_rules! sent_records {
+macro_rules! impl_write {
     ($($name:ident)*) => {$(
         impl ::serde::Serialize for $name {
             fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
-                $crate::wire::Fields::serialize(self, to)
+                $crate::wire::WriteRecord::serialize(self, to)
             }
         }
     )*};
@@ -100,7 +103,7 @@ macro_rules! open_enum {
         }
         impl From<&str> for $name {
             #[inline] fn from(text: &str) -> Self {
-                $crate::wire::named(text).unwrap_or_else(|| Self::Unknown(text.to_owned()))
+                $crate::wire::from_name(text).unwrap_or_else(|| Self::Unknown(text.to_owned()))
             }
         }
         impl<'de> ::serde::Deserialize<'de> for $name {
@@ -143,26 +146,26 @@ macro_rules! closed_enum {
             #[inline] fn text(&self) -> &str { self.as_str() }
         }
         impl TryFrom<&str> for $name {
-            type Error = $crate::UnknownValue;
-            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::UnknownValue> {
-                $crate::wire::named(text).ok_or_else(|| $crate::wire::unknown_value::<Self>(text))
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+                $crate::wire::from_name(text).ok_or_else(|| $crate::wire::unknown_value::<Self>(text))
             }
         }
         impl TryFrom<String> for $name {
-            type Error = $crate::UnknownValue;
-            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownValue> {
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
                 Self::try_from(text.as_str())
             }
         }
         impl TryFrom<&String> for $name {
-            type Error = $crate::UnknownValue;
-            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::UnknownValue> {
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
                 Self::try_from(text.as_str())
             }
         }
         impl ::core::str::FromStr for $name {
-            type Err = $crate::UnknownValue;
-            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::UnknownValue> {
+            type Err = $crate::UnknownEnumValue;
+            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
                 Self::try_from(text)
             }
         }
@@ -212,7 +215,7 @@ macro_rules! read_union {
                 &[$(|value| $crate::wire::read_variant!($shape $of, value $(, $named)?).map(Self::$ident),)*];
             #[inline] fn raw(value: ::serde_json::Value) -> Self { Self::Other(value) }
         }
-        impl $crate::wire::Decided for $name {
+        impl $crate::wire::DecideVariant for $name {
             #[inline] fn undecided(value: ::serde_json::Value) -> Self { Self::Other(value) }
             fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
                 if let Self::Other(value) = self {
@@ -240,7 +243,7 @@ macro_rules! read_union {
 macro_rules! shape {
     (Record { $record:ident ; $($required:literal)* ; $($key:literal: $values:expr),* }) => {
         $crate::wire::Shape::Record {
-            fields: <$record as $crate::wire::Record>::FIELDS,
+            fields: <$record as $crate::wire::ReadRecord>::FIELDS,
             required: &[$($required),*],
             constants: &[$(($key, $values)),*],
         }
@@ -276,6 +279,6 @@ macro_rules! sent_union {
 }
 
 pub(crate) use {
-    closed_enum, open_enum, read_record_with_rest, read_records, read_union, read_variant,
-    sent_records, sent_union, shape, string_enum,
+    closed_enum, impl_read, impl_read_with_catch_all, impl_write, open_enum, read_union,
+    read_variant, sent_union, shape, string_enum,
 };

@@ -72,7 +72,7 @@ async fn errors_and_logs_show_neither_token_nor_query() {
         b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec(),
         Vec::new(),
     ] {
-        let server = Server::saying(bytes).await;
+        let server = Server::fixed_response(bytes).await;
         let client = server.builder().token(SECRET).build().unwrap();
         let call = client.request(Method::GET, "/tokens").query("q", "hunter2");
         type Numbers = std::collections::HashMap<String, u64>;
@@ -93,9 +93,9 @@ async fn errors_and_logs_show_neither_token_nor_query() {
 
 #[tokio::test]
 async fn an_external_host_after_a_redirect_gets_no_token() {
-    let stranger = Server::saying(json("200 OK", "", "{}")).await;
+    let stranger = Server::fixed_response(json("200 OK", "", "{}")).await;
     let location = format!("location: {}/archive?sig=1\r\n", stranger.url);
-    let server = Server::saying(json("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json("302 Found", &location, "")).await;
     let builder = server.builder().token(SECRET);
     let client = builder.default_header("x-proxy-key", SECRET).build().unwrap();
     client

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use octowire::Client;
 use octowire::auth::App;
 use octowire::http::Method;
-use octowire::limits::RateLimits;
+use octowire::limits::RateLimitPolicy;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -33,12 +33,12 @@ pub fn run() -> Result<()> {
     let server = Server::start()?;
     let app = app()?;
     println!("{}; {ROUNDS} rounds.\n", report::machine());
-    at_hand(&server, &app)?;
-    first(&server, &app)
+    cached_token(&server, &app)?;
+    first_token(&server, &app)
 }
 
 /// The token that every attempt uses, while it is valid.
-fn at_hand(server: &Server, app: &App) -> Result<()> {
+fn cached_token(server: &Server, app: &App) -> Result<()> {
     let client = Client::builder().base_url(server.url()).auth(app.installation(INSTALLATION));
     let client = client.build()?;
     let runtime = single_threaded()?;
@@ -93,7 +93,7 @@ fn nanoseconds(summary: Summary) -> String {
 }
 
 /// Many calls of a client without a token, compared with as many of a client with one.
-fn first(server: &Server, app: &App) -> Result<()> {
+fn first_token(server: &Server, app: &App) -> Result<()> {
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     // One HTTP/2 connection, as at GitHub: ten thousand would measure the kernel.
     let http = reqwest::Client::builder()
@@ -104,10 +104,10 @@ fn first(server: &Server, app: &App) -> Result<()> {
     let builder = || {
         let builder = Client::builder().base_url(server.url()).http_client(http.clone());
         // GitHub would not accept as many.
-        builder.rate_limits(RateLimits::none())
+        builder.rate_limits(RateLimitPolicy::disabled())
     };
     let with_token = builder().token(TOKEN).build()?;
-    let (mut mints, mut alone, mut base, mut firsts) = (0, Vec::new(), Vec::new(), Vec::new());
+    let (mut refreshes, mut alone, mut base, mut firsts) = (0, Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         eprintln!("first calls, round {round} of {ROUNDS}");
         let fresh = || builder().auth(app.installation(INSTALLATION)).build();
@@ -120,7 +120,7 @@ fn first(server: &Server, app: &App) -> Result<()> {
         // The first round opens the connection, and is not counted.
         if round > 0 {
             // One token request is the one that was timed alone.
-            mints += minted(&runtime, &with_token)? - before - 1;
+            refreshes += minted(&runtime, &with_token)? - before - 1;
             alone.push(mint);
             base.push(calls);
             firsts.push(all);
@@ -137,7 +137,7 @@ fn first(server: &Server, app: &App) -> Result<()> {
         "\nThat is {:.3} ± {:.1} % of one mint and the calls, with {} mint a round.",
         of_sum.median,
         of_sum.spread * 100.0,
-        mints as f64 / ROUNDS as f64
+        refreshes as f64 / ROUNDS as f64
     );
     Ok(())
 }
@@ -162,8 +162,8 @@ async fn many(client: &Client) -> octowire::Result<()> {
     let tasks: Vec<_> = (0..CALLS).map(|_| tokio::spawn(call())).collect();
     for task in tasks {
         // Nothing cancels or panics.
-        if let Ok(answer) = task.await {
-            answer?;
+        if let Ok(response) = task.await {
+            response?;
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The cost of the cache, compared with its savings.
 
 use http::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use tokio::runtime::Runtime;
 
 use crate::bodies::{self, Body};
@@ -24,10 +24,11 @@ pub fn run() -> Result<()> {
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (body, bytes) in Body::ALL.into_iter().zip(bodies::read()?) {
-        let trusting = Cache::default().policy(CachePolicy::aggressive());
+        let trusting = CacheConfig::default().default_policy(CachePolicy::one_hour());
         let [hits, confirmed, off, misses] = runtime.block_on(async {
             // Without memory, nothing is stored.
-            let caches = [trusting, Cache::default(), Cache::off(), Cache::memory(0)];
+            let caches =
+                [trusting, CacheConfig::default(), CacheConfig::disabled(), CacheConfig::memory(0)];
             let clients: Result<Vec<_>> =
                 caches.into_iter().map(|cache| clients::octowire(server.url(), cache)).collect();
             clients?.try_into().map_err(|_| crate::Error::from("four clients"))
@@ -72,11 +73,11 @@ fn expect(
 ) -> Result<()> {
     runtime.block_on(client.repeat(body, 1))?;
     let call = client.request(http::Method::GET, body.path());
-    let answer = runtime.block_on(call.send::<serde_json::Value>())?;
-    match answer.cache_status() == status {
+    let response = runtime.block_on(call.send::<serde_json::Value>())?;
+    match response.cache_status() == status {
         true => Ok(()),
         false => {
-            Err(format!("{}: {:?} instead of {status:?}", body.name(), answer.cache_status())
+            Err(format!("{}: {:?} instead of {status:?}", body.name(), response.cache_status())
                 .into())
         }
     }
@@ -114,8 +115,8 @@ impl Bare {
             .timeout(std::time::Duration::from_secs(30))
             .build()?;
         let url = format!("{url}{}", body.path());
-        let answer = runtime.block_on(async { http.get(&url).send().await })?;
-        let tag = answer.headers().get(ETAG).cloned().ok_or("no tag")?;
+        let response = runtime.block_on(async { http.get(&url).send().await })?;
+        let tag = response.headers().get(ETAG).cloned().ok_or("no tag")?;
         Ok(Self { http, url, tag, bytes: bytes.to_vec() })
     }
 
@@ -124,11 +125,11 @@ impl Bare {
         runtime.block_on(async {
             for _ in 0..calls {
                 let call = self.http.get(&self.url).header(IF_NONE_MATCH, &self.tag);
-                let answer = call.send().await?;
-                if answer.status() != http::StatusCode::NOT_MODIFIED {
+                let response = call.send().await?;
+                if response.status() != http::StatusCode::NOT_MODIFIED {
                     return Err::<(), crate::Error>("it is not current".into());
                 }
-                answer.bytes().await?;
+                response.bytes().await?;
                 clients::decode(body, &self.bytes)?;
             }
             Ok(())

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use octocrab::service::middleware::cache::mem::InMemoryCache;
-use octowire::cache::Cache;
-use octowire::limits::{Pacing, RateLimits};
+use octowire::cache::CacheConfig;
+use octowire::limits::{RateLimitPolicy, SecondaryLimits};
 use serde::de::DeserializeOwned;
 
 use crate::Result;
@@ -154,9 +154,9 @@ impl<T: Types> Client for Bare<T> {
 }
 
 /// A client that checks all limits without reaching any.
-pub fn octowire(url: &str, cache: Cache) -> Result<octowire::Client> {
-    let pacing = Pacing::default().points(u32::MAX).concurrent(u32::MAX);
-    let limits = RateLimits::default().pacing(pacing);
+pub fn octowire(url: &str, cache: CacheConfig) -> Result<octowire::Client> {
+    let pacing = SecondaryLimits::default().points_per_minute(u32::MAX).max_concurrent(u32::MAX);
+    let limits = RateLimitPolicy::default().secondary_limits(pacing);
     let builder = octowire::Client::builder().base_url(url).token(TOKEN);
     Ok(builder.rate_limits(limits).cache(cache).build()?)
 }
@@ -166,7 +166,7 @@ impl Client for octowire::Client {
 
     fn connect(url: &str) -> Result<Self> {
         // The other clients store nothing: `octowire-bench cache` covers that.
-        octowire(url, Cache::off())
+        octowire(url, CacheConfig::disabled())
     }
 
     async fn comment(&self) -> Result<u64> {
@@ -270,10 +270,10 @@ impl<C: Client> Subject for C {
 }
 
 #[inline]
-fn check<C: Client>(body: Body, answer: Result<u64>) -> Result<()> {
-    match answer {
-        Ok(answer) if answer == body.answer() => Ok(()),
-        Ok(answer) => Err(format!("{}: {} gave {answer}", C::NAME, body.operation()).into()),
+fn check<C: Client>(body: Body, response: Result<u64>) -> Result<()> {
+    match response {
+        Ok(response) if response == body.answer() => Ok(()),
+        Ok(response) => Err(format!("{}: {} gave {response}", C::NAME, body.operation()).into()),
         Err(error) => Err(format!("{}: {}: {error:?}", C::NAME, body.operation()).into()),
     }
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use octowire::Admission;
-use octowire::limits::RateLimits;
-use octowire::store::{Lease, LeaseRequest, Redis, Store, StoreFuture};
+use octowire::RateLimiter;
+use octowire::limits::RateLimitPolicy;
+use octowire::store::{QuotaLease, QuotaRequest, RedisStore, Store, StoreFuture};
 use tokio::runtime::Builder;
 
 use crate::calls::WORKERS;
@@ -31,7 +31,11 @@ pub fn run() -> Result<()> {
         for client in 0..CLIENTS {
             // Each has its own connection, like processes.
             let store = Counting(redis.connect().await?, Arc::clone(&asked));
-            clients.push(Admission::shared(RateLimits::default(), store, &format!("c{client}")));
+            clients.push(RateLimiter::shared(
+                RateLimitPolicy::default(),
+                store,
+                &format!("c{client}"),
+            ));
         }
         let start = Instant::now();
         let tasks = clients.iter().flat_map(|client| {
@@ -84,10 +88,10 @@ impl Server {
         Ok(port.parse()?)
     }
 
-    pub async fn connect(&self) -> Result<Redis> {
+    pub async fn connect(&self) -> Result<RedisStore> {
         let start = Instant::now();
         loop {
-            match Redis::connect(&self.1).await {
+            match RedisStore::connect(&self.1).await {
                 Ok(redis) => return Ok(redis),
                 Err(error) if start.elapsed() > Duration::from_secs(10) => return Err(error.into()),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -105,7 +109,7 @@ impl Drop for Server {
 
 /// Counts the lease requests.
 #[derive(Debug)]
-struct Counting(Redis, Arc<AtomicU64>);
+struct Counting(RedisStore, Arc<AtomicU64>);
 
 impl Store for Counting {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
@@ -114,26 +118,36 @@ impl Store for Counting {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.0.put(key, value, ttl)
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.0.claim(key, value, ttl)
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.0.put_if_absent(key, value, ttl)
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.0.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.0.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.0.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.0.release(key, value)
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.remove_if_equal(key, value)
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.0.add(key, amount, ttl)
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.increment(key, amount, ttl)
     }
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.lease(key, request)
     }

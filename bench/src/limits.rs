@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use octowire::Admission;
-use octowire::limits::{Pacing, RateLimits};
+use octowire::RateLimiter;
+use octowire::limits::{RateLimitPolicy, SecondaryLimits};
 use tokio::runtime::Builder;
 
 use crate::allocations::{self, Allocations};
@@ -20,19 +20,19 @@ pub fn run() -> Result<()> {
     println!("Admitting a call, and learning from its answer:\n");
     println!("| | ns | a second | allocations |\n|---|--:|--:|--:|");
     // Every rule is checked, and none is reached.
-    let pacing = Pacing::default().points(u32::MAX);
-    let lane = Admission::new(RateLimits::default().pacing(pacing));
+    let pacing = SecondaryLimits::default().points_per_minute(u32::MAX);
+    let queue = RateLimiter::new(RateLimitPolicy::default().secondary_limits(pacing));
 
     let runtime = single_threaded()?;
-    runtime.block_on(admit(&lane))?;
+    runtime.block_on(admit(&queue))?;
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        runtime.block_on(admit(&lane))?;
+        runtime.block_on(admit(&queue))?;
         samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
     }
     allocations::start();
-    let done = runtime.block_on(admit(&lane));
+    let done = runtime.block_on(admit(&queue));
     let Allocations { calls, .. } = allocations::stop();
     done?;
     row("one task", samples, 1.0, Some(calls as f64 / f64::from(ADMITTED)));
@@ -43,8 +43,8 @@ pub fn run() -> Result<()> {
         let start = Instant::now();
         both.block_on(async {
             let task = || {
-                let lane = lane.clone();
-                tokio::spawn(async move { admit(&lane).await })
+                let queue = queue.clone();
+                tokio::spawn(async move { admit(&queue).await })
             };
             let tasks: Vec<_> = (0..WORKERS).map(|_| task()).collect();
             for task in tasks {
@@ -58,9 +58,9 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-async fn admit(lane: &Admission) -> Result<()> {
+async fn admit(queue: &RateLimiter) -> Result<()> {
     for _ in 0..ADMITTED {
-        lane.once().await?;
+        queue.once().await?;
     }
     Ok(())
 }

@@ -100,24 +100,24 @@ pub fn run() -> Result<()> {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    calls::single_threaded()?.block_on(serve(Arc::new(Answers::new()?)))
+    calls::single_threaded()?.block_on(serve(Arc::new(Responses::new()?)))
 }
 
-async fn serve(answers: Arc<Answers>) -> Result<()> {
+async fn serve(responses: Arc<Responses>) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?.port());
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let answers = answers.clone();
+        let responses = responses.clone();
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answers = answers.clone();
+                let responses = responses.clone();
                 async move {
-                    if request.uri().path() == MINTS_AT {
+                    if request.uri().path() == TOKEN_PATH {
                         tokio::time::sleep(auth::MINT).await;
                     }
-                    Ok::<_, Infallible>(answers.to(&request))
+                    Ok::<_, Infallible>(responses.to(&request))
                 }
             });
             let server = auto::Builder::new(TokioExecutor::new());
@@ -129,15 +129,15 @@ async fn serve(answers: Arc<Answers>) -> Result<()> {
 }
 
 /// The token endpoint; it does not check the caller.
-const MINTS_AT: &str = "/app/installations/42/access_tokens";
+const TOKEN_PATH: &str = "/app/installations/42/access_tokens";
 
-struct Answers {
+struct Responses {
     authorization: String,
-    mints: AtomicU64,
+    tokens_issued: AtomicU64,
     by_path: [(String, HeaderMap, Bytes); 3],
 }
 
-impl Answers {
+impl Responses {
     fn new() -> Result<Self> {
         let mut common = HeaderMap::new();
         for (name, value) in HEADERS {
@@ -151,13 +151,17 @@ impl Answers {
             headers.extend(HeaderValue::try_from(etag).map(|etag| (ETAG, etag)));
             (body.path(), headers, bodies.next().unwrap_or_default())
         });
-        Ok(Self { authorization: format!("Bearer {TOKEN}"), mints: AtomicU64::new(0), by_path })
+        Ok(Self {
+            authorization: format!("Bearer {TOKEN}"),
+            tokens_issued: AtomicU64::new(0),
+            by_path,
+        })
     }
 
     /// A client without the headers that GitHub requires would have an advantage, so it is rejected.
     fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.uri().path() == MINTS_AT {
-            self.mints.fetch_add(1, Relaxed);
+        if request.uri().path() == TOKEN_PATH {
+            self.tokens_issued.fetch_add(1, Relaxed);
             let token = format!(r#"{{"token":"{TOKEN}","expires_at":"2099-01-01T00:00:00Z"}}"#);
             return Response::new(Full::new(token.into()));
         }
@@ -167,20 +171,20 @@ impl Answers {
         }
         let path = request.uri().path();
         if path == "/mints" {
-            return Response::new(Full::new(self.mints.load(Relaxed).to_string().into()));
+            return Response::new(Full::new(self.tokens_issued.load(Relaxed).to_string().into()));
         }
         match self.by_path.iter().find(|(known, ..)| known == path) {
             Some((_, headers, body)) if request.method() == Method::GET => {
                 let known = request.headers().get(IF_NONE_MATCH);
                 if known.is_some_and(|known| Some(known) == headers.get(ETAG)) {
-                    let mut answer = Response::new(Full::default());
-                    *answer.status_mut() = StatusCode::NOT_MODIFIED;
-                    *answer.headers_mut() = headers.clone();
-                    return answer;
+                    let mut response = Response::new(Full::default());
+                    *response.status_mut() = StatusCode::NOT_MODIFIED;
+                    *response.headers_mut() = headers.clone();
+                    return response;
                 }
-                let mut answer = Response::new(Full::new(body.clone()));
-                *answer.headers_mut() = headers.clone();
-                answer
+                let mut response = Response::new(Full::new(body.clone()));
+                *response.headers_mut() = headers.clone();
+                response
             }
             _ => refusal(StatusCode::NOT_FOUND),
         }
@@ -188,7 +192,7 @@ impl Answers {
 }
 
 fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"refused\"}")));
-    *answer.status_mut() = status;
-    answer
+    let mut response = Response::new(Full::new(Bytes::from_static(b"{\"message\":\"refused\"}")));
+    *response.status_mut() = status;
+    response
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::Client;
-use octowire::cache::{Cache, CachePolicy};
-use octowire::store::Redis;
-use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::store::RedisStore;
+use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -39,15 +39,17 @@ pub fn run() -> Result<()> {
         drop(redis.connect().await?);
         let proxy = DelayingProxy::start(redis.port()?).await;
         let github = github().await?;
-        let client = |cache: Cache, store: Redis| {
-            let budget = Budget::new("hour", Period::Hour).hard(1_000_000);
+        let client = |cache: CacheConfig, store: RedisStore| {
+            let budget = Budget::new("hour", Period::Hour).hard_limit(1_000_000);
             let builder = Client::builder().base_url(&github).token("t0ken").cache(cache);
-            builder.usage(UsagePolicy::new().budget(budget)).store(store).build()
+            builder.usage(UsageConfig::new().budget(budget)).store(store).build()
         };
-        let cache = Cache::default().policy(CachePolicy::trust(Duration::from_secs(3_600)));
-        let cached = client(cache, Redis::connect(proxy.url()).await?)?;
-        let builder = Client::builder().base_url(&github).token("t0ken").cache(Cache::off());
-        let leased = builder.store(Redis::connect(proxy.url()).await?).build()?;
+        let cache =
+            CacheConfig::default().default_policy(CachePolicy::max_age(Duration::from_secs(3_600)));
+        let cached = client(cache, RedisStore::connect(proxy.url()).await?)?;
+        let builder =
+            Client::builder().base_url(&github).token("t0ken").cache(CacheConfig::disabled());
+        let leased = builder.store(RedisStore::connect(proxy.url()).await?).build()?;
         get(&cached, "/repos/o/r/stored").await?;
         cached.close().await;
         let none = measure(&cached, &leased, &proxy, 0).await?;

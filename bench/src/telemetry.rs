@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use octowire::Client;
 use octowire::api::OPERATIONS;
 use octowire::dashboard::{Dashboard, Snapshot};
-use octowire::telemetry::{BUCKETS, Telling};
+use octowire::telemetry::{HISTOGRAM_BUCKETS, TelemetryProbe};
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,11 +28,11 @@ pub fn run() -> Result<()> {
     println!("| | ns a call | allocations |\n|---|--:|--:|");
     let client = Client::builder().token("a-token").build()?;
     let operation = OPERATIONS.iter().find(|operation| operation.id == "issues/list");
-    let telling = Telling::new(&client, operation.ok_or("no such operation")?)?;
+    let telling = TelemetryProbe::new(&client, operation.ok_or("no such operation")?)?;
 
     row("nobody listens", &telling);
     let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)?
+        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &HISTOGRAM_BUCKETS)?
         .build_recorder();
     metrics::with_local_recorder(&recorder, || row("a recorder for Prometheus", &telling));
     for (what, level) in
@@ -63,15 +63,15 @@ fn snapshot() -> Result<()> {
 
 async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
     let client = Client::builder().token("a-token").build()?;
-    Telling::remember(&client);
+    TelemetryProbe::preload(&client);
     let snapshot = Snapshot::new(Dashboard::new(&client))?;
-    let told = snapshot.take().await;
+    let told = snapshot.render().await;
     let series = values(&serde_json::from_str::<Value>(&told)?["series"]);
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
         for _ in 0..SNAPSHOTS {
-            std::hint::black_box(snapshot.take().await);
+            std::hint::black_box(snapshot.render().await);
         }
         samples.push(start.elapsed().as_secs_f64() / f64::from(SNAPSHOTS));
     }
@@ -87,7 +87,7 @@ fn values(value: &Value) -> usize {
     }
 }
 
-fn row(what: &str, telling: &Telling) {
+fn row(what: &str, telling: &TelemetryProbe) {
     let tell = || (0..TOLD).for_each(|_| telling.once());
     tell();
     let samples = (0..ROUNDS).map(|_| {

@@ -15,7 +15,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, StatusCode};
-use octowire::webhooks::{Event, Receiver, Verifier, sign};
+use octowire::webhooks::{Event, Verifier, WebhookReceiver, sign};
 use serde_json::Value;
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -180,7 +180,7 @@ fn receiving() -> Result<()> {
     println!("| | a second | of axum |\n|---|--:|--:|");
     let body = format!("{{\"action\":\"opened\",\"text\":\"{}\"}}", "x".repeat(8 * 1024 - 30));
     let mut servers = Vec::new();
-    for kind in [Kind::Bare, Kind::Verifying, Kind::Receiver] {
+    for kind in [Variant::Bare, Variant::Verifying, Variant::Receiver] {
         servers.push(serve(kind)?);
     }
     let mut samples: [Vec<f64>; 3] = Default::default();
@@ -200,26 +200,26 @@ fn receiving() -> Result<()> {
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum Variant {
     Bare,
     Verifying,
     Receiver,
 }
 
 /// A server on its own thread, until the program ends.
-fn serve(kind: Kind) -> Result<SocketAddr> {
+fn serve(kind: Variant) -> Result<SocketAddr> {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<()> {
         single_threaded()?.block_on(async move {
             let app = match kind {
-                Kind::Bare => Router::new()
+                Variant::Bare => Router::new()
                     .route("/webhooks", post(|body: Bytes| async move { read(&body) }))
                     .layer(DefaultBodyLimit::disable()),
-                Kind::Verifying => Router::new()
+                Variant::Verifying => Router::new()
                     .route("/webhooks", post(verify))
                     .layer(DefaultBodyLimit::disable()),
-                Kind::Receiver => {
-                    let receiver = Receiver::builder(Verifier::new(SECRET)?)
+                Variant::Receiver => {
+                    let receiver = WebhookReceiver::builder(Verifier::new(SECRET)?)
                         .start(|_| async { Ok::<_, std::convert::Infallible>(()) })?;
                     receiver.router("/webhooks")
                 }
@@ -298,7 +298,7 @@ async fn send(
     let run = RUN.fetch_add(1, Relaxed);
     let mut socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
-    let mut answer = vec![0; 1024];
+    let mut response = vec![0; 1024];
     let mut accepted = 0;
     while !stop.load(Relaxed) {
         let head = format!(
@@ -310,16 +310,16 @@ async fn send(
         socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
         let mut read = 0;
         // The responses are short: the text of the receiver's ends in a line break.
-        while !answer[..read].windows(4).any(|end| end == b"\r\n\r\n") {
-            let more = socket.read(&mut answer[read..]).await?;
+        while !response[..read].windows(4).any(|end| end == b"\r\n\r\n") {
+            let more = socket.read(&mut response[read..]).await?;
             if more == 0 {
                 return Err("the server closed the connection".into());
             }
             read += more;
         }
-        if !answer.starts_with(b"HTTP/1.1 202") {
-            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
-            return Err(format!("not accepted: {answer}").into());
+        if !response.starts_with(b"HTTP/1.1 202") {
+            let response = String::from_utf8_lossy(&response[..read]).into_owned();
+            return Err(format!("not accepted: {response}").into());
         }
         accepted += 1;
     }

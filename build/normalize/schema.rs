@@ -8,7 +8,7 @@
 //!   applies defaults itself, and titles collide;
 //! - enum values that differ only in `+` and `-` are spelled out, see
 //!   [`unescape_enum_value`];
-//! - a `number` that is an id or a count is an integer, see [`is_whole`].
+//! - a `number` that is an id or a count is an integer, see [`is_integer`].
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -75,7 +75,7 @@ impl<'a> Schemas<'a> {
     /// Rewrites one component, unless it is an alias of another.
     pub fn component(&mut self, name: &str) -> Result<()> {
         let written = written_name(name);
-        if self.stands_for(name) != name || self.done.contains_key(&written) {
+        if self.component_for(name) != name || self.done.contains_key(&written) {
             return Ok(());
         }
         let at = document::pointer(&["components", "schemas", name]);
@@ -125,7 +125,7 @@ impl<'a> Schemas<'a> {
 
     /// Resolves a component's name: `nullable-x` is `x` if [`select`](crate::build::select) found the two to
     /// be the same.
-    fn stands_for<'n>(&'n self, name: &'n str) -> &'n str {
+    fn component_for<'n>(&'n self, name: &'n str) -> &'n str {
         let schema = &self.document["components"]["schemas"][name];
         let base = name
             .strip_prefix("nullable-")
@@ -190,7 +190,7 @@ impl<'a> Schemas<'a> {
         let Some(component) = self.document["components"]["schemas"].get(name) else {
             return Err(Error::new(STAGE, at, format!("unresolved `$ref` to `{target}`")));
         };
-        let reference = reference(&written_name(self.stands_for(name)));
+        let reference = reference(&written_name(self.component_for(name)));
         let is_nullable = component["nullable"] == true
             || document::array(component, "enum").any(Value::is_null)
             || document::array(component, "oneOf")
@@ -316,7 +316,9 @@ impl<'a> Schemas<'a> {
                 _ => json!({ "type": "string" }),
             },
             Some("integer") => json!({ "type": "integer", "format": "int64" }),
-            Some("number") if is_whole(raw, at) => json!({ "type": "integer", "format": "int64" }),
+            Some("number") if is_integer(raw, at) => {
+                json!({ "type": "integer", "format": "int64" })
+            }
             Some("number") => json!({ "type": "number", "format": "double" }),
             Some("boolean") => json!({ "type": "boolean" }),
             Some("array") => self.array(raw, name, at)?,
@@ -379,11 +381,11 @@ impl<'a> Schemas<'a> {
 }
 
 /// Ends of the names of properties that count or identify something.
-const WHOLE: [&str; 7] = ["id", "ids", "number", "count", "size", "line", "column"];
+const INTEGER_SUFFIXES: [&str; 7] = ["id", "ids", "number", "count", "size", "line", "column"];
 
 /// Returns whether a `number` is an integer: its name is that of an id, a count or an index, and the
 /// description has no fraction for it.
-pub fn is_whole(raw: &Value, at: &str) -> bool {
+pub fn is_integer(raw: &Value, at: &str) -> bool {
     let name = at.strip_suffix("/items").unwrap_or(at);
     let Some((_, name)) = name.rsplit_once("/properties/") else { return false };
     let last = name.rsplit('_').next().unwrap_or(name);
@@ -393,7 +395,7 @@ pub fn is_whole(raw: &Value, at: &str) -> bool {
         .chain(document::array(raw, "enum"))
         .chain(document::array(raw, "examples"));
     let mut fractions = values.filter_map(Value::as_f64).filter(|value| value.fract() != 0.0);
-    WHOLE.contains(&last) && fractions.next().is_none()
+    INTEGER_SUFFIXES.contains(&last) && fractions.next().is_none()
 }
 
 /// The schema, or `null`.
@@ -476,7 +478,7 @@ fn merge_schema(merged: &mut Value, part: Value) {
                 let Value::Object(added) = value else { continue };
                 for (name, schema) in added {
                     match properties.get(&name) {
-                        Some(old) if weight(old) >= weight(&schema) => {}
+                        Some(old) if specificity(old) >= specificity(&schema) => {}
                         _ => {
                             properties.insert(name, schema);
                         }
@@ -500,7 +502,7 @@ fn merge_schema(merged: &mut Value, part: Value) {
 }
 
 /// The specificity of a schema: a reference or properties most, a bare type least.
-fn weight(schema: &Value) -> usize {
+fn specificity(schema: &Value) -> usize {
     if schema.get("$ref").is_some() || schema.get("properties").is_some() {
         2
     } else {

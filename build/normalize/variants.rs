@@ -39,7 +39,7 @@ pub fn names(document: &Value, union: &str, raw: &[&Value]) -> Vec<String> {
         &|index| extended(&variants[index], union),
         &|index| constant(document, &variants, index),
         &|index| only_one(&variants, index),
-        &|index| own_property(&variants, index),
+        &|index| distinct_property(&variants, index),
     ];
     let mut names: Vec<Option<String>> = vec![None; raw.len()];
     for way in ways {
@@ -142,7 +142,7 @@ fn only_one(variants: &[Variant<'_>], index: usize) -> Option<String> {
     (alike == 1).then(|| kind.to_owned())
 }
 
-fn own_property(variants: &[Variant<'_>], index: usize) -> Option<String> {
+fn distinct_property(variants: &[Variant<'_>], index: usize) -> Option<String> {
     let is_own =
         |property: &&str| variants.iter().filter(|variant| variant.has(property)).count() == 1;
     let variant = &variants[index];

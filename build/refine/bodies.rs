@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Property, name_variants};
-use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
+use crate::build::model::{Definition, EnumValue, Field, Kind, Type, Variant};
 use crate::build::names;
 
 type Types = BTreeMap<String, Definition>;
@@ -18,7 +18,7 @@ pub fn properties(body: &Type, types: &mut Types) -> Vec<Property> {
     let Type::Named(body) = body.unboxed() else { return Vec::new() };
     let united = found.into_iter().map(|(mut property, all)| {
         let name = format!("{body}{}", names::pascal(&property.name).unwrap_or_default());
-        property.of = unite(body, &name, &property.name, all, types);
+        property.ty = unite(body, &name, &property.name, all, types);
         property
     });
     united.collect()
@@ -39,7 +39,7 @@ fn gather<'t>(
     }
     match types.get(name).map(|definition| &definition.kind) {
         Some(Kind::Struct(fields)) => {
-            for field in fields.iter().filter(|field| !field.rest) {
+            for field in fields.iter().filter(|field| !field.catch_all) {
                 let new = property(field, all);
                 match found.iter_mut().find(|(property, _)| property.name == field.name) {
                     Some((property, types)) => {
@@ -48,17 +48,17 @@ fn gather<'t>(
                         if property.doc.is_empty() {
                             property.doc = new.doc;
                         }
-                        types.push(new.of);
+                        types.push(new.ty);
                     }
                     None => {
-                        let of = new.of.clone();
+                        let of = new.ty.clone();
                         found.push((new, vec![of]));
                     }
                 }
             }
         }
         Some(Kind::Union(variants)) => {
-            variants.iter().for_each(|variant| gather(&variant.of, types, false, seen, found));
+            variants.iter().for_each(|variant| gather(&variant.ty, types, false, seen, found));
         }
         Some(Kind::Alias(of)) => gather(of, types, all, seen, found),
         _ => {}
@@ -66,8 +66,8 @@ fn gather<'t>(
 }
 
 fn property(field: &Field, all: bool) -> Property {
-    let optional = matches!(field.of, Type::Option(_));
-    let mut of = &field.of;
+    let optional = matches!(field.ty, Type::Option(_));
+    let mut of = &field.ty;
     while let Type::Option(inner) = of {
         of = inner;
     }
@@ -76,7 +76,7 @@ fn property(field: &Field, all: bool) -> Property {
         clear: String::new(),
         name: field.name.clone(),
         doc: field.doc.clone(),
-        of: of.clone(),
+        ty: of.clone(),
         required: all && field.required,
         nullable: field.nullable && optional,
     }
@@ -106,7 +106,7 @@ fn unite(body: &str, name: &str, property: &str, all: Vec<Type>, types: &mut Typ
             Some(values) => add(name, property, Kind::Enum(values), types),
         };
     }
-    let variant = |(index, of)| Variant { ident: format!("Variant{index}"), of };
+    let variant = |(index, of)| Variant { ident: format!("Variant{index}"), ty: of };
     let variants = distinct.into_iter().enumerate().map(variant).collect();
     let mut kind = Kind::Union(variants);
     name_variants(name, &mut kind);
@@ -122,7 +122,7 @@ fn name_object(body: &str, kind: &mut Kind, types: &Types) {
         let definition = types.get(name).map(|definition| &definition.kind);
         name.starts_with(body) && matches!(definition, Some(Kind::Struct(_)))
     };
-    let mut inline = variants.iter_mut().filter(|variant| is_inline(&variant.of));
+    let mut inline = variants.iter_mut().filter(|variant| is_inline(&variant.ty));
     if let (Some(variant), None) = (inline.next(), inline.next()) {
         "Object".clone_into(&mut variant.ident);
     }
@@ -137,7 +137,7 @@ fn item(of: &Type) -> Option<Type> {
 
 /// The strings of a type: `Some(None)` for any, `None` for a type that is not a string.
 #[allow(clippy::option_option, reason = "any string is not the same as none")]
-fn values(of: &Type, types: &Types) -> Option<Option<Vec<Value>>> {
+fn values(of: &Type, types: &Types) -> Option<Option<Vec<EnumValue>>> {
     match of.unboxed() {
         Type::Path(path) if path == "String" => Some(None),
         Type::Named(name) => match &types.get(name)?.kind {
@@ -149,8 +149,8 @@ fn values(of: &Type, types: &Types) -> Option<Option<Vec<Value>>> {
 }
 
 /// The values of all enums; `None` if one of them takes any string.
-fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
-    let mut united: Vec<Value> = Vec::new();
+fn united(all: Vec<Option<Vec<EnumValue>>>) -> Option<Vec<EnumValue>> {
+    let mut united: Vec<EnumValue> = Vec::new();
     for value in all.into_iter().collect::<Option<Vec<_>>>()?.into_iter().flatten() {
         // Two enums can have different values with the same variant name; the second is then `…_`.
         if united.iter().any(|other| other.name == value.name) {
@@ -160,7 +160,7 @@ fn united(all: Vec<Option<Vec<Value>>>) -> Option<Vec<Value>> {
         while united.iter().any(|other| other.ident == ident) {
             ident.push('_');
         }
-        united.push(Value { ident, name: value.name });
+        united.push(EnumValue { ident, name: value.name });
     }
     Some(united)
 }

@@ -14,21 +14,21 @@ pub struct Payload {
     /// The name of its type, and the target if this is an alias.
     pub name: String,
     pub resolved: String,
-    pub shape: Shape,
+    pub shape: PayloadShape,
 }
 
 /// The kind of a payload's type.
-pub enum Shape {
-    Record(Says),
+pub enum PayloadShape {
+    Record(PayloadRoles),
     /// One of several records, by variant and by name; other alternatives are not shapes.
-    Union(Vec<(String, String, Says)>),
+    Union(Vec<(String, String, PayloadRoles)>),
     /// Neither: it has no known fields.
     Other,
 }
 
 /// The information about the delivery in a record, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Says {
+pub struct PayloadRoles {
     /// The affected resource.
     pub roles: Vec<(Role, String)>,
     /// The action, if it is a text of any kind.
@@ -73,8 +73,8 @@ impl Role {
 
 /// The type of a resource that payloads concern.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Concerned {
-    pub of: String,
+pub struct EntityType {
+    pub ty: String,
     pub label: Option<&'static str>,
 }
 
@@ -102,22 +102,24 @@ pub fn payloads<'a>(
 pub fn concerned(
     payloads: &[Payload],
     types: &BTreeMap<String, Definition>,
-) -> BTreeSet<Concerned> {
+) -> BTreeSet<EntityType> {
     let mut concerned = BTreeSet::new();
-    let mut add = |name: &str, says: &Says| {
+    let mut add = |name: &str, says: &PayloadRoles| {
         for field in fields(name, types).into_iter().flatten() {
             for (role, _) in says.roles.iter().filter(|(_, ident)| *ident == field.ident) {
-                if let Some((of, _)) = record(&field.of, types) {
-                    concerned.insert(Concerned { of: of.to_owned(), label: role.label() });
+                if let Some((of, _)) = record(&field.ty, types) {
+                    concerned.insert(EntityType { ty: of.to_owned(), label: role.label() });
                 }
             }
         }
     };
     for payload in payloads {
         match &payload.shape {
-            Shape::Record(says) => add(&payload.name, says),
-            Shape::Union(variants) => variants.iter().for_each(|(_, name, says)| add(name, says)),
-            Shape::Other => {}
+            PayloadShape::Record(says) => add(&payload.name, says),
+            PayloadShape::Union(variants) => {
+                variants.iter().for_each(|(_, name, says)| add(name, says))
+            }
+            PayloadShape::Other => {}
         }
     }
     concerned
@@ -133,32 +135,34 @@ fn describe(definition: &mut Definition, webhook: &Webhook) {
     definition.doc = [first.as_str(), &webhook.description, &definition.doc].join("\n\n");
 }
 
-fn shape(name: &str, types: &BTreeMap<String, Definition>) -> Shape {
+fn shape(name: &str, types: &BTreeMap<String, Definition>) -> PayloadShape {
     if let Some(fields) = fields(name, types) {
-        return Shape::Record(says(fields, types));
+        return PayloadShape::Record(payload_roles(fields, types));
     }
-    let Some((_, Kind::Union(variants))) = resolved(name, types) else { return Shape::Other };
-    let of = |variant: &Variant| {
-        let (name, fields) = record(&variant.of, types)?;
-        Some((variant.ident.clone(), name.to_owned(), says(fields, types)))
+    let Some((_, Kind::Union(variants))) = resolved(name, types) else {
+        return PayloadShape::Other;
     };
-    Shape::Union(variants.iter().filter_map(of).collect())
+    let of = |variant: &Variant| {
+        let (name, fields) = record(&variant.ty, types)?;
+        Some((variant.ident.clone(), name.to_owned(), payload_roles(fields, types)))
+    };
+    PayloadShape::Union(variants.iter().filter_map(of).collect())
 }
 
-fn says(fields: &[Field], types: &BTreeMap<String, Definition>) -> Says {
+fn payload_roles(fields: &[Field], types: &BTreeMap<String, Definition>) -> PayloadRoles {
     let called = |name: &str| fields.iter().find(|field| field.name == name);
     let role = |role: Role| {
         let field = called(role.name())?;
-        let (_, of) = record(&field.of, types)?;
+        let (_, of) = record(&field.ty, types)?;
         let has = |name: &str, what: &str| {
-            let is = |field: &Field| *field.of.unwrapped() == Type::path(what);
+            let is = |field: &Field| *field.ty.unwrapped() == Type::path(what);
             of.iter().any(|field| field.ident == name && is(field))
         };
         let named = role.label().is_none_or(|label| has(label, "String"));
         (has("id", "i64") && named).then(|| (role, field.ident.clone()))
     };
-    let action = called("action").filter(|field| *field.of.unwrapped() == Type::path("String"));
-    Says {
+    let action = called("action").filter(|field| *field.ty.unwrapped() == Type::path("String"));
+    PayloadRoles {
         roles: Role::ALL.into_iter().filter_map(role).collect(),
         action: action.map(|field| field.ident.clone()),
     }

@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
-use super::{STAGE, is_date, is_integer, is_text, is_time, shown};
+use super::{STAGE, is_date, is_integer, is_text, is_time, render_type};
 use crate::build::document;
 use crate::build::error::{Error, Result};
 use crate::build::model::Type;
 use crate::build::names::{pascal, snake};
 use crate::build::operations::{Operation, Output, Parameter, Text, is_id};
-use crate::build::refine::{Argument, Body, Call, ListField, Paging, Property, Refined};
+use crate::build::refine::{
+    ApiModel, Body, CallModel, ListField, Pagination, ParameterModel, Property,
+};
 
 const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
     rustdoc::invalid_html_tags)]\n#[allow(clippy::all, clippy::pedantic, deprecated)]\n";
 
-pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
-    let mut calls: Vec<&Call> = refined.calls.iter().collect();
+pub fn write(out: &mut String, refined: &ApiModel) -> fmt::Result {
+    let mut calls: Vec<&CallModel> = refined.calls.iter().collect();
     calls.sort_by(|a, b| a.operation.id.cmp(&b.operation.id));
-    let mut scopes: BTreeMap<&str, Vec<(usize, &Call)>> = BTreeMap::new();
+    let mut scopes: BTreeMap<&str, Vec<(usize, &CallModel)>> = BTreeMap::new();
     for (index, call) in calls.iter().enumerate() {
         scopes.entry(call.operation.scope()).or_default().push((index, call));
     }
@@ -29,14 +31,14 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
     table(out, &calls)
 }
 
-fn module(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Result {
+fn module(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::Result {
     writeln!(
         out,
         "/// Calls of [`{}`], one builder for each operation.\n{}{LINTS}pub mod {} {{\n\
          #[allow(unused_imports)] use super::types;",
-        named(pascal(scope)),
+        ident_or_empty(pascal(scope)),
         feature(calls),
-        named(snake(scope)),
+        ident_or_empty(snake(scope)),
     )?;
     for (_, call) in calls {
         builder(out, call)?;
@@ -45,15 +47,15 @@ fn module(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
 }
 
 /// Documents the feature that a scope needs.
-fn feature(calls: &[(usize, &Call)]) -> String {
+fn feature(calls: &[(usize, &CallModel)]) -> String {
     let tags: BTreeSet<&str> = calls.iter().map(|(_, call)| call.operation.tag.as_str()).collect();
     let tags: Vec<String> = tags.iter().map(|tag| format!("feature = {tag:?}")).collect();
     format!("#[cfg_attr(docsrs, doc(cfg(any({}))))]\n", tags.join(", "))
 }
 
-fn builder(out: &mut String, call: &Call) -> fmt::Result {
+fn builder(out: &mut String, call: &CallModel) -> fmt::Result {
     let operation = &call.operation;
-    let name = named(pascal(operation.name()));
+    let name = ident_or_empty(pascal(operation.name()));
     doc(out, "", &description(operation))?;
     writeln!(
         out,
@@ -76,7 +78,7 @@ fn builder(out: &mut String, call: &Call) -> fmt::Result {
     sending(out, call)?;
     writeln!(
         out,
-        "}}\n#[cfg(feature = \"testing\")] impl crate::testing::Call for {name} {{ \
+        "}}\n#[cfg(feature = \"testing\")] impl crate::testing::TypedCall for {name} {{ \
          #[inline] fn into_request(self) -> crate::Request {{ self.0 }} }}\n\
          #[cfg(feature = \"testing\")] impl crate::testing::sealed::Sealed for {name} {{}}"
     )
@@ -97,7 +99,7 @@ fn argument_setter(
     out: &mut String,
     index: usize,
     parameter: &Parameter,
-    argument: &Argument,
+    argument: &ParameterModel,
 ) -> fmt::Result {
     let need = if parameter.required { "Required. " } else { "" };
     let fallback = format!("The {} parameter `{}`.", parameter.location, parameter.name);
@@ -105,49 +107,49 @@ fn argument_setter(
     doc(out, "    ", &format!("{need}{text}"))?;
     let name = &wire_name(parameter);
     let ident = &argument.ident;
-    match (parameter.location, &argument.of, parameter.text) {
+    match (parameter.location, &argument.ty, parameter.text) {
         ("path", of, _) if is_integer(of) => {
-            one(out, ident, INTEGER, &format!("set_path_integer({index}, "))
+            scalar_setter(out, ident, INTEGER, &format!("set_path_integer({index}, "))
         }
         ("path", of, Text::Mixed) if is_text(of) => {
-            one(out, ident, TEXT, &format!("set_path_text({index}, "))
+            scalar_setter(out, ident, TEXT, &format!("set_path_text({index}, "))
         }
         ("path", of, _) => {
-            let of = shown(of, "types::");
-            one(out, ident, &into(&of), &format!("set_path::<{of}>({index}, "))
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_path::<{of}>({index}, "))
         }
         ("query", Type::Vec(of), _) if is_integer(of) => {
-            many(out, ident, INTEGER, &format!("set_query_integers({name:?}, "))
+            list_setter(out, ident, INTEGER, &format!("set_query_integers({name:?}, "))
         }
         ("query", Type::Vec(of), _) => {
-            let of = shown(of, "types::");
-            many(out, ident, &into(&of), &format!("set_query_each::<{of}>({name:?}, "))
+            let of = render_type(of, "types::");
+            list_setter(out, ident, &into(&of), &format!("set_query_values::<{of}>({name:?}, "))
         }
         ("query", of, _) if is_integer(of) => {
-            one(out, ident, INTEGER, &format!("set_query_integer({name:?}, "))
+            scalar_setter(out, ident, INTEGER, &format!("set_query_integer({name:?}, "))
         }
         ("query", of, _) if is_time(of) => {
-            one(out, ident, TIME, &format!("set_query_time({name:?}, "))
+            scalar_setter(out, ident, TIME, &format!("set_query_time({name:?}, "))
         }
         ("query", of, _) if is_date(of) => {
-            one(out, ident, DATE, &format!("set_query_date({name:?}, "))
+            scalar_setter(out, ident, DATE, &format!("set_query_date({name:?}, "))
         }
         ("query", of, Text::Mixed) if is_text(of) => {
-            one(out, ident, TEXT, &format!("set_query_text({name:?}, "))
+            scalar_setter(out, ident, TEXT, &format!("set_query_text({name:?}, "))
         }
         ("query", of, Text::List) if is_text(of) => {
-            one(out, ident, LIST, &format!("set_query_joined({name:?}, "))
+            scalar_setter(out, ident, LIST, &format!("set_query_joined({name:?}, "))
         }
         ("query", of, Text::TimeRange) if is_text(of) => {
-            one(out, ident, TIME_RANGE, &format!("set_query_time_range({name:?}, "))
+            scalar_setter(out, ident, TIME_RANGE, &format!("set_query_time_range({name:?}, "))
         }
         ("query", of, _) => {
-            let of = shown(of, "types::");
-            one(out, ident, &into(&of), &format!("set_query::<{of}>({name:?}, "))
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_query::<{of}>({name:?}, "))
         }
         (_, of, _) => {
-            let of = shown(of, "types::");
-            one(out, ident, &into(&of), &format!("set_header::<{of}>({name:?}, "))
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_header::<{of}>({name:?}, "))
         }
     }
 }
@@ -156,7 +158,7 @@ fn argument_setter(
 const INTEGER: &str = "crate::IntoInteger";
 const TEXT: &str = "crate::IntoText";
 const LIST: &str = "crate::IntoList";
-const TIME: &str = "crate::IntoTime";
+const TIME: &str = "crate::IntoTimestamp";
 const DATE: &str = "crate::IntoDate";
 const TIME_RANGE: &str = "crate::IntoTimeRange";
 
@@ -191,7 +193,7 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
              #[inline] pub fn body(self, content_type: impl ::core::convert::TryInto<::http::HeaderValue, Error: ::core::fmt::Display>, \
              body: impl ::core::convert::Into<crate::Body>) -> Self {{ Self(self.0.body(content_type, body)) }}"
         ),
-        Body::Json { of, properties } => {
+        Body::Json { ty: of, properties } => {
             for property in properties {
                 property_setter(out, property)?;
             }
@@ -200,37 +202,41 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
                 "    /// The whole body at once, instead of property by property.\n    \
                  #[inline] pub fn json(mut self, body: impl ::core::convert::Into<{}>) -> Self \
                  {{ self.0.set_json(&body.into()); self }}",
-                shown(of, "types::")
+                render_type(of, "types::")
             )
         }
     }
 }
 
 fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
-    let Property { ident, name, of, .. } = property;
+    let Property { ident, name, ty: of, .. } = property;
     let need = if property.required { "Required. " } else { "" };
     let fallback = format!("The property `{name}` of the body.");
     let text = if property.doc.is_empty() { &fallback } else { &property.doc };
     doc(out, "    ", &format!("{need}{text}"))?;
     match of {
         Type::Vec(of) if is_integer(of) => {
-            many(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;
+            list_setter(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;
         }
         Type::Vec(of) => {
-            let of = shown(of, "types::");
-            many(out, ident, &into(&of), &format!("set_field_each::<{of}>({name:?}, "))?;
+            let of = render_type(of, "types::");
+            list_setter(out, ident, &into(&of), &format!("set_field_values::<{of}>({name:?}, "))?;
         }
         of if is_integer(of) => {
-            one(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
+            scalar_setter(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
         }
-        of if is_time(of) => one(out, ident, TIME, &format!("set_field_time({name:?}, "))?,
-        of if is_date(of) => one(out, ident, DATE, &format!("set_field_date({name:?}, "))?,
+        of if is_time(of) => {
+            scalar_setter(out, ident, TIME, &format!("set_field_time({name:?}, "))?
+        }
+        of if is_date(of) => {
+            scalar_setter(out, ident, DATE, &format!("set_field_date({name:?}, "))?
+        }
         of if is_text(of) && is_id(name) => {
-            one(out, ident, TEXT, &format!("set_field_text({name:?}, "))?;
+            scalar_setter(out, ident, TEXT, &format!("set_field_text({name:?}, "))?;
         }
         of => {
-            let of = shown(of, "types::");
-            one(out, ident, &into(&of), &format!("set_field::<{of}>({name:?}, "))?;
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_field::<{of}>({name:?}, "))?;
         }
     }
     if property.nullable {
@@ -245,7 +251,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
 }
 
 /// A setter of one value, which accepts any `Into`.
-fn one(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
+fn scalar_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
         "    #[inline] pub fn {ident}(mut self, value: impl {from}) -> Self {{ self.0.{set}value); self }}"
@@ -253,7 +259,7 @@ fn one(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
 }
 
 /// A setter of a list, whose items accept any `Into`.
-fn many(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
+fn list_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
         "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: {from}>) \
@@ -261,8 +267,8 @@ fn many(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     )
 }
 
-fn sending(out: &mut String, call: &Call) -> fmt::Result {
-    let answer = match (&call.operation.output, &call.output) {
+fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
+    let response = match (&call.operation.output, &call.output) {
         (Output::Empty, _) => {
             return writeln!(
                 out,
@@ -277,21 +283,21 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
                  #[inline] pub fn send(self) -> crate::ResponseFuture<crate::ByteStream> {{ self.0.send_stream() }}"
             );
         }
-        (Output::Json { .. }, Some(of)) => shown(of, "types::"),
+        (Output::Json { .. }, Some(of)) => render_type(of, "types::"),
     };
     writeln!(
         out,
         "    /// Sends the call.\n    \
-         #[inline] pub fn send(self) -> crate::ResponseFuture<{answer}> {{ self.0.send() }}"
+         #[inline] pub fn send(self) -> crate::ResponseFuture<{response}> {{ self.0.send() }}"
     )?;
-    if call.paging != Paging::None {
+    if call.paging != Pagination::None {
         writeln!(
             out,
             "    /// The pages of the answer, as `Link` headers lead from one to the next.\n    \
-             #[inline] pub fn pages(self) -> crate::Pages<{answer}> {{ self.0.pages() }}"
+             #[inline] pub fn pages(self) -> crate::Pages<{response}> {{ self.0.pages() }}"
         )?;
     }
-    let Paging::List { item, field, optional } = &call.paging else { return Ok(()) };
+    let Pagination::List { item, field, optional } = &call.paging else { return Ok(()) };
     let name = field.as_ref().map(|field| &field.name);
     let listed = match (field, optional) {
         (None, false) => "crate::pages::Listed::items(page)".to_owned(),
@@ -304,9 +310,9 @@ fn sending(out: &mut String, call: &Call) -> fmt::Result {
     writeln!(
         out,
         "    /// What all pages list, item by item.\n    \
-         #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.list({}, |page: {answer}| {listed}) }}",
+         #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.list({}, |page: {response}| {listed}) }}",
         option(name),
-        item = shown(item, "types::")
+        item = render_type(item, "types::")
     )
 }
 
@@ -332,8 +338,8 @@ fn option(text: Option<&String>) -> String {
     }
 }
 
-fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Result {
-    let (name, module) = (named(pascal(scope)), named(snake(scope)));
+fn handle(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::Result {
+    let (name, module) = (ident_or_empty(pascal(scope)), ident_or_empty(snake(scope)));
     let article = calls.first().map_or("", |(_, call)| call.operation.documentation_url.as_str());
     let article = article.split('#').next().unwrap_or_default();
     let feature = feature(calls);
@@ -346,7 +352,7 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
          {LINTS}impl {name}<'_> {{"
     )?;
     for (index, call) in calls {
-        let builder = named(pascal(call.operation.name()));
+        let builder = ident_or_empty(pascal(call.operation.name()));
         doc(out, "    ", &summary(&call.operation.summary))?;
         doc(out, "    ", &format!("`{}`", call.operation.id))?;
         if call.operation.deprecated {
@@ -358,19 +364,19 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &Call)]) -> fmt::Resul
             out,
             "    #[inline] pub fn {}(&self) -> {module}::{builder} {{ \
              {module}::{builder}(crate::Request::operation(self.0, &OPERATIONS[{index}])) }}",
-            named(snake(call.operation.name())),
+            ident_or_empty(snake(call.operation.name())),
         )?;
     }
     writeln!(out, "}}")
 }
 
 /// A name that [`check`] has validated.
-fn named(ident: Option<String>) -> String {
+fn ident_or_empty(ident: Option<String>) -> String {
     ident.unwrap_or_default()
 }
 
 /// Checks that every scope and operation has a distinct name in Rust.
-pub fn check(refined: &Refined) -> Result<()> {
+pub fn check(refined: &ApiModel) -> Result<()> {
     let mut taken: BTreeSet<(String, String)> = BTreeSet::new();
     let mut scopes: BTreeMap<String, &str> = BTreeMap::new();
     for call in &refined.calls {
@@ -394,7 +400,7 @@ pub fn check(refined: &Refined) -> Result<()> {
     Ok(())
 }
 
-fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
+fn table(out: &mut String, calls: &[&CallModel]) -> fmt::Result {
     writeln!(
         out,
         "/// Every operation of this build, sorted by id.\n\
@@ -406,25 +412,27 @@ fn table(out: &mut String, calls: &[&Call]) -> fmt::Result {
     writeln!(out, "];")
 }
 
-fn row(out: &mut String, call: &Call) -> fmt::Result {
+fn row(out: &mut String, call: &CallModel) -> fmt::Result {
     let operation = &call.operation;
     let mut parameters = String::new();
-    for (parameter, Argument { ident, .. }) in operation.parameters.iter().zip(&call.parameters) {
-        let Parameter { location, required, multi_segment, .. } = parameter;
+    for (parameter, ParameterModel { ident, .. }) in
+        operation.parameters.iter().zip(&call.parameters)
+    {
+        let Parameter { location, required, allows_slash: multi_segment, .. } = parameter;
         let name = wire_name(parameter);
-        let location = named(pascal(location));
+        let location = ident_or_empty(pascal(location));
         write!(
             parameters,
-            "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::{location}, \
-             required: {required}, multi_segment: {multi_segment} }}, "
+            "crate::OperationParameter {{ name: {name:?}, setter: {ident:?}, location: crate::ParameterLocation::{location}, \
+             required: {required}, allows_slash: {multi_segment} }}, "
         )?;
     }
     if let Body::Json { properties, .. } = &call.body {
         for Property { ident, name, required, .. } in properties {
             write!(
                 parameters,
-                "crate::Parameter {{ name: {name:?}, setter: {ident:?}, location: crate::Location::Body, \
-                 required: {required}, multi_segment: false }}, "
+                "crate::OperationParameter {{ name: {name:?}, setter: {ident:?}, location: crate::ParameterLocation::Body, \
+                 required: {required}, allows_slash: false }}, "
             )?;
         }
     }
@@ -435,13 +443,13 @@ fn row(out: &mut String, call: &Call) -> fmt::Result {
     let Operation { id, tag, path, server, statuses, documentation_url, deprecated, .. } =
         operation;
     let Operation { rate_limit, creates_content, .. } = operation;
-    let no_body = operation.no_body;
+    let no_body = operation.missing_body;
     writeln!(
         out,
         "crate::Operation {{ id: {id:?}, tag: {tag:?}, method: ::http::Method::{}, path: {path:?}, \
          server: {server:?}, accept: {accept:?}, parameters: &[{parameters}], \
          statuses: &{statuses:?}, \
-         no_body: crate::NoBody::{no_body:?}, \
+         missing_body: crate::MissingBody::{no_body:?}, \
          rate_limit: {rate_limit:?}, creates_content: {creates_content}, \
          documentation_url: {documentation_url:?}, deprecated: {deprecated} }},",
         operation.method.to_uppercase(),

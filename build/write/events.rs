@@ -9,13 +9,13 @@ use super::docs::doc;
 use crate::build::document;
 use crate::build::error::{Error, Result};
 use crate::build::names::pascal;
-use crate::build::refine::{Concerned, Payload, Says, Shape};
+use crate::build::refine::{EntityType, Payload, PayloadRoles, PayloadShape};
 use crate::build::webhooks::WEBHOOKS;
 
 /// The path of the macros.
 const MACROS: &str = "crate::webhooks::event::generated";
 
-pub fn write(payloads: &[Payload], concerned: &BTreeSet<Concerned>) -> Result<String> {
+pub fn write(payloads: &[Payload], concerned: &BTreeSet<EntityType>) -> Result<String> {
     let mut events: BTreeMap<&str, Vec<&Payload>> = BTreeMap::new();
     for payload in payloads {
         events.entry(&payload.webhook.event).or_default().push(payload);
@@ -43,31 +43,31 @@ pub fn write(payloads: &[Payload], concerned: &BTreeSet<Concerned>) -> Result<St
 fn write_all(
     out: &mut String,
     payloads: &[Payload],
-    concerned: &BTreeSet<Concerned>,
+    concerned: &BTreeSet<EntityType>,
 ) -> fmt::Result {
-    for Concerned { of, label } in concerned {
+    for EntityType { ty: of, label } in concerned {
         let label = label.map(|label| format!(", {label}")).unwrap_or_default();
         writeln!(out, "{MACROS}::concerned! {{ {of}{label} }}")?;
     }
     // Of equal payloads, one is written.
-    let mut records: BTreeMap<&str, &Says> = BTreeMap::new();
+    let mut records: BTreeMap<&str, &PayloadRoles> = BTreeMap::new();
     let mut unions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut others = BTreeSet::new();
     for Payload { resolved, shape, .. } in payloads {
         match shape {
-            Shape::Record(says) => {
+            PayloadShape::Record(says) => {
                 records.insert(resolved, says);
             }
-            Shape::Union(variants) => {
+            PayloadShape::Union(variants) => {
                 records.extend(variants.iter().map(|(_, name, says)| (name.as_str(), says)));
                 unions.insert(resolved, variants.iter().map(|(ident, ..)| &**ident).collect());
             }
-            Shape::Other => {
+            PayloadShape::Other => {
                 others.insert(resolved);
             }
         }
     }
-    for (name, Says { roles, action }) in records {
+    for (name, PayloadRoles { roles, action }) in records {
         let mut says: Vec<String> =
             roles.iter().map(|(role, ident)| format!("{}: {ident}", role.name())).collect();
         says.extend(action.as_ref().map(|ident| format!("action: {ident}")));

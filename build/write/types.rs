@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
-use super::{STAGE, docs::doc, is_integer, is_time, shown};
+use super::{STAGE, docs::doc, is_integer, is_time, render_type};
 use crate::build::error::{Error, Result};
-use crate::build::model::{Definition, Field, Kind, Type, Value, Variant, resolved};
+use crate::build::model::{Definition, EnumValue, Field, Kind, Type, Variant, resolved};
 use crate::build::names::squashed;
-use crate::build::refine::Refined;
+use crate::build::refine::ApiModel;
 use crate::build::tolerate::{Discriminator, OBJECT};
 
 /// An optional response record that is larger than this, in bytes as [`Sizes`] counts them, is boxed.
@@ -17,7 +17,7 @@ use crate::build::tolerate::{Discriminator, OBJECT};
 /// would make each record with such a field several kilobytes large.
 const LARGE: usize = 1024;
 
-pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
+pub fn write(out: &mut String, refined: &ApiModel) -> fmt::Result {
     writeln!(
         out,
         "/// The types of requests and responses, named as GitHub's document names them.\n\
@@ -33,7 +33,7 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
         let is_read = refined.read.contains(name);
         doc(out, "", if definition.doc.is_empty() { name } else { &definition.doc })?;
         match &definition.kind {
-            Kind::Alias(of) => writeln!(out, "pub type {name} = {};", shown(of, ""))?,
+            Kind::Alias(of) => writeln!(out, "pub type {name} = {};", render_type(of, ""))?,
             Kind::Enum(values) => string_enum(out, name, definition, values, is_read)?,
             Kind::Union(variants) => union(out, refined, name, definition, variants, is_read)?,
             Kind::Struct(fields) => {
@@ -51,15 +51,15 @@ pub fn write(out: &mut String, refined: &Refined) -> fmt::Result {
             }
         }
     }
-    writeln!(out, "wire::read_records! {{ {} }}", read.join(" "))?;
-    writeln!(out, "wire::read_record_with_rest! {{ {} }}", with_rest.join(" "))?;
-    writeln!(out, "wire::sent_records! {{ {} }}", sent.join(" "))?;
+    writeln!(out, "wire::impl_read! {{ {} }}", read.join(" "))?;
+    writeln!(out, "wire::impl_read_with_catch_all! {{ {} }}", with_rest.join(" "))?;
+    writeln!(out, "wire::impl_write! {{ {} }}", sent.join(" "))?;
     writeln!(out, "}}")
 }
 
 /// Rejects a discriminator without effect: otherwise the build would continue, and every value would be raw
 /// JSON.
-pub fn check(refined: &Refined) -> Result<()> {
+pub fn check(refined: &ApiModel) -> Result<()> {
     let read = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
     for (name, definition) in read {
         let Kind::Struct(fields) = &definition.kind else { continue };
@@ -67,7 +67,7 @@ pub fn check(refined: &Refined) -> Result<()> {
             let Some(Discriminator { property, variants }) = &field.decided_by else { continue };
             let undefined = variants
                 .iter()
-                .find(|(_, target)| variant_index(refined, &field.of, target).is_none());
+                .find(|(_, target)| variant_index(refined, &field.ty, target).is_none());
             let message = if let Some((constant, target)) = undefined {
                 format!("`{constant}` maps to `{target}`, which is not a variant")
             } else if fields.iter().any(|other| other.name == *property) {
@@ -86,17 +86,17 @@ pub fn check(refined: &Refined) -> Result<()> {
 /// It is calculated from the description instead of the compiler's layout, so that a type is the same in
 /// every build.
 struct Sizes<'a> {
-    refined: &'a Refined,
+    refined: &'a ApiModel,
     known: BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Sizes<'a> {
     /// The fields, with large and often absent ones in a `Box`.
     fn boxed(&mut self, fields: &'a [Field]) -> Vec<Cow<'a, Field>> {
-        let boxed = |field: &'a Field| match &field.of {
+        let boxed = |field: &'a Field| match &field.ty {
             Type::Option(of) if self.of(of) > LARGE => {
                 let of = Type::Option(Box::new(Type::Boxed(of.clone())));
-                Cow::Owned(Field { of, ..field.clone() })
+                Cow::Owned(Field { ty: of, ..field.clone() })
             }
             _ => Cow::Borrowed(field),
         };
@@ -122,11 +122,11 @@ impl<'a> Sizes<'a> {
         let size = match self.refined.types.get(name).map(|definition| &definition.kind) {
             Some(Kind::Alias(of)) => self.of(of),
             Some(Kind::Union(variants)) => {
-                variants.iter().map(|variant| self.of(&variant.of)).max().unwrap_or(0)
+                variants.iter().map(|variant| self.of(&variant.ty)).max().unwrap_or(0)
             }
             Some(Kind::Struct(fields)) => fields
                 .iter()
-                .map(|field| match (&field.of, self.of(&field.of)) {
+                .map(|field| match (&field.ty, self.of(&field.ty)) {
                     (Type::Option(_), size) if size > LARGE => 8,
                     (_, size) => size,
                 })
@@ -140,7 +140,7 @@ impl<'a> Sizes<'a> {
 
 /// The macros take documentation as an attribute inside their braces, so the existing doc comment moves
 /// there.
-fn inside(out: &mut String, definition: &Definition, name: &str) -> String {
+fn inner_type(out: &mut String, definition: &Definition, name: &str) -> String {
     let mut comment = String::new();
     // Writing to a string cannot fail.
     let _ = doc(&mut comment, "", if definition.doc.is_empty() { name } else { &definition.doc });
@@ -152,15 +152,15 @@ fn string_enum(
     out: &mut String,
     name: &str,
     definition: &Definition,
-    values: &[Value],
+    values: &[EnumValue],
     is_read: bool,
 ) -> fmt::Result {
-    let comment = inside(out, definition, name);
+    let comment = inner_type(out, definition, name);
     let kind = if is_read { "open_enum" } else { "closed_enum" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
     // The enum has a variant with this name for unknown values.
     let reserved = if is_read { "Unknown" } else { "Other" };
-    for Value { ident, name } in values {
+    for EnumValue { ident, name } in values {
         let ident = if ident == reserved { renamed(ident, values) } else { ident.clone() };
         writeln!(out, "    {ident} = {name:?},")?;
     }
@@ -168,7 +168,7 @@ fn string_enum(
 }
 
 /// `OtherValue` for `Other`, or longer if another value has that name.
-fn renamed(ident: &str, values: &[Value]) -> String {
+fn renamed(ident: &str, values: &[EnumValue]) -> String {
     let mut renamed = format!("{ident}Value");
     while values.iter().any(|value| value.ident == renamed) {
         renamed.push_str("Value");
@@ -178,18 +178,18 @@ fn renamed(ident: &str, values: &[Value]) -> String {
 
 fn union(
     out: &mut String,
-    refined: &Refined,
+    refined: &ApiModel,
     name: &str,
     definition: &Definition,
     variants: &[Variant],
     is_read: bool,
 ) -> fmt::Result {
-    let comment = inside(out, definition, name);
+    let comment = inner_type(out, definition, name);
     let kind = if is_read { "read_union" } else { "sent_union" };
     writeln!(out, "wire::{kind}! {{\n{comment}{name} {{")?;
     let constants = constants(refined, variants);
-    for (Variant { ident, of }, constants) in variants.iter().zip(&constants) {
-        write!(out, "    {ident}({})", shown(of, ""))?;
+    for (Variant { ident, ty: of }, constants) in variants.iter().zip(&constants) {
+        write!(out, "    {ident}({})", render_type(of, ""))?;
         if is_read {
             writeln!(out, " {};", shape(refined, of, constants))?;
         } else {
@@ -201,11 +201,11 @@ fn union(
 }
 
 /// The values that a variant fits, in the syntax of `wire::read_union!`.
-fn shape(refined: &Refined, of: &Type, constants: &[Constant]) -> String {
+fn shape(refined: &ApiModel, of: &Type, constants: &[Constant]) -> String {
     if let Some((record, fields)) = record_of(refined, of) {
         let required: Vec<String> = fields
             .iter()
-            .filter(|field| !field.rest)
+            .filter(|field| !field.catch_all)
             .enumerate()
             .filter(|(_, field)| field.required)
             .map(|(index, _)| index.to_string())
@@ -238,9 +238,9 @@ type Constant<'a> = (&'a str, Vec<&'a str>);
 
 /// The properties of each variant whose values distinguish it from others: those that are an enum in at least
 /// two variants, without a common value.
-fn constants<'a>(refined: &'a Refined, variants: &'a [Variant]) -> Vec<Vec<Constant<'a>>> {
+fn constants<'a>(refined: &'a ApiModel, variants: &'a [Variant]) -> Vec<Vec<Constant<'a>>> {
     let all: Vec<Vec<Constant<'a>>> =
-        variants.iter().map(|variant| enums_of(refined, &variant.of)).collect();
+        variants.iter().map(|variant| enums_of(refined, &variant.ty)).collect();
     let tells = |property: &str| {
         let sets: Vec<&Vec<&str>> = all
             .iter()
@@ -260,10 +260,10 @@ fn constants<'a>(refined: &'a Refined, variants: &'a [Variant]) -> Vec<Vec<Const
 }
 
 /// The properties of a record that are enums, with their values.
-fn enums_of<'a>(refined: &'a Refined, of: &'a Type) -> Vec<Constant<'a>> {
+fn enums_of<'a>(refined: &'a ApiModel, of: &'a Type) -> Vec<Constant<'a>> {
     let Some((_, fields)) = record_of(refined, of) else { return Vec::new() };
     let values = |field: &'a Field| {
-        let Type::Named(name) = field.of.unwrapped().unboxed() else { return None };
+        let Type::Named(name) = field.ty.unwrapped().unboxed() else { return None };
         match resolved(name, &refined.types)?.1 {
             Kind::Enum(values) => {
                 let values = values.iter().map(|value| value.name.as_str()).collect();
@@ -279,7 +279,7 @@ fn quoted(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| format!("{text:?}")).collect()
 }
 
-fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Field])> {
+fn record_of<'a>(refined: &'a ApiModel, of: &'a Type) -> Option<(&'a str, &'a [Field])> {
     let Type::Named(name) = of.unboxed() else { return None };
     match resolved(name, &refined.types)?.1 {
         Kind::Struct(fields) => Some((name, fields)),
@@ -290,19 +290,19 @@ fn record_of<'a>(refined: &'a Refined, of: &'a Type) -> Option<(&'a str, &'a [Fi
 /// `From` for each variant that its type identifies.
 fn conversions(
     out: &mut String,
-    refined: &Refined,
+    refined: &ApiModel,
     name: &str,
     variants: &[Variant],
 ) -> fmt::Result {
     let mut seen = BTreeSet::new();
     let repeated: BTreeSet<String> = variants
         .iter()
-        .map(|variant| meant(refined, &variant.of))
+        .map(|variant| doc_meaning(refined, &variant.ty))
         .filter(|of| !seen.insert(of.clone()))
         .collect();
-    let alone = |variant: &&Variant| !repeated.contains(&meant(refined, &variant.of));
-    for Variant { ident, of } in variants.iter().filter(alone) {
-        let shown = shown(of, "");
+    let alone = |variant: &&Variant| !repeated.contains(&doc_meaning(refined, &variant.ty));
+    for Variant { ident, ty: of } in variants.iter().filter(alone) {
+        let shown = render_type(of, "");
         writeln!(
             out,
             "impl ::core::convert::From<{shown}> for {name} {{\n\
@@ -320,20 +320,20 @@ fn conversions(
 }
 
 /// A type in source form, by the name of its definition.
-fn meant(refined: &Refined, of: &Type) -> String {
+fn doc_meaning(refined: &ApiModel, of: &Type) -> String {
     match of {
         Type::Named(name) => match &refined.types.get(name).map(|definition| &definition.kind) {
-            Some(Kind::Alias(of)) => meant(refined, of),
+            Some(Kind::Alias(of)) => doc_meaning(refined, of),
             _ => name.clone(),
         },
-        Type::Vec(of) => format!("Vec<{}>", meant(refined, of)),
-        other => shown(other, ""),
+        Type::Vec(of) => format!("Vec<{}>", doc_meaning(refined, of)),
+        other => render_type(other, ""),
     }
 }
 
 fn record(
     out: &mut String,
-    refined: &Refined,
+    refined: &ApiModel,
     name: &str,
     fields: &[Cow<Field>],
     is_read: bool,
@@ -345,10 +345,10 @@ fn record(
         let text =
             if field.doc.is_empty() { format!("`{}`", field.name) } else { field.doc.clone() };
         doc(out, "    ", &text)?;
-        writeln!(out, "    pub {}: {},", field.ident, shown(&field.of, ""))?;
+        writeln!(out, "    pub {}: {},", field.ident, render_type(&field.ty, ""))?;
     }
     if is_read && rest_of(fields).is_none() {
-        writeln!(out, "    unknown_properties: wire::Unknown,")?;
+        writeln!(out, "    unknown_properties: wire::UnknownFields,")?;
     }
     writeln!(out, "}}")?;
     if !is_read {
@@ -364,7 +364,7 @@ fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
     let parameters: Vec<String> = required
         .iter()
         .map(|field| {
-            format!("{}: impl ::core::convert::Into<{}>", field.ident, shown(&field.of, ""))
+            format!("{}: impl ::core::convert::Into<{}>", field.ident, render_type(&field.ty, ""))
         })
         .collect();
     writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.")?;
@@ -380,17 +380,17 @@ fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
         }
     }
     writeln!(out, " }}\n    }}")?;
-    for field in fields.iter().filter(|field| !field.required && !field.rest) {
-        let inner = field.of.unwrapped();
+    for field in fields.iter().filter(|field| !field.required && !field.catch_all) {
+        let inner = field.ty.unwrapped();
         writeln!(out, "    /// Sets [`{0}`](Self::{0}).", field.ident)?;
         let (open, close) =
-            if inner == &field.of { ("", "") } else { ("::core::option::Option::Some(", ")") };
+            if inner == &field.ty { ("", "") } else { ("::core::option::Option::Some(", ")") };
         writeln!(
             out,
             "    #[inline] #[must_use] pub fn {0}(mut self, value: impl ::core::convert::Into<{1}>) -> Self {{ \
              self.{0} = {open}value.into(){close}; self }}",
             field.ident,
-            shown(inner, "")
+            render_type(inner, "")
         )?;
     }
     writeln!(out, "}}")
@@ -399,11 +399,11 @@ fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Resu
 fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) -> fmt::Result {
     writeln!(
         out,
-        "impl wire::Fields for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
+        "impl wire::WriteRecord for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
          -> ::core::result::Result<(), M::Error> {{"
     )?;
     for field in fields {
-        let Field { ident, name, of, required, rest, .. } = &**field;
+        let Field { ident, name, ty: of, required, catch_all: rest, .. } = &**field;
         if *rest {
             writeln!(
                 out,
@@ -414,22 +414,24 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
             match of {
                 Type::Option(of) if matches!(**of, Type::Option(_)) => writeln!(
                     out,
-                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(|time| time.as_ref().map(wire::time)))?;"
+                    "wire::write_optional_field(_to, {name:?}, &self.{ident}.as_ref().map(|time| time.as_ref().map(wire::time)))?;"
                 )?,
                 Type::Option(_) if !required => writeln!(
                     out,
-                    "wire::optional(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                    "wire::write_optional_field(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
                 )?,
                 Type::Option(_) => writeln!(
                     out,
-                    "wire::entry(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
+                    "wire::write_field(_to, {name:?}, &self.{ident}.as_ref().map(wire::time))?;"
                 )?,
-                _ => writeln!(out, "wire::entry(_to, {name:?}, &wire::time(&self.{ident}))?;")?,
+                _ => {
+                    writeln!(out, "wire::write_field(_to, {name:?}, &wire::time(&self.{ident}))?;")?
+                }
             }
         } else if !required && matches!(of, Type::Option(_)) {
-            writeln!(out, "wire::optional(_to, {name:?}, &self.{ident})?;")?;
+            writeln!(out, "wire::write_optional_field(_to, {name:?}, &self.{ident})?;")?;
         } else {
-            writeln!(out, "wire::entry(_to, {name:?}, &self.{ident})?;")?;
+            writeln!(out, "wire::write_field(_to, {name:?}, &self.{ident})?;")?;
         }
     }
     let keeps_unknown = is_read && rest_of(fields).is_none();
@@ -439,13 +441,13 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
 
 fn read_fields(
     out: &mut String,
-    refined: &Refined,
+    refined: &ApiModel,
     name: &str,
     fields: &[Cow<Field>],
 ) -> fmt::Result {
-    let named: Vec<&Cow<Field>> = fields.iter().filter(|field| !field.rest).collect();
+    let named: Vec<&Cow<Field>> = fields.iter().filter(|field| !field.catch_all).collect();
     let names: Vec<String> = named.iter().map(|field| format!("{:?}", field.name)).collect();
-    let lenient = |field: &Field| matches!(field.of, Type::Option(_) | Type::Vec(_) | Type::Map(_));
+    let lenient = |field: &Field| matches!(field.ty, Type::Option(_) | Type::Vec(_) | Type::Map(_));
     let required: Vec<String> = named
         .iter()
         .enumerate()
@@ -454,7 +456,7 @@ fn read_fields(
         .collect();
     writeln!(
         out,
-        "impl wire::Record for {name} {{\n\
+        "impl wire::ReadRecord for {name} {{\n\
          const FIELDS: &'static [&'static str] = &[{}];\n\
          const REQUIRED: &'static [u16] = &[{}];",
         names.join(", "),
@@ -466,7 +468,7 @@ fn read_fields(
     };
     writeln!(
         out,
-        "fn read_rest<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: ::std::string::String, from: &mut A) \
+        "fn read_catch_all<'de, A: ::serde::de::MapAccess<'de>>(&mut self, name: ::std::string::String, from: &mut A) \
          -> ::core::result::Result<(), A::Error> {{ {rest} }}"
     )?;
     writeln!(
@@ -475,14 +477,14 @@ fn read_fields(
          -> ::core::result::Result<(), A::Error> {{ match index {{"
     )?;
     for (index, field) in named.iter().enumerate() {
-        let how = match &field.of {
+        let how = match &field.ty {
             _ if field.decided_by.is_some() => "undecided",
             Type::Vec(of) if is_integer(of) => "read_integers",
-            Type::Vec(of) if !takes_null(of) => "list",
-            Type::Vec(_) | Type::Map(_) => "map",
-            of if is_time(of.unwrapped()) => "read_time",
+            Type::Vec(of) if !takes_null(of) => "read_list",
+            Type::Vec(_) | Type::Map(_) => "read_map",
+            of if is_time(of.unwrapped()) => "read_timestamp",
             of if is_integer(of.unwrapped()) => "read_integer",
-            _ => "value",
+            _ => "read_value",
         };
         writeln!(out, "{index} => wire::{how}(from, &mut self.{}),", field.ident)?;
     }
@@ -494,7 +496,7 @@ fn read_fields(
 /// The map of all properties without a field, if a record has one. A response record without one keeps them
 /// as unknown properties.
 fn rest_of<'a>(fields: &'a [Cow<'_, Field>]) -> Option<&'a Field> {
-    fields.iter().map(|field| &**field).find(|field| field.rest)
+    fields.iter().map(|field| &**field).find(|field| field.catch_all)
 }
 
 /// Returns whether `null` is a value of the type.
@@ -503,7 +505,7 @@ fn takes_null(of: &Type) -> bool {
 }
 
 /// Chooses the variants of unions that another property determines.
-fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::Result {
+fn complete(out: &mut String, refined: &ApiModel, fields: &[Cow<Field>]) -> fmt::Result {
     let decided = fields.iter().filter_map(|field| Some((field, field.decided_by.as_ref()?)));
     let mut lines = String::new();
     for (field, Discriminator { property, variants }) in decided {
@@ -511,13 +513,13 @@ fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::
         let places: Vec<String> = variants
             .iter()
             .filter_map(|(constant, target)| {
-                let index = variant_index(refined, &field.of, target)?;
+                let index = variant_index(refined, &field.ty, target)?;
                 Some(format!("({constant:?}, {index})"))
             })
             .collect();
         writeln!(
             lines,
-            "wire::Decided::decide(&mut self.{}, wire::Constant::constant(&self.{}), &[{}]);",
+            "wire::DecideVariant::decide(&mut self.{}, wire::Discriminant::constant(&self.{}), &[{}]);",
             field.ident,
             deciding.ident,
             places.join(", ")
@@ -526,14 +528,14 @@ fn complete(out: &mut String, refined: &Refined, fields: &[Cow<Field>]) -> fmt::
     if lines.is_empty() {
         return Ok(());
     }
-    writeln!(out, "fn complete(&mut self) {{\n{lines}}}")
+    writeln!(out, "fn finish(&mut self) {{\n{lines}}}")
 }
 
 /// The index of the variant that a discriminator names: by the name of a component, or `object` for a map.
-fn variant_index(refined: &Refined, of: &Type, target: &str) -> Option<usize> {
+fn variant_index(refined: &ApiModel, of: &Type, target: &str) -> Option<usize> {
     let Type::Named(name) = of.unwrapped().unboxed() else { return None };
     let Kind::Union(variants) = resolved(name, &refined.types)?.1 else { return None };
-    variants.iter().position(|variant| match variant.of.unboxed() {
+    variants.iter().position(|variant| match variant.ty.unboxed() {
         Type::Named(name) => squashed(name) == squashed(target),
         Type::Map(_) => target == OBJECT,
         _ => false,

@@ -4,25 +4,25 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::{is_time, shown};
+use super::{is_time, render_type};
 use crate::build::model::{Field, Kind, Type, resolved};
-use crate::build::refine::Refined;
+use crate::build::refine::ApiModel;
 
 /// Maximum nesting of a sample; deeper parts are left empty.
 const MAX_DEPTH: usize = 24;
 
 /// A slice of unions: name, reader, and variants with two samples, the second with all optional properties.
-pub fn write(refined: &Refined) -> String {
+pub fn write(refined: &ApiModel) -> String {
     let mut out = "&[\n".to_owned();
     let unions = refined.types.iter().filter(|(name, _)| refined.read.contains(*name));
     for (name, definition) in unions {
         let Kind::Union(variants) = &definition.kind else { continue };
-        let of = shown(&Type::Named(name.clone()), "octowire::types::");
+        let of = render_type(&Type::Named(name.clone()), "octowire::types::");
         // Writing to a string cannot fail.
         let _ = writeln!(out, "({name:?}, read::<{of}> as Reader, &[");
         for variant in variants {
-            let least = sample(refined, &variant.of, false, 0);
-            let most = sample(refined, &variant.of, true, 0);
+            let least = sample(refined, &variant.ty, false, 0);
+            let most = sample(refined, &variant.ty, true, 0);
             let (least, most) = (least.to_string(), most.to_string());
             let _ = writeln!(out, "    ({:?}, {least:?}, {most:?}),", variant.ident);
         }
@@ -33,7 +33,7 @@ pub fn write(refined: &Refined) -> String {
 }
 
 /// A value of a type. `optional`: it has the optional properties; its parts never have them.
-fn sample(refined: &Refined, of: &Type, optional: bool, depth: usize) -> Value {
+fn sample(refined: &ApiModel, of: &Type, optional: bool, depth: usize) -> Value {
     if depth > MAX_DEPTH {
         return Value::Null;
     }
@@ -56,17 +56,17 @@ fn sample(refined: &Refined, of: &Type, optional: bool, depth: usize) -> Value {
             Some(Kind::Alias(of)) => sample(refined, of, optional, depth + 1),
             Some(Kind::Union(variants)) => variants
                 .first()
-                .map_or(Value::Null, |first| sample(refined, &first.of, false, depth + 1)),
+                .map_or(Value::Null, |first| sample(refined, &first.ty, false, depth + 1)),
             Some(Kind::Struct(fields)) => record(refined, fields, optional, depth),
             None => Value::Null,
         },
     }
 }
 
-fn record(refined: &Refined, fields: &[Field], optional: bool, depth: usize) -> Value {
+fn record(refined: &ApiModel, fields: &[Field], optional: bool, depth: usize) -> Value {
     let mut record = Map::new();
-    for field in fields.iter().filter(|field| !field.rest) {
-        let value = match &field.of {
+    for field in fields.iter().filter(|field| !field.catch_all) {
+        let value = match &field.ty {
             // A required property is present, if only as `null`.
             Type::Option(_) if field.required && !optional => Value::Null,
             Type::Option(of) if optional => sample(refined, of, false, depth + 1),

@@ -27,16 +27,16 @@ impl ByHand {
         let mut issues = Vec::new();
         let mut url = Some(format!("{}/repos/{owner}/{repo}/issues", self.base_url));
         while let Some(page) = url {
-            let answer = self.http.get(page).send().await?.error_for_status()?;
-            url = next(&answer).filter(|_| self.follows_pages.load(Ordering::Relaxed));
-            issues.extend(answer.json::<Vec<Value>>().await?.iter().map(issue));
+            let response = self.http.get(page).send().await?.error_for_status()?;
+            url = next(&response).filter(|_| self.follows_pages.load(Ordering::Relaxed));
+            issues.extend(response.json::<Vec<Value>>().await?.iter().map(issue));
         }
         Ok(issues)
     }
 }
 
-fn next(answer: &reqwest::Response) -> Option<String> {
-    let links = answer.headers().get("link")?.to_str().ok()?;
+fn next(response: &reqwest::Response) -> Option<String> {
+    let links = response.headers().get("link")?.to_str().ok()?;
     links.split(", ").find_map(|link| {
         let (url, rel) = link.split_once("; ")?;
         (rel == "rel=\"next\"").then(|| url.trim_matches(['<', '>']).to_owned())

@@ -64,8 +64,8 @@ async fn serve(socket: TcpStream, state: Arc<Mutex<State>>) -> io::Result<()> {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let answer = answer(&first, &headers, &mut lock(&state));
-        socket.write_all(answer.as_bytes()).await?;
+        let response = answer(&first, &headers, &mut lock(&state));
+        socket.write_all(response.as_bytes()).await?;
     }
 }
 

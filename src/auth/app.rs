@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::installation::{AppInstallation, Installation};
-use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::source::{Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use crate::error::Result;
 
@@ -57,19 +57,19 @@ pub struct App {
 struct State {
     /// The index of the current signer, and the index of the signer of the last JWT.
     active: AtomicUsize,
-    signed: AtomicUsize,
+    last_signed: AtomicUsize,
     /// Seconds by which GitHub's clock is ahead of the local clock.
-    skew: AtomicI64,
-    changed: Mutex<Changed>,
+    clock_offset: AtomicI64,
+    rotation: Mutex<KeyRotation>,
 }
 
 #[derive(Default)]
-struct Changed {
-    clock: Option<Instant>,
+struct KeyRotation {
+    clock_corrected_at: Option<Instant>,
     /// The time of the switch to an older key.
-    key: Option<Instant>,
+    key_changed_at: Option<Instant>,
     /// The time of the first rejected key, and the number of rejections since then.
-    round: Option<(Instant, usize)>,
+    rejected_cycle: Option<(Instant, usize)>,
 }
 
 /// The minimum interval between clock corrections, and the smallest correction.
@@ -78,7 +78,7 @@ const CLOCK_TOLERANCE: u64 = 2;
 /// The duration for which an older key is used, before the newest is tried again.
 const KEY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Each key is tried once in this interval, so that an App does not flood GitHub if all keys are rejected.
-const ROUND_INTERVAL: Duration = Duration::from_secs(60);
+const KEY_CYCLE_INTERVAL: Duration = Duration::from_secs(60);
 
 impl App {
     /// Creates an App with its private key.
@@ -127,13 +127,13 @@ impl App {
     /// As for [`new`](Self::new).
     #[cfg(feature = "app-auth")]
     #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
-    pub fn or_key(self, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
-        Ok(self.or_signer(key::PrivateKey::read(&private_key.into())?))
+    pub fn with_previous_key(self, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
+        Ok(self.with_previous_signer(key::PrivateKey::read(&private_key.into())?))
     }
 
-    /// Adds an older signer; see [`or_key`](Self::or_key).
+    /// Adds an older signer; see [`with_previous_key`](Self::with_previous_key).
     #[must_use]
-    pub fn or_signer(mut self, signer: impl AppSigner) -> Self {
+    pub fn with_previous_signer(mut self, signer: impl AppSigner) -> Self {
         self.signers.push(Arc::new(signer));
         self
     }
@@ -170,43 +170,43 @@ impl App {
 
     /// Switches back to the newest key after an hour.
     fn retry_newest_key(&self) {
-        let changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        if changed.key.is_some_and(|at| at.elapsed() > KEY_INTERVAL) {
+        let changed = self.state.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed.key_changed_at.is_some_and(|at| at.elapsed() > KEY_INTERVAL) {
             self.state.active.store(0, Ordering::Relaxed);
         }
     }
 
     fn correct_clock(&self, headers: &HeaderMap) -> bool {
-        let Some(ahead) = ahead_of_us(headers) else { return false };
-        let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.state.skew.load(Ordering::Relaxed);
-        let lately = changed.clock.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
+        let Some(ahead) = clock_offset(headers) else { return false };
+        let mut changed = self.state.rotation.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.state.clock_offset.load(Ordering::Relaxed);
+        let lately = changed.clock_corrected_at.is_some_and(|at| at.elapsed() < CLOCK_INTERVAL);
         if lately || ahead.abs_diff(known) <= CLOCK_TOLERANCE {
             return false;
         }
         warn!(github_ahead_secs = ahead, "local clock differs from GitHub's; JWT times adjusted");
-        changed.clock = Some(Instant::now());
-        self.state.skew.store(ahead, Ordering::Relaxed);
+        changed.clock_corrected_at = Some(Instant::now());
+        self.state.clock_offset.store(ahead, Ordering::Relaxed);
         true
     }
 
     /// Switches to the next key after a rejection, and from the last key to the newest. Once each key has been tried,
     /// no key is tried again for a while.
     fn next_key(&self) -> bool {
-        let mut changed = self.state.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.state.rotation.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let (began, tried) = match changed.round {
-            Some((began, tried)) if now.saturating_duration_since(began) < ROUND_INTERVAL => {
+        let (began, tried) = match changed.rejected_cycle {
+            Some((began, tried)) if now.saturating_duration_since(began) < KEY_CYCLE_INTERVAL => {
                 (began, tried.saturating_add(1))
             }
             _ => (now, 1),
         };
-        changed.round = Some((began, tried));
+        changed.rejected_cycle = Some((began, tried));
         // The newest key follows the last one.
-        let next = self.state.signed.load(Ordering::Relaxed).saturating_add(1);
+        let next = self.state.last_signed.load(Ordering::Relaxed).saturating_add(1);
         let next = if next < self.signers.len() { next } else { 0 };
         self.state.active.store(next, Ordering::Relaxed);
-        changed.key = (next > 0).then_some(now);
+        changed.key_changed_at = (next > 0).then_some(now);
         if tried >= self.signers.len() {
             return false;
         }
@@ -215,14 +215,14 @@ impl App {
     }
 }
 
-impl TokenSource for App {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for App {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         Box::pin(async move {
             self.retry_newest_key();
             let active = self.active();
-            self.state.signed.store(active, Ordering::Relaxed);
+            self.state.last_signed.store(active, Ordering::Relaxed);
             let signer = &self.signers[active];
-            let skew = self.state.skew.load(Ordering::Relaxed);
+            let skew = self.state.clock_offset.load(Ordering::Relaxed);
             let jwt = jwt::sign(&self.issuer, skew, &**signer).await?;
             Ok(AccessToken::new(jwt)?.expires_in(jwt::LIFETIME))
         })
@@ -232,15 +232,15 @@ impl TokenSource for App {
         Cow::Owned(format!("{}app:{}", self.environment, self.issuer))
     }
 
-    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
-        if rejection.refusal.is_about_time {
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
+        if rejection.failure_details.is_about_time {
             let corrected = self.correct_clock(rejection.headers);
-            return if corrected { Reaction::Changed } else { Reaction::Fail };
+            return if corrected { RejectionAction::RefreshNow } else { RejectionAction::Fail };
         }
-        if self.next_key() { Reaction::Changed } else { Reaction::Fail }
+        if self.next_key() { RejectionAction::RefreshNow } else { RejectionAction::Fail }
     }
 
-    fn created_at(&self) -> Option<SystemTime> {
+    fn credential_created_at(&self) -> Option<SystemTime> {
         self.signers[self.active()].created_at()
     }
 
@@ -256,7 +256,7 @@ impl fmt::Debug for App {
 }
 
 /// Returns the seconds by which the response's `Date` is ahead of the local clock.
-fn ahead_of_us(headers: &HeaderMap) -> Option<i64> {
+fn clock_offset(headers: &HeaderMap) -> Option<i64> {
     let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
     let now = DateTime::<chrono::Utc>::from(SystemTime::now());
     Some(date.timestamp().saturating_sub(now.timestamp()))

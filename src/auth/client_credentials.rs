@@ -8,9 +8,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::failure::AuthFailure;
-use super::oauth::{Ask, Form, Grant, basic_encoded};
-use super::personal::digest;
-use super::source::{Keep, MintRequest, TokenFuture, TokenSource};
+use super::oauth::{Form, GrantType, TokenEndpointRequest, basic_encoded};
+use super::personal::secret_fingerprint;
+use super::source::{Persistence, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -104,12 +104,12 @@ impl ClientCredentials {
     /// Sends id and secret in the body. By default the client sends them in a Basic header, which RFC 6749 (section
     /// 2.3.1) recommends and every server has to support.
     #[must_use]
-    pub fn in_body(mut self) -> Self {
+    pub fn credentials_in_body(mut self) -> Self {
         self.in_body = true;
         self
     }
 
-    async fn obtain(&self, client: &Client) -> Result<AccessToken> {
+    async fn fetch(&self, client: &Client) -> Result<AccessToken> {
         let mut form = Form::new().with("grant_type", "client_credentials");
         let parameters = [("scope", &self.scope), ("audience", &self.audience)];
         for (name, value) in parameters {
@@ -122,18 +122,18 @@ impl ClientCredentials {
             form = form.with("client_id", &self.client_id);
             form = form.with_secret("client_secret", &self.client_secret);
         } else {
-            form = form.hiding(&self.client_secret);
+            form = form.with_redacted(&self.client_secret);
             authorization = Some(basic_encoded(&self.client_id, &self.client_secret)?);
         }
         let (who, url) = ("the token server", self.token_url.clone());
-        let ask = Ask { who, label: LABEL, url, form, authorization };
-        ask.send(client).await?.token(Grant::Client)
+        let ask = TokenEndpointRequest { server_name: who, label: LABEL, url, form, authorization };
+        ask.send(client).await?.token(GrantType::Client)
     }
 }
 
-impl TokenSource for ClientCredentials {
-    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
-        Box::pin(self.obtain(request.client))
+impl TokenProvider for ClientCredentials {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.fetch(request.client))
     }
 
     fn identity(&self) -> Cow<'_, str> {
@@ -141,7 +141,7 @@ impl TokenSource for ClientCredentials {
         let mut identity = format!("client:{}@{origin}{path}", self.client_id);
         if let Some(query) = self.token_url.query() {
             // The URL might be private.
-            identity.push_str(&format!("?{}", digest(query)));
+            identity.push_str(&format!("?{}", secret_fingerprint(query)));
         }
         for (name, value) in [("scope", &self.scope), ("audience", &self.audience)] {
             if let Some(value) = value {
@@ -151,8 +151,8 @@ impl TokenSource for ClientCredentials {
         Cow::Owned(identity)
     }
 
-    fn keep(&self) -> Keep {
-        Keep::Share
+    fn persistence(&self) -> Persistence {
+        Persistence::BestEffort
     }
 }
 
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_id_or_secret_is_refused() {
+    fn an_empty_id_or_secret_is_rejected() {
         for (id, secret) in [("", "x"), ("x", " \n")] {
             let error = ClientCredentials::new("https://a.example", id, secret).unwrap_err();
             assert_eq!(error.auth_failure(), Some(AuthFailure::Empty));

@@ -9,7 +9,9 @@ use super::app::App;
 use super::failure::AuthFailure;
 use super::installation::{AppInstallation, Installation};
 use super::personal::{PersonalToken, read_variable};
-use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::source::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
 use super::token::AccessToken;
 use crate::error::Result;
 
@@ -23,9 +25,9 @@ use crate::error::Result;
 /// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
 /// | the App's variables, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
 ///
-/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::or_key`].
+/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::with_previous_key`].
 ///
-/// No variable of another environment and no plain `GITHUB_TOKEN` is read. The [identity](TokenSource::identity) begins
+/// No variable of another environment and no plain `GITHUB_TOKEN` is read. The [identity](TokenProvider::identity) begins
 /// with the environment's name, so that two environments that share a token store or a cache are kept apart.
 ///
 /// ```no_run
@@ -41,11 +43,11 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct Credentials {
     environment: String,
-    source: Source,
+    source: CredentialKind,
 }
 
 #[derive(Debug)]
-enum Source {
+enum CredentialKind {
     Personal(PersonalToken),
     App(App),
     Installation(AppInstallation),
@@ -59,16 +61,16 @@ impl Credentials {
     /// ([`AuthFailure::Ambiguous`]), or if one of them contains another kind of value: the error names a token that is
     /// set in place of a key.
     pub fn from_env(environment: &str) -> Result<Self> {
-        let variables = Variables { environment };
+        let variables = EnvVariables { environment };
         let token = variables.read("TOKEN")?;
         let token_file = variables.read("TOKEN_FILE")?;
         let app = variables.read("APP_ID")?;
         let source = match (token, token_file, app) {
             (Some(_), None, None) => {
-                Source::Personal(PersonalToken::from_env(variables.name("TOKEN"))?)
+                CredentialKind::Personal(PersonalToken::from_env(variables.name("TOKEN"))?)
             }
             (None, Some(path), None) => {
-                Source::Personal(PersonalToken::from_file(path.expose_secret())?)
+                CredentialKind::Personal(PersonalToken::from_file(path.expose_secret())?)
             }
             (None, None, Some(id)) => variables.app(&id)?,
             (None, None, None) => {
@@ -96,49 +98,49 @@ impl Credentials {
         Ok(Self { environment: environment.to_owned(), source })
     }
 
-    fn inner(&self) -> &dyn TokenSource {
+    fn inner(&self) -> &dyn TokenProvider {
         match &self.source {
-            Source::Personal(token) => token,
-            Source::App(app) => app,
-            Source::Installation(installation) => installation,
+            CredentialKind::Personal(token) => token,
+            CredentialKind::App(app) => app,
+            CredentialKind::Installation(installation) => installation,
         }
     }
 }
 
-impl TokenSource for Credentials {
-    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
-        self.inner().mint(request)
+impl TokenProvider for Credentials {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+        self.inner().fetch_token(request)
     }
 
     fn identity(&self) -> Cow<'_, str> {
         match &self.source {
-            Source::Personal(token) => {
+            CredentialKind::Personal(token) => {
                 Cow::Owned(format!("{}/{}", self.environment, token.identity()))
             }
             // The providers share the App, so that their other handles do too.
-            Source::App(app) => app.identity(),
-            Source::Installation(installation) => installation.identity(),
+            CredentialKind::App(app) => app.identity(),
+            CredentialKind::Installation(installation) => installation.identity(),
         }
     }
 
-    fn at_hand(&self) -> Option<AccessToken> {
-        self.inner().at_hand()
+    fn initial_token(&self) -> Option<AccessToken> {
+        self.inner().initial_token()
     }
 
-    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
-        self.inner().rejected(rejection)
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
+        self.inner().on_rejected(rejection)
     }
 
-    fn settles_within(&self) -> Duration {
-        self.inner().settles_within()
+    fn propagation_delay(&self) -> Duration {
+        self.inner().propagation_delay()
     }
 
-    fn keep(&self) -> Keep {
-        self.inner().keep()
+    fn persistence(&self) -> Persistence {
+        self.inner().persistence()
     }
 
-    fn created_at(&self) -> Option<SystemTime> {
-        self.inner().created_at()
+    fn credential_created_at(&self) -> Option<SystemTime> {
+        self.inner().credential_created_at()
     }
 
     fn app(&self) -> Option<&App> {
@@ -146,11 +148,11 @@ impl TokenSource for Credentials {
     }
 }
 
-struct Variables<'a> {
+struct EnvVariables<'a> {
     environment: &'a str,
 }
 
-impl Variables<'_> {
+impl EnvVariables<'_> {
     fn name(&self, what: &str) -> String {
         format!("{}_GITHUB_{what}", self.environment)
     }
@@ -162,13 +164,13 @@ impl Variables<'_> {
         Ok(value.filter(|value| !value.expose_secret().trim().is_empty()))
     }
 
-    fn app(&self, id: &SecretString) -> Result<Source> {
+    fn app(&self, id: &SecretString) -> Result<CredentialKind> {
         let app = self.read_app(id.expose_secret().trim())?.in_environment(self.environment);
         let installation_id = self.read("APP_INSTALLATION_ID")?;
         let org = self.read("APP_INSTALLATION_ORG")?;
         let installation = match (installation_id, org) {
-            (None, None) => return Ok(Source::App(app)),
-            (None, Some(org)) => Installation::of_org(org.expose_secret().trim()),
+            (None, None) => return Ok(CredentialKind::App(app)),
+            (None, Some(org)) => Installation::for_org(org.expose_secret().trim()),
             (Some(id), None) => {
                 let id = id.expose_secret().trim().parse::<u64>().map_err(|_| {
                     let name = self.name("APP_INSTALLATION_ID");
@@ -190,7 +192,7 @@ impl Variables<'_> {
                 ));
             }
         };
-        Ok(Source::Installation(app.installation(installation)))
+        Ok(CredentialKind::Installation(app.installation(installation)))
     }
 
     #[cfg(feature = "app-auth")]
@@ -199,7 +201,7 @@ impl Variables<'_> {
         let file = self.name("APP_PRIVATE_KEY_FILE");
         let named = |name: &str| {
             let name = name.to_owned();
-            move |error: crate::error::Error| error.named(&name)
+            move |error: crate::error::Error| error.with_origin(&name)
         };
         let app = match (self.read("APP_PRIVATE_KEY")?, self.read("APP_PRIVATE_KEY_FILE")?) {
             (Some(key), None) => App::new(id, key).map_err(named(&name))?,
@@ -219,7 +221,7 @@ impl Variables<'_> {
         };
         let old = self.name("APP_PRIVATE_KEY_OLD");
         match self.read("APP_PRIVATE_KEY_OLD")? {
-            Some(key) => app.or_key(key).map_err(named(&old)),
+            Some(key) => app.with_previous_key(key).map_err(named(&old)),
             None => Ok(app),
         }
     }

@@ -11,9 +11,9 @@ pub struct TokenHealth {
     pub identity: String,
     /// Whether the client has a usable token, as far as it knows: GitHub might have revoked it. `false` before the
     /// first call.
-    pub is_good: bool,
+    pub is_valid: bool,
     /// When the token was issued or read.
-    pub minted_at: Option<DateTime<Utc>>,
+    pub issued_at: Option<DateTime<Utc>>,
     /// When the token expires; `None` if it does not.
     pub expires_at: Option<DateTime<Utc>>,
     /// The number of failed refreshes since the last token.
@@ -21,7 +21,7 @@ pub struct TokenHealth {
     /// The last failure's reason.
     pub failure: Option<String>,
     /// The seconds until the next call can start another refresh after a failure; 0 if it can start at once.
-    pub next_attempt: Option<f64>,
+    pub retry_in_secs: Option<f64>,
     /// The age in seconds of the credential with which tokens are requested, if known.
-    pub credential_age: Option<f64>,
+    pub credential_age_secs: Option<f64>,
 }

@@ -17,10 +17,12 @@ use serde::{Deserialize, Serialize};
 
 use super::app::App;
 use super::failure::AuthFailure;
-use super::source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::source::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, FailureReason, Result};
 use crate::integers::{IntoInteger, InvalidInteger};
 use crate::request::Request;
 use crate::retry::RetryPolicy;
@@ -31,7 +33,7 @@ use crate::retry::RetryPolicy;
 /// use octowire::auth::Installation;
 ///
 /// let one = Installation::id(42);
-/// let narrow = Installation::of_repo("octo-org", "hello-world")
+/// let narrow = Installation::for_repo("octo-org", "hello-world")
 ///     .repositories(["hello-world"])
 ///     .permission("issues", "write");
 /// # let _ = (one, narrow);
@@ -64,7 +66,7 @@ impl Installation {
     /// If the id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything
     /// is sent.
     pub fn id(id: impl IntoInteger) -> Self {
-        match whole(id) {
+        match parse_id(id) {
             Ok(id) => Self::new(Target::Id(id)),
             Err(reason) => Self {
                 invalid_id: Some(format!("invalid installation id: {reason}")),
@@ -76,21 +78,21 @@ impl Installation {
     /// Selects the installation [of an
     /// organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app);
     /// the client looks it up on first use.
-    pub fn of_org(org: impl Into<String>) -> Self {
+    pub fn for_org(org: impl Into<String>) -> Self {
         Self::new(Target::Org(org.into()))
     }
 
     /// Selects the installation [of a
     /// user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app); the client
     /// looks it up on first use.
-    pub fn of_user(user: impl Into<String>) -> Self {
+    pub fn for_user(user: impl Into<String>) -> Self {
         Self::new(Target::User(user.into()))
     }
 
     /// Selects the installation that [has access to a
     /// repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app);
     /// the client looks it up on first use. Its tokens are not restricted to the repository.
-    pub fn of_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
+    pub fn for_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
         Self::new(Target::Repo(owner.into(), repo.into()))
     }
 
@@ -107,7 +109,7 @@ impl Installation {
     /// sent.
     pub fn repository_ids(mut self, ids: impl IntoIterator<Item: IntoInteger>) -> Self {
         for id in ids {
-            match whole(id) {
+            match parse_id(id) {
                 Ok(id) => {
                     self.repository_ids.insert(id);
                 }
@@ -168,11 +170,11 @@ impl Installation {
 
 /// Escapes a name as a part of an identity, so that it contains no separator.
 fn encoded(name: &str) -> String {
-    utf8_percent_encode(name, PART).to_string()
+    utf8_percent_encode(name, ENCODED_PART).to_string()
 }
 
 /// All characters except those of names.
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+const ENCODED_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 impl Target {
     fn encoded(&self) -> String {
@@ -186,7 +188,7 @@ impl Target {
 }
 
 /// Converts an id, which must not be negative.
-fn whole(id: impl IntoInteger) -> std::result::Result<u64, InvalidInteger> {
+fn parse_id(id: impl IntoInteger) -> std::result::Result<u64, InvalidInteger> {
     let id = id.into_integer()?;
     u64::try_from(id).map_err(|_| InvalidInteger::new(format!("{id} is negative")))
 }
@@ -224,33 +226,33 @@ pub struct AppInstallation {
     installation: Installation,
     identity: String,
     /// The id that the lookup returned.
-    found: Mutex<Option<u64>>,
+    looked_up_id: Mutex<Option<u64>>,
 }
 
 /// The propagation delay: how long GitHub can reject a new token.
-const SETTLES_WITHIN: Duration = Duration::from_secs(8);
+const PROPAGATION_DELAY: Duration = Duration::from_secs(8);
 
 impl AppInstallation {
     pub(super) fn new(app: App, installation: Installation) -> Self {
         let identity = installation.identity(&app);
-        Self { app, installation, identity, found: Mutex::new(None) }
+        Self { app, installation, identity, looked_up_id: Mutex::new(None) }
     }
 
-    async fn obtain(&self, client: &Client) -> Result<AccessToken> {
+    async fn fetch(&self, client: &Client) -> Result<AccessToken> {
         if let Some(reason) = &self.installation.invalid_id {
             let advice = "use the id from a webhook payload or a GitHub response";
             return Err(AuthFailure::Malformed.error(reason.clone(), advice));
         }
         let client = client.as_app()?;
-        let known = self.found_id();
+        let known = self.looked_up_id();
         let id = match known {
             Some(id) => id,
             None => self.look_up(&client).await?,
         };
         match self.create(&client, id).await {
             // The App was reinstalled since the lookup, and has another installation id.
-            Err(error) if error.is_not_found() && self.looks_up() && known.is_some() => {
-                self.forget();
+            Err(error) if error.is_not_found() && self.needs_lookup() && known.is_some() => {
+                self.forget_id();
                 let id = self.look_up(&client).await?;
                 self.create(&client, id).await.map_err(|error| self.explain(error))
             }
@@ -262,15 +264,15 @@ impl AppInstallation {
     async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
         const LABEL: &str = "apps/create-installation-access-token";
         let path = ["app", "installations", &id.to_string(), "access_tokens"];
-        let request = Request::known(client, Method::POST, LABEL, &path)?;
+        let request = Request::internal_request(client, Method::POST, LABEL, &path)?;
         // The token manager retries; issuing a second token does no harm.
-        let request = request.retry(RetryPolicy::none());
-        let answer = request.json(&self.narrowing()).send::<Minted>().await?;
-        let lifetime = lifetime(answer.expires_at, answer.headers());
-        Ok(AccessToken::new(answer.into_inner().token)?.expires_in(lifetime))
+        let request = request.retry(RetryPolicy::disabled());
+        let response = request.json(&self.scope_body()).send::<TokenResponse>().await?;
+        let lifetime = token_lifetime(response.expires_at, response.headers());
+        Ok(AccessToken::new(response.into_inner().token)?.expires_in(lifetime))
     }
 
-    fn narrowing(&self) -> impl Serialize + use<'_> {
+    fn scope_body(&self) -> impl Serialize + use<'_> {
         #[derive(Serialize)]
         struct Body<'a> {
             #[serde(skip_serializing_if = "BTreeSet::is_empty")]
@@ -293,33 +295,34 @@ impl AppInstallation {
                 ("apps/get-repo-installation", &["repos", owner, repo, "installation"])
             }
         };
-        let request = Request::known(client, Method::GET, label, path)?;
-        let request = request.retry(RetryPolicy::none());
-        let answer = request.send::<Found>().await.map_err(|error| self.explain(error))?;
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer.id);
-        Ok(answer.id)
+        let request = Request::internal_request(client, Method::GET, label, path)?;
+        let request = request.retry(RetryPolicy::disabled());
+        let response =
+            request.send::<InstallationResponse>().await.map_err(|error| self.explain(error))?;
+        *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(response.id);
+        Ok(response.id)
     }
 
-    fn looks_up(&self) -> bool {
+    fn needs_lookup(&self) -> bool {
         !matches!(self.installation.target, Target::Id(_))
     }
 
-    fn found_id(&self) -> Option<u64> {
+    fn looked_up_id(&self) -> Option<u64> {
         match self.installation.target {
             Target::Id(id) => Some(id),
-            _ => *self.found.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
-    fn forget(&self) {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn forget_id(&self) {
+        *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Maps GitHub's response to the failure of the installation. The outer error has no status: a caller would take a
     /// 404 for that of its own call.
     fn explain(&self, error: Error) -> Error {
         let target = &self.installation.target;
-        let reason = error.refusal().reason;
+        let reason = error.failure_details().reason;
         let (failure, what, advice) = match error.status() {
             Some(StatusCode::NOT_FOUND) => (
                 AuthFailure::InstallationNotFound,
@@ -327,12 +330,14 @@ impl AppInstallation {
                 "check the id, whether the App was uninstalled, and whether the client's base_url \
                  is the GitHub that it is installed on",
             ),
-            Some(StatusCode::FORBIDDEN) if reason == Some(Reason::InstallationSuspended) => (
-                AuthFailure::InstallationSuspended,
-                format!("the installation {target} is suspended"),
-                "the owner of the account or of the App must unsuspend it on the installation's \
+            Some(StatusCode::FORBIDDEN) if reason == Some(FailureReason::InstallationSuspended) => {
+                (
+                    AuthFailure::InstallationSuspended,
+                    format!("the installation {target} is suspended"),
+                    "the owner of the account or of the App must unsuspend it on the installation's \
                  settings page",
-            ),
+                )
+            }
             Some(StatusCode::UNPROCESSABLE_ENTITY) => (
                 AuthFailure::NotGranted,
                 format!(
@@ -368,38 +373,38 @@ impl AppInstallation {
     }
 }
 
-impl TokenSource for AppInstallation {
-    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
-        Box::pin(self.obtain(request.client))
+impl TokenProvider for AppInstallation {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.fetch(request.client))
     }
 
     fn identity(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.identity)
     }
 
-    fn limited_as(&self) -> Cow<'_, str> {
+    fn rate_limit_identity(&self) -> Cow<'_, str> {
         // GitHub counts an installation's requests together, whatever the permissions of their tokens.
         Cow::Borrowed(self.identity.split(';').next().unwrap_or_default())
     }
 
-    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
         // An endpoint for Apps rejects every installation access token.
-        if rejection.refusal.wants_jwt {
-            return Reaction::Fail;
+        if rejection.failure_details.requires_jwt {
+            return RejectionAction::Fail;
         }
-        Reaction::MintAgain
+        RejectionAction::Refresh
     }
 
-    fn settles_within(&self) -> Duration {
-        SETTLES_WITHIN
+    fn propagation_delay(&self) -> Duration {
+        PROPAGATION_DELAY
     }
 
-    fn keep(&self) -> Keep {
-        Keep::Share
+    fn persistence(&self) -> Persistence {
+        Persistence::BestEffort
     }
 
-    fn created_at(&self) -> Option<SystemTime> {
-        self.app.created_at()
+    fn credential_created_at(&self) -> Option<SystemTime> {
+        self.app.credential_created_at()
     }
 
     fn app(&self) -> Option<&App> {
@@ -408,7 +413,7 @@ impl TokenSource for AppInstallation {
 }
 
 /// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.
-fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
+fn token_lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
     let date = headers.get(DATE).and_then(|date| date.to_str().ok());
     let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
@@ -418,7 +423,7 @@ fn lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
 /// GitHub's response with a new token: the fields that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Minted {
+struct TokenResponse {
     #[cfg_attr(test, schemars(with = "String"))]
     token: SecretString,
     #[cfg_attr(test, schemars(with = "String"))]
@@ -428,7 +433,7 @@ struct Minted {
 /// GitHub's response for an installation: the fields that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Found {
+struct InstallationResponse {
     id: u64,
 }
 
@@ -438,9 +443,9 @@ mod tests {
     use crate::auth::{AppSigner, SignatureFuture};
 
     #[derive(Debug)]
-    struct Nobody;
+    struct NoSigner;
 
-    impl AppSigner for Nobody {
+    impl AppSigner for NoSigner {
         fn sign<'a>(&'a self, _: &'a [u8]) -> SignatureFuture<'a> {
             Box::pin(async { Ok(Vec::new()) })
         }
@@ -448,7 +453,7 @@ mod tests {
 
     #[test]
     fn no_name_makes_one_installation_look_like_another() {
-        let app = App::with_signer("Iv23liABC", Nobody).unwrap();
+        let app = App::with_signer("Iv23liABC", NoSigner).unwrap();
         let id = || Installation::id(42);
         let identities = [
             id(),
@@ -459,9 +464,9 @@ mod tests {
             id().repositories(["a;permissions=issues:write"]),
             id().permission("issues", "write,metadata:read"),
             id().permission("issues", "write").permission("metadata", "read"),
-            Installation::of_org("a/b"),
-            Installation::of_repo("a", "b"),
-            Installation::of_user("a"),
+            Installation::for_org("a/b"),
+            Installation::for_repo("a", "b"),
+            Installation::for_user("a"),
         ];
         let identities: BTreeSet<_> = identities.iter().map(|one| one.identity(&app)).collect();
         assert_eq!(identities.len(), 11, "{identities:?}");
@@ -471,9 +476,9 @@ mod tests {
     #[test]
     fn tokens_and_installations_are_read_as_they_are_documented() {
         use crate::contract::mirrors::assert_reads;
-        assert_reads::<Minted>("apps/create-installation-access-token", 201);
+        assert_reads::<TokenResponse>("apps/create-installation-access-token", 201);
         for of in ["org", "repo", "user"] {
-            assert_reads::<Found>(&format!("apps/get-{of}-installation"), 200);
+            assert_reads::<InstallationResponse>(&format!("apps/get-{of}-installation"), 200);
         }
     }
 }

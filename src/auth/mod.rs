@@ -7,7 +7,7 @@
 //! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
 //! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
-//! | a vault, or any other source | your own [`TokenSource`] | set by the source |
+//! | a vault, or any other source | your own [`TokenProvider`] | set by the source |
 //!
 //! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
 //! a request: whether a server receives the token is decided in one other place.
@@ -38,21 +38,25 @@ pub use failure::AuthFailure;
 pub use health::TokenHealth;
 pub use installation::{AppInstallation, Installation};
 pub use oauth::{
-    Authorization, AuthorizationRequest, CheckedToken, DeviceCode, DeviceRequest, OAuthApp,
-    UserToken,
+    AuthorizationRequest, DeviceAuthorization, DeviceFlow, OAuthApp, PendingAuthorization,
+    TokenInfo, UserToken,
 };
 pub use personal::PersonalToken;
 pub use policy::TokenPolicy;
-pub use source::{Keep, MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+pub use source::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
 #[cfg(feature = "token-store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "token-store")))]
-pub use store::{EncryptedFile, EncryptedFileBuilder, EncryptedStore, SealingKey};
-pub use store::{MemoryTokenStore, StoreFuture, StoreLock, TokenStore};
+pub use store::{
+    EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder, EncryptedTokenStore, EncryptionKey,
+};
+pub use store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
 pub use token::AccessToken;
 
-pub(crate) use keeper::{Keeper, keep_flights};
-pub(crate) use pass::{Auth, Gateway, Passes};
-pub(crate) use personal::digest;
+pub(crate) use keeper::{TokenManager, with_refresh_stack};
+pub(crate) use pass::{Gateway, Identity, RequestCredentials};
+pub(crate) use personal::secret_fingerprint;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::failure::AuthFailure;
-use super::token::{AccessToken, Looks};
+use super::token::{AccessToken, CredentialFormat};
 use crate::client::Client;
 use crate::error::Result;
 use crate::sanitize;
@@ -27,17 +27,17 @@ mod refusal;
 mod user;
 mod web;
 
-pub(crate) use answer::Ask;
-pub use device::{DeviceCode, DeviceRequest};
+pub(crate) use answer::TokenEndpointRequest;
+pub use device::{DeviceAuthorization, DeviceFlow};
 pub(crate) use form::{Form, basic_encoded};
-pub use manage::CheckedToken;
-pub(crate) use refusal::Grant;
+pub use manage::TokenInfo;
+pub(crate) use refusal::GrantType;
 pub use user::UserToken;
-pub use web::{Authorization, AuthorizationRequest};
+pub use web::{AuthorizationRequest, PendingAuthorization};
 
 /// An OAuth app, or a GitHub App that acts on behalf of users.
 ///
-/// [`authorization`](Self::authorization) signs a user in with the browser, [`device`](Self::device) on a machine
+/// [`web_flow`](Self::web_flow) signs a user in with the browser, [`device`](Self::device_flow) on a machine
 /// without one. A [`UserToken`] then refreshes the resulting token.
 ///
 /// The application has no setting for the GitHub server: every call takes a [`Client`], whose base URL and timeouts
@@ -52,12 +52,12 @@ pub use web::{Authorization, AuthorizationRequest};
 /// let oauth = OAuthApp::new("Iv23liABCDEF", "client secret")?
 ///     .redirect_uri("https://example.com/callback")?;
 ///
-/// let sign_in = oauth.authorization(&github).begin()?;
+/// let sign_in = oauth.web_flow(&github).start()?;
 /// println!("send the user to {}", sign_in.url());
 /// // After the callback:
 /// let token = sign_in.exchange(&github, callback).await?;
 ///
-/// let github = github.with_auth(UserToken::new(oauth, token).named("octocat"));
+/// let github = github.with_auth(UserToken::new(oauth, token).with_identity("octocat"));
 /// # let _ = github;
 /// # Ok(())
 /// # }
@@ -70,7 +70,7 @@ pub struct OAuthApp {
 }
 
 /// An App id has about seven digits, a client id about twenty characters.
-const LONGEST_APP_ID: usize = 12;
+const MAX_APP_ID_CHARS: usize = 12;
 
 impl OAuthApp {
     /// Creates an application with its client id and one of its client secrets, which are on its settings page.
@@ -81,9 +81,11 @@ impl OAuthApp {
         client_id: impl Into<String>,
         client_secret: impl Into<SecretString>,
     ) -> Result<Self> {
-        let mut app = Self::public(client_id)?;
+        let mut app = Self::public_client(client_id)?;
         let secret = client_secret.into();
-        check("client secret", secret.expose_secret().trim(), |looks| looks == Looks::ClientId)?;
+        check("client secret", secret.expose_secret().trim(), |looks| {
+            looks == CredentialFormat::ClientId
+        })?;
         sanitize::pin(secret.expose_secret().trim().as_bytes());
         app.client_secret = Some(secret.expose_secret().trim().into());
         Ok(app)
@@ -94,11 +96,12 @@ impl OAuthApp {
     ///
     /// # Errors
     /// If the id is empty, or looks like another value.
-    pub fn public(client_id: impl Into<String>) -> Result<Self> {
+    pub fn public_client(client_id: impl Into<String>) -> Result<Self> {
         let client_id = client_id.into();
         let client_id = client_id.trim();
         check("client id", client_id, |_| false)?;
-        if client_id.len() < LONGEST_APP_ID && client_id.bytes().all(|byte| byte.is_ascii_digit()) {
+        if client_id.len() < MAX_APP_ID_CHARS && client_id.bytes().all(|byte| byte.is_ascii_digit())
+        {
             return Err(AuthFailure::WrongKind.error(
                 "invalid client id: the value looks like an App id",
                 "use the client id, which is next to it on the App's settings page",
@@ -132,13 +135,13 @@ impl OAuthApp {
     }
 
     /// Starts the web flow at the GitHub server that this client calls. Nothing is sent before the user returns.
-    pub fn authorization(&self, client: &Client) -> AuthorizationRequest {
+    pub fn web_flow(&self, client: &Client) -> AuthorizationRequest {
         AuthorizationRequest::new(self.clone(), client)
     }
 
     /// Starts the device flow: the user types a code into a browser on another device.
-    pub fn device(&self, client: &Client) -> DeviceRequest {
-        DeviceRequest::new(self.clone(), client)
+    pub fn device_flow(&self, client: &Client) -> DeviceFlow {
+        DeviceFlow::new(self.clone(), client)
     }
 
     /// Returns the secret, for requests that GitHub does not accept without one.
@@ -162,24 +165,24 @@ impl OAuthApp {
     }
 
     /// Sends a token request: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>.
-    async fn token(&self, client: &Client, form: Form, grant: Grant) -> Result<AccessToken> {
-        ask_for_token(client, form).send(client).await?.token(grant)
+    async fn token(&self, client: &Client, form: Form, grant: GrantType) -> Result<AccessToken> {
+        token_request(client, form).send(client).await?.token(grant)
     }
 }
 
 /// Returns the token request to GitHub.
-fn ask_for_token(client: &Client, form: Form) -> Ask {
-    Ask {
-        who: answer::GITHUB,
+fn token_request(client: &Client, form: Form) -> TokenEndpointRequest {
+    TokenEndpointRequest {
+        server_name: answer::GITHUB,
         label: "oauth/access-token",
-        url: page(client, &["login", "oauth", "access_token"]),
+        url: web_page(client, &["login", "oauth", "access_token"]),
         form,
         authorization: None,
     }
 }
 
 /// Returns the URL of a GitHub web page.
-fn page(client: &Client, path: &[&str]) -> Url {
+fn web_page(client: &Client, path: &[&str]) -> Url {
     let mut url = client.web_url().clone();
     // An http URL always has a path.
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -189,19 +192,26 @@ fn page(client: &Client, path: &[&str]) -> Url {
 }
 
 /// Rejects a value that looks like another kind of credential. `other` describes the other invalid values.
-pub(super) fn check(what: &str, text: &str, other: impl Fn(Looks) -> bool) -> Result<()> {
+pub(super) fn check(
+    what: &str,
+    text: &str,
+    other: impl Fn(CredentialFormat) -> bool,
+) -> Result<()> {
     if text.is_empty() {
         return Err(AuthFailure::Empty.error(
             format!("the {what} is empty"),
             "copy it from the application's settings page",
         ));
     }
-    let looks = Looks::of(text);
-    let token = looks.access_token().is_some();
-    if token || matches!(looks, Looks::RefreshToken | Looks::PrivateKey) || other(looks) {
-        let kind = looks.access_token().unwrap_or(match looks {
-            Looks::RefreshToken => "a refresh token (ghr_)",
-            Looks::PrivateKey => "a private key",
+    let looks = CredentialFormat::detect(text);
+    let token = looks.access_token_kind().is_some();
+    if token
+        || matches!(looks, CredentialFormat::RefreshToken | CredentialFormat::PrivateKey)
+        || other(looks)
+    {
+        let kind = looks.access_token_kind().unwrap_or(match looks {
+            CredentialFormat::RefreshToken => "a refresh token (ghr_)",
+            CredentialFormat::PrivateKey => "a private key",
             _ => "a client id",
         });
         return Err(AuthFailure::WrongKind.error(
@@ -234,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_client_id_or_secret_is_refused_with_its_reason() {
+    fn an_invalid_client_id_or_secret_is_rejected_with_the_reason() {
         for (id, failure) in [
             ("", AuthFailure::Empty),
             (" \n", AuthFailure::Empty),
@@ -244,7 +254,7 @@ mod tests {
             ("-----BEGIN RSA PRIVATE KEY-----\nhunter2", AuthFailure::WrongKind),
             ("hunter2 hunter2", AuthFailure::Malformed),
         ] {
-            let error = OAuthApp::public(id).unwrap_err();
+            let error = OAuthApp::public_client(id).unwrap_err();
             assert_eq!(error.auth_failure(), Some(failure), "{id:?}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }
@@ -270,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_redirect_uri_is_absolute_and_has_no_fragment() {
-        let app = OAuthApp::public("Iv23liABC").unwrap();
+        let app = OAuthApp::public_client("Iv23liABC").unwrap();
         for uri in ["/callback", "example.com", "https://example.com/#x", ""] {
             let error = app.clone().redirect_uri(uri).unwrap_err();
             assert_eq!(error.auth_failure(), Some(AuthFailure::RedirectUriMismatch), "{uri}");

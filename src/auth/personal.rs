@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::failure::AuthFailure;
-use super::source::{MintRequest, Reaction, Rejection, TokenFuture, TokenSource};
+use super::source::{Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use crate::error::{Error, Result};
 use crate::names::hex;
@@ -34,21 +34,21 @@ use crate::names::hex;
 /// # }
 /// ```
 pub struct PersonalToken {
-    origin: Origin,
+    origin: TokenOrigin,
     /// The token that was read by the constructor.
-    first: AccessToken,
+    initial: AccessToken,
     created_at: Option<SystemTime>,
     name: Option<String>,
 }
 
-enum Origin {
+enum TokenOrigin {
     Given,
     Env(String),
     File(PathBuf),
 }
 
 /// How long a token from a variable or file is used before it is read again.
-const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
+const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 
 impl PersonalToken {
     /// Creates a source of a token that does not change.
@@ -57,7 +57,7 @@ impl PersonalToken {
     /// If it is not a token: see [`AccessToken::new`].
     pub fn new(token: impl Into<SecretString>) -> Result<Self> {
         let first = AccessToken::new(token)?;
-        Ok(Self { origin: Origin::Given, first, created_at: None, name: None })
+        Ok(Self { origin: TokenOrigin::Given, initial: first, created_at: None, name: None })
     }
 
     /// Reads the token from this environment variable.
@@ -67,18 +67,23 @@ impl PersonalToken {
     pub fn from_env(variable: impl Into<String>) -> Result<Self> {
         let variable = variable.into();
         let first = read_env(&variable)?;
-        Ok(Self { origin: Origin::Env(variable), first, created_at: None, name: None })
+        Ok(Self {
+            origin: TokenOrigin::Env(variable),
+            initial: first,
+            created_at: None,
+            name: None,
+        })
     }
 
     /// Reads the token from this file. The file's modification time is the token's creation time, unless
-    /// [`created_at`](Self::created_at) sets another.
+    /// [`credential_created_at`](Self::credential_created_at) sets another.
     ///
     /// # Errors
     /// If the file cannot be read, or does not contain a token.
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let first = read_file(&path)?;
-        Ok(Self { origin: Origin::File(path), first, created_at: None, name: None })
+        Ok(Self { origin: TokenOrigin::File(path), initial: first, created_at: None, name: None })
     }
 
     /// Sets when the token was created, so that the client can warn when it is old.
@@ -91,28 +96,28 @@ impl PersonalToken {
     /// Names the user of the token: the identity is then `user:NAME`, and stays when the token is replaced. Without it,
     /// the identity is derived from the token's location and the first token that was read.
     #[must_use]
-    pub fn named(mut self, name: impl fmt::Display) -> Self {
+    pub fn with_identity(mut self, name: impl fmt::Display) -> Self {
         self.name = Some(name.to_string());
         self
     }
 
     /// Returns the token that the constructor read, with which a client starts.
-    fn first(&self) -> AccessToken {
-        self.first.clone()
+    fn initial(&self) -> AccessToken {
+        self.initial.clone()
     }
 }
 
-impl TokenSource for PersonalToken {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for PersonalToken {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         Box::pin(async move {
             match &self.origin {
-                Origin::Given => Ok(self.first()),
-                Origin::Env(variable) => read_env(variable),
-                Origin::File(path) => {
+                TokenOrigin::Given => Ok(self.initial()),
+                TokenOrigin::Env(variable) => read_env(variable),
+                TokenOrigin::File(path) => {
                     let path = path.clone();
                     let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
                     read.map_err(|error| {
-                        Error::token_source(
+                        Error::token_provider(
                             "reading the token file failed",
                             true,
                             Some(error.into()),
@@ -123,11 +128,13 @@ impl TokenSource for PersonalToken {
         })
     }
 
-    fn limited_as(&self) -> Cow<'_, str> {
+    fn rate_limit_identity(&self) -> Cow<'_, str> {
         match &self.name {
             Some(_) => self.identity(),
             // The location does not matter.
-            None => Cow::Owned(format!("token:{}", digest(self.first.expose_secret()))),
+            None => {
+                Cow::Owned(format!("token:{}", secret_fingerprint(self.initial.expose_secret())))
+            }
         }
     }
 
@@ -137,32 +144,38 @@ impl TokenSource for PersonalToken {
         }
         Cow::Owned(match &self.origin {
             // A token with 100 bits of entropy or more cannot be found from its digest.
-            Origin::Given => format!("token:{}", digest(self.first.expose_secret())),
-            // The same name can stand for another person elsewhere, or after a restart.
-            Origin::Env(variable) => {
-                format!("env:{variable}:{}", digest(self.first.expose_secret()))
+            TokenOrigin::Given => {
+                format!("token:{}", secret_fingerprint(self.initial.expose_secret()))
             }
-            Origin::File(path) => {
-                format!("file:{}:{}", path.display(), digest(self.first.expose_secret()))
+            // The same name can stand for another person elsewhere, or after a restart.
+            TokenOrigin::Env(variable) => {
+                format!("env:{variable}:{}", secret_fingerprint(self.initial.expose_secret()))
+            }
+            TokenOrigin::File(path) => {
+                format!(
+                    "file:{}:{}",
+                    path.display(),
+                    secret_fingerprint(self.initial.expose_secret())
+                )
             }
         })
     }
 
-    fn at_hand(&self) -> Option<AccessToken> {
-        Some(self.first())
+    fn initial_token(&self) -> Option<AccessToken> {
+        Some(self.initial())
     }
 
-    fn rejected(&self, _: &Rejection<'_>) -> Reaction {
+    fn on_rejected(&self, _: &Rejection<'_>) -> RejectionAction {
         match self.origin {
-            Origin::Given => Reaction::Fail,
-            Origin::Env(_) | Origin::File(_) => Reaction::MintAgain,
+            TokenOrigin::Given => RejectionAction::Fail,
+            TokenOrigin::Env(_) | TokenOrigin::File(_) => RejectionAction::Refresh,
         }
     }
 
-    fn created_at(&self) -> Option<SystemTime> {
+    fn credential_created_at(&self) -> Option<SystemTime> {
         self.created_at.or_else(|| match &self.origin {
-            Origin::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
-            Origin::Given | Origin::Env(_) => None,
+            TokenOrigin::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
+            TokenOrigin::Given | TokenOrigin::Env(_) => None,
         })
     }
 }
@@ -184,8 +197,8 @@ fn read_env(variable: &str) -> Result<AccessToken> {
         AuthFailure::Missing
             .error(format!("the environment variable {variable} is not set"), advice)
     })?;
-    let token = AccessToken::new(token).map_err(|error| error.named(variable))?;
-    Ok(token.ask_again_after(READ_AGAIN_AFTER))
+    let token = AccessToken::new(token).map_err(|error| error.with_origin(variable))?;
+    Ok(token.recheck_after(REREAD_INTERVAL))
 }
 
 /// Returns the value of an environment variable, if it is set.
@@ -213,12 +226,12 @@ fn read_file(path: &Path) -> Result<AccessToken> {
     })?;
     // A value that is not text becomes an invalid token, which is rejected with a reason.
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-    let token = AccessToken::new(text.as_str()).map_err(|error| error.named(&shown))?;
-    Ok(token.ask_again_after(READ_AGAIN_AFTER))
+    let token = AccessToken::new(text.as_str()).map_err(|error| error.with_origin(&shown))?;
+    Ok(token.recheck_after(REREAD_INTERVAL))
 }
 
 /// Returns a short digest of a secret, from which the secret cannot be derived.
-pub(crate) fn digest(secret: impl AsRef<[u8]>) -> String {
+pub(crate) fn secret_fingerprint(secret: impl AsRef<[u8]>) -> String {
     let digest = Sha256::new_with_prefix("octowire identity\0").chain_update(secret).finalize();
     hex(&digest[..8])
 }

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::app::App;
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
@@ -23,13 +23,13 @@ use crate::error::{Error, Refusal, Result};
 /// use std::borrow::Cow;
 /// use std::time::Duration;
 /// use octowire::Client;
-/// use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+/// use octowire::auth::{AccessToken, TokenRequest, TokenFuture, TokenProvider};
 ///
 /// #[derive(Debug)]
 /// struct Vault;
 ///
-/// impl TokenSource for Vault {
-///     fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+/// impl TokenProvider for Vault {
+///     fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
 ///         Box::pin(async {
 ///             let lease = "ghs_…"; // read it from the vault
 ///             Ok(AccessToken::new(lease)?.expires_in(Duration::from_secs(600)))
@@ -47,14 +47,14 @@ use crate::error::{Error, Refusal, Result};
 /// # Ok(())
 /// # }
 /// ```
-pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
+pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
     /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
-    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::keep) its
-    /// tokens as [`Keep::Must`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
-    /// error of your own source with [`Error::token_source`]. Neither the error nor any log can contain a secret.
-    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a>;
+    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::persistence) its
+    /// tokens as [`Persistence::Required`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
+    /// error of your own source with [`Error::token_provider`]. Neither the error nor any log can contain a secret.
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a>;
 
     /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
     /// and differs where permissions differ.
@@ -65,37 +65,37 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Returns the identity under which GitHub counts the calls, where several sources share one for its [rate
     /// limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): those of one
     /// installation, whatever their permissions. By default it is the [identity](Self::identity).
-    fn limited_as(&self) -> Cow<'_, str> {
+    fn rate_limit_identity(&self) -> Cow<'_, str> {
         self.identity()
     }
 
     /// Returns a token that is available before the first request, such as one that the constructor has read. None by
     /// default.
-    fn at_hand(&self) -> Option<AccessToken> {
+    fn initial_token(&self) -> Option<AccessToken> {
         None
     }
 
     /// Returns the next step when GitHub responds with 401 to a token of this source. By default, the client obtains
     /// another token.
-    fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
         let _ = rejection;
-        Reaction::MintAgain
+        RejectionAction::Refresh
     }
 
     /// Returns the propagation delay: for how long GitHub can reject a new token that has not reached all its servers.
     /// Zero by default.
-    fn settles_within(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Returns whether the tokens belong in the client's [`TokenStore`](super::TokenStore). [`Keep::No`] by default.
-    fn keep(&self) -> Keep {
-        Keep::No
+    /// Returns whether the tokens belong in the client's [`TokenStore`](super::TokenStore). [`Persistence::None`] by default.
+    fn persistence(&self) -> Persistence {
+        Persistence::None
     }
 
     /// Returns when the underlying credential was created: a key, a secret, a personal access token. The client warns
     /// when it is old. Unknown by default.
-    fn created_at(&self) -> Option<SystemTime> {
+    fn credential_created_at(&self) -> Option<SystemTime> {
         None
     }
 
@@ -108,37 +108,37 @@ pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
 /// A source that was chosen at run time, or that several clients share.
 macro_rules! forward {
     ($pointer:ident) => {
-        impl<S: TokenSource + ?Sized> TokenSource for $pointer<S> {
-            fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
-                (**self).mint(request)
+        impl<S: TokenProvider + ?Sized> TokenProvider for $pointer<S> {
+            fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+                (**self).fetch_token(request)
             }
 
             fn identity(&self) -> Cow<'_, str> {
                 (**self).identity()
             }
 
-            fn limited_as(&self) -> Cow<'_, str> {
-                (**self).limited_as()
+            fn rate_limit_identity(&self) -> Cow<'_, str> {
+                (**self).rate_limit_identity()
             }
 
-            fn at_hand(&self) -> Option<AccessToken> {
-                (**self).at_hand()
+            fn initial_token(&self) -> Option<AccessToken> {
+                (**self).initial_token()
             }
 
-            fn rejected(&self, rejection: &Rejection<'_>) -> Reaction {
-                (**self).rejected(rejection)
+            fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
+                (**self).on_rejected(rejection)
             }
 
-            fn settles_within(&self) -> Duration {
-                (**self).settles_within()
+            fn propagation_delay(&self) -> Duration {
+                (**self).propagation_delay()
             }
 
-            fn keep(&self) -> Keep {
-                (**self).keep()
+            fn persistence(&self) -> Persistence {
+                (**self).persistence()
             }
 
-            fn created_at(&self) -> Option<SystemTime> {
-                (**self).created_at()
+            fn credential_created_at(&self) -> Option<SystemTime> {
+                (**self).credential_created_at()
             }
 
             fn app(&self) -> Option<&App> {
@@ -151,22 +151,22 @@ macro_rules! forward {
 forward!(Box);
 forward!(Arc);
 
-/// The future that [`TokenSource::mint`] returns.
+/// The future that [`TokenProvider::fetch_token`] returns.
 pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken>> + Send + 'a>>;
 
 /// The input of a source's request for a token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct MintRequest<'a> {
+pub struct TokenRequest<'a> {
     /// The client that requests the token. A source that calls GitHub uses one of its handles, [`Client::as_app`] or
-    /// [`Client::without_auth`], so that base URL, timeouts and all other settings are the same. A call of this client
+    /// [`Client::unauthenticated`], so that base URL, timeouts and all other settings are the same. A call of this client
     /// itself would wait for the very token that is being obtained.
     pub client: &'a Client,
     /// The previous token, from the store or from this client; it might have expired.
     pub previous: Option<&'a AccessToken>,
 }
 
-impl<'a> MintRequest<'a> {
+impl<'a> TokenRequest<'a> {
     /// Creates a request, for tests of a source.
     #[must_use]
     pub fn new(client: &'a Client, previous: Option<&'a AccessToken>) -> Self {
@@ -183,50 +183,50 @@ pub struct Rejection<'a> {
     /// The headers of the response.
     pub headers: &'a HeaderMap,
     /// The message before secrets were redacted.
-    pub(crate) refusal: Refusal,
+    pub(crate) failure_details: FailureDetails,
 }
 
 impl<'a> Rejection<'a> {
     /// Creates a rejection, for tests of a source.
     #[must_use]
     pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
-        Self { message, headers, refusal: Refusal::read(message) }
+        Self { message, headers, failure_details: FailureDetails::read(message) }
     }
 }
 
 /// The next step after GitHub rejects a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reaction {
+pub enum RejectionAction {
     /// No remedy exists: the call fails.
     Fail,
     /// Another token might be accepted. The client obtains one and repeats the call; at most once a minute, so that a
     /// credential that GitHub never accepts does not cause a flood of requests.
-    MintAgain,
+    Refresh,
     /// The source now makes tokens with another key or clock: the client obtains one, however recent the last one is.
     /// The source bounds how often it returns this value.
-    Changed,
+    RefreshNow,
 }
 
 /// Whether tokens are saved in a [`TokenStore`](super::TokenStore).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Keep {
+pub enum Persistence {
     /// Tokens cost nothing to obtain, or are kept elsewhere.
-    No,
+    None,
     /// The store saves requests for tokens in other processes and after a restart. Tokens can be obtained without it: a
     /// failure of the store is a warning.
-    Share,
+    BestEffort,
     /// Tokens cannot be obtained without the previous one. A store that cannot be read is an error.
-    Must,
+    Required,
 }
 
 impl Error {
-    /// Creates the error of the application's own [`TokenSource`].
+    /// Creates the error of the application's own [`TokenProvider`].
     ///
     /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
     /// if `retryable` is `true`.
-    pub fn token_source(
+    pub fn token_provider(
         message: impl Into<Cow<'static, str>>,
         retryable: bool,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -235,7 +235,7 @@ impl Error {
             .error(message, "check the application's token source")
             .with_retryable(retryable);
         match source {
-            Some(source) => error.with_own_source(source),
+            Some(source) => error.with_caller_source(source),
             None => error,
         }
     }

@@ -31,30 +31,30 @@ mod seal;
 mod sealed;
 
 #[cfg(feature = "token-store")]
-pub use file::{EncryptedFile, EncryptedFileBuilder};
+pub use file::{EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder};
 #[cfg(feature = "token-store")]
-pub use seal::SealingKey;
+pub use seal::EncryptionKey;
 #[cfg(feature = "token-store")]
-pub use sealed::EncryptedStore;
+pub use sealed::EncryptedTokenStore;
 
 /// Storage for tokens, which clients can share.
 ///
 /// It contains valid credentials: a store that writes them to a disk or network has to encrypt them. [`AccessToken`]
 /// has accessors and constructors for all its parts.
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// Returns the token of this key, if there is one. `key` contains the [identity](super::TokenSource::identity) and
+    /// Returns the token of this key, if there is one. `key` contains the [identity](super::TokenProvider::identity) and
     /// the GitHub server that issued the token; it is not a secret.
-    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>>;
+    fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>>;
 
     /// Stores the token, and replaces the previous one. When it returns, the token has to be durable.
-    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()>;
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()>;
 
     /// Removes the token of this key. A missing token is not an error.
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()>;
+    fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()>;
 
     /// Acquires the lock of this key, waiting until no other task or process holds it: so a token is requested once.
     /// The store sets the longest wait.
-    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock>;
+    fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock>;
 
     /// Acquires the lock of this key and loads its token, for a token that can be requested without the store. A store
     /// over a network waits for its server for at most this time in total, and not at all while the server is known to
@@ -66,7 +66,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
         &'a self,
         key: &'a str,
         patience: Duration,
-    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+    ) -> TokenStoreFuture<'a, (Result<TokenStoreLock>, Option<AccessToken>)> {
         let _ = patience;
         Box::pin(async move {
             let lock = self.lock(key).await;
@@ -76,22 +76,22 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 
     /// Returns whether a token that can be requested again is returned to callers before it is saved, so that no call
     /// waits for the save. By default it is not.
-    fn saves_behind(&self) -> bool {
+    fn saves_in_background(&self) -> bool {
         false
     }
 }
 
 /// The result of a [`TokenStore`] method.
-pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+pub type TokenStoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// A lock of a [`TokenStore`], which is released when this is dropped.
-pub struct StoreLock {
+pub struct TokenStoreLock {
     guard: Box<dyn Any + Send>,
     /// Completes when the lock is released.
     released: Option<oneshot::Receiver<()>>,
 }
 
-impl StoreLock {
+impl TokenStoreLock {
     /// Creates a lock that is held for the lifetime of this value.
     pub fn new(guard: impl Any + Send) -> Self {
         Self { guard: Box::new(guard), released: None }
@@ -116,7 +116,7 @@ impl StoreLock {
     }
 }
 
-impl fmt::Debug for StoreLock {
+impl fmt::Debug for TokenStoreLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StoreLock")
     }
@@ -126,13 +126,13 @@ impl fmt::Debug for StoreLock {
 ///
 /// It contains one token per identity, and never evicts one.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryTokenStore(Arc<Mutex<HashMap<String, Slot>>>);
+pub struct MemoryTokenStore(Arc<Mutex<HashMap<String, MemorySlot>>>);
 
 #[derive(Debug, Default)]
-struct Slot {
+struct MemorySlot {
     token: Option<AccessToken>,
     /// The holder of the lock.
-    holder: Option<Holder>,
+    holder: Option<LockHolder>,
     /// Distinguishes a holder from earlier ones.
     number: u64,
     /// Wakes waiting tasks when the lock is free. No task is next in line: its runtime might not be polled.
@@ -141,7 +141,7 @@ struct Slot {
 
 /// The holder of a lock in memory.
 #[derive(Clone, Debug)]
-struct Holder {
+struct LockHolder {
     number: u64,
     runtime: Option<HomeRuntime>,
 }
@@ -170,27 +170,27 @@ impl MemoryTokenStore {
         Self::default()
     }
 
-    fn with<T>(&self, key: &str, act: impl FnOnce(&mut Slot) -> T) -> T {
+    fn with<T>(&self, key: &str, act: impl FnOnce(&mut MemorySlot) -> T) -> T {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(slots.entry(key.to_owned()).or_default())
     }
 
     /// Acquires the lock if it is free. Returns its holder if it is not.
-    fn try_lock(&self, key: &str) -> std::result::Result<StoreLock, Holder> {
+    fn try_lock(&self, key: &str) -> std::result::Result<TokenStoreLock, LockHolder> {
         let number = self.with(key, |slot| {
             if let Some(holder) = &slot.holder {
                 return Err(holder.clone());
             }
             slot.number = slot.number.wrapping_add(1);
             let number = slot.number;
-            slot.holder = Some(Holder { number, runtime: HomeRuntime::current() });
+            slot.holder = Some(LockHolder { number, runtime: HomeRuntime::current() });
             Ok(number)
         })?;
-        Ok(StoreLock::new(MemoryLock { store: self.clone(), key: key.to_owned(), number }))
+        Ok(TokenStoreLock::new(MemoryLock { store: self.clone(), key: key.to_owned(), number }))
     }
 
     /// Waits for the lock. Returns `None` if the runtime of its holder has stalled, and `gives_up` allows it.
-    async fn take_lock(&self, key: &str, gives_up: bool) -> Option<StoreLock> {
+    async fn take_lock(&self, key: &str, gives_up: bool) -> Option<TokenStoreLock> {
         let released = self.with(key, |slot| Arc::clone(&slot.released));
         loop {
             // Created before the attempt, so that no release is missed.
@@ -202,7 +202,7 @@ impl MemoryTokenStore {
             let runtime = holder.runtime.as_ref().filter(|_| gives_up);
             let stalled = pin!(runtimes::stalled(runtime));
             if let Either::Right(_) = select(notified, stalled).await {
-                let is_it = |now: &Holder| now.number == holder.number;
+                let is_it = |now: &LockHolder| now.number == holder.number;
                 if self.with(key, |slot| slot.holder.as_ref().is_some_and(is_it)) {
                     return None;
                 }
@@ -212,25 +212,25 @@ impl MemoryTokenStore {
 }
 
 impl TokenStore for MemoryTokenStore {
-    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
+    fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>> {
         Box::pin(async move { Ok(self.with(key, |slot| slot.token.clone())) })
     }
 
-    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()> {
         Box::pin(async move {
             self.with(key, |slot| slot.token = Some(token.clone()));
             Ok(())
         })
     }
 
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+    fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()> {
         Box::pin(async move {
             self.with(key, |slot| slot.token = None);
             Ok(())
         })
     }
 
-    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
+    fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock> {
         Box::pin(async move {
             let lock = self.take_lock(key, false).await;
             lock.ok_or_else(stalled_holder)
@@ -241,7 +241,7 @@ impl TokenStore for MemoryTokenStore {
         &'a self,
         key: &'a str,
         _patience: Duration,
-    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+    ) -> TokenStoreFuture<'a, (Result<TokenStoreLock>, Option<AccessToken>)> {
         Box::pin(async move {
             let gives_up = HomeRuntime::current().is_some();
             let lock = self.take_lock(key, gives_up).await;

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use tokio::time::{advance, timeout};
 
-use super::keeper::Held;
+use super::keeper::CachedToken;
 use super::*;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -28,8 +28,8 @@ impl AppSigner for Signer {
     }
 }
 
-fn keeper(source: impl TokenSource) -> Arc<Keeper> {
-    Keeper::new(Arc::new(source), TokenPolicy::default(), None)
+fn keeper(source: impl TokenProvider) -> Arc<TokenManager> {
+    TokenManager::new(Arc::new(source), TokenPolicy::default(), None)
 }
 
 fn client() -> Client {
@@ -37,45 +37,52 @@ fn client() -> Client {
 }
 
 /// A call to a GitHub that knows this key only; whether it succeeds in the end.
-async fn call(keeper: &Arc<Keeper>, known_key: u8) -> bool {
+async fn call(token_manager: &Arc<TokenManager>, known_key: u8) -> bool {
     let client = client();
     for times in 0..8 {
-        let held = keeper.pass(&client).await.unwrap();
-        let signature = held.token().expose_secret().rsplit('.').next().unwrap().to_owned();
+        let cached = token_manager.token(&client).await.unwrap();
+        let signature = cached.token().expose_secret().rsplit('.').next().unwrap().to_owned();
         if URL_SAFE_NO_PAD.decode(signature).unwrap()[0] == known_key {
             return true;
         }
-        if refused(keeper, &held, times, "A JSON web token could not be decoded").is_none() {
+        if refused(token_manager, &cached, times, "A JSON web token could not be decoded").is_none()
+        {
             return false;
         }
     }
     false
 }
 
-fn refused(keeper: &Keeper, held: &Held, times: u32, message: &str) -> Option<Duration> {
-    keeper.refused(held, times, &Rejection::new(message, &HeaderMap::new()))
+fn refused(
+    token_manager: &TokenManager,
+    cached: &CachedToken,
+    times: u32,
+    message: &str,
+) -> Option<Duration> {
+    token_manager.on_rejected(cached, times, &Rejection::new(message, &HeaderMap::new()))
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_app_uses_the_private_key_that_github_accepts() {
-    let app = App::with_signer("Iv23liABC", Signer(1)).unwrap().or_signer(Signer(2));
-    let keeper = keeper(app);
-    assert!(call(&keeper, 2).await, "the new key is not known yet");
+    let app = App::with_signer("Iv23liABC", Signer(1)).unwrap().with_previous_signer(Signer(2));
+    let token_manager = keeper(app);
+    assert!(call(&token_manager, 2).await, "the new key is not known yet");
     advance(600 * SECOND).await;
-    assert!(call(&keeper, 1).await, "the old one was deleted within the hour");
+    assert!(call(&token_manager, 1).await, "the old one was deleted within the hour");
     advance(600 * SECOND).await;
     for _ in 0..10 {
-        assert!(!call(&keeper, 3).await, "neither is good");
+        assert!(!call(&token_manager, 3).await, "neither is good");
     }
     advance(61 * SECOND).await;
-    assert!(call(&keeper, 2).await, "and then one is again");
+    assert!(call(&token_manager, 2).await, "and then one is again");
 }
 
 #[tokio::test]
 async fn policies_take_any_value() {
     let app = App::with_signer("Iv23liABC", Signer(1)).unwrap();
-    let policy =
-        TokenPolicy::default().max_installations(usize::MAX).delays(Duration::MAX, Duration::MAX);
+    let policy = TokenPolicy::default()
+        .max_cached_installations(usize::MAX)
+        .backoff(Duration::MAX, Duration::MAX);
     let client = Client::builder().auth(app).token_policy(policy).build().unwrap();
     assert!(client.installation(42).is_ok());
 }
@@ -85,9 +92,13 @@ async fn the_installation_of_a_client_has_one_token_manager() {
     let app = App::with_signer("Iv23liABC", Signer(1)).unwrap();
     let client = Client::builder().auth(app.installation(42)).build().unwrap();
     let same = client.installation(42).unwrap();
-    let keeper = |client: &Client| Arc::clone(client.inner().auth.keeper().unwrap());
-    assert!(Arc::ptr_eq(&keeper(&client), &keeper(&same)));
-    assert!(!Arc::ptr_eq(&keeper(&client), &keeper(&client.installation(43).unwrap())));
+    let token_manager =
+        |client: &Client| Arc::clone(client.handle().identity.token_manager().unwrap());
+    assert!(Arc::ptr_eq(&token_manager(&client), &token_manager(&same)));
+    assert!(!Arc::ptr_eq(
+        &token_manager(&client),
+        &token_manager(&client.installation(43).unwrap())
+    ));
 }
 
 #[test]
@@ -113,8 +124,8 @@ struct Source {
     recursive: bool,
 }
 
-impl TokenSource for Source {
-    fn mint<'a>(&'a self, request: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Source {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
         Box::pin(async move {
             let count = self.minted.fetch_add(1, Ordering::SeqCst) + 1;
             assert!(!self.panics, "a source that panics");
@@ -136,15 +147,15 @@ impl TokenSource for Source {
         Cow::Borrowed("test")
     }
 
-    fn settles_within(&self) -> Duration {
+    fn propagation_delay(&self) -> Duration {
         self.settles
     }
 
-    fn keep(&self) -> Keep {
-        if self.share { Keep::Share } else { Keep::No }
+    fn persistence(&self) -> Persistence {
+        if self.share { Persistence::BestEffort } else { Persistence::None }
     }
 
-    fn created_at(&self) -> Option<SystemTime> {
+    fn credential_created_at(&self) -> Option<SystemTime> {
         self.created_at
     }
 }
@@ -152,37 +163,38 @@ impl TokenSource for Source {
 #[tokio::test(start_paused = true)]
 async fn a_panicking_provider_is_called_no_more_often_than_a_failing_one() {
     let source = Source { panics: true, ..Source::default() };
-    let minted = Arc::clone(&source.minted);
-    let keeper = keeper(source);
+    let issued = Arc::clone(&source.minted);
+    let token_manager = keeper(source);
     for _ in 0..20 {
-        assert!(keeper.pass(&client()).await.is_err());
+        assert!(token_manager.token(&client()).await.is_err());
     }
-    assert_eq!(minted.load(Ordering::SeqCst), 1);
+    assert_eq!(issued.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_provider_times_out_and_is_called_again() {
     let hangs = Arc::new(AtomicBool::new(true));
-    let keeper = keeper(Source { hangs, ..Source::default() });
-    let error = timeout(HOUR, keeper.pass(&client())).await.unwrap().unwrap_err();
+    let token_manager = keeper(Source { hangs, ..Source::default() });
+    let error = timeout(HOUR, token_manager.token(&client())).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("timed out after 300s"), "{error}");
     advance(60 * SECOND).await;
-    assert!(keeper.pass(&client()).await.is_ok());
+    assert!(token_manager.token(&client()).await.is_ok());
 }
 
 #[test]
 fn a_token_request_whose_runtime_is_not_polled_is_replaced_at_once() {
-    let keeper = keeper(Source { hangs: Arc::new(AtomicBool::new(true)), ..Source::default() });
+    let token_manager =
+        keeper(Source { hangs: Arc::new(AtomicBool::new(true)), ..Source::default() });
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().start_paused(true).build().unwrap()
     };
     let (parked, other) = (runtime(), runtime());
     let given_up =
-        parked.block_on(async { timeout(SECOND, keeper.pass(&client())).await.is_err() });
+        parked.block_on(async { timeout(SECOND, token_manager.token(&client())).await.is_err() });
     assert!(given_up);
     other.block_on(async {
-        assert!(timeout(SECOND, keeper.pass(&client())).await.unwrap().is_ok());
+        assert!(timeout(SECOND, token_manager.token(&client())).await.unwrap().is_ok());
     });
 }
 
@@ -196,25 +208,29 @@ async fn a_provider_that_waits_for_its_own_token_gets_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn short_lived_tokens_are_shared_as_well() {
-    let minted = Arc::new(AtomicUsize::new(0));
+    let issued = Arc::new(AtomicUsize::new(0));
     let store = MemoryTokenStore::new();
     for _ in 0..10 {
-        let minted = Arc::clone(&minted);
-        let source =
-            Source { minted, share: true, lifetime: Some(60 * SECOND), ..Source::default() };
+        let issued = Arc::clone(&issued);
+        let source = Source {
+            minted: issued,
+            share: true,
+            lifetime: Some(60 * SECOND),
+            ..Source::default()
+        };
         let store = Some(Arc::new(store.clone()) as Arc<dyn TokenStore>);
-        let keeper = Keeper::new(Arc::new(source), TokenPolicy::default(), store);
-        keeper.pass(&client()).await.unwrap();
+        let token_manager = TokenManager::new(Arc::new(source), TokenPolicy::default(), store);
+        token_manager.token(&client()).await.unwrap();
     }
-    assert_eq!(minted.load(Ordering::SeqCst), 1);
+    assert_eq!(issued.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_of_several_servers_stores_their_tokens_separately() {
-    let minted = Arc::new(AtomicUsize::new(0));
+    let issued = Arc::new(AtomicUsize::new(0));
     let store = MemoryTokenStore::new();
     for path in ["a", "b", "a/"] {
-        let source = Source { minted: Arc::clone(&minted), share: true, ..Source::default() };
+        let source = Source { minted: Arc::clone(&issued), share: true, ..Source::default() };
         let client = Client::builder()
             .base_url(format!("https://gw.example/{path}"))
             .auth(source)
@@ -223,47 +239,47 @@ async fn a_gateway_of_several_servers_stores_their_tokens_separately() {
             .unwrap();
         client.access_token().await.unwrap();
     }
-    assert_eq!(minted.load(Ordering::SeqCst), 2);
+    assert_eq!(issued.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_age_of_a_token_that_never_ends_is_looked_at_again_and_again() {
     let created_at = SystemTime::now().checked_sub(80 * 24 * HOUR);
     let source = Source { created_at, ..Source::default() };
-    let minted = Arc::clone(&source.minted);
-    let keeper = keeper(source);
+    let issued = Arc::clone(&source.minted);
+    let token_manager = keeper(source);
     for _ in 0..10 {
-        keeper.pass(&client()).await.unwrap();
+        token_manager.token(&client()).await.unwrap();
         advance(24 * HOUR).await;
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
     }
-    assert!(minted.load(Ordering::SeqCst) >= 5, "{minted:?}");
+    assert!(issued.load(Ordering::SeqCst) >= 5, "{issued:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_for_apps_is_not_waited_for_with_an_installations_token() {
-    let keeper = keeper(Source { settles: 10 * SECOND, ..Source::default() });
-    let held = keeper.pass(&client()).await.unwrap();
+    let token_manager = keeper(Source { settles: 10 * SECOND, ..Source::default() });
+    let cached = token_manager.token(&client()).await.unwrap();
     let message = "A JSON web token could not be decoded";
     // No pause: at most another token at once.
-    assert!(refused(&keeper, &held, 0, message).unwrap_or_default().is_zero());
-    let held = keeper.pass(&client()).await.unwrap();
-    assert_eq!(refused(&keeper, &held, 1, message), None);
+    assert!(refused(&token_manager, &cached, 0, message).unwrap_or_default().is_zero());
+    let cached = token_manager.token(&client()).await.unwrap();
+    assert_eq!(refused(&token_manager, &cached, 1, message), None);
     // Nor if the message has a secret in these words.
     let headers = HeaderMap::new();
     let hidden = Rejection { message: "A [hidden]", ..Rejection::new(message, &headers) };
-    assert_eq!(keeper.refused(&held, 1, &hidden), None);
+    assert_eq!(token_manager.on_rejected(&cached, 1, &hidden), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_token_is_fetched_again() {
-    let app = OAuthApp::public("Iv23liABC").unwrap();
+    let app = OAuthApp::public_client("Iv23liABC").unwrap();
     let store = MemoryTokenStore::new();
     let sign_in = |token: &str| {
         let token = AccessToken::new(token).unwrap();
-        let user = UserToken::new(app.clone(), token).named("octocat");
+        let user = UserToken::new(app.clone(), token).with_identity("octocat");
         Client::builder().auth(user).token_store(store.clone()).build().unwrap()
     };
     let current = async |client: &Client| -> Result<String> {
@@ -271,7 +287,7 @@ async fn a_removed_token_is_fetched_again() {
     };
     let before = sign_in("gho_reads_gists");
     assert_eq!(current(&before).await.unwrap(), "gho_reads_gists");
-    before.forget_token().await.unwrap();
+    before.invalidate_token().await.unwrap();
     let after = sign_in("gho_writes_repos");
     assert_eq!(current(&after).await.unwrap(), "gho_writes_repos");
 }
@@ -281,11 +297,11 @@ async fn a_failing_provider_is_not_called_before_its_retry_after() {
     #[derive(Debug)]
     struct Busy(AtomicUsize);
 
-    impl TokenSource for Busy {
-        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+    impl TokenProvider for Busy {
+        fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
             Box::pin(async {
                 self.0.fetch_add(1, Ordering::SeqCst);
-                let error = Error::token_source("busy", true, None);
+                let error = Error::token_provider("busy", true, None);
                 Err(error.with_retry_after(600 * SECOND))
             })
         }
@@ -296,9 +312,9 @@ async fn a_failing_provider_is_not_called_before_its_retry_after() {
     }
 
     let source = Arc::new(Busy(AtomicUsize::new(0)));
-    let keeper = Keeper::new(source.clone(), TokenPolicy::default(), None);
+    let token_manager = TokenManager::new(source.clone(), TokenPolicy::default(), None);
     for _ in 0..50 {
-        assert!(keeper.pass(&client()).await.is_err());
+        assert!(token_manager.token(&client()).await.is_err());
         advance(10 * SECOND).await;
     }
     assert_eq!(source.0.load(Ordering::SeqCst), 1);
@@ -306,8 +322,8 @@ async fn a_failing_provider_is_not_called_before_its_retry_after() {
 
 #[test]
 fn a_source_may_be_chosen_at_run_time_or_shared() {
-    let boxed: Box<dyn TokenSource> = Box::new(Source::default());
-    let shared: Arc<dyn TokenSource> = Arc::new(Source::default());
+    let boxed: Box<dyn TokenProvider> = Box::new(Source::default());
+    let shared: Arc<dyn TokenProvider> = Arc::new(Source::default());
     for builder in [Client::builder().auth(boxed), Client::builder().auth(shared)] {
         assert_eq!(builder.build().unwrap().identity(), "test");
     }

@@ -33,16 +33,16 @@ use crate::sanitize;
 pub struct AccessToken {
     /// `Bearer` and the token, created once: a call clones a reference to it.
     header: HeaderValue,
-    minted_at: SystemTime,
+    issued_at: SystemTime,
     expires_at: Option<SystemTime>,
-    ask_again_after: Option<Duration>,
-    renewal: Option<Renewal>,
+    recheck_after: Option<Duration>,
+    refresh_info: Option<RefreshInfo>,
     scopes: Option<Arc<[String]>>,
 }
 
 /// The refresh token of a user access token.
 #[derive(Clone)]
-struct Renewal {
+struct RefreshInfo {
     refresh_token: SecretString,
     expires_at: Option<SystemTime>,
 }
@@ -66,7 +66,7 @@ impl AccessToken {
                 "pass a token, or use a client without authentication",
             ));
         }
-        if let Some(kind) = Looks::of(token).no_access_token() {
+        if let Some(kind) = CredentialFormat::detect(token).wrong_kind() {
             return Err(AuthFailure::WrongKind
                 .error(format!("invalid token: the value looks like {}", kind.0), kind.1));
         }
@@ -87,10 +87,10 @@ impl AccessToken {
         sanitize::remember(token.as_bytes());
         Ok(Self {
             header,
-            minted_at: SystemTime::now(),
+            issued_at: SystemTime::now(),
             expires_at: None,
-            ask_again_after: None,
-            renewal: None,
+            recheck_after: None,
+            refresh_info: None,
             scopes: None,
         })
     }
@@ -115,8 +115,8 @@ impl AccessToken {
     /// Sets after how long the source is called again although the token has not expired, such as for a file that might
     /// have changed. Never by default.
     #[must_use]
-    pub fn ask_again_after(mut self, time: Duration) -> Self {
-        self.ask_again_after = Some(time);
+    pub fn recheck_after(mut self, time: Duration) -> Self {
+        self.recheck_after = Some(time);
         self
     }
 
@@ -129,7 +129,7 @@ impl AccessToken {
     ) -> Self {
         let refresh_token = token.into();
         sanitize::remember(refresh_token.expose_secret().as_bytes());
-        self.renewal = Some(Renewal { refresh_token, expires_at });
+        self.refresh_info = Some(RefreshInfo { refresh_token, expires_at });
         self
     }
 
@@ -159,13 +159,13 @@ impl AccessToken {
     /// Returns the refresh token.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&SecretString> {
-        self.renewal.as_ref().map(|renewal| &renewal.refresh_token)
+        self.refresh_info.as_ref().map(|renewal| &renewal.refresh_token)
     }
 
     /// Returns when the refresh token expires.
     #[must_use]
     pub fn refresh_token_expires_at(&self) -> Option<SystemTime> {
-        self.renewal.as_ref()?.expires_at
+        self.refresh_info.as_ref()?.expires_at
     }
 
     /// Returns the granted scopes, which can be fewer than requested; `None` if unknown, and empty for the tokens of a
@@ -177,25 +177,25 @@ impl AccessToken {
 
     /// Sets when the token was issued, for a store that restores its parts; by default the time of construction.
     #[must_use]
-    pub fn with_minted_at(mut self, time: SystemTime) -> Self {
-        self.minted_at = time;
+    pub fn with_issued_at(mut self, time: SystemTime) -> Self {
+        self.issued_at = time;
         self
     }
 
     /// Returns when the token was issued.
     #[must_use]
-    pub fn minted_at(&self) -> SystemTime {
-        self.minted_at
+    pub fn issued_at(&self) -> SystemTime {
+        self.issued_at
     }
 
-    /// Returns after how long its source is [called again](Self::ask_again_after).
+    /// Returns after how long its source is [called again](Self::recheck_after).
     #[must_use]
-    pub fn asks_again_after(&self) -> Option<Duration> {
-        self.ask_again_after
+    pub fn rechecked_after(&self) -> Option<Duration> {
+        self.recheck_after
     }
 
     /// Returns the remaining lifetime; zero if the token has expired.
-    pub(crate) fn lifetime(&self) -> Option<Duration> {
+    pub(crate) fn remaining_lifetime(&self) -> Option<Duration> {
         Some(self.expires_at?.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
@@ -207,9 +207,9 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")
-            .field("looks_like", &Looks::of(self.expose_secret()))
+            .field("looks_like", &CredentialFormat::detect(self.expose_secret()))
             .field("expires_at", &self.expires_at)
-            .field("renewable", &self.renewal.is_some())
+            .field("renewable", &self.refresh_info.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -219,7 +219,7 @@ impl fmt::Debug for AccessToken {
 ///
 /// For hints only: formats change, and an unknown one is never rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Looks {
+pub(crate) enum CredentialFormat {
     ClassicToken,
     FineGrainedToken,
     OAuthToken,
@@ -231,8 +231,8 @@ pub(crate) enum Looks {
     Unknown,
 }
 
-impl Looks {
-    pub(crate) fn of(text: &str) -> Self {
+impl CredentialFormat {
+    pub(crate) fn detect(text: &str) -> Self {
         let text = text.trim_start();
         for (prefix, looks) in [
             ("ghp_", Self::ClassicToken),
@@ -253,7 +253,7 @@ impl Looks {
     }
 
     /// Returns its kind, if it is a token for calls.
-    pub(crate) fn access_token(self) -> Option<&'static str> {
+    pub(crate) fn access_token_kind(self) -> Option<&'static str> {
         match self {
             Self::ClassicToken => Some("a personal access token (ghp_)"),
             Self::FineGrainedToken => Some("a fine-grained personal access token (github_pat_)"),
@@ -265,7 +265,7 @@ impl Looks {
     }
 
     /// Returns its kind and the advice, if it is not a token for calls.
-    fn no_access_token(self) -> Option<(&'static str, &'static str)> {
+    fn wrong_kind(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::RefreshToken => Some((
                 "a refresh token (ghr_)",
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused_with_its_reason() {
+    fn an_invalid_token_is_rejected_with_the_reason() {
         for (text, failure) in [
             ("", AuthFailure::Empty),
             (" \n", AuthFailure::Empty),
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_what_it_is_and_not_the_token() {
+    fn debug_shows_the_kind_and_not_the_token() {
         let token =
             AccessToken::new("ghs_hunter2").unwrap().with_refresh_token("ghr_hunter2", None);
         let shown = format!("{token:?}");

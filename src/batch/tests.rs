@@ -11,46 +11,46 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::client::transport::{rate_limit, response};
-use crate::limits::{MAX_WAITING, OnLimit, Pacing, RateLimits};
+use crate::limits::{LimitAction, MAX_WAITING_CALLS, RateLimitPolicy, SecondaryLimits};
 use crate::response::ResponseFuture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The number of requests in flight, and its maximum.
 #[derive(Default)]
-struct UnderWay {
+struct InFlightCounter {
     now: AtomicUsize,
     most: AtomicUsize,
     sent: AtomicUsize,
 }
 
 /// A request in flight, until it is dropped.
-struct Counted<'a>(&'a UnderWay);
+struct InFlightGuard<'a>(&'a InFlightCounter);
 
-impl<'a> Counted<'a> {
-    fn new(under_way: &'a UnderWay) -> Self {
-        let now = under_way.now.fetch_add(1, Ordering::Relaxed) + 1;
-        under_way.most.fetch_max(now, Ordering::Relaxed);
-        Self(under_way)
+impl<'a> InFlightGuard<'a> {
+    fn new(in_flight: &'a InFlightCounter) -> Self {
+        let now = in_flight.now.fetch_add(1, Ordering::Relaxed) + 1;
+        in_flight.most.fetch_max(now, Ordering::Relaxed);
+        Self(in_flight)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A client whose requests take so long. Nothing is left of the limit of the identity `exhausted`.
-fn client(limits: RateLimits, time: Duration) -> (Client, Arc<UnderWay>) {
-    let under_way = Arc::new(UnderWay::default());
-    let counted = Arc::clone(&under_way);
+fn client(limits: RateLimitPolicy, time: Duration) -> (Client, Arc<InFlightCounter>) {
+    let in_flight = Arc::new(InFlightCounter::default());
+    let counted = Arc::clone(&in_flight);
     let builder = Client::builder().http_client(reqwest::Client::new()).rate_limits(limits);
     let builder = builder.transport(move |request| {
         let counted = Arc::clone(&counted);
         async move {
             counted.sent.fetch_add(1, Ordering::Relaxed);
-            let _counted = Counted::new(&counted);
+            let _counted = InFlightGuard::new(&counted);
             sleep(time).await;
             let exhausted =
                 request.headers().get(AUTHORIZATION).is_some_and(|it| it == "Bearer exhausted");
@@ -58,11 +58,11 @@ fn client(limits: RateLimits, time: Duration) -> (Client, Arc<UnderWay>) {
             response(&request, 200, &headers, "1")
         }
     });
-    (builder.build().unwrap(), under_way)
+    (builder.build().unwrap(), in_flight)
 }
 
-fn unpaced() -> RateLimits {
-    RateLimits::default().pacing(Pacing::none())
+fn unpaced() -> RateLimitPolicy {
+    RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled())
 }
 
 /// Each of another path, so that none is equal to another one.
@@ -96,15 +96,16 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
 async fn no_more_calls_than_the_concurrency_are_sent_at_a_time() {
     for concurrency in [1, 2, 3, 10] {
         for permits in [1, 2, 5] {
-            let pacing = Pacing::none().concurrent(permits);
-            let (client, under_way) = client(RateLimits::default().pacing(pacing), SECOND);
+            let pacing = SecondaryLimits::disabled().max_concurrent(permits);
+            let (client, in_flight) =
+                client(RateLimitPolicy::default().secondary_limits(pacing), SECOND);
             let identities: Vec<_> = (0..7).map(|n| client.named(&format!("id-{n}"))).collect();
             // Long runs of each identity, so that many wait while others are sent.
             let calls = (0..700).map(|number| get(&identities[number / 50 % 7]));
-            let results = client.batch(calls).concurrency(concurrency).run().await;
+            let results = client.batch(calls).concurrency(concurrency).collect().await;
             assert_eq!(results.len(), 700);
             assert!(results.iter().all(Result::is_ok));
-            let most = under_way.most.load(Ordering::Relaxed);
+            let most = in_flight.most.load(Ordering::Relaxed);
             // As many as the seven identities have permits for.
             let permits = permits as usize * identities.len();
             assert_eq!(most, concurrency.min(permits));
@@ -114,7 +115,7 @@ async fn no_more_calls_than_the_concurrency_are_sent_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_than_the_bound_wait() {
-    let (client, under_way) = client(unpaced(), SECOND / 10);
+    let (client, in_flight) = client(unpaced(), SECOND / 10);
     let exhausted = client.named("exhausted");
     get(&exhausted).await.unwrap();
     let made = Arc::new(AtomicUsize::new(0));
@@ -125,41 +126,43 @@ async fn no_more_calls_than_the_bound_wait() {
     });
     let mut results = std::pin::pin!(client.batch(calls).concurrency(10).stream());
     assert!(timeout(60 * SECOND, results.next()).await.is_err());
-    assert_eq!(made.load(Ordering::Relaxed), MAX_WAITING + 10);
-    assert_eq!(under_way.sent.load(Ordering::Relaxed), 1);
+    assert_eq!(made.load(Ordering::Relaxed), MAX_WAITING_CALLS + 10);
+    assert_eq!(in_flight.sent.load(Ordering::Relaxed), 1);
     println!("{} of 3,000 calls wait, 10 of them with a slot", made.load(Ordering::Relaxed));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_takes_no_more_places_of_the_queue_than_calls_it_may_send() {
-    let limits = RateLimits::default().queue(4).pacing(Pacing::none().concurrent(1));
+    let limits = RateLimitPolicy::default()
+        .max_queued(4)
+        .secondary_limits(SecondaryLimits::disabled().max_concurrent(1));
     let (client, _) = client(limits, SECOND);
-    let results = client.batch((0..200).map(|_| get(&client))).concurrency(4).run().await;
+    let results = client.batch((0..200).map(|_| get(&client))).concurrency(4).collect().await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_for_other_calls_of_the_batch_is_not_bounded_by_the_longest_wait_for_a_limit() {
-    let pacing = Pacing::none().between_writes(SECOND);
-    let limits = RateLimits::default().pacing(pacing);
-    let limits = limits.on_limit(OnLimit::Wait { at_most: 10 * SECOND });
+    let pacing = SecondaryLimits::disabled().min_write_interval(SECOND);
+    let limits = RateLimitPolicy::default().secondary_limits(pacing);
+    let limits = limits.on_limit(LimitAction::Wait { max: 10 * SECOND });
     let (client, _) = client(limits, SECOND / 10);
     let writes = (0..100).map(|_| client.request(Method::POST, "/repos/o/r/issues").send::<u64>());
     let began = Instant::now();
-    let results = client.batch(writes).concurrency(4).run().await;
+    let results = client.batch(writes).concurrency(4).collect().await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
     assert!(began.elapsed() >= 99 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_with_a_time_limit_of_its_own_is_not_started_before_its_turn() {
-    let pacing = Pacing::none().between_writes(SECOND);
-    let (client, _) = client(RateLimits::default().pacing(pacing), SECOND / 10);
+    let pacing = SecondaryLimits::disabled().min_write_interval(SECOND);
+    let (client, _) = client(RateLimitPolicy::default().secondary_limits(pacing), SECOND / 10);
     let writes = (0..100).map(|_| {
         let write = client.request(Method::POST, "/repos/o/r/issues");
         write.timeout(10 * SECOND).send::<u64>()
     });
-    let results = client.batch(writes).concurrency(4).run().await;
+    let results = client.batch(writes).concurrency(4).collect().await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 100);
 }
 
@@ -182,7 +185,8 @@ async fn equal_reads_that_wait_for_one_of_them_take_no_part() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_that_is_shared_with_a_call_outside_does_not_wait_for_its_batch() {
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(1));
     let (client, _) = client(limits, SECOND / 10);
     let calls = (0..6).map(|n| client.request(Method::GET, format!("/shared/{n}")).send::<u64>());
     let mut results = std::pin::pin!(client.batch(calls).concurrency(1).stream());
@@ -197,38 +201,43 @@ async fn a_read_that_is_shared_with_a_call_outside_does_not_wait_for_its_batch()
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_batch_releases_all_permits() {
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(2));
-    let (client, under_way) = client(limits, SECOND);
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(2));
+    let (client, in_flight) = client(limits, SECOND);
     let mut results = Box::pin(client.batch((0..100).map(|_| get(&client))).stream());
     results.next().await.unwrap().1.unwrap();
     drop(results);
     let began = Instant::now();
     get(&client).await.unwrap();
     assert!(began.elapsed() <= 2 * SECOND);
-    assert_eq!(under_way.most.load(Ordering::Relaxed), 2);
+    assert_eq!(in_flight.most.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_within_a_batch_counts_its_own_calls() {
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(3));
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(3));
     let (client, _) = client(limits, SECOND / 10);
     let batches = (0..20).map(|_| {
         let client = client.clone();
         async move {
-            let results = client.batch((0..10).map(|_| get(&client))).concurrency(2).run().await;
+            let results =
+                client.batch((0..10).map(|_| get(&client))).concurrency(2).collect().await;
             results.into_iter().collect::<Result<Vec<_>>>()
         }
     });
-    let results = timeout(600 * SECOND, client.batch(batches).concurrency(3).run()).await.unwrap();
+    let results =
+        timeout(600 * SECOND, client.batch(batches).concurrency(3).collect()).await.unwrap();
     assert!(results.iter().all(|result| result.as_ref().is_ok_and(|calls| calls.len() == 10)));
 }
 
 /// A client with one permit for each identity, whose calls fail rather than wait. Those of paths that
 /// begin with `/slow` take 5 s, of `/slower` a minute more, and others 0.1 s.
 fn failing_fast() -> Client {
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(1));
     let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.rate_limits(limits.on_limit(OnLimit::FailFast));
+    let builder = builder.rate_limits(limits.on_limit(LimitAction::FailFast));
     let builder = builder.transport(move |request| async move {
         let slow = request.url().path().starts_with("/slow");
         sleep(if slow { 5 * SECOND } else { SECOND / 10 }).await;
@@ -250,7 +259,7 @@ async fn the_wait_for_a_slot_of_the_batch_is_not_bounded_by_the_longest_wait_for
         tokio::task::yield_now().await;
         let began = Instant::now();
         let calls = [call(&one, "/x"), call(&another, "/slow/1"), call(&third, "/slow/2")];
-        let batch = client.batch(calls).concurrency(2).run();
+        let batch = client.batch(calls).concurrency(2).collect();
         let batch = tokio::spawn(async move { (batch.await, began.elapsed()) });
         outside.await.unwrap().unwrap();
         if then_limited {

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::response_body::ResponseBody;
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::Label;
+use crate::operation::OperationName;
 
 /// The body of a response as a stream, such as an archive or a log.
 ///
@@ -37,10 +37,10 @@ use crate::operation::Label;
 #[must_use = "the body is read by polling it"]
 pub struct ByteStream {
     source: Source,
-    operation: Label,
+    operation: OperationName,
     /// The longest wait for a chunk, and the timer of the current wait.
-    patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
+    read_timeout: Duration,
+    read_timer: Option<Pin<Box<Sleep>>>,
 }
 
 enum Source {
@@ -50,12 +50,17 @@ enum Source {
 }
 
 impl ByteStream {
-    pub(crate) fn new(body: ResponseBody, operation: Label, patience: Duration) -> Self {
-        Self { source: Source::Network(body), operation, patience, waiting: None }
+    pub(crate) fn new(body: ResponseBody, operation: OperationName, patience: Duration) -> Self {
+        Self { source: Source::Network(body), operation, read_timeout: patience, read_timer: None }
     }
 
-    pub(crate) fn from_bytes(bytes: Bytes, operation: Label) -> Self {
-        Self { source: Source::Memory(bytes), operation, patience: Duration::MAX, waiting: None }
+    pub(crate) fn from_bytes(bytes: Bytes, operation: OperationName) -> Self {
+        Self {
+            source: Source::Memory(bytes),
+            operation,
+            read_timeout: Duration::MAX,
+            read_timer: None,
+        }
     }
 
     /// Returns the next chunk; `None` at the end.
@@ -112,20 +117,20 @@ impl ByteStream {
             Source::Done => return Poll::Ready(None),
         };
         if let Poll::Ready(chunk) = body.poll_chunk(context) {
-            self.waiting = None;
+            self.read_timer = None;
             return Poll::Ready(chunk);
         }
-        ready!(self.poll_patience(context));
-        let message = format!("response body stalled for {:?}", self.patience);
+        ready!(self.poll_read_timeout(context));
+        let message = format!("response body stalled for {:?}", self.read_timeout);
         let error = Error::new(ErrorKind::Timeout, message);
         Poll::Ready(Some(Err(error.with_advice("try again, or increase attempt_timeout"))))
     }
 
     /// Polls the timer of the wait. It starts with the first poll that finds nothing, so that a slow reader does not
     /// use up the sender's time.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
+    fn poll_read_timeout(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let patience = self.read_timeout;
+        let waiting = self.read_timer.get_or_insert_with(|| Box::pin(sleep(patience)));
         waiting.as_mut().poll(context)
     }
 }
@@ -143,7 +148,7 @@ impl Stream for ByteStream {
             None => None,
         };
         self.source = Source::Done;
-        self.waiting = None;
+        self.read_timer = None;
         Poll::Ready(chunk)
     }
 }
@@ -168,14 +173,14 @@ const MAX_RESERVED: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct BodyCollector {
     limit: usize,
-    first: Option<Bytes>,
+    first_chunk: Option<Bytes>,
     /// The whole body, if it arrives in several pieces.
-    all: BytesMut,
+    buffer: BytesMut,
 }
 
 impl BodyCollector {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, first: None, all: BytesMut::new() }
+        Self { limit, first_chunk: None, buffer: BytesMut::new() }
     }
 
     /// Reads to the end of the body. Returns whether the body is longer than the limit.
@@ -199,28 +204,29 @@ impl BodyCollector {
 
     /// Returns the received part.
     pub(crate) fn finish(self) -> Bytes {
-        match self.first {
+        match self.first_chunk {
             Some(first) => first,
-            None => self.all.freeze(),
+            None => self.buffer.freeze(),
         }
     }
 
     /// Adds a piece. Returns whether the body is longer than the limit.
     fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
-        let room =
-            self.limit.saturating_sub(self.first.as_ref().map_or(self.all.len(), Bytes::len));
+        let room = self
+            .limit
+            .saturating_sub(self.first_chunk.as_ref().map_or(self.buffer.len(), Bytes::len));
         let is_too_long = chunk.len() > room;
         let chunk = if is_too_long { chunk.slice(..room) } else { chunk };
-        match self.first.take() {
-            None if self.all.is_empty() => self.first = Some(chunk),
-            None => self.all.extend_from_slice(&chunk),
+        match self.first_chunk.take() {
+            None if self.buffer.is_empty() => self.first_chunk = Some(chunk),
+            None => self.buffer.extend_from_slice(&chunk),
             Some(first) => {
                 // The server states the length: more memory is reserved only as the body arrives.
                 let expected = expected.and_then(|expected| usize::try_from(expected).ok());
                 let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
-                self.all.reserve(expected.max(first.len().saturating_add(chunk.len())));
-                self.all.extend_from_slice(&first);
-                self.all.extend_from_slice(&chunk);
+                self.buffer.reserve(expected.max(first.len().saturating_add(chunk.len())));
+                self.buffer.extend_from_slice(&first);
+                self.buffer.extend_from_slice(&chunk);
             }
         }
         is_too_long

@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_compressed_is_read_in_whatever_parts_it_arrives(
+        fn compressed_data_is_read_in_any_chunking(
             text in prop::collection::vec(any::<u8>(), 0..5_000),
             repeats in 1_usize..20,
             part in 1_usize..3_000,

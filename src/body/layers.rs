@@ -8,37 +8,37 @@
 
 use reqwest::ClientBuilder;
 
-fn is_reqwests<T: MethodKind>(_: fn(ClientBuilder, bool) -> T) -> bool {
-    T::IS_REQWESTS
+fn is_reqwest_method<T: MethodKind>(_: fn(ClientBuilder, bool) -> T) -> bool {
+    T::IS_REQWEST
 }
 
 /// Returns whether reqwest can decompress gzip.
 pub(super) fn decompresses_gzip() -> bool {
-    is_reqwests(ClientBuilder::gzip)
+    is_reqwest_method(ClientBuilder::gzip)
 }
 
 /// Returns whether a layer around each body hides whether an HTTP/2 stream has ended.
 pub(super) fn hides_end_of_stream() -> bool {
     decompresses_gzip()
-        || is_reqwests(ClientBuilder::brotli)
-        || is_reqwests(ClientBuilder::zstd)
-        || is_reqwests(ClientBuilder::deflate)
+        || is_reqwest_method(ClientBuilder::brotli)
+        || is_reqwest_method(ClientBuilder::zstd)
+        || is_reqwest_method(ClientBuilder::deflate)
 }
 
 /// The return type shows which method was called.
 trait MethodKind {
-    const IS_REQWESTS: bool;
+    const IS_REQWEST: bool;
 }
 
 impl MethodKind for ClientBuilder {
-    const IS_REQWESTS: bool = true;
+    const IS_REQWEST: bool = true;
 }
 
 /// Returned by the methods of [`WithoutFeature`].
 struct Absent;
 
 impl MethodKind for Absent {
-    const IS_REQWESTS: bool = false;
+    const IS_REQWEST: bool = false;
 }
 
 // reqwest's features determine which of these are used. None is ever called.

@@ -72,11 +72,11 @@ impl ResponseBody {
     ///
     /// `is_head` means that the response is to a HEAD request: it has no body, whatever its headers say.
     pub(crate) fn new(response: reqwest::Response, is_head: bool) -> (HeaderMap, Self) {
-        Self::checked_by(response, is_head, hides_end_of_stream())
+        Self::with_end_check(response, is_head, hides_end_of_stream())
     }
 
     /// Splits a response, with or without a layer around each body that hides the end of its stream.
-    fn checked_by(
+    fn with_end_check(
         response: reqwest::Response,
         is_head: bool,
         hides_end_of_stream: bool,
@@ -119,7 +119,7 @@ impl ResponseBody {
         self.has_ended = matches!(chunk, Err(_) | Ok(None));
         match (chunk, &mut self.gzip) {
             (Ok(None), Some(gzip)) => {
-                Poll::Ready(gzip.finish().map_err(Error::broken_off).transpose())
+                Poll::Ready(gzip.finish().map_err(Error::truncated_body).transpose())
             }
             (chunk, _) => Poll::Ready(chunk.transpose()),
         }
@@ -128,7 +128,7 @@ impl ResponseBody {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         loop {
             if let Some(gzip) = &mut self.gzip
-                && let Some(piece) = gzip.next_piece().map_err(Error::broken_off)?
+                && let Some(piece) = gzip.next_piece().map_err(Error::truncated_body)?
             {
                 return Poll::Ready(Ok(Some(piece)));
             }
@@ -156,7 +156,7 @@ impl ResponseBody {
             EndCheck::EndOfStream => self.source.is_end_stream(),
             EndCheck::Length(_) => false,
         };
-        if is_complete { Ok(()) } else { Err(Error::broken_off(StreamReset)) }
+        if is_complete { Ok(()) } else { Err(Error::truncated_body(StreamReset)) }
     }
 }
 
@@ -243,7 +243,8 @@ mod tests {
         if let Some(encoding) = encoding {
             response.headers_mut().insert(CONTENT_ENCODING, encoding.parse().unwrap());
         }
-        let (_, mut body) = ResponseBody::checked_by(response.into(), is_head, hides_end_of_stream);
+        let (_, mut body) =
+            ResponseBody::with_end_check(response.into(), is_head, hides_end_of_stream);
         let mut all = Vec::new();
         loop {
             match poll_fn(|context| body.poll_chunk(context)).now_or_never().unwrap() {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
 
-use crate::deadline::Slack;
+use crate::deadline::DeadlineExtension;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
@@ -35,7 +35,7 @@ enum Content {
 
 /// A streamed body was already sent once, completely or in part.
 #[derive(Debug)]
-pub(crate) struct BodyTaken;
+pub(crate) struct BodyConsumed;
 
 impl Body {
     /// Creates a request body that is read while it is sent.
@@ -69,44 +69,48 @@ impl Body {
     }
 
     /// Returns whether it can be sent again.
-    pub(crate) fn is_repeatable(&self) -> bool {
+    pub(crate) fn is_replayable(&self) -> bool {
         matches!(self.0, Content::Bytes(_))
     }
 
-    /// Returns the body for one attempt, which extends `slack` while it makes progress, and reports a failure to
-    /// `broken`.
-    pub(crate) fn send(&self, slack: &Slack, broken: &Broken) -> Result<reqwest::Body, BodyTaken> {
+    /// Returns the body for one attempt, which extends `extension` while it makes progress, and reports a failure to
+    /// `error_slot`.
+    pub(crate) fn send(
+        &self,
+        extension: &DeadlineExtension,
+        broken: &UploadErrorSlot,
+    ) -> Result<reqwest::Body, BodyConsumed> {
         let (source, length) = match &self.0 {
-            Content::Bytes(bytes) if bytes.len() <= PIECE => return Ok(bytes.clone().into()),
+            Content::Bytes(bytes) if bytes.len() <= CHUNK_BYTES => return Ok(bytes.clone().into()),
             Content::Bytes(bytes) => (Source::Bytes(bytes.clone()), Some(bytes.len() as u64)),
             Content::Stream(stream, length) => {
                 let taken = lock(stream).take();
-                (Source::Stream(Mutex::new(taken.ok_or(BodyTaken)?)), *length)
+                (Source::Stream(Mutex::new(taken.ok_or(BodyConsumed)?)), *length)
             }
         };
         Ok(reqwest::Body::wrap(Upload {
             source,
             length,
-            read: 0,
-            last: None,
-            slack: slack.clone(),
-            broken: broken.clone(),
+            bytes_read: 0,
+            final_chunk: None,
+            extension: extension.clone(),
+            error_slot: broken.clone(),
         }))
     }
 }
 
 /// Large bodies are sent in pieces of this size, so that progress is visible.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A body while it is sent.
 struct Upload {
     source: Source,
     length: Option<u64>,
-    read: u64,
+    bytes_read: u64,
     /// The chunk that completes the length.
-    last: Option<Bytes>,
-    slack: Slack,
-    broken: Broken,
+    final_chunk: Option<Bytes>,
+    extension: DeadlineExtension,
+    error_slot: UploadErrorSlot,
 }
 
 enum Source {
@@ -119,7 +123,9 @@ impl Source {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         match self {
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Bytes(bytes) => Poll::Ready(Some(Ok(bytes.split_to(PIECE.min(bytes.len()))))),
+            Self::Bytes(bytes) => {
+                Poll::Ready(Some(Ok(bytes.split_to(CHUNK_BYTES.min(bytes.len())))))
+            }
             Self::Stream(stream) => {
                 stream.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(context)
             }
@@ -137,19 +143,21 @@ impl http_body::Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             let chunk = ready!(self.source.poll_next(context)).transpose();
-            let chunk = chunk.map_err(|reason| self.broken.of(reason))?;
-            self.slack.progress();
+            let chunk = chunk.map_err(|reason| self.error_slot.set(reason))?;
+            self.extension.progress();
             let Some(chunk) = chunk else {
                 return Poll::Ready(self.last_chunk());
             };
-            self.read += chunk.len() as u64;
+            self.bytes_read += chunk.len() as u64;
             match self.length {
-                Some(length) if self.read > length => return Poll::Ready(Some(self.wrong(length))),
-                Some(length) if self.read == length => {
+                Some(length) if self.bytes_read > length => {
+                    return Poll::Ready(Some(self.length_mismatch(length)));
+                }
+                Some(length) if self.bytes_read == length => {
                     // The HTTP client reads no more than the length: whether the stream is longer has to be known
                     // before the last chunk is returned.
                     if !chunk.is_empty() {
-                        self.last = Some(chunk);
+                        self.final_chunk = Some(chunk);
                     }
                 }
                 _ => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
@@ -160,8 +168,8 @@ impl http_body::Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self.length {
             Some(length) => {
-                let last = self.last.as_ref().map_or(0, |chunk| chunk.len() as u64);
-                SizeHint::with_exact(length.saturating_sub(self.read) + last)
+                let last = self.final_chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                SizeHint::with_exact(length.saturating_sub(self.bytes_read) + last)
             }
             None => SizeHint::new(),
         }
@@ -172,14 +180,14 @@ impl Upload {
     /// Handles the end of the source.
     fn last_chunk(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         match self.length {
-            Some(length) if self.read < length => Some(self.wrong(length)),
-            _ => self.last.take().map(|chunk| Ok(Frame::data(chunk))),
+            Some(length) if self.bytes_read < length => Some(self.length_mismatch(length)),
+            _ => self.final_chunk.take().map(|chunk| Ok(Frame::data(chunk))),
         }
     }
 
-    fn wrong(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
-        let read = self.read;
-        Err(self.broken.of(WrongLength { length, read }.into()))
+    fn length_mismatch(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
+        let read = self.bytes_read;
+        Err(self.error_slot.set(LengthMismatch { expected: length, actual: read }.into()))
     }
 }
 
@@ -187,36 +195,36 @@ impl Upload {
 ///
 /// It is stored beside the request: over HTTP/2, the resulting error is a stream reset without a reason.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Broken(Arc<Mutex<Option<BoxError>>>);
+pub(crate) struct UploadErrorSlot(Arc<Mutex<Option<BoxError>>>);
 
-impl Broken {
+impl UploadErrorSlot {
     /// Stores the reason, and returns the error for the HTTP client.
-    fn of(&self, reason: BoxError) -> BoxError {
+    fn set(&self, reason: BoxError) -> BoxError {
         *lock(&self.0) = Some(reason);
         "the request body failed".into()
     }
 
-    pub(crate) fn reason(&self) -> Option<BoxError> {
+    pub(crate) fn take(&self) -> Option<BoxError> {
         lock(&self.0).take()
     }
 }
 
 /// The stream does not have the length that its caller set.
 #[derive(Debug)]
-pub(crate) struct WrongLength {
-    length: u64,
-    read: u64,
+pub(crate) struct LengthMismatch {
+    expected: u64,
+    actual: u64,
 }
 
-impl fmt::Display for WrongLength {
+impl fmt::Display for LengthMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { length, read } = self;
+        let Self { expected: length, actual: read } = self;
         let bound = if read > length { "at least" } else { "only" };
         write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
     }
 }
 
-impl std::error::Error for WrongLength {}
+impl std::error::Error for LengthMismatch {}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // The guarded value is taken out whole: a panic elsewhere leaves no partial state.

@@ -15,27 +15,27 @@ use url::Url;
 
 use super::integrity::{Integrity, TAG};
 use super::key::Key;
-use super::log::MAX_NUMBER;
-use super::rules::Times;
-use crate::compact::{self, ALLOCATION};
+use super::log::MAX_SEQUENCE;
+use super::rules::ResponseTimes;
+use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::sanitize;
 
 /// A stored response to a GET: always a 200.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
-    pub(crate) about: About,
+    pub(crate) metadata: EntryMetadata,
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) body: Bytes,
-    pub(crate) times: Times,
+    pub(crate) times: ResponseTimes,
     /// The number of the last mark in the log when the request was sent.
-    pub(crate) number: u64,
+    pub(crate) log_sequence: u64,
     /// Identifies the token that the tag was computed for, in the process that stored it.
-    pub(crate) print: u64,
+    pub(crate) credential_fingerprint: u64,
 }
 
 /// The request and identity that a response belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct EntryMetadata {
     /// The URL that responded.
     pub(crate) url: Url,
     /// The path of the request, below the API's base URL and in lower case.
@@ -61,62 +61,70 @@ impl Entry {
     /// Creates an entry in memory of its own: a copy of the body and the headers. Returns `None` if the headers exceed
     /// the bounds of storage.
     pub(crate) fn new(
-        about: About,
+        about: EntryMetadata,
         headers: &HeaderMap,
         body: &Bytes,
-        of: Exchanged,
+        of: RevalidationInfo,
     ) -> Option<Self> {
         is_storable(headers).then(|| Self {
-            about,
-            headers: Arc::new(compact::copy_of_headers(headers)),
+            metadata: about,
+            headers: Arc::new(compact::compact_headers(headers)),
             body: compact::bytes(body),
             times: of.times,
-            number: of.number,
-            print: of.print,
+            log_sequence: of.log_sequence,
+            credential_fingerprint: of.credential_fingerprint,
         })
     }
 
     /// Returns the same body with the metadata of a later response.
-    pub(crate) fn renewed(
+    pub(crate) fn revalidated(
         &self,
-        about: About,
+        about: EntryMetadata,
         headers: &Arc<HeaderMap>,
-        of: Exchanged,
+        of: RevalidationInfo,
     ) -> Option<Self> {
         let headers = match Arc::ptr_eq(headers, &self.headers) {
             true => Arc::clone(headers),
-            false if is_storable(headers) => Arc::new(compact::copy_of_headers(headers)),
+            false if is_storable(headers) => Arc::new(compact::compact_headers(headers)),
             false => return None,
         };
         let body = self.body.clone();
-        let Exchanged { times, number, print } = of;
-        Some(Self { about, headers, body, times, number, print })
+        let RevalidationInfo { times, log_sequence: number, credential_fingerprint: print } = of;
+        Some(Self {
+            metadata: about,
+            headers,
+            body,
+            times,
+            log_sequence: number,
+            credential_fingerprint: print,
+        })
     }
 
     /// Returns whether the response repeats a secret, or its URL contains one or has a parameter with the name of one.
     pub(crate) fn has_secret(&self) -> bool {
         // Headers that are followed, such as links, keep their secrets, and are marked sensitive.
         self.headers.values().any(HeaderValue::is_sensitive)
-            || sanitize::has_secret(self.about.url.as_str().as_bytes())
+            || sanitize::has_secret(self.metadata.url.as_str().as_bytes())
             // The secret can be too short to be recognized.
-            || sanitize::has_secret_parameter(&self.about.url)
+            || sanitize::has_secret_parameter(&self.metadata.url)
             || sanitize::has_secret(&self.body)
     }
 
     /// Returns the memory that the entry takes in bytes, with its place in a cache in memory.
     pub(crate) fn size(&self) -> usize {
         /// The overhead of a reference-counted pointer: two counters.
-        const COUNTED: usize = 2 * size_of::<usize>() + ALLOCATION;
+        const COUNTED: usize = 2 * size_of::<usize>() + ALLOCATION_OVERHEAD;
         /// A node of the list of entries, and its place in the table of keys, which can be less than half full.
-        const PLACE: usize = size_of::<(Key, Arc<Entry>, [usize; 3])>() + ALLOCATION + 40;
+        const LIST_NODE_BYTES: usize =
+            size_of::<(Key, Arc<Entry>, [usize; 3])>() + ALLOCATION_OVERHEAD + 40;
         /// The state that the copies of a body share.
-        const SHARED: usize = 4 * size_of::<usize>() + ALLOCATION;
-        let About { url, path, operation, identity } = &self.about;
+        const SHARED: usize = 4 * size_of::<usize>() + ALLOCATION_OVERHEAD;
+        let EntryMetadata { url, path, operation, identity } = &self.metadata;
         let texts = [url.as_str().len(), path.len(), operation.len(), identity.len()];
-        let texts: usize = texts.iter().map(|length| length + ALLOCATION).sum();
-        let body = self.body.len() + ALLOCATION + SHARED;
+        let texts: usize = texts.iter().map(|length| length + ALLOCATION_OVERHEAD).sum();
+        let body = self.body.len() + ALLOCATION_OVERHEAD + SHARED;
         let headers = compact::size_of_headers(&self.headers) + COUNTED;
-        PLACE + size_of::<Self>() + COUNTED + texts + headers + body
+        LIST_NODE_BYTES + size_of::<Self>() + COUNTED + texts + headers + body
     }
 }
 
@@ -124,17 +132,17 @@ impl Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unusable {
     /// No client can read it.
-    Garbage,
+    Invalid,
     /// Other clients can read it: a client of another version, with a larger limit, or with a clock that is not behind.
     ForOthers,
 }
 
 /// The exchange with GitHub that an entry came from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Exchanged {
-    pub(crate) times: Times,
-    pub(crate) number: u64,
-    pub(crate) print: u64,
+pub(crate) struct RevalidationInfo {
+    pub(crate) times: ResponseTimes,
+    pub(crate) log_sequence: u64,
+    pub(crate) credential_fingerprint: u64,
 }
 
 /// Returns whether the headers of a response are within the bounds of storage.
@@ -156,8 +164,8 @@ const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Meta {
-    about: About,
+struct StoredMetadata {
+    about: EntryMetadata,
     headers: Vec<(String, String)>,
     /// In milliseconds since 1970.
     requested: u64,
@@ -178,13 +186,13 @@ impl Entry {
         let headers = self.headers.iter().filter_map(|(name, value)| {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
-        let meta = Meta {
-            about: self.about.clone(),
+        let meta = StoredMetadata {
+            about: self.metadata.clone(),
             headers: headers.collect(),
             requested: millis(self.times.requested),
             received: millis(self.times.received),
-            number: self.number,
-            print: self.print,
+            number: self.log_sequence,
+            print: self.credential_fingerprint,
         };
         let meta = serde_json::to_vec(&meta).ok().filter(|meta| meta.len() <= MAX_META)?;
         let mut content = Vec::with_capacity(4 + meta.len() + self.body.len());
@@ -224,11 +232,11 @@ impl Entry {
         if bytes.starts_with(ANY_VERSION) && !bytes.starts_with(MAGIC) {
             return Err(Unusable::ForOthers);
         }
-        let frame = Frame::read(bytes, key, integrity).ok_or(Unusable::Garbage)?;
+        let frame = Frame::read(bytes, key, integrity).ok_or(Unusable::Invalid)?;
         if !usize::try_from(frame.length).is_ok_and(|length| length <= max_bytes) {
             return Err(Unusable::ForOthers);
         }
-        let entry = Self::read(bytes, &frame).ok_or(Unusable::Garbage)?;
+        let entry = Self::read(bytes, &frame).ok_or(Unusable::Invalid)?;
         let latest = now.checked_add(MAX_CLOCK_SKEW);
         if latest.is_none_or(|latest| entry.times.received > latest) {
             return Err(Unusable::ForOthers);
@@ -256,18 +264,19 @@ impl Entry {
         if size > MAX_META {
             return None;
         }
-        let meta: Meta = serde_json::from_slice(rest.get(..size)?).ok()?;
-        let times = Times { requested: time(meta.requested)?, received: time(meta.received)? };
-        if meta.number > MAX_NUMBER {
+        let meta: StoredMetadata = serde_json::from_slice(rest.get(..size)?).ok()?;
+        let times =
+            ResponseTimes { requested: time(meta.requested)?, received: time(meta.received)? };
+        if meta.number > MAX_SEQUENCE {
             return None;
         }
         Some(Self {
-            about: meta.about,
+            metadata: meta.about,
             headers: Arc::new(read_headers(meta.headers)?),
             body: content.slice(4 + size..),
             times,
-            number: meta.number,
-            print: meta.print,
+            log_sequence: meta.number,
+            credential_fingerprint: meta.print,
         })
     }
 }

@@ -16,101 +16,101 @@ use crate::names::hex;
 
 /// The digest state of a request's credential headers, as in GitHub's tags. It contains no token.
 #[derive(Clone)]
-pub(crate) struct Signature {
+pub(crate) struct RequestDigest {
     state: Sha256,
     /// Distinguishes one token from another, within this process.
-    pub(crate) print: u64,
+    pub(crate) credential_fingerprint: u64,
 }
 
-const SIGNED: [HeaderName; 3] = [ACCEPT, AUTHORIZATION, COOKIE];
+const SIGNED_HEADERS: [HeaderName; 3] = [ACCEPT, AUTHORIZATION, COOKIE];
 
-impl Signature {
+impl RequestDigest {
     /// Computes the digest of the headers that are sent.
-    pub(crate) fn of(headers: &HeaderMap, salt: &[u8; 16]) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap, salt: &[u8; 16]) -> Self {
         let mut state = Sha256::new();
-        for name in SIGNED {
+        for name in SIGNED_HEADERS {
             for value in headers.get_all(name) {
                 state.update(value.as_bytes());
                 state.update(b":");
             }
         }
-        let print = Sha256::new_with_prefix(salt).chain_update(state.clone().finalize());
+        let fingerprint = Sha256::new_with_prefix(salt).chain_update(state.clone().finalize());
         let mut bytes = [0; 8];
-        bytes.copy_from_slice(&print.finalize()[..8]);
-        Self { state, print: u64::from_le_bytes(bytes) }
+        bytes.copy_from_slice(&fingerprint.finalize()[..8]);
+        Self { state, credential_fingerprint: u64::from_le_bytes(bytes) }
     }
 
     /// Returns the opaque part of the tag for this body.
-    pub(crate) fn tag(&self, body: &[u8]) -> String {
+    pub(crate) fn predict_tag(&self, body: &[u8]) -> String {
         hex(self.state.clone().chain_update(body).finalize())
     }
 }
 
 /// Returns the opaque part of a response's tag, without `W/` and quotes.
-fn opaque(headers: &HeaderMap) -> Option<&str> {
+fn opaque_tag(headers: &HeaderMap) -> Option<&str> {
     let tag = text(headers, &ETAG)?.trim();
     tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')
 }
 
 /// Whether GitHub's tags match the observation, on this server.
 #[derive(Debug, Default)]
-pub(crate) struct Scheme(Mutex<Seen>);
+pub(crate) struct EtagPredictor(Mutex<PredictorStats>);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct PredictorStats {
     /// The number of consecutive matches.
     matched: u32,
     /// Whether a tag did not match, once.
-    failed: bool,
+    has_failed: bool,
     /// The number of responses since the last comparison.
     skipped: u32,
 }
 
 /// The number of consecutive matches that are required after a mismatch.
-const AFTER_FAILURE: u32 = 3;
+const MATCHES_AFTER_FAILURE: u32 = 3;
 /// The number of matches after which, or after a mismatch, one response in this number is compared: a digest of each is
 /// not free.
-const SETTLED: u32 = 16;
+const SETTLED_MATCHES: u32 = 16;
 
-impl Scheme {
-    pub(crate) fn holds(&self) -> bool {
-        let seen = self.seen();
-        seen.matched >= if seen.failed { AFTER_FAILURE } else { 1 }
+impl EtagPredictor {
+    pub(crate) fn is_reliable(&self) -> bool {
+        let seen = self.stats();
+        seen.matched >= if seen.has_failed { MATCHES_AFTER_FAILURE } else { 1 }
     }
 
     /// Compares a response's tag with the expected one. `computed` says that the request carried a computed tag that
     /// did not match.
-    pub(crate) fn compare(
+    pub(crate) fn observe(
         &self,
         headers: &HeaderMap,
-        signature: &Signature,
+        signature: &RequestDigest,
         body: &[u8],
         computed: bool,
     ) {
-        let Some(tag) = opaque(headers) else { return };
+        let Some(tag) = opaque_tag(headers) else { return };
         {
-            let mut seen = self.seen();
-            let settled = seen.matched >= SETTLED || (seen.failed && seen.matched == 0);
-            if settled && !computed && seen.skipped + 1 < SETTLED {
+            let mut seen = self.stats();
+            let settled = seen.matched >= SETTLED_MATCHES || (seen.has_failed && seen.matched == 0);
+            if settled && !computed && seen.skipped + 1 < SETTLED_MATCHES {
                 seen.skipped += 1;
                 return;
             }
         }
-        let same = signature.tag(body) == tag;
-        let mut seen = self.seen();
+        let same = signature.predict_tag(body) == tag;
+        let mut seen = self.stats();
         seen.skipped = 0;
         seen.matched = if same { seen.matched.saturating_add(1) } else { 0 };
-        seen.failed |= !same;
+        seen.has_failed |= !same;
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn stats(&self) -> std::sync::MutexGuard<'_, PredictorStats> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Returns a tag in the form that a request carries: `If-None-Match` uses only weak comparison
 /// ([RFC 9110, 13.1.2](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2)).
-pub(crate) fn weak(tag: &str) -> Option<HeaderValue> {
+pub(crate) fn weak_etag(tag: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("W/\"{tag}\"")).ok()
 }
 
@@ -123,11 +123,11 @@ mod tests {
     }
 
     fn tag(pairs: &[(HeaderName, &str)], body: &str) -> String {
-        Signature::of(&headers(pairs), &[0; 16]).tag(body.as_bytes())
+        RequestDigest::from_headers(&headers(pairs), &[0; 16]).predict_tag(body.as_bytes())
     }
 
     #[test]
-    fn a_tag_is_the_digest_of_who_asks_and_of_what_is_answered() {
+    fn an_etag_is_the_digest_of_credential_and_body() {
         let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(tag(&[], ""), nothing);
         // `printf 'application/json:Bearer t:{}' | sha256sum`
@@ -137,37 +137,37 @@ mod tests {
     }
 
     #[test]
-    fn one_tag_that_is_another_ends_it_and_three_begin_it_anew() {
-        let signature = Signature::of(&HeaderMap::new(), &[0; 16]);
-        let good = headers(&[(ETAG, &format!("W/\"{}\"", signature.tag(b"x")))]);
+    fn one_mismatch_ends_prediction_and_three_matches_resume_it() {
+        let signature = RequestDigest::from_headers(&HeaderMap::new(), &[0; 16]);
+        let good = headers(&[(ETAG, &format!("W/\"{}\"", signature.predict_tag(b"x")))]);
         let bad = headers(&[(ETAG, "\"another\"")]);
-        let scheme = Scheme::default();
-        assert!(!scheme.holds());
-        scheme.compare(&good, &signature, b"x", false);
-        assert!(scheme.holds());
-        scheme.compare(&bad, &signature, b"x", false);
-        assert!(!scheme.holds());
+        let predictor = EtagPredictor::default();
+        assert!(!predictor.is_reliable());
+        predictor.observe(&good, &signature, b"x", false);
+        assert!(predictor.is_reliable());
+        predictor.observe(&bad, &signature, b"x", false);
+        assert!(!predictor.is_reliable());
         // One response in sixteen is compared, and those that follow.
-        for _ in 0..SETTLED + 1 {
-            scheme.compare(&good, &signature, b"x", false);
-            assert!(!scheme.holds());
+        for _ in 0..SETTLED_MATCHES + 1 {
+            predictor.observe(&good, &signature, b"x", false);
+            assert!(!predictor.is_reliable());
         }
-        scheme.compare(&good, &signature, b"x", false);
-        assert!(scheme.holds());
+        predictor.observe(&good, &signature, b"x", false);
+        assert!(predictor.is_reliable());
     }
 
     #[test]
     fn where_it_has_held_for_long_few_answers_are_compared_but_each_that_it_failed_for() {
-        let signature = Signature::of(&HeaderMap::new(), &[0; 16]);
-        let good = headers(&[(ETAG, &format!("\"{}\"", signature.tag(b"x")))]);
+        let signature = RequestDigest::from_headers(&HeaderMap::new(), &[0; 16]);
+        let good = headers(&[(ETAG, &format!("\"{}\"", signature.predict_tag(b"x")))]);
         let bad = headers(&[(ETAG, "\"another\"")]);
-        let scheme = Scheme::default();
-        for _ in 0..SETTLED {
-            scheme.compare(&good, &signature, b"x", false);
+        let predictor = EtagPredictor::default();
+        for _ in 0..SETTLED_MATCHES {
+            predictor.observe(&good, &signature, b"x", false);
         }
-        scheme.compare(&bad, &signature, b"x", false);
-        assert!(scheme.holds(), "it was not looked at");
-        scheme.compare(&bad, &signature, b"x", true);
-        assert!(!scheme.holds());
+        predictor.observe(&bad, &signature, b"x", false);
+        assert!(predictor.is_reliable(), "it was not looked at");
+        predictor.observe(&bad, &signature, b"x", true);
+        assert!(!predictor.is_reliable());
     }
 }

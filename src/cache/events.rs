@@ -3,20 +3,20 @@
 use serde_json::Value;
 use url::Url;
 
-use super::log::What;
+use super::log::Selector;
 use crate::id_path;
 
 /// Returns the paths that an event concerns; `None` if the event names no path of this GitHub.
 ///
 /// Payloads carry the resources that they are about, each with the URL at which the API has it.
-pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
+pub(crate) fn selector_for_event(event: &str, payload: &Value, api: &Url) -> Option<Selector> {
     let path = |value: &Value| path_below(value.get("url")?.as_str()?, api);
     let (mut at, mut below) = (Vec::new(), Vec::new());
-    let ids = ById::all(payload);
+    let ids = IdPath::all(payload);
     for (name, value) in payload.as_object()? {
         // The repository of a push has the URL of its web page, not of the API.
         let path = match name.as_str() {
-            "repository" => value.get("full_name").and_then(Value::as_str).and_then(named),
+            "repository" => value.get("full_name").and_then(Value::as_str).and_then(named_resource),
             _ => path(value),
         };
         let Some(path) = path else { continue };
@@ -24,7 +24,7 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
             // The user that caused the event has not changed.
             "sender" | "installation" => {}
             // All contents of a repository follow from its commits.
-            "repository" if moves_commits(event) => below.push(path),
+            "repository" if affects_whole_repository(event) => below.push(path),
             "repository" | "organization" | "enterprise" => at.push(path),
             _ => {
                 let list = path.rsplit_once('/').map(|(list, _)| list.to_owned());
@@ -41,16 +41,16 @@ pub(crate) fn changed(event: &str, payload: &Value, api: &Url) -> Option<What> {
     at.extend(by_id(&at));
     below.extend(by_id(&below));
     // The comment of an issue is in a list below the issue, and changes the issue's count.
-    (!at.is_empty() || !below.is_empty()).then_some(What::Paths { below, at })
+    (!at.is_empty() || !below.is_empty()).then_some(Selector::Paths { below, at })
 }
 
 /// A path by name, and the same path by id.
-struct ById {
+struct IdPath {
     name: String,
     id: String,
 }
 
-impl ById {
+impl IdPath {
     /// Returns the repository and the organization that a payload names.
     fn all(payload: &Value) -> Vec<Self> {
         let of = |what: &str| {
@@ -58,12 +58,12 @@ impl ById {
             Some((value, value.get("id")?.as_u64()?))
         };
         let repository = of("repository").and_then(|(repository, id)| {
-            let name = named(repository.get("full_name")?.as_str()?)?;
-            Some(Self { name, id: id_path::of_repository(id) })
+            let name = named_resource(repository.get("full_name")?.as_str()?)?;
+            Some(Self { name, id: id_path::repository_path_by_id(id) })
         });
         let organization = of("organization").and_then(|(organization, id)| {
             let login = organization.get("login")?.as_str()?.to_ascii_lowercase();
-            Some(Self { name: format!("/orgs/{login}"), id: id_path::of_organization(id) })
+            Some(Self { name: format!("/orgs/{login}"), id: id_path::organization_path_by_id(id) })
         });
         repository.into_iter().chain(organization).collect()
     }
@@ -75,13 +75,13 @@ impl ById {
     }
 }
 
-fn named(repository: &str) -> Option<String> {
+fn named_resource(repository: &str) -> Option<String> {
     let (owner, name) = repository.split_once('/')?;
     let whole = !owner.is_empty() && !name.is_empty() && !name.contains('/');
     whole.then(|| format!("/repos/{repository}").to_ascii_lowercase())
 }
 
-fn moves_commits(event: &str) -> bool {
+fn affects_whole_repository(event: &str) -> bool {
     matches!(event, "push" | "create" | "delete" | "repository" | "release" | "public" | "member")
 }
 
@@ -112,27 +112,30 @@ mod tests {
             "changes": { "url": "https://elsewhere.example/x" },
         });
         assert_eq!(
-            changed("issues", &payload, &api),
-            Some(What::Paths {
+            selector_for_event("issues", &payload, &api),
+            Some(Selector::Paths {
                 below: vec!["/repos/o/r/issues/7".to_owned()],
                 at: vec!["/repos/o/r/issues".to_owned(), "/repos/o/r".to_owned()],
             })
         );
         let push = json!({ "repository": { "full_name": "O/r", "url": "https://github.com/O/r" } });
-        let all = What::Paths { below: vec!["/repos/o/r".to_owned()], at: vec![] };
-        assert_eq!(changed("push", &push, &api), Some(all));
-        assert_eq!(changed("ping", &json!({ "zen": "x" }), &api), None);
+        let all = Selector::Paths { below: vec!["/repos/o/r".to_owned()], at: vec![] };
+        assert_eq!(selector_for_event("push", &push, &api), Some(all));
+        assert_eq!(selector_for_event("ping", &json!({ "zen": "x" }), &api), None);
     }
 
     #[test]
-    fn what_is_stored_by_the_id_of_its_repository_changes_as_well() {
+    fn entries_by_repository_id_are_invalidated_as_well() {
         let api: Url = "https://api.github.com/".parse().unwrap();
         let payload = json!({
             "issue": { "url": "https://api.github.com/repos/O/r/issues/7" },
             "repository": { "id": 5, "full_name": "O/r" },
             "organization": { "id": 6, "login": "O", "url": "https://api.github.com/orgs/O" },
         });
-        let Some(What::Paths { below, at }) = changed("issues", &payload, &api) else { panic!() };
+        let Some(Selector::Paths { below, at }) = selector_for_event("issues", &payload, &api)
+        else {
+            panic!()
+        };
         assert_eq!(below, ["/repos/o/r/issues/7", "/repositories/5/issues/7"]);
         for path in ["/repositories/5/issues", "/repositories/5", "/organizations/6"] {
             assert!(at.contains(&path.to_owned()), "{path} in {at:?}");
@@ -144,9 +147,12 @@ mod tests {
         let api: Url = "https://ghe.example/api/v3/".parse().unwrap();
         let payload =
             json!({ "issue": { "url": "https://ghe.example/api/v3/repos/o/r/issues/7" } });
-        let Some(What::Paths { below, .. }) = changed("issues", &payload, &api) else { panic!() };
+        let Some(Selector::Paths { below, .. }) = selector_for_event("issues", &payload, &api)
+        else {
+            panic!()
+        };
         assert_eq!(below, ["/repos/o/r/issues/7"]);
         let payload = json!({ "issue": { "url": "https://api.github.com/repos/o/r/issues/7" } });
-        assert_eq!(changed("issues", &payload, &api), None);
+        assert_eq!(selector_for_event("issues", &payload, &api), None);
     }
 }

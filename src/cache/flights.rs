@@ -9,51 +9,51 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, WeakShared, select};
 use tokio::sync::watch;
 
-use super::found::Landed;
+use super::found::LookupResult;
 use super::key::Key;
 use crate::limits::{BatchSlot, Priority};
 use crate::runtimes::{self, AbortOnDrop, HomeRuntime};
 
 /// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
 /// not receive a response from before it.
-pub(crate) type Route = (Key, Priority, u64);
+pub(crate) type CoalescingKey = (Key, Priority, u64);
 
 /// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
 /// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
 /// another runtime would tie the read to that one. The read ends when all calls are dropped.
-pub(crate) type Flight = Shared<Reading>;
+pub(crate) type SharedRequest = Shared<RequestFuture>;
 
-pub(crate) type Reading = Pin<Box<dyn Future<Output = Landed> + Send>>;
+pub(crate) type RequestFuture = Pin<Box<dyn Future<Output = LookupResult> + Send>>;
 
 /// The reads in flight; at most one for each call.
 #[derive(Default)]
-pub(crate) struct Flights(Mutex<State>);
+pub(crate) struct InFlightRequests(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    flights: HashMap<Route, Known>,
+    requests: HashMap<CoalescingKey, RequestState>,
     /// Distinguishes a read from an earlier one of the same route.
-    number: u64,
+    next_id: u64,
     /// The number of reads above which ended ones are removed.
     sweep_above: usize,
 }
 
 /// A read that has begun.
-struct Known {
-    number: u64,
+struct RequestState {
+    id: u64,
     /// The runtime whose connections and timers the read depends on.
     runtime: Option<HomeRuntime>,
-    flight: WeakShared<Reading>,
-    outcome: watch::Receiver<Option<Landed>>,
+    request: WeakShared<RequestFuture>,
+    outcome: watch::Receiver<Option<LookupResult>>,
     /// The task that polls the read for calls of other runtimes.
-    driver: Weak<AbortOnDrop>,
+    polling_task: Weak<AbortOnDrop>,
     /// The slot of the batch in which the read began.
     slot: Option<BatchSlot>,
 }
 
 /// The read that a call has joined.
-pub(crate) struct Joined {
-    number: u64,
+pub(crate) struct JoinedRequest {
+    id: u64,
     role: Role,
     /// The slot of the batch in which the read began.
     pub(crate) slot: Option<BatchSlot>,
@@ -62,119 +62,123 @@ pub(crate) struct Joined {
 /// How a call takes part in a read.
 enum Role {
     /// The call polls the read.
-    Poll(Flight),
+    Poll(SharedRequest),
     /// The call runs on another runtime than the read, and waits for the outcome.
     Wait {
-        outcome: watch::Receiver<Option<Landed>>,
+        outcome: watch::Receiver<Option<LookupResult>>,
         runtime: HomeRuntime,
         /// Polls the read on its runtime, whether or not the calls there are polled.
-        _driver: Arc<AbortOnDrop>,
+        _polling_task: Arc<AbortOnDrop>,
     },
 }
 
-impl Known {
+impl RequestState {
     /// Returns whether the read has not ended.
     fn is_in_flight(&self) -> bool {
-        self.flight.upgrade().is_some()
+        self.request.upgrade().is_some()
     }
 
     /// Joins the read. Returns `None` if it has ended.
-    fn join(&mut self) -> Option<Joined> {
-        let flight = self.flight.upgrade()?;
+    fn join(&mut self) -> Option<JoinedRequest> {
+        let request = self.request.upgrade()?;
         let role = match &self.runtime {
             Some(runtime) if !runtime.is_current() => {
-                let driver = self.driver.upgrade().unwrap_or_else(|| {
-                    let driver = Arc::new(runtime.spawn(flight.map(drop)));
-                    self.driver = Arc::downgrade(&driver);
+                let driver = self.polling_task.upgrade().unwrap_or_else(|| {
+                    let driver = Arc::new(runtime.spawn(request.map(drop)));
+                    self.polling_task = Arc::downgrade(&driver);
                     driver
                 });
                 Role::Wait {
                     outcome: self.outcome.clone(),
                     runtime: runtime.clone(),
-                    _driver: driver,
+                    _polling_task: driver,
                 }
             }
-            _ => Role::Poll(flight),
+            _ => Role::Poll(request),
         };
-        Some(Joined { number: self.number, role, slot: self.slot.clone() })
+        Some(JoinedRequest { id: self.id, role, slot: self.slot.clone() })
     }
 }
 
-impl Flights {
+impl InFlightRequests {
     /// Returns the read in flight, or else a new one with this slot, which `begin` creates from its number.
     pub(crate) fn join(
         &self,
-        route: Route,
+        route: CoalescingKey,
         slot: Option<BatchSlot>,
-        begin: impl FnOnce(u64) -> Reading,
-    ) -> Joined {
+        begin: impl FnOnce(u64) -> RequestFuture,
+    ) -> JoinedRequest {
         let mut state = self.state();
-        if let Some(joined) = state.flights.get_mut(&route).and_then(Known::join) {
+        if let Some(joined) = state.requests.get_mut(&route).and_then(RequestState::join) {
             return joined;
         }
-        state.number = state.number.wrapping_add(1);
-        let number = state.number;
+        state.next_id = state.next_id.wrapping_add(1);
+        let number = state.next_id;
         let (sender, outcome) = watch::channel(None);
-        let tell = move |landed: &Landed| {
+        let tell = move |result: &LookupResult| {
             // The read has its response, so that no further call joins it.
             if !sender.is_closed() {
-                sender.send_replace(Some(landed.clone()));
+                sender.send_replace(Some(result.clone()));
             }
         };
-        let reading: Reading = Box::pin(begin(number).inspect(tell));
-        let flight = reading.shared();
+        let reading: RequestFuture = Box::pin(begin(number).inspect(tell));
+        let request = reading.shared();
         // The read has not ended, so that a weak pointer to it exists.
-        if let Some(pointer) = flight.downgrade() {
-            let known = Known {
-                number,
+        if let Some(pointer) = request.downgrade() {
+            let known = RequestState {
+                id: number,
                 runtime: HomeRuntime::current(),
-                flight: pointer,
+                request: pointer,
                 outcome,
-                driver: Weak::new(),
+                polling_task: Weak::new(),
                 slot: slot.clone(),
             };
-            state.flights.insert(route, known);
+            state.requests.insert(route, known);
         }
         // Removes the reads that all calls have left.
-        if state.flights.len() > state.sweep_above.max(64) {
-            state.flights.retain(|_, known| known.is_in_flight());
-            state.sweep_above = state.flights.len().saturating_mul(2);
+        if state.requests.len() > state.sweep_above.max(64) {
+            state.requests.retain(|_, known| known.is_in_flight());
+            state.sweep_above = state.requests.len().saturating_mul(2);
         }
-        Joined { number, role: Role::Poll(flight), slot }
+        JoinedRequest { id: number, role: Role::Poll(request), slot }
     }
 
     /// Waits for the read. Returns `None` if its runtime makes no progress: then the read is no longer in flight for
     /// calls that join.
-    pub(crate) async fn landed(&self, route: Route, joined: Joined) -> Option<Landed> {
-        let Joined { number, role, .. } = joined;
+    pub(crate) async fn result(
+        &self,
+        route: CoalescingKey,
+        joined: JoinedRequest,
+    ) -> Option<LookupResult> {
+        let JoinedRequest { id: number, role, .. } = joined;
         let (mut outcome, runtime, _driver) = match role {
-            Role::Poll(flight) => return Some(flight.await),
-            Role::Wait { outcome, runtime, _driver } => (outcome, runtime, _driver),
+            Role::Poll(request) => return Some(request.await),
+            Role::Wait { outcome, runtime, _polling_task: _driver } => (outcome, runtime, _driver),
         };
         let stalled = pin!(runtimes::stalled(Some(&runtime)));
-        let landed = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
-            Either::Left((Ok(landed), _)) => landed.clone(),
+        let result = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
+            Either::Left((Ok(result), _)) => result.clone(),
             // The read panicked, or its runtime makes no progress or was shut down.
             Either::Left((Err(_), _)) | Either::Right(_) => None,
         };
-        if landed.is_none() {
-            self.land(route, number);
+        if result.is_none() {
+            self.finish(route, number);
         }
-        landed
+        result
     }
 
     /// Returns whether such a read is in flight, on a runtime that is not known to have stopped.
-    pub(crate) fn is_flying(&self, route: Route) -> bool {
+    pub(crate) fn is_in_flight(&self, route: CoalescingKey) -> bool {
         let state = self.state();
-        let Some(known) = state.flights.get(&route) else { return false };
+        let Some(known) = state.requests.get(&route) else { return false };
         known.is_in_flight() && !known.runtime.as_ref().is_some_and(HomeRuntime::is_stalled)
     }
 
     /// Removes a read that has its response: later calls send a new read.
-    pub(crate) fn land(&self, route: Route, number: u64) {
+    pub(crate) fn finish(&self, route: CoalescingKey, number: u64) {
         let mut state = self.state();
-        if state.flights.get(&route).is_some_and(|known| known.number == number) {
-            state.flights.remove(&route);
+        if state.requests.get(&route).is_some_and(|known| known.id == number) {
+            state.requests.remove(&route);
         }
     }
 
@@ -183,7 +187,7 @@ impl Flights {
     }
 }
 
-impl fmt::Debug for Flights {
+impl fmt::Debug for InFlightRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flights").finish_non_exhaustive()
     }

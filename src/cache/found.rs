@@ -11,46 +11,46 @@ use super::CacheStatus;
 use super::entry::Entry;
 use crate::clock;
 use crate::error::Result;
-use crate::operation::Label;
-use crate::response::{Raw, RawBody};
+use crate::operation::OperationName;
+use crate::response::{RawBody, RawResponse};
 
 /// The outcome of a read.
-pub(crate) type Landed = Result<Found>;
+pub(crate) type LookupResult = Result<CacheResult>;
 
 /// A response, and where it came from.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct CacheResult {
     pub(crate) status: StatusCode,
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) url: Url,
     pub(crate) body: Bytes,
-    pub(crate) came: CacheStatus,
+    pub(crate) cache_status: CacheStatus,
     pub(crate) age: Option<Duration>,
 }
 
-impl Found {
+impl CacheResult {
     /// Returns the stored response, unchanged.
-    pub(crate) fn stored(entry: &Entry, came: CacheStatus) -> Self {
+    pub(crate) fn from_entry(entry: &Entry, came: CacheStatus) -> Self {
         Self {
             status: StatusCode::OK,
             headers: Arc::clone(&entry.headers),
-            url: entry.about.url.clone(),
+            url: entry.metadata.url.clone(),
             body: entry.body.clone(),
-            came,
-            age: clock::now().duration_since(entry.times.received).ok(),
+            cache_status: came,
+            age: clock::monotonic_wall_clock().duration_since(entry.times.received).ok(),
         }
     }
 
-    pub(crate) fn raw(self, operation: &Label) -> Raw {
-        Raw {
+    pub(crate) fn into_raw(self, operation: &OperationName) -> RawResponse {
+        RawResponse {
             operation: operation.clone(),
             status: self.status,
             headers: self.headers,
             url: self.url,
             body: RawBody::Bytes(self.body),
-            came: self.came,
+            cache_status: self.cache_status,
             age: self.age,
-            abroad: false,
+            from_external_host: false,
         }
     }
 }

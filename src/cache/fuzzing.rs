@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{AGE, CACHE_CONTROL, DATE, ETAG, EXPIRES, LINK, VARY};
 
-use super::entry::{About, Entry, Exchanged};
+use super::entry::{Entry, EntryMetadata, RevalidationInfo};
 use super::integrity::Integrity;
 use super::key::Key;
-use super::rules::{self, Directives, Times};
+use super::rules::{self, Directives, ResponseTimes};
 use crate::fuzzing::{first_line, headers};
 
 /// The maximum size of a fuzzer's entry in bytes.
@@ -20,13 +20,13 @@ const MAX_ENTRY: usize = 1 << 20;
 pub(crate) fn cache_control(input: &[u8]) {
     let headers = headers(input, &[CACHE_CONTROL, AGE, DATE, EXPIRES, VARY]);
     let _ = Directives::of(&headers);
-    let times = Times { requested: now(), received: now() };
+    let times = ResponseTimes { requested: now(), received: now() };
     let _ = rules::age(&headers, times, now() + Duration::from_secs(60));
     let _ = rules::freshness(&headers, times);
-    assert!(rules::varying(&headers).count() <= input.len());
+    assert!(rules::vary_names(&headers).count() <= input.len());
     let stored = Arc::new(rules::storable_headers(&headers));
     assert!(stored.len() <= headers.len());
-    let _ = rules::merged(stored, &headers);
+    let _ = rules::update_headers(stored, &headers);
 }
 
 /// Decodes an entry that another program can have written: unchanged, with its checksum corrected, and as an entry that
@@ -38,7 +38,7 @@ pub(crate) fn cache_entry(input: &[u8]) {
     }
     let (head, body) = first_line(input);
     let entry = Entry {
-        about: About {
+        metadata: EntryMetadata {
             url: crate::origins::GITHUB.parse().expect("it is a URL"),
             path: String::from_utf8_lossy(head).into_owned(),
             operation: "meta/get".to_owned(),
@@ -46,19 +46,26 @@ pub(crate) fn cache_entry(input: &[u8]) {
         },
         headers: Arc::new(headers(head, &[ETAG, LINK])),
         body: Bytes::copy_from_slice(body),
-        times: Times {
+        times: ResponseTimes {
             requested: SystemTime::UNIX_EPOCH,
             received: SystemTime::UNIX_EPOCH + Duration::from_secs(input.len() as u64),
         },
-        number: 1,
-        print: 2,
+        log_sequence: 1,
+        credential_fingerprint: 2,
     };
     // An entry of a response is within the bounds of storage.
-    let of = Exchanged { times: entry.times, number: entry.number, print: entry.print };
-    let Some(entry) = Entry::new(entry.about, &entry.headers, &entry.body, of) else { return };
+    let of = RevalidationInfo {
+        times: entry.times,
+        log_sequence: entry.log_sequence,
+        credential_fingerprint: entry.credential_fingerprint,
+    };
+    let Some(entry) = Entry::new(entry.metadata, &entry.headers, &entry.body, of) else { return };
     if let Some(bytes) = entry.encode(key(), &Integrity::default(), 64) {
         let read = decode(&bytes, MAX_ENTRY).expect("a serialized entry does not decode");
-        assert_eq!((read.body, read.about, read.times), (entry.body, entry.about, entry.times));
+        assert_eq!(
+            (read.body, read.metadata, read.times),
+            (entry.body, entry.metadata, entry.times)
+        );
     }
 }
 

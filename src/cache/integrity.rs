@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_refused() {
+    fn a_short_key_is_rejected() {
         let key = |length| Integrity::new(Some("x".repeat(length).into()));
         assert!(key(MIN_KEY).is_ok());
         let error = key(MIN_KEY - 1).unwrap_err();

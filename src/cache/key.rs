@@ -14,23 +14,23 @@ use url::Url;
 pub(crate) struct Key([u8; 32]);
 
 /// The headers that a client sends with each call and that change the response.
-static VARYING: [HeaderName; 3] =
+static VARYING_HEADERS: [HeaderName; 3] =
     [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
 /// Headers that the key ignores: they concern the connection, or the identity in the key represents them.
-const MINDED: [&str; 5] =
+const IGNORED_VARY: [&str; 5] =
     ["accept-encoding", "authorization", "origin", "x-github-otp", "x-requested-with"];
 
 /// The parts of a key.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct KeyParts<'a> {
     pub(crate) url: &'a Url,
     /// The headers that the client sends with each call.
-    pub(crate) common: &'a HeaderMap,
+    pub(crate) default_headers: &'a HeaderMap,
     /// The headers that this call sends.
-    pub(crate) own: &'a HeaderMap,
+    pub(crate) request_headers: &'a HeaderMap,
 }
 
-impl Asked<'_> {
+impl KeyParts<'_> {
     /// Returns the key for one identity, or the key of the pointer to the identity that stored a response last.
     pub(crate) fn key(&self, identity: Option<&str>) -> Key {
         let mut digest = Sha256::new_with_prefix(b"octowire cache 1\0");
@@ -47,13 +47,15 @@ impl Asked<'_> {
             None => part(b"anybody"),
         }
         let mut headers: Vec<(&str, &HeaderValue)> = Vec::with_capacity(8);
-        for (name, value) in self.own {
+        for (name, value) in self.request_headers {
             if ![CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE].contains(name) {
                 headers.push((name.as_str(), value));
             }
         }
-        for name in &VARYING {
-            if let Some(value) = self.common.get(name).filter(|_| !self.own.contains_key(name)) {
+        for name in &VARYING_HEADERS {
+            if let Some(value) =
+                self.default_headers.get(name).filter(|_| !self.request_headers.contains_key(name))
+            {
                 headers.push((name.as_str(), value));
             }
         }
@@ -66,12 +68,12 @@ impl Asked<'_> {
     }
 
     /// Returns whether the key covers all headers that a response varies by.
-    pub(crate) fn covers(&self, varying: impl Iterator<Item = String>) -> bool {
+    pub(crate) fn covers_vary(&self, varying: impl Iterator<Item = String>) -> bool {
         varying.into_iter().all(|name| {
-            MINDED.contains(&name.as_str())
-                || VARYING.iter().any(|known| known.as_str() == name)
-                || self.own.contains_key(&name)
-                || !self.common.contains_key(&name)
+            IGNORED_VARY.contains(&name.as_str())
+                || VARYING_HEADERS.iter().any(|known| known.as_str() == name)
+                || self.request_headers.contains_key(&name)
+                || !self.default_headers.contains_key(&name)
         })
     }
 }

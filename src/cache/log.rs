@@ -17,32 +17,32 @@ use tokio::time::{Instant, timeout};
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, warn};
 
-use super::entry::{About, Entry};
+use super::entry::{Entry, EntryMetadata};
 use super::integrity::{Integrity, TAG};
 use crate::error::Result;
 use crate::runtimes::PerRuntime;
 use crate::store::{
-    BACKGROUND_TIMEOUT, Guard, Ran, Store, StoreFuture, WaitAllowance, continue_behind,
-    finish_in_drop,
+    BACKGROUND_TIMEOUT, ResilientStore, Store, StoreFuture, StoreResult, StoreWaitBudget,
+    block_in_drop, run_in_background,
 };
 
 mod unread;
 
-pub(crate) use unread::{Unread, Urgency};
+pub(crate) use unread::{ReadUrgency, UnreadRange};
 
 /// The maximum length of a mark's number, in bytes.
-const MAX_HINT: usize = 32;
+const MAX_HEAD_BYTES: usize = 32;
 
 /// A recorded change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mark {
+pub(crate) struct Invalidation {
     /// Whether the entries that it concerns are removed; otherwise they have to be revalidated.
-    pub(crate) forget: bool,
-    pub(crate) what: What,
+    pub(crate) purge: bool,
+    pub(crate) selector: Selector,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum What {
+pub(crate) enum Selector {
     All,
     Operation(String),
     Identity(String),
@@ -55,21 +55,21 @@ pub(crate) enum What {
 
 /// How a stored response can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Good,
+pub(crate) enum Validity {
+    Valid,
     /// It has to be revalidated before it is returned.
-    Doubtful,
-    Forgotten,
+    MustRevalidate,
+    Purged,
 }
 
 #[derive(Debug)]
-pub(crate) struct Log(Arc<Inner>);
+pub(crate) struct InvalidationLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    marks: Mutex<Marks>,
+    log_state: Mutex<LogState>,
     /// The number of marks that this process created.
-    made: AtomicU64,
+    local_count: AtomicU64,
     /// Whether a task reads marks in the background.
     is_reading: PerRuntime<Arc<AtomicBool>>,
     shared: Option<Shared>,
@@ -77,31 +77,31 @@ struct Inner {
 
 /// How long the client waits for the store.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
+enum StoreTimeout {
     /// For a bounded time, and not at all while the store is known to be unavailable.
-    Guarded,
+    Bounded,
     /// Until the store responds: the caller bounds the time.
-    Last,
+    Unbounded,
 }
 
 #[derive(Debug)]
 struct Shared {
-    guard: Arc<Guard>,
+    store: Arc<ResilientStore>,
     integrity: Integrity,
     /// The prefix of the names of the marks.
     prefix: String,
     /// The maximum age of the known state of the log.
-    every: Duration,
+    sync_interval: Duration,
     /// The TTL of a mark: longer than that of any response.
-    keep: Duration,
+    ttl: Duration,
     /// One writer for each runtime. Tasks do not wait for the writer of another runtime, since that runtime might not
     /// be polled.
-    writers: PerRuntime<Arc<MarkWriter>>,
+    writers: PerRuntime<Arc<LogWriter>>,
 }
 
 /// Writes marks in tasks of one runtime.
 #[derive(Debug, Default)]
-struct MarkWriter {
+struct LogWriter {
     /// Held by the task that writes.
     writing: AsyncMutex<()>,
     /// Whether a task waits to write, which will include all marks that exist by then.
@@ -109,68 +109,68 @@ struct MarkWriter {
 }
 
 #[derive(Debug, Default)]
-struct Marks {
+struct LogState {
     /// All marks after this number are known; earlier marks are not.
-    floor: u64,
+    oldest_known: u64,
     /// The number of the last mark that is known.
-    last: u64,
-    known: VecDeque<(u64, Mark)>,
+    last_sequence: u64,
+    known: VecDeque<(u64, Invalidation)>,
     /// The marks of this process that are not known to be in the log.
-    own: Vec<OwnMark>,
+    own_invalidations: Vec<OwnInvalidation>,
     /// The number of marks that this process has recorded.
-    noted: u64,
+    recorded_count: u64,
     read: Option<Instant>,
 }
 
 /// A mark of this process.
 #[derive(Debug)]
-struct OwnMark {
+struct OwnInvalidation {
     /// Its number among the marks that this process recorded. Marks can be equal.
     id: u64,
     /// The id of the first mark that this one replaces.
-    since: u64,
+    first_id: u64,
     /// Its number in the log, once the store has accepted it.
-    number: Option<u64>,
-    mark: Mark,
+    sequence: Option<u64>,
+    invalidation: Invalidation,
 }
 
 /// The maximum number of known marks; entries from before them are doubtful.
-const MOST: usize = 1_000;
+const MAX_LOG_ENTRIES: usize = 1_000;
 /// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
 /// library did not write a larger one.
-pub(crate) const MAX_NUMBER: u64 = 1 << 52;
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 52;
 /// The maximum size of a mark in bytes. A larger one is replaced by a mark that concerns all entries.
-const MAX_MARK: usize = 4 * 1024;
+const MAX_ENTRY_BYTES: usize = 4 * 1024;
 /// The number of marks that are read beside other values, on the assumption that there are no more.
-const AHEAD: u64 = 8;
+const READ_AHEAD: u64 = 8;
 /// The maximum number of reads of one task that reads the marks for which calls had no time.
-const MAX_READS_BEHIND: usize = 16;
+const MAX_BACKGROUND_READS: usize = 16;
 /// The number of marks that one read requests otherwise.
-const AT_A_TIME: u64 = 64;
+const READ_BATCH: u64 = 64;
 /// The pause before the client writes again the marks that the store did not accept.
-const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
+const FLUSH_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The TTL of a hint: in effect unlimited.
-pub(crate) const FOR_EVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
+pub(crate) const NO_EXPIRY: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
-impl Mark {
+impl Invalidation {
     /// Returns the mark, or one that concerns all entries if the mark is too large to be stored.
     fn bounded(self) -> Self {
-        let size = match &self.what {
-            What::All => 0,
-            What::Operation(name) | What::Identity(name) => name.len(),
-            What::Paths { below, at } => {
+        let size = match &self.selector {
+            Selector::All => 0,
+            Selector::Operation(name) | Selector::Identity(name) => name.len(),
+            Selector::Paths { below, at } => {
                 below.iter().chain(at).map(|path| path.len() + size_of::<String>()).sum()
             }
         };
-        if size > MAX_MARK { Self { what: What::All, ..self } } else { self }
+        if size > MAX_ENTRY_BYTES { Self { selector: Selector::All, ..self } } else { self }
     }
 
-    fn concerns(&self, about: &About) -> bool {
-        match &self.what {
-            What::All => true,
-            What::Operation(operation) => about.operation == *operation,
-            What::Identity(identity) => about.identity == *identity,
-            What::Paths { below, at } => {
+    fn applies_to(&self, about: &EntryMetadata) -> bool {
+        match &self.selector {
+            Selector::All => true,
+            Selector::Operation(operation) => about.operation == *operation,
+            Selector::Identity(identity) => about.identity == *identity,
+            Selector::Paths { below, at } => {
                 let is_below = |path: &String| {
                     about.path.strip_prefix(path.as_str()).is_some_and(|rest| {
                         rest.is_empty() || rest.starts_with('/') || path.ends_with('/')
@@ -182,68 +182,81 @@ impl Mark {
     }
 }
 
-impl Log {
+impl InvalidationLog {
     /// Returns the log of a cache that is not shared.
-    pub(crate) fn own() -> Self {
+    pub(crate) fn local() -> Self {
         Self::new(None)
     }
 
     /// Returns the log that all processes of a store share.
     pub(crate) fn shared(
-        guard: Arc<Guard>,
+        store: Arc<ResilientStore>,
         integrity: Integrity,
         prefix: String,
         every: Duration,
         keep: Duration,
     ) -> Self {
         let writers = PerRuntime::default();
-        Self::new(Some(Shared { guard, integrity, prefix, every, keep, writers }))
+        Self::new(Some(Shared {
+            store,
+            integrity,
+            prefix,
+            sync_interval: every,
+            ttl: keep,
+            writers,
+        }))
     }
 
     fn new(shared: Option<Shared>) -> Self {
         let (made, is_reading) = (AtomicU64::new(0), PerRuntime::default());
-        Self(Arc::new(Inner { marks: Mutex::default(), made, is_reading, shared }))
+        Self(Arc::new(Inner { log_state: Mutex::default(), local_count: made, is_reading, shared }))
     }
 
     /// Returns the values to read from the store to know the last mark: none if it is known.
-    pub(crate) fn unread(&self) -> Unread {
-        let Some(shared) = &self.0.shared else { return Unread::default() };
-        self.0.write_behind();
-        let marks = self.0.marks();
-        let fresh = marks.read.is_some_and(|read| read.elapsed() < shared.every);
+    pub(crate) fn unread(&self) -> UnreadRange {
+        let Some(shared) = &self.0.shared else { return UnreadRange::default() };
+        self.0.write_in_background();
+        let invalidations = self.0.log_state();
+        let fresh = invalidations.read.is_some_and(|read| read.elapsed() < shared.sync_interval);
         match fresh {
-            true => Unread::default(),
-            false => Unread::after(shared, marks.last, AHEAD),
+            true => UnreadRange::default(),
+            false => UnreadRange::after(shared, invalidations.last_sequence, READ_AHEAD),
         }
     }
 
     /// Records the values that were read. Returns the values to read next: none if the last mark is known.
-    pub(crate) fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
+    pub(crate) fn take(
+        &self,
+        unread: &UnreadRange,
+        values: &[Result<Option<Bytes>>],
+    ) -> Option<UnreadRange> {
         self.0.take(unread, values)
     }
 
     /// Reads in a task the values for which a call has no time.
-    pub(crate) fn read_behind(&self, mut unread: Unread) {
+    pub(crate) fn read_in_background(&self, mut unread: UnreadRange) {
         // The task of another runtime might not be polled.
         let is_reading = self.0.is_reading.get_or_make(|_, _| Arc::default());
         if is_reading.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (inner, reading) = (Arc::clone(&self.0), Reading(is_reading));
-        continue_behind(async move {
+        let (inner, reading) = (Arc::clone(&self.0), ReadGuard(is_reading));
+        run_in_background(async move {
             let _reading = reading;
             let Some(shared) = &inner.shared else { return };
-            for _ in 0..MAX_READS_BEHIND {
-                if unread.urgency == Urgency::Lost {
-                    let begun = shared.hint(unread.after, Patience::Guarded).await;
+            for _ in 0..MAX_BACKGROUND_READS {
+                if unread.urgency == ReadUrgency::Lost {
+                    let begun =
+                        shared.read_head(unread.after_sequence, StoreTimeout::Bounded).await;
                     if begun.is_none() {
                         return;
                     }
                 }
                 let keys: Vec<_> = unread.keys().collect();
-                let read =
-                    shared.guard.run_behind(BACKGROUND_TIMEOUT, |store| store.get_many(&keys));
-                let Ran::Done(values) = read.await else { return };
+                let read = shared
+                    .store
+                    .run_in_background(BACKGROUND_TIMEOUT, |store| store.get_many(&keys));
+                let StoreResult::Done(values) = read.await else { return };
                 let Some(more) = inner.take(&unread, &values) else { return };
                 unread = more;
             }
@@ -252,34 +265,34 @@ impl Log {
 
     /// Returns whether all marks are known that existed at this time.
     pub(crate) fn is_read_since(&self, time: Instant) -> bool {
-        self.0.shared.is_none() || self.0.marks().read.is_some_and(|read| read >= time)
+        self.0.shared.is_none() || self.0.log_state().read.is_some_and(|read| read >= time)
     }
 
     /// Records that a claim of this process began the log with this number: it has no marks.
-    pub(crate) fn begun(&self, start: u64) {
-        let mut marks = self.0.marks();
-        if marks.last < start {
-            marks.begin_anew(start);
+    pub(crate) fn on_created(&self, start: u64) {
+        let mut invalidations = self.0.log_state();
+        if invalidations.last_sequence < start {
+            invalidations.reset(start);
         }
     }
 
     /// Returns the number of the last known mark; `None` if nothing is known of the log.
-    pub(crate) fn last(&self) -> Option<u64> {
-        let last = self.0.marks().last;
+    pub(crate) fn last_sequence(&self) -> Option<u64> {
+        let last = self.0.log_state().last_sequence;
         (self.0.shared.is_none() || last > 0).then_some(last)
     }
 
     /// Writes the marks that the store does not have now. Returns whether the store has all of them.
     pub(crate) async fn flush(&self) -> bool {
-        let last = self.0.marks().noted;
+        let last = self.0.log_state().recorded_count;
         self.write(last).await
     }
 
     /// Writes the marks, repeatedly, until the store has them: the caller bounds the time.
     pub(crate) async fn flush_until_written(&self) {
-        let last = self.0.marks().noted;
+        let last = self.0.log_state().recorded_count;
         while !self.write(last).await {
-            tokio::time::sleep(BETWEEN_FLUSHES).await;
+            tokio::time::sleep(FLUSH_RETRY_INTERVAL).await;
         }
     }
 
@@ -294,70 +307,73 @@ impl Log {
             let Some(shared) = &inner.shared else { return true };
             let writer = shared.writer();
             let _alone = writer.writing.lock().await;
-            inner.send(shared, last, Patience::Guarded).await
+            inner.send(shared, last, StoreTimeout::Bounded).await
         };
         tokio::spawn(flush.in_current_span().with_current_subscriber()).await.unwrap_or(false)
     }
 
     /// Returns how a stored response can be used, by the known marks.
-    pub(crate) fn verdict(&self, entry: &Entry) -> Verdict {
-        let marks = self.0.marks();
-        let later = marks.known.iter().rev().take_while(|(number, _)| *number > entry.number);
-        let own = marks.own.iter();
-        let own = own.filter(|own| own.number.is_none_or(|number| number > entry.number));
-        let later = later.map(|(_, mark)| mark).chain(own.map(|own| &own.mark));
+    pub(crate) fn validity(&self, entry: &Entry) -> Validity {
+        let invalidations = self.0.log_state();
+        let later =
+            invalidations.known.iter().rev().take_while(|(number, _)| *number > entry.log_sequence);
+        let own = invalidations.own_invalidations.iter();
+        let own = own.filter(|own| own.sequence.is_none_or(|number| number > entry.log_sequence));
+        let later =
+            later.map(|(_, invalidation)| invalidation).chain(own.map(|own| &own.invalidation));
         // A number that the log has not reached belongs to an earlier log.
-        let unknown = entry.number < marks.floor || entry.number > marks.horizon();
-        let mut verdict = if unknown { Verdict::Doubtful } else { Verdict::Good };
-        for mark in later.filter(|mark| mark.concerns(&entry.about)) {
-            if mark.forget {
-                return Verdict::Forgotten;
+        let unknown = entry.log_sequence < invalidations.oldest_known
+            || entry.log_sequence > invalidations.visible_sequence();
+        let mut verdict = if unknown { Validity::MustRevalidate } else { Validity::Valid };
+        for invalidation in later.filter(|invalidation| invalidation.applies_to(&entry.metadata)) {
+            if invalidation.purge {
+                return Validity::Purged;
             }
-            verdict = Verdict::Doubtful;
+            verdict = Validity::MustRevalidate;
         }
         verdict
     }
 
     /// Returns the number of marks that this process created.
-    pub(crate) fn made(&self) -> u64 {
-        self.0.made.load(Ordering::Acquire)
+    pub(crate) fn local_count(&self) -> u64 {
+        self.0.local_count.load(Ordering::Acquire)
     }
 
     /// Records a change: at once for this process, and for others that share the store once it responds.
-    pub(crate) async fn mark(&self, mark: Mark) {
-        self.0.note(mark);
+    pub(crate) async fn record_and_publish(&self, invalidation: Invalidation) {
+        self.0.record(invalidation);
         self.flush().await;
     }
 
     /// Waits until the store has the marks of this process, within the time that a call can wait.
-    pub(crate) async fn wait_until_written(&self, allowance: &WaitAllowance) {
-        let is_failing = |shared: &Shared| shared.guard.retry_at().is_some();
+    pub(crate) async fn wait_until_written(&self, allowance: &StoreWaitBudget) {
+        let is_failing = |shared: &Shared| shared.store.retry_at().is_some();
         let is_down = self.0.shared.as_ref().is_some_and(is_failing);
-        if is_down || self.0.is_written() || allowance.left().is_zero() {
+        if is_down || self.0.is_written() || allowance.remaining().is_zero() {
             return;
         }
         let _wait = allowance.begin();
         // A longer write continues in the background.
-        let _ = timeout(allowance.left(), self.flush()).await;
+        let _ = timeout(allowance.remaining(), self.flush()).await;
     }
 
     /// Records a change at once, and writes it to the store in the background.
-    pub(crate) fn note(&self, mark: Mark) {
-        self.0.note(mark);
-        self.0.write_behind();
+    pub(crate) fn record(&self, invalidation: Invalidation) {
+        self.0.record(invalidation);
+        self.0.write_in_background();
     }
 }
 
-impl Drop for Log {
+impl Drop for InvalidationLog {
     /// Writes the marks that the store does not have: a short program ends here.
     fn drop(&mut self) {
         if self.0.is_written() {
             return;
         }
         let inner = Arc::clone(&self.0);
-        finish_in_drop(async move {
+        block_in_drop(async move {
             if let Some(shared) = &inner.shared {
-                inner.send(shared, u64::MAX, Patience::Last).await;
+                inner.send(shared, u64::MAX, StoreTimeout::Unbounded).await;
             }
         });
     }
@@ -365,269 +381,300 @@ impl Drop for Log {
 
 impl Shared {
     /// Returns the writer of the caller's runtime.
-    fn writer(&self) -> Arc<MarkWriter> {
+    fn writer(&self) -> Arc<LogWriter> {
         self.writers.get_or_make(|_, _| Arc::default())
     }
 }
 
 impl Inner {
-    fn note(&self, mark: Mark) {
-        let mark = mark.bounded();
-        let mut marks = self.marks();
+    fn record(&self, invalidation: Invalidation) {
+        let invalidation = invalidation.bounded();
+        let mut invalidations = self.log_state();
         if self.shared.is_some() {
-            marks.hold(mark);
-            marks.read = None;
+            invalidations.hold_back_limit(invalidation);
+            invalidations.read = None;
         } else {
-            let number = marks.last.saturating_add(1);
-            marks.append(number, mark);
+            let number = invalidations.last_sequence.saturating_add(1);
+            invalidations.append(number, invalidation);
         }
-        self.made.fetch_add(1, Ordering::AcqRel);
+        self.local_count.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Records the values that were read. Returns the values to read next: none if the last mark is known.
-    fn take(&self, unread: &Unread, values: &[Result<Option<Bytes>>]) -> Option<Unread> {
+    fn take(&self, unread: &UnreadRange, values: &[Result<Option<Bytes>>]) -> Option<UnreadRange> {
         let shared = self.shared.as_ref()?;
         let (value, found) = values.split_first()?;
-        let hint = value.as_ref().ok().and_then(Option::as_deref).and_then(number);
-        let mut marks = self.marks();
-        let is_unknown_here = unread.after == 0 && matches!(value, Ok(None));
+        let hint = value.as_ref().ok().and_then(Option::as_deref).and_then(parse_sequence);
+        let mut invalidations = self.log_state();
+        let is_unknown_here = unread.after_sequence == 0 && matches!(value, Ok(None));
         if hint.is_none() && !is_unknown_here {
             // Marks were lost, and their content is unknown: no entry is valid before the log has begun again.
-            let again = Unread::after(shared, marks.last, AHEAD);
-            return Some(Unread { urgency: Urgency::Lost, ..again });
+            let again = UnreadRange::after(shared, invalidations.last_sequence, READ_AHEAD);
+            return Some(UnreadRange { urgency: ReadUrgency::Lost, ..again });
         }
-        if let Some(hint) = hint.filter(|hint| marks.is_of_another_log(*hint)) {
-            marks.begin_anew(hint);
+        if let Some(hint) = hint.filter(|hint| invalidations.was_replaced(*hint)) {
+            invalidations.reset(hint);
         }
-        if unread.after > marks.last {
+        if unread.after_sequence > invalidations.last_sequence {
             // The log has begun again since, and these values belong to the earlier one.
-            return Some(Unread::after(shared, marks.last, AT_A_TIME));
+            return Some(UnreadRange::after(shared, invalidations.last_sequence, READ_BATCH));
         }
-        let found = found.iter().map(|mark| mark.as_ref().map(Option::as_ref).transpose());
-        let found: Vec<_> = found.map_while(|mark| mark).collect();
-        for (number, mark) in (unread.after.saturating_add(1)..).zip(found.iter().copied()) {
-            if number > marks.last {
-                let read = mark.map(|mark| shared.read(&shared.name(number), mark));
+        let found =
+            found.iter().map(|invalidation| invalidation.as_ref().map(Option::as_ref).transpose());
+        let found: Vec<_> = found.map_while(|invalidation| invalidation).collect();
+        for (number, invalidation) in
+            (unread.after_sequence.saturating_add(1)..).zip(found.iter().copied())
+        {
+            if number > invalidations.last_sequence {
+                let read = invalidation
+                    .map(|invalidation| shared.read(&shared.entry_key(number), invalidation));
                 // An unreadable mark can concern all entries.
-                marks.append(number, read.unwrap_or(Mark { forget: true, what: What::All }));
+                invalidations.append(
+                    number,
+                    read.unwrap_or(Invalidation { purge: true, selector: Selector::All }),
+                );
             }
         }
-        let last = marks.last;
+        let last = invalidations.last_sequence;
         if found.len().saturating_add(1) == unread.names.len() {
-            return Some(Unread::after(shared, last, AT_A_TIME));
+            return Some(UnreadRange::after(shared, last, READ_BATCH));
         }
         if let Some(hint) = hint.filter(|hint| *hint > last) {
             // The store can have read the values one after the other, and the hint last.
-            if hint.saturating_sub(last) <= AT_A_TIME && !unread.is_last {
-                let again = Unread::after(shared, last, AT_A_TIME);
-                return Some(Unread { is_last: true, ..again });
+            if hint.saturating_sub(last) <= READ_BATCH && !unread.is_last {
+                let again = UnreadRange::after(shared, last, READ_BATCH);
+                return Some(UnreadRange { is_last: true, ..again });
             }
             // The log is new to this process, or has begun again: earlier marks are not known. The hint can lag behind
             // the log.
-            marks.begin_anew(hint);
-            let beyond = Unread::after(shared, hint, AHEAD);
-            return Some(Unread { urgency: Urgency::IfNeeded, ..beyond });
+            invalidations.reset(hint);
+            let beyond = UnreadRange::after(shared, hint, READ_AHEAD);
+            return Some(UnreadRange { urgency: ReadUrgency::IfNeeded, ..beyond });
         }
-        let last = marks.last;
-        marks.own.retain(|own| own.number.is_none_or(|number| number > last));
+        let last = invalidations.last_sequence;
+        invalidations
+            .own_invalidations
+            .retain(|own| own.sequence.is_none_or(|number| number > last));
         // A mark that is not written yet is still to be read.
-        let all_written = marks.own.iter().all(|own| own.number.is_some());
-        marks.read = (all_written && hint.is_some()).then(Instant::now);
+        let all_written = invalidations.own_invalidations.iter().all(|own| own.sequence.is_some());
+        invalidations.read = (all_written && hint.is_some()).then(Instant::now);
         None
     }
 
     /// Returns whether the store has all marks of this process.
     fn is_written(&self) -> bool {
-        self.shared.is_none() || self.marks().own.iter().all(|own| own.number.is_some())
+        self.shared.is_none()
+            || self.log_state().own_invalidations.iter().all(|own| own.sequence.is_some())
     }
 
     /// Starts a task that writes the marks that the store does not have, if there are any.
-    fn write_behind(self: &Arc<Self>) {
+    fn write_in_background(self: &Arc<Self>) {
         let Some(shared) = &self.shared else { return };
-        if self.is_written() || shared.guard.is_down() {
+        if self.is_written() || shared.store.is_down() {
             return;
         }
         let writer = shared.writer();
         if writer.queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        let (inner, queued) = (Arc::clone(self), Queued(Arc::clone(&writer)));
-        continue_behind(async move {
+        let (inner, queued) = (Arc::clone(self), WriteGuard(Arc::clone(&writer)));
+        run_in_background(async move {
             let Some(shared) = &inner.shared else { return };
             let _alone = writer.writing.lock().await;
             // A mark that is recorded from here on can be too late for this task.
             drop(queued);
-            inner.send(shared, u64::MAX, Patience::Guarded).await;
+            inner.send(shared, u64::MAX, StoreTimeout::Bounded).await;
         });
     }
 
     /// Writes the marks up to this one that the store has not accepted yet. Returns whether the store has all of them.
-    async fn send(&self, shared: &Shared, last_noted: u64, patience: Patience) -> bool {
+    async fn send(&self, shared: &Shared, last_noted: u64, patience: StoreTimeout) -> bool {
         loop {
             let next = {
-                let marks = self.marks();
-                let mut unsent = marks.own.iter().filter(|own| own.number.is_none());
-                let next = unsent.find(|own| own.since <= last_noted);
-                next.map(|own| (own.id, own.mark.clone(), marks.last))
+                let invalidations = self.log_state();
+                let mut unsent =
+                    invalidations.own_invalidations.iter().filter(|own| own.sequence.is_none());
+                let next = unsent.find(|own| own.first_id <= last_noted);
+                next.map(|own| (own.id, own.invalidation.clone(), invalidations.last_sequence))
             };
-            let Some((id, mark, last)) = next else { return true };
-            let Some(number) = shared.append(last, &mark, patience).await else { return false };
-            let mut marks = self.marks();
+            let Some((id, invalidation, last)) = next else { return true };
+            let Some(number) = shared.append(last, &invalidation, patience).await else {
+                return false;
+            };
+            let mut invalidations = self.log_state();
             // Another runtime can have written it meanwhile.
-            let sent = marks.own.iter().position(|own| own.id == id && own.number.is_none());
+            let sent = invalidations
+                .own_invalidations
+                .iter()
+                .position(|own| own.id == id && own.sequence.is_none());
             let Some(sent) = sent else { continue };
-            if number == marks.last.saturating_add(1) {
+            if number == invalidations.last_sequence.saturating_add(1) {
                 // No mark of another process is between, so that this one need not be read.
-                marks.own.remove(sent);
-                marks.append(number, mark);
-            } else if let Some(sent) = marks.own.get_mut(sent) {
-                sent.number = Some(number);
+                invalidations.own_invalidations.remove(sent);
+                invalidations.append(number, invalidation);
+            } else if let Some(sent) = invalidations.own_invalidations.get_mut(sent) {
+                sent.sequence = Some(number);
             }
         }
     }
 
-    fn marks(&self) -> MutexGuard<'_, Marks> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log_state(&self) -> MutexGuard<'_, LogState> {
+        self.log_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The guard of a task that reads in the background: until it is dropped, no other such task is needed.
-struct Reading(Arc<AtomicBool>);
+struct ReadGuard(Arc<AtomicBool>);
 
-impl Drop for Reading {
+impl Drop for ReadGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
 /// The guard of a task that waits to write: until it is dropped, no other such task is needed.
-struct Queued(Arc<MarkWriter>);
+struct WriteGuard(Arc<LogWriter>);
 
-impl Drop for Queued {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
         self.0.queued.store(false, Ordering::Release);
     }
 }
 
-impl Marks {
+impl LogState {
     /// Begins the log again: nothing is known of the marks before this number.
-    fn begin_anew(&mut self, hint: u64) {
+    fn reset(&mut self, hint: u64) {
         self.known.clear();
-        (self.floor, self.last, self.read) = (hint, hint, None);
+        (self.oldest_known, self.last_sequence, self.read) = (hint, hint, None);
         // A number far above the others belongs to the earlier log.
-        let horizon = self.horizon();
-        self.own.retain(|own| own.number.is_none_or(|number| number <= horizon));
+        let horizon = self.visible_sequence();
+        self.own_invalidations.retain(|own| own.sequence.is_none_or(|number| number <= horizon));
     }
 
     /// Returns whether the log, which has reached about this number, is another log than the one that was read before.
     /// It can lag behind by the marks that others write at the same time.
-    fn is_of_another_log(&self, hint: u64) -> bool {
-        self.last > hint.saturating_add(MOST as u64)
+    fn was_replaced(&self, hint: u64) -> bool {
+        self.last_sequence > hint.saturating_add(MAX_LOG_ENTRIES as u64)
     }
 
     /// Returns the largest number that an entry can have: others can know a few marks more, and store entries with
     /// them.
-    fn horizon(&self) -> u64 {
-        self.last.saturating_add(MOST as u64)
+    fn visible_sequence(&self) -> u64 {
+        self.last_sequence.saturating_add(MAX_LOG_ENTRIES as u64)
     }
 
-    fn append(&mut self, number: u64, mark: Mark) {
-        self.last = number;
-        self.known.push_back((number, mark));
-        if self.known.len() > MOST
+    fn append(&mut self, number: u64, invalidation: Invalidation) {
+        self.last_sequence = number;
+        self.known.push_back((number, invalidation));
+        if self.known.len() > MAX_LOG_ENTRIES
             && let Some((number, _)) = self.known.pop_front()
         {
-            self.floor = number;
+            self.oldest_known = number;
         }
     }
 
-    fn hold(&mut self, mark: Mark) {
-        self.noted = self.noted.saturating_add(1);
-        let (id, number) = (self.noted, None);
-        if self.own.len() >= MOST {
-            self.drop_written();
+    fn hold_back_limit(&mut self, invalidation: Invalidation) {
+        self.recorded_count = self.recorded_count.saturating_add(1);
+        let (id, number) = (self.recorded_count, None);
+        if self.own_invalidations.len() >= MAX_LOG_ENTRIES {
+            self.drop_acknowledged();
         }
-        if self.own.len() >= MOST {
-            let since = self.own.first().map_or(id, |own| own.since);
-            let mark = Mark { forget: true, what: What::All };
-            self.own.clear();
-            self.own.push(OwnMark { id, since, number, mark });
+        if self.own_invalidations.len() >= MAX_LOG_ENTRIES {
+            let since = self.own_invalidations.first().map_or(id, |own| own.first_id);
+            let invalidation = Invalidation { purge: true, selector: Selector::All };
+            self.own_invalidations.clear();
+            self.own_invalidations.push(OwnInvalidation {
+                id,
+                first_id: since,
+                sequence: number,
+                invalidation,
+            });
         } else {
-            self.own.push(OwnMark { id, since: id, number, mark });
+            self.own_invalidations.push(OwnInvalidation {
+                id,
+                first_id: id,
+                sequence: number,
+                invalidation,
+            });
         }
     }
 
     /// Drops the marks that the store has. The marks between them are not known, so that nothing is known any longer
     /// from before the last of them.
-    fn drop_written(&mut self) {
-        let written = self.own.iter().filter_map(|own| own.number).max();
-        self.own.retain(|own| own.number.is_none());
-        if let Some(number) = written.filter(|number| *number > self.last) {
-            self.begin_anew(number);
+    fn drop_acknowledged(&mut self) {
+        let written = self.own_invalidations.iter().filter_map(|own| own.sequence).max();
+        self.own_invalidations.retain(|own| own.sequence.is_none());
+        if let Some(number) = written.filter(|number| *number > self.last_sequence) {
+            self.reset(number);
         }
     }
 }
 
 impl Shared {
-    fn name(&self, number: u64) -> String {
+    fn entry_key(&self, number: u64) -> String {
         format!("{}mark:{number}", self.prefix)
     }
 
-    fn hint_name(&self) -> String {
+    fn head_key(&self) -> String {
         format!("{}marks", self.prefix)
     }
 
     /// Returns a number near the last mark, after which marks begin. If the hint is lost or invalid, the log begins
     /// again, above all earlier numbers, of which this one is known.
-    async fn hint(&self, known: u64, patience: Patience) -> Option<u64> {
-        let name = self.hint_name();
+    async fn read_head(&self, known: u64, patience: StoreTimeout) -> Option<u64> {
+        let name = self.head_key();
         for _ in 0..2 {
-            match self.try_run(patience, |store| store.get_within(&name, MAX_HINT)).await {
-                Ran::Done(Some(value)) => {
-                    if let Some(number) = number(&value) {
+            match self.try_run(patience, |store| store.get_within(&name, MAX_HEAD_BYTES)).await {
+                StoreResult::Done(Some(value)) => {
+                    if let Some(number) = parse_sequence(&value) {
                         return Some(number);
                     }
                     warn_unreadable(&name);
                     // Another process can have replaced it first.
-                    self.run(patience, |store| store.release(&name, value)).await?;
+                    self.run(patience, |store| store.remove_if_equal(&name, value)).await?;
                 }
-                Ran::Done(None) => {}
-                Ran::Unreadable => {
+                StoreResult::Done(None) => {}
+                StoreResult::Unreadable => {
                     warn_unreadable(&name);
                     self.run(patience, |store| store.remove(&name)).await?;
                 }
-                Ran::NotTried | Ran::Unknown => return None,
+                StoreResult::NotAttempted | StoreResult::Indeterminate => return None,
             }
             let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             let start = u64::try_from(start.as_millis()).unwrap_or_default();
             // Others can know a few marks more.
-            let above = known.saturating_add(MOST as u64 + 1);
-            let start = if is_possible(above) { start.max(above) } else { start };
+            let above = known.saturating_add(MAX_LOG_ENTRIES as u64 + 1);
+            let start = if is_valid_sequence(above) { start.max(above) } else { start };
             let start = Bytes::from(start.to_string());
-            self.run(patience, |store| store.claim(&name, start, FOR_EVER)).await?;
+            self.run(patience, |store| store.put_if_absent(&name, start, NO_EXPIRY)).await?;
         }
         None
     }
 
     /// Decodes a mark. An unreadable one can concern all entries.
-    fn read(&self, name: &str, value: &[u8]) -> Mark {
+    fn read(&self, name: &str, value: &[u8]) -> Invalidation {
         let json = match value.split_first_chunk() {
             Some((tag, json)) => {
                 let is_whole = self.integrity.is_tag(tag, &[name.as_bytes(), json]);
-                (is_whole && json.len() <= MAX_MARK).then_some(json)
+                (is_whole && json.len() <= MAX_ENTRY_BYTES).then_some(json)
             }
             None => None,
         };
-        let mark = json.and_then(|json| serde_json::from_slice(json).ok()).map(Mark::bounded);
-        mark.unwrap_or(Mark { forget: true, what: What::All })
+        let invalidation =
+            json.and_then(|json| serde_json::from_slice(json).ok()).map(Invalidation::bounded);
+        invalidation.unwrap_or(Invalidation { purge: true, selector: Selector::All })
     }
 
     /// Encodes a mark: its tag, and the mark as JSON.
-    fn write(&self, name: &str, mark: &Mark) -> Option<Bytes> {
-        let json = serde_json::to_vec(mark).ok()?;
+    fn write(&self, name: &str, invalidation: &Invalidation) -> Option<Bytes> {
+        let json = serde_json::to_vec(invalidation).ok()?;
         let json = match json.len() {
-            0..=MAX_MARK => json,
-            _ => serde_json::to_vec(&Mark { what: What::All, ..mark.clone() }).ok()?,
+            0..=MAX_ENTRY_BYTES => json,
+            _ => serde_json::to_vec(&Invalidation {
+                selector: Selector::All,
+                ..invalidation.clone()
+            })
+            .ok()?,
         };
         let tag = self.integrity.tag(&[name.as_bytes(), &json]);
         Some([&tag[..], &json].concat().into())
@@ -637,37 +684,42 @@ impl Shared {
     ///
     /// The client claims the next number while it reads the number of the log, which takes one round trip instead of
     /// two. If the store did not respond before, the client sends one request at a time.
-    async fn append(&self, last: u64, mark: &Mark, patience: Patience) -> Option<u64> {
-        let answers = match patience {
-            Patience::Guarded => self.guard.retry_at().is_none(),
-            Patience::Last => true,
+    async fn append(
+        &self,
+        last: u64,
+        invalidation: &Invalidation,
+        patience: StoreTimeout,
+    ) -> Option<u64> {
+        let responses = match patience {
+            StoreTimeout::Bounded => self.store.retry_at().is_none(),
+            StoreTimeout::Unbounded => true,
         };
-        let next = (answers && last > 0).then(|| last.saturating_add(1));
+        let next = (responses && last > 0).then(|| last.saturating_add(1));
         let claim = async {
             match next {
-                Some(number) => self.claim(number, mark, patience).await,
+                Some(number) => self.claim(number, invalidation, patience).await,
                 None => Some(false),
             }
         };
-        let (hint, is_claimed) = join(self.hint(last, patience), claim).await;
+        let (hint, is_claimed) = join(self.read_head(last, patience), claim).await;
         let (hint, is_claimed) = (hint?, is_claimed?);
         // A number far above the log's belongs to another log. If the number is below the log's, a mark was missing: by
         // the gap, other processes detect that marks are lost.
-        let is_of_this_log = last >= hint && last <= hint.saturating_add(MOST as u64);
+        let is_of_this_log = last >= hint && last <= hint.saturating_add(MAX_LOG_ENTRIES as u64);
         if let Some(missing) = next.filter(|_| is_claimed && !is_of_this_log) {
-            let name = self.name(missing);
-            let value = self.write(&name, mark)?;
-            self.run(patience, |store| store.release(&name, value)).await?;
+            let name = self.entry_key(missing);
+            let value = self.write(&name, invalidation)?;
+            self.run(patience, |store| store.remove_if_equal(&name, value)).await?;
         }
         let mut number = match next.filter(|_| is_of_this_log) {
-            Some(number) if is_claimed => return self.advance(number, patience).await,
+            Some(number) if is_claimed => return self.write_head(number, patience).await,
             Some(number) => number.saturating_add(1),
-            None if last > hint.saturating_add(MOST as u64) => hint.saturating_add(1),
+            None if last > hint.saturating_add(MAX_LOG_ENTRIES as u64) => hint.saturating_add(1),
             None => hint.max(last).saturating_add(1),
         };
-        for _ in 0..MOST {
-            if self.claim(number, mark, patience).await? {
-                return self.advance(number, patience).await;
+        for _ in 0..MAX_LOG_ENTRIES {
+            if self.claim(number, invalidation, patience).await? {
+                return self.write_head(number, patience).await;
             }
             number = number.saturating_add(1);
         }
@@ -675,38 +727,47 @@ impl Shared {
     }
 
     /// Writes a mark with this number, unless one exists.
-    async fn claim(&self, number: u64, mark: &Mark, patience: Patience) -> Option<bool> {
-        let name = self.name(number);
-        let value = self.write(&name, mark)?;
-        self.run(patience, |store| store.claim(&name, value, self.keep)).await
+    async fn claim(
+        &self,
+        number: u64,
+        invalidation: &Invalidation,
+        patience: StoreTimeout,
+    ) -> Option<bool> {
+        let name = self.entry_key(number);
+        let value = self.write(&name, invalidation)?;
+        self.run(patience, |store| store.put_if_absent(&name, value, self.ttl)).await
     }
 
     /// Publishes the position of the log for clients that know no mark yet.
-    async fn advance(&self, number: u64, patience: Patience) -> Option<u64> {
-        let (name, hint) = (self.hint_name(), Bytes::from(number.to_string()));
-        self.run(patience, |store| store.put(&name, hint, FOR_EVER)).await?;
+    async fn write_head(&self, number: u64, patience: StoreTimeout) -> Option<u64> {
+        let (name, hint) = (self.head_key(), Bytes::from(number.to_string()));
+        self.run(patience, |store| store.put(&name, hint, NO_EXPIRY)).await?;
         Some(number)
     }
 
     async fn try_run<'a, T>(
         &'a self,
-        patience: Patience,
+        patience: StoreTimeout,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
-    ) -> Ran<T> {
+    ) -> StoreResult<T> {
         match patience {
-            Patience::Guarded => self.guard.run_behind(BACKGROUND_TIMEOUT, operation).await,
-            Patience::Last => self.guard.run_last(operation).await,
+            StoreTimeout::Bounded => {
+                self.store.run_in_background(BACKGROUND_TIMEOUT, operation).await
+            }
+            StoreTimeout::Unbounded => self.store.run_unbounded(operation).await,
         }
     }
 
     async fn run<'a, T>(
         &'a self,
-        patience: Patience,
+        patience: StoreTimeout,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
         match self.try_run(patience, operation).await {
-            Ran::Done(value) => Some(value),
-            Ran::NotTried | Ran::Unknown | Ran::Unreadable => None,
+            StoreResult::Done(value) => Some(value),
+            StoreResult::NotAttempted | StoreResult::Indeterminate | StoreResult::Unreadable => {
+                None
+            }
         }
     }
 }
@@ -716,14 +777,14 @@ fn warn_unreadable(key: &str) {
 }
 
 /// Returns the number that a log has reached, if a log can reach it.
-fn number(value: &[u8]) -> Option<u64> {
+fn parse_sequence(value: &[u8]) -> Option<u64> {
     let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-    is_possible(number).then_some(number)
+    is_valid_sequence(number).then_some(number)
 }
 
 /// Returns whether a log can reach this number.
-fn is_possible(number: u64) -> bool {
-    (1..MAX_NUMBER - MOST as u64).contains(&number)
+fn is_valid_sequence(number: u64) -> bool {
+    (1..MAX_SEQUENCE - MAX_LOG_ENTRIES as u64).contains(&number)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@
 //!
 //! | kept in | shares with | set by |
 //! |---|---|---|
-//! | memory | the handles of a client | nothing, or [`Cache::memory`] |
-//! | [`store::Disk`](crate::store::Disk) | the processes of a machine, and the next run | [`Cache::store`] |
-//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`Cache::store`] |
+//! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
+//! | [`store::DiskStore`](crate::store::DiskStore) | the processes of a machine, and the next run | [`CacheConfig::store`] |
+//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
 //!
 //! # Tags and tokens
 //! GitHub's entity tags differ from token to token, and tokens of an App expire after an hour. As has been
@@ -22,7 +22,7 @@
 //! tag is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the tags that it
 //! receives with that digest. While they match, it revalidates with the tag that the stored body would have for the
 //! current token. Where they do not match, as when GitHub changes its tags, it revalidates with the tag that it
-//! received. A wrong prediction costs nothing but the saving. [`Cache::computed_tags`] switches the prediction off.
+//! received. A wrong prediction costs nothing but the saving. [`CacheConfig::computed_etags`] switches the prediction off.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
 use crate::runtimes::PerRuntime;
-use crate::store::{Guard, Store, WaitAllowance, Writer};
+use crate::store::{BackgroundWriter, ResilientStore, Store, StoreWaitBudget};
 
 pub(crate) mod conditional;
 mod entry;
@@ -55,26 +55,26 @@ mod refused;
 pub(crate) mod rules;
 mod storage;
 
-pub use handle::{CacheHandle, Purge};
+pub use handle::{Cache, CacheSelector};
 pub use policy::CachePolicy;
 
-use etag::Scheme;
-use flights::Flights;
+use etag::EtagPredictor;
+use flights::InFlightRequests;
 use integrity::Integrity;
-use log::{Log, Verdict};
-use refused::RefusedConditions;
-use storage::{Shelf, Storage};
+use log::{InvalidationLog, Validity};
+use refused::RejectedConditions;
+use storage::{Storage, StoreBackend};
 
 /// Where a client stores responses, and when it returns them: [`ClientBuilder::cache`](crate::ClientBuilder::cache).
 ///
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
 /// use octowire::Client;
-/// use octowire::cache::{Cache, CachePolicy};
+/// use octowire::cache::{CacheConfig, CachePolicy};
 ///
-/// let cache = Cache::memory(256 * 1024 * 1024)
-///     .policy(CachePolicy::moderate())
-///     .operation("meta/get", CachePolicy::aggressive());
+/// let cache = CacheConfig::memory(256 * 1024 * 1024)
+///     .default_policy(CachePolicy::five_minutes())
+///     .policy_for("meta/get", CachePolicy::one_hour());
 /// let client = Client::builder().cache(cache).build()?;
 /// # let _ = client;
 /// # Ok(())
@@ -82,91 +82,91 @@ use storage::{Shelf, Storage};
 /// ```
 #[derive(Clone)]
 #[must_use = "it does nothing before it is given to a client"]
-pub struct Cache {
-    place: Place,
-    policy: CachePolicy,
+pub struct CacheConfig {
+    backend: Backend,
+    default_policy: CachePolicy,
     operations: BTreeMap<String, CachePolicy>,
-    max_answer: usize,
+    max_entry_bytes: usize,
     compress_above: usize,
-    keep: Duration,
+    retention: Duration,
     store_timeout: Option<Duration>,
-    computed_tags: bool,
+    computed_etags: bool,
     integrity_key: Option<SecretString>,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Backend {
     /// The client's store, or memory.
     Default,
     Memory(usize),
     Store(Arc<dyn Store>),
-    Nowhere,
+    Disabled,
 }
 
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+const DEFAULT_MAX_ENTRY_BYTES: usize = 4 * 1024 * 1024;
 const COMPRESS_ABOVE: usize = 4 * 1024;
-const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+const DEFAULT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum age of the known state of the other processes' writes.
-const SYNC: Duration = Duration::from_secs(1);
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The time by which marks outlive the entries that they concern.
-const MARGIN: Duration = Duration::from_secs(60 * 60);
+const LOG_TTL_MARGIN: Duration = Duration::from_secs(60 * 60);
 
-impl Default for Cache {
+impl Default for CacheConfig {
     /// Returns a cache in the client's [store](crate::ClientBuilder::store), if it has one, else in 64 MiB of memory.
     fn default() -> Self {
         Self {
-            place: Place::Default,
-            policy: CachePolicy::default(),
+            backend: Backend::Default,
+            default_policy: CachePolicy::default(),
             operations: BTreeMap::new(),
-            max_answer: MAX_ANSWER,
+            max_entry_bytes: DEFAULT_MAX_ENTRY_BYTES,
             compress_above: COMPRESS_ABOVE,
-            keep: KEEP,
+            retention: DEFAULT_RETENTION,
             store_timeout: None,
-            computed_tags: true,
+            computed_etags: true,
             integrity_key: None,
         }
     }
 }
 
-impl Cache {
+impl CacheConfig {
     /// Stores responses in the memory of this process, in at most this number of bytes. The least recently used
     /// response is evicted.
     ///
     /// The bound covers the memory that responses take, with their headers and the index: some 6 KB for a GitHub
     /// response with a body of 300 bytes.
     pub fn memory(max_bytes: usize) -> Self {
-        Self { place: Place::Memory(max_bytes), ..Self::default() }
+        Self { backend: Backend::Memory(max_bytes), ..Self::default() }
     }
 
     /// Stores responses in a store that is shared with other processes or with the next run of the program. The store
     /// holds bodies as GitHub sent them: every reader of the store can read them. A program that can write to the store
     /// determines the responses that calls receive, unless there is an [`integrity_key`](Self::integrity_key).
     pub fn store(store: impl Store) -> Self {
-        Self { place: Place::Store(Arc::new(store)), ..Self::default() }
+        Self { backend: Backend::Store(Arc::new(store)), ..Self::default() }
     }
 
     /// Stores nothing, and does not coalesce equal reads.
-    pub fn off() -> Self {
-        Self { place: Place::Nowhere, ..Self::default() }
+    pub fn disabled() -> Self {
+        Self { backend: Backend::Disabled, ..Self::default() }
     }
 
     /// Sets when stored responses are returned; [`CachePolicy::revalidate`] by default.
-    pub fn policy(mut self, policy: CachePolicy) -> Self {
-        self.policy = policy;
+    pub fn default_policy(mut self, policy: CachePolicy) -> Self {
+        self.default_policy = policy;
         self
     }
 
     /// Sets the policy of one operation, by its id, such as `issues/get`.
-    pub fn operation(mut self, id: impl Into<String>, policy: CachePolicy) -> Self {
+    pub fn policy_for(mut self, id: impl Into<String>, policy: CachePolicy) -> Self {
         self.operations.insert(id.into(), policy);
         self
     }
 
     /// Sets the maximum size of a stored body, in bytes; 4 MiB by default. In a store, it is also the maximum size of
     /// the encoded, compressed value.
-    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
-        self.max_answer = bytes;
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.max_entry_bytes = bytes;
         self
     }
 
@@ -178,8 +178,8 @@ impl Cache {
 
     /// Sets how long a store keeps a response after GitHub confirmed it last; a day by default. Memory keeps responses
     /// until they are evicted.
-    pub fn keep(mut self, time: Duration) -> Self {
-        self.keep = time;
+    pub fn retention(mut self, time: Duration) -> Self {
+        self.retention = time;
         self
     }
 
@@ -210,8 +210,8 @@ impl Cache {
     }
 
     /// Sets whether tags are [computed](self#tags-and-tokens) for tokens that change; by default they are.
-    pub fn computed_tags(mut self, computed: bool) -> Self {
-        self.computed_tags = computed;
+    pub fn computed_etags(mut self, computed: bool) -> Self {
+        self.computed_etags = computed;
         self
     }
 
@@ -222,87 +222,88 @@ impl Cache {
     pub(crate) fn open(
         self,
         github: &str,
-        client: Option<&Arc<Guard>>,
+        client: Option<&Arc<ResilientStore>>,
         store_timeout: Duration,
-    ) -> Result<Option<Arc<Open>>> {
+    ) -> Result<Option<Arc<CacheInner>>> {
         let integrity = Integrity::new(self.integrity_key)?;
-        let guard = match (&self.place, client) {
-            (Place::Nowhere, _) => return Ok(None),
-            (Place::Store(store), _) => {
+        let guard = match (&self.backend, client) {
+            (Backend::Disabled, _) => return Ok(None),
+            (Backend::Store(store), _) => {
                 let timeout = self.store_timeout.unwrap_or(store_timeout);
-                Some(Guard::shared(Arc::clone(store), timeout))
+                Some(ResilientStore::shared(Arc::clone(store), timeout))
             }
-            (Place::Default, Some(client)) => Some(Arc::clone(client)),
-            (Place::Default, None) | (Place::Memory(_), _) => None,
+            (Backend::Default, Some(client)) => Some(Arc::clone(client)),
+            (Backend::Default, None) | (Backend::Memory(_), _) => None,
         };
-        let own_timeout = match self.place {
-            Place::Store(_) => self.store_timeout,
+        let own_timeout = match self.backend {
+            Backend::Store(_) => self.store_timeout,
             _ => None,
         };
-        let (storage, log) = match guard {
+        let (storage, invalidation_log) = match guard {
             Some(guard) => {
-                let shelf = Shelf {
-                    guard: Arc::clone(&guard),
+                let backend = StoreBackend {
+                    store: Arc::clone(&guard),
                     integrity: integrity.clone(),
-                    writer: Writer::new(Arc::clone(&guard)),
-                    own_timeout,
+                    writer: BackgroundWriter::new(Arc::clone(&guard)),
+                    dedicated_timeout: own_timeout,
                     prefix: "cache:".to_owned(),
-                    keep: self.keep,
+                    retention: self.retention,
                     compress_above: self.compress_above,
-                    max_value: self.max_answer,
+                    max_value: self.max_entry_bytes,
                 };
                 let prefix = format!("cache:{github}:");
-                let keep = self.keep.saturating_add(MARGIN);
-                let log = Log::shared(guard, integrity, prefix, SYNC, keep);
-                (Storage::Store(shelf), log)
+                let keep = self.retention.saturating_add(LOG_TTL_MARGIN);
+                let invalidation_log =
+                    InvalidationLog::shared(guard, integrity, prefix, SYNC_INTERVAL, keep);
+                (Storage::Store(backend), invalidation_log)
             }
             None => {
-                let max_bytes = match self.place {
-                    Place::Memory(max_bytes) => max_bytes,
+                let max_bytes = match self.backend {
+                    Backend::Memory(max_bytes) => max_bytes,
                     _ => MAX_BYTES,
                 };
-                (Storage::memory(max_bytes), Log::own())
+                (Storage::memory(max_bytes), InvalidationLog::local())
             }
         };
         let mut salt = [0; 16];
         // Without random numbers, fingerprints still distinguish tokens.
         let _ = getrandom::fill(&mut salt);
-        Ok(Some(Arc::new(Open {
-            policy: self.policy,
+        Ok(Some(Arc::new(CacheInner {
+            policy: self.default_policy,
             operations: self.operations,
-            max_answer: self.max_answer,
-            computed_tags: self.computed_tags,
+            max_entry_bytes: self.max_entry_bytes,
+            computed_etags: self.computed_etags,
             storage,
-            log,
-            flights: Flights::default(),
-            scheme: Scheme::default(),
-            refused_conditions: RefusedConditions::default(),
+            log: invalidation_log,
+            in_flight: InFlightRequests::default(),
+            etag_predictor: EtagPredictor::default(),
+            rejected_conditions: RejectedConditions::default(),
             salt,
-            refreshing: PerRuntime::default(),
+            refresh_permits: PerRuntime::default(),
         })))
     }
 }
 
 /// The most responses of one runtime that are revalidated in the background at a time.
-const REFRESHING: usize = 16;
+const MAX_BACKGROUND_REFRESHES: usize = 16;
 
 /// The cache of a client.
-pub(crate) struct Open {
+pub(crate) struct CacheInner {
     policy: CachePolicy,
     operations: BTreeMap<String, CachePolicy>,
-    max_answer: usize,
-    computed_tags: bool,
+    max_entry_bytes: usize,
+    computed_etags: bool,
     storage: Storage,
-    pub(crate) log: Log,
-    pub(crate) flights: Flights,
-    scheme: Scheme,
+    pub(crate) log: InvalidationLog,
+    pub(crate) in_flight: InFlightRequests,
+    etag_predictor: EtagPredictor,
     salt: [u8; 16],
     /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
-    refreshing: PerRuntime<Arc<Semaphore>>,
-    refused_conditions: RefusedConditions,
+    refresh_permits: PerRuntime<Arc<Semaphore>>,
+    rejected_conditions: RejectedConditions,
 }
 
-impl Open {
+impl CacheInner {
     /// Waits until the responses that are to be stored now are written.
     pub(crate) async fn flush_responses(&self) {
         self.storage.flush().await;
@@ -310,22 +311,24 @@ impl Open {
 
     /// Returns a permit to revalidate a response in the background, unless too many are revalidated on this runtime.
     pub(crate) fn refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
-        let permits = self.refreshing.get_or_make(|_, _| Arc::new(Semaphore::new(REFRESHING)));
+        let permits = self
+            .refresh_permits
+            .get_or_make(|_, _| Arc::new(Semaphore::new(MAX_BACKGROUND_REFRESHES)));
         permits.try_acquire_owned().ok()
     }
 
     /// Returns how long a call can still wait for the cache: a separate store can have its own time.
-    pub(crate) fn allowance(&self, of_call: &WaitAllowance) -> WaitAllowance {
-        self.storage.own_timeout().map_or_else(|| of_call.clone(), WaitAllowance::new)
+    pub(crate) fn wait_budget(&self, of_call: &StoreWaitBudget) -> StoreWaitBudget {
+        self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)
     }
 
     /// Frees the memory of entries that are forgotten.
-    fn sweep(&self) {
-        self.storage.sweep(|entry| self.log.verdict(entry) == Verdict::Forgotten);
+    fn evict_purged(&self) {
+        self.storage.evict_purged(|entry| self.log.validity(entry) == Validity::Purged);
     }
 
     /// Returns the policy of a call of this operation that sets none itself.
-    pub(crate) fn policy(&self, operation: &str) -> &CachePolicy {
+    pub(crate) fn policy_for(&self, operation: &str) -> &CachePolicy {
         // Most clients set none, and need no look-up.
         if self.operations.is_empty() {
             return &self.policy;
@@ -364,24 +367,24 @@ impl CacheStatus {
     }
 }
 
-impl fmt::Debug for Cache {
+impl fmt::Debug for CacheConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place: &dyn fmt::Debug = match &self.place {
-            Place::Default => &"default",
-            Place::Memory(max_bytes) => max_bytes,
-            Place::Store(store) => store,
-            Place::Nowhere => &"off",
+        let place: &dyn fmt::Debug = match &self.backend {
+            Backend::Default => &"default",
+            Backend::Memory(max_bytes) => max_bytes,
+            Backend::Store(store) => store,
+            Backend::Disabled => &"off",
         };
         f.debug_struct("Cache")
             .field("place", place)
-            .field("policy", &self.policy)
+            .field("policy", &self.default_policy)
             .field("operations", &self.operations)
             .field("integrity_key", &self.integrity_key.is_some())
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Open {
+impl fmt::Debug for CacheInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("policy", &self.policy)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// When the client returns a stored response without a request to GitHub.
 ///
-/// It is set for a client ([`Cache::policy`](super::Cache::policy)), for an operation
-/// ([`Cache::operation`](super::Cache::operation)) or for a call
+/// It is set for a client ([`CacheConfig::default_policy`](super::CacheConfig::default_policy)), for an operation
+/// ([`CacheConfig::policy_for`](super::CacheConfig::policy_for)) or for a call
 /// ([`Request::cache`](crate::Request::cache)); the most particular one holds.
 ///
 /// ```no_run
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// use octowire::cache::CachePolicy;
 ///
 /// let call = client.request(Method::GET, "/repos/rust-lang/rust");
-/// let call = call.cache(CachePolicy::trust(Duration::from_secs(3600)));
+/// let call = call.cache(CachePolicy::max_age(Duration::from_secs(3600)));
 /// let repo = call.send::<serde_json::Value>().await?;
 /// println!("{:?}, {:?} old", repo.cache_status(), repo.age());
 /// # Ok(())
@@ -24,21 +24,21 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing before it is given to a cache or a call"]
 pub struct CachePolicy {
-    pub(crate) mode: Mode,
+    pub(crate) mode: CacheMode,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Bypass,
+pub(crate) enum CacheMode {
+    NoStore,
     Revalidate,
-    Server,
-    Trust(Duration),
+    RespectServer,
+    MaxAge(Duration),
     OnlyIfCached,
 }
 
-const MODERATE: Duration = Duration::from_secs(300);
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,48 +54,48 @@ impl CachePolicy {
     /// against the primary rate limit. No response is older than the call, or than an equal call that was in flight
     /// when it was made, with no write of this process in between. The default.
     pub fn revalidate() -> Self {
-        Self::of(Mode::Revalidate)
+        Self::effective(CacheMode::Revalidate)
     }
 
     /// Returns the stored response for the freshness lifetime in GitHub's `Cache-Control` and `Expires`, by
     /// [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111), which is a minute for most operations; after that, it acts
     /// as [`revalidate`](Self::revalidate).
-    pub fn as_server_says() -> Self {
-        Self::of(Mode::Server)
+    pub fn respect_server() -> Self {
+        Self::effective(CacheMode::RespectServer)
     }
 
     /// Returns the stored response for this time after GitHub confirmed it last, whatever freshness lifetime GitHub
     /// states; after that, it acts as [`revalidate`](Self::revalidate). A response with `no-store` is not stored.
-    pub fn trust(time: Duration) -> Self {
-        Self::of(Mode::Trust(time))
+    pub fn max_age(time: Duration) -> Self {
+        Self::effective(CacheMode::MaxAge(time))
     }
 
-    /// [`trust`](Self::trust) for 300 seconds.
-    pub fn moderate() -> Self {
-        Self::trust(MODERATE)
+    /// [`max_age`](Self::max_age) for 300 seconds.
+    pub fn five_minutes() -> Self {
+        Self::max_age(FIVE_MINUTES)
     }
 
-    /// [`trust`](Self::trust) for an hour, and for a day more while GitHub fails; for resources that rarely change.
-    pub fn aggressive() -> Self {
-        Self::trust(HOUR).stale_if_error(DAY)
+    /// [`max_age`](Self::max_age) for an hour, and for a day more while GitHub fails; for resources that rarely change.
+    pub fn one_hour() -> Self {
+        Self::max_age(HOUR).stale_if_error(DAY)
     }
 
     /// Neither reads the cache nor stores the response.
-    pub fn bypass() -> Self {
-        Self::of(Mode::Bypass)
+    pub fn no_store() -> Self {
+        Self::effective(CacheMode::NoStore)
     }
 
     /// Returns the stored response, however old it is, and sends no request. If no response is stored, the call fails
     /// with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached). It also fails if the cache's store does not report
-    /// in time the entries that were [purged](super::CacheHandle::purge) since.
+    /// in time the entries that were [purged](super::Cache::purge) since.
     pub fn only_if_cached() -> Self {
-        Self::of(Mode::OnlyIfCached)
+        Self::effective(CacheMode::OnlyIfCached)
     }
 
     /// Sets how long a stale response is returned at once while the client revalidates it in the background; zero, so
     /// not at all, by default. GitHub's own
     /// [`stale-while-revalidate`](https://www.rfc-editor.org/rfc/rfc5861#section-3) applies as well where the policy is
-    /// [`as_server_says`](Self::as_server_says). With [`revalidate`](Self::revalidate), the time counts from GitHub's
+    /// [`respect_server`](Self::respect_server). With [`revalidate`](Self::revalidate), the time counts from GitHub's
     /// last confirmation.
     pub fn stale_while_revalidate(mut self, time: Duration) -> Self {
         self.stale_while_revalidate = time;
@@ -112,15 +112,15 @@ impl CachePolicy {
     }
 
     pub(crate) fn is_only_if_cached(&self) -> bool {
-        self.mode == Mode::OnlyIfCached
+        self.mode == CacheMode::OnlyIfCached
     }
 
     /// Returns whether a returned response can require a revalidation in the background.
     pub(crate) fn may_refresh(&self) -> bool {
-        self.mode == Mode::Server || !self.stale_while_revalidate.is_zero()
+        self.mode == CacheMode::RespectServer || !self.stale_while_revalidate.is_zero()
     }
 
-    fn of(mode: Mode) -> Self {
+    fn effective(mode: CacheMode) -> Self {
         Self { mode, stale_while_revalidate: Duration::ZERO, stale_if_error: Duration::ZERO }
     }
 }

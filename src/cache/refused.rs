@@ -11,20 +11,20 @@ use super::key::Key;
 /// The maximum number of keys, some 100 bytes each. The least recently used one is evicted.
 const MAX_KEYS: usize = 1024;
 /// The time after which a condition is tried again.
-const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
+const RETENTION: Duration = Duration::from_secs(60 * 60);
 
 /// Keys whose conditional requests were rejected, so that each costs a second request once and not with each call.
 #[derive(Debug)]
-pub(super) struct RefusedConditions(Mutex<LruCache<Key, Instant>>);
+pub(super) struct RejectedConditions(Mutex<LruCache<Key, Instant>>);
 
-impl Default for RefusedConditions {
+impl Default for RejectedConditions {
     fn default() -> Self {
         // A bound of the container would allocate all of its memory at once, in each client.
         Self(Mutex::new(LruCache::unbounded()))
     }
 }
 
-impl RefusedConditions {
+impl RejectedConditions {
     /// Records that a conditional request was rejected.
     pub(super) fn add(&self, key: Key) {
         let mut keys = self.keys();
@@ -39,7 +39,7 @@ impl RefusedConditions {
         let mut keys = self.keys();
         match keys.get(&key) {
             None => false,
-            Some(at) if at.elapsed() < REMEMBERED_FOR => true,
+            Some(at) if at.elapsed() < RETENTION => true,
             Some(_) => {
                 keys.pop(&key);
                 false
@@ -56,18 +56,18 @@ impl RefusedConditions {
 mod tests {
     use http::HeaderMap;
 
-    use super::super::key::Asked;
+    use super::super::key::KeyParts;
     use super::*;
 
     fn key(number: usize) -> Key {
         let url = format!("https://api.github.com/{number}").parse().unwrap();
         let none = HeaderMap::new();
-        Asked { url: &url, common: &none, own: &none }.key(None)
+        KeyParts { url: &url, default_headers: &none, request_headers: &none }.key(None)
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_remembered_for_an_hour_and_within_a_bound() {
-        let refused = RefusedConditions::default();
+        let refused = RejectedConditions::default();
         assert!(!refused.has(key(0)));
         for number in 0..MAX_KEYS {
             refused.add(key(number));
@@ -77,7 +77,7 @@ mod tests {
         refused.add(key(MAX_KEYS));
         assert_eq!(refused.keys().len(), MAX_KEYS);
         assert!(refused.has(key(0)) && !refused.has(key(1)) && refused.has(key(MAX_KEYS)));
-        tokio::time::advance(REMEMBERED_FOR - Duration::from_secs(1)).await;
+        tokio::time::advance(RETENTION - Duration::from_secs(1)).await;
         assert!(refused.has(key(0)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!refused.has(key(0)));

@@ -89,11 +89,11 @@ fn split(text: &str) -> Vec<(&str, Option<String>)> {
 
 /// Parses seconds by RFC 9111, 1.2.2: a value that is too large becomes the largest one.
 fn delta_seconds(text: &str) -> Option<Duration> {
-    const MOST: u64 = 1 << 31;
+    const MAX_DELTA_SECONDS: u64 = 1 << 31;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some(Duration::from_secs(text.parse().unwrap_or(MOST).min(MOST)))
+    Some(Duration::from_secs(text.parse().unwrap_or(MAX_DELTA_SECONDS).min(MAX_DELTA_SECONDS)))
 }
 
 /// Returns whether a response to a GET can be stored ([RFC 9111, 3](https://www.rfc-editor.org/rfc/rfc9111#section-3)):
@@ -106,11 +106,11 @@ pub(crate) fn is_storable(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 fn varies_by_all(headers: &HeaderMap) -> bool {
-    varying(headers).any(|name| name == "*")
+    vary_names(headers).any(|name| name == "*")
 }
 
 /// Returns the names of the headers that a response varies by, in lower case.
-pub(crate) fn varying(headers: &HeaderMap) -> impl Iterator<Item = String> {
+pub(crate) fn vary_names(headers: &HeaderMap) -> impl Iterator<Item = String> {
     let values = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
@@ -118,15 +118,15 @@ pub(crate) fn varying(headers: &HeaderMap) -> impl Iterator<Item = String> {
 
 /// The times at which a request was sent and its response received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Times {
+pub(crate) struct ResponseTimes {
     pub(crate) requested: SystemTime,
     pub(crate) received: SystemTime,
 }
 
 /// Returns the age of a response ([RFC 9111, 4.2.3](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3)).
-pub(crate) fn age(headers: &HeaderMap, times: Times, now: SystemTime) -> Duration {
+pub(crate) fn age(headers: &HeaderMap, times: ResponseTimes, now: SystemTime) -> Duration {
     let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or_default();
-    let date = date_of(headers, &DATE).unwrap_or(times.received);
+    let date = date(headers, &DATE).unwrap_or(times.received);
     let apparent = since(times.received, date);
     let told = headers.get(AGE).and_then(|age| delta_seconds(age.to_str().ok()?.trim()));
     let delay = since(times.received, times.requested);
@@ -137,7 +137,7 @@ pub(crate) fn age(headers: &HeaderMap, times: Times, now: SystemTime) -> Duratio
 /// Returns the freshness lifetime of a response as its server states it
 /// ([RFC 9111, 4.2.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.2.1)): zero if the server states none, since the
 /// client uses no heuristic.
-pub(crate) fn freshness(headers: &HeaderMap, times: Times) -> Duration {
+pub(crate) fn freshness(headers: &HeaderMap, times: ResponseTimes) -> Duration {
     let directives = Directives::of(headers);
     if directives.no_cache {
         return Duration::ZERO;
@@ -145,12 +145,12 @@ pub(crate) fn freshness(headers: &HeaderMap, times: Times) -> Duration {
     if let Some(max_age) = directives.max_age {
         return max_age;
     }
-    let Some(expires) = date_of(headers, &EXPIRES) else { return Duration::ZERO };
-    let date = date_of(headers, &DATE).unwrap_or(times.received);
+    let Some(expires) = date(headers, &EXPIRES) else { return Duration::ZERO };
+    let date = date(headers, &DATE).unwrap_or(times.received);
     expires.duration_since(date).unwrap_or_default()
 }
 
-fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     // A duplicate header is ignored.
@@ -172,30 +172,30 @@ pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
         .map(|name| name.trim().to_ascii_lowercase())
         .collect();
     let kept = headers.iter().filter(|(name, value)| {
-        is_kept(name)
-            && !is_unusable(name, value)
+        is_stored_header(name)
+            && !is_oversized_validator(name, value)
             && value.len() <= sanitize::MAX_HEADER_BYTES
             && !named.iter().any(|known| known == name.as_str())
     });
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn is_kept(name: &HeaderName) -> bool {
-    !OF_THE_EXCHANGE.contains(name)
+fn is_stored_header(name: &HeaderName) -> bool {
+    !EXCHANGE_HEADERS.contains(name)
         && !name.as_str().starts_with("x-ratelimit-")
-        && !NOT_KEPT.contains(&name.as_str())
+        && !UNSTORED_HEADERS.contains(&name.as_str())
 }
 
 /// Returns whether a header is a validator that is too long to send.
-fn is_unusable(name: &HeaderName, value: &HeaderValue) -> bool {
+fn is_oversized_validator(name: &HeaderName, value: &HeaderValue) -> bool {
     (name == ETAG || name == LAST_MODIFIED) && value.len() > MAX_VALIDATOR
 }
 
 /// Returns the stored headers, updated by the response that confirmed them
 /// ([RFC 9111, 3.2](https://www.rfc-editor.org/rfc/rfc9111#section-3.2)).
-pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
+pub(crate) fn update_headers(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
     let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
-    for name in told.keys().filter(|name| is_kept(name) && !of_the_body.contains(name)) {
+    for name in told.keys().filter(|name| is_stored_header(name) && !of_the_body.contains(name)) {
         if told.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
             continue;
         }
@@ -205,16 +205,17 @@ pub(crate) fn merged(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<Header
         }
         let stored = Arc::make_mut(&mut stored);
         stored.remove(name);
-        for value in told.get_all(name).iter().filter(|value| !is_unusable(name, value)) {
+        for value in told.get_all(name).iter().filter(|value| !is_oversized_validator(name, value))
+        {
             stored.append(name.clone(), value.clone());
         }
     }
     stored
 }
 
-const OF_THE_EXCHANGE: [HeaderName; 6] =
+const EXCHANGE_HEADERS: [HeaderName; 6] =
     [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, SET_COOKIE];
-const NOT_KEPT: [&str; 6] = [
+const UNSTORED_HEADERS: [&str; 6] = [
     "x-github-request-id",
     "keep-alive",
     "proxy-connection",

@@ -11,43 +11,44 @@ use tracing::debug;
 use super::entry::{Entry, Unusable};
 use super::integrity::Integrity;
 use super::key::Key;
-use super::log::Log;
-use super::lookup::{self, Looked, Search};
+use super::log::InvalidationLog;
+use super::lookup::{self, LookupOutcome, LookupRequest};
 use crate::clock;
-use crate::compact::ALLOCATION;
+use crate::compact::ALLOCATION_OVERHEAD;
 use crate::store::{
-    BACKGROUND_TIMEOUT, Guard, Ran, StoreHealth, WaitAllowance, Writer, continue_behind,
+    BACKGROUND_TIMEOUT, BackgroundWriter, ResilientStore, StoreHealth, StoreResult,
+    StoreWaitBudget, run_in_background,
 };
 
 pub(crate) enum Storage {
     /// In the memory of this process.
-    Memory(Mutex<Held>),
+    Memory(Mutex<MemoryBackend>),
     /// In a store, encoded.
-    Store(Shelf),
+    Store(StoreBackend),
 }
 
 /// Responses in memory, bounded by the memory that they take: the least recently used one is evicted.
-pub(crate) struct Held {
+pub(crate) struct MemoryBackend {
     /// The entries, with the size of each in bytes.
     entries: LruCache<Key, (Arc<Entry>, usize)>,
     /// The identity that last stored a response to the same question.
-    anybody: LruCache<Key, Key>,
+    last_writers: LruCache<Key, Key>,
     /// The size of both tables in bytes.
     bytes: usize,
     max_bytes: usize,
 }
 
 #[derive(Debug)]
-pub(crate) struct Shelf {
-    pub(crate) guard: Arc<Guard>,
+pub(crate) struct StoreBackend {
+    pub(crate) store: Arc<ResilientStore>,
     pub(crate) integrity: Integrity,
     /// Writes to the store after the calls have returned.
-    pub(crate) writer: Writer,
+    pub(crate) writer: BackgroundWriter,
     /// How long a call can wait for this store, if it is not the client's store.
-    pub(crate) own_timeout: Option<Duration>,
+    pub(crate) dedicated_timeout: Option<Duration>,
     /// The prefix of all names.
     pub(crate) prefix: String,
-    pub(crate) keep: Duration,
+    pub(crate) retention: Duration,
     /// The size in bytes above which entries are compressed.
     pub(crate) compress_above: usize,
     /// The maximum size of a stored value in bytes.
@@ -55,18 +56,18 @@ pub(crate) struct Shelf {
 }
 
 /// The maximum number of questions for which the last identity is known.
-const MAX_ANYBODY: usize = 50_000;
+const MAX_LAST_WRITERS: usize = 50_000;
 /// The divisor of the memory bound that limits the share of this table.
-const ANYBODY: usize = 16;
+const LAST_WRITER_FRACTION: usize = 16;
 /// The size of one item in bytes: two keys in a list, and a place in a table, which can be less than half full.
-const ANYBODY_SIZE: usize = size_of::<([Key; 2], [usize; 2])>() + ALLOCATION + 40;
+const LAST_WRITER_BYTES: usize = size_of::<([Key; 2], [usize; 2])>() + ALLOCATION_OVERHEAD + 40;
 
 impl Storage {
     pub(crate) fn memory(max_bytes: usize) -> Self {
-        Self::Memory(Mutex::new(Held {
+        Self::Memory(Mutex::new(MemoryBackend {
             entries: LruCache::unbounded(),
-            // `Held` bounds both; a bound here would allocate its capacity at once.
-            anybody: LruCache::unbounded(),
+            // `MemoryBackend` bounds both; a bound here would allocate its capacity at once.
+            last_writers: LruCache::unbounded(),
             bytes: 0,
             max_bytes,
         }))
@@ -75,23 +76,26 @@ impl Storage {
     /// Looks up the response of a key and, if there is a question, the identity that last received a response to it.
     pub(crate) async fn look_up(
         &self,
-        search: Search<'_>,
-        log: &Log,
+        search: LookupRequest<'_>,
+        invalidation_log: &InvalidationLog,
         max_bytes: usize,
-        allowance: &WaitAllowance,
-    ) -> Looked {
+        allowance: &StoreWaitBudget,
+    ) -> LookupOutcome {
         match self {
             Self::Memory(held) => {
                 let mut held = lock(held);
-                let Search { key, question, .. } = search;
-                Looked {
-                    number: log.last(),
-                    is_behind: false,
+                let LookupRequest { key, question, .. } = search;
+                LookupOutcome {
+                    log_sequence: invalidation_log.last_sequence(),
+                    has_unread_invalidations: false,
                     entry: held.entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
-                    anybody: question.and_then(|question| held.anybody.get(&question).copied()),
+                    last_writer: question
+                        .and_then(|question| held.last_writers.get(&question).copied()),
                 }
             }
-            Self::Store(shelf) => lookup::look_up(shelf, search, log, max_bytes, allowance).await,
+            Self::Store(backend) => {
+                lookup::look_up(backend, search, invalidation_log, max_bytes, allowance).await
+            }
         }
     }
 
@@ -101,17 +105,17 @@ impl Storage {
         &self,
         key: Key,
         max_bytes: usize,
-        allowance: &WaitAllowance,
+        allowance: &StoreWaitBudget,
     ) -> Option<Arc<Entry>> {
         match self {
             Self::Memory(held) => lock(held).entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
-            Self::Store(shelf) => {
-                let name = shelf.name(key);
-                let bytes = match shelf.writer.pending(&name) {
+            Self::Store(backend) => {
+                let name = backend.name(key);
+                let bytes = match backend.writer.pending(&name) {
                     Some(pending) => pending,
-                    None => shelf.guard.get(&name, shelf.max_bytes(), allowance).await?,
+                    None => backend.store.get(&name, backend.max_bytes(), allowance).await?,
                 };
-                shelf.read(&bytes?, key, max_bytes)
+                backend.read(&bytes?, key, max_bytes)
             }
         }
     }
@@ -120,21 +124,21 @@ impl Storage {
     pub(crate) fn put(&self, key: Key, entry: &Arc<Entry>) {
         match self {
             Self::Memory(held) => lock(held).put(key, Arc::clone(entry)),
-            Self::Store(shelf) => {
-                let bytes = entry.encode(key, &shelf.integrity, shelf.compress_above);
-                let bytes = bytes.filter(|bytes| bytes.len() <= shelf.max_value);
+            Self::Store(backend) => {
+                let bytes = entry.encode(key, &backend.integrity, backend.compress_above);
+                let bytes = bytes.filter(|bytes| bytes.len() <= backend.max_value);
                 // A server that repeats secrets must not disclose them to other processes.
                 let repeats_secret = entry.has_secret();
                 if repeats_secret {
                     debug!(
-                        operation = entry.about.operation,
+                        operation = entry.metadata.operation,
                         "response not stored: it contains a secret of this process"
                     );
                 }
                 let Some(bytes) = bytes.filter(|_| !repeats_secret) else {
-                    return shelf.remove_before(key);
+                    return backend.remove_before(key);
                 };
-                shelf.writer.put(shelf.name(key), &bytes, shelf.keep);
+                backend.writer.put(backend.name(key), &bytes, backend.retention);
             }
         }
     }
@@ -142,26 +146,30 @@ impl Storage {
     pub(crate) fn remove(&self, key: Key) {
         match self {
             Self::Memory(held) => lock(held).remove(key),
-            Self::Store(shelf) => shelf.writer.remove(shelf.name(key)),
+            Self::Store(backend) => backend.writer.remove(backend.name(key)),
         }
     }
 
     /// Records the identity that last received a response to a question.
-    pub(crate) fn set_anybody(&self, question: Key, key: Key) {
+    pub(crate) fn set_last_writer(&self, question: Key, key: Key) {
         match self {
-            Self::Memory(held) => lock(held).set_anybody(question, key),
-            Self::Store(shelf) => {
-                shelf.writer.put(shelf.question(question), key.as_bytes(), shelf.keep);
+            Self::Memory(held) => lock(held).set_last_writer(question, key),
+            Self::Store(backend) => {
+                backend.writer.put(
+                    backend.last_writer_key(question),
+                    key.as_bytes(),
+                    backend.retention,
+                );
             }
         }
     }
 
     /// Returns how long a call can wait for the store of the cache, if that differs from how long it can wait for the
     /// client's store.
-    pub(crate) fn own_timeout(&self) -> Option<Duration> {
+    pub(crate) fn dedicated_timeout(&self) -> Option<Duration> {
         match self {
             Self::Memory(_) => None,
-            Self::Store(shelf) => shelf.own_timeout,
+            Self::Store(backend) => backend.dedicated_timeout,
         }
     }
 
@@ -172,8 +180,8 @@ impl Storage {
 
     /// Waits until the store has all pending writes.
     pub(crate) async fn flush(&self) {
-        if let Self::Store(shelf) = self {
-            shelf.writer.flush().await;
+        if let Self::Store(backend) = self {
+            backend.writer.flush().await;
         }
     }
 
@@ -181,7 +189,7 @@ impl Storage {
     pub(crate) fn health(&self) -> Option<StoreHealth> {
         match self {
             Self::Memory(_) => None,
-            Self::Store(shelf) => Some(shelf.guard.health()),
+            Self::Store(backend) => Some(backend.store.health()),
         }
     }
 
@@ -199,7 +207,7 @@ impl Storage {
     }
 
     /// Drops the entries in memory that are not needed any longer.
-    pub(crate) fn sweep(&self, gone: impl Fn(&Entry) -> bool) {
+    pub(crate) fn evict_purged(&self, gone: impl Fn(&Entry) -> bool) {
         let Self::Memory(held) = self else { return };
         let mut held = lock(held);
         let gone = held.entries.iter().filter(|(_, (entry, _))| gone(entry));
@@ -207,24 +215,24 @@ impl Storage {
         for key in keys {
             held.remove(key);
         }
-        let lost = held.anybody.iter().filter(|(_, key)| !held.entries.contains(key));
+        let lost = held.last_writers.iter().filter(|(_, key)| !held.entries.contains(key));
         let questions: Vec<Key> = lost.map(|(question, _)| *question).collect();
         for question in questions {
-            if held.anybody.pop(&question).is_some() {
-                held.bytes -= ANYBODY_SIZE;
+            if held.last_writers.pop(&question).is_some() {
+                held.bytes -= LAST_WRITER_BYTES;
             }
         }
     }
 }
 
-impl Held {
+impl MemoryBackend {
     fn put(&mut self, key: Key, entry: Arc<Entry>) {
         self.remove(key);
         let size = entry.size();
         if size <= self.max_bytes {
             self.bytes += size;
             self.entries.put(key, (entry, size));
-            self.make_room();
+            self.evict();
         }
     }
 
@@ -234,22 +242,23 @@ impl Held {
         }
     }
 
-    fn set_anybody(&mut self, question: Key, key: Key) {
-        let most = (self.max_bytes / ANYBODY / ANYBODY_SIZE).min(MAX_ANYBODY);
+    fn set_last_writer(&mut self, question: Key, key: Key) {
+        let most =
+            (self.max_bytes / LAST_WRITER_FRACTION / LAST_WRITER_BYTES).min(MAX_LAST_WRITERS);
         if most == 0 {
             return;
         }
-        if self.anybody.put(question, key).is_none() {
-            self.bytes += ANYBODY_SIZE;
+        if self.last_writers.put(question, key).is_none() {
+            self.bytes += LAST_WRITER_BYTES;
         }
-        if self.anybody.len() > most && self.anybody.pop_lru().is_some() {
-            self.bytes -= ANYBODY_SIZE;
+        if self.last_writers.len() > most && self.last_writers.pop_lru().is_some() {
+            self.bytes -= LAST_WRITER_BYTES;
         }
-        self.make_room();
+        self.evict();
     }
 
     /// Drops the least recently used items, until the rest is within the bound.
-    fn make_room(&mut self) {
+    fn evict(&mut self) {
         while self.bytes > self.max_bytes {
             let Some((_, (_, size))) = self.entries.pop_lru() else { break };
             self.bytes -= size;
@@ -257,12 +266,12 @@ impl Held {
     }
 }
 
-impl Shelf {
+impl StoreBackend {
     pub(crate) fn name(&self, key: Key) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    pub(crate) fn question(&self, key: Key) -> String {
+    pub(crate) fn last_writer_key(&self, key: Key) -> String {
         format!("{}any:{key}", self.prefix)
     }
 
@@ -276,7 +285,7 @@ impl Shelf {
         match self.decode(bytes, key, max_bytes) {
             Ok(entry) => Some(Arc::new(entry)),
             Err(Unusable::ForOthers) => None,
-            Err(Unusable::Garbage) => {
+            Err(Unusable::Invalid) => {
                 debug!(key = %key, "stored response is unreadable; removed");
                 self.release(self.name(key), bytes.clone());
                 None
@@ -285,7 +294,7 @@ impl Shelf {
     }
 
     fn decode(&self, bytes: &Bytes, key: Key, max_bytes: usize) -> Result<Entry, Unusable> {
-        Entry::decode(bytes, key, &self.integrity, max_bytes, clock::now())
+        Entry::decode(bytes, key, &self.integrity, max_bytes, clock::monotonic_wall_clock())
     }
 
     /// Removes an entry that can no longer be stored, unless only other clients can read the stored value: those
@@ -295,37 +304,45 @@ impl Shelf {
         if self.writer.pending(&name).is_some() {
             return self.writer.remove(name);
         }
-        let (guard, integrity) = (Arc::clone(&self.guard), self.integrity.clone());
+        let (guard, integrity) = (Arc::clone(&self.store), self.integrity.clone());
         let (most, max_value) = (self.max_bytes(), self.max_value);
-        continue_behind(async move {
-            let read = guard.run_behind(BACKGROUND_TIMEOUT, |store| store.get_within(&name, most));
-            let Ran::Done(Some(bytes)) = read.await else { return };
-            let entry = Entry::decode(&bytes, key, &integrity, max_value, clock::now());
+        run_in_background(async move {
+            let read =
+                guard.run_in_background(BACKGROUND_TIMEOUT, |store| store.get_within(&name, most));
+            let StoreResult::Done(Some(bytes)) = read.await else { return };
+            let entry =
+                Entry::decode(&bytes, key, &integrity, max_value, clock::monotonic_wall_clock());
             if entry.err() != Some(Unusable::ForOthers) {
-                guard.run_behind(BACKGROUND_TIMEOUT, |store| store.release(&name, bytes)).await;
+                guard
+                    .run_in_background(BACKGROUND_TIMEOUT, |store| {
+                        store.remove_if_equal(&name, bytes)
+                    })
+                    .await;
             }
         });
     }
 
     /// Removes a value in the background, unless another process has replaced it.
     fn release(&self, name: String, value: Bytes) {
-        let guard = Arc::clone(&self.guard);
-        continue_behind(async move {
-            guard.run_behind(BACKGROUND_TIMEOUT, |store| store.release(&name, value)).await;
+        let guard = Arc::clone(&self.store);
+        run_in_background(async move {
+            guard
+                .run_in_background(BACKGROUND_TIMEOUT, |store| store.remove_if_equal(&name, value))
+                .await;
         });
     }
 
     /// Reads the identity that last received a response to a question. A value that is not a key is removed.
-    pub(crate) fn read_anybody(&self, bytes: Bytes, question: Key) -> Option<Key> {
+    pub(crate) fn read_last_writer(&self, bytes: Bytes, question: Key) -> Option<Key> {
         let key = Key::from_bytes(&bytes);
         if key.is_none() {
-            self.release(self.question(question), bytes);
+            self.release(self.last_writer_key(question), bytes);
         }
         key
     }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+fn lock(held: &Mutex<MemoryBackend>) -> MutexGuard<'_, MemoryBackend> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -340,7 +357,7 @@ impl fmt::Debug for Storage {
                     .field("max_bytes", &held.max_bytes)
                     .finish()
             }
-            Self::Store(shelf) => shelf.fmt(f),
+            Self::Store(backend) => backend.fmt(f),
         }
     }
 }

@@ -10,13 +10,13 @@ use http::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::cache::{Cache, CachePolicy, CacheStatus, Purge};
+use crate::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
 use crate::client::Client;
 use crate::client::transport::{rate_limit, response};
 use crate::error::{ErrorKind, Result};
 use crate::retry::RetryPolicy;
-use crate::store::{Lease, LeaseRequest, Memory, Store, StoreFuture};
-use crate::telemetry::usage::{Budget, Period, UsagePolicy};
+use crate::store::{MemoryStore, QuotaLease, QuotaRequest, Store, StoreFuture};
+use crate::telemetry::usage::{Budget, Period, UsageConfig};
 
 /// A store whose every operation takes the same time.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ struct Slow(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    memory: Memory,
+    memory: MemoryStore,
     /// In milliseconds; [`NEVER`] for a store that does not respond.
     delay: AtomicU64,
     asked: AtomicU64,
@@ -45,7 +45,7 @@ impl Slow {
 
     fn after<'a, T: Send + 'a>(
         &'a self,
-        act: impl FnOnce(&'a Memory) -> StoreFuture<'a, T> + Send + 'a,
+        act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             self.0.asked.fetch_add(1, Ordering::Relaxed);
@@ -66,58 +66,68 @@ impl Store for Slow {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.after(move |memory| memory.put(key, value, ttl))
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.claim(key, value, ttl))
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.put_if_absent(key, value, ttl))
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.renew(key, value, ttl))
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.extend_if_equal(key, value, ttl))
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.after(|memory| memory.remove(key))
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.release(key, value))
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.after(move |memory| memory.remove_if_equal(key, value))
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.after(move |memory| memory.add(key, amount, ttl))
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.after(move |memory| memory.increment(key, amount, ttl))
     }
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
         most: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
-        self.after(move |memory| memory.spend(key, owed, most, ttl))
+        self.after(move |memory| memory.try_consume(key, owed, most, ttl))
     }
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         self.after(move |memory| memory.lease(key, request))
     }
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.tally(key, amounts, ttl))
+        self.after(move |memory| memory.increment_counters(key, amounts, ttl))
     }
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.after(move |memory| memory.tallied(key))
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.after(move |memory| memory.counters(key))
     }
 }
 
-fn budgets() -> UsagePolicy {
-    let hour = Budget::new("hour", Period::Hour).soft(900_000).hard(1_000_000);
-    UsagePolicy::new().budget(hour).budget(Budget::new("day", Period::Day).hard(1_000_000))
+fn budgets() -> UsageConfig {
+    let hour = Budget::new("hour", Period::Hour).soft_limit(900_000).hard_limit(1_000_000);
+    UsageConfig::new().budget(hour).budget(Budget::new("day", Period::Day).hard_limit(1_000_000))
 }
 
 /// Creates a client that shares cache, limits and budgets through this store, with a GitHub that responds at once.
-fn client(store: &Slow, cache: Cache, usage: UsagePolicy) -> Client {
-    let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
+fn client(store: &Slow, cache: CacheConfig, usage: UsageConfig) -> Client {
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
     let builder = builder.store(store.clone()).cache(cache).usage(usage);
     let respond = |request: reqwest::Request| async move {
         let status = if request.headers().contains_key("if-none-match") { 304 } else { 200 };
@@ -129,8 +139,8 @@ fn client(store: &Slow, cache: Cache, usage: UsagePolicy) -> Client {
     builder.transport(respond).build().unwrap()
 }
 
-fn cached() -> Cache {
-    Cache::default().policy(CachePolicy::trust(Duration::from_secs(24 * 60 * 60)))
+fn cached() -> CacheConfig {
+    CacheConfig::default().default_policy(CachePolicy::max_age(Duration::from_secs(24 * 60 * 60)))
 }
 
 async fn get(client: &Client, path: &str) -> (Duration, Result<CacheStatus>) {
@@ -201,17 +211,18 @@ async fn nor_does_the_first_call_of_a_client() {
     for delay in [0, 1, 20, 40, 49, 60, 200, 900, NEVER] {
         for (kind, strict) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
             let usage = || {
-                let budget = Budget::new("hour", Period::Hour).hard(1_000_000);
-                let budget = if strict { budget.strict() } else { budget };
-                UsagePolicy::new().budget(budget)
+                let budget = Budget::new("hour", Period::Hour).hard_limit(1_000_000);
+                let budget = if strict { budget.fail_closed() } else { budget };
+                UsageConfig::new().budget(budget)
             };
             let cache = || match kind {
-                "revalidated" => Cache::default().policy(CachePolicy::revalidate()),
+                "revalidated" => CacheConfig::default().default_policy(CachePolicy::revalidate()),
                 "outlasting" => {
                     let hour = Duration::from_secs(3_600);
-                    Cache::default().policy(CachePolicy::revalidate().stale_if_error(hour))
+                    CacheConfig::default()
+                        .default_policy(CachePolicy::revalidate().stale_if_error(hour))
                 }
-                "bypass" => Cache::off(),
+                "bypass" => CacheConfig::disabled(),
                 _ => cached(),
             };
             let store = Slow::default();
@@ -241,7 +252,7 @@ async fn nor_does_the_first_call_of_a_client() {
                     // Without a response, the rest of a strict budget is unknown.
                     Err(error) => {
                         assert!(strict && delay > 20, "{kind} at {delay} ms: {error}");
-                        assert_eq!(error.kind(), ErrorKind::Budget);
+                        assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
                     }
                 }
             }
@@ -257,7 +268,7 @@ async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
     assert_eq!((trips("hit"), trips("miss"), trips("write"), trips("batch")), (1, 2, 3, 2));
     // Without a cache in the store, a call waits for a lease or not at all.
     let store = Slow::default();
-    let client = client(&store, Cache::off(), UsagePolicy::new());
+    let client = client(&store, CacheConfig::disabled(), UsageConfig::new());
     store.set(1);
     // After about thirty calls, it leases as many at a time.
     let calls = (0..30).map(|number| {
@@ -277,7 +288,7 @@ async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_another_identity_costs_no_round_trip_more() {
+async fn a_response_of_another_identity_costs_no_round_trip_more() {
     let store = Slow::default();
     let one = client(&store, cached(), budgets());
     get(&one, "/repos/o/r").await.1.unwrap();
@@ -291,7 +302,7 @@ async fn an_answer_of_another_identity_costs_no_round_trip_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_black_hole_costs_the_first_call_what_it_may_and_later_ones_nothing() {
+async fn an_unresponsive_store_delays_only_the_first_call() {
     let store = Slow::default();
     let client = client(&store, cached(), budgets());
     get(&client, "/repos/o/r/stored").await.1.unwrap();
@@ -306,23 +317,24 @@ async fn a_black_hole_costs_the_first_call_what_it_may_and_later_ones_nothing() 
         // Also when it is time to probe the store.
         sleep(Duration::from_millis(130)).await;
     }
-    assert!(client.store_health().unwrap().down.is_some());
+    assert!(client.store_health().unwrap().unavailable_for.is_some());
     store.set(1);
     sleep(Duration::from_secs(2)).await;
     get(&client, "/repos/o/r/x").await.1.unwrap();
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(client.store_health().unwrap().down, None);
+    assert_eq!(client.store_health().unwrap().unavailable_for, None);
     assert_eq!(get(&client, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cache_in_a_store_of_its_own_is_waited_for_within_the_same_time() {
     for delay in [40, NEVER] {
-        let (limits, answers) = (Slow::default(), Slow::default());
-        let own = || Cache::store(answers.clone()).policy(CachePolicy::revalidate());
+        let (limits, responses) = (Slow::default(), Slow::default());
+        let own =
+            || CacheConfig::store(responses.clone()).default_policy(CachePolicy::revalidate());
         let client = client(&limits, own(), budgets());
         limits.set(delay);
-        answers.set(delay);
+        responses.set(delay);
         let (wait, status) = get(&client, "/repos/o/r/x").await;
         assert!(wait <= ALLOWED, "{wait:?}");
         status.unwrap();
@@ -344,7 +356,7 @@ async fn counted(client: &Client) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there() {
     let store = Slow::default();
-    let usage = |hard| UsagePolicy::new().budget(Budget::new("b", Period::Month).hard(hard));
+    let usage = |hard| UsageConfig::new().budget(Budget::new("b", Period::Month).hard_limit(hard));
     let one = client(&store, cached(), usage(30));
     get(&one, "/repos/o/r/warm").await.1.unwrap();
     idle().await;
@@ -355,7 +367,7 @@ async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there
         match get(&one, &format!("/repos/o/r/{number}")).await.1 {
             Ok(_) => {}
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+                assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
                 refused += 1;
             }
         }
@@ -367,16 +379,16 @@ async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_strict_budget_that_the_store_decides_too_late_refuses_and_gives_back() {
+async fn a_strict_budget_that_the_store_decides_too_late_rejects_and_gives_back() {
     let store = Slow::default();
-    let budget = Budget::new("b", Period::Month).hard(1_000).strict();
-    let client = client(&store, cached(), UsagePolicy::new().budget(budget));
+    let budget = Budget::new("b", Period::Month).hard_limit(1_000).fail_closed();
+    let client = client(&store, cached(), UsageConfig::new().budget(budget));
     get(&client, "/repos/o/r/warm").await.1.unwrap();
     idle().await;
     store.set(40);
     for number in 0..10 {
         let error = get(&client, &format!("/repos/o/r/{number}")).await.1.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Budget);
+        assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
         assert!(error.is_retryable() && error.to_string().contains("store unavailable"));
     }
     assert_eq!(client.store_health().unwrap().outages, 0, "a store that answers is not down");
@@ -388,12 +400,12 @@ async fn a_strict_budget_that_the_store_decides_too_late_refuses_and_gives_back(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_taken_for_a_call_that_is_not_sent_is_given_back() {
+async fn reservations_of_an_unsent_call_are_released() {
     let store = Slow::default();
-    let usage = UsagePolicy::new()
-        .budget(Budget::new("b", Period::Month).hard(1_000))
-        .budget(Budget::new("small", Period::Month).hard(1));
-    let client = client(&store, Cache::off(), usage);
+    let usage = UsageConfig::new()
+        .budget(Budget::new("b", Period::Month).hard_limit(1_000))
+        .budget(Budget::new("small", Period::Month).hard_limit(1));
+    let client = client(&store, CacheConfig::disabled(), usage);
     store.set(20);
     // One call takes it, and the other is rejected, or its caller drops it.
     get(&client, "/repos/o/r/first").await.1.unwrap();
@@ -402,7 +414,7 @@ async fn what_was_taken_for_a_call_that_is_not_sent_is_given_back() {
         let call = get(&client, &path);
         if number % 2 == 0 {
             let error = call.await.1.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Budget);
+            assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
         } else {
             let _ = tokio::time::timeout(Duration::from_millis(5), call).await;
         }
@@ -412,9 +424,9 @@ async fn what_was_taken_for_a_call_that_is_not_sent_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_still_to_be_written_is_known_to_this_process() {
+async fn pending_writes_are_visible_to_this_process() {
     let store = Slow::default();
-    let client = client(&store, cached(), UsagePolicy::new());
+    let client = client(&store, cached(), UsageConfig::new());
     get(&client, "/repos/o/r/warm").await.1.unwrap();
     store.set(20);
     // Identical reads in a row get the response to the first of them, before it is in the store.
@@ -426,7 +438,7 @@ async fn what_is_still_to_be_written_is_known_to_this_process() {
     store.set(0);
     assert!(client.close().await);
     // The store contains all of it, for other clients.
-    let other = self::client(&store, cached(), UsagePolicy::new());
+    let other = self::client(&store, cached(), UsageConfig::new());
     let stored = other.request(Method::GET, "/repos/o/r/warm").cache(CachePolicy::only_if_cached());
     let stored = stored.send::<Value>().await.unwrap();
     // A new process does not know the previous write.
@@ -436,8 +448,8 @@ async fn what_is_still_to_be_written_is_known_to_this_process() {
 #[tokio::test(start_paused = true)]
 async fn a_write_returns_when_the_store_has_its_mark_if_there_is_time() {
     let store = Slow::default();
-    let reader = client(&store, cached(), UsagePolicy::new());
-    let writer = client(&store, cached(), UsagePolicy::new());
+    let reader = client(&store, cached(), UsageConfig::new());
+    let writer = client(&store, cached(), UsageConfig::new());
     get(&writer, "/repos/o/r/stored").await.1.unwrap();
     assert_eq!(get(&reader, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
     store.set(10);
@@ -455,8 +467,8 @@ async fn a_write_returns_when_the_store_has_its_mark_if_there_is_time() {
 #[tokio::test(start_paused = true)]
 async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
     let store = Slow::default();
-    let reader = client(&store, cached(), UsagePolicy::new());
-    let writer = client(&store, cached(), UsagePolicy::new());
+    let reader = client(&store, cached(), UsageConfig::new());
+    let writer = client(&store, cached(), UsageConfig::new());
     get(&reader, "/repos/o/r/stored").await.1.unwrap();
     for round in 0..10 {
         store.set(0);
@@ -486,22 +498,32 @@ impl Store for Uneven {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.0.put(key, value, ttl)
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.0.claim(key, value, ttl)
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.0.put_if_absent(key, value, ttl)
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.0.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.0.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.0.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.0.release(key, value)
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.0.remove_if_equal(key, value)
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.0.add(key, amount, ttl)
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.0.increment(key, amount, ttl)
     }
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
@@ -510,17 +532,17 @@ impl Store for Uneven {
     ) -> StoreFuture<'a, (i64, bool)> {
         Box::pin(async move {
             sleep(Duration::from_millis(if key.contains("slow") { 30 } else { 5 })).await;
-            self.0.0.memory.spend(key, owed, most, ttl).await
+            self.0.0.memory.try_consume(key, owed, most, ttl).await
         })
     }
 }
 
 fn uneven(store: &Slow) -> Client {
-    let usage = UsagePolicy::new()
-        .budget(Budget::new("fast", Period::Month).hard(1_000))
-        .budget(Budget::new("slow", Period::Month).hard(1_000));
-    let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
-    let builder = builder.store(Uneven(store.clone())).cache(Cache::off()).usage(usage);
+    let usage = UsageConfig::new()
+        .budget(Budget::new("fast", Period::Month).hard_limit(1_000))
+        .budget(Budget::new("slow", Period::Month).hard_limit(1_000));
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
+    let builder = builder.store(Uneven(store.clone())).cache(CacheConfig::disabled()).usage(usage);
     let respond = |request: reqwest::Request| async move {
         response(&request, 200, rate_limit(4_000, 3_600).as_ref(), "{}")
     };
@@ -532,7 +554,7 @@ async fn used(client: &Client) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn budgets_get_back_what_a_call_took_whose_caller_left_at_any_time() {
+async fn budget_reservations_are_released_whenever_the_caller_drops_the_call() {
     for leaves_after in [2, 15, 28, 40] {
         let store = Slow::default();
         let client = uneven(&store);
@@ -552,7 +574,7 @@ async fn budgets_get_back_what_a_call_took_whose_caller_left_at_any_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_waits_for_what_the_store_is_asked_about_budgets() {
+async fn close_waits_for_pending_budget_requests() {
     let store = Slow::default();
     let client = uneven(&store);
     let left = tokio::time::timeout(Duration::from_millis(2), get(&client, "/repos/o/r/x")).await;
@@ -570,7 +592,7 @@ async fn close_waits_for_what_the_store_is_asked_about_budgets() {
 async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
     let store = Slow::default();
     store.set(10);
-    let budget = Budget::new("hour", Period::Hour).hard(1_000_000).strict();
+    let budget = Budget::new("hour", Period::Hour).hard_limit(1_000_000).fail_closed();
     let tries = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&tries);
     let respond = move |request: reqwest::Request| {
@@ -580,9 +602,9 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
             response(&request, status, &rate_limit(4_000, 3_600), "{}")
         }
     };
-    let builder = Client::builder().token("t0ken").retry(RetryPolicy::default().attempts(10));
-    let builder = builder.store(store.clone()).cache(Cache::off());
-    let builder = builder.usage(UsagePolicy::new().budget(budget));
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::default().max_attempts(10));
+    let builder = builder.store(store.clone()).cache(CacheConfig::disabled());
+    let builder = builder.usage(UsageConfig::new().budget(budget));
     let client = builder.transport(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     assert_eq!(tries.load(Ordering::Relaxed), 9);
@@ -590,9 +612,9 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
 
 /// A proxy rejects the condition of a request with a fast store: the request without it has the full allowance again.
 #[tokio::test(start_paused = true)]
-async fn a_strict_budget_is_asked_again_after_a_condition_was_refused() {
+async fn a_strict_budget_is_asked_again_after_a_condition_was_rejected() {
     let store = Slow::default();
-    let budget = Budget::new("hour", Period::Hour).hard(1_000_000).strict();
+    let budget = Budget::new("hour", Period::Hour).hard_limit(1_000_000).fail_closed();
     let refused = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&refused);
     let respond = move |request: reqwest::Request| {
@@ -604,8 +626,8 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_refused() {
             response(&request, if is_conditional { 412 } else { 200 }, &headers, "{}")
         }
     };
-    let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
-    let builder = builder.store(store.clone()).usage(UsagePolicy::new().budget(budget));
+    let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
+    let builder = builder.store(store.clone()).usage(UsageConfig::new().budget(budget));
     let client = builder.transport(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     for delay in [20, 24] {
@@ -619,7 +641,7 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_refused() {
 
 /// Background work after calls has at least the same allowance as calls.
 #[tokio::test(start_paused = true)]
-async fn what_is_written_behind_calls_has_no_less_time_than_calls() {
+async fn background_writes_have_at_least_the_timeout_of_calls() {
     let store = Slow::default();
     store.set(1_200);
     let client = || {
@@ -628,9 +650,9 @@ async fn what_is_written_behind_calls_has_no_less_time_than_calls() {
             headers.push(("etag", "\"1\"".to_owned()));
             response(&request, 200, &headers, "{}")
         };
-        let builder = Client::builder().token("t0ken").retry(RetryPolicy::none());
-        let cache = Cache::store(store.clone()).store_timeout(Duration::from_secs(3));
-        let cache = cache.policy(CachePolicy::trust(Duration::from_secs(24 * 60 * 60)));
+        let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
+        let cache = CacheConfig::store(store.clone()).store_timeout(Duration::from_secs(3));
+        let cache = cache.default_policy(CachePolicy::max_age(Duration::from_secs(24 * 60 * 60)));
         builder.cache(cache).transport(respond).build().unwrap()
     };
     let (one, other) = (client(), client());
@@ -647,7 +669,7 @@ async fn what_is_written_behind_calls_has_no_less_time_than_calls() {
 #[tokio::test(start_paused = true)]
 async fn close_writes_the_changes_that_an_outage_held_up() {
     let store = Slow::default();
-    let client = client(&store, cached(), UsagePolicy::new());
+    let client = client(&store, cached(), UsageConfig::new());
     get(&client, "/repos/o/r/stored").await.1.unwrap();
     // The store contains the usage of this call.
     sleep(Duration::from_secs(6)).await;
@@ -657,7 +679,7 @@ async fn close_writes_the_changes_that_an_outage_held_up() {
     store.set(1);
     assert!(client.close().await);
     // The process ends, and the store contains its changes.
-    let next = self::client(&store, cached(), UsagePolicy::new());
+    let next = self::client(&store, cached(), UsageConfig::new());
     assert_ne!(get(&next, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
     // While the store is unavailable, `close` reports that when its time is over.
     store.set(NEVER);
@@ -668,10 +690,10 @@ async fn close_writes_the_changes_that_an_outage_held_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_waits_for_what_was_pending_when_it_began_only() {
+async fn close_waits_only_for_work_pending_at_its_start() {
     let store = Slow::default();
     store.set(20);
-    let client = client(&store, cached(), UsagePolicy::new());
+    let client = client(&store, cached(), UsageConfig::new());
     let called = client.clone();
     let calls = tokio::spawn(async move {
         for number in 0.. {
@@ -691,16 +713,16 @@ async fn close_waits_for_what_was_pending_when_it_began_only() {
 
 /// A mark that a client has not read yet can invalidate entries.
 #[tokio::test(start_paused = true)]
-async fn what_was_purged_is_not_given_by_a_far_reader_of_a_busy_log() {
+async fn a_reader_far_behind_a_busy_log_does_not_serve_purged_responses() {
     let store = Slow::default();
-    let reader = client(&store, cached(), UsagePolicy::new());
-    let writer = client(&store, cached(), UsagePolicy::new());
+    let reader = client(&store, cached(), UsageConfig::new());
+    let writer = client(&store, cached(), UsageConfig::new());
     get(&reader, "/repos/o/r/stored").await.1.unwrap();
     for round in 0..11 {
         post(&writer, &format!("/repos/other{round}/r/issues")).await;
         sleep(Duration::from_secs(2)).await;
     }
-    writer.cache().purge(Purge::prefix("/repos/o/r")).await;
+    writer.cache().purge(CacheSelector::prefix("/repos/o/r")).await;
     store.set(30);
     let stored = reader.request(Method::GET, "/repos/o/r/stored");
     let stored = stored.cache(CachePolicy::only_if_cached()).send::<Value>().await;

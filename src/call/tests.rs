@@ -15,16 +15,16 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::body::ByteStream;
-use crate::cache::Cache;
+use crate::cache::CacheConfig;
 use crate::circuit::{CircuitBreaker, CircuitState};
 use crate::client::transport::response;
 use crate::client::{Client, ClientBuilder};
-use crate::limits::{Pacing, RateLimits};
-use crate::operation::{Location, NoBody, Operation, Parameter};
+use crate::limits::{RateLimitPolicy, SecondaryLimits};
+use crate::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::pages::Items;
 use crate::response::ResponseFuture;
 use crate::retry::RetryPolicy;
-use crate::store::{Memory, Store, StoreFuture};
+use crate::store::{MemoryStore, Store, StoreFuture};
 
 /// SplitMix64.
 struct Random(u64);
@@ -127,7 +127,7 @@ fn step(random: &mut Random, depth: u64) -> Step {
 }
 
 /// A future that a program has left, and can poll again.
-enum Left {
+enum AbandonedWork {
     Call(ResponseFuture<Value>),
     Walk(Box<Items<u64>>),
     /// It is kept for its connection's sake alone.
@@ -154,7 +154,7 @@ fn some_call(client: &Client, number: u64) -> ResponseFuture<Value> {
 type Run<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Errors are results as well: it is about the end of each call, not about how it ends.
-fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<Left>) -> Run<'a> {
+fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<AbandonedWork>) -> Run<'a> {
     Box::pin(async move {
         for step in steps {
             match step {
@@ -167,7 +167,7 @@ fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<Left>) -> Ru
                 Step::Query => drop(client.graphql::<Value>("{ viewer }", ()).await),
                 Step::Download => {
                     let body = client.request(Method::GET, "/body").send_stream().await;
-                    left.push(Left::Body(body.ok().map(|body| body.into_inner())));
+                    left.push(AbandonedWork::Body(body.ok().map(|body| body.into_inner())));
                 }
                 Step::Walk { pages, prefetch, items, each } => {
                     let mut list = walk(client, *pages, *prefetch);
@@ -207,19 +207,19 @@ fn run<'a>(client: &'a Client, steps: &'a [Step], left: &'a mut Vec<Left>) -> Ru
                 Step::Leave(number) => {
                     let mut call = some_call(client, *number);
                     if poll_immediate(&mut call).await.is_none() {
-                        left.push(Left::Call(call));
+                        left.push(AbandonedWork::Call(call));
                     }
                 }
                 Step::LeaveWalk { pages } => {
                     let mut list = walk(client, *pages, 4);
                     let _ = list.try_next().await;
-                    left.push(Left::Walk(Box::new(list)));
+                    left.push(AbandonedWork::Walk(Box::new(list)));
                 }
                 Step::Drop => drop(left.pop()),
                 Step::Resume => match left.pop() {
-                    Some(Left::Call(call)) => drop(call.await),
-                    Some(Left::Walk(list)) => drop(list.collect_all(100).await),
-                    Some(Left::Body(_)) | None => {}
+                    Some(AbandonedWork::Call(call)) => drop(call.await),
+                    Some(AbandonedWork::Walk(list)) => drop(list.collect_all(100).await),
+                    Some(AbandonedWork::Body(_)) | None => {}
                 },
             }
         }
@@ -251,10 +251,11 @@ async fn respond(request: Request, number: u64) -> Response {
 
 /// A client with so many permits, or one that only finds out about an unknown limit.
 fn client(permits: u64, seed: u64, sent: &Arc<AtomicU64>) -> Client {
-    let pacing = Pacing::none().concurrent(u32::try_from(permits).ok().filter(|one| *one > 0));
+    let pacing = SecondaryLimits::disabled()
+        .max_concurrent(u32::try_from(permits).ok().filter(|one| *one > 0));
     let sent = Arc::clone(sent);
     let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.rate_limits(RateLimits::default().pacing(pacing));
+    let builder = builder.rate_limits(RateLimitPolicy::default().secondary_limits(pacing));
     let builder = builder.transport(move |request| {
         let number = seed.wrapping_add(sent.fetch_add(1, Ordering::Relaxed));
         respond(request, number)
@@ -339,8 +340,8 @@ fn plain() -> ClientBuilder {
 async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
     let fails = Arc::new(AtomicBool::new(true));
     let failing = Arc::clone(&fails);
-    let breaker = CircuitBreaker::default().attempts(1).probes(1);
-    let client = plain().circuit_breaker(breaker).retry(RetryPolicy::none());
+    let breaker = CircuitBreaker::default().min_samples(1).half_open_probes(1);
+    let client = plain().circuit_breaker(breaker).retry(RetryPolicy::disabled());
     let client = client.transport(move |request| {
         let status = if failing.load(Ordering::Relaxed) { 500 } else { 200 };
         async move {
@@ -362,10 +363,11 @@ async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
-    let store = Memory::new();
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(1));
+    let store = MemoryStore::new();
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(1));
     let member = || {
-        let member = plain().rate_limits(limits.clone()).cache(Cache::off());
+        let member = plain().rate_limits(limits.clone()).cache(CacheConfig::disabled());
         member.store(store.clone()).build().unwrap()
     };
     let (one, other) = (member(), member());
@@ -378,7 +380,7 @@ async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
 
 /// A store that takes 10 ms to read.
 #[derive(Debug)]
-struct Slow(Memory);
+struct Slow(MemoryStore);
 
 impl Store for Slow {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
@@ -392,7 +394,7 @@ impl Store for Slow {
 
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {
-    let client = plain().cache(Cache::store(Slow(Memory::new()))).build().unwrap();
+    let client = plain().cache(CacheConfig::store(Slow(MemoryStore::new()))).build().unwrap();
     let mut left = get(&client, "/left");
     assert!(poll_immediate(&mut left).await.is_none());
     timeout(30 * SECOND, get(&client, "/other")).await.expect("it waits for the log").unwrap();
@@ -427,7 +429,7 @@ fn without_bodies(status: u16) -> (ClientBuilder, Arc<AtomicU64>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_body_of_an_error_is_waited_for_three_seconds_or_half_of_what_is_left() {
+async fn an_error_body_is_awaited_for_three_seconds_or_half_the_remaining_time() {
     const SECOND: Duration = Duration::from_secs(1);
     for (attempt, call, waited) in
         [(30 * SECOND, None, 3000), (4 * SECOND, None, 2000), (30 * SECOND, Some(SECOND), 500)]
@@ -454,7 +456,7 @@ async fn the_body_of_an_error_is_waited_for_three_seconds_or_half_of_what_is_lef
 #[tokio::test(start_paused = true)]
 async fn a_server_error_with_a_failing_body_is_retried_as_a_server_error() {
     let (builder, sent) = without_bodies(503);
-    let retry = RetryPolicy::default().delays(Duration::ZERO, Duration::ZERO);
+    let retry = RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
     let call = builder.retry(retry).build().unwrap().request(Method::GET, "/x");
     let error = call.send::<Value>().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 503);
@@ -471,14 +473,14 @@ static RESTORE: Operation = Operation {
     path: "/restore",
     server: None,
     accept: "application/vnd.github+json",
-    parameters: &[Parameter {
+    parameters: &[OperationParameter {
         name: "token",
         setter: "token",
-        location: Location::Query,
+        location: ParameterLocation::Query,
         required: false,
-        multi_segment: false,
+        allows_slash: false,
     }],
-    no_body: NoBody::Sent,
+    missing_body: MissingBody::Send,
     rate_limit: "core",
     creates_content: false,
     statuses: &[200],
@@ -575,9 +577,9 @@ async fn a_rate_limit_is_waited_for_though_a_word_of_its_message_is_the_token() 
 }
 
 /// A body that breaks off after a part.
-struct BrokenOff(Option<&'static str>);
+struct TruncatedBody(Option<&'static str>);
 
-impl http_body::Body for BrokenOff {
+impl http_body::Body for TruncatedBody {
     type Data = Bytes;
     type Error = std::io::Error;
 
@@ -595,10 +597,10 @@ impl http_body::Body for BrokenOff {
 async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let part = |body: &'static str| {
         let builder = Client::builder().http_client(reqwest::Client::new());
-        let builder =
-            builder.rate_limits(RateLimits::default().on_limit(crate::limits::OnLimit::FailFast));
+        let builder = builder
+            .rate_limits(RateLimitPolicy::default().on_limit(crate::limits::LimitAction::FailFast));
         let builder = builder.transport(move |request| async move {
-            response(&request, 403, &[], reqwest::Body::wrap(BrokenOff(Some(body))))
+            response(&request, 403, &[], reqwest::Body::wrap(TruncatedBody(Some(body))))
         });
         builder.build().unwrap().request(Method::GET, "/x").send::<Value>()
     };

@@ -10,20 +10,22 @@ use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
 use super::http::{HttpClients, HttpSettings};
-use super::{Client, Shared};
-use crate::auth::{Auth, Gateway, Keeper, PersonalToken, TokenPolicy, TokenSource, TokenStore};
-use crate::cache::Cache;
+use super::{Client, ClientShared};
+use crate::auth::{
+    Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
+};
+use crate::cache::CacheConfig;
 use crate::circuit::{Circuit, CircuitBreaker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::health::Objectives;
-use crate::limits::{Limits, RateLimits};
-use crate::origins::{GITHUB, Origins, origin_of, same_origin};
+use crate::health::ServiceLevelObjectives;
+use crate::limits::{Limits, RateLimitPolicy};
+use crate::origins::{Endpoints, GITHUB, origin_of, same_origin};
 use crate::retry::{RetryBudget, RetryPolicy};
 use crate::sanitize;
-use crate::store::{Guard, STORE_TIMEOUT, Store};
-use crate::telemetry::usage::{Books, UsagePolicy};
-use crate::telemetry::watch::Watch;
-use crate::telemetry::{BodyLog, meter};
+use crate::store::{ResilientStore, STORE_TIMEOUT, Store};
+use crate::telemetry::usage::{UsageConfig, UsageRegistry};
+use crate::telemetry::watch::RecentActivity;
+use crate::telemetry::{BodyLogging, meter};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -48,13 +50,13 @@ pub struct ClientBuilder {
     upload_url: Option<String>,
     api_version: Cow<'static, str>,
     user_agent: Cow<'static, str>,
-    auth: Option<Arc<dyn TokenSource>>,
-    gateway: Option<(HeaderName, Arc<dyn TokenSource>)>,
+    auth: Option<Arc<dyn TokenProvider>>,
+    gateway: Option<(HeaderName, Arc<dyn TokenProvider>)>,
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
-    limits: RateLimits,
+    limits: RateLimitPolicy,
     store: Option<Arc<dyn Store>>,
-    cache: Cache,
+    cache: CacheConfig,
     store_timeout: Duration,
     circuit_breaker: CircuitBreaker,
     retry: RetryPolicy,
@@ -65,27 +67,27 @@ pub struct ClientBuilder {
     proxies: Vec<reqwest::Proxy>,
     headers: HeaderMap,
     http_client: Option<reqwest::Client>,
-    body_log: Option<BodyLog>,
-    usage: UsagePolicy,
-    objectives: Objectives,
+    body_logging: Option<BodyLogging>,
+    usage: UsageConfig,
+    slo: ServiceLevelObjectives,
     #[cfg(feature = "contract")]
-    contract: Option<crate::contract::Checker>,
+    response_validator: Option<crate::contract::ResponseValidator>,
     #[cfg(test)]
     pub(crate) transport: Option<super::transport::Transport>,
     /// The first invalid setting.
-    refused: Option<Error>,
+    error: Option<Error>,
 }
 
 /// A handshake takes a few round trips; a server that needs longer is unreachable.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// GitHub cancels a request after 10 s; the rest is for large responses.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Allows more than one attempt.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Several times the largest response that GitHub documents for a JSON endpoint.
-const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
-const API_VERSION: &str = "2022-11-28";
-const USER_AGENT_DEFAULT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
+const DEFAULT_MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
+const DEFAULT_API_VERSION: &str = "2022-11-28";
+const DEFAULT_USER_AGENT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));
 const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json");
 
 impl Default for ClientBuilder {
@@ -93,33 +95,33 @@ impl Default for ClientBuilder {
         Self {
             base_url: Cow::Borrowed(GITHUB),
             upload_url: None,
-            api_version: Cow::Borrowed(API_VERSION),
-            user_agent: Cow::Borrowed(USER_AGENT_DEFAULT),
+            api_version: Cow::Borrowed(DEFAULT_API_VERSION),
+            user_agent: Cow::Borrowed(DEFAULT_USER_AGENT),
             auth: None,
             gateway: None,
             token_policy: TokenPolicy::default(),
             token_store: None,
-            limits: RateLimits::default(),
+            limits: RateLimitPolicy::default(),
             store: None,
-            cache: Cache::default(),
+            cache: CacheConfig::default(),
             store_timeout: STORE_TIMEOUT,
             circuit_breaker: CircuitBreaker::default(),
             retry: RetryPolicy::default(),
             connect_timeout: None,
-            attempt_timeout: ATTEMPT_TIMEOUT,
-            call_timeout: CALL_TIMEOUT,
-            max_body_bytes: MAX_BODY_BYTES,
+            attempt_timeout: DEFAULT_ATTEMPT_TIMEOUT,
+            call_timeout: DEFAULT_CALL_TIMEOUT,
+            max_body_bytes: DEFAULT_MAX_BODY_BYTES,
             proxies: Vec::new(),
             headers: HeaderMap::new(),
             http_client: None,
-            body_log: None,
-            usage: UsagePolicy::default(),
-            objectives: Objectives::default(),
+            body_logging: None,
+            usage: UsageConfig::default(),
+            slo: ServiceLevelObjectives::default(),
             #[cfg(feature = "contract")]
-            contract: None,
+            response_validator: None,
             #[cfg(test)]
             transport: None,
-            refused: None,
+            error: None,
         }
     }
 }
@@ -149,18 +151,18 @@ impl ClientBuilder {
     ///
     /// Without one, GitHub allows 60 calls an hour. [`auth`](Self::auth) accepts every other credential.
     pub fn token(self, token: impl Into<SecretString>) -> Self {
-        self.personal(PersonalToken::new(token))
+        self.set_token(PersonalToken::new(token))
     }
 
     /// Reads the token from this environment variable, which has to be set. The client reads it again when it has
     /// changed.
     pub fn token_from_env(self, variable: &str) -> Self {
-        self.personal(PersonalToken::from_env(variable))
+        self.set_token(PersonalToken::from_env(variable))
     }
 
     /// Sets the token source: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
     /// token](PersonalToken), or any other [source](crate::auth). The last one that is set applies.
-    pub fn auth(mut self, source: impl TokenSource) -> Self {
+    pub fn auth(mut self, source: impl TokenProvider) -> Self {
         self.auth = Some(Arc::new(source));
         self
     }
@@ -181,25 +183,25 @@ impl ClientBuilder {
     ///
     /// Its tokens are cached like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
     /// itself and adds GitHub's token, pass its source to [`auth`](Self::auth).
-    pub fn gateway<N>(mut self, header: N, source: impl TokenSource) -> Self
+    pub fn gateway<N>(mut self, header: N, source: impl TokenProvider) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
     {
         match header.try_into() {
-            Ok(AUTHORIZATION) => self.refuse(
+            Ok(AUTHORIZATION) => self.set_error(
                 "invalid gateway header: authorization carries GitHub's token",
                 "if the gateway signs in to GitHub itself, pass its source to auth()",
             ),
             Ok(header) => self.gateway = Some((header, Arc::new(source))),
-            Err(reason) => self.refuse(format!("invalid gateway header: {reason}"), ""),
+            Err(reason) => self.set_error(format!("invalid gateway header: {reason}"), ""),
         }
         self
     }
 
-    fn personal(mut self, token: Result<PersonalToken>) -> Self {
+    fn set_token(mut self, token: Result<PersonalToken>) -> Self {
         match token {
             Ok(token) => self.auth = Some(Arc::new(token)),
-            Err(error) if self.refused.is_none() => self.refused = Some(error),
+            Err(error) if self.error.is_none() => self.error = Some(error),
             Err(_) => {}
         }
         self
@@ -233,7 +235,7 @@ impl ClientBuilder {
         V: TryInto<HeaderValue, Error: Display>,
     {
         match (name.try_into(), value.try_into()) {
-            (Ok(AUTHORIZATION), Ok(_)) => self.refuse(
+            (Ok(AUTHORIZATION), Ok(_)) => self.set_error(
                 "default_header does not accept authorization",
                 "pass the token to token()",
             ),
@@ -243,9 +245,9 @@ impl ClientBuilder {
                 }
                 self.headers.insert(name, value);
             }
-            (Err(reason), _) => self.refuse(format!("invalid default_header: {reason}"), ""),
+            (Err(reason), _) => self.set_error(format!("invalid default_header: {reason}"), ""),
             (Ok(name), Err(reason)) => {
-                self.refuse(format!("invalid default_header {name}: {reason}"), "");
+                self.set_error(format!("invalid default_header {name}: {reason}"), "");
             }
         }
         self
@@ -256,7 +258,7 @@ impl ClientBuilder {
 impl ClientBuilder {
     /// Sets how the client stays within GitHub's rate limits. By default it follows GitHub's published rules, and waits
     /// for up to 70 minutes.
-    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+    pub fn rate_limits(mut self, limits: RateLimitPolicy) -> Self {
         self.limits = limits;
         self
     }
@@ -265,7 +267,7 @@ impl ClientBuilder {
     /// By default the client shares nothing.
     ///
     /// Clients that share a store and an identity also share GitHub's rate limits. All of them have to use the same
-    /// [`RateLimits`]. A client returns unused quota after half a second; if a process ends before, that quota counts
+    /// [`RateLimitPolicy`]. A client returns unused quota after half a second; if a process ends before, that quota counts
     /// as used.
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
@@ -274,7 +276,7 @@ impl ClientBuilder {
 
     /// Sets where the client stores responses, and when it returns them. By default it stores up to 64 MiB of them in
     /// memory, or in its [store](Self::store), and revalidates each one on use.
-    pub fn cache(mut self, cache: Cache) -> Self {
+    pub fn cache(mut self, cache: CacheConfig) -> Self {
         self.cache = cache;
         self
     }
@@ -284,9 +286,9 @@ impl ClientBuilder {
     /// store reports that a limit is exhausted, the call waits for that limit.
     ///
     /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
-    /// client's share, a budget is decided with local data, and a [strict](crate::telemetry::usage::Budget::strict) one
+    /// client's share, a budget is decided with local data, and a [strict](crate::telemetry::usage::Budget::fail_closed) one
     /// rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
-    /// own](Cache::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
+    /// own](CacheConfig::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
     /// share its limits has one call in flight, until the store responds or ten seconds have passed.
     ///
     /// The wait for a token in a shared [token store](Self::token_store) is separate: up to this time for its lock and
@@ -323,19 +325,19 @@ impl ClientBuilder {
 impl ClientBuilder {
     /// Logs the bodies of requests and responses, redacted and truncated; off by default. Use it for debugging: a body
     /// can contain data that does not belong in a log.
-    pub fn log_bodies(mut self, log: BodyLog) -> Self {
-        self.body_log = Some(log);
+    pub fn body_logging(mut self, log: BodyLogging) -> Self {
+        self.body_logging = Some(log);
         self
     }
 
     /// Sets the objectives of calls; [`Client::health`] returns whether they are met.
-    pub fn objectives(mut self, objectives: Objectives) -> Self {
-        self.objectives = objectives;
+    pub fn slo(mut self, objectives: ServiceLevelObjectives) -> Self {
+        self.slo = objectives;
         self
     }
 
     /// Sets how [usage](crate::telemetry::usage) is counted, and its budgets. None by default.
-    pub fn usage(mut self, policy: UsagePolicy) -> Self {
+    pub fn usage(mut self, policy: UsageConfig) -> Self {
         self.usage = policy;
         self
     }
@@ -345,9 +347,9 @@ impl ClientBuilder {
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 impl ClientBuilder {
-    /// Validates every response against GitHub's OpenAPI description; see [`Checker`](crate::contract::Checker).
-    pub fn contract(mut self, checker: crate::contract::Checker) -> Self {
-        self.contract = Some(checker);
+    /// Validates every response against GitHub's OpenAPI description; see [`ResponseValidator`](crate::contract::ResponseValidator).
+    pub fn response_validator(mut self, checker: crate::contract::ResponseValidator) -> Self {
+        self.response_validator = Some(checker);
         self
     }
 }
@@ -423,19 +425,19 @@ impl ClientBuilder {
     /// If a setting is invalid ([`ErrorKind::Configuration`]), or a credential is invalid
     /// ([`ErrorKind::Authentication`]).
     pub fn build(mut self) -> Result<Client> {
-        if let Some(error) = self.refused.take() {
+        if let Some(error) = self.error.take() {
             return Err(error);
         }
         self.usage.check()?;
-        let origins = Origins::new(&self.base_url, self.upload_url.as_deref())?;
+        let origins = Endpoints::new(&self.base_url, self.upload_url.as_deref())?;
         let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
         let auth = match self.auth.take() {
-            Some(source) => Auth::new(source, policy.clone(), store.clone()),
-            None => Auth::default(),
+            Some(source) => Identity::new(source, policy.clone(), store.clone()),
+            None => Identity::default(),
         };
         let gateway = self.gateway.take().map(|(header, source)| Gateway {
             header,
-            keeper: Keeper::new(source, policy.clone(), store.clone()),
+            token_manager: TokenManager::new(source, policy.clone(), store.clone()),
         });
         let circuit = |url| Circuit::new(self.circuit_breaker.clone(), origin_of(url));
         let api = circuit(origins.api());
@@ -444,21 +446,22 @@ impl ClientBuilder {
             false => circuit(origins.upload()),
         };
         let circuits = [api, upload];
-        meter::built(&circuits);
+        meter::client_built(&circuits);
         let store_timeout = self.store_timeout;
-        let shared_store = self.store.take().map(|store| Guard::shared(store, store_timeout));
+        let shared_store =
+            self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
         let cache = std::mem::take(&mut self.cache).open(
             origins.api().as_str(),
             shared_store.as_ref(),
             store_timeout,
         )?;
-        let shared = Shared {
-            headers: self.template()?,
-            http: self.http(&origins)?,
-            usage: Books::new(self.usage, origins.api().as_str(), shared_store.clone()),
-            watch: Watch::new(),
-            objectives: self.objectives,
-            origins,
+        let shared = ClientShared {
+            headers: self.default_headers()?,
+            http: self.build_http_clients(&origins)?,
+            usage: UsageRegistry::new(self.usage, origins.api().as_str(), shared_store.clone()),
+            recent: RecentActivity::new(),
+            slo: self.slo,
+            endpoints: origins,
             gateway,
             attempt_timeout: self.attempt_timeout,
             call_timeout: self.call_timeout,
@@ -473,9 +476,9 @@ impl ClientBuilder {
             token_policy: policy,
             token_store: store,
             background: Arc::default(),
-            body_log: self.body_log,
+            body_logging: self.body_logging,
             #[cfg(feature = "contract")]
-            contract: self.contract.take(),
+            response_validator: self.response_validator.take(),
             #[cfg(test)]
             transport: self.transport.take(),
         };
@@ -483,7 +486,7 @@ impl ClientBuilder {
     }
 
     /// Returns the headers of every request, which are built once.
-    fn template(&mut self) -> Result<HeaderMap> {
+    fn default_headers(&mut self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
         headers.insert(ACCEPT, JSON);
         headers.insert("x-github-api-version", api_version(&self.api_version)?);
@@ -492,7 +495,7 @@ impl ClientBuilder {
         Ok(headers)
     }
 
-    fn http(&mut self, origins: &Origins) -> Result<HttpClients> {
+    fn build_http_clients(&mut self, origins: &Endpoints) -> Result<HttpClients> {
         if let Some(client) = self.http_client.take() {
             if !self.proxies.is_empty() || self.connect_timeout.is_some() {
                 return Err(configuration(
@@ -500,7 +503,7 @@ impl ClientBuilder {
                     "set them on the reqwest client",
                 ));
             }
-            return Ok(HttpClients::given(client));
+            return Ok(HttpClients::single(client));
         }
         let tls =
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
@@ -511,7 +514,7 @@ impl ClientBuilder {
             ));
         }
         let settings = HttpSettings {
-            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            connect_timeout: self.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
             proxies: std::mem::take(&mut self.proxies),
         };
         HttpClients::build(settings).map_err(|error| {
@@ -520,9 +523,9 @@ impl ClientBuilder {
         })
     }
 
-    fn refuse(&mut self, message: impl Into<Cow<'static, str>>, advice: &'static str) {
-        if self.refused.is_none() {
-            self.refused = Some(configuration(message, advice));
+    fn set_error(&mut self, message: impl Into<Cow<'static, str>>, advice: &'static str) {
+        if self.error.is_none() {
+            self.error = Some(configuration(message, advice));
         }
     }
 }
@@ -544,14 +547,14 @@ impl fmt::Debug for ClientBuilder {
             .field("cache", &self.cache)
             .field("retry", &self.retry)
             .field("usage", &self.usage)
-            .field("objectives", &self.objectives)
+            .field("objectives", &self.slo)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("proxies", &self.proxies.len())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("refused", &self.refused)
+            .field("refused", &self.error)
             .finish_non_exhaustive()
     }
 }

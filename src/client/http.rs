@@ -28,7 +28,7 @@ pub(super) struct HttpSettings {
 
 impl HttpClients {
     /// Uses the same client for all runtimes.
-    pub(super) fn given(client: reqwest::Client) -> Self {
+    pub(super) fn single(client: reqwest::Client) -> Self {
         Self { first: client, settings: None, by_runtime: PerRuntime::default() }
     }
 
@@ -39,7 +39,7 @@ impl HttpClients {
     }
 
     /// Returns whether the application supplied the client, which can then decode bodies and store cookies by itself.
-    pub(super) fn is_given(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         self.settings.is_none()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
-use crate::auth::{AccessToken, Auth, AuthFailure, Installation, TokenSource};
+use crate::auth::{AccessToken, AuthFailure, Identity, Installation, TokenProvider};
 use crate::error::{Error, Result};
 
 /// Handles with another identity.
@@ -13,7 +13,7 @@ impl Client {
     /// Returns a handle for another installation of the same App.
     ///
     /// It shares everything else: connections, settings, and the App's JWT. Tokens are cached for
-    /// [15,000](crate::auth::TokenPolicy::max_installations) installations, so that a repeated call for the same
+    /// [15,000](crate::auth::TokenPolicy::max_cached_installations) installations, so that a repeated call for the same
     /// installation requests no token.
     ///
     /// ```no_run
@@ -22,7 +22,7 @@ impl Client {
     ///
     /// let id: i64 = 42; // such as `Event::installation` of a webhook
     /// let one = client.installation(id)?;
-    /// let narrow = client.installation(Installation::of_org("octo-org").permission("issues", "read"))?;
+    /// let narrow = client.installation(Installation::for_org("octo-org").permission("issues", "read"))?;
     /// # let _ = (one, narrow);
     /// # Ok(())
     /// # }
@@ -32,8 +32,8 @@ impl Client {
     /// If the client was not built with an [`App`](crate::auth::App) or one of its installations
     /// ([`AuthFailure::NotAnApp`]).
     pub fn installation(&self, installation: impl Into<Installation>) -> Result<Self> {
-        let auth = self.inner().auth.installation(installation.into());
-        auth.map(|auth| self.with(auth)).ok_or_else(not_an_app)
+        let auth = self.handle().identity.installation(installation.into());
+        auth.map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
     }
 
     /// Returns a handle for the App itself, which a few endpoints require, such as [those about its
@@ -42,20 +42,21 @@ impl Client {
     /// # Errors
     /// As for [`installation`](Self::installation).
     pub fn as_app(&self) -> Result<Self> {
-        self.inner().auth.as_app().map(|auth| self.with(auth)).ok_or_else(not_an_app)
+        self.handle().identity.as_app().map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
     }
 
     /// Returns a handle with the tokens of another source, which shares everything else.
     #[must_use]
-    pub fn with_auth(&self, source: impl TokenSource) -> Self {
-        let (policy, store) = (self.inner().token_policy.clone(), self.inner().token_store.clone());
-        self.with(Auth::new(Arc::new(source), policy, store))
+    pub fn with_auth(&self, source: impl TokenProvider) -> Self {
+        let (policy, store) =
+            (self.handle().token_policy.clone(), self.handle().token_store.clone());
+        self.with_identity(Identity::new(Arc::new(source), policy, store))
     }
 
     /// Returns a handle without a token, which shares everything else.
     #[must_use]
-    pub fn without_auth(&self) -> Self {
-        self.with(Auth::default())
+    pub fn unauthenticated(&self) -> Self {
+        self.with_identity(Identity::default())
     }
 
     /// Returns the token that a call would use now, and requests it if necessary; `None` without a token source.
@@ -66,8 +67,8 @@ impl Client {
     /// # Errors
     /// If no token is available.
     pub async fn access_token(&self) -> Result<Option<AccessToken>> {
-        match self.inner().auth.keeper() {
-            Some(keeper) => Ok(Some(keeper.pass(self).await?.token().clone())),
+        match self.handle().identity.token_manager() {
+            Some(token_manager) => Ok(Some(token_manager.token(self).await?.token().clone())),
             None => Ok(None),
         }
     }
@@ -77,9 +78,9 @@ impl Client {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn forget_token(&self) -> Result<()> {
-        match self.inner().auth.keeper() {
-            Some(keeper) => keeper.forget(self).await,
+    pub async fn invalidate_token(&self) -> Result<()> {
+        match self.handle().identity.token_manager() {
+            Some(token_manager) => token_manager.invalidate(self).await,
             None => Ok(()),
         }
     }
@@ -87,8 +88,8 @@ impl Client {
     /// Returns the name of the identity, such as `installation:42`; `anonymous` without one. It contains no secret.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
-        match self.inner().auth.keeper() {
-            Some(keeper) => keeper.source().identity(),
+        match self.handle().identity.token_manager() {
+            Some(token_manager) => token_manager.provider().identity(),
             None => Cow::Borrowed("anonymous"),
         }
     }
@@ -97,7 +98,7 @@ impl Client {
     /// that it was read from, or from a setting of its source.
     #[must_use]
     pub fn credential_age(&self) -> Option<Duration> {
-        self.inner().auth.keeper()?.age()
+        self.handle().identity.token_manager()?.credential_age()
     }
 }
 

@@ -9,25 +9,25 @@ use serde::Serialize;
 use tracing::warn;
 
 use super::deviation::{Deviation, DeviationKind};
-use super::document::{Document, Source};
-use super::response::CheckResponse;
+use super::document::{ApiDescription, DescriptionSource};
+use super::response::ResponseToValidate;
 use super::table::DeviationTable;
 
 /// Compares every response that a client receives with GitHub's OpenAPI description, for tests and staging.
 ///
-/// Pass it to a client with [`ClientBuilder::contract`](crate::ClientBuilder::contract), and read its
+/// Pass it to a client with [`ClientBuilder::response_validator`](crate::ClientBuilder::response_validator), and read its
 /// findings afterwards. It is a handle: clones share their findings.
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
 /// use octowire::Client;
-/// use octowire::contract::Checker;
+/// use octowire::contract::ResponseValidator;
 ///
-/// let checker = Checker::new();
-/// let github = Client::builder().token("…").contract(checker.clone()).build()?;
+/// let checker = ResponseValidator::new();
+/// let github = Client::builder().token("…").response_validator(checker.clone()).build()?;
 /// // … what the application does …
-/// for seen in checker.seen() {
-///     println!("{} times: {}", seen.times, seen.deviation);
+/// for seen in checker.deviations() {
+///     println!("{} times: {}", seen.count, seen.deviation);
 /// }
 /// # Ok(())
 /// # }
@@ -39,53 +39,53 @@ use super::table::DeviationTable;
 /// It skips streamed bodies, responses from the [cache](crate::cache), responses of external hosts that
 /// GitHub redirects to, and GraphQL.
 #[derive(Clone)]
-pub struct Checker(Arc<Inner>);
+pub struct ResponseValidator(Arc<Inner>);
 
 struct Inner {
-    document: Source,
+    description: DescriptionSource,
     ignored: Vec<DeviationKind>,
-    checked: AtomicU64,
-    seen: Mutex<DeviationTable>,
+    validated: AtomicU64,
+    deviations: Mutex<DeviationTable>,
 }
 
 /// A deviation, and its number of occurrences.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct ObservedDeviation {
     /// The first occurrence. Later ones at other indices of the same lists count as the same.
     pub deviation: Deviation,
     /// GitHub's request id of the first occurrence, which GitHub's support asks for.
     pub request_id: Option<String>,
     /// The number of responses with this deviation.
-    pub times: u64,
+    pub count: u64,
 }
 
 /// Maximum number of different deviations that are kept.
-const MAX_SEEN: usize = 1_000;
+const MAX_DEVIATIONS: usize = 1_000;
 
-impl Default for Checker {
+impl Default for ResponseValidator {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Checker {
+impl ResponseValidator {
     /// Returns a checker for the description that this library was generated from.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Source::BuiltIn, Vec::new())
+        Self::of(DescriptionSource::BuiltIn, Vec::new())
     }
 
     /// Returns a checker for another description, such as that of an Enterprise Server.
     #[must_use]
-    pub fn of_document(document: Arc<Document>) -> Self {
-        Self::of(Source::Given(document), Vec::new())
+    pub fn with_description(document: Arc<ApiDescription>) -> Self {
+        Self::of(DescriptionSource::Custom(document), Vec::new())
     }
 
     /// Ignores deviations of one kind, such as undocumented properties. Discards earlier findings.
     #[must_use]
     pub fn ignoring(self, kinds: impl IntoIterator<Item = DeviationKind>) -> Self {
-        let document = self.0.document.clone();
+        let document = self.0.description.clone();
         Self::of(document, self.0.ignored.iter().copied().chain(kinds).collect())
     }
 
@@ -95,86 +95,86 @@ impl Checker {
     /// The most severe deviations make a program fail: a value of another type, or a missing property or
     /// body. The least severe is an undocumented property.
     #[must_use]
-    pub fn seen(&self) -> Vec<Seen> {
-        let mut seen: Vec<Seen> = self.lock().seen().cloned().collect();
+    pub fn deviations(&self) -> Vec<ObservedDeviation> {
+        let mut seen: Vec<ObservedDeviation> = self.lock().deviations().cloned().collect();
         seen.sort_by(|a, b| a.deviation.cmp(&b.deviation));
         seen
     }
 
     /// Returns the number of checked responses.
     #[must_use]
-    pub fn checked(&self) -> u64 {
-        self.0.checked.load(Ordering::Relaxed)
+    pub fn validated(&self) -> u64 {
+        self.0.validated.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of occurrences of deviations that are not in [`seen`](Self::seen), because 1,000
+    /// Returns the number of occurrences of deviations that are not in [`deviations`](Self::deviations), because 1,000
     /// others are. Together with the counts there, this is the total.
     #[must_use]
-    pub fn left_out(&self) -> u64 {
-        self.lock().left_out()
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped()
     }
 
     /// Checks a response. The path is relative to the API's base URL, and encoded.
     ///
     /// A client does this automatically; use this for responses that another client received.
-    pub fn check(&self, method: &Method, path: &str, answer: CheckResponse<'_>) {
-        let document = self.document();
+    pub fn validate(&self, method: &Method, path: &str, response: ResponseToValidate<'_>) {
+        let document = self.description();
         let found = match document.operation_at(method, path) {
-            Some(operation) => document.check_response(operation, answer),
+            Some(operation) => document.check_response(operation, response),
             // The response to a path that does not exist is an error.
-            None if !answer.status.is_success() => Vec::new(),
+            None if !response.status.is_success() => Vec::new(),
             None => vec![Deviation::new(
                 &format!("{method} {path}"),
                 DeviationKind::UnknownOperation,
                 "path",
                 format!(
                     "GitHub returned {}, but the OpenAPI description has no such path",
-                    answer.status
+                    response.status
                 ),
             )],
         };
-        self.note(found, answer);
+        self.record(found, response);
     }
 
     /// Checks a response of this operation.
-    pub(crate) fn check_operation(&self, id: &str, answer: CheckResponse<'_>) {
-        let document = self.document();
+    pub(crate) fn validate_operation(&self, id: &str, response: ResponseToValidate<'_>) {
+        let document = self.description();
         let found = match document.operation(id) {
-            Some(operation) => document.check_response(operation, answer),
-            None if !answer.status.is_success() => Vec::new(),
+            Some(operation) => document.check_response(operation, response),
+            None if !response.status.is_success() => Vec::new(),
             None => {
                 let message = format!(
                     "GitHub returned {}, but the OpenAPI description has no such operation",
-                    answer.status
+                    response.status
                 );
                 vec![Deviation::new(id, DeviationKind::UnknownOperation, "path", message)]
             }
         };
-        self.note(found, answer);
+        self.record(found, response);
     }
 
-    fn of(document: Source, ignored: Vec<DeviationKind>) -> Self {
+    fn of(document: DescriptionSource, ignored: Vec<DeviationKind>) -> Self {
         Self(Arc::new(Inner {
-            document,
+            description: document,
             ignored,
-            checked: AtomicU64::new(0),
-            seen: Mutex::new(DeviationTable::new(MAX_SEEN)),
+            validated: AtomicU64::new(0),
+            deviations: Mutex::new(DeviationTable::new(MAX_DEVIATIONS)),
         }))
     }
 
-    fn document(&self) -> &Document {
-        self.0.document.document()
+    fn description(&self) -> &ApiDescription {
+        self.0.description.description()
     }
 
-    fn note(&self, found: Vec<Deviation>, answer: CheckResponse<'_>) {
-        self.0.checked.fetch_add(1, Ordering::Relaxed);
+    fn record(&self, found: Vec<Deviation>, response: ResponseToValidate<'_>) {
+        self.0.validated.fetch_add(1, Ordering::Relaxed);
         let mut seen = self.lock();
         for deviation in found {
             if self.0.ignored.contains(&deviation.kind) {
                 continue;
             }
-            let request_id = crate::response::request_id(answer.headers);
-            if seen.note(&deviation, request_id) {
+            let request_id = crate::response::request_id(response.headers);
+            if seen.record(&deviation, request_id) {
                 warn!(
                     operation = deviation.operation,
                     path = deviation.path,
@@ -188,15 +188,15 @@ impl Checker {
 
     fn lock(&self) -> MutexGuard<'_, DeviationTable> {
         // After a panic, the table is still consistent.
-        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.deviations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Checker {
+impl fmt::Debug for ResponseValidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checker")
-            .field("document", self.document())
-            .field("checked", &self.checked())
+            .field("document", self.description())
+            .field("checked", &self.validated())
             .field("seen", &self.lock().len())
             .finish_non_exhaustive()
     }
@@ -208,17 +208,18 @@ mod tests {
 
     use super::*;
 
-    fn check(checker: &Checker, body: &str) {
+    fn check(checker: &ResponseValidator, body: &str) {
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "application/json; charset=utf-8".parse().unwrap());
         headers.insert("x-github-request-id", "AB:12".parse().unwrap());
-        let answer = CheckResponse::new(&Method::GET, StatusCode::OK, &headers, body.as_bytes());
-        checker.check(&Method::GET, "/repos/octocat/hello-world/labels", answer);
+        let response =
+            ResponseToValidate::new(&Method::GET, StatusCode::OK, &headers, body.as_bytes());
+        checker.validate(&Method::GET, "/repos/octocat/hello-world/labels", response);
     }
 
     #[test]
-    fn what_is_seen_again_is_counted() {
-        let checker = Checker::new();
+    fn repeated_deviations_are_counted() {
+        let checker = ResponseValidator::new();
         let label = |color: &str| {
             format!(
                 "{{\"id\": 1, \"node_id\": \"x\", \"url\": \"https://x\", \"name\": \"x\", \
@@ -226,49 +227,49 @@ mod tests {
             )
         };
         check(&checker, &format!("[{}]", label("\"fff\"")));
-        assert!(checker.seen().is_empty(), "{:?}", checker.seen());
+        assert!(checker.deviations().is_empty(), "{:?}", checker.deviations());
         check(&checker, &format!("[{}, {}]", label("\"fff\""), label("7")));
         check(&checker, &format!("[{}]", label("null")));
-        let seen = checker.seen();
+        let seen = checker.deviations();
         assert_eq!(seen.len(), 1, "{seen:?}");
-        assert_eq!(seen[0].times, 2);
+        assert_eq!(seen[0].count, 2);
         assert_eq!(seen[0].request_id.as_deref(), Some("AB:12"));
         assert_eq!(
             seen[0].deviation.to_string(),
             "issues/list-labels-for-repo, at $[1].color: is integer, expected string"
         );
-        assert_eq!((checker.checked(), checker.left_out()), (3, 0));
+        assert_eq!((checker.validated(), checker.dropped()), (3, 0));
         let ignoring = checker.ignoring([DeviationKind::WrongType]);
         check(&ignoring, &format!("[{}]", label("7")));
-        assert!(ignoring.seen().is_empty());
+        assert!(ignoring.deviations().is_empty());
     }
 
     #[test]
     fn a_severe_deviation_is_kept_whenever_it_comes() {
-        let checker = Checker::new();
+        let checker = ResponseValidator::new();
         let method = Method::GET;
         let headers = HeaderMap::new();
         for number in 0..1_500 {
-            let answer = CheckResponse::new(&method, StatusCode::OK, &headers, b"");
-            checker.check(&method, &format!("/nowhere/{number}"), answer);
+            let response = ResponseToValidate::new(&method, StatusCode::OK, &headers, b"");
+            checker.validate(&method, &format!("/nowhere/{number}"), response);
         }
         check(&checker, "[{\"id\": \"one\"}]");
-        let severe = |seen: &Seen| seen.deviation.kind == DeviationKind::WrongType;
-        assert!(checker.seen().iter().any(severe));
-        let times: u64 = checker.seen().iter().map(|seen| seen.times).sum();
-        assert_eq!(checker.seen().len(), 1_000);
-        assert!(times + checker.left_out() > 1_500);
+        let severe = |seen: &ObservedDeviation| seen.deviation.kind == DeviationKind::WrongType;
+        assert!(checker.deviations().iter().any(severe));
+        let times: u64 = checker.deviations().iter().map(|seen| seen.count).sum();
+        assert_eq!(checker.deviations().len(), 1_000);
+        assert!(times + checker.dropped() > 1_500);
     }
 
     #[test]
     fn a_thousand_different_deviations_are_kept_and_the_rest_counted() {
-        let checker = Checker::new();
+        let checker = ResponseValidator::new();
         let method = Method::GET;
         for number in 0..1_005 {
             let headers = HeaderMap::new();
-            let answer = CheckResponse::new(&method, StatusCode::OK, &headers, b"");
-            checker.check(&method, &format!("/nowhere/{number}"), answer);
+            let response = ResponseToValidate::new(&method, StatusCode::OK, &headers, b"");
+            checker.validate(&method, &format!("/nowhere/{number}"), response);
         }
-        assert_eq!((checker.seen().len(), checker.left_out()), (1_000, 5));
+        assert_eq!((checker.deviations().len(), checker.dropped()), (1_000, 5));
     }
 }

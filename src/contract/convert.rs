@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::sanitize;
 
 /// Keywords that are copied unchanged. Formats are not checked.
-const KEPT: [&str; 15] = [
+const KEPT_KEYWORDS: [&str; 15] = [
     "enum",
     "exclusiveMaximum",
     "exclusiveMinimum",
@@ -41,13 +41,13 @@ const MAX_PATTERN_BYTES: usize = 256 * 1024;
 const MAX_NOTES: usize = 100;
 
 /// Maximum length of a part of a document in a note, in characters.
-const MAX_SHOWN: usize = 200;
+const MAX_PREVIEW_CHARS: usize = 200;
 
 /// State that the schemas of one document share during compilation.
 #[derive(Default)]
 pub(super) struct Compiler {
     patterns: PatternCache,
-    seen: Mutex<BTreeSet<String>>,
+    noted: Mutex<BTreeSet<String>>,
     unchecked: Mutex<BTreeSet<String>>,
 }
 
@@ -59,7 +59,7 @@ impl Compiler {
     }
 
     /// Records an unchecked part, once.
-    pub(super) fn note(&self, what: &str) {
+    pub(super) fn record(&self, what: &str) {
         let mut notes = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < MAX_NOTES && notes.insert(what.to_owned()) {
             warn!(target: "octowire::contract", part = what, "not checked");
@@ -98,11 +98,11 @@ impl Compiler {
                 "allOf" | "anyOf" | "oneOf" => {
                     value.as_array().into_iter().flatten().map(convert).collect()
                 }
-                "pattern" if self.takes(value) => value.clone(),
+                "pattern" if self.accepts_pattern(value) => value.clone(),
                 // GitHub writes an empty `required`, which draft 4 does not allow.
                 "required" if value.as_array().is_some_and(Vec::is_empty) => continue,
-                "$ref" if self.knows(value, components) => value.clone(),
-                key if KEPT.contains(&key) => value.clone(),
+                "$ref" if self.has_component(value, components) => value.clone(),
+                key if KEPT_KEYWORDS.contains(&key) => value.clone(),
                 _ => continue,
             };
             let key = if key == "oneOf" && !object.contains_key("anyOf") { "anyOf" } else { key };
@@ -115,12 +115,12 @@ impl Compiler {
     }
 
     /// Returns whether a pattern can be checked.
-    fn takes(&self, pattern: &Value) -> bool {
+    fn accepts_pattern(&self, pattern: &Value) -> bool {
         let Some(text) = pattern.as_str() else { return true };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if !seen.contains(text) {
             if seen.len() >= MAX_PATTERNS {
-                self.note(&format!("patterns beyond the first {MAX_PATTERNS}"));
+                self.record(&format!("patterns beyond the first {MAX_PATTERNS}"));
                 return false;
             }
             seen.insert(text.to_owned());
@@ -129,20 +129,20 @@ impl Compiler {
         // The cache stores the result, whether the pattern compiles or not.
         let compiles = self.compile(&json!({ "pattern": text })).is_ok();
         if !compiles {
-            self.note(&format!(
+            self.record(&format!(
                 "the pattern {}, which needs look-around, a back-reference or too much memory",
-                shown(text)
+                preview(text)
             ));
         }
         compiles
     }
 
     /// Returns whether a reference leads to a component.
-    fn knows(&self, reference: &Value, components: &Map<String, Value>) -> bool {
+    fn has_component(&self, reference: &Value, components: &Map<String, Value>) -> bool {
         let text = reference.as_str().unwrap_or_default();
         let is_known = component(text).is_some_and(|name| components.contains_key(name));
         if !is_known {
-            self.note(&format!("the reference {}, which is not to a component", shown(text)));
+            self.record(&format!("the reference {}, which is not to a component", preview(text)));
         }
         is_known
     }
@@ -156,8 +156,8 @@ pub(super) fn component(reference: &str) -> Option<&str> {
 }
 
 /// A part of a document for a note.
-fn shown(text: &str) -> String {
-    format!("`{}`", sanitize::text(text, MAX_SHOWN))
+fn preview(text: &str) -> String {
+    format!("`{}`", sanitize::text(text, MAX_PREVIEW_CHARS))
 }
 
 fn nullable(mut schema: Map<String, Value>) -> Value {

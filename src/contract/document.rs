@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::nesting::{MAX_NESTING, is_text_too_deep};
-use super::operation::{DocumentedOperation, PathItem, Raw};
-use super::room::Room;
+use super::operation::{OperationSpec, PathItem, RawValue};
+use super::room::ValueBudget;
 use super::router::{MAX_PATH_BYTES, Router, Target};
 use super::schema::Schemas;
 use crate::id_path;
@@ -18,42 +18,42 @@ use crate::id_path;
 /// An OpenAPI description of GitHub's API: of github.com, or of GitHub Enterprise.
 ///
 /// ```
-/// use octowire::contract::Document;
+/// use octowire::contract::ApiDescription;
 ///
-/// let document = Document::built_in();
+/// let document = ApiDescription::built_in();
 /// let operation = document.operation("issues/get").unwrap();
 /// assert_eq!(operation.path(), "/repos/{owner}/{repo}/issues/{issue_number}");
 /// ```
 ///
 /// You can look up operations, and validate requests and responses: see
 /// [`check_request`](Self::check_request) and [`check_response`](Self::check_response).
-pub struct Document {
-    json: Text,
+pub struct ApiDescription {
+    json: DescriptionText,
     version: String,
-    pub(super) operations: Vec<DocumentedOperation>,
+    pub(super) operations: Vec<OperationSpec>,
     router: Router,
     schemas: Schemas,
 }
 
 /// The text of a document, for functions that need the whole of it.
-enum Text {
+enum DescriptionText {
     BuiltIn,
-    Given(Arc<[u8]>),
+    Custom(Arc<[u8]>),
 }
 
 /// The document that requests and responses are validated against.
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum DescriptionSource {
     /// The library's own document, parsed on first use.
     BuiltIn,
-    Given(Arc<Document>),
+    Custom(Arc<ApiDescription>),
 }
 
-impl Source {
-    pub(crate) fn document(&self) -> &Document {
+impl DescriptionSource {
+    pub(crate) fn description(&self) -> &ApiDescription {
         match self {
-            Self::BuiltIn => Document::built_in(),
-            Self::Given(document) => document,
+            Self::BuiltIn => ApiDescription::built_in(),
+            Self::Custom(document) => document,
         }
     }
 }
@@ -61,17 +61,17 @@ impl Source {
 /// Why a document cannot be read: it is not an OpenAPI 3.0 document, one of its operations is incomplete, or
 /// it exceeds the limits of size or nesting. The message names the place.
 #[derive(Debug)]
-pub struct DocumentError(String);
+pub struct ApiDescriptionError(String);
 
 /// The part of the library's own description that `build.rs` embeds: all operations, with the corrections of
 /// `overlay.yaml`.
 const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/document.json"));
 
 /// Parsed once per process; takes about 30 MB.
-static READ: LazyLock<Result<Document, DocumentError>> =
-    LazyLock::new(|| Document::read(BUILT_IN, Text::BuiltIn));
+static READ: LazyLock<Result<ApiDescription, ApiDescriptionError>> =
+    LazyLock::new(|| ApiDescription::read(BUILT_IN, DescriptionText::BuiltIn));
 
-impl Document {
+impl ApiDescription {
     /// Returns the description that this library was generated from, with its corrections: all operations,
     /// including those of disabled features, without their texts.
     #[must_use]
@@ -79,7 +79,7 @@ impl Document {
         // The test `every_operation_of_the_built_in_document_is_read` keeps it readable. If a custom
         // description of `OCTOWIRE_OPENAPI` is not, the document has no operations, and every response
         // deviates.
-        static EMPTY: LazyLock<Document> = LazyLock::new(Document::empty);
+        static EMPTY: LazyLock<ApiDescription> = LazyLock::new(ApiDescription::empty);
         match &*READ {
             Ok(document) => document,
             Err(_) => &EMPTY,
@@ -94,11 +94,13 @@ impl Document {
     /// - If it nests more than 127 levels deep, or a path has more than 64 segments.
     /// - If its operations refer to the same parts so often that they have more than 20 million values in
     ///   total.
-    pub fn from_slice(json: &[u8]) -> Result<Self, DocumentError> {
+    pub fn from_slice(json: &[u8]) -> Result<Self, ApiDescriptionError> {
         if is_text_too_deep(json) {
-            return Err(DocumentError(format!("it nests more than {MAX_NESTING} levels deep")));
+            return Err(ApiDescriptionError(format!(
+                "it nests more than {MAX_NESTING} levels deep"
+            )));
         }
-        Self::read(json, Text::Given(json.into()))
+        Self::read(json, DescriptionText::Custom(json.into()))
     }
 
     /// Returns the unchecked parts that have come up so far: one line for each, at most 100.
@@ -124,13 +126,13 @@ impl Document {
 
     /// Returns every operation, sorted by id.
     #[must_use]
-    pub fn operations(&self) -> &[DocumentedOperation] {
+    pub fn operations(&self) -> &[OperationSpec] {
         &self.operations
     }
 
     /// Returns the operation with this id, such as `issues/get`.
     #[must_use]
-    pub fn operation(&self, id: &str) -> Option<&DocumentedOperation> {
+    pub fn operation(&self, id: &str) -> Option<&OperationSpec> {
         let found = self.operations.binary_search_by(|operation| operation.id().cmp(id));
         found.ok().map(|index| &self.operations[index])
     }
@@ -138,7 +140,7 @@ impl Document {
     /// Returns the operation of a request. The path is relative to the API's base URL and encoded as it is
     /// sent. `HEAD` is available wherever `GET` is.
     #[must_use]
-    pub fn operation_at(&self, method: &Method, path: &str) -> Option<&DocumentedOperation> {
+    pub fn operation_at(&self, method: &Method, path: &str) -> Option<&OperationSpec> {
         self.route(method, path).map(|target| &self.operations[target.index])
     }
 
@@ -146,8 +148,8 @@ impl Document {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let bytes = match &self.json {
-            Text::BuiltIn => BUILT_IN,
-            Text::Given(bytes) => bytes,
+            DescriptionText::BuiltIn => BUILT_IN,
+            DescriptionText::Custom(bytes) => bytes,
         };
         // The same text was parsed before, as a document.
         serde_json::from_slice(bytes).unwrap_or_default()
@@ -169,30 +171,32 @@ impl Document {
         })
     }
 
-    fn read(json: &[u8], text: Text) -> Result<Self, DocumentError> {
-        let document: Parsed = serde_json::from_slice(json)
-            .map_err(|error| DocumentError(format!("it is not an OpenAPI document: {error}")))?;
+    fn read(json: &[u8], text: DescriptionText) -> Result<Self, ApiDescriptionError> {
+        let document: RawDescription = serde_json::from_slice(json).map_err(|error| {
+            ApiDescriptionError(format!("it is not an OpenAPI document: {error}"))
+        })?;
         if !document.openapi.starts_with("3.0.") {
             let message = format!("OpenAPI {} is not supported, only 3.0", document.openapi);
-            return Err(DocumentError(message));
+            return Err(ApiDescriptionError(message));
         }
-        let Parsed { info, paths, components, .. } = document;
-        let mut room = Room::default();
-        let mut operations: Vec<DocumentedOperation> = Vec::new();
+        let RawDescription { info, paths, components, .. } = document;
+        let mut room = ValueBudget::default();
+        let mut operations: Vec<OperationSpec> = Vec::new();
         for (path, item) in paths {
             let shared = item.parameters;
             for (method, raw) in item.operations {
-                let read =
-                    DocumentedOperation::read(&path, method, raw, &shared, &components, &mut room);
+                let read = OperationSpec::read(&path, method, raw, &shared, &components, &mut room);
                 operations.push(read.ok_or_else(|| {
-                    DocumentError(format!("its operations are too large in total, at {path:.100}"))
+                    ApiDescriptionError(format!(
+                        "its operations are too large in total, at {path:.100}"
+                    ))
                 })?);
             }
         }
         operations.sort_by(|a, b| a.id().cmp(b.id()));
         let mut router = Router::default();
         for (index, operation) in operations.iter().enumerate() {
-            router.add(index, operation).map_err(DocumentError)?;
+            router.add(index, operation).map_err(ApiDescriptionError)?;
         }
         let schemas = Schemas::new(components.schemas);
         Ok(Self { json: text, version: info.version, operations, router, schemas })
@@ -200,7 +204,7 @@ impl Document {
 
     fn empty() -> Self {
         Self {
-            json: Text::BuiltIn,
+            json: DescriptionText::BuiltIn,
             version: String::new(),
             operations: Vec::new(),
             router: Router::default(),
@@ -209,7 +213,7 @@ impl Document {
     }
 }
 
-impl fmt::Debug for Document {
+impl fmt::Debug for ApiDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document")
             .field("version", &self.version)
@@ -218,16 +222,16 @@ impl fmt::Debug for Document {
     }
 }
 
-impl fmt::Display for DocumentError {
+impl fmt::Display for ApiDescriptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid OpenAPI description: {}", self.0)
     }
 }
 
-impl std::error::Error for DocumentError {}
+impl std::error::Error for ApiDescriptionError {}
 
 #[derive(Deserialize)]
-struct Parsed {
+struct RawDescription {
     openapi: String,
     info: Info,
     paths: BTreeMap<String, PathItem>,
@@ -247,15 +251,15 @@ pub(super) struct Components {
     #[serde(default)]
     pub(super) schemas: Map<String, Value>,
     #[serde(default)]
-    pub(super) examples: BTreeMap<String, Raw>,
+    pub(super) examples: BTreeMap<String, RawValue>,
     #[serde(default)]
-    pub(super) parameters: BTreeMap<String, Raw>,
+    pub(super) parameters: BTreeMap<String, RawValue>,
     #[serde(default)]
-    pub(super) responses: BTreeMap<String, Raw>,
+    pub(super) responses: BTreeMap<String, RawValue>,
     #[serde(default)]
-    pub(super) headers: BTreeMap<String, Raw>,
+    pub(super) headers: BTreeMap<String, RawValue>,
     #[serde(default, rename = "requestBodies")]
-    pub(super) request_bodies: BTreeMap<String, Raw>,
+    pub(super) request_bodies: BTreeMap<String, RawValue>,
 }
 
 #[cfg(test)]
@@ -264,7 +268,7 @@ mod tests {
 
     #[test]
     fn every_schema_of_the_built_in_document_is_checked() {
-        let document = Document::built_in();
+        let document = ApiDescription::built_in();
         let none = Value::Null;
         for operation in document.operations() {
             let content = operation.responses.values().flat_map(|of| of.content.values());
@@ -272,7 +276,7 @@ mod tests {
             let media_types = content.chain(sent).map(|media_type| &media_type.schema);
             let parameters = operation.parameters().iter().map(|parameter| &parameter.schema);
             media_types.chain(parameters).for_each(|schema| {
-                schema.fits(&none, document.schemas());
+                schema.is_valid(&none, document.schemas());
             });
         }
         assert_eq!(document.unchecked(), [""; 0]);
@@ -292,14 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_with_the_reason() {
+    fn an_invalid_description_is_rejected_with_the_reason() {
         for (text, reason) in [
             ("[]", "not an OpenAPI document"),
             ("{\"openapi\": \"3.0.3\"", "EOF"),
             ("{\"openapi\": \"3.1.0\", \"info\": {}, \"paths\": {}}", "is not supported, only 3.0"),
             ("{\"openapi\": \"3.0.3\", \"info\": {}}", "missing field `paths`"),
         ] {
-            let error = Document::from_slice(text.as_bytes()).unwrap_err().to_string();
+            let error = ApiDescription::from_slice(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
         }
     }

@@ -7,7 +7,7 @@
 //! place of its use is not a change.
 //!
 //! Each change has two ratings. Its [`Severity`] is the effect on programs that *already* run, built from the
-//! old description, once GitHub behaves as the new one says. Its [`Bump`] is the effect on the crate's own
+//! old description, once GitHub behaves as the new one says. Its [`SemverBump`] is the effect on the crate's own
 //! interface when it is generated again. Both follow from the way in which this crate reads and sends:
 //!
 //! - **Reading** is tolerant: unknown properties are ignored, enums of strings keep unknown values, unions
@@ -160,12 +160,12 @@ mod variants;
 mod words;
 
 use differ::Differ;
-use document::Document;
+use document::DescriptionTree;
 use serde_json::Value;
 
-pub use change::{Bump, Change, Direction, Kind, Place, Severity};
-pub use error::{NotADocument, UnknownId, Which};
-pub use report::{Counts, Edition, Report};
+pub use change::{Change, ChangeOwner, Direction, Kind, SemverBump, Severity};
+pub use error::{InvalidDescription, Side, UnknownOperation};
+pub use report::{DescriptionVersion, DriftReport, SeverityCounts};
 pub use slice::slice;
 
 /// Compares two descriptions, by operation and by webhook.
@@ -173,11 +173,13 @@ pub use slice::slice;
 /// # Errors
 /// If one of the two is not an OpenAPI 3.0 document or nests more than 127 levels deep, or if the components
 /// of the two refer to one another in more than 200,000 pairs.
-pub fn compare(old: &Value, new: &Value) -> Result<Report, NotADocument> {
-    let old = Document::new(old).map_err(|wrong| NotADocument { which: Which::Old, wrong })?;
-    let new = Document::new(new).map_err(|wrong| NotADocument { which: Which::New, wrong })?;
-    let editions = (old.edition(), new.edition());
+pub fn compare(old: &Value, new: &Value) -> Result<DriftReport, InvalidDescription> {
+    let old = DescriptionTree::new(old)
+        .map_err(|wrong| InvalidDescription { side: Side::Old, reason: wrong })?;
+    let new = DescriptionTree::new(new)
+        .map_err(|wrong| InvalidDescription { side: Side::New, reason: wrong })?;
+    let versions = (old.version(), new.version());
     let changes = Differ::new(old, new).run();
-    let changes = changes.map_err(|wrong| NotADocument { which: Which::New, wrong })?;
-    Ok(Report::new(editions.0, editions.1, changes))
+    let changes = changes.map_err(|wrong| InvalidDescription { side: Side::New, reason: wrong })?;
+    Ok(DriftReport::new(versions.0, versions.1, changes))
 }

@@ -63,7 +63,7 @@ impl Converted {
                 references.push(Reference { name: name.to_owned(), depth, is_here });
             }
             let depth = depth.saturating_add(1);
-            open.extend(here(part).into_iter().map(|part| (part, depth, is_here)));
+            open.extend(same_value_parts(part).into_iter().map(|part| (part, depth, is_here)));
             let below = properties(part).map(|(_, part)| part).chain(part.get("items"));
             let below = below.chain(part.get("additionalProperties"));
             open.extend(below.map(|part| (part, depth, false)));
@@ -78,10 +78,10 @@ impl Converted {
 
     /// Returns the extent, including the referenced components.
     pub(super) fn extent(&self, components: &BTreeMap<String, Self>) -> Extent {
-        if self.followed(components, |reference| reference.is_here).is_none() {
+        if self.follow(components, |reference| reference.is_here).is_none() {
             return Extent::Circular;
         }
-        match self.followed(components, |_| true) {
+        match self.follow(components, |_| true) {
             None => Extent::Recursive,
             Some((parts, depth)) if parts > MAX_PARTS || depth > MAX_DEPTH => Extent::Excessive,
             Some(_) => Extent::Bounded,
@@ -90,7 +90,7 @@ impl Converted {
 
     /// Returns the parts and depth, including the referenced components; `None` if one of these contains
     /// itself. Only some references are followed.
-    fn followed<'s>(
+    fn follow<'s>(
         &'s self,
         components: &'s BTreeMap<String, Self>,
         follows: impl Fn(&Reference) -> bool + Copy,
@@ -106,7 +106,7 @@ impl Converted {
         while let Some((name, is_after)) = open.pop() {
             let Some(component) = components.get(name) else { continue };
             if is_after {
-                known.insert(name, Some(component.taken(&known, follows)));
+                known.insert(name, Some(component.known_size(&known, follows)));
                 continue;
             }
             match known.get(name) {
@@ -118,11 +118,11 @@ impl Converted {
             open.push((name, true));
             open.extend(next(component));
         }
-        Some(self.taken(&known, follows))
+        Some(self.known_size(&known, follows))
     }
 
     /// Returns the parts and depth, from the known extents of the referenced components.
-    fn taken(
+    fn known_size(
         &self,
         known: &HashMap<&str, Option<(u64, usize)>>,
         follows: impl Fn(&Reference) -> bool,
@@ -137,22 +137,24 @@ impl Converted {
 
     /// Returns whether a value can be checked against a recursive schema.
     pub(super) fn can_check(&self, value: &Value, components: &BTreeMap<String, Self>) -> bool {
-        let mut measure = Measure { components, known: HashMap::new() };
-        measure.applied(&self.schema, value, 0).is_some_and(|applied| applied <= MAX_APPLIED)
+        let mut measure = ApplicationCounter { components, known: HashMap::new() };
+        measure
+            .count_applications(&self.schema, value, 0)
+            .is_some_and(|applied| applied <= MAX_APPLIED)
     }
 }
 
 /// Counts how often parts of a schema are applied to parts of a value. The schema does not refer only to
 /// itself, so the count terminates.
-struct Measure<'a> {
+struct ApplicationCounter<'a> {
     components: &'a BTreeMap<String, Converted>,
     /// By schema and value.
     known: HashMap<(*const Value, *const Value), u64>,
 }
 
-impl Measure<'_> {
+impl ApplicationCounter<'_> {
     /// `None` if the bound is exceeded.
-    fn applied(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<u64> {
+    fn count_applications(&mut self, schema: &Value, value: &Value, depth: usize) -> Option<u64> {
         let key = (ptr::from_ref(schema), ptr::from_ref(value));
         if let Some(known) = self.known.get(&key) {
             return Some(*known);
@@ -165,8 +167,8 @@ impl Measure<'_> {
         let components = self.components;
         let target = schema.get("$ref").and_then(Value::as_str).and_then(component);
         let target = target.and_then(|name| components.get(name)).map(|known| &known.schema);
-        for part in here(schema).into_iter().chain(target) {
-            applied = applied.saturating_add(self.applied(part, value, depth)?);
+        for part in same_value_parts(schema).into_iter().chain(target) {
+            applied = applied.saturating_add(self.count_applications(part, value, depth)?);
         }
         match value {
             Value::Object(object) => {
@@ -175,14 +177,15 @@ impl Measure<'_> {
                 for (name, value) in object {
                     let part = named.and_then(|named| named.get(name)).or(other);
                     if let Some(part) = part {
-                        applied = applied.saturating_add(self.applied(part, value, depth)?);
+                        applied =
+                            applied.saturating_add(self.count_applications(part, value, depth)?);
                     }
                 }
             }
             Value::Array(items) => {
                 for (value, part) in items.iter().zip(std::iter::repeat(schema.get("items"))) {
                     let Some(part) = part else { break };
-                    applied = applied.saturating_add(self.applied(part, value, depth)?);
+                    applied = applied.saturating_add(self.count_applications(part, value, depth)?);
                 }
             }
             _ => {}
@@ -193,7 +196,7 @@ impl Measure<'_> {
 }
 
 /// The parts that are applied to the same value.
-fn here(schema: &Value) -> Vec<&Value> {
+fn same_value_parts(schema: &Value) -> Vec<&Value> {
     let lists = ["allOf", "anyOf", "oneOf"].into_iter();
     let lists = lists.filter_map(|key| schema.get(key)?.as_array()).flatten();
     lists.chain(schema.get("not")).collect()

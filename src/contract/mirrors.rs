@@ -3,21 +3,21 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use super::document::Document;
+use super::document::ApiDescription;
 use super::undocumented::parts_at;
 
 /// Asserts that a type matches the description of an operation's response with a status. Each of its
 /// properties is documented there, under the same name and with a compatible type, and its required
 /// properties are always sent.
 pub(crate) fn assert_reads<T: JsonSchema>(operation: &str, status: u16) {
-    let document = Document::built_in();
+    let document = ApiDescription::built_in();
     let response = document.operation(operation).unwrap().response(status).unwrap();
     assert_mirrors::<T>(operation, &response.content["application/json"].schema.value);
 }
 
 /// Asserts the same for a component of the description.
 pub(crate) fn assert_reads_component<T: JsonSchema>(name: &str) {
-    let components = Document::built_in().schemas().components();
+    let components = ApiDescription::built_in().schemas().components();
     assert_mirrors::<T>(name, &components[name]);
 }
 
@@ -29,7 +29,7 @@ fn assert_mirrors<T: JsonSchema>(what: &str, documented: &Value) {
 }
 
 fn compare(own: &Value, root: &Value, documented: &Value, at: &str, found: &mut Vec<String>) {
-    let (schemas, own) = (Document::built_in().schemas(), resolved(own, root));
+    let (schemas, own) = (ApiDescription::built_in().schemas(), resolved(own, root));
     for (name, property) in own["properties"].as_object().into_iter().flatten() {
         let place = format!("{at}/{name}");
         let parts = parts_at(&format!("/{name}"), documented, schemas);
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_does_not_read_what_is_documented_is_told() {
+    fn a_type_that_does_not_read_a_documented_value_is_reported() {
         let own = schema_for!(Wrong).to_value();
-        let documented = &Document::built_in().schemas().components()["issue"];
+        let documented = &ApiDescription::built_in().schemas().components()["issue"];
         let mut found = Vec::new();
         compare(&own, &own, documented, "", &mut found);
         found.sort();

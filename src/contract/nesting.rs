@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_serde_json_reads_is_not_too_deep() {
+    fn json_within_the_limit_of_serde_json_is_not_too_deep() {
         let deepest = nested(MAX_NESTING);
         assert!(!is_too_deep(&deepest) && !is_text_too_deep(deepest.to_string().as_bytes()));
         assert!(serde_json::from_str::<Value>(&deepest.to_string()).is_ok());

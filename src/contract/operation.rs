@@ -9,37 +9,37 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::document::Components;
-use super::room::Room;
+use super::room::ValueBudget;
 use super::schema::Schema;
-use crate::operation::Location;
+use crate::operation::ParameterLocation;
 
 /// One operation of GitHub's API, as the OpenAPI description defines it.
-pub struct DocumentedOperation {
+pub struct OperationSpec {
     id: String,
     method: Method,
     path: String,
     documentation_url: String,
     deprecated: bool,
     rate_limit: String,
-    pub(super) parameters: Vec<DocumentedParameter>,
+    pub(super) parameters: Vec<ParameterSpec>,
     pub(crate) request_body: Option<RequestBody>,
     /// By status: a number, `2XX` or `default`.
     pub(crate) responses: BTreeMap<String, Response>,
 }
 
 /// A parameter in the path, the query or a header.
-pub struct DocumentedParameter {
+pub struct ParameterSpec {
     name: String,
-    location: Location,
+    location: ParameterLocation,
     required: bool,
-    multi_segment: bool,
+    allows_slash: bool,
     /// The maximum page length, if the parameter is a page length and its description names a maximum.
     pub(crate) max_per_page: Option<u64>,
     pub(crate) schema: Schema,
     pub(crate) example: Option<Value>,
 }
 
-impl fmt::Debug for DocumentedOperation {
+impl fmt::Debug for OperationSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentedOperation")
             .field("id", &self.id)
@@ -49,7 +49,7 @@ impl fmt::Debug for DocumentedOperation {
     }
 }
 
-impl fmt::Debug for DocumentedParameter {
+impl fmt::Debug for ParameterSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DocumentedParameter")
             .field("name", &self.name)
@@ -61,27 +61,27 @@ impl fmt::Debug for DocumentedParameter {
 
 pub(crate) struct RequestBody {
     pub(super) required: bool,
-    pub(crate) content: Content,
+    pub(crate) content: MediaTypes,
 }
 
 /// The response of an operation with one status.
 pub(crate) struct Response {
     pub(crate) headers: BTreeMap<String, Schema>,
-    pub(crate) content: Content,
+    pub(crate) content: MediaTypes,
 }
 
 /// Bodies by media type.
-pub(crate) type Content = BTreeMap<String, MediaType>;
+pub(crate) type MediaTypes = BTreeMap<String, MediaType>;
 
 pub(crate) struct MediaType {
     pub(crate) schema: Schema,
     /// Schemas that the description allows only in its text (our overlay's `x-octowire-also-accepts`).
-    pub(super) also: Vec<Schema>,
+    pub(super) additional_schemas: Vec<Schema>,
     /// The first example. `null` counts as none: the description has it where an example is missing.
     pub(crate) example: Option<Value>,
 }
 
-impl DocumentedOperation {
+impl OperationSpec {
     /// Returns GitHub's name, such as `issues/list-for-repo`.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -121,13 +121,13 @@ impl DocumentedOperation {
 
     /// Returns the parameters in the path, the query and headers.
     #[must_use]
-    pub fn parameters(&self) -> &[DocumentedParameter] {
+    pub fn parameters(&self) -> &[ParameterSpec] {
         &self.parameters
     }
 
     /// Returns the parameter with this name and location.
     #[must_use]
-    pub fn parameter(&self, location: Location, name: &str) -> Option<&DocumentedParameter> {
+    pub fn parameter(&self, location: ParameterLocation, name: &str) -> Option<&ParameterSpec> {
         let mut all = self.parameters.iter();
         all.find(|parameter| parameter.location == location && parameter.name == name)
     }
@@ -150,9 +150,9 @@ impl DocumentedOperation {
         named.or_else(|| self.responses.get("default"))
     }
 
-    pub(super) fn is_multi_segment(&self, parameter: &str) -> bool {
-        let parameter = self.parameter(Location::Path, parameter);
-        parameter.is_some_and(|parameter| parameter.multi_segment)
+    pub(super) fn allows_slash(&self, parameter: &str) -> bool {
+        let parameter = self.parameter(ParameterLocation::Path, parameter);
+        parameter.is_some_and(|parameter| parameter.allows_slash)
     }
 
     /// Reads an operation; `None` if the document's bound on copied values is exceeded.
@@ -160,14 +160,14 @@ impl DocumentedOperation {
         path: &str,
         method: Method,
         raw: RawOperation,
-        shared: &[Raw],
+        shared: &[RawValue],
         components: &Components,
-        room: &mut Room,
+        room: &mut ValueBudget,
     ) -> Option<Self> {
-        let mut parameters: Vec<DocumentedParameter> = Vec::new();
+        let mut parameters: Vec<ParameterSpec> = Vec::new();
         for parameter in shared.iter().chain(&raw.parameters) {
             let parameter = resolve(&parameter.0, &components.parameters);
-            let Some(parameter) = DocumentedParameter::read(parameter, room)? else { continue };
+            let Some(parameter) = ParameterSpec::read(parameter, room)? else { continue };
             // Parameters of an operation override those of its path.
             parameters.retain(|p| p.name != parameter.name || p.location != parameter.location);
             parameters.push(parameter);
@@ -192,7 +192,7 @@ impl DocumentedOperation {
             path: path.to_owned(),
             documentation_url: docs.unwrap_or_else(|| "https://docs.github.com/rest".to_owned()),
             deprecated: raw.deprecated,
-            rate_limit: raw.rate_limit.unwrap_or_else(|| usual_limit(path).to_owned()),
+            rate_limit: raw.rate_limit.unwrap_or_else(|| default_resource(path).to_owned()),
             parameters,
             request_body: body.filter(|body| !body.content.is_empty()),
             responses,
@@ -200,7 +200,7 @@ impl DocumentedOperation {
     }
 }
 
-impl DocumentedParameter {
+impl ParameterSpec {
     /// Returns the name in GitHub's spelling, such as `per_page`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -209,7 +209,7 @@ impl DocumentedParameter {
 
     /// Returns the location of the value.
     #[must_use]
-    pub fn location(&self) -> Location {
+    pub fn location(&self) -> ParameterLocation {
         self.location
     }
 
@@ -221,17 +221,17 @@ impl DocumentedParameter {
 
     /// Returns whether the value of a path parameter can contain `/`, like the path of a file.
     #[must_use]
-    pub fn is_multi_segment(&self) -> bool {
-        self.multi_segment
+    pub fn allows_slash(&self) -> bool {
+        self.allows_slash
     }
 
     /// Reads a parameter. Returns `None` if it is not one, or if the document's bound on copied values is
     /// exceeded.
-    fn read(parameter: &Value, room: &mut Room) -> Option<Option<Self>> {
+    fn read(parameter: &Value, room: &mut ValueBudget) -> Option<Option<Self>> {
         let location = match parameter["in"].as_str() {
-            Some("path") => Location::Path,
-            Some("query") => Location::Query,
-            Some("header") => Location::Header,
+            Some("path") => ParameterLocation::Path,
+            Some("query") => ParameterLocation::Query,
+            Some("header") => ParameterLocation::Header,
             _ => return Some(None),
         };
         let Some(name) = parameter["name"].as_str() else { return Some(None) };
@@ -239,11 +239,11 @@ impl DocumentedParameter {
             name: name.to_owned(),
             location,
             required: parameter["required"] == true,
-            multi_segment: parameter["x-multi-segment"] == true,
+            allows_slash: parameter["x-multi-segment"] == true,
             max_per_page: parameter["x-octowire-max-per-page"].as_u64(),
-            schema: Schema::new(room.copy(&parameter["schema"])?),
+            schema: Schema::new(room.try_copy(&parameter["schema"])?),
             example: match parameter.get("example") {
-                Some(example) => Some(room.copy(example)?),
+                Some(example) => Some(room.try_copy(example)?),
                 None => None,
             },
         }))
@@ -251,11 +251,11 @@ impl DocumentedParameter {
 }
 
 impl Response {
-    fn read(response: &Value, components: &Components, room: &mut Room) -> Option<Self> {
+    fn read(response: &Value, components: &Components, room: &mut ValueBudget) -> Option<Self> {
         let headers = response["headers"].as_object().into_iter().flatten();
         let headers = headers.map(|(name, header)| {
             let header = resolve(header, &components.headers);
-            Some((name.to_ascii_lowercase(), Schema::new(room.copy(&header["schema"])?)))
+            Some((name.to_ascii_lowercase(), Schema::new(room.try_copy(&header["schema"])?)))
         });
         let headers = headers.collect::<Option<_>>()?;
         Some(Self { headers, content: content(response, components, room)? })
@@ -263,7 +263,7 @@ impl Response {
 }
 
 /// The rate limit resource of a path, where the description does not name one.
-fn usual_limit(path: &str) -> &'static str {
+fn default_resource(path: &str) -> &'static str {
     match path {
         "/rate_limit" => "none",
         "/search/code" => "code_search",
@@ -272,17 +272,17 @@ fn usual_limit(path: &str) -> &'static str {
     }
 }
 
-fn content(body: &Value, components: &Components, room: &mut Room) -> Option<Content> {
+fn content(body: &Value, components: &Components, room: &mut ValueBudget) -> Option<MediaTypes> {
     let media_types = body["content"].as_object().into_iter().flatten();
     media_types
         .map(|(name, media_type)| {
             let also = media_type["x-octowire-also-accepts"].as_array().into_iter().flatten();
-            let also = also.map(|schema| Some(Schema::new(room.copy(schema)?)));
+            let also = also.map(|schema| Some(Schema::new(room.try_copy(schema)?)));
             let read = MediaType {
-                also: also.collect::<Option<_>>()?,
-                schema: Schema::new(room.copy(&media_type["schema"])?),
+                additional_schemas: also.collect::<Option<_>>()?,
+                schema: Schema::new(room.try_copy(&media_type["schema"])?),
                 example: match example(media_type, components) {
-                    Some(example) => Some(room.copy(example)?),
+                    Some(example) => Some(room.try_copy(example)?),
                     None => None,
                 },
             };
@@ -304,7 +304,7 @@ fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a 
 }
 
 /// Resolves `#/components/…/name`.
-fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, Raw>) -> &'a Value {
+fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, RawValue>) -> &'a Value {
     let name = value["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
     match name.and_then(|name| components.get(name)) {
         Some(component) => &component.0,
@@ -315,7 +315,7 @@ fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, Raw>) -> &'a V
 /// A part of the document, unchanged.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Raw(Value);
+pub(super) struct RawValue(Value);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -327,10 +327,10 @@ pub(super) struct RawOperation {
     #[serde(rename = "x-octowire-rate-limit-resource")]
     rate_limit: Option<String>,
     #[serde(default)]
-    parameters: Vec<Raw>,
-    request_body: Option<Raw>,
+    parameters: Vec<RawValue>,
+    request_body: Option<RawValue>,
     #[serde(default)]
-    responses: BTreeMap<String, Raw>,
+    responses: BTreeMap<String, RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -341,7 +341,7 @@ struct ExternalDocs {
 /// The operations of a path.
 pub(super) struct PathItem {
     pub(super) operations: Vec<(Method, RawOperation)>,
-    pub(super) parameters: Vec<Raw>,
+    pub(super) parameters: Vec<RawValue>,
 }
 
 impl<'de> Deserialize<'de> for PathItem {

@@ -9,17 +9,17 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::deviation::{Deviation, DeviationKind};
-use super::document::Document;
-use super::operation::{DocumentedOperation, DocumentedParameter, MediaType};
+use super::document::ApiDescription;
+use super::operation::{MediaType, OperationSpec, ParameterSpec};
 use super::pointer::json_path;
 use super::response::is_json;
 use super::router::MAX_PATH_BYTES;
 use super::schema::Schemas;
-use crate::operation::Location;
+use crate::operation::ParameterLocation;
 
-/// A request, as the input of [`Document::check_request`].
+/// A request, as the input of [`ApiDescription::check_request`].
 #[derive(Clone, Copy, Debug)]
-pub struct CheckRequest<'a> {
+pub struct RequestToValidate<'a> {
     method: &'a Method,
     path: &'a str,
     query: &'a str,
@@ -27,7 +27,7 @@ pub struct CheckRequest<'a> {
     body: &'a [u8],
 }
 
-impl<'a> CheckRequest<'a> {
+impl<'a> RequestToValidate<'a> {
     /// Creates a request with a method and a path below the API's base URL, encoded as it is sent, with the
     /// query if there is one.
     #[must_use]
@@ -58,9 +58,9 @@ impl<'a> CheckRequest<'a> {
 /// The operation of a request, and the values that the request passes to it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Matched<'a> {
+pub struct MatchedRequest<'a> {
     /// The operation.
-    pub operation: &'a DocumentedOperation,
+    pub operation: &'a OperationSpec,
     /// The parameters in the path, decoded.
     pub path: Vec<(String, String)>,
     /// The parameters in the query, decoded and in order.
@@ -74,7 +74,7 @@ pub struct Matched<'a> {
     pub(crate) by_id: &'static [&'static str],
 }
 
-impl Document {
+impl ApiDescription {
     /// Finds the operation of a request, and the request's deviations. Paths by id, such as
     /// `/repositories/1296269/issues`, match the operation of the corresponding path by name.
     ///
@@ -83,7 +83,10 @@ impl Document {
     ///
     /// # Errors
     /// If no operation has this method and path.
-    pub fn check_request(&self, request: CheckRequest<'_>) -> Result<Matched<'_>, Deviation> {
+    pub fn check_request(
+        &self,
+        request: RequestToValidate<'_>,
+    ) -> Result<MatchedRequest<'_>, Deviation> {
         let Some(target) = self.route(request.method, request.path) else {
             let asked = format!("{} {}", request.method, request.path);
             return Err(Deviation::new(
@@ -94,7 +97,7 @@ impl Document {
             ));
         };
         let operation = &self.operations[target.index];
-        let mut matched = Matched {
+        let mut matched = MatchedRequest {
             operation,
             path: target.parameters,
             query: pairs(request.query),
@@ -102,10 +105,10 @@ impl Document {
             deviations: Vec::new(),
             by_id: target.by_id,
         };
-        let Matched { path, query, body, deviations, .. } = &mut matched;
-        let mut check = Check { operation, schemas: self.schemas(), deviations };
+        let MatchedRequest { path, query, body, deviations, .. } = &mut matched;
+        let mut check = RequestCheck { operation, schemas: self.schemas(), deviations };
         for (name, value) in path.iter() {
-            if let Some(parameter) = operation.parameter(Location::Path, name) {
+            if let Some(parameter) = operation.parameter(ParameterLocation::Path, name) {
                 check.value("path", parameter, &[value]);
             }
         }
@@ -135,7 +138,7 @@ impl Document {
     }
 }
 
-impl Matched<'_> {
+impl MatchedRequest<'_> {
     /// Returns the value of a path parameter, decoded.
     #[must_use]
     pub fn path_parameter(&self, name: &str) -> Option<&str> {
@@ -158,20 +161,20 @@ pub(crate) fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<
 /// Maximum number of unknown parameters that are reported for one request.
 const MAX_UNKNOWN: usize = 64;
 
-struct Check<'a> {
-    operation: &'a DocumentedOperation,
+struct RequestCheck<'a> {
+    operation: &'a OperationSpec,
     schemas: &'a Schemas,
     deviations: &'a mut Vec<Deviation>,
 }
 
-impl Check<'_> {
+impl RequestCheck<'_> {
     fn add(&mut self, kind: DeviationKind, path: impl Into<String>, message: impl Into<String>) {
         self.deviations.push(Deviation::new(self.operation.id(), kind, path, message));
     }
 
     fn query(&mut self, query: &[(String, String)]) {
         for parameter in &self.operation.parameters {
-            if parameter.location() != Location::Query {
+            if parameter.location() != ParameterLocation::Query {
                 continue;
             }
             let values: Vec<&String> = query
@@ -191,8 +194,9 @@ impl Check<'_> {
         }
         let mut unknown: BTreeSet<&str> = BTreeSet::new();
         let parameters = self.operation.parameters.iter();
-        let parameters = parameters.filter(|parameter| parameter.location() == Location::Query);
-        let known: Vec<&str> = parameters.map(DocumentedParameter::name).collect();
+        let parameters =
+            parameters.filter(|parameter| parameter.location() == ParameterLocation::Query);
+        let known: Vec<&str> = parameters.map(ParameterSpec::name).collect();
         for (name, _) in query {
             let is_known = known.iter().any(|known| is_called(known, name));
             if is_known || unknown.len() >= MAX_UNKNOWN || !unknown.insert(name) {
@@ -208,7 +212,7 @@ impl Check<'_> {
 
     fn headers(&mut self, headers: &HeaderMap) {
         for parameter in &self.operation.parameters {
-            if parameter.location() == Location::Header
+            if parameter.location() == ParameterLocation::Header
                 && parameter.is_required()
                 && !headers.contains_key(parameter.name())
             {
@@ -219,7 +223,7 @@ impl Check<'_> {
         }
     }
 
-    fn value<T: AsRef<str>>(&mut self, place: &str, parameter: &DocumentedParameter, all: &[T]) {
+    fn value<T: AsRef<str>>(&mut self, place: &str, parameter: &ParameterSpec, all: &[T]) {
         let schema = self.schemas.resolve(&parameter.schema.value);
         let is_list = schema["type"] == "array";
         let value = match (is_list, all) {
@@ -230,14 +234,14 @@ impl Check<'_> {
             (false, [.., last]) => typed(last.as_ref(), schema, self.schemas),
             (false, []) => return,
         };
-        for misfit in parameter.schema.misfits(&value, self.schemas) {
+        for misfit in parameter.schema.violations(&value, self.schemas) {
             let path = format!("{place} {}", parameter.name());
             self.add(misfit.kind, path, misfit.message);
         }
     }
 
     /// Checks the body, and returns it if it is JSON.
-    fn body(&mut self, request: CheckRequest<'_>) -> Option<Value> {
+    fn body(&mut self, request: RequestToValidate<'_>) -> Option<Value> {
         let Some(described) = &self.operation.request_body else {
             // Clients send `{}` to operations without a body.
             if !matches!(request.body, b"" | b"{}" | b"null") {
@@ -258,7 +262,8 @@ impl Check<'_> {
         let content_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         let content_type = content_type.trim().to_ascii_lowercase();
         // GitHub reads JSON with any media type, such as the one that `curl -d` sends.
-        let MediaType { schema, also, .. } = described.content.get(&content_type).or(json)?;
+        let MediaType { schema, additional_schemas: also, .. } =
+            described.content.get(&content_type).or(json)?;
         if json.is_none() && !is_json(&content_type) {
             return None;
         }
@@ -269,10 +274,10 @@ impl Check<'_> {
                 return None;
             }
         };
-        if also.iter().any(|schema| schema.fits(&value, self.schemas)) {
+        if also.iter().any(|schema| schema.is_valid(&value, self.schemas)) {
             return Some(value);
         }
-        for misfit in schema.misfits(&value, self.schemas) {
+        for misfit in schema.violations(&value, self.schemas) {
             self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
         }
         for pointer in schema.undocumented(&value, self.schemas) {
@@ -284,7 +289,7 @@ impl Check<'_> {
 }
 
 /// Lists can also be sent as `a[]`.
-fn is_named(parameter: &DocumentedParameter, name: &str) -> bool {
+fn is_named(parameter: &ParameterSpec, name: &str) -> bool {
     is_called(parameter.name(), name)
 }
 

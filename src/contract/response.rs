@@ -5,13 +5,13 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::deviation::{Deviation, DeviationKind};
-use super::document::Document;
-use super::operation::{Content, DocumentedOperation, MediaType};
+use super::document::ApiDescription;
+use super::operation::{MediaType, MediaTypes, OperationSpec};
 use super::pointer::json_path;
 
-/// A response, as the input of [`Document::check_response`].
+/// A response, as the input of [`ApiDescription::check_response`].
 #[derive(Clone, Copy, Debug)]
-pub struct CheckResponse<'a> {
+pub struct ResponseToValidate<'a> {
     method: &'a Method,
     pub(super) status: StatusCode,
     pub(super) headers: &'a HeaderMap,
@@ -19,7 +19,7 @@ pub struct CheckResponse<'a> {
     accept: Option<&'a str>,
 }
 
-impl<'a> CheckResponse<'a> {
+impl<'a> ResponseToValidate<'a> {
     /// Creates the response to a request with this method: its status, headers and body, as they were
     /// received.
     #[must_use]
@@ -46,7 +46,7 @@ impl<'a> CheckResponse<'a> {
     }
 }
 
-impl Document {
+impl ApiDescription {
     /// Returns the deviations of an operation's response; empty if there are none.
     ///
     /// - The status must be listed, except for those that any call can return: 304, 400, 401, 403, 404, 422,
@@ -62,20 +62,20 @@ impl Document {
     #[must_use]
     pub fn check_response(
         &self,
-        operation: &DocumentedOperation,
-        answer: CheckResponse<'_>,
+        operation: &OperationSpec,
+        response: ResponseToValidate<'_>,
     ) -> Vec<Deviation> {
-        let mut check = Check { document: self, id: operation.id(), found: Vec::new() };
-        let status = answer.status.as_u16();
+        let mut check = ResponseCheck { description: self, id: operation.id(), found: Vec::new() };
+        let status = response.status.as_u16();
         match operation.response(status) {
             Some(described) => {
                 for (name, schema) in &described.headers {
-                    if let Some(value) = answer.headers.get(name) {
+                    if let Some(value) = response.headers.get(name) {
                         let value = value.to_str().unwrap_or_default();
                         check.header(name, value, schema);
                     }
                 }
-                check.body(&described.content, answer);
+                check.body(&described.content, response);
             }
             None if is_general(status) => {}
             None => {
@@ -89,46 +89,46 @@ impl Document {
     }
 }
 
-struct Check<'a> {
-    document: &'a Document,
+struct ResponseCheck<'a> {
+    description: &'a ApiDescription,
     id: &'a str,
     found: Vec<Deviation>,
 }
 
-impl Check<'_> {
+impl ResponseCheck<'_> {
     fn add(&mut self, kind: DeviationKind, path: impl Into<String>, message: impl Into<String>) {
         self.found.push(Deviation::new(self.id, kind, path, message));
     }
 
     fn header(&mut self, name: &str, value: &str, schema: &super::schema::Schema) {
-        let value = super::request::typed(value, &schema.value, self.document.schemas());
-        for misfit in schema.misfits(&value, self.document.schemas()) {
+        let value = super::request::typed(value, &schema.value, self.description.schemas());
+        for misfit in schema.violations(&value, self.description.schemas()) {
             self.add(misfit.kind, format!("header {name}"), misfit.message);
         }
     }
 
-    fn body(&mut self, content: &Content, answer: CheckResponse<'_>) {
-        if answer.method == Method::HEAD || answer.status == StatusCode::NOT_MODIFIED {
+    fn body(&mut self, content: &MediaTypes, response: ResponseToValidate<'_>) {
+        if response.method == Method::HEAD || response.status == StatusCode::NOT_MODIFIED {
             return;
         }
         if content.is_empty() {
             // Some endpoints send `{}` or `null` instead of an empty body.
-            let nothing = matches!(answer.body, b"" | b"{}" | b"null");
-            if !nothing && answer.status.is_success() && answer.accept.is_none() {
-                let message = format!("unexpected body of {} bytes", answer.body.len());
+            let nothing = matches!(response.body, b"" | b"{}" | b"null");
+            if !nothing && response.status.is_success() && response.accept.is_none() {
+                let message = format!("unexpected body of {} bytes", response.body.len());
                 self.add(DeviationKind::UnexpectedBody, "$", message);
             }
             return;
         }
-        let named = media_type(answer.headers);
-        let described = match answer.accept {
+        let named = media_type(response.headers);
+        let described = match response.accept {
             Some(accept) => content.iter().find(|(name, _)| plain(name) == plain(accept)),
             None => find(content, &named),
         };
         let (name, described) = match described {
             Some(described) => described,
-            None if answer.accept.is_some() => return,
-            None if answer.body.is_empty() => {
+            None if response.accept.is_some() => return,
+            None if response.body.is_empty() => {
                 let message = "documented body is missing";
                 return self.add(DeviationKind::MissingBody, "$", message);
             }
@@ -140,13 +140,13 @@ impl Check<'_> {
                 return self.add(DeviationKind::UndocumentedMediaType, path, message);
             }
         };
-        if !is_json(&named) || (answer.accept.is_some() && plain(name).ends_with("raw")) {
+        if !is_json(&named) || (response.accept.is_some() && plain(name).ends_with("raw")) {
             return;
         }
-        let value = match serde_json::from_slice::<Value>(answer.body) {
+        let value = match serde_json::from_slice::<Value>(response.body) {
             Ok(value) => value,
             // The representation of a nullable body.
-            Err(_) if answer.body.is_empty() => Value::Null,
+            Err(_) if response.body.is_empty() => Value::Null,
             Err(error) => {
                 return self.add(
                     DeviationKind::NotJson,
@@ -155,8 +155,8 @@ impl Check<'_> {
                 );
             }
         };
-        let schemas = self.document.schemas();
-        for misfit in described.schema.misfits(&value, schemas) {
+        let schemas = self.description.schemas();
+        for misfit in described.schema.violations(&value, schemas) {
             self.add(misfit.kind, json_path(&misfit.pointer), misfit.message);
         }
         for pointer in described.schema.undocumented(&value, schemas) {
@@ -178,7 +178,7 @@ fn media_type(headers: &HeaderMap) -> String {
     value.trim().to_ascii_lowercase()
 }
 
-fn find<'a>(content: &'a Content, named: &str) -> Option<(&'a String, &'a MediaType)> {
+fn find<'a>(content: &'a MediaTypes, named: &str) -> Option<(&'a String, &'a MediaType)> {
     let exact = content.get_key_value(named);
     // Some entries have parameters: `text/html; charset=utf-8`.
     let alike = || content.iter().find(|(name, _)| plain(name) == plain(named));

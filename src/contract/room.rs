@@ -8,24 +8,24 @@ use serde_json::Value;
 use super::nesting::count_up_to;
 
 /// Maximum number of values of all operations of a document. GitHub's have a million.
-const MAX_VALUES: usize = 20_000_000;
+const MAX_DESCRIPTION_VALUES: usize = 20_000_000;
 
 /// The remaining number of values for the operations of one document.
-pub(super) struct Room {
-    values: usize,
+pub(super) struct ValueBudget {
+    remaining: usize,
 }
 
-impl Default for Room {
+impl Default for ValueBudget {
     fn default() -> Self {
-        Self { values: MAX_VALUES }
+        Self { remaining: MAX_DESCRIPTION_VALUES }
     }
 }
 
-impl Room {
+impl ValueBudget {
     /// Copies a part of the document, if the bound permits.
-    pub(super) fn copy(&mut self, part: &Value) -> Option<Value> {
-        let count = count_up_to(part, self.values)?;
-        self.values = self.values.saturating_sub(count);
+    pub(super) fn try_copy(&mut self, part: &Value) -> Option<Value> {
+        let count = count_up_to(part, self.remaining)?;
+        self.remaining = self.remaining.saturating_sub(count);
         Some(part.clone())
     }
 }
@@ -37,12 +37,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_no_room_for_is_not_copied() {
-        let mut room = Room { values: 5 };
+    fn values_over_the_bound_are_not_copied() {
+        let mut room = ValueBudget { remaining: 5 };
         let part = json!({ "a": [1] });
-        assert_eq!(room.copy(&part), Some(part.clone()));
-        assert_eq!(room.copy(&part), None);
-        assert_eq!(room.copy(&json!([1])), Some(json!([1])));
-        assert_eq!(room.copy(&json!(1)), None);
+        assert_eq!(room.try_copy(&part), Some(part.clone()));
+        assert_eq!(room.try_copy(&part), None);
+        assert_eq!(room.try_copy(&json!([1])), Some(json!([1])));
+        assert_eq!(room.try_copy(&json!(1)), None);
     }
 }

@@ -12,7 +12,7 @@ use std::ptr;
 
 use percent_encoding::percent_decode_str;
 
-use super::operation::DocumentedOperation;
+use super::operation::OperationSpec;
 
 /// Maximum length of a path, in bytes. The longest of GitHub's contain the path of a file, which has at most
 /// 4,096 bytes; percent-encoding can triple each.
@@ -56,12 +56,8 @@ impl Router {
     ///
     /// # Errors
     /// If its template has too many segments.
-    pub(super) fn add(
-        &mut self,
-        index: usize,
-        operation: &DocumentedOperation,
-    ) -> Result<(), String> {
-        let is_multi_segment = |name: &str| operation.is_multi_segment(name);
+    pub(super) fn add(&mut self, index: usize, operation: &OperationSpec) -> Result<(), String> {
+        let is_multi_segment = |name: &str| operation.allows_slash(name);
         self.add_template(index, operation.path(), operation.method().as_str(), is_multi_segment)
     }
 
@@ -92,7 +88,8 @@ impl Router {
                     }
                 }
                 _ => {
-                    let known = node.patterns.iter().position(|(known, _)| pattern.is_like(known));
+                    let known =
+                        node.patterns.iter().position(|(known, _)| pattern.is_equivalent(known));
                     let at = known.unwrap_or_else(|| {
                         node.patterns.push((pattern.clone(), Node::default()));
                         node.patterns.len().saturating_sub(1)
@@ -162,14 +159,14 @@ impl<'s> Search<'s> {
         if self.failed.contains(&(ptr::from_ref(node), at)) {
             return None;
         }
-        let leaf = self.look(node, at);
+        let leaf = self.match_segments(node, at);
         if leaf.is_none() {
             self.failed.insert((ptr::from_ref(node), at));
         }
         leaf
     }
 
-    fn look<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
+    fn match_segments<'r>(&mut self, node: &'r Node, at: usize) -> Option<&'r Leaf> {
         let all = self.segments;
         let Some(segment) = all.get(at) else {
             return node.leaves.get(self.method).or_else(|| self.root_of_files(node));
@@ -273,7 +270,7 @@ impl Pattern {
     }
 
     /// Returns whether both are the same except for the names of their parameters.
-    fn is_like(&self, other: &Self) -> bool {
+    fn is_equivalent(&self, other: &Self) -> bool {
         self.literals == other.literals
     }
 

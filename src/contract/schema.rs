@@ -22,11 +22,11 @@ use super::undocumented::undocumented;
 /// A schema with its validator, which is compiled on first use.
 pub(crate) struct Schema {
     pub(crate) value: Value,
-    checker: OnceLock<Option<Box<Checker>>>,
+    validator: OnceLock<Option<Box<SchemaValidator>>>,
 }
 
 /// The compiled validator.
-struct Checker {
+struct SchemaValidator {
     validator: Validator,
     /// The schema, if it is recursive: the extent of each check has to be computed first.
     recursive: Option<Converted>,
@@ -40,7 +40,7 @@ pub(crate) struct Schemas {
 }
 
 /// The location and the kind of a mismatch between a value and its schema.
-pub(crate) struct Misfit {
+pub(crate) struct SchemaViolation {
     pub(crate) kind: DeviationKind,
     /// A JSON pointer (RFC 6901).
     pub(crate) pointer: String,
@@ -48,28 +48,28 @@ pub(crate) struct Misfit {
 }
 
 /// Maximum number of mismatches that are reported for one value; further ones would repeat the same.
-const MAX_MISFITS: usize = 64;
+const MAX_VIOLATIONS: usize = 64;
 
 /// Maximum depth of variants within variants.
 const MAX_DEPTH: usize = 8;
 
 impl Schema {
     pub(super) fn new(value: Value) -> Self {
-        Self { value, checker: OnceLock::new() }
+        Self { value, validator: OnceLock::new() }
     }
 
     /// Returns the mismatches of `value`; none if there is no schema.
-    pub(crate) fn misfits(&self, value: &Value, schemas: &Schemas) -> Vec<Misfit> {
+    pub(crate) fn violations(&self, value: &Value, schemas: &Schemas) -> Vec<SchemaViolation> {
         if is_too_deep(value) {
             let message = format!("nests more than {MAX_NESTING} levels deep");
             let (kind, pointer) = (DeviationKind::OutOfBounds, String::new());
-            return vec![Misfit { kind, pointer, message }];
+            return vec![SchemaViolation { kind, pointer, message }];
         }
         let Some(validator) = self.validator(value, schemas) else { return Vec::new() };
         let mut misfits = Vec::new();
         for error in validator.iter_errors(value) {
-            tell(&error, 0, &mut misfits);
-            if misfits.len() >= MAX_MISFITS {
+            describe(&error, 0, &mut misfits);
+            if misfits.len() >= MAX_VIOLATIONS {
                 break;
             }
         }
@@ -81,7 +81,7 @@ impl Schema {
         undocumented(value, &self.value, schemas)
     }
 
-    pub(crate) fn fits(&self, value: &Value, schemas: &Schemas) -> bool {
+    pub(crate) fn is_valid(&self, value: &Value, schemas: &Schemas) -> bool {
         !is_too_deep(value)
             && self.validator(value, schemas).is_none_or(|validator| validator.is_valid(value))
     }
@@ -91,12 +91,13 @@ impl Schema {
     /// `every_schema_of_the_built_in_document_is_checked` ensures that the built-in document has no such
     /// schema.
     fn validator(&self, value: &Value, schemas: &Schemas) -> Option<&Validator> {
-        let checker = self.checker.get_or_init(|| schemas.checker(&self.value).map(Box::new));
+        let checker =
+            self.validator.get_or_init(|| schemas.validator_for(&self.value).map(Box::new));
         let checker = checker.as_deref()?;
         if let Some(schema) = &checker.recursive
             && !schema.can_check(value, schemas.converted())
         {
-            schemas.compiler.note("a value that is too repetitive or too deep");
+            schemas.compiler.record("a value that is too repetitive or too deep");
             return None;
         }
         Some(&checker.validator)
@@ -143,7 +144,7 @@ impl Schemas {
     }
 
     /// Compiles the validator of a schema, if it can be checked.
-    fn checker(&self, schema: &Value) -> Option<Checker> {
+    fn validator_for(&self, schema: &Value) -> Option<SchemaValidator> {
         // It accepts any value.
         if schema.is_null() {
             return None;
@@ -157,7 +158,7 @@ impl Schemas {
             Extent::Excessive => Some("a schema that refers to others too often or too deeply"),
         };
         if let Some(why) = why {
-            self.compiler.note(why);
+            self.compiler.record(why);
             return None;
         }
         let mut components = Map::new();
@@ -172,10 +173,10 @@ impl Schemas {
         match self.compiler.compile(&whole) {
             Ok(validator) => {
                 let recursive = (extent == Extent::Recursive).then_some(root);
-                Some(Checker { validator, recursive })
+                Some(SchemaValidator { validator, recursive })
             }
             Err(_) => {
-                self.compiler.note("a schema that is not valid in OpenAPI 3.0");
+                self.compiler.record("a schema that is not valid in OpenAPI 3.0");
                 None
             }
         }
@@ -184,19 +185,23 @@ impl Schemas {
 
 /// Describes a mismatch in the description's terms. Of several variants, reports the mismatches of the
 /// nearest ones.
-fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
+fn describe(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<SchemaViolation>) {
     let pointer = error.instance_path().to_string();
-    let is = shown(error.instance());
+    let is = preview(error.instance());
     let (kind, message) = match error.kind() {
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             if let Some(types) = types_of(context) {
                 let message = format!("is {is}, expected {}", types.join(" or "));
-                return misfits.push(Misfit { kind: DeviationKind::WrongType, pointer, message });
+                return misfits.push(SchemaViolation {
+                    kind: DeviationKind::WrongType,
+                    pointer,
+                    message,
+                });
             }
-            let nearest = nearest(context);
+            let nearest = closest_variant(context);
             if let Some(nearest) = nearest.filter(|_| depth < MAX_DEPTH) {
-                for error in nearest.iter().take(MAX_MISFITS) {
-                    tell(error, depth.saturating_add(1), misfits);
+                for error in nearest.iter().take(MAX_VIOLATIONS) {
+                    describe(error, depth.saturating_add(1), misfits);
                 }
                 return;
             }
@@ -206,7 +211,11 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
             let name = property.as_str().unwrap_or_default();
             let pointer = format!("{pointer}/{}", escaped(name));
             let message = "is required, but missing".to_owned();
-            return misfits.push(Misfit { kind: DeviationKind::MissingProperty, pointer, message });
+            return misfits.push(SchemaViolation {
+                kind: DeviationKind::MissingProperty,
+                pointer,
+                message,
+            });
         }
         ValidationErrorKind::Type { kind } => {
             let expected = match kind {
@@ -219,7 +228,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
             (DeviationKind::WrongType, format!("is {is}, expected {expected}"))
         }
         ValidationErrorKind::Enum { options } => {
-            let is = short(error.instance()).unwrap_or(is);
+            let is = safe_literal(error.instance()).unwrap_or(is);
             (DeviationKind::UnknownValue, format!("is {is}, expected one of {options}"))
         }
         ValidationErrorKind::Constant { expected_value } => {
@@ -246,7 +255,7 @@ fn tell(error: &ValidationError<'_>, depth: usize, misfits: &mut Vec<Misfit>) {
             (DeviationKind::OutOfBounds, format!("{is} violates `{keyword}{limit}`"))
         }
     };
-    misfits.push(Misfit { kind, pointer, message });
+    misfits.push(SchemaViolation { kind, pointer, message });
 }
 
 /// The types of the variants, if the value has none of them.
@@ -272,7 +281,7 @@ fn depth(error: &ValidationError<'_>) -> usize {
 
 /// The variant that fits best: with the deepest mismatches, then the fewest. A variant of a completely
 /// different type, such as `null`, is a candidate only if there is no other.
-fn nearest<'a, 'b>(
+fn closest_variant<'a, 'b>(
     variants: &'a [Vec<ValidationError<'b>>],
 ) -> Option<&'a Vec<ValidationError<'b>>> {
     let shallow = |errors: &[ValidationError<'_>]| {
@@ -300,7 +309,7 @@ fn nearest<'a, 'b>(
 }
 
 /// Names the type of a value, not its content.
-fn shown(value: &Value) -> String {
+fn preview(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "boolean".to_owned(),
@@ -314,7 +323,7 @@ fn shown(value: &Value) -> String {
 
 /// A value in place of one of a few allowed values, if it cannot be a secret: secrets have digits, or are
 /// longer.
-fn short(value: &Value) -> Option<String> {
+fn safe_literal(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' ');
     (text.len() <= 32 && text.bytes().all(letter)).then(|| format!("{text:?}"))

@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 
-use super::checker::Seen;
+use super::checker::ObservedDeviation;
 use super::deviation::{Deviation, DeviationKind};
 
 /// Deviations by operation, kind and location, up to a maximum number.
@@ -17,13 +17,13 @@ use super::deviation::{Deviation, DeviationKind};
 #[derive(Debug)]
 pub(super) struct DeviationTable {
     capacity: usize,
-    kept: HashMap<Key, Kept>,
+    entries: HashMap<Key, TableEntry>,
     /// The ranks of all kept deviations, the lowest first.
     ranks: BTreeSet<Rank>,
     candidates: HashMap<u64, Candidate>,
     /// The number of entries made so far, which numbers them.
-    made: u64,
-    left_out: u64,
+    next_number: u64,
+    dropped: u64,
 }
 
 type Key = (String, DeviationKind, String);
@@ -32,8 +32,8 @@ type Key = (String, DeviationKind, String);
 type Rank = (u8, u64, Reverse<u64>, Key);
 
 #[derive(Debug)]
-struct Kept {
-    seen: Seen,
+struct TableEntry {
+    deviation: ObservedDeviation,
     number: u64,
 }
 
@@ -52,37 +52,37 @@ impl DeviationTable {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            kept: HashMap::new(),
+            entries: HashMap::new(),
             ranks: BTreeSet::new(),
             candidates: HashMap::new(),
-            made: 0,
-            left_out: 0,
+            next_number: 0,
+            dropped: 0,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.kept.len()
+        self.entries.len()
     }
 
-    pub(super) fn seen(&self) -> impl Iterator<Item = &Seen> {
-        self.kept.values().map(|kept| &kept.seen)
+    pub(super) fn deviations(&self) -> impl Iterator<Item = &ObservedDeviation> {
+        self.entries.values().map(|kept| &kept.deviation)
     }
 
     /// Returns the number of occurrences of deviations that are not kept.
-    pub(super) fn left_out(&self) -> u64 {
-        self.left_out
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Counts a deviation. Returns whether it is kept for the first time, and should be logged.
-    pub(super) fn note(&mut self, deviation: &Deviation, request_id: Option<&str>) -> bool {
+    pub(super) fn record(&mut self, deviation: &Deviation, request_id: Option<&str>) -> bool {
         let place = without_indices(&deviation.path);
         let key: Key = (deviation.operation.clone(), deviation.kind, place);
         let severity = deviation.kind.severity();
-        if let Some(kept) = self.kept.get_mut(&key) {
+        if let Some(kept) = self.entries.get_mut(&key) {
             let number = Reverse(kept.number);
-            let mut rank = (severity, kept.seen.times, number, key);
+            let mut rank = (severity, kept.deviation.count, number, key);
             self.ranks.remove(&rank);
-            kept.seen.times = kept.seen.times.saturating_add(1);
+            kept.deviation.count = kept.deviation.count.saturating_add(1);
             rank.1 = rank.1.saturating_add(1);
             self.ranks.insert(rank);
             return false;
@@ -90,35 +90,38 @@ impl DeviationTable {
         let digest = digest(&key);
         let known = self.candidates.get(&digest).copied();
         let times = known.map_or(0, |known| known.times).saturating_add(1);
-        if self.kept.len() >= self.capacity {
+        if self.entries.len() >= self.capacity {
             let lowest = self.ranks.first().map(|(severity, times, ..)| (*severity, *times));
             if lowest.is_some_and(|lowest| (severity, times) <= lowest) {
-                self.left_out = self.left_out.saturating_add(1);
+                self.dropped = self.dropped.saturating_add(1);
                 let logged = known.is_some_and(|known| known.logged);
-                self.remember(digest, Candidate { severity, times, logged });
+                self.insert(digest, Candidate { severity, times, logged });
                 return false;
             }
-            self.leave_out_lowest();
+            self.drop_lowest();
         }
         self.candidates.remove(&digest);
         // All earlier occurrences were dropped until now.
-        self.left_out = self.left_out.saturating_sub(times.saturating_sub(1));
-        self.made = self.made.saturating_add(1);
-        self.ranks.insert((severity, times, Reverse(self.made), key.clone()));
-        let seen =
-            Seen { deviation: deviation.clone(), request_id: request_id.map(str::to_owned), times };
-        self.kept.insert(key, Kept { seen, number: self.made });
+        self.dropped = self.dropped.saturating_sub(times.saturating_sub(1));
+        self.next_number = self.next_number.saturating_add(1);
+        self.ranks.insert((severity, times, Reverse(self.next_number), key.clone()));
+        let seen = ObservedDeviation {
+            deviation: deviation.clone(),
+            request_id: request_id.map(str::to_owned),
+            count: times,
+        };
+        self.entries.insert(key, TableEntry { deviation: seen, number: self.next_number });
         !known.is_some_and(|known| known.logged)
     }
 
-    fn leave_out_lowest(&mut self) {
+    fn drop_lowest(&mut self) {
         let Some((severity, times, _, key)) = self.ranks.pop_first() else { return };
-        self.kept.remove(&key);
-        self.left_out = self.left_out.saturating_add(times);
-        self.remember(digest(&key), Candidate { severity, times, logged: true });
+        self.entries.remove(&key);
+        self.dropped = self.dropped.saturating_add(times);
+        self.insert(digest(&key), Candidate { severity, times, logged: true });
     }
 
-    fn remember(&mut self, digest: u64, candidate: Candidate) {
+    fn insert(&mut self, digest: u64, candidate: Candidate) {
         let most = self.capacity.saturating_mul(CANDIDATES);
         if self.candidates.len() >= most && !self.candidates.contains_key(&digest) {
             let mut all: Vec<_> = self.candidates.drain().collect();
@@ -171,7 +174,7 @@ mod tests {
 
     fn kept(table: &DeviationTable) -> Vec<(u8, u64)> {
         let mut kept: Vec<_> =
-            table.seen().map(|seen| (seen.deviation.kind.severity(), seen.times)).collect();
+            table.deviations().map(|seen| (seen.deviation.kind.severity(), seen.count)).collect();
         kept.sort_unstable();
         kept
     }
@@ -181,23 +184,23 @@ mod tests {
         let mut table = DeviationTable::new(3);
         for (place, times) in [(1, 5), (2, 2), (3, 9), (4, 1)] {
             for _ in 0..times {
-                table.note(&deviation(DeviationKind::UndocumentedProperty, place), None);
+                table.record(&deviation(DeviationKind::UndocumentedProperty, place), None);
             }
         }
-        assert_eq!((kept(&table), table.left_out()), (vec![(0, 2), (0, 5), (0, 9)], 1));
-        assert!(table.note(&deviation(DeviationKind::WrongType, 9), Some("AB:1")));
-        assert_eq!((kept(&table), table.left_out()), (vec![(0, 5), (0, 9), (3, 1)], 3));
+        assert_eq!((kept(&table), table.dropped()), (vec![(0, 2), (0, 5), (0, 9)], 1));
+        assert!(table.record(&deviation(DeviationKind::WrongType, 9), Some("AB:1")));
+        assert_eq!((kept(&table), table.dropped()), (vec![(0, 5), (0, 9), (3, 1)], 3));
         // A dropped deviation returns when it is more frequent, with its full count.
         for _ in 0..3 {
-            table.note(&deviation(DeviationKind::UndocumentedProperty, 2), None);
+            table.record(&deviation(DeviationKind::UndocumentedProperty, 2), None);
         }
-        assert_eq!((kept(&table), table.left_out()), (vec![(0, 5), (0, 9), (3, 1)], 6));
-        assert!(!table.note(&deviation(DeviationKind::UndocumentedProperty, 2), None));
-        assert_eq!((kept(&table), table.left_out()), (vec![(0, 6), (0, 9), (3, 1)], 6));
+        assert_eq!((kept(&table), table.dropped()), (vec![(0, 5), (0, 9), (3, 1)], 6));
+        assert!(!table.record(&deviation(DeviationKind::UndocumentedProperty, 2), None));
+        assert_eq!((kept(&table), table.dropped()), (vec![(0, 6), (0, 9), (3, 1)], 6));
     }
 
     #[test]
-    fn what_breaks_a_program_is_more_severe_than_what_is_new() {
+    fn breaking_deviations_are_more_severe_than_additions() {
         use DeviationKind as Kind;
         for (severe, mild) in [
             (Kind::WrongType, Kind::UndocumentedProperty),
@@ -223,17 +226,17 @@ mod tests {
             let mut logged = 0;
             for (kind, place) in &notes {
                 let deviation = deviation(KINDS[*kind], *place);
-                logged += usize::from(table.note(&deviation, None));
-                again.note(&deviation, None);
+                logged += usize::from(table.record(&deviation, None));
+                again.record(&deviation, None);
                 *exact.entry((*kind, *place)).or_default() += 1;
                 prop_assert!(table.len() <= capacity);
                 prop_assert!(table.candidates.len() <= capacity * CANDIDATES);
                 prop_assert_eq!(table.ranks.len(), table.len());
             }
-            let told: u64 = table.seen().map(|seen| seen.times).sum();
-            prop_assert_eq!(told + table.left_out(), notes.len() as u64);
+            let told: u64 = table.deviations().map(|seen| seen.count).sum();
+            prop_assert_eq!(told + table.dropped(), notes.len() as u64);
             let paths = |table: &DeviationTable| {
-                let mut all: Vec<_> = table.seen().map(|seen| seen.deviation.clone()).collect();
+                let mut all: Vec<_> = table.deviations().map(|seen| seen.deviation.clone()).collect();
                 all.sort();
                 all
             };

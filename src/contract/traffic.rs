@@ -4,7 +4,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use super::response::CheckResponse;
+use super::response::ResponseToValidate;
 use crate::request::Prepared;
 
 /// The path prefix of uploads on an Enterprise Server.
@@ -13,23 +13,29 @@ const UPLOADS: &str = "/api/uploads";
 impl Prepared {
     /// Passes a response to the client's checker, if it has one and the response is GitHub's, not that of a
     /// redirect target on another host.
-    pub(crate) fn show(&self, url: &Url, status: StatusCode, headers: &HeaderMap, body: &[u8]) {
-        let client = self.client().inner();
-        let Some(checker) = &client.contract else { return };
+    pub(crate) fn validate_response(
+        &self,
+        url: &Url,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) {
+        let client = self.client().handle();
+        let Some(checker) = &client.response_validator else { return };
         let redirected = url.path() != self.url().path();
-        if self.is_elsewhere() || self.is_graphql() || redirected || !client.origins.trusts(url) {
+        if self.is_external() || self.is_graphql() || redirected || !client.endpoints.trusts(url) {
             return;
         }
         let accept = self.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        let answer = CheckResponse::new(self.method(), status, headers, body).accept(accept);
+        let response = ResponseToValidate::new(self.method(), status, headers, body).accept(accept);
         match (self.operation_id(), self.path()) {
-            (Some(id), _) => checker.check_operation(id, answer),
+            (Some(id), _) => checker.validate_operation(id, response),
             (None, "") => {
                 let path = url.path();
                 let path = path.strip_prefix(UPLOADS).unwrap_or(path);
-                checker.check(self.method(), path, answer);
+                checker.validate(self.method(), path, response);
             }
-            (None, path) => checker.check(self.method(), path, answer),
+            (None, path) => checker.validate(self.method(), path, response),
         }
     }
 }

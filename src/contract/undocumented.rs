@@ -23,20 +23,20 @@ const MAX_PARTS: usize = 10_000_000;
 
 /// Returns the JSON pointers (RFC 6901) of properties that no part of the schema names.
 pub(super) fn undocumented(value: &Value, schema: &Value, schemas: &Schemas) -> Vec<String> {
-    let mut look = Look { schemas, parts: 0, found: Vec::new() };
+    let mut look = UndocumentedScan { schemas, parts: 0, found: Vec::new() };
     look.at(value, &[schema], "", 0);
     look.found
 }
 
 /// One search of a body.
-struct Look<'a> {
+struct UndocumentedScan<'a> {
     schemas: &'a Schemas,
     /// The number of comparisons of schema parts with parts of the body.
     parts: usize,
     found: Vec<String>,
 }
 
-impl Look<'_> {
+impl UndocumentedScan<'_> {
     fn at(&mut self, value: &Value, parts: &[&Value], path: &str, depth: usize) {
         if depth > MAX_DEPTH || self.found.len() >= MAX_FOUND || self.parts >= MAX_PARTS {
             return;
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_any_variant_names_is_documented() {
+    fn a_property_of_any_variant_is_documented() {
         let component = json!({
             "type": "object",
             "properties": { "next": { "$ref": "#/components/schemas/node" }, "name": {} },

@@ -5,11 +5,11 @@ use std::{env, fmt, fs, io};
 
 use serde_json::Value;
 
-use super::document::Document;
-use super::drift::{self, Report, Severity, UnknownId};
+use super::document::ApiDescription;
+use super::drift::{self, DriftReport, Severity, UnknownOperation};
 
 /// Names the operations and webhooks that an application uses, to pin them. Returns a
-/// [`Uses`](crate::contract::Uses).
+/// [`PinnedOperations`](crate::contract::PinnedOperations).
 ///
 /// Operations are named by their ids. An operation that the library does not have, because GitHub removed it
 /// or because its feature is disabled, is a compile error. Webhooks are named by their keys in the
@@ -18,17 +18,17 @@ use super::drift::{self, Report, Severity, UnknownId};
 /// ```no_run
 /// # #[cfg(all(feature = "issues", feature = "repos"))]
 /// # fn example() {
-/// let uses = octowire::contract::uses!["issues/get", "issues/create", "repos/get"];
+/// let uses = octowire::contract::operations!["issues/get", "issues/create", "repos/get"];
 /// // In a test: fails if a new version of the library changes one of them for the worse.
 /// uses.assert_pinned("tests/github-contract.json");
 /// # }
 /// ```
 ///
 /// ```compile_fail
-/// let uses = octowire::contract::uses!["issues/got"];
+/// let uses = octowire::contract::operations!["issues/got"];
 /// ```
 #[macro_export]
-macro_rules! uses {
+macro_rules! operations {
     ($($id:literal),+ $(,)?) => {{
         $(
             const _: () = assert!(
@@ -36,14 +36,14 @@ macro_rules! uses {
                 concat!("octowire has no operation ", $id, ": GitHub removed it, its feature is disabled, or it is misspelled"),
             );
         )+
-        $crate::contract::Uses::of([$($id),+])
+        $crate::contract::PinnedOperations::of([$($id),+])
     }};
 }
 
 /// The environment variable that makes tests write pins.
 const UPDATE: &str = "OCTOWIRE_UPDATE_PIN";
 
-/// The operations and webhooks that an application uses: the result of [`uses!`](crate::uses).
+/// The operations and webhooks that an application uses: the result of [`operations!`](crate::operations).
 ///
 /// Their part of GitHub's description, without its texts, is stored in a file beside the tests: the pin. A
 /// test compares it with the library's current description. A change by GitHub then shows in the
@@ -52,7 +52,7 @@ const UPDATE: &str = "OCTOWIRE_UPDATE_PIN";
 ///
 /// `OCTOWIRE_UPDATE_PIN=1` writes the pin instead of comparing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uses {
+pub struct PinnedOperations {
     ids: Vec<&'static str>,
     fails_at: Severity,
 }
@@ -66,11 +66,11 @@ pub enum PinError {
     /// The pin cannot be read or written.
     Unreadable(PathBuf, io::Error),
     /// The file is not a pin: it was edited by hand, or two changes of it were merged.
-    Broken(PathBuf, String),
+    Malformed(PathBuf, String),
     /// The library's description has no such operation or webhook.
-    Unknown(UnknownId),
+    Unknown(UnknownOperation),
     /// The operations or webhooks in use differ from those of the pin: it has to be written again.
-    OtherUses {
+    SetChanged {
         /// In use, and not in the pin.
         added: Vec<String>,
         /// In the pin, and not in use.
@@ -78,8 +78,8 @@ pub enum PinError {
     },
 }
 
-impl Uses {
-    /// Creates a set of operations and webhooks from their names; [`uses!`](crate::uses) checks the
+impl PinnedOperations {
+    /// Creates a set of operations and webhooks from their names; [`operations!`](crate::operations) checks the
     /// operations at compile time.
     #[must_use]
     pub fn of(ids: impl IntoIterator<Item = &'static str>) -> Self {
@@ -112,7 +112,7 @@ impl Uses {
     ///
     /// # Errors
     /// If the pin is missing, or cannot be compared.
-    pub fn compare(&self, pin: impl AsRef<Path>) -> Result<Report, PinError> {
+    pub fn compare(&self, pin: impl AsRef<Path>) -> Result<DriftReport, PinError> {
         let path = pin.as_ref();
         let now = self.now()?;
         if env::var_os(UPDATE).is_some_and(|value| !value.is_empty() && value != "0") {
@@ -125,7 +125,7 @@ impl Uses {
             }
             Err(error) => return Err(PinError::Unreadable(path.to_owned(), error)),
         };
-        let broken = |why: String| PinError::Broken(path.to_owned(), why);
+        let broken = |why: String| PinError::Malformed(path.to_owned(), why);
         let pinned: Value = serde_json::from_slice(&pinned).map_err(|it| broken(it.to_string()))?;
         let (was, is) = (names(&pinned), names(&now));
         let missing = |from: &[String], of: &[String]| -> Vec<String> {
@@ -133,7 +133,7 @@ impl Uses {
         };
         let (added, removed) = (missing(&was, &is), missing(&is, &was));
         if !(added.is_empty() && removed.is_empty()) {
-            return Err(PinError::OtherUses { added, removed });
+            return Err(PinError::SetChanged { added, removed });
         }
         drift::compare(&pinned, &now).map_err(|error| broken(error.to_string()))
     }
@@ -165,10 +165,10 @@ impl Uses {
     }
 }
 
-impl Uses {
+impl PinnedOperations {
     /// The pin of the library's current description.
     fn now(&self) -> Result<Value, PinError> {
-        drift::slice(&Document::built_in().to_json(), &self.ids).map_err(PinError::Unknown)
+        drift::slice(&ApiDescription::built_in().to_json(), &self.ids).map_err(PinError::Unknown)
     }
 }
 
@@ -185,7 +185,7 @@ fn write(path: &Path, slice: &Value) -> io::Result<()> {
         return Ok(());
     }
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", crate::names::unique()));
+    beside.push(format!(".{}", crate::names::unique_id()));
     fs::write(&beside, text)?;
     fs::rename(&beside, path)
 }
@@ -211,11 +211,11 @@ impl fmt::Display for PinError {
             Self::Unreadable(path, error) => {
                 write!(f, "cannot read the pin {}: {error}", path.display())
             }
-            Self::Broken(path, why) => {
+            Self::Malformed(path, why) => {
                 write!(f, "{} is not a valid pin ({why}): {write}", path.display())
             }
             Self::Unknown(unknown) => write!(f, "{unknown}"),
-            Self::OtherUses { added, removed } => {
+            Self::SetChanged { added, removed } => {
                 let list = |names: &[String]| match names.is_empty() {
                     true => "none".to_owned(),
                     false => names.join(", "),
@@ -242,7 +242,7 @@ impl std::error::Error for PinError {
     }
 }
 
-/// Returns whether the library has an operation with this id, for [`uses!`](crate::uses). A name without a
+/// Returns whether the library has an operation with this id, for [`operations!`](crate::operations). A name without a
 /// slash is a webhook, and looked up later.
 #[doc(hidden)]
 #[must_use]

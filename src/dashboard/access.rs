@@ -16,41 +16,41 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::{Shown, local};
+use super::{DashboardState, local};
 
 /// Rejects requests without permission, and adds security headers to each response.
-pub(super) async fn guard(
-    State(shown): State<Arc<Shown>>,
+pub(super) async fn authorize(
+    State(shown): State<Arc<DashboardState>>,
     request: Request,
     next: Next,
 ) -> Response {
     let token = shown.dashboard.token.as_ref().map(ExposeSecret::expose_secret);
-    let from_elsewhere = is_from_elsewhere(request.method(), request.headers());
+    let from_elsewhere = is_cross_site(request.method(), request.headers());
     let refused = match token {
         Some(token) if from_elsewhere || !has_token(request.headers(), token) => {
             Some(unauthorized())
         }
-        None if from_elsewhere => Some((StatusCode::FORBIDDEN, FOREIGN).into_response()),
+        None if from_elsewhere => Some((StatusCode::FORBIDDEN, CROSS_SITE_ADVICE).into_response()),
         None => {
             let checked = local::check(&request, &shown.allowed_headers);
             checked.err().map(|reason| (StatusCode::FORBIDDEN, reason.text()).into_response())
         }
         Some(_) => None,
     };
-    let mut answer = match refused {
+    let mut response = match refused {
         Some(refused) => refused,
         None => next.run(request).await,
     };
-    for (name, value) in HEADERS {
-        answer.headers_mut().insert(name, value);
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(name, value);
     }
-    answer
+    response
 }
 
-const FOREIGN: &str = "Cross-site requests are rejected.\n";
+const CROSS_SITE_ADVICE: &str = "Cross-site requests are rejected.\n";
 
 /// No external resources, no inline content, and no frames.
-const HEADERS: [(HeaderName, HeaderValue); 8] = [
+const SECURITY_HEADERS: [(HeaderName, HeaderValue); 8] = [
     (
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -78,11 +78,11 @@ const HEADERS: [(HeaderName, HeaderValue); 8] = [
 
 fn unauthorized() -> Response {
     let challenge = HeaderValue::from_static("Basic realm=\"octowire\", charset=\"UTF-8\"");
-    let mut answer =
+    let mut response =
         (StatusCode::UNAUTHORIZED, "The dashboard requires its token.\n").into_response();
-    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-    answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    answer
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 /// Returns whether the request has the token, as a bearer token or as a password.
@@ -92,24 +92,24 @@ fn has_token(headers: &HeaderMap, token: &str) -> bool {
     };
     let Some((scheme, value)) = value.split_once(' ') else { return false };
     if scheme.eq_ignore_ascii_case("bearer") {
-        return is_same(value.trim().as_bytes(), token);
+        return is_equal(value.trim().as_bytes(), token);
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return false;
     }
     let Ok(pair) = STANDARD.decode(value.trim()) else { return false };
     let colon = pair.iter().position(|byte| *byte == b':');
-    colon.is_some_and(|colon| is_same(pair.get(colon + 1..).unwrap_or_default(), token))
+    colon.is_some_and(|colon| is_equal(pair.get(colon + 1..).unwrap_or_default(), token))
 }
 
 /// Compares two texts in a time that depends on neither, nor on their lengths.
-fn is_same(given: &[u8], token: &str) -> bool {
+fn is_equal(given: &[u8], token: &str) -> bool {
     verify_slices_are_equal(&Sha256::digest(given), &Sha256::digest(token)).is_ok()
 }
 
 /// Returns whether a page of another site sent the request, according to browser headers. Navigation to the page is
 /// always allowed.
-fn is_from_elsewhere(method: &Method, headers: &HeaderMap) -> bool {
+fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST.as_str()).unwrap_or_default();
     let other_origin = text(ORIGIN.as_str()).is_some_and(|origin| {
@@ -134,7 +134,7 @@ mod tests {
             let headers = headers.iter().map(|(name, value)| {
                 (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
             });
-            is_from_elsewhere(
+            is_cross_site(
                 &Method::GET,
                 &headers.chain([(HOST, "a.example:80".parse().unwrap())]).collect(),
             )

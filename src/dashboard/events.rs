@@ -14,21 +14,21 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
-use super::Shown;
-use super::state::{Reader, Told};
+use super::DashboardState;
+use super::state::{DashboardUpdate, Subscriber};
 
 /// Maximum duration of an event stream.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+const MAX_STREAM_DURATION: Duration = Duration::from_secs(10 * 60);
 
 /// Returns the whole state as JSON.
-pub(super) async fn once(State(shown): State<Arc<Shown>>) -> Response {
-    let told = shown.tell(&mut Reader::default()).await;
+pub(super) async fn snapshot(State(shown): State<Arc<DashboardState>>) -> Response {
+    let told = shown.update_for(&mut Subscriber::default()).await;
     ([(CONTENT_TYPE, "application/json")], json(&told)).into_response()
 }
 
 /// Returns the whole state, and then the changes each second, while the stream is read: unread events are not created.
-pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
-    let Ok(place) = Arc::clone(&shown.readers).try_acquire_owned() else {
+pub(super) async fn events(State(shown): State<Arc<DashboardState>>) -> Response {
+    let Ok(place) = Arc::clone(&shown.subscribers).try_acquire_owned() else {
         let full = "Too many open dashboard pages: close one, or try again later.\n";
         return (StatusCode::SERVICE_UNAVAILABLE, full).into_response();
     };
@@ -36,24 +36,24 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
     let (reads, gone) = oneshot::channel::<()>();
     tokio::spawn(async move {
         let _place = place;
-        let _ = timeout(LONGEST, gone).await;
+        let _ = timeout(MAX_STREAM_DURATION, gone).await;
     });
     let began = Instant::now();
-    let begin = (shown, Reader::default(), None);
+    let begin = (shown, Subscriber::default(), None);
     let events = stream::unfold(begin, move |(shown, mut reader, timer)| async move {
         let name = if timer.is_none() { "start" } else { "tick" };
         let mut timer: Interval = timer.unwrap_or_else(each_second);
         timer.tick().await;
-        let told = shown.tell(&mut reader).await;
+        let told = shown.update_for(&mut reader).await;
         let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
         Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
     });
     // A browser reconnects by itself.
-    let events = events.take_while(move |_| std::future::ready(began.elapsed() < LONGEST)).inspect(
-        move |_| {
+    let events = events
+        .take_while(move |_| std::future::ready(began.elapsed() < MAX_STREAM_DURATION))
+        .inspect(move |_| {
             let _ = &reads;
-        },
-    );
+        });
     // Otherwise, proxies would buffer.
     let headers =
         [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")];
@@ -63,17 +63,17 @@ pub(super) async fn events(State(shown): State<Arc<Shown>>) -> Response {
 /// The first event of a stream, for benchmarks.
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub struct Snapshot(Arc<Shown>);
+pub struct Snapshot(Arc<DashboardState>);
 
 #[cfg(feature = "__bench")]
 impl Snapshot {
     pub fn new(dashboard: super::Dashboard) -> crate::Result<Self> {
-        Shown::new(dashboard).map(Self)
+        DashboardState::new(dashboard).map(Self)
     }
 
     /// Returns the whole state as JSON.
-    pub async fn take(&self) -> String {
-        json(&self.0.tell(&mut Reader::default()).await)
+    pub async fn render(&self) -> String {
+        json(&self.0.update_for(&mut Subscriber::default()).await)
     }
 }
 
@@ -84,7 +84,7 @@ fn each_second() -> Interval {
     timer
 }
 
-fn json(told: &Told) -> String {
+fn json(told: &DashboardUpdate) -> String {
     // Numbers and strings always have a JSON form.
     serde_json::to_string(told).unwrap_or_default()
 }

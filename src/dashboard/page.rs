@@ -6,10 +6,10 @@ use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
-use super::Shown;
+use super::DashboardState;
 
 pub(super) async fn page(
-    State(shown): State<Arc<Shown>>,
+    State(shown): State<Arc<DashboardState>>,
     OriginalUri(uri): OriginalUri,
 ) -> Response {
     // The path at which the router is nested, if it is.
@@ -19,22 +19,22 @@ pub(super) async fn page(
         .replace("{title}", &escaped(&shown.dashboard.title))
         .replace("{base}", &escaped(base))
         .replace("{version}", env!("CARGO_PKG_VERSION"));
-    answer("text/html; charset=utf-8", page)
+    respond("text/html; charset=utf-8", page)
 }
 
 pub(super) async fn style() -> Response {
-    answer("text/css; charset=utf-8", include_str!("style.css"))
+    respond("text/css; charset=utf-8", include_str!("style.css"))
 }
 
 pub(super) async fn script() -> Response {
-    answer("text/javascript; charset=utf-8", include_str!("script.js"))
+    respond("text/javascript; charset=utf-8", include_str!("script.js"))
 }
 
 pub(super) async fn icon() -> Response {
-    answer("image/svg+xml", include_str!("icon.svg"))
+    respond("image/svg+xml", include_str!("icon.svg"))
 }
 
-fn answer(content_type: &'static str, body: impl IntoResponse) -> Response {
+fn respond(content_type: &'static str, body: impl IntoResponse) -> Response {
     ([(CONTENT_TYPE, content_type)], body).into_response()
 }
 

@@ -8,21 +8,21 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Shown;
-use crate::health::{Health, LimitsHealth, TokenHealth};
-use crate::telemetry::seconds::{FailedCall, Series};
-use crate::telemetry::usage::{BudgetReport, Count, OperationUsage};
+use super::DashboardState;
+use crate::health::{Health, RateLimitHealth, TokenHealth};
+use crate::telemetry::seconds::{ChartSeries, FailedCall};
+use crate::telemetry::usage::{BudgetReport, OperationUsage, UsageCount};
 
 /// The state at one time.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub(super) struct DashboardUpdate {
     /// Completed seconds.
-    series: Series,
+    series: ChartSeries,
     health: Health,
-    limits: Vec<LimitsHealth>,
+    limits: Vec<RateLimitHealth>,
     tokens: Vec<TokenHealth>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageTold>,
+    usage: Option<UsageSnapshot>,
     /// Outcomes of deliveries, since the receiver was started.
     #[cfg(feature = "webhooks-core")]
     webhooks: Option<crate::webhooks::ReceiverStats>,
@@ -32,8 +32,8 @@ pub(super) struct Told {
 
 /// The usage of a month.
 #[derive(Clone, Serialize)]
-struct UsageTold {
-    month: Count,
+struct UsageSnapshot {
+    month: UsageCount,
     is_complete: bool,
     budgets: Vec<BudgetReport>,
     /// The operations with most requests.
@@ -42,7 +42,7 @@ struct UsageTold {
 
 /// The position of a reader after its last event.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reader {
+pub(super) struct Subscriber {
     /// The second to continue from.
     next: u64,
     /// The number of failed calls.
@@ -56,43 +56,47 @@ const MAX_IDENTITIES: usize = 50;
 /// Maximum number of operations.
 const MAX_OPERATIONS: usize = 10;
 /// The interval at which usage is read from the store, while the page is open.
-const USAGE_EVERY: Duration = Duration::from_secs(5);
+const USAGE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Usage, shared by all readers.
 #[derive(Default)]
-pub(super) struct Usage {
+pub(super) struct UsageCache {
     reading: Mutex<()>,
-    read: SyncMutex<Option<(Instant, UsageTold)>>,
+    read: SyncMutex<Option<(Instant, UsageSnapshot)>>,
 }
 
-impl Usage {
-    fn last(&self) -> Option<(Instant, UsageTold)> {
+impl UsageCache {
+    fn last(&self) -> Option<(Instant, UsageSnapshot)> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Shown {
+impl DashboardState {
     /// Returns the changes for a reader.
-    pub(super) async fn tell(&self, reader: &mut Reader) -> Told {
+    pub(super) async fn update_for(&self, reader: &mut Subscriber) -> DashboardUpdate {
         let client = &self.dashboard.client;
-        let inner = client.inner();
+        let inner = client.handle();
         let usage = self.usage().await;
         let usage = usage.filter(|(read, _)| reader.usage != Some(*read)).map(|(read, usage)| {
             reader.usage = Some(read);
             usage
         });
-        let (series, failed) = inner.watch.seconds(|now, seconds| {
+        let (series, failed) = inner.recent.seconds(|now, seconds| {
             let series = seconds.series(reader.next, now);
             reader.next = now;
             let failed = seconds.failed_after(reader.failed).cloned().collect();
-            reader.failed = seconds.failed_in_all();
+            reader.failed = seconds.failed_total();
             (series, failed)
         });
-        Told {
+        DashboardUpdate {
             series,
             health: client.health(),
-            limits: inner.limits.health(&client.limited_as(), client.lane(), MAX_IDENTITIES),
-            tokens: inner.auth.health(MAX_IDENTITIES),
+            limits: inner.limits.health(
+                &client.rate_limit_identity(),
+                client.admission_queue(),
+                MAX_IDENTITIES,
+            ),
+            tokens: inner.identity.health(MAX_IDENTITIES),
             usage,
             #[cfg(feature = "webhooks-core")]
             webhooks: self.dashboard.receiver.as_ref().map(|receiver| receiver.stats()),
@@ -100,8 +104,8 @@ impl Shown {
         }
     }
 
-    async fn usage(&self) -> Option<(Instant, UsageTold)> {
-        let fresh = |read: &(Instant, UsageTold)| read.0.elapsed() < USAGE_EVERY;
+    async fn usage(&self) -> Option<(Instant, UsageSnapshot)> {
+        let fresh = |read: &(Instant, UsageSnapshot)| read.0.elapsed() < USAGE_INTERVAL;
         if let Some(read) = self.usage.last().filter(fresh) {
             return Some(read);
         }
@@ -111,11 +115,13 @@ impl Shown {
         let is_complete = report.is_complete;
         let (month, mut operations) = match report.periods.into_iter().next_back() {
             Some(month) => (month.total, month.operations),
-            None => (Count::default(), Vec::new()),
+            None => (UsageCount::default(), Vec::new()),
         };
         operations.truncate(MAX_OPERATIONS);
-        let read =
-            (Instant::now(), UsageTold { month, is_complete, budgets: report.budgets, operations });
+        let read = (
+            Instant::now(),
+            UsageSnapshot { month, is_complete, budgets: report.budgets, operations },
+        );
         let mut last = self.usage.read.lock().unwrap_or_else(PoisonError::into_inner);
         Some(last.insert(read).clone())
     }

@@ -195,13 +195,13 @@ async fn a_detached_call_keeps_its_span_and_its_subscriber() {
 
 #[tokio::test(start_paused = true)]
 async fn time_in_which_nothing_polled_it_does_not_count() {
-    let slack = Slack::default();
+    let extension = DeadlineExtension::default();
     let mut handle = None;
-    let mut call = DetachableCall::new(Some(slack.clone()), |own| {
+    let mut call = DetachableCall::new(Some(extension.clone()), |own| {
         handle = Some(own);
         Box::pin(async move {
-            let limit = crate::deadline::Limit::new(SECOND, Some(&slack));
-            crate::deadline::within([&limit, &limit], sleep(SECOND / 2)).await.is_ok()
+            let limit = crate::deadline::Deadline::new(SECOND, Some(&extension));
+            crate::deadline::with_deadline([&limit, &limit], sleep(SECOND / 2)).await.is_ok()
         })
     });
     assert!(poll_immediate(&mut call).await.is_none());

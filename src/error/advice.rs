@@ -5,33 +5,33 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 
 use super::api::ApiError;
-use super::refusal::{Reason, Refusal};
-use super::{LINE_CHARS, Line};
-use crate::response::RateLimit;
+use super::refusal::{FailureDetails, FailureReason};
+use super::{LINE_CHARS, OneLine};
+use crate::response::RateLimitStatus;
 use crate::retry::retry_after;
 use crate::sanitize::HIDDEN;
 
 /// The end of the error's line: the next step after the rejection, and the page to read.
 pub(super) fn advice(
     api: &ApiError,
-    refusal: Refusal,
+    rejection: FailureDetails,
     headers: &HeaderMap,
     rate_limited: bool,
 ) -> String {
     let status = api.status.as_u16();
     let mut advice = if rate_limited {
-        when_to_return(headers)
-    } else if let Some(advice) = of_reason(status, refusal.reason, headers) {
+        rate_limit_advice(headers)
+    } else if let Some(advice) = caller_advice(status, rejection.reason, headers) {
         advice
     } else {
         match status {
             401 => "the token is missing, wrong, expired or revoked".to_owned(),
-            403 => permission(headers),
+            403 => permission_advice(headers),
             404 => "a private resource that the token cannot access also returns 404".to_owned(),
             409 => "the resource is in a state that does not allow this now".to_owned(),
             410 => "the resource is gone, or its feature is switched off".to_owned(),
             422 => "correct the values that GitHub names".to_owned(),
-            451 => advice_for(Reason::Blocked).to_owned(),
+            451 => advice_for(FailureReason::Blocked).to_owned(),
             304 => "the copy from the earlier response, whose ETag or date this request carries, \
                     is still current"
                 .to_owned(),
@@ -46,13 +46,17 @@ pub(super) fn advice(
         if !advice.is_empty() {
             advice.push_str("; ");
         }
-        advice.push_str(&format!("see {}", Line(page)));
+        advice.push_str(&format!("see {}", OneLine(page)));
     }
     advice
 }
 
 /// The advice for the reason of a rejection, if it concerns the caller's access.
-fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option<String> {
+fn caller_advice(
+    status: u16,
+    reason: Option<FailureReason>,
+    headers: &HeaderMap,
+) -> Option<String> {
     if !matches!(status, 401 | 403 | 410 | 451) {
         return None;
     }
@@ -61,54 +65,58 @@ fn of_reason(status: u16, reason: Option<Reason>, headers: &HeaderMap) -> Option
     }
     match reason? {
         // These reasons are vague, and the status gives the same information.
-        Reason::Permission if status == 403 => Some(permission(headers)),
-        Reason::Permission | Reason::RateLimit | Reason::ServerFault => None,
-        Reason::Disabled if status == 410 => None,
-        Reason::SingleSignOn => Some(single_sign_on(headers)),
+        FailureReason::Permission if status == 403 => Some(permission_advice(headers)),
+        FailureReason::Permission | FailureReason::RateLimit | FailureReason::ServerFault => None,
+        FailureReason::Disabled if status == 410 => None,
+        FailureReason::SingleSignOn => Some(single_sign_on(headers)),
         reason => Some(advice_for(reason).to_owned()),
     }
 }
 
 /// The next step for each reason.
-fn advice_for(reason: Reason) -> &'static str {
+fn advice_for(reason: FailureReason) -> &'static str {
     match reason {
-        Reason::RateLimit => "rate limit exceeded: wait at least a minute, then slow down",
-        Reason::SingleSignOn => {
+        FailureReason::RateLimit => "rate limit exceeded: wait at least a minute, then slow down",
+        FailureReason::SingleSignOn => {
             "the organization requires single sign-on: authorize the token for it"
         }
-        Reason::IpAllowList => {
+        FailureReason::IpAllowList => {
             "the organization has an IP allow list without this machine's address: an owner must \
              add it or, for a GitHub App, allow the App's own list"
         }
-        Reason::InstallationSuspended => {
+        FailureReason::InstallationSuspended => {
             "the App's installation is suspended: its owner must unsuspend it"
         }
-        Reason::AccountSuspended => "the account is suspended: contact GitHub Support",
-        Reason::LoginAttempts => "too many calls used wrong credentials: correct them, then wait",
-        Reason::Archived => "the repository is archived and read-only: unarchive it first",
-        Reason::Billing => "the account has a billing issue: an owner must resolve it",
-        Reason::Plan => "the account's plan does not include this",
-        Reason::AppNotApproved => {
+        FailureReason::AccountSuspended => "the account is suspended: contact GitHub Support",
+        FailureReason::LoginAttempts => {
+            "too many calls used wrong credentials: correct them, then wait"
+        }
+        FailureReason::Archived => "the repository is archived and read-only: unarchive it first",
+        FailureReason::Billing => "the account has a billing issue: an owner must resolve it",
+        FailureReason::Plan => "the account's plan does not include this",
+        FailureReason::AppNotApproved => {
             "the organization restricts OAuth apps: an owner must approve this one"
         }
-        Reason::TokenPolicy => {
+        FailureReason::TokenPolicy => {
             "the organization's policy does not allow this kind or lifetime of token: use another"
         }
-        Reason::Unverified => "verify the account's email address first",
-        Reason::TwoFactor => {
+        FailureReason::Unverified => "verify the account's email address first",
+        FailureReason::TwoFactor => {
             "the account uses two-factor authentication: use a token instead of a password"
         }
-        Reason::UserAgent => "GitHub requires a valid User-Agent header",
-        Reason::Blocked => {
+        FailureReason::UserAgent => "GitHub requires a valid User-Agent header",
+        FailureReason::Blocked => {
             "GitHub or the owner has blocked access: another token or permission does not help"
         }
-        Reason::Disabled => "the feature is switched off for this resource: enable it first",
-        Reason::Jwt => "the endpoint is for the App itself: use Client::as_app",
-        Reason::JwtClaim => "check the machine's clock, and the signer of the App's JWT",
-        Reason::UnknownApp => "check the App's id, its private key and the client's base_url",
-        Reason::NoCredentials => "the request carries no token: configure one on the client",
-        Reason::Permission => "the token lacks a permission for this",
-        Reason::ServerFault => "try again later, and see https://www.githubstatus.com",
+        FailureReason::Disabled => "the feature is switched off for this resource: enable it first",
+        FailureReason::Jwt => "the endpoint is for the App itself: use Client::as_app",
+        FailureReason::JwtClaim => "check the machine's clock, and the signer of the App's JWT",
+        FailureReason::UnknownApp => {
+            "check the App's id, its private key and the client's base_url"
+        }
+        FailureReason::NoCredentials => "the request carries no token: configure one on the client",
+        FailureReason::Permission => "the token lacks a permission for this",
+        FailureReason::ServerFault => "try again later, and see https://www.githubstatus.com",
     }
 }
 
@@ -121,11 +129,11 @@ fn requires_sso(headers: &HeaderMap) -> bool {
 /// GitHub names the page on which the token is authorized:
 /// <https://docs.github.com/en/rest/authentication/authenticating-to-the-rest-api#authenticating-with-saml-sso>.
 fn single_sign_on(headers: &HeaderMap) -> String {
-    let advice = advice_for(Reason::SingleSignOn);
+    let advice = advice_for(FailureReason::SingleSignOn);
     match sso_url(headers) {
         // A part of the URL would be useless.
         Some(url) if url.len() > LINE_CHARS => format!("{advice} at Error::sso_url"),
-        Some(url) => format!("{advice} at {}", Line(url)),
+        Some(url) => format!("{advice} at {}", OneLine(url)),
         None => advice.to_owned(),
     }
 }
@@ -148,10 +156,10 @@ pub(super) fn sso_url(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The time at which a rate limit admits calls again.
-pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
+pub(crate) fn rate_limit_advice(headers: &HeaderMap) -> String {
     let header = retry_after(headers);
     let reset = || {
-        let limit = RateLimit::from_headers(headers).filter(|limit| limit.remaining == 0)?;
+        let limit = RateLimitStatus::from_headers(headers).filter(|limit| limit.remaining == 0)?;
         limit.reset.duration_since(SystemTime::now()).ok()
     };
     match header.or_else(reset) {
@@ -162,17 +170,17 @@ pub(crate) fn when_to_return(headers: &HeaderMap) -> String {
 
 /// GitHub names the sufficient permissions or scopes in separate headers:
 /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#resource-not-accessible>.
-fn permission(headers: &HeaderMap) -> String {
+fn permission_advice(headers: &HeaderMap) -> String {
     let named = |name| {
         let value = headers.get(name)?.to_str().ok()?;
         (!value.is_empty()).then_some(value)
     };
     if let Some(permissions) = named("x-accepted-github-permissions") {
-        format!("the token needs the permission {}", Line(permissions))
+        format!("the token needs the permission {}", OneLine(permissions))
     } else if let Some(scopes) = named("x-accepted-oauth-scopes") {
-        format!("the token needs the scope {}", Line(scopes))
+        format!("the token needs the scope {}", OneLine(scopes))
     } else {
-        advice_for(Reason::Permission).to_owned()
+        advice_for(FailureReason::Permission).to_owned()
     }
 }
 

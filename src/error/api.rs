@@ -4,10 +4,10 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::advice::advice;
-use super::refusal::Refusal;
+use super::refusal::FailureDetails;
 use super::text::{self, Markup, Purpose};
-use super::{Error, ErrorKind, Line};
-use crate::operation::Label;
+use super::{Error, ErrorKind, OneLine};
+use crate::operation::OperationName;
 use crate::sanitize;
 
 /// Maximum length of the name of a resource, a field or a code, in characters.
@@ -64,8 +64,8 @@ impl Error {
     /// Returns the error for a response whose status is not a success. `body` determines the classification,
     /// and is not kept. The error stores `shown`, which is the same body or its received part, without
     /// secrets.
-    pub(crate) fn from_answer(
-        operation: &Label,
+    pub(crate) fn from_response(
+        operation: &OperationName,
         status: StatusCode,
         headers: HeaderMap,
         body: &[u8],
@@ -77,20 +77,20 @@ impl Error {
         let broke_off = shown.len() < body.len();
         let body = if broke_off { text::whole_characters(body) } else { body };
         let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
-        let refusal = Refusal::read(&read(body, Purpose::Decide).message);
+        let rejection = FailureDetails::read(&read(body, Purpose::Classify).message);
         // JSON that can be parsed is complete, even if the body broke off.
         let shown = if json.is_some() { body } else { shown };
-        let api = read(shown, Purpose::Show);
-        let rate_limited = is_rate_limited(status, refusal, &headers);
-        let message = describe(&api, markup, body);
-        let advice = advice(&api, refusal, &headers, rate_limited);
+        let api = read(shown, Purpose::Display);
+        let rate_limited = is_rate_limited(status, rejection, &headers);
+        let message = summarize(&api, markup, body);
+        let advice = advice(&api, rejection, &headers, rate_limited);
         Error::new(ErrorKind::Api, message)
-            .with_refusal(refusal)
+            .with_failure_details(rejection)
             .with_operation(operation)
             .with_advice(advice)
-            .with_retryable(rate_limited || is_temporary(status))
+            .with_retryable(rate_limited || is_transient_status(status))
             .with_rate_limited(rate_limited)
-            .with_answer(status, headers)
+            .with_response(status, headers)
             .with_api(api)
             .with_body(shown)
     }
@@ -119,8 +119,8 @@ impl ApiError {
         Self {
             status,
             message: match json {
-                Some(value) => text::of_json(value, &errors, purpose),
-                None => text::of_other(headers, body, purpose),
+                Some(value) => text::json_message(value, &errors, purpose),
+                None => text::non_json_message(headers, body, purpose),
             },
             errors,
             documentation_url: string(value, "documentation_url", MAX_URL_CHARS, purpose)
@@ -169,7 +169,7 @@ fn read_details(errors: &[Value], purpose: Purpose) -> Vec<ApiErrorDetail> {
             Some(rest) => {
                 left = rest;
                 detail.value = error.clone();
-                if purpose == Purpose::Show {
+                if purpose == Purpose::Display {
                     sanitize::json(&mut detail.value);
                 }
                 detail
@@ -200,7 +200,7 @@ fn json_length(value: &Value) -> usize {
 }
 
 /// Returns the beginning of the line: the failure.
-fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
+fn summarize(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
     let mut line = format!("GitHub returned {}", api.status);
     let said = !api.message.is_empty();
     match markup {
@@ -212,28 +212,28 @@ fn describe(api: &ApiError, markup: Option<Markup>, body: &[u8]) -> String {
         None => line.push_str(" with a body that contains no message"),
     }
     if said {
-        line.push_str(&format!(": \"{}\"", Line(&api.message)));
+        line.push_str(&format!(": \"{}\"", OneLine(&api.message)));
     }
     let details: Vec<_> = api.errors.iter().map(ApiErrorDetail::summary).collect();
-    let details = Purpose::Show.prose(&details.join(", "));
+    let details = Purpose::Display.prose(&details.join(", "));
     // The details can be the only information, and already be part of the message.
     if !api.errors.is_empty() && details != api.message {
-        line.push_str(&format!(" [{}]", Line(&details)));
+        line.push_str(&format!(" [{}]", OneLine(&details)));
     }
     line
 }
 
 /// GitHub signals its limits in several ways:
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>.
-fn is_rate_limited(status: StatusCode, refusal: Refusal, headers: &HeaderMap) -> bool {
+fn is_rate_limited(status: StatusCode, rejection: FailureDetails, headers: &HeaderMap) -> bool {
     match status {
         StatusCode::TOO_MANY_REQUESTS => true,
-        StatusCode::FORBIDDEN => refusal.is_rate_limit(headers),
+        StatusCode::FORBIDDEN => rejection.is_rate_limit(headers),
         _ => false,
     }
 }
 
-fn is_temporary(status: StatusCode) -> bool {
+fn is_transient_status(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
@@ -253,8 +253,8 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        Error::from_answer(
-            &Label::Borrowed("issues/get"),
+        Error::from_response(
+            &OperationName::Borrowed("issues/get"),
             StatusCode::from_u16(status).unwrap(),
             map,
             body.as_bytes(),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_limits_are_told_from_missing_permissions() {
+    fn rate_limits_are_distinguished_from_missing_permissions() {
         let limited = r#"{"message":"You have exceeded a secondary rate limit."}"#;
         assert!(error(403, &[], limited).is_rate_limited());
         assert!(error(403, &[("retry-after", "60")], "{}").is_rate_limited());
@@ -437,7 +437,7 @@ mod tests {
                     assert_eq!(hidden.is_rate_limited(), plain.is_rate_limited(), "{body}");
                     assert_eq!(hidden.is_retryable(), plain.is_retryable(), "{body}");
                     assert_eq!(advice(&hidden), advice(&plain), "{status} {headers:?} {body}");
-                    assert_eq!(hidden.refusal(), Refusal::read(&alone), "{body}");
+                    assert_eq!(hidden.failure_details(), FailureDetails::read(&alone), "{body}");
                 }
             }
         }
@@ -451,7 +451,7 @@ mod tests {
         let error = error(403, &[], body);
         let api = error.api().unwrap();
         assert_eq!(api.message, "You have exceeded a secondary rate limit");
-        assert!(error.is_rate_limited() && error.refusal().is_secondary);
+        assert!(error.is_rate_limited() && error.failure_details().is_secondary);
         assert_eq!(api.errors[0].value["id"], sanitize::HIDDEN);
         assert_eq!(api.errors[1].value, sanitize::HIDDEN);
         let kept: Value = serde_json::from_slice(error.body().unwrap()).unwrap();
@@ -460,17 +460,17 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_off_decides_whole_and_is_kept_without_its_end() {
-        let label = Label::Borrowed("issues/get");
+    fn a_truncated_message_is_classified_and_stored_without_its_last_character() {
+        let label = OperationName::Borrowed("issues/get");
         let broken = |body: &str, shown: &str| {
             let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
-            Error::from_answer(&label, status, headers, body.as_bytes(), shown.as_bytes())
+            Error::from_response(&label, status, headers, body.as_bytes(), shown.as_bytes())
         };
         let error = broken(
             "You have exceeded a secondary rate limit",
             "You have exceeded a secondary rate ",
         );
-        assert!(error.is_rate_limited() && error.refusal().is_secondary);
+        assert!(error.is_rate_limited() && error.failure_details().is_secondary);
         assert_eq!(error.api().unwrap().message, "You have exceeded a secondary rate");
         assert_eq!(error.body().unwrap(), "You have exceeded a secondary rate ");
         let json = r#"{"message":"no"}"#;
@@ -496,7 +496,13 @@ mod tests {
             let body = &body.as_bytes()[..at];
             let shown = sanitize::without_last_run(body.to_vec().into());
             let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
-            Error::from_answer(&Label::Borrowed("issues/get"), status, headers, body, &shown)
+            Error::from_response(
+                &OperationName::Borrowed("issues/get"),
+                status,
+                headers,
+                body,
+                &shown,
+            )
         };
         for at in 0..body.len() {
             let error = cut(at);
@@ -517,7 +523,13 @@ mod tests {
         assert!(std::str::from_utf8(&body[..within]).is_err());
         let error = |body: &[u8], shown: &[u8]| {
             let (status, headers) = (StatusCode::FORBIDDEN, HeaderMap::new());
-            Error::from_answer(&Label::Borrowed("issues/get"), status, headers, body, shown)
+            Error::from_response(
+                &OperationName::Borrowed("issues/get"),
+                status,
+                headers,
+                body,
+                shown,
+            )
         };
         let shown = sanitize::without_last_run(body[..within].to_vec().into());
         let cut = error(&body[..within], &shown);
@@ -639,7 +651,7 @@ mod tests {
         }
         let long = error(500, &[], &"long ".repeat(100_000));
         assert!(long.api().unwrap().message.chars().count() <= 401);
-        let latin = text::of_other(&HeaderMap::new(), b"caf\xe9", Purpose::Show);
+        let latin = text::non_json_message(&HeaderMap::new(), b"caf\xe9", Purpose::Display);
         assert_eq!(latin, "");
     }
 
@@ -696,15 +708,15 @@ mod tests {
     }
 
     fn undecodable(headers: HeaderMap, body: &[u8]) -> Option<Error> {
-        let raw = crate::response::Raw {
-            operation: Label::Borrowed("issues/get"),
+        let raw = crate::response::RawResponse {
+            operation: OperationName::Borrowed("issues/get"),
             status: StatusCode::OK,
             headers: std::sync::Arc::new(headers),
             url: "https://api.github.com/a".parse().unwrap(),
             body: crate::response::RawBody::Bytes(Bytes::copy_from_slice(body)),
-            came: crate::cache::CacheStatus::Bypass,
+            cache_status: crate::cache::CacheStatus::Bypass,
             age: None,
-            abroad: false,
+            from_external_host: false,
         };
         raw.json::<Vec<std::collections::BTreeMap<String, Strict>>>().err()
     }
@@ -741,8 +753,8 @@ mod tests {
                 headers.insert(name, value);
             }
             let status = StatusCode::from_u16(status).unwrap();
-            let label = Label::Borrowed("issues/get");
-            assert_one_line(&Error::from_answer(&label, status, headers.clone(), &body, &body));
+            let label = OperationName::Borrowed("issues/get");
+            assert_one_line(&Error::from_response(&label, status, headers.clone(), &body, &body));
             if let Some(error) = undecodable(headers, &body) {
                 assert_one_line(&error);
             }
@@ -759,8 +771,8 @@ mod tests {
     #[test]
     fn single_sign_on_names_the_page_on_which_to_authorize() {
         const URL: &str = "https://github.com/orgs/octo/sso?authorization_request=AZSCK";
-        let refusal = said("Resource protected by organization SAML enforcement.");
-        let sso = |value: &str| error(403, &[("x-github-sso", value)], &refusal);
+        let rejection = said("Resource protected by organization SAML enforcement.");
+        let sso = |value: &str| error(403, &[("x-github-sso", value)], &rejection);
         let long =
             format!("https://github.com/orgs/octo/sso?authorization_request={}", "a".repeat(900));
         for (value, url, shown) in [

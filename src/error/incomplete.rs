@@ -52,7 +52,7 @@ impl Error {
                 ("the search timed out at GitHub".to_owned(), "try again, or narrow the query")
             }
             IncompleteReason::SingleSignOn { organizations } => (
-                format!("results of {} are missing", named(organizations)),
+                format!("results of {} are missing", list_organizations(organizations)),
                 "authorize the token for the single sign-on of these organizations",
             ),
         };
@@ -78,10 +78,10 @@ impl Error {
 }
 
 /// The organizations for a message: the first ten.
-fn named(organizations: &[u64]) -> String {
-    const SHOWN: usize = 10;
-    let shown: Vec<String> = organizations.iter().take(SHOWN).map(u64::to_string).collect();
-    let more = if organizations.len() > SHOWN { ", …" } else { "" };
+fn list_organizations(organizations: &[u64]) -> String {
+    const MAX_LISTED: usize = 10;
+    let shown: Vec<String> = organizations.iter().take(MAX_LISTED).map(u64::to_string).collect();
+    let more = if organizations.len() > MAX_LISTED { ", …" } else { "" };
     match organizations.len() {
         0 => "some organizations".to_owned(),
         1 => format!("the organization {}", shown.join(", ")),

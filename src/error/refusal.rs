@@ -9,7 +9,7 @@ use http::header::RETRY_AFTER;
 
 /// Reason for a rejection, if its message names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum FailureReason {
     /// A primary or secondary rate limit.
     RateLimit,
     SingleSignOn,
@@ -39,32 +39,35 @@ pub(crate) enum Reason {
 
 /// Phrases that identify a reason in a message, in lower case. The first match decides: specific reasons
 /// precede general ones.
-const PHRASES: &[(Reason, &[&str])] = &[
+const PHRASES: &[(FailureReason, &[&str])] = &[
     (
-        Reason::RateLimit,
+        FailureReason::RateLimit,
         &["rate limit", "abuse detection", "submitted too quickly", "too many requests"],
     ),
-    (Reason::LoginAttempts, &["login attempts exceeded"]),
-    (Reason::SingleSignOn, &["saml enforcement", "saml sso", "single sign-on"]),
-    (Reason::IpAllowList, &["ip allow list", "ip allowlist", "ip address is not permitted"]),
+    (FailureReason::LoginAttempts, &["login attempts exceeded"]),
+    (FailureReason::SingleSignOn, &["saml enforcement", "saml sso", "single sign-on"]),
+    (FailureReason::IpAllowList, &["ip allow list", "ip allowlist", "ip address is not permitted"]),
     (
-        Reason::InstallationSuspended,
+        FailureReason::InstallationSuspended,
         &["installation has been suspended", "installation is suspended", "suspended your access"],
     ),
     (
-        Reason::AccountSuspended,
+        FailureReason::AccountSuspended,
         &["account was suspended", "account is suspended", "account has been suspended"],
     ),
-    (Reason::Archived, &["was archived", "is archived", "archived repositor", "been archived"]),
-    (Reason::Billing, &["billing issue", "billing problem"]),
-    (Reason::Plan, &["upgrade to github", "upgrade your plan", "your plan does not"]),
-    (Reason::AppNotApproved, &["app access restrictions", "third-party application"]),
-    (Reason::TokenPolicy, &["forbids access via"]),
-    (Reason::Unverified, &["must be verified", "verify your email", "verified email"]),
-    (Reason::TwoFactor, &["two-factor"]),
-    (Reason::UserAgent, &["administrative rules", "user-agent header"]),
     (
-        Reason::Blocked,
+        FailureReason::Archived,
+        &["was archived", "is archived", "archived repositor", "been archived"],
+    ),
+    (FailureReason::Billing, &["billing issue", "billing problem"]),
+    (FailureReason::Plan, &["upgrade to github", "upgrade your plan", "your plan does not"]),
+    (FailureReason::AppNotApproved, &["app access restrictions", "third-party application"]),
+    (FailureReason::TokenPolicy, &["forbids access via"]),
+    (FailureReason::Unverified, &["must be verified", "verify your email", "verified email"]),
+    (FailureReason::TwoFactor, &["two-factor"]),
+    (FailureReason::UserAgent, &["administrative rules", "user-agent header"]),
+    (
+        FailureReason::Blocked,
         &[
             "access blocked",
             "is blocked",
@@ -78,7 +81,7 @@ const PHRASES: &[(Reason, &[&str])] = &[
         ],
     ),
     (
-        Reason::Disabled,
+        FailureReason::Disabled,
         &[
             "is disabled",
             "are disabled",
@@ -89,12 +92,15 @@ const PHRASES: &[(Reason, &[&str])] = &[
             "are not available",
         ],
     ),
-    (Reason::Jwt, &["json web token"]),
-    (Reason::JwtClaim, &["' claim ("]),
-    (Reason::UnknownApp, &["integration not found", "integration must generate a public key"]),
-    (Reason::NoCredentials, &["requires authentication", "must authenticate"]),
+    (FailureReason::Jwt, &["json web token"]),
+    (FailureReason::JwtClaim, &["' claim ("]),
     (
-        Reason::Permission,
+        FailureReason::UnknownApp,
+        &["integration not found", "integration must generate a public key"],
+    ),
+    (FailureReason::NoCredentials, &["requires authentication", "must authenticate"]),
+    (
+        FailureReason::Permission,
         &[
             "not accessible",
             "inaccessible",
@@ -130,11 +136,11 @@ const PHRASES: &[(Reason, &[&str])] = &[
             "insufficient",
         ],
     ),
-    (Reason::ServerFault, &["something went wrong", "server error", "internal error"]),
+    (FailureReason::ServerFault, &["something went wrong", "server error", "internal error"]),
 ];
 
 /// Words of a message that can still mean a limit, although it names something that resembles a permission.
-const LIMIT_WORDS: [&str; 7] =
+const RATE_LIMIT_WORDS: [&str; 7] =
     ["limit", "quota", "too many", "too quickly", "slow down", "try again", "throttl"];
 
 /// The facts in the message of a rejection that the client uses for decisions.
@@ -142,42 +148,42 @@ const LIMIT_WORDS: [&str; 7] =
 /// They are read from the message as the server sent it. The stored message of an error has no secrets, and
 /// so can lack the words that decide.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) reason: Option<Reason>,
+pub(crate) struct FailureDetails {
+    pub(crate) reason: Option<FailureReason>,
     /// It names a secondary limit, independent of the headers for the primary one.
     pub(crate) is_secondary: bool,
     /// The endpoint accepts only the JWT of an App.
-    pub(crate) wants_jwt: bool,
+    pub(crate) requires_jwt: bool,
     /// The times in the App's JWT are wrong.
     pub(crate) is_about_time: bool,
 }
 
-impl Refusal {
+impl FailureDetails {
     pub(crate) fn read(message: &str) -> Self {
         let has = |parts: &[&str]| parts.iter().any(|part| message.contains(part));
         Self {
-            reason: Reason::read(message),
-            is_secondary: speaks_of_secondary(message),
-            wants_jwt: has(&["JSON web token"]),
+            reason: FailureReason::read(message),
+            is_secondary: mentions_secondary_limit(message),
+            requires_jwt: has(&["JSON web token"]),
             // GitHub names the rejected claim.
             is_about_time: has(&["'iat'", "'exp'", "expir", "too far in the future"]),
         }
     }
 
-    /// Returns whether a rejection with these headers is due to a rate limit: see [`tells_rate_limit`].
+    /// Returns whether a rejection with these headers is due to a rate limit: see [`indicates_rate_limit`].
     pub(super) fn is_rate_limit(self, headers: &HeaderMap) -> bool {
         is_rate_limit(self.reason, headers)
     }
 }
 
-impl Reason {
+impl FailureReason {
     /// Reads the reason that a message names. Returns `None` if it names none.
     fn read(message: &str) -> Option<Self> {
         let message = message.to_ascii_lowercase();
         let names = |(_, phrases): &&(Self, &[&str])| phrases.iter().any(|p| message.contains(p));
         let reason = PHRASES.iter().find(names).map(|(reason, _)| *reason)?;
         let vague = matches!(reason, Self::Permission | Self::Blocked | Self::Disabled);
-        (!(vague && LIMIT_WORDS.iter().any(|word| message.contains(word)))).then_some(reason)
+        (!(vague && RATE_LIMIT_WORDS.iter().any(|word| message.contains(word)))).then_some(reason)
     }
 }
 
@@ -188,13 +194,13 @@ impl Reason {
 /// decides: `retry-after`, or `x-ratelimit-remaining: 0`. GitHub describes both as parts of a rate limit
 /// error. With a message that names another reason, such as a missing permission, the headers do not indicate
 /// a rate limit: no wait would change the outcome.
-pub(crate) fn tells_rate_limit(message: &str, headers: &HeaderMap) -> bool {
-    is_rate_limit(Reason::read(message), headers)
+pub(crate) fn indicates_rate_limit(message: &str, headers: &HeaderMap) -> bool {
+    is_rate_limit(FailureReason::read(message), headers)
 }
 
-fn is_rate_limit(reason: Option<Reason>, headers: &HeaderMap) -> bool {
+fn is_rate_limit(reason: Option<FailureReason>, headers: &HeaderMap) -> bool {
     match reason {
-        Some(reason) => reason == Reason::RateLimit,
+        Some(reason) => reason == FailureReason::RateLimit,
         None => {
             headers.contains_key(RETRY_AFTER)
                 || headers
@@ -205,7 +211,7 @@ fn is_rate_limit(reason: Option<Reason>, headers: &HeaderMap) -> bool {
 }
 
 /// Returns whether a rejection is due to a secondary limit, independent of its headers for the primary one.
-fn speaks_of_secondary(message: &str) -> bool {
+fn mentions_secondary_limit(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["secondary rate limit", "abuse detection", "submitted too quickly"]
         .iter()

@@ -15,13 +15,13 @@ const MAX_SOURCES: usize = 16;
 /// Returns the source. If it, or one of its own sources, shows text that an error must not show, only their
 /// sanitized texts remain.
 pub(super) fn sanitized(source: BoxError) -> Arc<dyn StdError + Send + Sync> {
-    let (texts, is_clean) = texts(&*source);
+    let (texts, is_clean) = source_texts(&*source);
     if is_clean {
         return Arc::from(source);
     }
     let mut chain = None;
     for text in texts.into_iter().rev() {
-        chain = Some(Box::new(Text { text, source: chain }));
+        chain = Some(Box::new(SourceText { text, source: chain }));
     }
     match chain {
         Some(text) => Arc::from(text as BoxError),
@@ -30,7 +30,7 @@ pub(super) fn sanitized(source: BoxError) -> Arc<dyn StdError + Send + Sync> {
 }
 
 /// Returns the texts of an error and its sources, and whether they are unchanged.
-fn texts(mut error: &(dyn StdError + 'static)) -> (Vec<String>, bool) {
+fn source_texts(mut error: &(dyn StdError + 'static)) -> (Vec<String>, bool) {
     let (mut texts, mut is_clean) = (Vec::new(), true);
     loop {
         // This library's own error is sanitized, including its sources.
@@ -50,18 +50,18 @@ fn texts(mut error: &(dyn StdError + 'static)) -> (Vec<String>, bool) {
 }
 
 /// A source of which only the text remains.
-struct Text {
+struct SourceText {
     text: String,
     source: Option<Box<Self>>,
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for SourceText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for SourceText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.text, f)?;
         match &self.source {
@@ -71,7 +71,7 @@ impl fmt::Debug for Text {
     }
 }
 
-impl StdError for Text {
+impl StdError for SourceText {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as _)
     }
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_source_stays_what_it_is() {
+    fn a_clean_source_is_unchanged() {
         assert!(sanitized(Box::new(other("a"))).is::<std::io::Error>());
     }
 

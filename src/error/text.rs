@@ -68,35 +68,35 @@ impl Markup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// For a decision. The text is truncated but not redacted, and must not be kept.
-    Decide,
+    Classify,
     /// For storage and display.
-    Show,
+    Display,
 }
 
 impl Purpose {
     /// Returns a text on one line with a maximum number of characters.
     pub(super) fn line(self, text: &str, max_chars: usize) -> String {
         match self {
-            Self::Decide => text.chars().take(max_chars).collect(),
-            Self::Show => sanitize::text(text, max_chars).into_owned(),
+            Self::Classify => text.chars().take(max_chars).collect(),
+            Self::Display => sanitize::text(text, max_chars).into_owned(),
         }
     }
 
     /// Returns the same for sentences, in which line breaks and tabs become spaces.
     pub(super) fn prose(self, text: &str) -> String {
         match self {
-            Self::Decide => {
+            Self::Classify => {
                 let spaced = |it| if matches!(it, '\n' | '\r' | '\t') { ' ' } else { it };
                 text.chars().take(MAX_JSON_CHARS).map(spaced).collect()
             }
-            Self::Show => sanitize::prose(text, MAX_JSON_CHARS).into_owned(),
+            Self::Display => sanitize::prose(text, MAX_JSON_CHARS).into_owned(),
         }
     }
 }
 
 /// Returns the best text of a JSON body; empty if it has none.
-pub(super) fn of_json(value: &Value, details: &[ApiErrorDetail], purpose: Purpose) -> String {
-    let text = said(value, MAX_DEPTH).unwrap_or_else(|| {
+pub(super) fn json_message(value: &Value, details: &[ApiErrorDetail], purpose: Purpose) -> String {
+    let text = find_message(value, MAX_DEPTH).unwrap_or_else(|| {
         let told =
             details.iter().filter(|detail| detail.message.is_some() || detail.code.is_some());
         told.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
@@ -108,32 +108,32 @@ fn is_space(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-fn said(value: &Value, depth: usize) -> Option<String> {
+fn find_message(value: &Value, depth: usize) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim()).filter(|t| !t.is_empty()).map(str::to_owned),
         Value::Object(_) => {
             let depth = depth.checked_sub(1)?;
-            PROPERTIES.iter().find_map(|name| said(value.get(name)?, depth))
+            PROPERTIES.iter().find_map(|name| find_message(value.get(name)?, depth))
         }
         _ => None,
     }
 }
 
 /// Returns the text of a body that is not JSON; empty if it has none.
-pub(super) fn of_other(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> String {
+pub(super) fn non_json_message(headers: &HeaderMap, body: &[u8], purpose: Purpose) -> String {
     if Markup::of(headers, body).is_some() {
         let page = String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED_BYTES)]);
         let lower = page.to_ascii_lowercase();
-        let texts = ELEMENTS.iter().filter_map(|name| element(&page, &lower, name));
+        let texts = ELEMENTS.iter().filter_map(|name| element_text(&page, &lower, name));
         return texts
-            .map(|text| bounded(&text, purpose))
+            .map(|text| collapse(&text, purpose))
             .find(|text| !text.is_empty())
             .unwrap_or_default();
     }
     match std::str::from_utf8(body) {
         // JSON that broke off, and content that is not text.
         Ok(text) if !text.trim_start().starts_with(['{', '[', '"']) && !text.contains('\0') => {
-            bounded(text, purpose)
+            collapse(text, purpose)
         }
         _ => String::new(),
     }
@@ -160,9 +160,9 @@ pub(super) fn members_of_broken_json(body: &[u8], purpose: Purpose) -> Option<Va
         let _ = Deserializer::from_str(text).deserialize_map(Members(&mut members));
     };
     match purpose {
-        Purpose::Show => read(text),
+        Purpose::Display => read(text),
         // If the body breaks off within a text, this is its end.
-        Purpose::Decide => read(&[text, "\"}"].concat()),
+        Purpose::Classify => read(&[text, "\"}"].concat()),
     }
     (!members.is_empty()).then_some(Value::Object(members))
 }
@@ -186,7 +186,7 @@ impl<'de> Visitor<'de> for Members<'_> {
 }
 
 /// Returns the text within the first element with this name, without the tags in it.
-fn element(page: &str, lower: &str, name: &str) -> Option<String> {
+fn element_text(page: &str, lower: &str, name: &str) -> Option<String> {
     let open = format!("<{name}");
     let starts = lower.match_indices(&open).map(|(at, _)| at.saturating_add(open.len()));
     let start = starts.into_iter().find(|at| {
@@ -217,7 +217,7 @@ fn element(page: &str, lower: &str, name: &str) -> Option<String> {
 }
 
 /// On one line, with one space between words, of bounded length.
-fn bounded(text: &str, purpose: Purpose) -> String {
+fn collapse(text: &str, purpose: Purpose) -> String {
     let mut line = String::new();
     for word in text.split(is_space).filter(|word| !word.is_empty()) {
         if !line.is_empty() {

@@ -1,7 +1,7 @@
 //! Connection errors, classified by the possible reaction of a caller.
 
 use super::{BoxError, Error, ErrorKind};
-use crate::body::WrongLength;
+use crate::body::LengthMismatch;
 
 impl Error {
     /// Returns the error for a failure below HTTP, or in the middle of a body.
@@ -31,7 +31,7 @@ impl Error {
                 .with_advice("see the source of this error for the invalid part")
                 .with_source(error);
         } else if error.is_body() || error.is_decode() {
-            return Self::broken_off(error);
+            return Self::truncated_body(error);
         } else {
             (
                 ErrorKind::Transport,
@@ -39,13 +39,13 @@ impl Error {
                 "try again; the request might have reached GitHub",
             )
         };
-        let never_reached = error.is_connect();
+        let not_sent = error.is_connect();
         let error = Self::new(kind, message).with_advice(advice).with_source(error);
-        if never_reached { error.with_never_reached() } else { error }
+        if not_sent { error.with_not_sent() } else { error }
     }
 
     /// Returns the error for a body that arrived in part, or does not decompress.
-    pub(crate) fn broken_off(reason: impl Into<BoxError>) -> Self {
+    pub(crate) fn truncated_body(reason: impl Into<BoxError>) -> Self {
         Self::new(ErrorKind::Transport, "connection closed before the end of the body")
             .with_advice("try again")
             .with_source(reason)
@@ -53,12 +53,12 @@ impl Error {
 
     /// Returns the error for a request body that failed. It is the caller's body, and would fail again.
     pub(crate) fn from_upload(reason: BoxError) -> Self {
-        let error = match reason.downcast_ref::<WrongLength>() {
+        let error = match reason.downcast_ref::<LengthMismatch>() {
             Some(wrong) => Self::new(ErrorKind::InvalidRequest, wrong.to_string())
                 .with_advice("pass the exact length of the stream, or None"),
             None => Self::new(ErrorKind::InvalidRequest, "the request body stream failed")
                 .with_advice("see the source of this error; GitHub received only part of the body"),
         };
-        error.with_own_source(reason)
+        error.with_caller_source(reason)
     }
 }

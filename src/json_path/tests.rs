@@ -61,14 +61,14 @@ fn odd_keys_are_quoted() {
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum PathSegment {
     Index(usize),
     Key(String),
 }
 
 /// Goes to a place in a document, and requests a wrong type there.
 struct Probe<'a> {
-    places: &'a [Place],
+    segments: &'a [PathSegment],
     ask_for_bool: bool,
 }
 
@@ -76,18 +76,18 @@ impl<'de> DeserializeSeed<'de> for Probe<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.places.first() {
+        match self.segments.first() {
             None if self.ask_for_bool => deserializer.deserialize_bool(self),
             None => deserializer.deserialize_str(self),
-            Some(Place::Index(_)) => deserializer.deserialize_seq(self),
-            Some(Place::Key(_)) => deserializer.deserialize_map(self),
+            Some(PathSegment::Index(_)) => deserializer.deserialize_seq(self),
+            Some(PathSegment::Key(_)) => deserializer.deserialize_map(self),
         }
     }
 }
 
 impl Probe<'_> {
     fn rest(&self) -> Self {
-        Probe { places: &self.places[1..], ask_for_bool: self.ask_for_bool }
+        Probe { segments: &self.segments[1..], ask_for_bool: self.ask_for_bool }
     }
 }
 
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for Probe<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        if let Place::Index(index) = self.places[0] {
+        if let PathSegment::Index(index) = self.segments[0] {
             for _ in 0..index {
                 seq.next_element::<IgnoredAny>()?;
             }
@@ -110,8 +110,10 @@ impl<'de> Visitor<'de> for Probe<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            match &self.places[0] {
-                Place::Key(wanted) if *wanted == key => return map.next_value_seed(self.rest()),
+            match &self.segments[0] {
+                PathSegment::Key(wanted) if *wanted == key => {
+                    return map.next_value_seed(self.rest());
+                }
                 _ => map.next_value::<IgnoredAny>()?,
             };
         }
@@ -120,20 +122,20 @@ impl<'de> Visitor<'de> for Probe<'_> {
 }
 
 /// Walks down a document, by the numbers it is given, to one of its values.
-fn walk<'a>(mut value: &'a Value, turns: &[usize]) -> (Vec<Place>, &'a Value) {
+fn walk<'a>(mut value: &'a Value, turns: &[usize]) -> (Vec<PathSegment>, &'a Value) {
     let mut places = Vec::new();
     for turn in turns {
         match value {
             Value::Array(items) if !items.is_empty() => {
                 let index = turn % items.len();
-                places.push(Place::Index(index));
+                places.push(PathSegment::Index(index));
                 value = &items[index];
             }
             Value::Object(fields) if !fields.is_empty() => {
                 let Some((key, field)) = fields.iter().nth(turn % fields.len()) else {
                     break;
                 };
-                places.push(Place::Key(key.clone()));
+                places.push(PathSegment::Key(key.clone()));
                 value = field;
             }
             _ => break,
@@ -142,12 +144,14 @@ fn walk<'a>(mut value: &'a Value, turns: &[usize]) -> (Vec<Place>, &'a Value) {
     (places, value)
 }
 
-fn shown(places: &[Place]) -> String {
+fn shown(places: &[PathSegment]) -> String {
     let mut path = String::from("$");
     for place in places {
         match place {
-            Place::Index(index) => path.push_str(&format!("[{index}]")),
-            Place::Key(key) => push_key(&mut path, serde_json::to_string(key).unwrap().as_bytes()),
+            PathSegment::Index(index) => path.push_str(&format!("[{index}]")),
+            PathSegment::Key(key) => {
+                push_key(&mut path, serde_json::to_string(key).unwrap().as_bytes())
+            }
         }
     }
     path
@@ -173,7 +177,7 @@ fn document() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn the_path_is_that_of_the_value_which_serde_json_refused(
+    fn the_path_is_that_of_the_value_which_serde_json_rejected(
         document in document(),
         turns in prop::collection::vec(any::<usize>(), 0..6),
         pretty in any::<bool>(),
@@ -184,7 +188,7 @@ proptest! {
         } else {
             document.to_string()
         };
-        let probe = Probe { places: &places, ask_for_bool: !target.is_boolean() };
+        let probe = Probe { segments: &places, ask_for_bool: !target.is_boolean() };
         let mut deserializer = serde_json::Deserializer::from_str(&body);
         let error = probe.deserialize(&mut deserializer).unwrap_err();
         prop_assert_eq!(

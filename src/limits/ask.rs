@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cost::Cost;
-use super::fleet::{Contact, Demand, HEARTBEAT, LATER, LEASE, NAMES, alone};
-use super::policy::RateLimits;
-use super::rules::{Blocked, Rules};
-use crate::store::{BudgetAsk, BudgetTold, Join, Lease, LeaseRequest, Pause, WindowAsk};
+use super::cost::RequestCost;
+use super::fleet::{
+    HEARTBEAT_INTERVAL, LEASE_TTL, QuotaDemand, RETRY_DELAY, SHARED_WINDOWS, StoreConnection,
+    offline_window,
+};
+use super::policy::RateLimitPolicy;
+use super::rules::{IdentityLimits, LimitExceeded};
+use crate::store::{
+    MemberJoin, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest, SecondaryPause,
+    WindowRequest,
+};
 
 /// Whether a request is due.
 #[derive(Debug)]
-pub(super) enum Due {
+pub(super) enum NextLease {
     Now,
     At(Instant),
     /// There is no amount to request or to return.
@@ -20,137 +26,153 @@ pub(super) enum Due {
 }
 
 /// The maximum number of queued calls that one request covers.
-const CALLS_ASKED: usize = 1_000;
+const MAX_CALLS_PER_LEASE: usize = 1_000;
 /// The number of spare slots in a request, so that one more call needs no request.
-const SPARE: u32 = 2;
+const SPARE_SLOTS: u32 = 2;
 
-impl Rules {
+impl IdentityLimits {
     /// Returns when the next request to the store is due, which is not before `retry_at`.
-    pub(super) fn due(
+    pub(super) fn next_lease(
         &self,
         now: Instant,
         queued: bool,
-        blocked: &[Blocked],
+        blocked: &[LimitExceeded],
         retry_at: Option<Instant>,
-    ) -> Due {
-        let Some(fleet) = &self.fleet else { return Due::Never };
-        let active = queued || self.running > 0;
-        let at = match fleet.contact {
-            Contact::Apart => return Due::Never,
-            Contact::Never if active => Some(now),
+    ) -> NextLease {
+        let Some(shared) = &self.shared else { return NextLease::Never };
+        let active = queued || self.in_flight > 0;
+        let at = match shared.connection {
+            StoreConnection::Unsupported => return NextLease::Never,
+            StoreConnection::Untried if active => Some(now),
             // Also for a store that responds, but whose ledger is unreadable.
-            Contact::Lost(_) if active => Some(fleet.asked + LATER),
-            Contact::Never | Contact::Lost(_) => None,
-            Contact::Held => self.due_by_leases(now, active, blocked),
+            StoreConnection::Lost(_) if active => Some(shared.last_request + RETRY_DELAY),
+            StoreConnection::Untried | StoreConnection::Lost(_) => None,
+            StoreConnection::Connected => self.next_lease_by_expiry(now, active, blocked),
         };
         // If the store is known to be unavailable, the client continues alone at once.
-        let retry_at = retry_at.filter(|_| !fleet.leads());
+        let retry_at = retry_at.filter(|_| !shared.is_authoritative());
         match at.map(|at| retry_at.map_or(at, |retry_at| at.max(retry_at))) {
-            Some(at) if at <= now => Due::Now,
-            Some(at) => Due::At(at),
-            None => Due::Never,
+            Some(at) if at <= now => NextLease::Now,
+            Some(at) => NextLease::At(at),
+            None => NextLease::Never,
         }
     }
 
-    fn due_by_leases(&self, now: Instant, active: bool, blocked: &[Blocked]) -> Option<Instant> {
-        let fleet = self.fleet.as_ref()?;
-        let pause = self.penalty.current().map(|(until, _)| until);
-        let owes = active && fleet.owes();
-        if fleet.unknown || pause != fleet.known_pause || owes || fleet.overstated {
+    fn next_lease_by_expiry(
+        &self,
+        now: Instant,
+        active: bool,
+        blocked: &[LimitExceeded],
+    ) -> Option<Instant> {
+        let fleet = self.shared.as_ref()?;
+        let pause = self.secondary.current().map(|(until, _)| until);
+        let owes = active && fleet.has_unreported_spending();
+        if fleet.is_unknown_member
+            || pause != fleet.known_pause
+            || owes
+            || fleet.in_flight_overstated
+        {
             return Some(now);
         }
         let shared = blocked.iter().filter(|blocked| blocked.shared);
         let lacking = shared.map(|blocked| blocked.until.unwrap_or(now)).min();
-        let beat = if self.running > 0 { HEARTBEAT } else { 2 * HEARTBEAT };
-        let beat = active.then(|| fleet.asked + beat);
-        let idle = (!active && fleet.holds()).then(|| fleet.used.max(fleet.asked) + LEASE);
-        let over = fleet.over();
+        let beat = if self.in_flight > 0 { HEARTBEAT_INTERVAL } else { 2 * HEARTBEAT_INTERVAL };
+        let beat = active.then(|| fleet.last_request + beat);
+        let idle = (!active && fleet.has_returnable())
+            .then(|| fleet.last_use.max(fleet.last_request) + LEASE_TTL);
+        let over = fleet.earliest_expiry();
         [lacking, beat, idle, over].into_iter().flatten().min()
     }
 
     /// Returns the request for the waiting calls. Until its response arrives, the amounts that it returns are not
     /// spent.
-    pub(super) fn ask<'a>(
+    pub(super) fn build_request<'a>(
         &mut self,
         now: Instant,
-        queue: impl Iterator<Item = &'a Cost>,
-        blocked: &[Blocked],
-        policy: &RateLimits,
-    ) -> LeaseRequest {
-        let demand = self.demand(now, queue, blocked, policy);
-        let spread = policy.spread;
-        let pause = self.penalty.current();
-        let Some(fleet) = &self.fleet else { return LeaseRequest::default() };
-        let known = fleet.known_pause;
-        let was_away = fleet.epoch.is_none() || fleet.unknown || !fleet.leads();
-        let joining = was_away || fleet.owes();
+        queue: impl Iterator<Item = &'a RequestCost>,
+        blocked: &[LimitExceeded],
+        policy: &RateLimitPolicy,
+    ) -> QuotaRequest {
+        let demand = self.queued_demand(now, queue, blocked, policy);
+        let spread = policy.spread_evenly;
+        let pause = self.secondary.current();
+        let Some(shared) = &self.shared else { return QuotaRequest::default() };
+        let known = shared.known_pause;
+        let was_away =
+            shared.epoch.is_none() || shared.is_unknown_member || !shared.is_authoritative();
+        let joining = was_away || shared.has_unreported_spending();
         // The end of a pause that the ledger knows is not reported again: a probe can have ended it since. But a ledger
         // that was lost does not know a pause that continues.
         let tells = |until: Instant| {
             was_away || (joining && until > now) || known.is_none_or(|known| until > known)
         };
-        let busy = demand.calls > 0 || self.running > 0;
-        let running = fleet.running_told(now, self.running, policy.pacing.concurrent);
-        let spare = if busy { (self.running / 4).clamp(SPARE, 25) } else { 0 };
-        let mut request = LeaseRequest {
-            member: fleet.member.clone(),
-            epoch: fleet.epoch.clone(),
-            serial: fleet.serial + 1,
-            heard: fleet.answered,
-            running,
-            waiting: demand.calls.saturating_add(spare),
-            concurrent: policy.pacing.concurrent,
-            between_writes: millis(policy.pacing.between_writes),
-            pause: pause.filter(|(until, _)| tells(*until)).map(|(until, level)| Pause {
+        let busy = demand.calls > 0 || self.in_flight > 0;
+        let running =
+            shared.in_flight_to_report(now, self.in_flight, policy.secondary_limits.max_concurrent);
+        let spare = if busy { (self.in_flight / 4).clamp(SPARE_SLOTS, 25) } else { 0 };
+        let mut request = QuotaRequest {
+            member: shared.member.clone(),
+            epoch: shared.epoch.clone(),
+            serial: shared.serial + 1,
+            last_seen_response: shared.last_answered_serial,
+            in_flight: running,
+            queued: demand.calls.saturating_add(spare),
+            max_concurrent: policy.secondary_limits.max_concurrent,
+            min_write_interval: millis(policy.secondary_limits.min_write_interval),
+            pause: pause.filter(|(until, _)| tells(*until)).map(|(until, level)| SecondaryPause {
                 ends_in: millis(until.saturating_duration_since(now)),
-                level,
+                consecutive: level,
             }),
-            recovered: known.is_some() && pause.is_none(),
-            ..LeaseRequest::default()
+            pause_over: known.is_some() && pause.is_none(),
+            ..QuotaRequest::default()
         };
-        request.join = joining.then(|| self.join(now, policy));
-        self.ask_windows(now, &demand, &mut request);
-        self.ask_budgets(now, &demand, policy.reserve, spread, joining, &mut request);
+        request.join = joining.then(|| self.join_info(now, policy));
+        self.request_windows(now, &demand, &mut request);
+        self.request_primary(now, &demand, policy.reserve_fraction, spread, joining, &mut request);
         request.owners = demand.owners;
-        let between = policy.pacing.between_writes;
-        if let Some(fleet) = &mut self.fleet {
-            request.written = fleet.tell_written(now, between);
+        let between = policy.secondary_limits.min_write_interval;
+        if let Some(shared) = &mut self.shared {
+            request.written = shared.report_writes(now, between);
         }
-        if let Some(fleet) = &mut self.fleet {
-            fleet.told_pause = pause.map(|(until, _)| until);
-            let asked = running.saturating_add(request.waiting);
-            fleet.freeze(now, self.running, running, asked);
+        if let Some(shared) = &mut self.shared {
+            shared.reported_pause = pause.map(|(until, _)| until);
+            let asked = running.saturating_add(request.queued);
+            shared.suspend(now, self.in_flight, running, asked);
         }
         request
     }
 
     /// Returns whether no request was sent to the store yet.
-    pub(super) fn has_never_asked(&self) -> bool {
-        self.fleet
-            .as_ref()
-            .is_some_and(|fleet| fleet.contact == Contact::Never && fleet.serial == 0)
+    pub(super) fn is_first_request(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| {
+            shared.connection == StoreConnection::Untried && shared.serial == 0
+        })
     }
 
     /// Returns whether calls wait for the response of the store.
     pub(super) fn waits_for_store(&self) -> bool {
-        self.fleet.as_ref().is_some_and(|fleet| fleet.leads())
+        self.shared.as_ref().is_some_and(|shared| shared.is_authoritative())
     }
 
     /// Applies the response of the store; `None` if there is none.
-    pub(super) fn answered(&mut self, now: Instant, lease: Option<Option<Lease>>) {
+    pub(super) fn apply_response(&mut self, now: Instant, lease: Option<Option<QuotaLease>>) {
         let time = self.time(now);
         let limits = self.shared_limits();
-        let Some(fleet) = &mut self.fleet else { return };
+        let Some(shared) = &mut self.shared else { return };
         match lease {
-            None => fleet.lose(now),
-            Some(None) => fleet.contact = Contact::Apart,
+            None => shared.disconnect(now),
+            Some(None) => shared.connection = StoreConnection::Unsupported,
             Some(Some(lease)) => {
-                if let Some(pause) = fleet.apply(now, lease, time, limits) {
-                    let before = self.penalty.current().map(|(until, _)| until);
-                    self.penalty.adopt(now, Duration::from_millis(pause.ends_in), pause.level);
+                if let Some(pause) = shared.apply_lease(now, lease, time, limits) {
+                    let before = self.secondary.current().map(|(until, _)| until);
+                    self.secondary.merge(
+                        now,
+                        Duration::from_millis(pause.ends_in),
+                        pause.consecutive,
+                    );
                     // Unless there is a newer one, which is still to be reported.
-                    if before == fleet.known_pause {
-                        fleet.known_pause = self.penalty.current().map(|(until, _)| until);
+                    if before == shared.known_pause {
+                        shared.known_pause = self.secondary.current().map(|(until, _)| until);
                     }
                 }
             }
@@ -158,91 +180,90 @@ impl Rules {
     }
 
     /// Returns the demand of the calls that wait only for leases.
-    fn demand<'a>(
+    fn queued_demand<'a>(
         &mut self,
         now: Instant,
-        queue: impl Iterator<Item = &'a Cost>,
-        blocked: &[Blocked],
-        policy: &RateLimits,
-    ) -> Demand {
-        let paced = !policy.pacing.between_writes.is_zero();
-        let mut demand = Demand::default();
-        for cost in queue.take(CALLS_ASKED) {
-            let held_back =
-                blocked.iter().any(|blocked| !blocked.shared && blocked.rule.concerns(cost));
-            let fleet = self.fleet.as_ref();
-            let owner = cost.owner.as_ref().filter(|_| paced).zip(fleet);
-            let waits = owner.is_some_and(|(owner, fleet)| fleet.waits_to_write(now, owner));
-            if !held_back && !waits {
-                let windows = self.numbered(cost);
+        queue: impl Iterator<Item = &'a RequestCost>,
+        blocked: &[LimitExceeded],
+        policy: &RateLimitPolicy,
+    ) -> QuotaDemand {
+        let paced = !policy.secondary_limits.min_write_interval.is_zero();
+        let mut demand = QuotaDemand::default();
+        for cost in queue.take(MAX_CALLS_PER_LEASE) {
+            let admission_fails =
+                blocked.iter().any(|blocked| !blocked.shared && blocked.limit.applies_to(cost));
+            let shared = self.shared.as_ref();
+            let owner = cost.owner.as_ref().filter(|_| paced).zip(shared);
+            let waits = owner.is_some_and(|(owner, shared)| shared.is_write_blocked(now, owner));
+            if !admission_fails && !waits {
+                let windows = self.window_costs(cost);
                 demand.add(cost, &windows, paced);
             }
         }
         demand
     }
 
-    fn ask_windows(&mut self, now: Instant, demand: &Demand, request: &mut LeaseRequest) {
-        for (index, (name, length)) in NAMES.iter().enumerate() {
+    fn request_windows(&mut self, now: Instant, demand: &QuotaDemand, request: &mut QuotaRequest) {
+        for (index, (name, length)) in SHARED_WINDOWS.iter().enumerate() {
             let limit = self.shared_window(index).map(|window| window.limit());
-            let (Some(limit), Some(fleet)) = (limit, &self.fleet) else { continue };
-            let held = &fleet.windows[index];
+            let (Some(limit), Some(shared)) = (limit, &self.shared) else { continue };
+            let held = &shared.windows[index];
             let (waiting, least) = demand.windows[index];
-            let asked = now.saturating_duration_since(fleet.asked);
-            let want = held.want(waiting, least, asked);
+            let asked = now.saturating_duration_since(shared.last_request);
+            let want = held.units_to_request(waiting, least, asked);
             let joins = request.join.as_ref().is_some_and(|join| {
-                join.spent.contains_key(*name) || join.apart.contains_key(*name)
+                join.spent.contains_key(*name) || join.spent_offline.contains_key(*name)
             });
             if want > 0 || held.unspent() > 0 || joins {
-                let ask = WindowAsk {
+                let ask = WindowRequest {
                     limit,
                     length: millis(*length),
-                    want,
-                    least: least.max(1),
+                    requested: want,
+                    min_useful: least.max(1),
                     unspent: held.unspent(),
-                    part: held.part,
+                    bucket: held.bucket,
                 };
                 request.windows.insert((*name).to_owned(), ask);
             }
         }
     }
 
-    fn ask_budgets(
+    fn request_primary(
         &mut self,
         now: Instant,
-        demand: &Demand,
+        demand: &QuotaDemand,
         reserve: f64,
         spread: bool,
         all: bool,
-        request: &mut LeaseRequest,
+        request: &mut QuotaRequest,
     ) {
-        let Some(fleet) = &self.fleet else { return };
+        let Some(shared) = &self.shared else { return };
         let wanted = demand.budgets.iter();
         for (name, waiting) in wanted {
-            if !self.budgets.iter().any(|(known, _)| known == name) {
-                let ask = BudgetAsk { want: *waiting, ..BudgetAsk::default() };
+            if !self.primary.iter().any(|(known, _)| known == name) {
+                let ask = PrimaryRequest { requested: *waiting, ..PrimaryRequest::default() };
                 request.budgets.insert(name.clone().into_owned(), ask);
             }
         }
-        for (name, budget) in &mut self.budgets {
+        for (name, budget) in &mut self.primary {
             if !budget.is_limited() {
                 continue;
             }
-            let held = fleet.budgets.iter().find(|(known, _)| known == name).map(|(_, held)| held);
+            let held = shared.budgets.iter().find(|(known, _)| known == name).map(|(_, held)| held);
             let waiting = demand.budgets.get(name).copied().unwrap_or_default();
-            let asked = now.saturating_duration_since(fleet.asked);
-            let want = held.map_or(waiting, |held| held.want(waiting, waiting.min(1), asked));
-            let told = budget.news(now, all).map(|(limit, remaining, ends_in)| BudgetTold {
-                limit,
-                remaining,
-                ends_in: millis(ends_in),
+            let asked = now.saturating_duration_since(shared.last_request);
+            let want =
+                held.map_or(waiting, |held| held.units_to_request(waiting, waiting.min(1), asked));
+            let told = budget.take_update(now, all).map(|(limit, remaining, ends_in)| {
+                PrimaryObservation { limit, remaining, ends_in: millis(ends_in) }
             });
             // A reported call is no longer outstanding.
-            let ask = BudgetAsk {
-                told,
-                outstanding: budget.pending(),
-                want,
+            let ask = PrimaryRequest {
+                observed: told,
+                in_flight: budget.in_flight(),
+                requested: want,
                 // At most the limit, which a u64 holds.
-                keep: (budget.limit() as f64 * reserve) as u64,
+                reserved: (budget.limit() as f64 * reserve) as u64,
                 spread,
             };
             request.budgets.insert(name.clone().into_owned(), ask);
@@ -250,34 +271,38 @@ impl Rules {
     }
 
     /// Returns the report for a ledger that does not know this client, or had no request from it for long.
-    fn join(&mut self, now: Instant, policy: &RateLimits) -> Join {
-        let mut join = Join::default();
-        if let Some(fleet) = &self.fleet {
-            join.members = fleet.expected(now);
-            let slots = policy.pacing.concurrent.map(|all| fleet.slots_spare(now, all));
-            join.slots = slots.unwrap_or_default();
-            if let Contact::Lost(since) = fleet.contact {
-                join.alone = millis(now.saturating_duration_since(since));
+    fn join_info(&mut self, now: Instant, policy: &RateLimitPolicy) -> MemberJoin {
+        let mut join = MemberJoin::default();
+        if let Some(shared) = &self.shared {
+            join.members = shared.expected_members(now);
+            let slots = policy
+                .secondary_limits
+                .max_concurrent
+                .map(|all| shared.offline_slot_allowance(now, all));
+            join.offline_slots = slots.unwrap_or_default();
+            if let StoreConnection::Lost(since) = shared.connection {
+                join.offline_ms = millis(now.saturating_duration_since(since));
             }
         }
         let time = self.time(now);
-        for (index, (name, length)) in NAMES.iter().enumerate() {
+        for (index, (name, length)) in SHARED_WINDOWS.iter().enumerate() {
             let history = self.shared_window(index).map(|window| window.history(time));
             if let Some(history) = history.filter(|history| !history.is_empty()) {
                 join.spent.insert((*name).to_owned(), history);
             }
-            let Some(fleet) = &mut self.fleet else { continue };
-            if let Some(apart) = &mut fleet.windows[index].apart {
-                join.apart.insert((*name).to_owned(), apart.history(time));
+            let Some(shared) = &mut self.shared else { continue };
+            if let Some(apart) = &mut shared.windows[index].spent_offline {
+                join.spent_offline.insert((*name).to_owned(), apart.history(time));
             }
-            let (share, spare) = (fleet.share(), fleet.spare(now, index, alone(*length)));
-            let unreported = fleet.unreported(now, index);
+            let (share, spare) =
+                (shared.divisor(), shared.offline_allowance(now, index, offline_window(*length)));
+            let unreported = shared.unreported_for(now, index);
             if !unreported.is_zero() {
-                join.unreported.insert((*name).to_owned(), millis(unreported));
+                join.unreported_ms.insert((*name).to_owned(), millis(unreported));
             }
             let window = self.shared_window(index);
-            if let Some(spare) = spare.or_else(|| Some(window?.left_of_share(time, share))) {
-                join.spare.insert((*name).to_owned(), spare);
+            if let Some(spare) = spare.or_else(|| Some(window?.remaining(time, share))) {
+                join.offline_allowance.insert((*name).to_owned(), spare);
             }
         }
         join

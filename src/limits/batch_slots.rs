@@ -19,10 +19,10 @@ use std::task::Waker;
 use futures_util::future::{Either, select};
 use tokio::sync::{Notify, oneshot};
 
-use super::lane::Lane;
+use super::lane::AdmissionQueue;
 
 /// The maximum number of calls of a batch that wait without a slot. Further calls keep their slots while they wait.
-pub(crate) const MAX_WAITING: usize = 1_000;
+pub(crate) const MAX_WAITING_CALLS: usize = 1_000;
 
 thread_local! {
     /// The slot of the batch's call that this thread polls.
@@ -37,21 +37,21 @@ pub(crate) struct BatchSlots {
 
 #[derive(Default)]
 struct State {
-    calls: HashMap<u64, Started>,
+    calls: HashMap<u64, BatchCallState>,
     next: u64,
     /// The number of calls that have a slot.
-    taken: usize,
+    slots_in_use: usize,
     /// The number of calls that an admission queue skipped for lack of a slot, and those queues.
     skipped: usize,
-    lanes: Vec<Weak<Lane>>,
+    skipping_queues: Vec<Weak<AdmissionQueue>>,
     /// By the address of the admission queue.
-    queues: HashMap<usize, Queued>,
+    by_queue: HashMap<usize, BatchQueueState>,
     batch: Option<Waker>,
 }
 
 /// A call of the batch that has not ended. It can send several requests concurrently.
 #[derive(Default)]
-struct Started {
+struct BatchCallState {
     has_slot: bool,
     waiting: usize,
     sending: usize,
@@ -61,9 +61,9 @@ struct Started {
 /// The calls of a batch that wait for one admission queue: at most as many in the queue as the batch has slots. The
 /// others wait behind these, where neither the length of the queue nor the longest wait applies to them.
 #[derive(Default)]
-struct Queued {
-    places: usize,
-    parked: VecDeque<oneshot::Sender<QueuePlace>>,
+struct BatchQueueState {
+    positions: usize,
+    parked: VecDeque<oneshot::Sender<QueueSlot>>,
     /// The number of calls above which ended ones are removed.
     sweep_above: usize,
 }
@@ -77,7 +77,7 @@ impl BatchSlots {
     pub(crate) fn has_room(&self) -> bool {
         let state = self.state();
         let kept = usize::from(state.skipped > 0 && self.concurrency > 1);
-        state.taken + kept < self.concurrency
+        state.slots_in_use + kept < self.concurrency
     }
 
     /// Wakes the batch when a slot is next released.
@@ -94,10 +94,10 @@ impl BatchSlots {
         let mut state = self.state();
         let call = state.next;
         state.next += 1;
-        state.taken += 1;
-        state.calls.insert(call, Started { has_slot: true, ..Started::default() });
+        state.slots_in_use += 1;
+        state.calls.insert(call, BatchCallState { has_slot: true, ..BatchCallState::default() });
         drop(state);
-        BatchCall(BatchSlot { slots: Arc::clone(self), call, left: Arc::default() })
+        BatchCall(BatchSlot { slots: Arc::clone(self), call, detached: Arc::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -107,25 +107,25 @@ impl BatchSlots {
 
 impl State {
     /// Handles a free slot: calls that were skipped get it first.
-    fn free(&mut self) -> FreeSlot {
-        self.taken = self.taken.saturating_sub(1);
-        FreeSlot { lanes: std::mem::take(&mut self.lanes), batch: None }
+    fn offer_slot(&mut self) -> FreeSlot {
+        self.slots_in_use = self.slots_in_use.saturating_sub(1);
+        FreeSlot { queues: std::mem::take(&mut self.skipping_queues), batch: None }
     }
 
     /// Releases the slot of a call that only waits.
-    fn give_up(&mut self, call: u64) -> FreeSlot {
-        let without = self.calls.len() - self.taken;
+    fn release_slot(&mut self, call: u64) -> FreeSlot {
+        let without = self.calls.len() - self.slots_in_use;
         let Some(started) = self.calls.get_mut(&call) else { return FreeSlot::default() };
         if !started.has_slot
             || started.sending > 0
             || started.waiting == 0
-            || without >= MAX_WAITING
+            || without >= MAX_WAITING_CALLS
         {
             return FreeSlot::default();
         }
         started.has_slot = false;
         let batch = self.batch.take();
-        FreeSlot { batch, ..self.free() }
+        FreeSlot { batch, ..self.offer_slot() }
     }
 }
 
@@ -137,7 +137,7 @@ impl BatchCall {
     pub(crate) async fn run<F: Future>(self, call: F) -> F::Output {
         let mut call = pin!(call);
         poll_fn(|context| {
-            let _current = Current::enter(self.0.clone());
+            let _current = CurrentSlotGuard::enter(self.0.clone());
             call.as_mut().poll(context)
         })
         .await
@@ -152,22 +152,22 @@ impl Drop for BatchCall {
             if ended.skipped {
                 state.skipped = state.skipped.saturating_sub(1);
             }
-            if ended.has_slot { state.free() } else { FreeSlot::default() }
+            if ended.has_slot { state.offer_slot() } else { FreeSlot::default() }
         };
         free.offer();
     }
 }
 
 /// Restores the slot of an outer batch.
-struct Current(Option<BatchSlot>);
+struct CurrentSlotGuard(Option<BatchSlot>);
 
-impl Current {
+impl CurrentSlotGuard {
     fn enter(slot: BatchSlot) -> Self {
         Self(CURRENT.try_with(|current| current.replace(Some(slot))).ok().flatten())
     }
 }
 
-impl Drop for Current {
+impl Drop for CurrentSlotGuard {
     fn drop(&mut self) {
         let outer = self.0.take();
         let _ = CURRENT.try_with(|current| current.set(outer));
@@ -179,33 +179,33 @@ impl Drop for Current {
 pub(crate) struct BatchSlot {
     slots: Arc<BatchSlots>,
     call: u64,
-    left: Arc<Left>,
+    detached: Arc<DetachedFlag>,
 }
 
 /// Whether a request also belongs to another caller, and no longer to the batch.
 #[derive(Default)]
-struct Left {
+struct DetachedFlag {
     flag: AtomicBool,
-    changed: Notify,
+    changed_tx: Notify,
 }
 
 /// Whether the batch permits a call to be sent.
-pub(super) enum Turn {
+pub(super) enum SlotGrant {
     /// The call takes a slot, which [`BatchSlot::end_send`] releases.
-    Slot(BatchSlot),
+    Granted(BatchSlot),
     /// The call does not belong to a batch.
-    Free,
+    Unbatched,
     /// All slots are taken.
     Skipped,
 }
 
-impl Turn {
+impl SlotGrant {
     /// Returns the slot to release, if there is one; the outer `None` means that the call is skipped.
     #[allow(clippy::option_option)]
     pub(super) fn into_slot(self) -> Option<Option<BatchSlot>> {
         match self {
-            Self::Slot(slot) => Some(Some(slot)),
-            Self::Free => Some(None),
+            Self::Granted(slot) => Some(Some(slot)),
+            Self::Unbatched => Some(None),
             Self::Skipped => None,
         }
     }
@@ -219,26 +219,26 @@ impl BatchSlot {
             current.set(slot.clone());
             slot
         });
-        current.ok().flatten().map(|slot| Self { left: Arc::default(), ..slot })
+        current.ok().flatten().map(|slot| Self { detached: Arc::default(), ..slot })
     }
 
     /// Returns whether both belong to the same batch.
-    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_batch(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.slots, &other.slots)
     }
 
     /// Marks the request as shared with another caller: it no longer waits for its batch.
-    pub(crate) fn leave(&self) {
-        if self.left.flag.swap(true, Ordering::AcqRel) {
+    pub(crate) fn detach(&self) {
+        if self.detached.flag.swap(true, Ordering::AcqRel) {
             return;
         }
-        let lanes = std::mem::take(&mut self.slots.state().lanes);
-        self.left.changed.notify_one();
-        FreeSlot { lanes, batch: None }.offer();
+        let queues = std::mem::take(&mut self.slots.state().skipping_queues);
+        self.detached.changed_tx.notify_one();
+        FreeSlot { queues, batch: None }.offer();
     }
 
-    pub(super) fn has_left(&self) -> bool {
-        self.left.flag.load(Ordering::Acquire)
+    pub(super) fn is_detached(&self) -> bool {
+        self.detached.flag.load(Ordering::Acquire)
     }
 
     /// Begins to wait. The caller calls [`FreeSlot::offer`] when it holds no lock.
@@ -247,40 +247,40 @@ impl BatchSlot {
         if let Some(started) = state.calls.get_mut(&self.call) {
             started.waiting += 1;
         }
-        let free = state.give_up(self.call);
+        let free = state.release_slot(self.call);
         (BatchWait(self.clone()), free)
     }
 
     /// Takes a slot, unless the call has one. If no slot is free, the admission queue tries again later.
-    pub(super) fn try_send(&self, lane: &Arc<Lane>) -> Turn {
+    pub(super) fn try_send(&self, queue: &Arc<AdmissionQueue>) -> SlotGrant {
         let mut state = self.slots.state();
         let state = &mut *state;
         // If the batch dropped the call, other callers wait for its response.
-        let Some(started) = state.calls.get_mut(&self.call) else { return Turn::Free };
-        if self.has_left() {
+        let Some(started) = state.calls.get_mut(&self.call) else { return SlotGrant::Unbatched };
+        if self.is_detached() {
             if std::mem::take(&mut started.skipped) {
                 state.skipped = state.skipped.saturating_sub(1);
             }
-            return Turn::Free;
+            return SlotGrant::Unbatched;
         }
         if !started.has_slot {
-            if state.taken >= self.slots.concurrency {
+            if state.slots_in_use >= self.slots.concurrency {
                 if !std::mem::replace(&mut started.skipped, true) {
                     state.skipped += 1;
                 }
-                if !state.lanes.iter().any(|known| known.as_ptr() == Arc::as_ptr(lane)) {
-                    state.lanes.push(Arc::downgrade(lane));
+                if !state.skipping_queues.iter().any(|known| known.as_ptr() == Arc::as_ptr(queue)) {
+                    state.skipping_queues.push(Arc::downgrade(queue));
                 }
-                return Turn::Skipped;
+                return SlotGrant::Skipped;
             }
             started.has_slot = true;
-            state.taken += 1;
+            state.slots_in_use += 1;
         }
         if std::mem::take(&mut started.skipped) {
             state.skipped = state.skipped.saturating_sub(1);
         }
         started.sending += 1;
-        Turn::Slot(self.clone())
+        SlotGrant::Granted(self.clone())
     }
 
     /// Records the end of a request. If the call waits with another request, it releases its slot.
@@ -289,25 +289,25 @@ impl BatchSlot {
         if let Some(started) = state.calls.get_mut(&self.call) {
             started.sending = started.sending.saturating_sub(1);
         }
-        state.give_up(self.call)
+        state.release_slot(self.call)
     }
 
     /// Takes a place in an admission queue, or else returns a channel that delivers one.
-    pub(super) fn enter_queue(&self, lane: &Arc<Lane>) -> Result<QueuePlace, Parking> {
-        let lane = Arc::as_ptr(lane) as usize;
+    pub(super) fn enter_queue(&self, queue: &Arc<AdmissionQueue>) -> Result<QueueSlot, ParkedCall> {
+        let queue = Arc::as_ptr(queue) as usize;
         let mut state = self.slots.state();
-        let queued = state.queues.entry(lane).or_default();
-        if queued.places < self.slots.concurrency {
-            queued.places += 1;
-            return Ok(QueuePlace { slots: Arc::clone(&self.slots), lane });
+        let queued = state.by_queue.entry(queue).or_default();
+        if queued.positions < self.slots.concurrency {
+            queued.positions += 1;
+            return Ok(QueueSlot { slots: Arc::clone(&self.slots), queue });
         }
-        if queued.parked.len() >= queued.sweep_above.max(2 * MAX_WAITING) {
+        if queued.parked.len() >= queued.sweep_above.max(2 * MAX_WAITING_CALLS) {
             queued.parked.retain(|parked| !parked.is_closed());
             queued.sweep_above = 2 * queued.parked.len();
         }
         let (sender, receiver) = oneshot::channel();
         queued.parked.push_back(sender);
-        Err(Parking { slot: self.clone(), place: receiver })
+        Err(ParkedCall { slot: self.clone(), queue_slot: receiver })
     }
 }
 
@@ -330,15 +330,15 @@ impl Drop for BatchWait {
 }
 
 /// A call that waits for a place of its batch in an admission queue.
-pub(super) struct Parking {
+pub(super) struct ParkedCall {
     slot: BatchSlot,
-    place: oneshot::Receiver<QueuePlace>,
+    queue_slot: oneshot::Receiver<QueueSlot>,
 }
 
-impl Parking {
+impl ParkedCall {
     /// Waits for the place. Returns `None` if the call leaves its batch.
-    pub(super) async fn wait(self) -> Option<QueuePlace> {
-        match select(self.place, pin!(self.slot.left.changed.notified())).await {
+    pub(super) async fn wait(self) -> Option<QueueSlot> {
+        match select(self.queue_slot, pin!(self.slot.detached.changed_tx.notified())).await {
             Either::Left((place, _)) => place.ok(),
             Either::Right(_) => None,
         }
@@ -346,21 +346,21 @@ impl Parking {
 }
 
 /// A place of a batch in an admission queue. When it is dropped, the next call gets it.
-pub(super) struct QueuePlace {
+pub(super) struct QueueSlot {
     slots: Arc<BatchSlots>,
-    lane: usize,
+    queue: usize,
 }
 
-impl Drop for QueuePlace {
+impl Drop for QueueSlot {
     fn drop(&mut self) {
         loop {
             let next = {
                 let mut state = self.slots.state();
-                let Some(queued) = state.queues.get_mut(&self.lane) else { return };
+                let Some(queued) = state.by_queue.get_mut(&self.queue) else { return };
                 let Some(next) = queued.parked.pop_front() else {
-                    queued.places = queued.places.saturating_sub(1);
-                    if queued.places == 0 {
-                        state.queues.remove(&self.lane);
+                    queued.positions = queued.positions.saturating_sub(1);
+                    if queued.positions == 0 {
+                        state.by_queue.remove(&self.queue);
                     }
                     return;
                 };
@@ -368,14 +368,14 @@ impl Drop for QueuePlace {
             };
             if !next.is_closed() {
                 // If the receiver is closed, the place is dropped, and the call behind it gets the place.
-                let _ = next.send(Self { slots: Arc::clone(&self.slots), lane: self.lane });
+                let _ = next.send(Self { slots: Arc::clone(&self.slots), queue: self.queue });
                 return;
             }
         }
     }
 }
 
-impl fmt::Debug for QueuePlace {
+impl fmt::Debug for QueueSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueuePlace").finish_non_exhaustive()
     }
@@ -385,14 +385,14 @@ impl fmt::Debug for QueuePlace {
 #[derive(Default)]
 #[must_use = "call `offer` when no lock is held"]
 pub(crate) struct FreeSlot {
-    lanes: Vec<Weak<Lane>>,
+    queues: Vec<Weak<AdmissionQueue>>,
     batch: Option<Waker>,
 }
 
 impl FreeSlot {
     pub(crate) fn offer(self) {
-        for lane in self.lanes.iter().filter_map(Weak::upgrade) {
-            lane.look_again();
+        for queue in self.queues.iter().filter_map(Weak::upgrade) {
+            queue.readmit_skipped();
         }
         if let Some(batch) = self.batch {
             batch.wake();

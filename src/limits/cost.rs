@@ -6,7 +6,7 @@ use http::Method;
 
 /// A call, as limits count it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cost {
+pub(crate) struct RequestCost {
     pub(crate) points: u32,
     pub(crate) graphql: bool,
     pub(crate) creates_content: bool,
@@ -17,10 +17,10 @@ pub(crate) struct Cost {
 }
 
 /// GitHub's [points](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#calculating-points-for-the-secondary-rate-limit).
-const READ: u32 = 1;
-const WRITE: u32 = 5;
+const READ_POINTS: u32 = 1;
+const WRITE_POINTS: u32 = 5;
 
-impl Cost {
+impl RequestCost {
     /// Returns the cost of a REST call with this path below the API's base URL.
     pub(crate) fn rest(
         method: &Method,
@@ -30,7 +30,7 @@ impl Cost {
     ) -> Self {
         let write = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         Self {
-            points: if write { WRITE } else { READ },
+            points: if write { WRITE_POINTS } else { READ_POINTS },
             graphql: false,
             creates_content: write && creates_content,
             resource,
@@ -41,7 +41,7 @@ impl Cost {
     /// Returns the cost of a GraphQL call.
     pub(crate) fn graphql(mutation: bool) -> Self {
         Self {
-            points: if mutation { WRITE } else { READ },
+            points: if mutation { WRITE_POINTS } else { READ_POINTS },
             graphql: true,
             creates_content: mutation,
             resource: Cow::Borrowed("graphql"),
@@ -63,8 +63,8 @@ fn owner(path: &str) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    fn rest(method: Method, path: &str) -> Cost {
-        Cost::rest(&method, path, Cow::Borrowed("core"), true)
+    fn rest(method: Method, path: &str) -> RequestCost {
+        RequestCost::rest(&method, path, Cow::Borrowed("core"), true)
     }
 
     #[test]
@@ -78,11 +78,11 @@ mod tests {
             assert_eq!((cost.points, cost.creates_content), (5, true));
             assert_eq!(cost.owner.as_deref(), Some("octo"));
         }
-        assert_eq!((Cost::graphql(false).points, Cost::graphql(true).points), (1, 5));
+        assert_eq!((RequestCost::graphql(false).points, RequestCost::graphql(true).points), (1, 5));
     }
 
     #[test]
-    fn an_owner_is_told_from_the_path() {
+    fn the_owner_is_read_from_the_path() {
         for (path, expected) in [
             ("/repos/o/r/issues", Some("o")),
             ("repos/o", Some("o")),

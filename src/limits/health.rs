@@ -5,23 +5,23 @@ use serde::Serialize;
 /// The state of the rate limits of one identity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct LimitsHealth {
+pub struct RateLimitHealth {
     /// The identity that GitHub limits.
     pub identity: String,
     /// Calls in flight.
-    pub running: u32,
+    pub in_flight: u32,
     /// Queued calls.
-    pub waiting: usize,
+    pub queued: usize,
     /// How long all calls still pause after a secondary limit was reached, in seconds.
-    pub paused: Option<f64>,
+    pub paused_for_secs: Option<f64>,
     /// The primary limits that responses reported.
-    pub primary: Vec<PrimaryHealth>,
+    pub primary: Vec<PrimaryLimitHealth>,
 }
 
 /// The state of a primary limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct PrimaryHealth {
+pub struct PrimaryLimitHealth {
     /// Its name, such as `core`.
     pub resource: String,
     /// The requests in its window.

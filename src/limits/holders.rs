@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::batch_slots::BatchSlot;
 use crate::detachable::DetachHandle;
-use crate::store::WaitAllowance;
+use crate::store::StoreWaitBudget;
 
 /// The data of a call that an admission queue needs for its permit.
 #[derive(Clone, Default)]
@@ -16,7 +16,7 @@ pub(crate) struct CallHandle {
     detach: Option<DetachHandle>,
     pub(super) slot: Option<BatchSlot>,
     /// How long the call can still wait for the store of the limits.
-    pub(super) store_wait: Option<WaitAllowance>,
+    pub(super) store_wait: Option<StoreWaitBudget>,
 }
 
 /// A call that cannot be detached.
@@ -28,7 +28,7 @@ impl CallHandle {
     pub(crate) fn new(
         detach: DetachHandle,
         slot: Option<BatchSlot>,
-        store_wait: WaitAllowance,
+        store_wait: StoreWaitBudget,
     ) -> Self {
         Self { detach: Some(detach), slot, store_wait: Some(store_wait) }
     }
@@ -49,12 +49,12 @@ impl fmt::Debug for CallHandle {
 
 /// The holders of permits that only their callers poll; at most as many as there are permits.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(super) struct PermitHolders {
     next: u64,
     attached: HashMap<u64, (DetachHandle, Instant)>,
 }
 
-impl Holders {
+impl PermitHolders {
     /// Adds a call that was admitted. Returns the key by which it is removed.
     pub(super) fn add(&mut self, call: &CallHandle, now: Instant) -> u64 {
         let key = self.next;
@@ -71,7 +71,7 @@ impl Holders {
     }
 
     /// Takes all calls, so that tasks run them.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = DetachHandle> {
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = DetachHandle> {
         std::mem::take(&mut self.attached).into_values().map(|(detach, _)| detach)
     }
 

@@ -1,15 +1,15 @@
 //! GitHub's rate limits, and how the client observes them.
 //!
-//! Every attempt of a call is [admitted](RateLimits) before it is sent, by the limits of its identity:
+//! Every attempt of a call is [admitted](RateLimitPolicy) before it is sent, by the limits of its identity:
 //!
 //! | limit | source |
 //! |---|---|
 //! | primary, for each `x-ratelimit-resource` | the headers of every response |
-//! | concurrent requests; points per minute; content creation per minute and hour; a second between writes | GitHub's published numbers: [`Pacing`] |
+//! | concurrent requests; points per minute; content creation per minute and hour; a second between writes | GitHub's published numbers: [`SecondaryLimits`] |
 //! | a secondary limit that was reached | GitHub's response: all calls of the identity pause |
 //!
 //! A call that exceeds a limit waits in order, by its [`Priority`], or fails with the time at which it can be retried:
-//! [`OnLimit`]. It never depends on a call that its caller does not poll: if it waits for the end of another call, such
+//! [`LimitAction`]. It never depends on a call that its caller does not poll: if it waits for the end of another call, such
 //! as of a page that is fetched ahead, a task runs that call to its end.
 
 mod ask;
@@ -25,9 +25,9 @@ mod primary;
 mod rules;
 mod window;
 
-pub use health::{LimitsHealth, PrimaryHealth};
+pub use health::{PrimaryLimitHealth, RateLimitHealth};
 pub use lane::Priority;
-pub use policy::{OnLimit, Pacing, RateLimits};
+pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -37,60 +37,71 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use lru::LruCache;
 
 #[cfg(test)]
-pub(crate) use batch_slots::MAX_WAITING;
+pub(crate) use batch_slots::MAX_WAITING_CALLS;
 pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
-pub(crate) use cost::Cost;
+pub(crate) use cost::RequestCost;
 pub(crate) use holders::CallHandle;
-pub(crate) use lane::{Lane, Patience, Permit};
-pub(crate) use primary::Told;
-pub(crate) use rules::Outcome;
+pub(crate) use lane::{AdmissionQueue, Permit, WaitBudget};
+pub(crate) use primary::RateLimitHeaders;
+pub(crate) use rules::AttemptOutcome;
 
 use crate::names;
 use crate::operation::Operation;
-use crate::store::Guard;
+use crate::store::ResilientStore;
 
 /// The limits of one identity, for benchmarks.
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Admission(Arc<Lane>);
+pub struct RateLimiter(Arc<AdmissionQueue>);
 
 #[cfg(feature = "__bench")]
-impl Admission {
+impl RateLimiter {
     /// Creates the limits of an identity without calls.
-    pub fn new(policy: RateLimits) -> Self {
-        Self(Lane::new(Arc::new(policy)))
+    pub fn new(policy: RateLimitPolicy) -> Self {
+        Self(AdmissionQueue::new(Arc::new(policy)))
     }
 
     /// Creates the limits of an identity that shares them through a store, as a client of this name.
-    pub fn shared(policy: RateLimits, store: impl crate::store::Store, member: &str) -> Self {
-        let guard = Arc::new(Guard::new(Arc::new(store), crate::store::STORE_TIMEOUT));
-        Self(Lane::in_fleet(Arc::new(policy), guard, "limits:bench".to_owned(), member.to_owned()))
+    pub fn shared(policy: RateLimitPolicy, store: impl crate::store::Store, member: &str) -> Self {
+        let guard = Arc::new(ResilientStore::new(Arc::new(store), crate::store::STORE_TIMEOUT));
+        Self(AdmissionQueue::with_shared_quota(
+            Arc::new(policy),
+            guard,
+            "limits:bench".to_owned(),
+            member.to_owned(),
+        ))
     }
 
     /// Admits one read, and records a response to it.
     pub async fn once(&self) -> crate::Result<()> {
-        let cost = Cost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
-        let patience = Patience::new(std::time::Duration::MAX);
+        let cost =
+            RequestCost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
+        let wait_budget = WaitBudget::new(std::time::Duration::MAX);
         let call = CallHandle::default();
-        let mut permit = self.0.admit(cost, Priority::Interactive, patience, &call).await?;
-        permit.sent();
+        let mut permit = self.0.admit(cost, Priority::Interactive, wait_budget, &call).await?;
+        permit.mark_sent();
         let ends_in = std::time::Duration::from_secs(3600);
-        let told =
-            Told { resource: "core", limit: u64::MAX, remaining: u64::MAX, reset: 0, ends_in };
-        permit.end(Outcome::Answered(Some(told)));
+        let told = RateLimitHeaders {
+            resource: "core",
+            limit: u64::MAX,
+            remaining: u64::MAX,
+            reset: 0,
+            ends_in,
+        };
+        permit.end(AttemptOutcome::Response(Some(told)));
         Ok(())
     }
 }
 
 /// The limits of all identities of a client.
 pub(crate) struct Limits {
-    policy: Arc<RateLimits>,
+    policy: Arc<RateLimitPolicy>,
     /// The store that shares limits with other clients, and the name of this client among them.
-    shared: Option<(Arc<Guard>, String)>,
-    lanes: Mutex<LruCache<String, Arc<Lane>>>,
+    shared: Option<(Arc<ResilientStore>, String)>,
+    queues: Mutex<LruCache<String, Arc<AdmissionQueue>>>,
     /// The primary limits of operations, as responses reported them.
-    learnt: RwLock<HashMap<&'static str, Cow<'static, str>>>,
+    observed_resources: RwLock<HashMap<&'static str, Cow<'static, str>>>,
 }
 
 /// The maximum number of identities, as for tokens. An evicted identity begins with new limits, except for handles that
@@ -98,57 +109,62 @@ pub(crate) struct Limits {
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
 impl Limits {
-    pub(crate) fn new(policy: RateLimits, store: Option<Arc<Guard>>) -> Self {
+    pub(crate) fn new(policy: RateLimitPolicy, store: Option<Arc<ResilientStore>>) -> Self {
         Self {
             policy: Arc::new(policy),
-            shared: store.map(|guard| (guard, names::unique())),
-            lanes: Mutex::new(LruCache::new(MAX_IDENTITIES)),
-            learnt: RwLock::default(),
+            shared: store.map(|guard| (guard, names::unique_id())),
+            queues: Mutex::new(LruCache::new(MAX_IDENTITIES)),
+            observed_resources: RwLock::default(),
         }
     }
 
     /// Returns the admission queue of an identity with this name at the GitHub of this address.
-    pub(crate) fn lane(&self, identity: &str, github: &str) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lane) = lanes.get(identity) {
-            return Arc::clone(lane);
+    pub(crate) fn queue(&self, identity: &str, github: &str) -> Arc<AdmissionQueue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(identity) {
+            return Arc::clone(queue);
         }
         let policy = Arc::clone(&self.policy);
-        let lane = match &self.shared {
-            None => Lane::new(policy),
+        let queue = match &self.shared {
+            None => AdmissionQueue::new(policy),
             Some((guard, member)) => {
                 let key = format!("limits:{github}:{identity}");
-                Lane::in_fleet(policy, Arc::clone(guard), key, member.clone())
+                AdmissionQueue::with_shared_quota(policy, Arc::clone(guard), key, member.clone())
             }
         };
-        lanes.put(identity.to_owned(), Arc::clone(&lane));
-        lane
+        queues.put(identity.to_owned(), Arc::clone(&queue));
+        queue
     }
 
     /// Returns the state of the limits of an identity, and of those whose handles were created last, up to this number.
     #[cfg(feature = "dashboard")]
-    pub(crate) fn health(&self, first: &str, own: &Lane, most: usize) -> Vec<LimitsHealth> {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn health(
+        &self,
+        first: &str,
+        own: &AdmissionQueue,
+        most: usize,
+    ) -> Vec<RateLimitHealth> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         // Calls with their own token are identified by a digest, which is not useful to users.
         let shown = |identity: &str| identity != first && !identity.starts_with("own:");
-        let others = lanes.iter().filter(|(identity, _)| shown(identity));
-        let others = others.map(|(identity, lane)| lane.health(identity.clone()));
+        let others = queues.iter().filter(|(identity, _)| shown(identity));
+        let others = others.map(|(identity, queue)| queue.health(identity.clone()));
         std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
     }
 
     /// Returns the primary limit that an operation counts against: by its last response, else by GitHub's description.
     pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
-        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
+        let learnt = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
         learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
     }
 
     /// Records the primary limit of an operation, if it differs from the description.
-    pub(crate) fn learn(&self, operation: &Operation, resource: &str) {
+    pub(crate) fn record_resource(&self, operation: &Operation, resource: &str) {
         // Reading the rate limit status costs nothing, whatever limit its response reports.
         if operation.rate_limit == rules::NO_LIMIT || *self.resource(operation) == *resource {
             return;
         }
-        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
         learnt.insert(operation.id, Cow::Owned(resource.to_owned()));
     }
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock::after;
+use crate::clock::saturating_after;
 
 /// The pause of an identity. It ends with a probe: one call that is admitted alone.
 ///
 /// See GitHub's
 /// [rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Penalty {
+pub(crate) struct SecondaryLimitBackoff {
     /// The number of consecutive pauses.
-    level: u32,
-    began: Option<Instant>,
+    consecutive: u32,
+    started_at: Option<Instant>,
     until: Option<Instant>,
     /// Whether the probe is in flight.
     probing: bool,
@@ -24,79 +24,80 @@ pub(crate) struct Penalty {
 
 /// Why the pause blocks a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pause {
+pub(crate) enum BackoffState {
     Until(Instant),
     /// Until the probe has a response.
     Probe,
 }
 
 /// GitHub requires at least a minute if the response gives no time.
-const FIRST: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const INITIAL_BACKOFF: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 /// The longest time that GitHub can request. The client applies it up to this bound.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Penalty {
-    pub(crate) fn pause(&self, now: Instant) -> Option<Pause> {
+impl SecondaryLimitBackoff {
+    pub(crate) fn pause(&self, now: Instant) -> Option<BackoffState> {
         let until = self.until?;
         if until > now {
-            return Some(Pause::Until(until));
+            return Some(BackoffState::Until(until));
         }
-        self.probing.then_some(Pause::Probe)
+        self.probing.then_some(BackoffState::Probe)
     }
 
     /// Returns whether a call that is admitted now is the probe.
-    pub(crate) fn probe(&mut self) -> bool {
+    pub(crate) fn start_probe(&mut self) -> bool {
         self.probing = self.until.is_some();
         self.probing
     }
 
     /// Records that a call that was admitted at that time reached a secondary limit. Returns the pause, if it is a new
     /// one.
-    pub(crate) fn hit(
+    pub(crate) fn trigger(
         &mut self,
         now: Instant,
         let_through: Instant,
         asked: Option<Duration>,
     ) -> Option<Duration> {
-        let asked = asked.map(|time| time.min(LONGEST_ASKED));
+        let asked = asked.map(|time| time.min(MAX_RETRY_AFTER));
         // One of many calls in flight: together they exceeded the limit once.
-        let known = self.began.is_some_and(|began| let_through <= began);
+        let known = self.started_at.is_some_and(|began| let_through <= began);
         if known {
-            let until = asked.map(|time| after(now, time));
+            let until = asked.map(|time| saturating_after(now, time));
             self.until = self.until.max(until);
             return None;
         }
-        let doubled = FIRST.saturating_mul(1_u32.checked_shl(self.level).unwrap_or(u32::MAX));
-        let pause = asked.unwrap_or(doubled.min(LONGEST));
-        self.level = self.level.saturating_add(1);
-        self.began = Some(now);
-        self.until = self.until.max(Some(after(now, pause)));
+        let doubled =
+            INITIAL_BACKOFF.saturating_mul(1_u32.checked_shl(self.consecutive).unwrap_or(u32::MAX));
+        let pause = asked.unwrap_or(doubled.min(MAX_BACKOFF));
+        self.consecutive = self.consecutive.saturating_add(1);
+        self.started_at = Some(now);
+        self.until = self.until.max(Some(saturating_after(now, pause)));
         self.probing = false;
         Some(pause)
     }
 
     /// Returns the end of the pause, and the number of consecutive pauses; `None` once a call has a response after it.
     pub(crate) fn current(&self) -> Option<(Instant, u32)> {
-        self.until.map(|until| (until, self.level))
+        self.until.map(|until| (until, self.consecutive))
     }
 
     /// Adopts a pause that another client of this identity reported.
-    pub(crate) fn adopt(&mut self, now: Instant, ends_in: Duration, level: u32) {
-        self.until = self.until.max(Some(after(now, ends_in.min(LONGEST_ASKED))));
-        self.began = self.began.max(Some(now));
-        self.level = self.level.max(level);
+    pub(crate) fn merge(&mut self, now: Instant, ends_in: Duration, level: u32) {
+        self.until = self.until.max(Some(saturating_after(now, ends_in.min(MAX_RETRY_AFTER))));
+        self.started_at = self.started_at.max(Some(now));
+        self.consecutive = self.consecutive.max(level);
     }
 
     /// Records the end of the probe, with any outcome.
-    pub(crate) fn probed(&mut self) {
+    pub(crate) fn end_probe(&mut self) {
         self.probing = false;
     }
 
     /// Records any other response, or none.
-    pub(crate) fn answered(&mut self, let_through: Instant, heard: bool) {
+    pub(crate) fn on_response(&mut self, let_through: Instant, reply: bool) {
         let after = self.until.is_some_and(|until| let_through >= until);
-        if heard && after {
+        if reply && after {
             *self = Self::default();
         }
     }
@@ -113,59 +114,59 @@ mod tests {
     #[test]
     fn pauses_double_until_a_call_is_answered() {
         let start = Instant::now();
-        let mut penalty = Penalty::default();
-        assert_eq!(penalty.hit(start, start, None), Some(60 * SECOND));
+        let mut penalty = SecondaryLimitBackoff::default();
+        assert_eq!(penalty.trigger(start, start, None), Some(60 * SECOND));
         let then = start + 60 * SECOND;
-        assert_eq!(penalty.pause(then - SECOND), Some(Pause::Until(then)));
+        assert_eq!(penalty.pause(then - SECOND), Some(BackoffState::Until(then)));
         assert_eq!(penalty.pause(then), None);
-        assert!(penalty.probe());
-        assert_eq!(penalty.pause(then), Some(Pause::Probe));
-        assert_eq!(penalty.hit(then + SECOND, then, None), Some(120 * SECOND));
+        assert!(penalty.start_probe());
+        assert_eq!(penalty.pause(then), Some(BackoffState::Probe));
+        assert_eq!(penalty.trigger(then + SECOND, then, None), Some(120 * SECOND));
         let then = then + 121 * SECOND;
-        assert!(penalty.pause(then).is_none() && penalty.probe());
-        penalty.probed();
-        penalty.answered(then, true);
+        assert!(penalty.pause(then).is_none() && penalty.start_probe());
+        penalty.end_probe();
+        penalty.on_response(then, true);
         assert_eq!(penalty.pause(then), None);
-        assert!(!penalty.probe());
-        assert_eq!(penalty.hit(then, then, None), Some(60 * SECOND));
+        assert!(!penalty.start_probe());
+        assert_eq!(penalty.trigger(then, then, None), Some(60 * SECOND));
     }
 
     #[test]
-    fn calls_that_were_under_way_are_one_overrun() {
+    fn calls_that_were_in_flight_are_one_overrun() {
         let start = Instant::now();
-        let mut penalty = Penalty::default();
-        assert_eq!(penalty.hit(start + SECOND, start, Some(10 * SECOND)), Some(10 * SECOND));
-        assert_eq!(penalty.hit(start + SECOND, start, Some(30 * SECOND)), None);
-        assert_eq!(penalty.pause(start), Some(Pause::Until(start + 31 * SECOND)));
+        let mut penalty = SecondaryLimitBackoff::default();
+        assert_eq!(penalty.trigger(start + SECOND, start, Some(10 * SECOND)), Some(10 * SECOND));
+        assert_eq!(penalty.trigger(start + SECOND, start, Some(30 * SECOND)), None);
+        assert_eq!(penalty.pause(start), Some(BackoffState::Until(start + 31 * SECOND)));
         // The success of one of them shows nothing.
-        penalty.answered(start, true);
+        penalty.on_response(start, true);
         assert!(penalty.pause(start).is_some());
     }
 
     #[test]
-    fn a_probe_that_is_refused_in_a_pause_of_others_lets_another_go() {
+    fn a_probe_rejected_during_a_pause_of_other_calls_allows_the_next_probe() {
         let start = Instant::now();
-        let mut penalty = Penalty::default();
-        penalty.hit(start, start, Some(SECOND));
-        assert!(penalty.probe());
-        penalty.adopt(start + 2 * SECOND, SECOND, 2);
-        assert_eq!(penalty.hit(start + 2 * SECOND, start + SECOND, None), None);
-        penalty.probed();
+        let mut penalty = SecondaryLimitBackoff::default();
+        penalty.trigger(start, start, Some(SECOND));
+        assert!(penalty.start_probe());
+        penalty.merge(start + 2 * SECOND, SECOND, 2);
+        assert_eq!(penalty.trigger(start + 2 * SECOND, start + SECOND, None), None);
+        penalty.end_probe();
         assert_eq!(penalty.pause(start + 3 * SECOND), None);
-        assert!(penalty.probe());
+        assert!(penalty.start_probe());
     }
 
     #[test]
     fn a_probe_that_is_dropped_lets_another_go() {
         let start = Instant::now();
-        let mut penalty = Penalty::default();
-        penalty.hit(start, start, Some(SECOND));
+        let mut penalty = SecondaryLimitBackoff::default();
+        penalty.trigger(start, start, Some(SECOND));
         let then = start + SECOND;
-        assert!(penalty.probe());
-        penalty.probed();
-        penalty.answered(then, false);
+        assert!(penalty.start_probe());
+        penalty.end_probe();
+        penalty.on_response(then, false);
         assert_eq!(penalty.pause(then), None);
-        assert!(penalty.probe());
+        assert!(penalty.start_probe());
     }
 
     proptest! {
@@ -174,10 +175,10 @@ mod tests {
         fn pauses_are_bounded(asked in prop::collection::vec(any::<Option<u64>>(), 1..80)) {
             let start = Instant::now();
             let mut now = start;
-            let mut penalty = Penalty::default();
+            let mut penalty = SecondaryLimitBackoff::default();
             for seconds in asked {
-                let pause = penalty.hit(now, now, seconds.map(Duration::from_secs));
-                prop_assert!(pause.unwrap_or_default() <= LONGEST_ASKED);
+                let pause = penalty.trigger(now, now, seconds.map(Duration::from_secs));
+                prop_assert!(pause.unwrap_or_default() <= MAX_RETRY_AFTER);
                 now += pause.unwrap_or_default() + SECOND;
                 prop_assert_eq!(penalty.pause(now), None);
             }

@@ -8,44 +8,44 @@ use http::HeaderMap;
 use http::header::DATE;
 use tokio::time::Instant;
 
-use super::policy::RateLimits;
-use crate::clock::after;
+use super::policy::RateLimitPolicy;
+use crate::clock::saturating_after;
 use crate::sanitize;
 
 /// The state of one `x-ratelimit-resource` for one identity.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget {
+pub(crate) struct PrimaryLimit {
     /// Zero while it is unknown.
     limit: u64,
     remaining: u64,
     /// The end of the window, by this machine's clock; `None` while it is unknown.
     reset: Option<Instant>,
     /// Admitted calls without a response.
-    pending: u64,
+    in_flight: u64,
     /// Whether responses have no such headers: there is no limit.
     unlimited: bool,
     /// The time of the next permitted call, if calls are spread.
     next: Option<Instant>,
     /// Whether responses reported values since the last use of them.
-    news: bool,
+    has_update: bool,
 }
 
 /// Why the limit blocks a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Spent {
+pub(crate) enum Exhausted {
     Until(Instant),
     /// Until a call in flight has a response, which reports the remaining requests.
-    Answer,
+    AwaitingResponse,
 }
 
 /// GitHub's windows are a minute or an hour long; a longer one is an error.
-const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
+const MAX_WINDOW: Duration = Duration::from_secs(2 * 60 * 60);
 /// GitHub reports whole seconds, and its servers' clocks differ by as much.
-const AFTER_RESET: Duration = Duration::from_secs(1);
+const RESET_MARGIN: Duration = Duration::from_secs(1);
 
 /// The values of a primary limit in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Told<'a> {
+pub(crate) struct RateLimitHeaders<'a> {
     pub(crate) resource: &'a str,
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Told<'a> {
     pub(crate) ends_in: Duration,
 }
 
-impl<'a> Told<'a> {
+impl<'a> RateLimitHeaders<'a> {
     /// Parses the headers. The end is relative to the response's own `Date`, so that this machine's clock does not
     /// matter.
     pub(crate) fn read(headers: &'a HeaderMap) -> Option<Self> {
@@ -67,21 +67,21 @@ impl<'a> Told<'a> {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let now = now.unwrap_or_else(SystemTime::now);
-        let ends_in = ends.duration_since(now).unwrap_or_default().min(LONGEST);
-        let resource = text("x-ratelimit-resource").map_or("core", resource);
+        let ends_in = ends.duration_since(now).unwrap_or_default().min(MAX_WINDOW);
+        let resource = text("x-ratelimit-resource").map_or("core", tracked_name);
         Some(Self { resource, limit, remaining, reset, ends_in })
     }
 }
 
 /// The name of all limits whose own name is invalid, or comes after [`MAX_RESOURCES`] others.
-pub(super) const OTHER: &str = "other";
+pub(super) const OTHER_RESOURCE: &str = "other";
 /// Maximum length of the name of a primary limit. GitHub's have up to 30 characters.
 const MAX_RESOURCE_CHARS: usize = 64;
-/// Maximum number of primary limits of one identity, with [`OTHER`]. GitHub has a dozen.
+/// Maximum number of primary limits of one identity, with [`OTHER_RESOURCE`]. GitHub has a dozen.
 pub(super) const MAX_RESOURCES: usize = 64;
 
-/// Returns a name as it is tracked: lower-case letters, digits, `_` and `-`, or else [`OTHER`].
-fn resource(name: &str) -> &str {
+/// Returns a name as it is tracked: lower-case letters, digits, `_` and `-`, or else [`OTHER_RESOURCE`].
+fn tracked_name(name: &str) -> &str {
     let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
     let is_name =
         !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
@@ -90,65 +90,70 @@ fn resource(name: &str) -> &str {
         sanitize::is_of_protocol(name.as_bytes())
             || sanitize::text(name, MAX_RESOURCE_CHARS) == name
     };
-    if is_name && is_no_secret() { name } else { OTHER }
+    if is_name && is_no_secret() { name } else { OTHER_RESOURCE }
 }
 
-impl Budget {
+impl PrimaryLimit {
     /// Returns an unknown limit: the first calls probe it.
-    pub(crate) fn unknown() -> Self {
+    pub(crate) fn new_unknown() -> Self {
         Self {
             limit: 0,
             remaining: 0,
             reset: None,
-            pending: 0,
+            in_flight: 0,
             unlimited: false,
             next: None,
-            news: false,
+            has_update: false,
         }
     }
 
     /// Returns what blocks a call; `None` if the call can be sent. `share` is the number of clients that share the
     /// rest.
-    pub(crate) fn wait(&mut self, now: Instant, policy: &RateLimits, share: u32) -> Option<Spent> {
+    pub(crate) fn blocked_by(
+        &mut self,
+        now: Instant,
+        policy: &RateLimitPolicy,
+        share: u32,
+    ) -> Option<Exhausted> {
         if self.unlimited {
             return None;
         }
-        self.begin_anew(now);
-        if self.free_for_share(policy, share) == 0 {
+        self.roll_window(now);
+        if self.available_for_share(policy, share) == 0 {
             return match self.reset {
-                Some(reset) => Some(Spent::Until(after(reset, AFTER_RESET))),
+                Some(reset) => Some(Exhausted::Until(saturating_after(reset, RESET_MARGIN))),
                 // One call has to be sent to learn the limit.
-                None => (self.pending > 0).then_some(Spent::Answer),
+                None => (self.in_flight > 0).then_some(Exhausted::AwaitingResponse),
             };
         }
         // A new window has begun, and the first response reports its length.
-        if policy.spread && self.limit > 0 && self.reset.is_none() && self.pending > 0 {
-            return Some(Spent::Answer);
+        if policy.spread_evenly && self.limit > 0 && self.reset.is_none() && self.in_flight > 0 {
+            return Some(Exhausted::AwaitingResponse);
         }
-        let next = self.next.filter(|next| policy.spread && *next > now);
-        next.map(Spent::Until)
+        let next = self.next.filter(|next| policy.spread_evenly && *next > now);
+        next.map(Exhausted::Until)
     }
 
     /// Counts an admitted call.
-    pub(crate) fn take(&mut self, now: Instant, policy: &RateLimits) {
-        if let Some(reset) = self.reset.filter(|_| policy.spread) {
+    pub(crate) fn reserve(&mut self, now: Instant, policy: &RateLimitPolicy) {
+        if let Some(reset) = self.reset.filter(|_| policy.spread_evenly) {
             // A window has some thousand calls; a u32 holds four billion.
-            let share = u32::try_from(self.free(policy).max(1)).unwrap_or(u32::MAX);
+            let share = u32::try_from(self.available(policy).max(1)).unwrap_or(u32::MAX);
             let left = reset.saturating_duration_since(now);
             let step = left.checked_div(share).unwrap_or(left);
-            let last = self.next.filter(|next| after(*next, step) > now).unwrap_or(now);
-            self.next = Some(after(last, step));
+            let last = self.next.filter(|next| saturating_after(*next, step) > now).unwrap_or(now);
+            self.next = Some(saturating_after(last, step));
         }
-        self.pending = self.pending.saturating_add(1);
+        self.in_flight = self.in_flight.saturating_add(1);
     }
 
     /// Records the end of an admitted call.
-    pub(crate) fn settle(&mut self, heard: Heard) {
-        self.pending = self.pending.saturating_sub(1);
-        match heard {
-            Heard::Nothing | Heard::Told => {}
-            Heard::Perhaps => self.remaining = self.remaining.saturating_sub(1),
-            Heard::Untold => {
+    pub(crate) fn settle(&mut self, reply: Observation) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match reply {
+            Observation::NotSent | Observation::Headers => {}
+            Observation::NoResponse => self.remaining = self.remaining.saturating_sub(1),
+            Observation::WithoutHeaders => {
                 self.remaining = self.remaining.saturating_sub(1);
                 self.unlimited = self.limit == 0;
             }
@@ -159,12 +164,13 @@ impl Budget {
     ///
     /// Within a window, each call reduces the remaining count, so that the smallest number counts, in whatever order
     /// responses arrive; a window that ends later is a new one.
-    pub(crate) fn learn(&mut self, now: Instant, told: Told<'_>) {
-        let ends = after(now, told.ends_in);
-        self.news = true;
+    pub(crate) fn observe(&mut self, now: Instant, told: RateLimitHeaders<'_>) {
+        let ends = saturating_after(now, told.ends_in);
+        self.has_update = true;
         self.limit = told.limit;
         self.unlimited = false;
-        let same = self.reset.is_some_and(|reset| ends < after(reset, SAME_WINDOW));
+        let same =
+            self.reset.is_some_and(|reset| ends < saturating_after(reset, SAME_WINDOW_TOLERANCE));
         if same {
             self.remaining = self.remaining.min(told.remaining);
         } else {
@@ -182,8 +188,8 @@ impl Budget {
     }
 
     /// Returns the number of calls without a response.
-    pub(crate) fn pending(&self) -> u64 {
-        self.pending
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.in_flight
     }
 
     /// Returns the limit, which is zero while it is unknown.
@@ -192,41 +198,41 @@ impl Budget {
     }
 
     /// Returns the limit, the remaining requests, and the rest of the window, as far as they are known.
-    pub(crate) fn view(&mut self, now: Instant) -> Option<(u64, u64, Option<Duration>)> {
-        self.begin_anew(now);
+    pub(crate) fn snapshot(&mut self, now: Instant) -> Option<(u64, u64, Option<Duration>)> {
+        self.roll_window(now);
         let reset = self.reset.map(|reset| reset.saturating_duration_since(now));
         (self.limit > 0).then_some((self.limit, self.remaining, reset))
     }
 
     /// Returns the values that responses reported since the last call of this, or at all: the limit, the remaining
     /// requests, and the rest of the window.
-    pub(crate) fn news(&mut self, now: Instant, all: bool) -> Option<(u64, u64, Duration)> {
-        let news = std::mem::take(&mut self.news) || all;
+    pub(crate) fn take_update(&mut self, now: Instant, all: bool) -> Option<(u64, u64, Duration)> {
+        let news = std::mem::take(&mut self.has_update) || all;
         let reset = self.reset.filter(|_| news)?;
         Some((self.limit, self.remaining, reset.saturating_duration_since(now)))
     }
 
     /// Returns the part of one client that shares the limit; at least one call, which probes an unknown limit.
-    fn free_for_share(&self, policy: &RateLimits, share: u32) -> u64 {
-        let free = self.free(policy);
-        let least = u64::from(self.limit == 0 && free > 0 && self.pending == 0);
+    fn available_for_share(&self, policy: &RateLimitPolicy, share: u32) -> u64 {
+        let free = self.available(policy);
+        let least = u64::from(self.limit == 0 && free > 0 && self.in_flight == 0);
         free.checked_div(share.into()).unwrap_or(free).max(least)
     }
 
     /// Returns how many calls can be sent.
-    fn free(&self, policy: &RateLimits) -> u64 {
-        let (known, pending) = (self.limit > 0, self.pending);
+    fn available(&self, policy: &RateLimitPolicy) -> u64 {
+        let (known, pending) = (self.limit > 0, self.in_flight);
         if !known {
-            return policy.scouts().saturating_sub(pending);
+            return policy.unknown_limit_probes().saturating_sub(pending);
         }
         // At most the limit, which a u64 holds.
-        let kept = (self.limit as f64 * policy.reserve) as u64;
+        let kept = (self.limit as f64 * policy.reserve_fraction) as u64;
         self.remaining.saturating_sub(kept).saturating_sub(pending)
     }
 
     /// If a window has ended, begins the next one with the same limit.
-    fn begin_anew(&mut self, now: Instant) {
-        if self.reset.is_some_and(|reset| after(reset, AFTER_RESET) <= now) {
+    fn roll_window(&mut self, now: Instant) {
+        if self.reset.is_some_and(|reset| saturating_after(reset, RESET_MARGIN) <= now) {
             self.reset = None;
             self.next = None;
             self.remaining = self.limit;
@@ -236,19 +242,19 @@ impl Budget {
 
 /// The known outcome of a call that ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Observation {
     /// It was not sent.
-    Nothing,
+    NotSent,
     /// It was sent, and received no response.
-    Perhaps,
+    NoResponse,
     /// The response does not report the limit.
-    Untold,
+    WithoutHeaders,
     /// The response reports the limit.
-    Told,
+    Headers,
 }
 
 /// Resets in different responses differ by the rounding of `Date`, and by latency.
-const SAME_WINDOW: Duration = Duration::from_secs(10);
+const SAME_WINDOW_TOLERANCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -258,7 +264,7 @@ mod tests {
     fn a_name_that_is_none_is_another_limit() {
         let longest = "a".repeat(MAX_RESOURCE_CHARS);
         for name in ["core", "code_search", "audit-log", "v2", &longest] {
-            assert_eq!(resource(name), name);
+            assert_eq!(tracked_name(name), name);
         }
         let long = format!("{longest}a");
         for name in [
@@ -272,7 +278,7 @@ mod tests {
             "ghs_hunter2hunter2hunter2",
             &long,
         ] {
-            assert_eq!(resource(name), OTHER, "{name}");
+            assert_eq!(tracked_name(name), OTHER_RESOURCE, "{name}");
         }
     }
 }

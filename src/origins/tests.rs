@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn origins(base: &str) -> Origins {
-    Origins::new(base, None).unwrap()
+fn origins(base: &str) -> Endpoints {
+    Endpoints::new(base, None).unwrap()
 }
 
 #[test]
@@ -54,8 +54,8 @@ fn an_operation_is_sent_to_the_server_of_the_description() {
         ),
         (Some("{protocol}://{hostname}"), "https://github.example.com/", "https://api.github.com/"),
     ] {
-        assert_eq!(ghes.of(server).as_str(), at_ghes);
-        assert_eq!(github.of(server).as_str(), at_github);
+        assert_eq!(ghes.for_operation(server).as_str(), at_ghes);
+        assert_eq!(github.for_operation(server).as_str(), at_github);
     }
 }
 
@@ -121,12 +121,12 @@ fn a_page_is_fetched_below_the_base_path_of_a_known_address_only() {
             Some("https://ghe.internal/manage/v1/x?page=2"),
         ),
     ] {
-        let page = ghes.page(&Url::parse(link).unwrap(), from);
+        let page = ghes.resolve_page(&Url::parse(link).unwrap(), from);
         assert_eq!(page.as_ref().ok().map(Url::as_str), expected, "{link}");
     }
     let stranger = Url::parse("https://stranger.example/list").unwrap();
     let link = Url::parse("https://stranger.example/api/v3/x").unwrap();
-    assert!(ghes.page(&link, &stranger).is_err());
+    assert!(ghes.resolve_page(&link, &stranger).is_err());
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn links_of_github_from_a_gateway_are_requested_from_the_gateway() {
     ] {
         let origins = origins(&format!("https://gateway.internal{base}"));
         let from = Url::parse(&format!("https://gateway.internal{base}/list")).unwrap();
-        let page = origins.page(&Url::parse(link).unwrap(), &from).unwrap();
+        let page = origins.resolve_page(&Url::parse(link).unwrap(), &from).unwrap();
         let expected = format!("https://gateway.internal{expected}");
         assert_eq!(page.as_str(), expected, "{base} {link}");
     }
@@ -186,7 +186,7 @@ fn links_of_github_from_a_gateway_are_requested_from_the_gateway() {
     ] {
         let origins = origins(&format!("https://gateway.internal{base}"));
         let from = Url::parse(&format!("https://gateway.internal{base}/list")).unwrap();
-        let error = origins.page(&Url::parse(link).unwrap(), &from).unwrap_err();
+        let error = origins.resolve_page(&Url::parse(link).unwrap(), &from).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UntrustedUrl, "{base} {link}");
         assert!(error.to_string().contains("rewrite Link headers"), "{error}");
     }
@@ -201,7 +201,7 @@ proptest::proptest! {
         let origins = origins(&format!("https://ghe.internal{base}"));
         let from = Url::parse(&format!("https://ghe.internal{base}/list")).unwrap();
         if let Ok(link) = Url::parse(&link)
-            && let Ok(page) = origins.page(&link, &from)
+            && let Ok(page) = origins.resolve_page(&link, &from)
         {
             proptest::prop_assert!(origins.trusts(&page) && origins.contains(&page), "{page}");
             proptest::prop_assert!(!has_credentials(&page), "{page}");
@@ -211,7 +211,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn a_bad_base_url_is_refused_and_not_repeated() {
+fn a_bad_base_url_is_rejected_and_not_repeated() {
     for text in [
         "api.github.com",
         "ftp://api.github.com",
@@ -219,7 +219,7 @@ fn a_bad_base_url_is_refused_and_not_repeated() {
         "https://api.github.com?hunter2",
         "",
     ] {
-        let error = Origins::new(text, None).unwrap_err();
+        let error = Endpoints::new(text, None).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{text}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

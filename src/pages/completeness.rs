@@ -33,8 +33,8 @@ pub(super) struct Completeness {
 
 impl Completeness {
     pub(super) fn add<I>(&mut self, page: &Page<I>) {
-        self.from_start.get_or_insert(!page.place.is_later);
-        self.has_cursors |= page.place.has_cursor;
+        self.from_start.get_or_insert(!page.position.is_later);
+        self.has_cursors |= page.position.has_cursor;
         self.listed = self.listed.saturating_add(page.listed);
         if let Some(total) = page.total {
             self.last_total = Some(total);

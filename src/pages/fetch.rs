@@ -16,65 +16,65 @@ use http::header::LINK;
 use tokio::time::Instant;
 use url::Url;
 
-use super::page::content;
-use super::plan::Plan;
-use super::progress::Content;
-use crate::call::{Reading, call};
-use crate::deadline::Slack;
+use super::page::page_content;
+use super::plan::PagePlan;
+use super::progress::PageContent;
+use crate::call::{BodyMode, execute};
+use crate::deadline::DeadlineExtension;
 use crate::error::{Error, Result};
-use crate::operation::Label;
+use crate::operation::OperationName;
 use crate::request::Request;
-use crate::response::Raw;
+use crate::response::RawResponse;
 
-type Call<P> = Pin<Box<dyn Future<Output = Result<Fetched<P>>> + Send>>;
-type Decode<P> = dyn Fn(Raw) -> Result<P> + Send + Sync;
+type Call<P> = Pin<Box<dyn Future<Output = Result<FetchedPage<P>>> + Send>>;
+type Decode<P> = dyn Fn(RawResponse) -> Result<P> + Send + Sync;
 
 /// The pages of one list.
-pub(super) struct Fetch<P> {
-    plan: Plan,
+pub(super) struct PageFetcher<P> {
+    plan: PagePlan,
     call: Box<dyn Fn(Request) -> Call<P> + Send + Sync>,
-    calls: Calls<P>,
+    calls: PageCalls<P>,
     /// Pages that have arrived and were not yet returned; an error is the last.
-    arrived: VecDeque<Result<P>>,
+    ready: VecDeque<Result<P>>,
 }
 
 /// The pages in flight, in order.
-struct Calls<P> {
+struct PageCalls<P> {
     futures: FuturesOrdered<Call<P>>,
     /// One for each call: time in which nothing polls a call does not count as the call's.
-    slacks: VecDeque<Slack>,
+    extensions: VecDeque<DeadlineExtension>,
 }
 
 /// A page, and its links to further pages.
-struct Fetched<P> {
+struct FetchedPage<P> {
     page: P,
-    content: Content,
+    content: PageContent,
     url: Url,
     headers: Arc<HeaderMap>,
 }
 
-impl<P: 'static> Fetch<P> {
+impl<P: 'static> PageFetcher<P> {
     /// `fault` returns the error of a page that decoded in part.
     pub(super) fn new(
         request: Request,
-        decode: impl Fn(Raw) -> Result<P> + Send + Sync + 'static,
+        decode: impl Fn(RawResponse) -> Result<P> + Send + Sync + 'static,
         fault: fn(&P) -> Option<Error>,
     ) -> Self {
         let decode: Arc<Decode<P>> = Arc::new(decode);
-        let plan = Plan::new(request);
+        let plan = PagePlan::new(request);
         let hasher = plan.hasher().clone();
         let fetch = move |request| fetched(request, Arc::clone(&decode), fault, hasher.clone());
         Self {
             plan,
             call: Box::new(move |request| Box::pin(fetch(request))),
-            calls: Calls::new(),
-            arrived: VecDeque::new(),
+            calls: PageCalls::new(),
+            ready: VecDeque::new(),
         }
     }
 }
 
-impl<P> Fetch<P> {
-    pub(super) fn label(&self) -> &Label {
+impl<P> PageFetcher<P> {
+    pub(super) fn label(&self) -> &OperationName {
         self.plan.label()
     }
 
@@ -83,14 +83,14 @@ impl<P> Fetch<P> {
         self.calls.resume();
         // The reader waits for one page, even if none is to be fetched ahead.
         self.advance(context, self.plan.pages_ahead().max(1));
-        match self.arrived.pop_front() {
+        match self.ready.pop_front() {
             Some(Err(error)) => {
-                self.end();
+                self.abort();
                 Poll::Ready(Some(Err(error)))
             }
             Some(Ok(page)) => {
                 self.advance(context, self.plan.pages_ahead());
-                self.calls.rest();
+                self.calls.suspend();
                 Poll::Ready(Some(Ok(page)))
             }
             None if self.calls.is_empty() => Poll::Ready(None),
@@ -99,19 +99,19 @@ impl<P> Fetch<P> {
     }
 
     /// Polls the pages ahead.
-    pub(super) fn go_on(&mut self, context: &mut Context<'_>) {
+    pub(super) fn poll_ahead(&mut self, context: &mut Context<'_>) {
         if !self.calls.is_empty() {
             self.calls.resume();
             self.advance(context, self.plan.pages_ahead());
-            self.calls.rest();
+            self.calls.suspend();
         }
     }
 
     /// Drops the calls in flight.
-    pub(super) fn end(&mut self) {
+    pub(super) fn abort(&mut self) {
         self.plan.end();
-        self.calls = Calls::new();
-        self.arrived.clear();
+        self.calls = PageCalls::new();
+        self.ready.clear();
     }
 
     /// Starts calls and takes in pages, until no further progress is possible now.
@@ -119,7 +119,7 @@ impl<P> Fetch<P> {
         loop {
             self.start(ahead);
             match self.calls.poll_next(context) {
-                Poll::Ready(Some(Ok(fetched))) => self.learn(fetched),
+                Poll::Ready(Some(Ok(fetched))) => self.accept_page(fetched),
                 Poll::Ready(Some(Err(error))) => self.fail(error),
                 Poll::Ready(None) | Poll::Pending => return,
             }
@@ -130,24 +130,24 @@ impl<P> Fetch<P> {
     fn start(&mut self, ahead: usize) {
         loop {
             let bound = if self.plan.is_numbered() { ahead } else { ahead.min(1) };
-            if self.calls.len().saturating_add(self.arrived.len()) >= bound {
+            if self.calls.len().saturating_add(self.ready.len()) >= bound {
                 return;
             }
             let Some(mut request) = self.plan.next_request() else { return };
-            let slack = Slack::with_reader();
-            request.set_slack(slack.clone());
-            self.calls.push((self.call)(request), slack);
+            let extension = DeadlineExtension::with_reader();
+            request.set_extension(extension.clone());
+            self.calls.push((self.call)(request), extension);
         }
     }
 
     /// Takes a page in, and updates the plan by its links.
-    fn learn(&mut self, fetched: Fetched<P>) {
-        let Fetched { page, content, url, headers } = fetched;
-        self.arrived.push_back(Ok(page));
-        match self.plan.learn(&url, &headers, content) {
+    fn accept_page(&mut self, fetched: FetchedPage<P>) {
+        let FetchedPage { page, content, url, headers } = fetched;
+        self.ready.push_back(Ok(page));
+        match self.plan.plan_next(&url, &headers, content) {
             Ok(true) => {}
             // The pages in flight are not those that this page links to.
-            Ok(false) => self.calls = Calls::new(),
+            Ok(false) => self.calls = PageCalls::new(),
             Err(error) => self.fail(error),
         }
     }
@@ -155,50 +155,50 @@ impl<P> Fetch<P> {
     /// Ends the list with an error, after the pages that have arrived.
     fn fail(&mut self, error: Error) {
         self.plan.end();
-        self.calls = Calls::new();
+        self.calls = PageCalls::new();
         let error = error.with_operation(self.plan.label());
-        self.arrived.push_back(Err(error));
+        self.ready.push_back(Err(error));
     }
 }
 
-impl<P> Calls<P> {
+impl<P> PageCalls<P> {
     fn new() -> Self {
-        Self { futures: FuturesOrdered::new(), slacks: VecDeque::new() }
+        Self { futures: FuturesOrdered::new(), extensions: VecDeque::new() }
     }
 
     fn len(&self) -> usize {
-        self.slacks.len()
+        self.extensions.len()
     }
 
     fn is_empty(&self) -> bool {
-        self.slacks.is_empty()
+        self.extensions.is_empty()
     }
 
-    fn push(&mut self, call: Call<P>, slack: Slack) {
+    fn push(&mut self, call: Call<P>, extension: DeadlineExtension) {
         self.futures.push_back(call);
-        self.slacks.push_back(slack);
+        self.extensions.push_back(extension);
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Fetched<P>>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<FetchedPage<P>>>> {
         let polled = Pin::new(&mut self.futures).poll_next(context);
         if let Poll::Ready(Some(_)) = &polled {
-            self.slacks.pop_front();
+            self.extensions.pop_front();
         }
         polled
     }
 
     /// From here on the reader polls nothing, until it [resumes](Self::resume).
-    fn rest(&self) {
+    fn suspend(&self) {
         if !self.is_empty() {
             let now = Instant::now();
-            self.slacks.iter().for_each(|slack| slack.rest(now));
+            self.extensions.iter().for_each(|extension| extension.suspend(now));
         }
     }
 
     fn resume(&self) {
         if !self.is_empty() {
             let now = Instant::now();
-            self.slacks.iter().for_each(|slack| slack.resume(now));
+            self.extensions.iter().for_each(|extension| extension.resume_polling(now));
         }
     }
 }
@@ -209,17 +209,17 @@ async fn fetched<P>(
     decode: Arc<Decode<P>>,
     fault: fn(&P) -> Option<Error>,
     hasher: RandomState,
-) -> Result<Fetched<P>> {
-    let called = call(request, Reading::Buffered).await;
+) -> Result<FetchedPage<P>> {
+    let called = execute(request, BodyMode::Buffered).await;
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
             // Without a link the list ends here, whatever the content of the page.
             let content = match headers.contains_key(LINK) {
-                true => content(raw.bytes(), &hasher),
-                false => Content::Empty,
+                true => page_content(raw.bytes(), &hasher),
+                false => PageContent::Empty,
             };
-            Ok(Fetched { page: decode(raw)?, content, url, headers })
+            Ok(FetchedPage { page: decode(raw)?, content, url, headers })
         },
         |fetched| fault(&fetched.page),
     )

@@ -4,7 +4,7 @@
 use http::header::LINK;
 use url::Url;
 
-use super::link::{Links, Numbered, Place};
+use super::link::{Links, NumberedPages, PagePosition};
 use crate::fuzzing::{first_line, headers};
 
 /// The `Link` headers of a page: the query of its URL, and the values.
@@ -14,12 +14,12 @@ pub(crate) fn link(input: &[u8]) {
     page.set_query(std::str::from_utf8(query).ok());
     let Ok(links) = Links::read(&headers(values, &[LINK]), &page) else { return };
     let Some(next) = links.next else { return };
-    let _ = Place::of(&next);
-    if let Some((first, numbered)) = Numbered::of(&next, links.last.as_ref()) {
+    let _ = PagePosition::of(&next);
+    if let Some((first, numbered)) = NumberedPages::of(&next, links.last.as_ref()) {
         assert!(first <= numbered.last, "{first} of {}", numbered.last);
         // The URL of a number has this number, and belongs to the same pages.
         let (number, again) =
-            Numbered::of(&numbered.url(first), Some(&numbered.url(numbered.last)))
+            NumberedPages::of(&numbered.url(first), Some(&numbered.url(numbered.last)))
                 .expect("they are numbered");
         assert_eq!((number, again.last), (first, numbered.last));
     }

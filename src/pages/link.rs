@@ -15,7 +15,7 @@ pub(super) struct Links {
 
 /// Pages whose URLs differ only in their number.
 #[derive(Debug, PartialEq)]
-pub(super) struct Numbered {
+pub(super) struct NumberedPages {
     /// One of the pages.
     url: Url,
     pub(super) last: u64,
@@ -29,15 +29,15 @@ impl Links {
         let mut links = Self::default();
         for value in headers.get_all(LINK) {
             let text = String::from_utf8_lossy(value.as_bytes());
-            for (target, relation) in Entries(&text) {
+            for (target, relation) in LinkValues(&text) {
                 let place = match relation {
-                    Relation::Next => &mut links.next,
-                    Relation::Last => &mut links.last,
-                    Relation::Other => continue,
+                    LinkRel::Next => &mut links.next,
+                    LinkRel::Last => &mut links.last,
+                    LinkRel::Other => continue,
                 };
                 match page.join(target) {
                     Ok(url) => *place = Some(url),
-                    Err(error) if relation == Relation::Next => {
+                    Err(error) if relation == LinkRel::Next => {
                         return Err(Error::new(
                             ErrorKind::Pagination,
                             "the link to the next page is not a valid URL",
@@ -52,7 +52,7 @@ impl Links {
     }
 }
 
-impl Numbered {
+impl NumberedPages {
     /// Returns the number of the next page and the pages from there on, if both links number their pages and are equal
     /// otherwise.
     pub(super) fn of(next: &Url, last: Option<&Url>) -> Option<(u64, Self)> {
@@ -72,7 +72,7 @@ impl Numbered {
 
 /// The position of a page in its list, according to its URL.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Place {
+pub(super) struct PagePosition {
     /// Whether there are earlier pages.
     pub(super) is_later: bool,
     pub(super) has_cursor: bool,
@@ -80,7 +80,7 @@ pub(super) struct Place {
     pub(super) number: Option<u64>,
 }
 
-impl Place {
+impl PagePosition {
     pub(super) fn of(url: &Url) -> Self {
         let has_cursor = has_cursor(url);
         let mut numbers = parts(url).filter_map(|part| part.strip_prefix("page="));
@@ -123,17 +123,17 @@ fn parts(url: &Url) -> impl Iterator<Item = &str> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Relation {
+enum LinkRel {
     Next,
     Last,
     Other,
 }
 
 /// The entries of a header value: `<url>; rel="next", <url>; rel="last"`.
-struct Entries<'a>(&'a str);
+struct LinkValues<'a>(&'a str);
 
-impl<'a> Iterator for Entries<'a> {
-    type Item = (&'a str, Relation);
+impl<'a> Iterator for LinkValues<'a> {
+    type Item = (&'a str, LinkRel);
 
     fn next(&mut self) -> Option<Self::Item> {
         let (_, rest) = self.0.split_once('<')?;
@@ -154,7 +154,7 @@ fn end_of_entry(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-fn relation(parameters: &str) -> Relation {
+fn relation(parameters: &str) -> LinkRel {
     let value = parameters.split(';').find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
         let found = name.trim().eq_ignore_ascii_case("rel");
@@ -166,11 +166,11 @@ fn relation(parameters: &str) -> Relation {
         names.any(|found| found.eq_ignore_ascii_case(name))
     };
     if has("next") {
-        Relation::Next
+        LinkRel::Next
     } else if has("last") {
-        Relation::Last
+        LinkRel::Last
     } else {
-        Relation::Other
+        LinkRel::Other
     }
 }
 
@@ -226,15 +226,15 @@ mod tests {
             ("https://a/x?per_page=5", None),
             ("https://a/x?per_page=5&page=7&page=8", None),
         ] {
-            let numbered = Numbered::of(&next, Some(&url(last)));
+            let numbered = NumberedPages::of(&next, Some(&url(last)));
             assert_eq!(numbered.map(|(_, pages)| pages.last), expected, "{last}");
         }
         let cursor = url("https://a/x?after=abc&page=2");
-        assert_eq!(Numbered::of(&cursor, Some(&cursor)), None);
+        assert_eq!(NumberedPages::of(&cursor, Some(&cursor)), None);
     }
 
     #[test]
-    fn a_page_after_the_first_is_told_by_its_url() {
+    fn a_later_page_is_recognized_by_its_url() {
         for (query, is_later, has_cursor) in [
             ("", false, false),
             ("?page=1&per_page=5", false, false),
@@ -249,7 +249,7 @@ mod tests {
             ("?per_page=5&before=abc", true, true),
             ("?cursor=abc&page=1", true, true),
         ] {
-            let place = Place::of(&url(&format!("https://a/x{query}")));
+            let place = PagePosition::of(&url(&format!("https://a/x{query}")));
             assert_eq!((place.is_later, place.has_cursor), (is_later, has_cursor), "{query}");
         }
     }

@@ -13,12 +13,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::completeness::missing_organizations;
-use super::link::Place;
-use super::progress::Content;
+use super::link::PagePosition;
+use super::progress::PageContent;
 use crate::error::{Error, Result};
 use crate::json_path;
 use crate::operation::metric_name;
-use crate::response::{BadItem, Raw};
+use crate::response::{BadItem, RawResponse};
 use crate::telemetry::meter;
 
 /// The items of a page, and its statements about the whole list. Generated code creates it.
@@ -77,7 +77,7 @@ pub(super) struct Page<I> {
     pub(super) incomplete_results: bool,
     /// The organizations whose results are missing.
     pub(super) organizations: Option<Vec<u64>>,
-    pub(super) place: Place,
+    pub(super) position: PagePosition,
 }
 
 impl<I> Page<I> {
@@ -90,17 +90,17 @@ impl<I> Page<I> {
             total: None,
             incomplete_results: false,
             organizations,
-            place: Place { is_later: false, has_cursor: false, number: None },
+            position: PagePosition { is_later: false, has_cursor: false, number: None },
         }
     }
 
     /// Returns the first item that did not decode, as the error of the page.
-    pub(super) fn fault(&self) -> Option<Error> {
+    pub(super) fn first_error(&self) -> Option<Error> {
         match &self.entries {
             Entries::Decoded(_) => None,
             Entries::Mixed(mixed) => {
                 let bad = mixed.entries.as_slice().iter().find_map(|entry| entry.as_ref().err());
-                bad.map(|bad| mixed.raw.undecodable_item(bad, mixed.page))
+                bad.map(|bad| mixed.raw.item_decode_error(bad, mixed.page))
             }
         }
     }
@@ -109,15 +109,15 @@ impl<I> Page<I> {
 /// The remaining items of a page.
 pub(super) enum Entries<I> {
     Decoded(vec::IntoIter<I>),
-    Mixed(Box<Mixed<I>>),
+    Mixed(Box<MixedEntries<I>>),
 }
 
 type Entry<I> = Result<I, BadItem>;
 
 /// The items of a page of which some did not decode. Their errors are created when they are read.
-pub(super) struct Mixed<I> {
+pub(super) struct MixedEntries<I> {
     entries: vec::IntoIter<Entry<I>>,
-    raw: Raw,
+    raw: RawResponse,
     /// The number of the page, as far as it is known.
     page: Option<u64>,
 }
@@ -140,7 +140,7 @@ impl<I> Iterator for Entries<I> {
             Self::Decoded(items) => items.next().map(Ok),
             Self::Mixed(mixed) => {
                 let entry = mixed.entries.next()?;
-                Some(entry.map_err(|bad| mixed.raw.undecodable_item(&bad, mixed.page)))
+                Some(entry.map_err(|bad| mixed.raw.item_decode_error(&bad, mixed.page)))
             }
         }
     }
@@ -150,7 +150,7 @@ impl<I> Iterator for Entries<I> {
 type ReadItem<I> = Box<dyn Fn(&str) -> Result<Vec<I>, (String, serde_json::Error)> + Send + Sync>;
 
 /// Reads pages of the type `T` into items.
-pub(super) struct Reader<T, I> {
+pub(super) struct PageReader<T, I> {
     /// The property with the list; `None` if the page is the list.
     field: Option<&'static str>,
     open: Box<dyn Fn(T) -> Listed<I> + Send + Sync>,
@@ -159,26 +159,26 @@ pub(super) struct Reader<T, I> {
     is_opaque: bool,
 }
 
-impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
-    pub(super) fn of_operation(field: Option<&'static str>, open: fn(T) -> Listed<I>) -> Self
+impl<T: DeserializeOwned + 'static, I: 'static> PageReader<T, I> {
+    pub(super) fn for_operation(field: Option<&'static str>, open: fn(T) -> Listed<I>) -> Self
     where
         I: DeserializeOwned,
     {
         let read_item = |item: &str| match serde_json::from_str(item) {
             Ok(item) => Ok(vec![item]),
-            Err(error) => Err((located(item, &error), error)),
+            Err(error) => Err((item_path(item, &error), error)),
         };
         Self { field, open: Box::new(open), read_item: Box::new(read_item), is_opaque: false }
     }
 
-    pub(super) fn extracting(extract: fn(T) -> Vec<I>) -> Self {
+    pub(super) fn with_extractor(extract: fn(T) -> Vec<I>) -> Self {
         let read_item = move |item: &str| {
             // The caller's type is that of a page: here, of a page with one item.
             let page = format!("[{item}]");
             match serde_json::from_str(&page) {
                 Ok(page) => Ok(extract(page)),
                 Err(error) => {
-                    let path = located(&page, &error);
+                    let path = item_path(&page, &error);
                     Err((path.strip_prefix("[0]").map_or_else(String::new, str::to_owned), error))
                 }
             }
@@ -191,8 +191,8 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
     ///
     /// # Errors
     /// If the page does not decode, and the cause is not in single items.
-    pub(super) fn read(&self, raw: Raw) -> Result<Page<I>> {
-        let place = Place::of(&raw.url);
+    pub(super) fn read(&self, raw: RawResponse) -> Result<Page<I>> {
+        let place = PagePosition::of(&raw.url);
         let organizations = missing_organizations(&raw.headers);
         let (listed, entries, count) = match raw.parse::<T>() {
             Ok(page) => {
@@ -200,7 +200,7 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
                 let items = std::mem::take(&mut listed.items);
                 let mut count = items.len();
                 if self.is_opaque
-                    && let Some(counts) = Counts::of(raw.bytes())
+                    && let Some(counts) = PageCounts::of(raw.bytes())
                 {
                     count = counts.listed.unwrap_or_default();
                     listed.total = counts.total;
@@ -208,16 +208,16 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
                 }
                 (listed, Entries::Decoded(items.into_iter()), count)
             }
-            Err(error) => match self.item_by_item(&raw) {
+            Err(error) => match self.read_items(&raw) {
                 Some((listed, entries, count)) => {
                     let entries = entries.into_iter();
                     (
                         listed,
-                        Entries::Mixed(Box::new(Mixed { entries, raw, page: place.number })),
+                        Entries::Mixed(Box::new(MixedEntries { entries, raw, page: place.number })),
                         count,
                     )
                 }
-                None => return Err(raw.undecodable(error)),
+                None => return Err(raw.decode_error(error)),
             },
         };
         Ok(Page {
@@ -226,15 +226,15 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
             total: listed.total,
             incomplete_results: listed.incomplete_results.unwrap_or_default(),
             organizations,
-            place,
+            position: place,
         })
     }
 
     /// Returns the items of a page that does not decode as a whole, and the number that it lists. Returns `None` if the
     /// cause is not in single items.
-    fn item_by_item(&self, raw: &Raw) -> Option<(Listed<I>, Vec<Entry<I>>, usize)> {
+    fn read_items(&self, raw: &RawResponse) -> Option<(Listed<I>, Vec<Entry<I>>, usize)> {
         let body = raw.bytes();
-        let (without_items, items) = take_apart(body, self.field)?;
+        let (without_items, items) = split_items(body, self.field)?;
         let listed = (self.open)(serde_json::from_slice(&without_items).ok()?);
         let key = json_path::key(self.field);
         let mut entries = Vec::with_capacity(items.len());
@@ -259,13 +259,13 @@ impl<T: DeserializeOwned + 'static, I: 'static> Reader<T, I> {
 }
 
 /// Returns the path of an error within an item, without its `$`.
-fn located(json: &str, error: &serde_json::Error) -> String {
+fn item_path(json: &str, error: &serde_json::Error) -> String {
     let path = json_path::locate(json.as_bytes(), error.line(), error.column());
     path.strip_prefix('$').map_or_else(String::new, str::to_owned)
 }
 
 /// Returns the JSON of a page with an empty list, and the items of the list.
-fn take_apart<'a>(
+fn split_items<'a>(
     body: &'a Bytes,
     field: Option<&str>,
 ) -> Option<(Cow<'static, [u8]>, Vec<&'a RawValue>)> {
@@ -282,27 +282,27 @@ fn take_apart<'a>(
 }
 
 /// Returns the content of a page from its JSON, whatever part of it the caller's type keeps.
-pub(super) fn content(body: &[u8], hasher: &RandomState) -> Content {
+pub(super) fn page_content(body: &[u8], hasher: &RandomState) -> PageContent {
     // The maximum size in bytes of a page without items: it has little other content.
-    const LONGEST_EMPTY: usize = 4 * 1024;
+    const MAX_EMPTY_BYTES: usize = 4 * 1024;
     let body = body.trim_ascii();
     let list = body.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
     let is_empty = body.is_empty()
         || list.is_some_and(|items| items.trim_ascii().is_empty())
-        || body.len() <= LONGEST_EMPTY
-            && Counts::of(body).is_some_and(|counts| counts.listed == Some(0));
-    if is_empty { Content::Empty } else { Content::Items(hasher.hash_one(body)) }
+        || body.len() <= MAX_EMPTY_BYTES
+            && PageCounts::of(body).is_some_and(|counts| counts.listed == Some(0));
+    if is_empty { PageContent::Empty } else { PageContent::Items(hasher.hash_one(body)) }
 }
 
 /// The counts in the JSON of a page, if its type has none.
-struct Counts {
+struct PageCounts {
     /// `None` if it is ambiguous which list is the page's.
     listed: Option<usize>,
     total: Option<u64>,
     incomplete_results: bool,
 }
 
-impl Counts {
+impl PageCounts {
     /// Returns `None` if the page is not an object. If it is ambiguous which list is the page's, there is no total to
     /// compare with.
     fn of(body: &[u8]) -> Option<Self> {

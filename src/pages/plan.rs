@@ -8,32 +8,32 @@ use std::hash::{BuildHasher, RandomState};
 use http::HeaderMap;
 use url::Url;
 
-use super::link::{Links, Numbered};
-use super::progress::{Content, Progress, no_progress};
-use super::visited::Visited;
+use super::link::{Links, NumberedPages};
+use super::progress::{PageContent, ProgressGuard, no_progress};
+use super::visited::CycleDetector;
 use crate::error::{Error, ErrorKind, Result};
-use crate::operation::Label;
+use crate::operation::OperationName;
 use crate::request::Request;
 
 /// The order in which the pages of one list are fetched.
-pub(super) struct Plan {
+pub(super) struct PagePlan {
     request: Request,
-    step: Step,
-    visited: Visited,
-    progress: Progress,
+    next_page: NextPage,
+    cycle_detector: CycleDetector,
+    progress: ProgressGuard,
     /// The hasher for the digests of pages.
     hasher: RandomState,
 }
 
 /// The next page to request.
-enum Step {
+enum NextPage {
     First,
     /// The page that the last one links to.
     Link(Url),
     /// All pages up to the last; `next` is the number of the next page to request, and `expected` of the next one to
     /// arrive.
     Numbers {
-        pages: Numbered,
+        pages: NumberedPages,
         next: u64,
         expected: u64,
     },
@@ -42,18 +42,18 @@ enum Step {
     End,
 }
 
-impl Plan {
+impl PagePlan {
     pub(super) fn new(request: Request) -> Self {
         Self {
             request,
-            step: Step::First,
-            visited: Visited::default(),
-            progress: Progress::default(),
+            next_page: NextPage::First,
+            cycle_detector: CycleDetector::default(),
+            progress: ProgressGuard::default(),
             hasher: RandomState::new(),
         }
     }
 
-    pub(super) fn label(&self) -> &Label {
+    pub(super) fn label(&self) -> &OperationName {
         self.request.label()
     }
 
@@ -63,28 +63,28 @@ impl Plan {
 
     /// Returns whether more than one page can be requested at a time.
     pub(super) fn is_numbered(&self) -> bool {
-        matches!(self.step, Step::Numbers { .. })
+        matches!(self.next_page, NextPage::Numbers { .. })
     }
 
     pub(super) fn end(&mut self) {
-        self.step = Step::End;
+        self.next_page = NextPage::End;
     }
 
     /// Returns the request for the next page, if it is known.
     pub(super) fn next_request(&mut self) -> Option<Request> {
-        match std::mem::replace(&mut self.step, Step::Wait) {
-            Step::First => Some(self.request.clone()),
-            Step::Link(url) => Some(self.request.page(url)),
-            Step::Numbers { pages, next, expected } if next <= pages.last => {
+        match std::mem::replace(&mut self.next_page, NextPage::Wait) {
+            NextPage::First => Some(self.request.clone()),
+            NextPage::Link(url) => Some(self.request.page(url)),
+            NextPage::Numbers { pages, next, expected } if next <= pages.last => {
                 let request = self.request.page(pages.url(next));
                 // After the page with the greatest number, its own link decides.
                 if let Some(next) = next.checked_add(1) {
-                    self.step = Step::Numbers { pages, next, expected };
+                    self.next_page = NextPage::Numbers { pages, next, expected };
                 }
                 Some(request)
             }
-            idle @ (Step::Numbers { .. } | Step::Wait | Step::End) => {
-                self.step = idle;
+            idle @ (NextPage::Numbers { .. } | NextPage::Wait | NextPage::End) => {
+                self.next_page = idle;
                 None
             }
         }
@@ -96,13 +96,13 @@ impl Plan {
     }
 
     /// Updates the plan by the links of a page. Returns whether the pages in flight are still the next ones.
-    pub(super) fn learn(
+    pub(super) fn plan_next(
         &mut self,
         url: &Url,
         headers: &HeaderMap,
-        content: Content,
+        content: PageContent,
     ) -> Result<bool> {
-        self.visited.insert(self.hasher.hash_one(url.as_str()));
+        self.cycle_detector.insert(self.hasher.hash_one(url.as_str()));
         let makes_progress = self.progress.add(content);
         let links = self.links(url, headers)?;
         if links.next.is_some() && !makes_progress {
@@ -110,11 +110,11 @@ impl Plan {
         }
         let Some(url) = links.next else {
             // Pages beyond the end were requested if the list became shorter.
-            self.step = Step::End;
+            self.next_page = NextPage::End;
             return Ok(false);
         };
-        let numbered = Numbered::of(&url, links.last.as_ref());
-        if let Step::Numbers { pages, next, expected } = &mut self.step {
+        let numbered = NumberedPages::of(&url, links.last.as_ref());
+        if let NextPage::Numbers { pages, next, expected } = &mut self.next_page {
             let following = expected.checked_add(1).filter(|following| following < next);
             if let Some(following) = following.filter(|number| pages.url(*number) == url) {
                 // The assumption holds. The list can have become longer meanwhile.
@@ -125,9 +125,9 @@ impl Plan {
                 return Ok(true);
             }
         }
-        self.step = match numbered {
-            Some((next, pages)) => Step::Numbers { pages, next, expected: next },
-            None => Step::Link(url),
+        self.next_page = match numbered {
+            Some((next, pages)) => NextPage::Numbers { pages, next, expected: next },
+            None => NextPage::Link(url),
         };
         Ok(false)
     }
@@ -135,12 +135,12 @@ impl Plan {
     /// Returns the links of a page, at the addresses where this client fetches them.
     fn links(&self, url: &Url, headers: &HeaderMap) -> Result<Links> {
         let links = Links::read(headers, url)?;
-        let origins = &self.request.client().inner().origins;
-        let next = links.next.map(|next| origins.page(&next, url)).transpose()?;
-        let last = links.last.and_then(|last| origins.page(&last, url).ok());
+        let origins = &self.request.client().handle().endpoints;
+        let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
+        let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());
         if next
             .as_ref()
-            .is_some_and(|next| self.visited.contains(self.hasher.hash_one(next.as_str())))
+            .is_some_and(|next| self.cycle_detector.contains(self.hasher.hash_one(next.as_str())))
         {
             return Err(Error::new(
                 ErrorKind::Pagination,
@@ -177,7 +177,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let _entered = runtime.enter();
             let client = Client::builder().token("t0ken").build().unwrap();
-            let mut plan = Plan::new(client.request(Method::GET, "/list"));
+            let mut plan = PagePlan::new(client.request(Method::GET, "/list"));
             let (mut page, mut flight) = (None, Vec::new());
             plan.next_request();
             for (next, last) in links {
@@ -187,7 +187,7 @@ mod tests {
                     url(next, "page"), url(last, "page"),
                 );
                 let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
-                match plan.learn(&from, &headers, Content::Empty) {
+                match plan.plan_next(&from, &headers, PageContent::Empty) {
                     Ok(true) => {}
                     // The requested pages are not the next ones.
                     Ok(false) => flight.clear(),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn asked(request: Request) -> Url {
-        request.prepare().unwrap().first_hop().url
+        request.prepare().unwrap().initial_target().url
     }
 
     fn url(number: u64, name: &str) -> Url {
@@ -221,15 +221,15 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _entered = runtime.enter();
         let client = Client::builder().token("t0ken").build().unwrap();
-        let mut plan = Plan::new(client.request(Method::GET, "/list"));
+        let mut plan = PagePlan::new(client.request(Method::GET, "/list"));
         plan.next_request();
         let greatest = url(u64::MAX, "page");
         let link = format!("<{greatest}>; rel=\"next\", <{greatest}>; rel=\"last\"");
         let headers = HeaderMap::from_iter([(LINK, link.parse().unwrap())]);
-        plan.learn(&url(1, "page"), &headers, Content::Empty).unwrap();
+        plan.plan_next(&url(1, "page"), &headers, PageContent::Empty).unwrap();
         assert_eq!(asked(plan.next_request().unwrap()), greatest);
         assert!(plan.next_request().is_none());
         // Its own link decides, and leads back to it.
-        assert!(plan.learn(&greatest, &headers, Content::Empty).is_err());
+        assert!(plan.plan_next(&greatest, &headers, PageContent::Empty).is_err());
     }
 }

@@ -5,34 +5,34 @@ use std::collections::VecDeque;
 /// Remembers the latest pages exactly, and samples older ones. A page is identified by a digest of its URL or of its
 /// body.
 ///
-/// A cycle of up to [`REMEMBERED`] pages is detected at once. A longer one is detected after one pass, by Brent's
+/// A cycle of up to [`MAX_REMEMBERED`] pages is detected at once. A longer one is detected after one pass, by Brent's
 /// algorithm: one older page is kept, each time twice as far along, and the cycle reaches it again.
 #[derive(Debug, Default)]
-pub(super) struct Visited {
-    latest: VecDeque<u64>,
-    landmark: Option<u64>,
+pub(super) struct CycleDetector {
+    recent: VecDeque<u64>,
+    checkpoint: Option<u64>,
     count: u64,
-    next_landmark: u64,
+    next_checkpoint: u64,
 }
 
 /// 8 KiB for each list; more pages than nearly any list has.
-const REMEMBERED: usize = 1024;
+const MAX_REMEMBERED: usize = 1024;
 
-impl Visited {
+impl CycleDetector {
     pub(super) fn insert(&mut self, page: u64) {
-        if self.latest.len() == REMEMBERED {
-            self.latest.pop_front();
+        if self.recent.len() == MAX_REMEMBERED {
+            self.recent.pop_front();
         }
-        self.latest.push_back(page);
-        if self.count >= self.next_landmark {
-            self.landmark = Some(page);
-            self.next_landmark = self.count.saturating_mul(2).max(1);
+        self.recent.push_back(page);
+        if self.count >= self.next_checkpoint {
+            self.checkpoint = Some(page);
+            self.next_checkpoint = self.count.saturating_mul(2).max(1);
         }
         self.count = self.count.saturating_add(1);
     }
 
     pub(super) fn contains(&self, page: u64) -> bool {
-        self.landmark == Some(page) || self.latest.contains(&page)
+        self.checkpoint == Some(page) || self.recent.contains(&page)
     }
 }
 
@@ -42,7 +42,7 @@ mod tests {
 
     /// Returns the step at which a walk of this tail and cycle is stopped.
     fn stopped_at(tail: u64, circle: u64) -> u64 {
-        let mut visited = Visited::default();
+        let mut visited = CycleDetector::default();
         let page = |step: u64| if step < tail { step } else { tail + (step - tail) % circle };
         let mut steps = 0..10 * (tail + circle);
         steps
@@ -67,10 +67,10 @@ mod tests {
 
     #[test]
     fn memory_is_constant() {
-        let mut visited = Visited::default();
+        let mut visited = CycleDetector::default();
         for page in 0..5000 {
             visited.insert(page);
         }
-        assert_eq!(visited.latest.len(), REMEMBERED);
+        assert_eq!(visited.recent.len(), MAX_REMEMBERED);
     }
 }

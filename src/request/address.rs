@@ -3,11 +3,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::prepared::{invalid, not_set};
+use super::prepared::{invalid, missing_parameter};
 use super::{Inner, Target};
 use crate::error::Result;
-use crate::operation::{Operation, Parameter};
-use crate::origins::{Origins, has_credentials};
+use crate::operation::{Operation, OperationParameter};
+use crate::origins::{Endpoints, has_credentials};
 
 /// All but the unreserved characters of RFC 3986, as GitHub's own clients do.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -15,15 +15,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 impl Inner {
     /// Returns the URL of the request.
     pub(super) fn url(&self) -> Result<Url> {
-        let origins = &self.client.inner().origins;
+        let origins = &self.client.handle().endpoints;
         let mut url = match (&self.target, self.operation) {
             (Target::Url(url), _) => url.clone(),
-            (Target::Given(text), _) => given(text, origins)?,
+            (Target::Raw(text), _) => resolve_raw(text, origins)?,
             (Target::Template(values), Some(operation)) => {
-                let base = origins.of(operation.server);
-                let mut path = path_of(base);
-                fill(&mut path, operation, values)?;
-                below(base, &path)
+                let base = origins.for_operation(operation.server);
+                let mut path = base_path(base);
+                expand_template(&mut path, operation, values)?;
+                with_path(base, &path)
             }
             (Target::Template(_), None) => return Err(invalid("the request has no operation")),
         };
@@ -44,7 +44,11 @@ impl Inner {
 }
 
 /// Fills the operation's path template.
-fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> Result<()> {
+fn expand_template(
+    text: &mut String,
+    operation: &Operation,
+    values: &[Option<String>],
+) -> Result<()> {
     let mut rest = operation.path;
     for (index, value) in values.iter().enumerate() {
         let Some((before, after)) = rest.split_once('{') else {
@@ -53,9 +57,9 @@ fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> 
         let parameter = operation
             .path_parameter(index)
             .ok_or_else(|| invalid("the operation does not describe its path"))?;
-        let value = value.as_ref().ok_or_else(|| not_set(parameter))?;
+        let value = value.as_ref().ok_or_else(|| missing_parameter(parameter))?;
         text.push_str(before);
-        push_value(text, parameter, value)?;
+        push_segment(text, parameter, value)?;
         rest = after.split_once('}').map_or("", |(_, rest)| rest);
     }
     text.push_str(rest);
@@ -63,18 +67,18 @@ fn fill(text: &mut String, operation: &Operation, values: &[Option<String>]) -> 
 }
 
 /// Writes one value, and rejects a value that would change the structure of the path.
-fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<()> {
+fn push_segment(text: &mut String, parameter: &OperationParameter, value: &str) -> Result<()> {
     // Most values are a name or a number, and need no encoding.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if !value.is_empty() && value.bytes().all(plain) {
         text.push_str(value);
         return Ok(());
     }
-    let mut segments = value.split(|c| parameter.multi_segment && c == '/');
+    let mut segments = value.split(|c| parameter.allows_slash && c == '/');
     // The root of a repository's contents is the only empty path.
-    let root = parameter.multi_segment && value.is_empty();
+    let root = parameter.allows_slash && value.is_empty();
     if !root && segments.clone().any(|segment| matches!(segment, "" | "." | "..")) {
-        let segment = if parameter.multi_segment {
+        let segment = if parameter.allows_slash {
             "it has an empty, `.` or `..` segment"
         } else {
             "it is empty, `.` or `..`"
@@ -95,7 +99,7 @@ fn push_value(text: &mut String, parameter: &Parameter, value: &str) -> Result<(
 }
 
 /// Returns the URL of a path or URL that the caller supplied; rejected if its target differs from its appearance.
-fn given(text: &str, origins: &Origins) -> Result<Url> {
+fn resolve_raw(text: &str, origins: &Endpoints) -> Result<Url> {
     if text.contains('#') {
         return Err(invalid("the path contains `#`").with_advice("percent-encode it as %23"));
     }
@@ -112,12 +116,12 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
         Some((after, query)) => (after, Some(query)),
         None => (text, None),
     };
-    let mut path = path_of(origins.api());
+    let mut path = base_path(origins.api());
     if !after.starts_with('/') {
         path.push('/');
     }
     path.push_str(after);
-    let mut url = below(origins.api(), &path);
+    let mut url = with_path(origins.api(), &path);
     url.set_query(query);
     if !origins.contains(&url) {
         return Err(invalid("the path escapes the API base URL with `..`"));
@@ -126,8 +130,8 @@ fn given(text: &str, origins: &Origins) -> Result<Url> {
 }
 
 /// Returns the URL of these segments below a base URL; each is encoded.
-pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
-    let mut path = path_of(base);
+pub(super) fn join_segments(base: &Url, segments: &[&str]) -> Result<Url> {
+    let mut path = base_path(base);
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
             return Err(invalid("a path segment is empty, `.` or `..`"));
@@ -135,11 +139,11 @@ pub(super) fn at(base: &Url, segments: &[&str]) -> Result<Url> {
         path.push('/');
         path.extend(utf8_percent_encode(segment, ENCODED));
     }
-    Ok(below(base, &path))
+    Ok(with_path(base, &path))
 }
 
 /// Returns the path of a base URL, as a prefix.
-fn path_of(base: &Url) -> String {
+fn base_path(base: &Url) -> String {
     let mut path = String::with_capacity(96);
     path.push_str(base.path().trim_end_matches('/'));
     path
@@ -147,7 +151,7 @@ fn path_of(base: &Url) -> String {
 
 /// Returns the base's server with this path. It is cheaper than parsing the whole URL, and a path cannot become a part
 /// of the server's name.
-fn below(base: &Url, path: &str) -> Url {
+fn with_path(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(path);
     url

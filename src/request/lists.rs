@@ -5,13 +5,13 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::Request;
-use crate::times::{self, IntoTime};
+use crate::times::{self, IntoTimestamp};
 
 // The features determine which of them are used.
 #[allow(dead_code)]
 impl Request {
     /// Sets a query parameter to several values, by repeating its name.
-    pub(crate) fn set_query_each<T: Display>(
+    pub(crate) fn set_query_values<T: Display>(
         &mut self,
         name: &'static str,
         values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
@@ -19,38 +19,38 @@ impl Request {
         match converted::<T>(values) {
             Ok(values) => self.set_query_list(name, values),
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }
 
     /// Sets a property of the JSON body to a list.
-    pub(crate) fn set_field_each<T: Serialize>(
+    pub(crate) fn set_field_values<T: Serialize>(
         &mut self,
         name: &'static str,
         values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
     ) {
         match converted::<T>(values) {
             Ok(values) => self.set_field::<Vec<T>>(name, values),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
     /// Sets a query parameter to a time.
-    pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTime) {
+    pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
             Ok(time) => self.set_query::<String>(name, times::text(&time)),
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }
 
     /// Sets a property of the JSON body to a time.
-    pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTime) {
+    pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
             Ok(time) => self.set_field::<String>(name, times::text(&time)),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 }

@@ -13,21 +13,21 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use super::{Inner, Kind, Payload, Request, Target};
-use crate::auth::{Passes, digest};
-use crate::body::{BodyTaken, Broken};
+use super::{Inner, Request, RequestBody, RequestKind, Target};
+use crate::auth::{RequestCredentials, secret_fingerprint};
+use crate::body::{BodyConsumed, UploadErrorSlot};
 use crate::cache::CachePolicy;
-use crate::cache::conditional::Conditional;
+use crate::cache::conditional::Validators;
 use crate::circuit::Circuit;
 use crate::client::Client;
-use crate::deadline::{Limit, Slack};
+use crate::deadline::{Deadline, DeadlineExtension};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{Cost, Lane, Priority};
-use crate::operation::{Location, NoBody, Operation, Parameter};
+use crate::limits::{AdmissionQueue, Priority, RequestCost};
+use crate::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::origins::same_origin;
 use crate::retry::{RetryPolicy, is_idempotent};
-use crate::store::WaitAllowance;
-use crate::telemetry::usage::Account;
+use crate::store::StoreWaitBudget;
+use crate::telemetry::usage::IdentityUsageState;
 
 /// A request that is complete and valid.
 pub(crate) struct Prepared {
@@ -37,26 +37,26 @@ pub(crate) struct Prepared {
     url: Url,
     /// The headers that this request sets in addition to the client's own.
     headers: HeaderMap,
-    payload: Payload,
-    elsewhere: bool,
-    kind: Kind,
+    payload: RequestBody,
+    is_external: bool,
+    kind: RequestKind,
     pub(crate) priority: Priority,
     idempotent: bool,
-    pub(crate) until_ready: Option<Duration>,
+    pub(crate) poll_until_ready: Option<Duration>,
     retry: Option<Box<RetryPolicy>>,
     /// Whether the caller set the time limit, which then includes waits.
-    strict: bool,
+    caller_timeout: bool,
     /// The time limit of the call.
-    pub(crate) limit: Limit,
+    pub(crate) timeout: Deadline,
     /// The excluded time of an attempt.
-    pub(crate) slack: Option<Slack>,
+    pub(crate) extension: Option<DeadlineExtension>,
     /// How long an earlier request of the same call has waited for limits.
-    pub(crate) waited_before: Duration,
-    broken: Broken,
+    pub(crate) already_waited: Duration,
+    upload_error: UploadErrorSlot,
     /// How long this attempt of the call can still wait for the client's store.
-    pub(crate) store_wait: WaitAllowance,
+    pub(crate) store_wait: StoreWaitBudget,
     /// The condition of the request, for the cache.
-    pub(crate) conditional: Option<Conditional>,
+    pub(crate) conditional: Option<Validators>,
     cache: Option<Box<CachePolicy>>,
     list_path: Option<Box<str>>,
     /// The primary limit that a response named, for a call without an operation.
@@ -65,16 +65,16 @@ pub(crate) struct Prepared {
 
 /// The stored responses that a call can invalidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Changes {
-    Nothing,
+pub(crate) enum SideEffects {
+    None,
     /// The resources at its path, and those that belong to them.
     Path,
-    Anything,
+    Unknown,
 }
 
 /// One of the requests that an attempt sends: the first, and one for each redirect.
 #[derive(Debug)]
-pub(crate) struct Hop {
+pub(crate) struct RedirectTarget {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) with_body: bool,
@@ -86,32 +86,32 @@ pub(crate) struct Hop {
 const JSON: &str = "application/vnd.github+json";
 
 /// The headers that an untrusted server receives.
-const FOR_ANYONE: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
+const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
 
 impl Request {
     /// Validates the request and builds its parts.
     pub(crate) fn prepare(self) -> Result<Prepared> {
         let mut request = *self.0;
-        if let Some(reason) = &request.refused {
+        if let Some(reason) = &request.invalid {
             return Err(invalid(reason.to_string()));
         }
         let url = request.url()?;
         if let Some(operation) = request.operation {
-            request.require_all(operation)?;
+            request.check_required(operation)?;
         }
-        if request.until_ready.is_some() && request.method != Method::GET {
+        if request.poll_until_ready.is_some() && request.method != Method::GET {
             return Err(invalid("until_ready is only for GET: other methods would be repeated"));
         }
-        let upload = matches!(request.body, Payload::Raw(..));
-        let slack = match request.slack {
-            None if upload => Some(Slack::default()),
+        let upload = matches!(request.body, RequestBody::Raw(..));
+        let extension = match request.extension {
+            None if upload => Some(DeadlineExtension::default()),
             ref given => given.clone(),
         };
         let limit = match request.timeout {
             // A header of the caller takes precedence, even for an upload.
-            Some(timeout) if upload => Limit::new(timeout, None),
-            Some(timeout) => Limit::new(timeout, slack.as_ref()),
-            None => Limit::new(request.client.inner().call_timeout, slack.as_ref()),
+            Some(timeout) if upload => Deadline::new(timeout, None),
+            Some(timeout) => Deadline::new(timeout, extension.as_ref()),
+            None => Deadline::new(request.client.handle().call_timeout, extension.as_ref()),
         };
         let mut prepared = Prepared {
             operation: request.operation,
@@ -119,18 +119,18 @@ impl Request {
             url,
             headers: request.headers,
             payload: request.body,
-            elsewhere: request.elsewhere,
+            is_external: request.is_external,
             kind: request.kind,
             priority: request.priority,
             idempotent: request.idempotent,
-            until_ready: request.until_ready,
+            poll_until_ready: request.poll_until_ready,
             retry: request.retry,
-            strict: request.timeout.is_some(),
-            limit,
-            slack,
-            waited_before: request.waited_before,
-            broken: Broken::default(),
-            store_wait: WaitAllowance::new(request.client.inner().store_timeout),
+            caller_timeout: request.timeout.is_some(),
+            timeout: limit,
+            extension,
+            already_waited: request.waited_before,
+            upload_error: UploadErrorSlot::default(),
+            store_wait: StoreWaitBudget::new(request.client.handle().store_timeout),
             conditional: None,
             cache: request.cache,
             list_path: request.list_path,
@@ -144,34 +144,36 @@ impl Request {
 
 impl Inner {
     /// Rejects a request without a parameter that GitHub requires.
-    fn require_all(&mut self, operation: &Operation) -> Result<()> {
+    fn check_required(&mut self, operation: &Operation) -> Result<()> {
         let missing = operation.parameters.iter().find(|parameter| {
             let name = parameter.name;
             parameter.required
                 && match parameter.location {
                     // Checked when the template is filled.
-                    Location::Path => false,
+                    ParameterLocation::Path => false,
                     // A page's URL carries its own query.
-                    Location::Query => {
+                    ParameterLocation::Query => {
                         matches!(self.target, Target::Template(_))
                             && !self.query.iter().any(|(set, _)| set == name)
                     }
-                    Location::Header => !self.headers.contains_key(name),
-                    Location::Body => match &self.body {
-                        Payload::Empty => true,
-                        Payload::Fields(fields) => !fields.iter().any(|(set, _)| set == name),
-                        Payload::Json(_) | Payload::Raw(..) => false,
+                    ParameterLocation::Header => !self.headers.contains_key(name),
+                    ParameterLocation::Body => match &self.body {
+                        RequestBody::Empty => true,
+                        RequestBody::Fields(fields) => !fields.iter().any(|(set, _)| set == name),
+                        RequestBody::Json(_) | RequestBody::Raw(..) => false,
                     },
                 }
         });
         if let Some(parameter) = missing {
-            return Err(not_set(parameter));
+            return Err(missing_parameter(parameter));
         }
-        if matches!(self.body, Payload::Empty) {
-            match operation.no_body {
-                NoBody::Sent => {}
-                NoBody::EmptyObject => self.body = Payload::Json(Bytes::from_static(b"{}")),
-                NoBody::Refused => return Err(no_body(operation)),
+        if matches!(self.body, RequestBody::Empty) {
+            match operation.missing_body {
+                MissingBody::Send => {}
+                MissingBody::SendEmptyObject => {
+                    self.body = RequestBody::Json(Bytes::from_static(b"{}"))
+                }
+                MissingBody::Reject => return Err(no_body(operation)),
             }
         }
         Ok(())
@@ -190,12 +192,12 @@ impl Prepared {
             })?;
             self.headers.entry(ACCEPT).or_insert(accept);
         }
-        if let Payload::Fields(fields) = &self.payload {
-            self.payload = Payload::Json(object_of(fields)?);
+        if let RequestBody::Fields(fields) = &self.payload {
+            self.payload = RequestBody::Json(to_json_object(fields)?);
         }
         let (name, value) = match &self.payload {
-            Payload::Json(_) => (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            Payload::Raw(content_type, _) => (CONTENT_TYPE, content_type.clone()),
+            RequestBody::Json(_) => (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            RequestBody::Raw(content_type, _) => (CONTENT_TYPE, content_type.clone()),
             // GitHub requires a Content-Length of 0 on a PUT without a body.
             _ if [Method::PUT, Method::POST, Method::PATCH].contains(&self.method) => {
                 (CONTENT_LENGTH, HeaderValue::from_static("0"))
@@ -220,44 +222,45 @@ impl Prepared {
     }
 
     /// Returns whether the target is not GitHub's API.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.elsewhere
+    pub(crate) fn is_external(&self) -> bool {
+        self.is_external
     }
 
     /// Returns the request credential, which takes precedence over the client's.
-    pub(crate) fn own_authorization(&self) -> Option<&HeaderValue> {
+    pub(crate) fn request_authorization(&self) -> Option<&HeaderValue> {
         self.headers.get(AUTHORIZATION)
     }
 
     /// Returns whether its query contains this parameter, and GitHub's description of the operation has it.
     pub(crate) fn sends_documented(&self, name: &str) -> bool {
-        self.operation.is_some_and(|operation| operation.parameter(Location::Query, name).is_some())
+        self.operation
+            .is_some_and(|operation| operation.parameter(ParameterLocation::Query, name).is_some())
             && self.url.query_pairs().any(|(sent, _)| sent == name)
     }
 
     /// Returns the circuit of its first target server.
     pub(crate) fn circuit(&self) -> &Arc<Circuit> {
-        let inner = self.client.inner();
+        let inner = self.client.handle();
         let [api, upload] = &inner.circuits;
-        if same_origin(&self.url, inner.origins.api()) { api } else { upload }
+        if same_origin(&self.url, inner.endpoints.api()) { api } else { upload }
     }
 
     /// Returns the properties of the call that limits use.
-    pub(crate) fn cost(&self) -> Cost {
-        if let Kind::GraphQl { mutation } = self.kind {
-            return Cost::graphql(mutation);
+    pub(crate) fn cost(&self) -> RequestCost {
+        if let RequestKind::GraphQl { mutation } = self.kind {
+            return RequestCost::graphql(mutation);
         }
-        let inner = self.client.inner();
+        let inner = self.client.handle();
         let path = self.path();
         let (resource, content) = match self.operation {
             Some(operation) => (inner.limits.resource(operation), operation.creates_content),
             None => {
                 let named = self.resource.get().cloned().map(Cow::Owned);
-                let resource = named.unwrap_or_else(|| Cow::Borrowed(guess_resource(path)));
-                (resource, self.kind != Kind::Own && self.method == Method::POST)
+                let resource = named.unwrap_or_else(|| Cow::Borrowed(default_resource(path)));
+                (resource, self.kind != RequestKind::Internal && self.method == Method::POST)
             }
         };
-        Cost::rest(&self.method, path, resource, content)
+        RequestCost::rest(&self.method, path, resource, content)
     }
 
     /// Returns the path of its response: for a page, that of the list.
@@ -267,7 +270,7 @@ impl Prepared {
 
     /// Returns the path relative to the base URL.
     pub(crate) fn path(&self) -> &str {
-        let api = self.client.inner().origins.api().path().trim_end_matches('/');
+        let api = self.client.handle().endpoints.api().path().trim_end_matches('/');
         self.url.path().strip_prefix(api).unwrap_or_default()
     }
 
@@ -293,21 +296,21 @@ impl Prepared {
 
     /// Returns whether a response can be reused: it is of GitHub's REST API, and the same for equal calls.
     pub(crate) fn is_cacheable(&self) -> bool {
-        self.kind == Kind::Rest
-            && !self.elsewhere
-            && self.until_ready.is_none()
-            && matches!(self.payload, Payload::Empty)
-            && same_origin(&self.url, self.client.inner().origins.api())
+        self.kind == RequestKind::Rest
+            && !self.is_external
+            && self.poll_until_ready.is_none()
+            && matches!(self.payload, RequestBody::Empty)
+            && same_origin(&self.url, self.client.handle().endpoints.api())
     }
 
     /// Returns the stored responses that it can invalidate.
-    pub(crate) fn changes(&self) -> Changes {
+    pub(crate) fn side_effects(&self) -> SideEffects {
         let is_read = matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS);
         match self.kind {
-            _ if self.elsewhere => Changes::Nothing,
-            Kind::GraphQl { mutation: true } => Changes::Anything,
-            Kind::Rest if !is_read => Changes::Path,
-            _ => Changes::Nothing,
+            _ if self.is_external => SideEffects::None,
+            RequestKind::GraphQl { mutation: true } => SideEffects::Unknown,
+            RequestKind::Rest if !is_read => SideEffects::Path,
+            _ => SideEffects::None,
         }
     }
 
@@ -317,82 +320,83 @@ impl Prepared {
     }
 
     /// Returns the time limit of the call, if its caller set one.
-    pub(crate) fn strict_limit(&self) -> Option<Duration> {
-        self.strict.then(|| self.limit.left())
+    pub(crate) fn remaining_caller_timeout(&self) -> Option<Duration> {
+        self.caller_timeout.then(|| self.timeout.remaining())
     }
 
     /// Records the primary limit that a response names.
-    pub(crate) fn learn_resource(&self, resource: &str) {
+    pub(crate) fn record_resource(&self, resource: &str) {
         match self.operation {
-            Some(operation) => self.client.inner().limits.learn(operation, resource),
+            Some(operation) => self.client.handle().limits.record_resource(operation, resource),
             // Other calls of this path have their own response.
             None => drop(self.resource.set(resource.to_owned())),
         }
     }
 
     /// Returns the limits that admit it.
-    pub(crate) fn lane(&self) -> Arc<Lane> {
-        match self.own_authorization() {
+    pub(crate) fn admission_queue(&self) -> Arc<AdmissionQueue> {
+        match self.request_authorization() {
             // The call belongs to another identity, which its token determines.
             Some(authorization) => {
                 let client = &self.client;
-                let who = format!("own:{}", digest(authorization.as_bytes()));
-                client.inner().limits.lane(&who, client.base_url().as_str())
+                let who = format!("own:{}", secret_fingerprint(authorization.as_bytes()));
+                client.handle().limits.queue(&who, client.base_url().as_str())
             }
-            None => Arc::clone(self.client.lane()),
+            None => Arc::clone(self.client.admission_queue()),
         }
     }
 
     /// Returns the body, if it is JSON.
     pub(crate) fn json_body(&self) -> Option<&Bytes> {
         match &self.payload {
-            Payload::Json(body) => Some(body),
+            RequestBody::Json(body) => Some(body),
             _ => None,
         }
     }
 
     /// Returns the label of its identity in metrics.
     pub(crate) fn identity_label(&self) -> &'static str {
-        match self.own_authorization() {
+        match self.request_authorization() {
             Some(_) => "own",
-            None => self.client.label(),
+            None => self.client.identity_label(),
         }
     }
 
     /// Returns whether it carries a token.
     pub(crate) fn is_authorized(&self) -> bool {
-        self.own_authorization().is_some() || self.client.inner().auth.keeper().is_some()
+        self.request_authorization().is_some()
+            || self.client.handle().identity.token_manager().is_some()
     }
 
     /// Returns the usage that it counts for.
-    pub(crate) fn account(&self) -> Arc<Account> {
-        self.client.account_of(self.own_authorization().is_some())
+    pub(crate) fn usage_account(&self) -> Arc<IdentityUsageState> {
+        self.client.usage_account_for(self.request_authorization().is_some())
     }
 
     pub(crate) fn is_graphql(&self) -> bool {
-        matches!(self.kind, Kind::GraphQl { .. })
+        matches!(self.kind, RequestKind::GraphQl { .. })
     }
 
     /// Returns whether the time limit of the caller has passed.
-    pub(crate) fn is_hurried(&self) -> bool {
-        self.strict && self.limit.left().is_zero()
+    pub(crate) fn caller_deadline_expired(&self) -> bool {
+        self.caller_timeout && self.timeout.remaining().is_zero()
     }
 
     /// Returns the longest wait that the caller permits.
-    pub(crate) fn patience(&self) -> Duration {
-        if self.strict { self.limit.left() } else { Duration::MAX }
+    pub(crate) fn max_wait(&self) -> Duration {
+        if self.caller_timeout { self.timeout.remaining() } else { Duration::MAX }
     }
 
     /// Records a wait for a limit, which does not count for the client's own timeout.
-    pub(crate) fn waited(&self, time: Duration) {
-        if !self.strict && !time.is_zero() {
-            self.limit.put_off(time);
+    pub(crate) fn extend_for_wait(&self, time: Duration) {
+        if !self.caller_timeout && !time.is_zero() {
+            self.timeout.extend(time);
         }
     }
 
     /// Returns the retry policy of the caller, or the client's.
     pub(crate) fn retry(&self) -> &RetryPolicy {
-        self.retry.as_deref().unwrap_or(&self.client.inner().retry)
+        self.retry.as_deref().unwrap_or(&self.client.handle().retry)
     }
 
     /// Returns whether the request is idempotent.
@@ -401,27 +405,36 @@ impl Prepared {
     }
 
     /// Returns whether the body can be sent again.
-    pub(crate) fn is_repeatable(&self) -> bool {
+    pub(crate) fn is_replayable(&self) -> bool {
         match &self.payload {
-            Payload::Raw(_, body) => body.is_repeatable(),
-            Payload::Empty | Payload::Fields(_) | Payload::Json(_) => true,
+            RequestBody::Raw(_, body) => body.is_replayable(),
+            RequestBody::Empty | RequestBody::Fields(_) | RequestBody::Json(_) => true,
         }
     }
 
     /// Returns the first request of an attempt.
-    pub(crate) fn first_hop(&self) -> Hop {
-        Hop { method: self.method.clone(), url: self.url.clone(), with_body: true, trusted: true }
+    pub(crate) fn initial_target(&self) -> RedirectTarget {
+        RedirectTarget {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            with_body: true,
+            trusted: true,
+        }
     }
 
     /// Builds the request of one hop; the tokens are added for trusted servers only.
-    pub(crate) fn request(&self, hop: Hop, passes: &Passes) -> Result<reqwest::Request> {
+    pub(crate) fn request(
+        &self,
+        hop: RedirectTarget,
+        credentials: &RequestCredentials,
+    ) -> Result<reqwest::Request> {
         let mut request = reqwest::Request::new(hop.method, hop.url);
-        *request.headers_mut() = if self.elsewhere {
-            self.headers_for_elsewhere()
+        *request.headers_mut() = if self.is_external {
+            self.external_headers()
         } else if hop.trusted {
-            self.own_headers(passes, hop.with_body)
+            self.request_headers(credentials, hop.with_body)
         } else {
-            self.headers_for_anyone()
+            self.safe_headers()
         };
         if hop.with_body {
             *request.body_mut() = self.body()?;
@@ -430,16 +443,16 @@ impl Prepared {
     }
 
     /// Returns the error for a request that failed.
-    pub(crate) fn unsent(&self, error: reqwest::Error) -> Error {
-        match self.broken.reason() {
+    pub(crate) fn transport_error(&self, error: reqwest::Error) -> Error {
+        match self.upload_error.take() {
             Some(reason) => Error::from_upload(reason),
             None => Error::from_transport(error),
         }
     }
 
-    fn own_headers(&self, passes: &Passes, with_body: bool) -> HeaderMap {
-        let mut headers = self.client.inner().headers.clone();
-        passes.sign(&mut headers);
+    fn request_headers(&self, credentials: &RequestCredentials, with_body: bool) -> HeaderMap {
+        let mut headers = self.client.handle().headers.clone();
+        credentials.apply(&mut headers);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
@@ -453,10 +466,10 @@ impl Prepared {
         headers
     }
 
-    fn headers_for_anyone(&self) -> HeaderMap {
-        let own = &self.client.inner().headers;
+    fn safe_headers(&self) -> HeaderMap {
+        let own = &self.client.handle().headers;
         let mut headers = HeaderMap::new();
-        for name in FOR_ANYONE {
+        for name in SAFE_HEADERS {
             if let Some(value) = self.headers.get(&name).or_else(|| own.get(&name)) {
                 headers.insert(name, value.clone());
             }
@@ -464,31 +477,31 @@ impl Prepared {
         headers
     }
 
-    fn headers_for_elsewhere(&self) -> HeaderMap {
+    fn external_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
-        if let Some(name) = self.client.inner().headers.get(USER_AGENT) {
+        if let Some(name) = self.client.handle().headers.get(USER_AGENT) {
             headers.entry(USER_AGENT).or_insert_with(|| name.clone());
         }
         headers
     }
 
     fn body(&self) -> Result<Option<reqwest::Body>> {
-        match (&self.payload, &self.slack) {
-            (Payload::Json(json), _) => Ok(Some(json.clone().into())),
-            (Payload::Raw(_, body), slack) => {
-                let slack = slack.clone().unwrap_or_default();
-                body.send(&slack, &self.broken).map(Some).map_err(|BodyTaken| {
+        match (&self.payload, &self.extension) {
+            (RequestBody::Json(json), _) => Ok(Some(json.clone().into())),
+            (RequestBody::Raw(_, body), extension) => {
+                let extension = extension.clone().unwrap_or_default();
+                body.send(&extension, &self.upload_error).map(Some).map_err(|BodyConsumed| {
                     invalid("streaming request body was already consumed and cannot be resent")
                         .with_advice("create a new body for each call, or pass it as bytes")
                 })
             }
-            (Payload::Empty | Payload::Fields(_), _) => Ok(None),
+            (RequestBody::Empty | RequestBody::Fields(_), _) => Ok(None),
         }
     }
 }
 
 /// Returns the primary limit of a path without a known operation.
-fn guess_resource(path: &str) -> &'static str {
+fn default_resource(path: &str) -> &'static str {
     match path.trim_start_matches('/') {
         "rate_limit" => "none",
         path if path.starts_with("search/code") => "code_search",
@@ -498,7 +511,7 @@ fn guess_resource(path: &str) -> &'static str {
 }
 
 /// Returns the JSON object of these properties.
-fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
+fn to_json_object(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
     let mut object = vec![b'{'];
     for (name, value) in fields {
         if object.len() > 1 {
@@ -514,7 +527,9 @@ fn object_of(fields: &[(Cow<'static, str>, Vec<u8>)]) -> Result<Bytes> {
 }
 
 /// Returns the properties of a JSON object, of which single ones can be replaced.
-pub(super) fn fields_of(json: &[u8]) -> serde_json::Result<Vec<(Cow<'static, str>, Vec<u8>)>> {
+pub(super) fn from_json_object(
+    json: &[u8],
+) -> serde_json::Result<Vec<(Cow<'static, str>, Vec<u8>)>> {
     let object: BTreeMap<String, Value> = serde_json::from_slice(json)?;
     object
         .into_iter()
@@ -522,21 +537,23 @@ pub(super) fn fields_of(json: &[u8]) -> serde_json::Result<Vec<(Cow<'static, str
         .collect()
 }
 
-pub(super) fn not_set(parameter: &Parameter) -> Error {
+pub(super) fn missing_parameter(parameter: &OperationParameter) -> Error {
     let name = parameter.name;
     let place = match parameter.location {
-        Location::Path => "path parameter",
-        Location::Query => "query parameter",
-        Location::Header => "header",
-        Location::Body => "body property",
+        ParameterLocation::Path => "path parameter",
+        ParameterLocation::Query => "query parameter",
+        ParameterLocation::Header => "header",
+        ParameterLocation::Body => "body property",
     };
     invalid(format!("missing {place} {name:?}"))
         .with_advice(format!("call .{}(…)", parameter.setter))
 }
 
 fn no_body(operation: &Operation) -> Error {
-    let mut properties =
-        operation.parameters.iter().filter(|parameter| parameter.location == Location::Body);
+    let mut properties = operation
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.location == ParameterLocation::Body);
     let advice = match properties.next() {
         Some(property) => {
             format!(

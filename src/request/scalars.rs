@@ -36,7 +36,7 @@ impl Request {
         match integers(values) {
             Ok(values) => self.set_query_list::<i64>(name, values),
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }
@@ -65,7 +65,7 @@ impl Request {
     pub(crate) fn set_field_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         match value.into_integer() {
             Ok(value) => self.set_field::<i64>(name, value),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -77,7 +77,7 @@ impl Request {
     ) {
         match integers(values) {
             Ok(values) => self.set_field::<Vec<i64>>(name, values),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -90,14 +90,14 @@ impl Request {
     pub(crate) fn set_field_date(&mut self, name: &'static str, value: impl IntoDate) {
         match value.date() {
             Ok(date) => self.set_field::<String>(name, date.to_string()),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
     fn path_value(&mut self, index: usize, value: Result<i64, InvalidInteger>) {
         match value {
             Ok(value) => self.set_path::<i64>(index, value),
-            Err(reason) => self.refuse_path(index, &reason),
+            Err(reason) => self.reject_path(index, &reason),
         }
     }
 
@@ -105,7 +105,7 @@ impl Request {
         match value {
             Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::HeaderName;
 use serde::Serialize;
 
-use super::{Inner, Payload, Request, Target, prepared};
+use super::{Inner, Request, RequestBody, Target, prepared};
 use crate::body::Body;
 use crate::sanitize;
 
@@ -24,17 +24,17 @@ impl Request {
     ) {
         match value.try_into() {
             Ok(value) => self.0.set_path(index, value.to_string()),
-            Err(reason) => self.refuse_path(index, &reason),
+            Err(reason) => self.reject_path(index, &reason),
         }
     }
 
     /// Records why the path parameter at this position of the template cannot be sent.
-    pub(super) fn refuse_path(&mut self, index: usize, reason: &dyn Display) {
+    pub(super) fn reject_path(&mut self, index: usize, reason: &dyn Display) {
         let operation = self.0.operation;
         let name = operation
             .and_then(|operation| operation.path_parameter(index))
             .map_or("?", |parameter| parameter.name);
-        self.0.refuse(format_args!("invalid path parameter {name:?}: {reason}"));
+        self.0.reject(format_args!("invalid path parameter {name:?}: {reason}"));
     }
 
     /// Sets a query parameter, and replaces its previous value.
@@ -46,7 +46,7 @@ impl Request {
         match value.try_into() {
             Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }
@@ -63,7 +63,7 @@ impl Request {
                 self.0.replace_query(Cow::Borrowed(name), values);
             }
             Err(reason) => {
-                self.0.refuse(format_args!("invalid query parameter {name:?}: {reason}"))
+                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
         }
     }
@@ -74,7 +74,7 @@ impl Request {
         name: &'static str,
         value: impl TryInto<T, Error: Display>,
     ) {
-        let refusal = match value.try_into() {
+        let rejection = match value.try_into() {
             Ok(value) => {
                 match (HeaderName::try_from(name), HeaderValue::try_from(value.to_string())) {
                     (Ok(name), Ok(value)) => return self.0.insert_header(name, value),
@@ -84,7 +84,7 @@ impl Request {
             }
             Err(reason) => reason.to_string(),
         };
-        self.0.refuse(format_args!("invalid header {name:?}: {refusal}"));
+        self.0.reject(format_args!("invalid header {name:?}: {rejection}"));
     }
 
     /// Sets a property of the JSON body, and replaces its previous value.
@@ -99,7 +99,7 @@ impl Request {
         };
         match value {
             Ok(value) => self.0.set_field(name, value),
-            Err(reason) => self.0.refuse(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -111,35 +111,35 @@ impl Request {
     /// Sets the whole JSON body, and drops the properties set before.
     pub(crate) fn set_json<T: Serialize + ?Sized>(&mut self, body: &T) {
         match serde_json::to_vec(body) {
-            Ok(body) => self.0.body = Payload::Json(body.into()),
-            Err(reason) => self.0.refuse(format_args!("body: {reason}")),
+            Ok(body) => self.0.body = RequestBody::Json(body.into()),
+            Err(reason) => self.0.reject(format_args!("body: {reason}")),
         }
     }
 
     /// Sets a body that is not JSON.
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
         match HeaderValue::try_from(content_type) {
-            Ok(content_type) => self.0.body = Payload::Raw(content_type, body),
-            Err(reason) => self.0.refuse(format_args!("invalid content type: {reason}")),
+            Ok(content_type) => self.0.body = RequestBody::Raw(content_type, body),
+            Err(reason) => self.0.reject(format_args!("invalid content type: {reason}")),
         }
     }
 }
 
 impl Inner {
-    pub(super) fn refuse(&mut self, reason: impl Display) {
-        if self.refused.is_none() {
-            self.refused = Some(reason.to_string().into());
+    pub(super) fn reject(&mut self, reason: impl Display) {
+        if self.invalid.is_none() {
+            self.invalid = Some(reason.to_string().into());
         }
     }
 
     fn set_path(&mut self, index: usize, value: String) {
         let place = match &mut self.target {
             Target::Template(values) => values.get_mut(index),
-            Target::Given(_) | Target::Url(_) => None,
+            Target::Raw(_) | Target::Url(_) => None,
         };
         match place {
             Some(place) => *place = Some(value),
-            None => self.refuse(format_args!("the path has no parameter {index}")),
+            None => self.reject(format_args!("the path has no parameter {index}")),
         }
     }
 
@@ -161,21 +161,21 @@ impl Inner {
     }
 
     fn set_field(&mut self, name: &'static str, value: Vec<u8>) {
-        if let Payload::Json(whole) = &self.body {
-            match prepared::fields_of(whole) {
-                Ok(fields) => self.body = Payload::Fields(fields),
+        if let RequestBody::Json(whole) = &self.body {
+            match prepared::from_json_object(whole) {
+                Ok(fields) => self.body = RequestBody::Fields(fields),
                 Err(reason) => {
-                    return self.refuse(format_args!("invalid body property {name:?}: {reason}"));
+                    return self.reject(format_args!("invalid body property {name:?}: {reason}"));
                 }
             }
         }
-        if let Payload::Fields(fields) = &mut self.body {
+        if let RequestBody::Fields(fields) = &mut self.body {
             match fields.iter_mut().find(|(existing, _)| existing == name) {
                 Some((_, existing)) => *existing = value,
                 None => fields.push((Cow::Borrowed(name), value)),
             }
         } else {
-            self.body = Payload::Fields(vec![(Cow::Borrowed(name), value)]);
+            self.body = RequestBody::Fields(vec![(Cow::Borrowed(name), value)]);
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Payload, Request, Target};
+use super::{Request, RequestBody, Target};
 
 /// The parameters and properties of a call; all others match any value.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestMatcher {
     pub(crate) path: Vec<(String, String)>,
     pub(crate) query: Vec<(String, String)>,
     body: Vec<(String, Value)>,
@@ -17,13 +17,13 @@ impl Request {
     ///
     /// # Errors
     /// If a value is invalid, or if there is no operation.
-    pub(crate) fn wanted(&self) -> Result<(&'static str, Wanted), String> {
+    pub(crate) fn matcher(&self) -> Result<(&'static str, RequestMatcher), String> {
         let inner = &*self.0;
-        if let Some(reason) = &inner.refused {
+        if let Some(reason) = &inner.invalid {
             return Err(format!("{}: {reason}", inner.label));
         }
         let operation = inner.operation.ok_or("a request by URL or path has no operation")?;
-        let mut wanted = Wanted::default();
+        let mut wanted = RequestMatcher::default();
         if let Target::Template(values) = &inner.target {
             for (index, value) in values.iter().enumerate() {
                 if let (Some(parameter), Some(value)) = (operation.path_parameter(index), value) {
@@ -34,13 +34,13 @@ impl Request {
         let query = inner.query.iter();
         wanted.query = query.map(|(name, value)| (name.to_string(), value.clone())).collect();
         match &inner.body {
-            Payload::Fields(fields) => {
+            RequestBody::Fields(fields) => {
                 for (name, value) in fields {
                     let value = serde_json::from_slice(value).map_err(|error| error.to_string())?;
                     wanted.body.push((name.to_string(), value));
                 }
             }
-            Payload::Json(body) => {
+            RequestBody::Json(body) => {
                 let body = serde_json::from_slice(body).map_err(|error| error.to_string())?;
                 match body {
                     Value::Object(fields) => wanted.body.extend(fields),
@@ -48,13 +48,13 @@ impl Request {
                     other => wanted.body.push((String::new(), other)),
                 }
             }
-            Payload::Empty | Payload::Raw(..) => {}
+            RequestBody::Empty | RequestBody::Raw(..) => {}
         }
         Ok((operation.id, wanted))
     }
 }
 
-impl Wanted {
+impl RequestMatcher {
     /// Returns the differences between a body and the expected properties.
     pub(crate) fn body_differences(&self, body: &[u8]) -> Vec<String> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -33,7 +33,7 @@ use super::{looks, names};
 
 /// The class of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Classification {
     /// The value is shown.
     Ordinary,
     /// The value is marked, and not remembered.
@@ -45,49 +45,49 @@ pub(super) enum Taken {
 }
 
 /// Classifies a header.
-pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Taken {
+pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Classification {
     let is_credential = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name);
     if value.is_sensitive() || is_credential {
-        return Taken::Secret;
+        return Classification::Secret;
     }
     let name = name.as_str();
     let is_called_secret = names::is_of_secret(name) && !names::is_about_secret(name);
     if names::is_ordinary(name) {
-        Taken::Ordinary
+        Classification::Ordinary
     } else if is_called_secret
         && (!names::can_be_ordinary(name)
             || looks::is_like_credential(value.as_bytes())
             || !looks::is_of_words(value.as_bytes()))
     {
-        Taken::Secret
+        Classification::Secret
     } else if names::is_identifier(name) && !is_called_secret {
-        Taken::Ordinary
+        Classification::Ordinary
     } else if looks::has_random_word(value.as_bytes()) {
-        Taken::Random
+        Classification::Random
     } else {
-        Taken::Private
+        Classification::Private
     }
 }
 
 /// Classifies a parameter that the operation's description does not contain.
-pub(super) fn parameter(name: &str, value: &[u8]) -> Taken {
+pub(super) fn parameter(name: &str, value: &[u8]) -> Classification {
     let name = name.to_ascii_lowercase();
     let is_named = names::is_of_secret_only(&name) && !names::is_about_value(&name);
     if is_named || (names::is_of_secret(&name) && looks::is_random_credential(value)) {
-        Taken::Secret
+        Classification::Secret
     } else {
-        Taken::Ordinary
+        Classification::Ordinary
     }
 }
 
 /// Returns whether a parameter of this name is a secret for every value.
 pub(super) fn is_secret_parameter(name: &str) -> bool {
-    parameter(name, b"") == Taken::Secret
+    parameter(name, b"") == Classification::Secret
 }
 
 /// Returns whether a header is always a secret, and can be marked before it is sent.
 pub(crate) fn is_secret_header(name: &HeaderName, value: &HeaderValue) -> bool {
-    header(name, value) == Taken::Secret
+    header(name, value) == Classification::Secret
 }
 
 #[cfg(test)]
@@ -98,9 +98,9 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use Taken::{Ordinary, Private, Random, Secret};
+    use Classification::{Ordinary, Private, Random, Secret};
 
-    fn given(name: &str, value: &str, is_marked: bool) -> Taken {
+    fn given(name: &str, value: &str, is_marked: bool) -> Classification {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(is_marked);
         header(&HeaderName::try_from(name).unwrap(), &value)
@@ -288,7 +288,7 @@ mod tests {
 
     /// Hexadecimal digits and base64 of any length.
     #[test]
-    fn what_machines_make_looks_random() {
+    fn machine_generated_values_look_random() {
         for number in 0..500_u32 {
             let digest = Sha256::digest(number.to_le_bytes());
             let hex = crate::names::hex(digest);

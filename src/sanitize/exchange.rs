@@ -10,10 +10,10 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::HIDDEN;
-use super::decision::{self, Taken};
+use super::decision::{self, Classification};
 use super::looks;
 use super::protocol::{DECISIVE, is_of_protocol};
-use super::secrets::{self, Keep, Known, MIN_SECRET_BYTES};
+use super::secrets::{self, KnownSecrets, MIN_SECRET_BYTES, Retention};
 
 /// Remembers the secrets of a request: its credentials, and all values with the name or form of a secret, except for
 /// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
@@ -29,18 +29,18 @@ fn remember_and_mark(headers: &mut HeaderMap, url: &Url, is_documented: impl Fn(
         // An existing mark is the caller's.
         let taken = decision::header(name, value);
         known = header(known, name, value, taken);
-        if taken != Taken::Ordinary {
+        if taken != Classification::Ordinary {
             value.set_sensitive(true);
         }
     }
     if let Some(password) = url.password() {
-        known = known.remember(password.as_bytes(), Keep::Used);
+        known = known.remember(password.as_bytes(), Retention::Used);
     }
     if url.query().is_some() {
         for (name, value) in url.query_pairs() {
             let taken = decision::parameter(&name, value.as_bytes());
-            if taken == Taken::Secret && !is_documented(&name) {
-                known = known.remember(value.as_bytes(), Keep::Used);
+            if taken == Classification::Secret && !is_documented(&name) {
+                known = known.remember(value.as_bytes(), Retention::Used);
             }
         }
     }
@@ -51,11 +51,16 @@ pub(crate) fn has_secret_parameter(url: &Url) -> bool {
     url.query().is_some() && url.query_pairs().any(|(name, _)| decision::is_secret_parameter(&name))
 }
 
-fn header(mut known: Known, name: &HeaderName, value: &HeaderValue, taken: Taken) -> Known {
+fn header(
+    mut known: KnownSecrets,
+    name: &HeaderName,
+    value: &HeaderValue,
+    taken: Classification,
+) -> KnownSecrets {
     let keep = match taken {
-        Taken::Ordinary | Taken::Private => return known,
-        Taken::Random => Keep::Random,
-        Taken::Secret => Keep::Used,
+        Classification::Ordinary | Classification::Private => return known,
+        Classification::Random => Retention::Random,
+        Classification::Secret => Retention::Used,
     };
     let bytes = value.as_bytes();
     if *name == COOKIE {
@@ -69,7 +74,12 @@ fn header(mut known: Known, name: &HeaderName, value: &HeaderValue, taken: Taken
 }
 
 /// Remembers credentials: the whole value, the part after the scheme, and each part that looks random.
-fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: bool) -> Known {
+fn credentials(
+    mut known: KnownSecrets,
+    value: &[u8],
+    keep: Retention,
+    is_authorization: bool,
+) -> KnownSecrets {
     let value = value.trim_ascii();
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
     let (first, rest) = (&value[..space], value[space..].trim_ascii());
@@ -81,8 +91,8 @@ fn credentials(mut known: Known, value: &[u8], keep: Keep, is_authorization: boo
         known = known.remember(value, keep);
     }
     let is_random = match keep {
-        Keep::Random => looks::is_random,
-        Keep::Used | Keep::Pinned => looks::is_random_credential,
+        Retention::Random => looks::is_random,
+        Retention::Used | Retention::Pinned => looks::is_random_credential,
     };
     for word in looks::words(value) {
         if word != secret && is_random(word) {
@@ -239,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_repeats_a_secret_keeps_what_is_followed_only() {
+    fn a_response_that_repeats_a_secret_keeps_only_the_followed_urls() {
         secrets::remember(b"exch-echoed");
         let link = r#"<https://a.example/?page=2&key=exch-echoed>; rel="next""#;
         let mut echo = headers(&[
@@ -473,10 +483,9 @@ mod tests {
                 let name = parameter["name"].as_str().unwrap();
                 names.insert(name);
                 let values = ["some-ordinary-words", "true", "2024-05-06T07:08:09Z", "123456789"];
-                if values
-                    .iter()
-                    .any(|value| decision::parameter(name, value.as_bytes()) == Taken::Secret)
-                {
+                if values.iter().any(|value| {
+                    decision::parameter(name, value.as_bytes()) == Classification::Secret
+                }) {
                     secrets.insert(name);
                 }
             }

@@ -51,17 +51,17 @@ static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets
 
 /// Remembers a used secret, and evicts the least recently used one.
 pub(crate) fn remember(secret: &[u8]) {
-    known().remember(secret, Keep::Used);
+    known().remember(secret, Retention::Used);
 }
 
 /// Remembers a configured secret.
 pub(crate) fn pin(secret: &[u8]) {
-    known().remember(secret, Keep::Pinned);
+    known().remember(secret, Retention::Pinned);
 }
 
 /// The group in which a secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum Retention {
     /// Configured secrets.
     Pinned,
     /// Used secrets.
@@ -92,18 +92,18 @@ fn pieces(secret: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Returns the known secrets, for several lookups in a row: the lock is taken once.
 ///
 /// The thread must not call it again before it drops the result, or it could deadlock.
-pub(super) fn known() -> Known {
+pub(super) fn known() -> KnownSecrets {
     #[cfg(test)]
     READS.set(READS.get() + 1);
-    Known(SECRETS.read().unwrap_or_else(PoisonError::into_inner))
+    KnownSecrets(SECRETS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A read-locked view of the known secrets.
-pub(super) struct Known(RwLockReadGuard<'static, Secrets>);
+pub(super) struct KnownSecrets(RwLockReadGuard<'static, Secrets>);
 
-impl Known {
+impl KnownSecrets {
     /// Remembers a secret. Only a new one takes the lock for writing.
-    pub(super) fn remember(self, secret: &[u8], keep: Keep) -> Self {
+    pub(super) fn remember(self, secret: &[u8], keep: Retention) -> Self {
         if pieces(secret).all(|piece| self.0.has(piece, keep)) {
             return self;
         }
@@ -149,15 +149,15 @@ struct Secrets {
     bitmap: Vec<u64>,
     /// The forms by the hash of their last eight bytes; each list is ordered.
     forms: HashMap<u64, Vec<Form>>,
-    pinned: LruCache<u64, Remembered>,
-    used: LruCache<u64, Remembered>,
-    random: LruCache<u64, Remembered>,
+    pinned: LruCache<u64, SecretPiece>,
+    used: LruCache<u64, SecretPiece>,
+    random: LruCache<u64, SecretPiece>,
     /// The number of forms that were removed since the bitmap was built.
     stale: usize,
 }
 
 /// One piece of a secret.
-struct Remembered {
+struct SecretPiece {
     forms: Vec<Form>,
     /// Whether it was used since it was last queued. Then, when it is the oldest, it is not evicted but becomes the
     /// newest: so its use does not need a write lock.
@@ -192,14 +192,14 @@ impl Secrets {
     }
 
     /// Returns whether a piece is remembered, and marks it as used.
-    fn has(&self, piece: &[u8], keep: Keep) -> bool {
+    fn has(&self, piece: &[u8], keep: Retention) -> bool {
         let key = self.keys.hash_one(piece);
         let caches = [&self.pinned, &self.used, &self.random];
         // A group with a longer retention is sufficient as well.
         let caches = match keep {
-            Keep::Pinned => &caches[..1],
-            Keep::Used => &caches[..2],
-            Keep::Random => &caches,
+            Retention::Pinned => &caches[..1],
+            Retention::Used => &caches[..2],
+            Retention::Random => &caches,
         };
         let found = caches.iter().find_map(|cache| cache.peek(&key));
         // An unnecessary write would slow down the other threads.
@@ -209,7 +209,7 @@ impl Secrets {
         found.is_some()
     }
 
-    fn add(&mut self, piece: &[u8], keep: Keep) {
+    fn add(&mut self, piece: &[u8], keep: Retention) {
         if self.has(piece, keep) {
             return;
         }
@@ -232,12 +232,12 @@ impl Secrets {
             self.mark();
         }
         let cache = match keep {
-            Keep::Pinned => &mut self.pinned,
-            Keep::Used => &mut self.used,
-            Keep::Random => &mut self.random,
+            Retention::Pinned => &mut self.pinned,
+            Retention::Used => &mut self.used,
+            Retention::Random => &mut self.random,
         };
         let forgotten = (cache.len() == cache.cap().get()).then(|| oldest(cache)).flatten();
-        cache.push(key, Remembered { forms, is_used: AtomicBool::new(false) });
+        cache.push(key, SecretPiece { forms, is_used: AtomicBool::new(false) });
         if let Some(forgotten) = forgotten {
             self.forget(&forgotten);
         }
@@ -359,7 +359,7 @@ impl Secrets {
 }
 
 /// Evicts the oldest piece that was not used since it was queued. Those before become the newest.
-fn oldest(cache: &mut LruCache<u64, Remembered>) -> Option<Vec<Form>> {
+fn oldest(cache: &mut LruCache<u64, SecretPiece>) -> Option<Vec<Form>> {
     // After one round, no piece is marked as used.
     for _ in 0..cache.len() {
         let (key, mut remembered) = cache.pop_lru()?;
@@ -438,11 +438,11 @@ mod tests {
     #[test]
     fn the_newest_secrets_are_known_and_memory_is_bounded() {
         let mut secrets = Secrets::new();
-        secrets.add(b"of the settings", Keep::Pinned);
+        secrets.add(b"of the settings", Retention::Pinned);
         let count = MAX_REMEMBERED.get() * 3;
         for number in 0..count {
-            secrets.add(secret(0).as_bytes(), Keep::Used);
-            secrets.add(secret(number).as_bytes(), Keep::Used);
+            secrets.add(secret(0).as_bytes(), Retention::Used);
+            secrets.add(secret(number).as_bytes(), Retention::Used);
         }
         let knows = |text: &str| !secrets.find_encoded(text.as_bytes(), 0).is_empty();
         assert!(knows("of the settings"));
@@ -461,12 +461,12 @@ mod tests {
     fn secrets_with_the_same_ending_hide_no_other() {
         let mut secrets = Secrets::new();
         let of_length = |length: usize| format!("{}@the-same-ending", "x".repeat(length));
-        secrets.add(b"of settings@the-same-ending", Keep::Pinned);
+        secrets.add(b"of settings@the-same-ending", Retention::Pinned);
         for number in 0..200 {
-            secrets.add(format!("{}@the-same-ending", secret(number)).as_bytes(), Keep::Used);
+            secrets.add(format!("{}@the-same-ending", secret(number)).as_bytes(), Retention::Used);
         }
         for length in 1..100 {
-            secrets.add(of_length(length).as_bytes(), Keep::Used);
+            secrets.add(of_length(length).as_bytes(), Retention::Used);
         }
         let knows = |text: &str| {
             let text = format!("a text with {text} in it. {}", "And more of it. ".repeat(100));
@@ -483,9 +483,9 @@ mod tests {
         assert!(!knows("other@the-same-ending"));
         // Eviction of one piece does not affect another.
         for number in 0..MAX_REMEMBERED.get() {
-            secrets.add(format!("{}@another-ending", secret(number)).as_bytes(), Keep::Used);
+            secrets.add(format!("{}@another-ending", secret(number)).as_bytes(), Retention::Used);
         }
-        assert!(secrets.has(b"of settings@the-same-ending", Keep::Used));
+        assert!(secrets.has(b"of settings@the-same-ending", Retention::Used));
         let left = secrets.forms.values().flatten().count();
         assert!(left <= (MAX_REMEMBERED.get() + 1) * 8, "{left}");
     }
@@ -493,24 +493,24 @@ mod tests {
     #[test]
     fn values_that_only_look_like_secrets_take_no_place_of_secrets() {
         let mut secrets = Secrets::new();
-        secrets.add(b"a token of long ago", Keep::Used);
+        secrets.add(b"a token of long ago", Retention::Used);
         for number in 0..2 * MAX_REMEMBERED.get() {
-            secrets.add(secret(number).as_bytes(), Keep::Random);
+            secrets.add(secret(number).as_bytes(), Retention::Random);
         }
-        assert!(secrets.has(b"a token of long ago", Keep::Used));
+        assert!(secrets.has(b"a token of long ago", Retention::Used));
         assert_eq!(secrets.random.len(), MAX_RANDOM.get());
         let last = secret(2 * MAX_REMEMBERED.get() - 1);
         assert!(!secrets.find_encoded(last.as_bytes(), 0).is_empty());
         // Once it is known to be a secret, it is kept as one.
-        secrets.add(last.as_bytes(), Keep::Used);
-        assert!(secrets.has(last.as_bytes(), Keep::Used));
+        secrets.add(last.as_bytes(), Retention::Used);
+        assert!(secrets.has(last.as_bytes(), Retention::Used));
     }
 
     #[test]
     fn a_text_that_is_made_to_be_slow_is_hidden_whole() {
         let mut secrets = Secrets::new();
         for length in 500..600 {
-            secrets.add(&vec![b'a'; length], Keep::Used);
+            secrets.add(&vec![b'a'; length], Retention::Used);
         }
         let text = ["b", &"a".repeat(499)].concat().repeat(100);
         let all = 0..text.len();
@@ -520,7 +520,7 @@ mod tests {
     #[test]
     fn a_long_run_of_base64_is_passed_over_once() {
         let mut secrets = Secrets::new();
-        secrets.add(b"0123456789abcdefghijklmn", Keep::Used);
+        secrets.add(b"0123456789abcdefghijklmn", Retention::Used);
         let encoded = "MDEyMzQ1Njc4OWFiY2RlZmdoaWprbG1u";
         for text in [
             encoded.repeat(2_000),
@@ -540,7 +540,7 @@ mod tests {
     fn a_match_that_is_within_the_last_one_is_kept_once() {
         let mut secrets = Secrets::new();
         for length in 8..12 {
-            secrets.add(&vec![b'a'; length], Keep::Used);
+            secrets.add(&vec![b'a'; length], Retention::Used);
         }
         let mut ranges = Vec::new();
         secrets.find("a".repeat(1_000).as_bytes(), &mut ranges);
@@ -565,19 +565,19 @@ mod tests {
         let mut secrets = Secrets::new();
         let count = MAX_REMEMBERED.get();
         for number in 0..count {
-            secrets.add(secret(number).as_bytes(), Keep::Used);
+            secrets.add(secret(number).as_bytes(), Retention::Used);
         }
-        assert!(secrets.has(secret(0).as_bytes(), Keep::Used));
-        secrets.add(b"one more secret", Keep::Used);
-        assert!(secrets.has(secret(0).as_bytes(), Keep::Used));
-        assert!(!secrets.has(secret(1).as_bytes(), Keep::Used));
+        assert!(secrets.has(secret(0).as_bytes(), Retention::Used));
+        secrets.add(b"one more secret", Retention::Used);
+        assert!(secrets.has(secret(0).as_bytes(), Retention::Used));
+        assert!(!secrets.has(secret(1).as_bytes(), Retention::Used));
         // If all were used, the oldest is evicted.
         for number in 0..count {
-            secrets.has(secret(number).as_bytes(), Keep::Used);
+            secrets.has(secret(number).as_bytes(), Retention::Used);
         }
-        secrets.has(b"one more secret", Keep::Used);
-        secrets.add(b"another secret", Keep::Used);
+        secrets.has(b"one more secret", Retention::Used);
+        secrets.add(b"another secret", Retention::Used);
         assert_eq!(secrets.used.len(), count);
-        assert!(secrets.has(b"another secret", Keep::Used));
+        assert!(secrets.has(b"another secret", Retention::Used));
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::ServerLimits;
-use super::queue::{EvictionQueue, Member, Place, Ticket, Tier};
+use super::queue::{EvictionPosition, EvictionQueue, Member, Ticket, Tier};
 use super::socket::SocketProbe;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Stage {
     }
 
     /// Returns the connection's position in the queue; `None` if it cannot be evicted.
-    pub(super) fn place(self) -> Option<Place> {
+    pub(super) fn position(self) -> Option<EvictionPosition> {
         let (tier, since) = match self {
             Self::Idle { since, .. } => (Tier::Idle, since),
             Self::Headers { first_byte, .. } => (Tier::Headers, first_byte),
@@ -139,7 +139,7 @@ impl Stage {
             Self::Body { last_byte } => (Tier::Body, last_byte),
             Self::Response(_) | Self::Evicted => return None,
         };
-        Some(Place { tier, since })
+        Some(EvictionPosition { tier, since })
     }
 }
 
@@ -170,11 +170,11 @@ impl Progress {
         let mut ticket = self.ticket();
         let before = *self.stage.borrow();
         let after = before.after(event, Instant::now(), &self.limits);
-        if before.place() != after.place() {
+        if before.position() != after.position() {
             if ticket.take().is_some_and(|ticket| !self.queue.leave(ticket)) {
                 return false;
             }
-            *ticket = after.place().map(|place| self.queue.join(place, self.member()));
+            *ticket = after.position().map(|place| self.queue.join(place, self.member()));
         }
         self.stage.send_if_modified(|stage| {
             // It might have been evicted meanwhile.
@@ -240,7 +240,7 @@ impl Connection {
         let (stage, queue) = (watch::Sender::new(opened), Arc::clone(queue));
         let progress = Progress { stage, probe, limits, queue, ticket: Mutex::default() };
         *progress.ticket() =
-            opened.place().map(|place| progress.queue.join(place, progress.member()));
+            opened.position().map(|place| progress.queue.join(place, progress.member()));
         Self(Arc::new(progress))
     }
 

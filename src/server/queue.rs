@@ -54,7 +54,7 @@ impl Tier {
 
 /// The position of a connection: its tier, and since when it waits there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct EvictionPosition {
     pub(super) tier: Tier,
     pub(super) since: Instant,
 }
@@ -92,11 +92,11 @@ pub(super) struct Member {
 }
 
 /// The position of a connection, and a sequence number that orders connections of the same instant.
-pub(super) type Ticket = (Place, u64);
+pub(super) type Ticket = (EvictionPosition, u64);
 
 impl EvictionQueue {
     /// Adds a connection.
-    pub(super) fn join(&self, place: Place, member: Member) -> Ticket {
+    pub(super) fn join(&self, place: EvictionPosition, member: Member) -> Ticket {
         let mut members = self.members();
         let ticket = (place, members.next);
         members.next = members.next.wrapping_add(1);

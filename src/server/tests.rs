@@ -297,7 +297,7 @@ async fn a_stopped_server_finishes_the_requests_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_that_fill_the_buffer_are_refused_with_431() {
+async fn headers_that_fill_the_buffer_are_rejected_with_431() {
     const FIRST: &str = "GET /0 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: ";
     let (address, _stop, _server) = start(LIMITS).await;
     for (missing, status) in [(0, "431"), (1, "200")] {

@@ -1,47 +1,47 @@
-//! The settings of a [`Shadow`].
+//! The settings of a [`Migration`].
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Shadow;
-use super::control::{Control, StageChange};
-use super::failure::{Failure, Failures};
-use super::policy::{Mirroring, Ramp, StepBack};
-use super::rules::Rules;
-use super::shared::{Core, OnChange, Settings};
+use super::Migration;
+use super::control::{StageChange, StageController};
+use super::failure::{Failure, FailureClassifiers};
+use super::policy::{MirrorConfig, RollbackPolicy, RolloutSchedule};
+use super::rules::ComparisonRules;
+use super::shared::{MigrationInner, OnChange, Settings};
 use super::stage::Stage;
 use crate::error::Result;
 
-/// The settings of a [`Shadow`]: [`Shadow::builder`].
+/// The settings of a [`Migration`]: [`Migration::builder`].
 #[must_use = "a builder does nothing before `build`"]
-pub struct ShadowBuilder<Old, New> {
+pub struct MigrationBuilder<Old, New> {
     old: Old,
     new: New,
     stage: Stage,
-    mirroring: Mirroring,
-    step_back: StepBack,
-    ramp: Ramp,
-    rules: Rules,
-    rules_of: HashMap<Cow<'static, str>, Rules>,
-    failures: Failures,
+    mirror: MirrorConfig,
+    rollback: RollbackPolicy,
+    rollout: RolloutSchedule,
+    rules: ComparisonRules,
+    rules_by_operation: HashMap<Cow<'static, str>, ComparisonRules>,
+    failures: FailureClassifiers,
     salt: String,
     on_change: Option<OnChange>,
 }
 
-impl<Old, New> ShadowBuilder<Old, New> {
+impl<Old, New> MigrationBuilder<Old, New> {
     pub(super) fn new(old: Old, new: New) -> Self {
         Self {
             old,
             new,
             stage: Stage::default(),
-            mirroring: Mirroring::default(),
-            step_back: StepBack::default(),
-            ramp: Ramp::default(),
-            rules: Rules::default(),
-            rules_of: HashMap::new(),
-            failures: Failures::default(),
+            mirror: MirrorConfig::default(),
+            rollback: RollbackPolicy::default(),
+            rollout: RolloutSchedule::default(),
+            rules: ComparisonRules::default(),
+            rules_by_operation: HashMap::new(),
+            failures: FailureClassifiers::default(),
             salt: "octowire".to_owned(),
             on_change: None,
         }
@@ -55,33 +55,37 @@ impl<Old, New> ShadowBuilder<Old, New> {
     }
 
     /// Sets how the non-serving side is called.
-    pub fn mirroring(mut self, mirroring: Mirroring) -> Self {
-        self.mirroring = mirroring;
+    pub fn mirror(mut self, mirroring: MirrorConfig) -> Self {
+        self.mirror = mirroring;
         self
     }
 
     /// Sets when the stage rolls back automatically.
-    pub fn step_back(mut self, step_back: StepBack) -> Self {
-        self.step_back = step_back;
+    pub fn rollback(mut self, step_back: RollbackPolicy) -> Self {
+        self.rollback = step_back;
         self
     }
 
     /// Sets the steps in which keys are shifted, and whether it advances automatically; it does not by
     /// default.
-    pub fn ramp(mut self, ramp: Ramp) -> Self {
-        self.ramp = ramp;
+    pub fn rollout(mut self, ramp: RolloutSchedule) -> Self {
+        self.rollout = ramp;
         self
     }
 
     /// Sets how results are compared; by default, they have to be equal.
-    pub fn rules(mut self, rules: Rules) -> Self {
+    pub fn rules(mut self, rules: ComparisonRules) -> Self {
         self.rules = rules;
         self
     }
 
     /// Sets how the results of one operation are compared instead.
-    pub fn rules_for(mut self, operation: impl Into<Cow<'static, str>>, rules: Rules) -> Self {
-        self.rules_of.insert(operation.into(), rules);
+    pub fn rules_for(
+        mut self,
+        operation: impl Into<Cow<'static, str>>,
+        rules: ComparisonRules,
+    ) -> Self {
+        self.rules_by_operation.insert(operation.into(), rules);
         self
     }
 
@@ -90,16 +94,16 @@ impl<Old, New> ShadowBuilder<Old, New> {
     /// errors of a type without a conversion are equal, and failures.
     ///
     /// ```
-    /// use octowire::shadow::{Failure, Shadow};
+    /// use octowire::shadow::{Failure, Migration};
     ///
     /// enum OldError { Status(u16), Connection }
     ///
     /// # fn example() -> octowire::Result<()> {
     /// # let old = |n: u32| async move { Ok::<_, String>(n) };
     /// # let new = old;
-    /// let shadow = Shadow::builder(old, new)
+    /// let shadow = Migration::builder(old, new)
     ///     .errors(|error: &OldError| match error {
-    ///         OldError::Status(404) => Failure::answer("404"),
+    ///         OldError::Status(404) => Failure::expected("404"),
     ///         OldError::Status(status) => Failure::new(status.to_string()),
     ///         OldError::Connection => Failure::new("Transport"),
     ///     })
@@ -114,7 +118,7 @@ impl<Old, New> ShadowBuilder<Old, New> {
         mut self,
         read: impl Fn(&E) -> Failure + Send + Sync + 'static,
     ) -> Self {
-        self.failures.read_by(read);
+        self.failures.register(read);
         self
     }
 
@@ -137,34 +141,38 @@ impl<Old, New> ShadowBuilder<Old, New> {
     ///
     /// # Errors
     /// If a pattern of the rules is invalid: [`Configuration`](crate::ErrorKind::Configuration).
-    pub fn build(self) -> Result<Shadow<Old, New>> {
+    pub fn build(self) -> Result<Migration<Old, New>> {
         self.rules.check()?;
-        self.rules_of.values().try_for_each(Rules::check)?;
+        self.rules_by_operation.values().try_for_each(ComparisonRules::check)?;
         Ok(self.build_unchecked())
     }
 
-    pub(super) fn build_unchecked(self) -> Shadow<Old, New> {
-        let rules_of = self.rules_of.into_iter().map(|(name, rules)| (name, Arc::new(rules)));
+    pub(super) fn build_unchecked(self) -> Migration<Old, New> {
+        let rules_of =
+            self.rules_by_operation.into_iter().map(|(name, rules)| (name, Arc::new(rules)));
         let settings = Settings {
-            mirroring: self.mirroring,
+            mirror: self.mirror,
             failures: self.failures,
             salt: self.salt,
             rules: Arc::new(self.rules),
-            rules_of: rules_of.collect(),
+            rules_by_operation: rules_of.collect(),
             on_change: self.on_change,
         };
-        let core = Core::new(settings, Control::new(self.stage, self.step_back, self.ramp));
-        Shadow { old: self.old, new: self.new, core: Arc::new(core) }
+        let core = MigrationInner::new(
+            settings,
+            StageController::new(self.stage, self.rollback, self.rollout),
+        );
+        Migration { old: self.old, new: self.new, inner: Arc::new(core) }
     }
 }
 
-impl<Old, New> fmt::Debug for ShadowBuilder<Old, New> {
+impl<Old, New> fmt::Debug for MigrationBuilder<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShadowBuilder")
             .field("stage", &self.stage)
-            .field("mirroring", &self.mirroring)
-            .field("step_back", &self.step_back)
-            .field("ramp", &self.ramp)
+            .field("mirroring", &self.mirror)
+            .field("step_back", &self.rollback)
+            .field("ramp", &self.rollout)
             .finish_non_exhaustive()
     }
 }

@@ -14,32 +14,32 @@ use tokio::sync::oneshot::Sender;
 use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
-use super::mirror::{self, Said};
-use super::record::{Ended, Part};
-use super::shared::{About, Core};
-use super::stage::{Place, Side};
-use super::view::{By, View, Whole};
+use super::mirror::{self, SideResult};
+use super::record::{CallEnd, CallRole};
+use super::shared::{CallInfo, MigrationInner};
+use super::stage::{RolloutBucket, Side};
+use super::view::{FullResponse, Project, Projection};
 
-/// A call of either side, created by [`Shadow::read`](super::Shadow::read) and the related methods.
+/// A call of either side, created by [`Migration::read`](super::Migration::read) and the related methods.
 #[must_use = "nothing is called before `run`"]
-pub struct Call<T, E, V = Whole> {
-    core: Arc<Core>,
+pub struct ShadowedCall<T, E, V = FullResponse> {
+    inner: Arc<MigrationInner>,
     operation: Cow<'static, str>,
     write: bool,
-    place: Option<Place>,
-    old: Start<T, E>,
-    new: Start<T, E>,
-    old_dry: Option<Start<T, E>>,
-    new_dry: Option<Start<T, E>>,
-    view: V,
+    bucket: Option<RolloutBucket>,
+    old: CallFactory<T, E>,
+    new: CallFactory<T, E>,
+    old_dry_run: Option<CallFactory<T, E>>,
+    new_dry_run: Option<CallFactory<T, E>>,
+    projection: V,
 }
 
 /// Starts a call of one side.
-pub(super) type Start<T, E> = Arc<dyn Fn() -> Running<T, E> + Send + Sync>;
-type Running<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+pub(super) type CallFactory<T, E> = Arc<dyn Fn() -> CallFuture<T, E> + Send + Sync>;
+type CallFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 /// Binds a function to the side that it calls.
-pub(super) fn start<S, F, R, T, E>(side: S, call: F) -> Start<T, E>
+pub(super) fn start<S, F, R, T, E>(side: S, call: F) -> CallFactory<T, E>
 where
     S: Clone + Send + Sync + 'static,
     F: FnOnce(S) -> R + Clone + Send + Sync + 'static,
@@ -48,16 +48,26 @@ where
     Arc::new(move || Box::pin(call.clone()(side.clone())))
 }
 
-impl<T, E> Call<T, E> {
+impl<T, E> ShadowedCall<T, E> {
     pub(super) fn new(
-        core: Arc<Core>,
+        core: Arc<MigrationInner>,
         operation: Cow<'static, str>,
         write: bool,
-        old: Start<T, E>,
-        new: Start<T, E>,
+        old: CallFactory<T, E>,
+        new: CallFactory<T, E>,
     ) -> Self {
         let (place, old_dry, new_dry) = (None, None, None);
-        Self { core, operation, write, place, old, new, old_dry, new_dry, view: Whole }
+        Self {
+            inner: core,
+            operation,
+            write,
+            bucket: place,
+            old,
+            new,
+            old_dry_run: old_dry,
+            new_dry_run: new_dry,
+            projection: FullResponse,
+        }
     }
 
     /// Compares a value that a function derives from the results, such as their ids, instead of the whole
@@ -65,22 +75,42 @@ impl<T, E> Call<T, E> {
     ///
     /// The function runs on the caller's path if the call is mirrored, so it should return quickly. If it
     /// panics for the serving side, the call is not compared.
-    pub fn view<F>(self, view: F) -> Call<T, E, By<F>>
+    pub fn project<F>(self, view: F) -> ShadowedCall<T, E, Projection<F>>
     where
         F: Fn(Side, &T) -> Value + Send + Sync + 'static,
     {
-        let Self { core, operation, write, place, old, new, old_dry, new_dry, view: Whole } = self;
-        let view = By(Arc::new(view));
-        Call { core, operation, write, place, old, new, old_dry, new_dry, view }
+        let Self {
+            inner: core,
+            operation,
+            write,
+            bucket: place,
+            old,
+            new,
+            old_dry_run: old_dry,
+            new_dry_run: new_dry,
+            projection: FullResponse,
+        } = self;
+        let view = Projection(Arc::new(view));
+        ShadowedCall {
+            inner: core,
+            operation,
+            write,
+            bucket: place,
+            old,
+            new,
+            old_dry_run: old_dry,
+            new_dry_run: new_dry,
+            projection: view,
+        }
     }
 }
 
-impl<T, E, V> Call<T, E, V> {
+impl<T, E, V> ShadowedCall<T, E, V> {
     /// Sets the key that binds the call to a side while keys are shifted, such as a repository or a tenant.
     /// The same side serves all calls of one key, in all processes with the same
-    /// [salt](super::ShadowBuilder::salt). Without a key, the side is random for each call.
+    /// [salt](super::MigrationBuilder::salt). Without a key, the side is random for each call.
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.place = Some(self.core.place(key.as_ref()));
+        self.bucket = Some(self.inner.bucket(key.as_ref()));
         self
     }
 
@@ -92,7 +122,7 @@ impl<T, E, V> Call<T, E, V> {
         F: FnOnce() -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.new_dry = Some(start((), move |()| dry_run()));
+        self.new_dry_run = Some(start((), move |()| dry_run()));
         self
     }
 
@@ -102,46 +132,45 @@ impl<T, E, V> Call<T, E, V> {
         F: FnOnce() -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.old_dry = Some(start((), move |()| dry_run()));
+        self.old_dry_run = Some(start((), move |()| dry_run()));
         self
     }
 
     /// The function that runs on the non-serving side.
-    fn mirrored(&self, side: Side) -> Option<Start<T, E>> {
+    fn mirrored(&self, side: Side) -> Option<CallFactory<T, E>> {
         let (dry, call) = match side {
-            Side::Old => (&self.old_dry, &self.old),
-            Side::New => (&self.new_dry, &self.new),
+            Side::Old => (&self.old_dry_run, &self.old),
+            Side::New => (&self.new_dry_run, &self.new),
         };
         // A write has effects: it never runs on both sides.
         dry.as_ref().or((!self.write).then_some(call)).cloned()
     }
 }
 
-impl<T, E, V> Call<T, E, V>
+impl<T, E, V> ShadowedCall<T, E, V>
 where
     T: Send + 'static,
     E: Send + 'static,
-    V: View<T>,
+    V: Project<T>,
 {
     /// Makes the call, and returns the result of the serving side immediately. Dropping it also ends the
     /// mirror.
     ///
     /// # Errors
     /// The error of the serving side. If the new side serves a read and fails, and there is a
-    /// [fallback](super::Mirroring::fallback), the error of the old side.
+    /// [fallback](super::MirrorConfig::fallback), the error of the old side.
     ///
     /// # Panics
     /// If the serving side panics, and there is no fallback.
     pub async fn run(self) -> Result<T, E> {
-        let plan = self.core.plan(self.place, self.write);
-        let about = About { operation: self.operation.clone(), epoch: plan.epoch };
+        let plan = self.inner.plan(self.bucket, self.write);
+        let about = CallInfo { operation: self.operation.clone(), epoch: plan.epoch };
         let other = plan.serves.other();
-        let mirror = self
-            .mirrored(other)
-            .filter(|_| plan.mirrored)
-            .and_then(|start| mirror::begin(&self.core, &about, other, start, self.view.clone()));
-        let part = Part::Served { write: self.write };
-        let served = Served::begin(&self.core, &about, plan.serves, part);
+        let mirror = self.mirrored(other).filter(|_| plan.mirrored).and_then(|start| {
+            mirror::begin(&self.inner, &about, other, start, self.projection.clone())
+        });
+        let part = CallRole::Served { write: self.write };
+        let served = ServedGuard::start(&self.inner, &about, plan.serves, part);
         match (plan.serves, plan.fallback) {
             (Side::New, true) => self.serve_or_fall_back(served, mirror).await,
             (Side::New, false) => self.serve(&self.new, served, mirror).await,
@@ -151,73 +180,74 @@ where
 
     async fn serve(
         &self,
-        start: &Start<T, E>,
-        served: Served<'_>,
-        mirror: Option<Sender<Option<Said>>>,
+        start: &CallFactory<T, E>,
+        served: ServedGuard<'_>,
+        mirror: Option<Sender<Option<SideResult>>>,
     ) -> Result<T, E> {
         let result = start().await;
-        self.served(served, &result, mirror);
+        self.finish_serving(served, &result, mirror);
         result
     }
 
     /// Lets the new side serve, and the old one if that fails.
     async fn serve_or_fall_back(
         &self,
-        served: Served<'_>,
-        mirror: Option<Sender<Option<Said>>>,
+        served: ServedGuard<'_>,
+        mirror: Option<Sender<Option<SideResult>>>,
     ) -> Result<T, E> {
-        let about = served.about;
+        let about = served.info;
         let call = AssertUnwindSafe(async { (self.new)().await }).catch_unwind();
-        let ended = match self.core.settings.mirroring.serve_within {
+        let ended = match self.inner.settings.mirror.fallback_timeout {
             None => Ok(call.await),
             Some(within) => timeout(within, call).await,
         };
         let (ended, name) = match ended {
             Ok(Ok(result)) => {
-                if !self.served(served, &result, mirror) {
+                if !self.finish_serving(served, &result, mirror) {
                     return result;
                 }
                 return self.fall_back(about).await;
             }
-            Ok(Err(_)) => (Ended::Panicked, "panic"),
-            Err(_) => (Ended::TimedOut, "timeout"),
+            Ok(Err(_)) => (CallEnd::Panicked, "panic"),
+            Err(_) => (CallEnd::TimedOut, "timeout"),
         };
         let latency = served.end(&ended);
-        tell(mirror, Some(Said { answer: Err(Failure::new(name)), latency }));
+        send_result(mirror, Some(SideResult { response: Err(Failure::new(name)), latency }));
         self.fall_back(about).await
     }
 
-    async fn fall_back(&self, about: &About) -> Result<T, E> {
-        let served = Served::begin(&self.core, about, Side::Old, Part::Fallback);
+    async fn fall_back(&self, about: &CallInfo) -> Result<T, E> {
+        let served = ServedGuard::start(&self.inner, about, Side::Old, CallRole::Fallback);
         let result = (self.old)().await;
-        self.served(served, &result, None);
+        self.finish_serving(served, &result, None);
         result
     }
 
     /// Records the outcome of the serving side, and sends it to the mirror. Returns whether it failed.
-    fn served(
+    fn finish_serving(
         &self,
-        served: Served<'_>,
+        served: ServedGuard<'_>,
         result: &Result<T, E>,
-        mirror: Option<Sender<Option<Said>>>,
+        mirror: Option<Sender<Option<SideResult>>>,
     ) -> bool {
         let side = served.side;
-        let failure = result.as_ref().err().map(|error| self.core.settings.failures.of(error));
-        let ended = failure.clone().map_or(Ended::Answered, Ended::Failed);
+        let failure =
+            result.as_ref().err().map(|error| self.inner.settings.failures.classify(error));
+        let ended = failure.clone().map_or(CallEnd::Completed, CallEnd::Failed);
         let latency = served.end(&ended);
         if mirror.is_some() {
             let seen = || match (result, failure) {
-                (Ok(value), _) => Some(Ok(self.view.seen(side, value))),
+                (Ok(value), _) => Some(Ok(self.projection.project(side, value))),
                 (Err(_), failure) => failure.map(Err),
             };
-            let answer = catch_unwind(AssertUnwindSafe(seen)).ok().flatten();
-            tell(mirror, answer.map(|answer| Said { answer, latency }));
+            let response = catch_unwind(AssertUnwindSafe(seen)).ok().flatten();
+            send_result(mirror, response.map(|response| SideResult { response, latency }));
         }
         ended.is_failure()
     }
 }
 
-fn tell(mirror: Option<Sender<Option<Said>>>, said: Option<Said>) {
+fn send_result(mirror: Option<Sender<Option<SideResult>>>, said: Option<SideResult>) {
     if let Some(mirror) = mirror {
         // The runtime might have shut down.
         let _ = mirror.send(said);
@@ -225,43 +255,50 @@ fn tell(mirror: Option<Sender<Option<Said>>>, said: Option<Said>) {
 }
 
 /// A call of the serving side. If it is dropped before its end, the caller gave it up or it panicked.
-struct Served<'a> {
-    core: &'a Core,
-    about: &'a About,
+struct ServedGuard<'a> {
+    inner: &'a MigrationInner,
+    info: &'a CallInfo,
     side: Side,
-    part: Part,
-    began: Instant,
-    ended: bool,
+    role: CallRole,
+    started_at: Instant,
+    has_ended: bool,
 }
 
-impl<'a> Served<'a> {
-    fn begin(core: &'a Core, about: &'a About, side: Side, part: Part) -> Self {
-        Self { core, about, side, part, began: Instant::now(), ended: false }
+impl<'a> ServedGuard<'a> {
+    fn start(core: &'a MigrationInner, about: &'a CallInfo, side: Side, part: CallRole) -> Self {
+        Self {
+            inner: core,
+            info: about,
+            side,
+            role: part,
+            started_at: Instant::now(),
+            has_ended: false,
+        }
     }
 
     /// Returns the latency.
-    fn end(mut self, ended: &Ended) -> Duration {
-        self.ended = true;
-        self.note(ended)
+    fn end(mut self, ended: &CallEnd) -> Duration {
+        self.has_ended = true;
+        self.record(ended)
     }
 
-    fn note(&self, ended: &Ended) -> Duration {
-        let latency = self.began.elapsed();
-        self.core.ended(self.about, self.side, self.part, ended, latency);
+    fn record(&self, ended: &CallEnd) -> Duration {
+        let latency = self.started_at.elapsed();
+        self.inner.ended(self.info, self.side, self.role, ended, latency);
         latency
     }
 }
 
-impl Drop for Served<'_> {
+impl Drop for ServedGuard<'_> {
     fn drop(&mut self) {
-        if !self.ended {
-            let ended = if panicking() { Ended::Panicked } else { Ended::Abandoned };
-            self.note(&ended);
+        if !self.has_ended {
+            let ended = if panicking() { CallEnd::Panicked } else { CallEnd::Abandoned };
+            self.record(&ended);
         }
     }
 }
 
-impl<T, E, V> fmt::Debug for Call<T, E, V> {
+impl<T, E, V> fmt::Debug for ShadowedCall<T, E, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
             .field("operation", &self.operation)

@@ -6,28 +6,28 @@ use chrono::DateTime;
 use serde_json::{Map, Number, Value};
 
 use super::difference::{Difference, DifferenceKind, cut};
-use super::pattern::{Step, show};
-use super::rules::{At, Order, Rules};
+use super::pattern::{PathSegment, render};
+use super::rules::{ComparisonRules, ListOrder, RulesAt};
 
 /// The limit of serde_json.
-const DEPTH: usize = 128;
+const MAX_DEPTH: usize = 128;
 
 /// The differences between two values.
-pub(super) fn compare(rules: &Rules, old: &Value, new: &Value) -> Vec<Difference> {
-    let mut walk = Walk { rules, path: Vec::new(), found: Vec::new() };
+pub(super) fn compare(rules: &ComparisonRules, old: &Value, new: &Value) -> Vec<Difference> {
+    let mut walk = Comparison { rules, path: Vec::new(), found: Vec::new() };
     walk.values(old, new);
     walk.found
 }
 
-struct Walk<'a> {
-    rules: &'a Rules,
-    path: Vec<Step<'a>>,
+struct Comparison<'a> {
+    rules: &'a ComparisonRules,
+    path: Vec<PathSegment<'a>>,
     found: Vec<Difference>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Comparison<'a> {
     fn values(&mut self, old: &'a Value, new: &'a Value) {
-        if self.is_over() || self.rules.ignores(&self.path) {
+        if self.is_full() || self.rules.ignores(&self.path) {
             return;
         }
         let at = self.rules.at(&self.path);
@@ -38,8 +38,10 @@ impl<'a> Walk<'a> {
                 None => self.lists(old, new),
             },
             _ if equal(&at, old, new) => {}
-            _ if kind(old) == kind(new) => self.note(DifferenceKind::Value, Some(old), Some(new)),
-            _ => self.note(DifferenceKind::Type, Some(old), Some(new)),
+            _ if kind(old) == kind(new) => {
+                self.add_difference(DifferenceKind::Value, Some(old), Some(new))
+            }
+            _ => self.add_difference(DifferenceKind::Type, Some(old), Some(new)),
         }
     }
 
@@ -57,26 +59,26 @@ impl<'a> Walk<'a> {
     }
 
     fn property(&mut self, key: &'a str, old: Option<&'a Value>, new: Option<&'a Value>) {
-        self.path.push(Step::Key(key));
-        self.either(old, new);
+        self.path.push(PathSegment::Key(key));
+        self.add_one_sided(old, new);
         self.path.pop();
     }
 
     fn lists(&mut self, old: &'a [Value], new: &'a [Value]) {
         for index in 0..old.len().max(new.len()) {
-            if self.is_over() {
+            if self.is_full() {
                 return;
             }
-            self.path.push(Step::Index(index));
-            self.either(old.get(index), new.get(index));
+            self.path.push(PathSegment::Index(index));
+            self.add_one_sided(old.get(index), new.get(index));
             self.path.pop();
         }
     }
 
-    fn unordered(&mut self, order: &Order, old: &'a [Value], new: &'a [Value]) {
+    fn unordered(&mut self, order: &ListOrder, old: &'a [Value], new: &'a [Value]) {
         let [mut old, mut new] =
             [old, new].map(|items| self.sorted(order, items).into_iter().peekable());
-        while !self.is_over() {
+        while !self.is_full() {
             let side = match (old.peek(), new.peek()) {
                 (None, None) => return,
                 (Some(_), None) => Ordering::Less,
@@ -85,80 +87,80 @@ impl<'a> Walk<'a> {
             };
             let old = if side.is_le() { old.next() } else { None };
             let new = if side.is_ge() { new.next() } else { None };
-            let Some(place) = old.as_ref().or(new.as_ref()).map(|item| item.place) else { return };
-            self.path.push(Step::Item(place));
-            self.either(old.map(|item| item.value), new.map(|item| item.value));
+            let Some(place) = old.as_ref().or(new.as_ref()).map(|item| item.index) else { return };
+            self.path.push(PathSegment::Item(place));
+            self.add_one_sided(old.map(|item| item.value), new.map(|item| item.value));
             self.path.pop();
         }
     }
 
     /// The items in an order that depends only on their content. Items with the same key are adjacent, in the
     /// order of their times, so that the nearest ones are paired.
-    fn sorted(&mut self, order: &Order, items: &'a [Value]) -> Vec<Item<'a>> {
+    fn sorted(&mut self, order: &ListOrder, items: &'a [Value]) -> Vec<UnorderedItem<'a>> {
         let mut sorted: Vec<_> = items
             .iter()
             .enumerate()
             .map(|(place, value)| {
-                self.path.push(Step::Item(place));
+                self.path.push(PathSegment::Item(place));
                 let key = match order {
-                    Order::Whole => self.canonical(value, Times::Blank),
-                    Order::By(name) => self.canonical_property(value, name),
+                    ListOrder::ByValue => self.canonical(value, TimeRendering::Masked),
+                    ListOrder::ByKey(name) => self.canonical_property(value, name),
                 };
-                let whole = self.canonical(value, Times::Told);
+                let whole = self.canonical(value, TimeRendering::Exact);
                 self.path.pop();
-                Item { key, whole, place, value }
+                UnorderedItem { key, canonical: whole, index: place, value }
             })
             .collect();
-        sorted.sort_by(|a, b| (&a.key, &a.whole).cmp(&(&b.key, &b.whole)));
+        sorted.sort_by(|a, b| (&a.key, &a.canonical).cmp(&(&b.key, &b.canonical)));
         sorted
     }
 
-    fn either(&mut self, old: Option<&'a Value>, new: Option<&'a Value>) {
+    fn add_one_sided(&mut self, old: Option<&'a Value>, new: Option<&'a Value>) {
         match (old, new) {
             (Some(old), Some(new)) => self.values(old, new),
             (None, None) => {}
-            _ if self.is_over() || self.rules.ignores(&self.path) => {}
-            (Some(_), None) => self.note(DifferenceKind::OnlyInOld, old, None),
-            (None, Some(_)) => self.note(DifferenceKind::OnlyInNew, None, new),
+            _ if self.is_full() || self.rules.ignores(&self.path) => {}
+            (Some(_), None) => self.add_difference(DifferenceKind::OnlyInOld, old, None),
+            (None, Some(_)) => self.add_difference(DifferenceKind::OnlyInNew, None, new),
         }
     }
 
-    fn note(&mut self, kind: DifferenceKind, old: Option<&Value>, new: Option<&Value>) {
+    fn add_difference(&mut self, kind: DifferenceKind, old: Option<&Value>, new: Option<&Value>) {
         let keep = |value: Option<&Value>| {
-            value.filter(|_| self.rules.values).map(|value| cut(value.to_string()))
+            value.filter(|_| self.rules.include_values).map(|value| cut(value.to_string()))
         };
         self.found.push(Difference {
-            path: cut(show(&self.path, false)),
-            pattern: cut(show(&self.path, true)),
+            path: cut(render(&self.path, false)),
+            pattern: cut(render(&self.path, true)),
             kind,
             old: keep(old),
             new: keep(new),
         });
     }
 
-    fn is_over(&self) -> bool {
-        self.found.len() >= self.rules.limit || self.path.len() > DEPTH
+    fn is_full(&self) -> bool {
+        self.found.len() >= self.rules.max_differences || self.path.len() > MAX_DEPTH
     }
 }
 
 /// An item of an unordered list.
-struct Item<'a> {
+struct UnorderedItem<'a> {
     key: String,
-    whole: String,
-    place: usize,
+    canonical: String,
+    index: usize,
     value: &'a Value,
 }
 
 /// The treatment of times that may differ, in the text that identifies a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Times {
-    Blank,
-    Told,
+enum TimeRendering {
+    Masked,
+    Exact,
 }
 
 /// Texts that are equal for values that are equal by the rules.
-impl<'a> Walk<'a> {
-    fn canonical(&mut self, value: &'a Value, times: Times) -> String {
+impl<'a> Comparison<'a> {
+    fn canonical(&mut self, value: &'a Value, times: TimeRendering) -> String {
         let mut text = String::new();
         self.write(value, times, &mut text);
         text
@@ -167,8 +169,8 @@ impl<'a> Walk<'a> {
     fn canonical_property(&mut self, value: &'a Value, name: &str) -> String {
         match value.as_object().and_then(|object| object.get_key_value(name)) {
             Some((key, value)) => {
-                self.path.push(Step::Key(key));
-                let text = self.canonical(value, Times::Blank);
+                self.path.push(PathSegment::Key(key));
+                let text = self.canonical(value, TimeRendering::Masked);
                 self.path.pop();
                 text
             }
@@ -176,8 +178,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn write(&mut self, value: &'a Value, times: Times, text: &mut String) {
-        if self.path.len() > DEPTH || self.rules.ignores(&self.path) {
+    fn write(&mut self, value: &'a Value, times: TimeRendering, text: &mut String) {
+        if self.path.len() > MAX_DEPTH || self.rules.ignores(&self.path) {
             text.push('_');
             return;
         }
@@ -188,7 +190,11 @@ impl<'a> Walk<'a> {
                 let mut written = Vec::with_capacity(items.len());
                 for (place, item) in items.iter().enumerate() {
                     let ordered = at.order.is_none();
-                    self.path.push(if ordered { Step::Index(place) } else { Step::Item(place) });
+                    self.path.push(if ordered {
+                        PathSegment::Index(place)
+                    } else {
+                        PathSegment::Item(place)
+                    });
                     if !self.rules.ignores(&self.path) {
                         written.push(self.canonical(item, times));
                     }
@@ -206,7 +212,7 @@ impl<'a> Walk<'a> {
             }
             Value::Number(number) => text.push_str(&decimal(number)),
             Value::String(string) => match at.within.and_then(|_| millis(string)) {
-                Some(_) if times == Times::Blank => text.push_str("time"),
+                Some(_) if times == TimeRendering::Masked => text.push_str("time"),
                 // With a fixed width, so that texts sort like times.
                 Some(millis) => {
                     text.push_str(&format!(
@@ -220,12 +226,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn write_object(&mut self, object: &'a Map<String, Value>, times: Times, text: &mut String) {
+    fn write_object(
+        &mut self,
+        object: &'a Map<String, Value>,
+        times: TimeRendering,
+        text: &mut String,
+    ) {
         let mut properties: Vec<_> = object.iter().collect();
         properties.sort_unstable_by_key(|(key, _)| *key);
         text.push('{');
         for (key, value) in properties {
-            self.path.push(Step::Key(key));
+            self.path.push(PathSegment::Key(key));
             if !self.rules.is_absent(value) && !self.rules.ignores(&self.path) {
                 text.push_str(&Value::from(key.as_str()).to_string());
                 text.push(':');
@@ -238,7 +249,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn equal(at: &At<'_>, old: &Value, new: &Value) -> bool {
+fn equal(at: &RulesAt<'_>, old: &Value, new: &Value) -> bool {
     match (old, new) {
         (Value::Number(old), Value::Number(new)) => decimal(old) == decimal(new),
         (Value::String(text), Value::Number(number))

@@ -8,7 +8,7 @@ use crate::sanitize;
 
 /// A location at which the results of the two sides differ.
 ///
-/// It carries no value unless [`Rules::keep_values`](super::Rules::keep_values) is set; its path contains the
+/// It carries no value unless [`ComparisonRules::include_values`](super::ComparisonRules::include_values) is set; its path contains the
 /// names of properties.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
@@ -83,9 +83,9 @@ impl fmt::Display for Difference {
 }
 
 /// Maximum length of a stored path, value or failure.
-const LONGEST: usize = 200;
+const MAX_TEXT_CHARS: usize = 200;
 
 /// Truncates a text.
 pub(super) fn cut(text: String) -> String {
-    sanitize::text(&text, LONGEST).into_owned()
+    sanitize::text(&text, MAX_TEXT_CHARS).into_owned()
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
     name: Cow<'static, str>,
-    answer: bool,
+    is_expected: bool,
 }
 
 impl Failure {
@@ -23,14 +23,14 @@ impl Failure {
     /// characters. It counts towards the error rate.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: Cow::Owned(cut(name.into().into_owned())), answer: false }
+        Self { name: Cow::Owned(cut(name.into().into_owned())), is_expected: false }
     }
 
     /// Creates an error that is a valid result, such as 404: it is compared, and neither counts towards the
     /// error rate nor causes a fallback.
     #[must_use]
-    pub fn answer(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { answer: true, ..Self::new(name) }
+    pub fn expected(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_expected: true, ..Self::new(name) }
     }
 
     /// Returns the name.
@@ -41,8 +41,8 @@ impl Failure {
 
     /// Returns whether it is a valid result.
     #[must_use]
-    pub fn is_answer(&self) -> bool {
-        self.answer
+    pub fn is_expected(&self) -> bool {
+        self.is_expected
     }
 }
 
@@ -59,7 +59,7 @@ impl From<&Error> for Failure {
             _ if error.is_rate_limited() => Self::new("rate limited"),
             (ErrorKind::Api, Some(status)) => match status.as_u16() {
                 401 | 403 | 408 | 425 | 429 => Self::new(status.as_str().to_owned()),
-                300..500 => Self::answer(status.as_str().to_owned()),
+                300..500 => Self::expected(status.as_str().to_owned()),
                 _ => Self::new(status.as_str().to_owned()),
             },
             (kind, _) => Self::new(format!("{kind:?}")),
@@ -69,20 +69,20 @@ impl From<&Error> for Failure {
 
 /// The conversions by error type.
 #[derive(Clone)]
-pub(super) struct Failures(HashMap<TypeId, Arc<Read>>);
+pub(super) struct FailureClassifiers(HashMap<TypeId, Arc<Classifier>>);
 
-type Read = dyn Fn(&dyn Any) -> Option<Failure> + Send + Sync;
+type Classifier = dyn Fn(&dyn Any) -> Option<Failure> + Send + Sync;
 
-impl Default for Failures {
+impl Default for FailureClassifiers {
     fn default() -> Self {
         let mut failures = Self(HashMap::new());
-        failures.read_by(|error: &Error| Failure::from(error));
+        failures.register(|error: &Error| Failure::from(error));
         failures
     }
 }
 
-impl Failures {
-    pub(super) fn read_by<E: 'static>(
+impl FailureClassifiers {
+    pub(super) fn register<E: 'static>(
         &mut self,
         read: impl Fn(&E) -> Failure + Send + Sync + 'static,
     ) {
@@ -90,7 +90,7 @@ impl Failures {
         self.0.insert(TypeId::of::<E>(), Arc::new(read));
     }
 
-    pub(super) fn of<E: 'static>(&self, error: &E) -> Failure {
+    pub(super) fn classify<E: 'static>(&self, error: &E) -> Failure {
         let read = self.0.get(&TypeId::of::<E>()).and_then(|read| read(error));
         read.unwrap_or_else(|| Failure::new("failed"))
     }

@@ -10,19 +10,19 @@ use std::time::Duration;
 pub(super) struct Histogram {
     counts: Box<[u32]>,
     total: u64,
-    longest: u64,
+    max: u64,
 }
 
 /// The number of buckets per power of two: 2 to the fourth.
-const PARTS_LOG: u32 = 4;
-const PARTS: usize = 1 << PARTS_LOG;
+const SUBBUCKETS_LOG2: u32 = 4;
+const SUBBUCKETS: usize = 1 << SUBBUCKETS_LOG2;
 /// The longest latency, as a power of two of microseconds.
-const MOST_LOG: u32 = 36;
-const BUCKETS: usize = PARTS + (MOST_LOG - PARTS_LOG) as usize * PARTS;
+const MAX_LOG2: u32 = 36;
+const BUCKETS: usize = SUBBUCKETS + (MAX_LOG2 - SUBBUCKETS_LOG2) as usize * SUBBUCKETS;
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, longest: 0 }
+        Self { counts: vec![0; BUCKETS].into_boxed_slice(), total: 0, max: 0 }
     }
 }
 
@@ -32,7 +32,7 @@ impl Histogram {
         if let Some(count) = self.counts.get_mut(bucket(micros)) {
             *count = count.saturating_add(1);
             self.total = self.total.saturating_add(1);
-            self.longest = self.longest.max(micros);
+            self.max = self.max.max(micros);
         }
     }
 
@@ -42,13 +42,13 @@ impl Histogram {
             *count = count.saturating_add(*more);
         }
         self.total = self.total.saturating_add(other.total);
-        self.longest = self.longest.max(other.longest);
+        self.max = self.max.max(other.max);
     }
 
     pub(super) fn clear(&mut self) {
         if self.total > 0 {
             self.counts.fill(0);
-            (self.total, self.longest) = (0, 0);
+            (self.total, self.max) = (0, 0);
         }
     }
 
@@ -59,40 +59,40 @@ impl Histogram {
         for (index, count) in self.counts.iter().enumerate() {
             seen = seen.saturating_add(u64::from(*count));
             if seen >= wanted {
-                return Some(Duration::from_micros(middle(index).min(self.longest)));
+                return Some(Duration::from_micros(middle(index).min(self.max)));
             }
         }
         None
     }
 
-    pub(super) fn longest(&self) -> Option<Duration> {
-        (self.total > 0).then(|| Duration::from_micros(self.longest))
+    pub(super) fn max(&self) -> Option<Duration> {
+        (self.total > 0).then(|| Duration::from_micros(self.max))
     }
 }
 
 fn micros(latency: Duration) -> u64 {
-    let most = (1 << MOST_LOG) - 1;
+    let most = (1 << MAX_LOG2) - 1;
     u64::try_from(latency.as_micros()).unwrap_or(most).min(most)
 }
 
 fn bucket(micros: u64) -> usize {
-    if micros < PARTS as u64 {
+    if micros < SUBBUCKETS as u64 {
         return micros as usize;
     }
     let power = micros.ilog2();
     // At least 0: smaller values were handled above.
-    let shift = power.saturating_sub(PARTS_LOG);
-    let part = (micros.wrapping_shr(shift) as usize).saturating_sub(PARTS);
-    (shift.saturating_add(1) as usize).saturating_mul(PARTS).saturating_add(part)
+    let shift = power.saturating_sub(SUBBUCKETS_LOG2);
+    let part = (micros.wrapping_shr(shift) as usize).saturating_sub(SUBBUCKETS);
+    (shift.saturating_add(1) as usize).saturating_mul(SUBBUCKETS).saturating_add(part)
 }
 
 /// Returns the middle of a bucket.
 fn middle(bucket: usize) -> u64 {
-    if bucket < PARTS {
+    if bucket < SUBBUCKETS {
         return bucket as u64;
     }
-    let shift = u32::try_from((bucket / PARTS).saturating_sub(1)).unwrap_or(u32::MAX);
-    let least = PARTS.saturating_add(bucket % PARTS) as u64;
+    let shift = u32::try_from((bucket / SUBBUCKETS).saturating_sub(1)).unwrap_or(u32::MAX);
+    let least = SUBBUCKETS.saturating_add(bucket % SUBBUCKETS) as u64;
     let middle = least.checked_shl(shift).zip(1_u64.checked_shl(shift));
     middle.map_or(u64::MAX, |(least, width)| least.saturating_add(width / 2))
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_within_a_thirtieth_of_what_was_recorded() {
+    fn quantiles_are_within_a_thirtieth_of_the_recorded_values() {
         for exponent in 0..355 {
             let micros = 1.07_f64.powi(exponent) as u64;
             let mut histogram = Histogram::default();
@@ -115,9 +115,9 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_those_of_what_was_recorded() {
+    fn quantiles_match_the_recorded_values() {
         let mut histogram = Histogram::default();
-        assert_eq!((histogram.quantile(0.5), histogram.longest()), (None, None));
+        assert_eq!((histogram.quantile(0.5), histogram.max()), (None, None));
         for millis in 1..=100 {
             histogram.record(Duration::from_millis(millis));
         }
@@ -125,7 +125,7 @@ mod tests {
             let read = histogram.quantile(share).unwrap().as_secs_f64() * 1e3;
             assert!((read / millis - 1.0).abs() < 0.032, "{share}: {read}");
         }
-        assert_eq!(histogram.longest(), Some(Duration::from_millis(100)));
+        assert_eq!(histogram.max(), Some(Duration::from_millis(100)));
         let mut both = Histogram::default();
         both.record(Duration::MAX);
         both.add(&histogram);

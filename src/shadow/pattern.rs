@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// One step from a value into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(super) enum PathSegment<'a> {
     Key(&'a str),
     Index(usize),
     /// Any index of an unordered list: only `[*]` matches it.
@@ -13,14 +13,14 @@ pub(super) enum Step<'a> {
 
 /// The input of a match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<Token>);
+pub(super) struct Pattern(Vec<PatternToken>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+enum PatternToken {
     Key(String),
     Index(usize),
     /// A property whose name has this beginning and end.
-    Between(String, String),
+    Affixes(String, String),
     /// Exactly one step, of any kind.
     Any,
     /// Any number of steps.
@@ -37,7 +37,7 @@ impl Pattern {
         let mut tokens = Vec::new();
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix("..") {
-                tokens.push(Token::Deep);
+                tokens.push(PatternToken::Deep);
                 rest = match after.starts_with('[') {
                     true => after,
                     false => name(after, &mut tokens)?,
@@ -54,18 +54,18 @@ impl Pattern {
     }
 
     /// Returns whether the pattern matches this location.
-    pub(super) fn matches(&self, path: &[Step<'_>]) -> bool {
+    pub(super) fn matches(&self, path: &[PathSegment<'_>]) -> bool {
         // As with `*` in file names, only the last `..` can need to match more steps.
         let (mut token, mut step) = (0, 0);
         let mut retry = None;
         loop {
             match self.0.get(token) {
-                Some(Token::Deep) => {
+                Some(PatternToken::Deep) => {
                     retry = Some((token, step));
                     token = token.saturating_add(1);
                     continue;
                 }
-                Some(one) if path.get(step).is_some_and(|step| one.takes(step)) => {
+                Some(one) if path.get(step).is_some_and(|step| one.matches(step)) => {
                     token = token.saturating_add(1);
                     step = step.saturating_add(1);
                     continue;
@@ -84,13 +84,13 @@ impl Pattern {
     }
 }
 
-impl Token {
-    fn takes(&self, step: &Step<'_>) -> bool {
+impl PatternToken {
+    fn matches(&self, step: &PathSegment<'_>) -> bool {
         match (self, step) {
             (Self::Any, _) => true,
-            (Self::Key(key), Step::Key(name)) => key == name,
-            (Self::Index(index), Step::Index(place)) => index == place,
-            (Self::Between(start, end), Step::Key(name)) => {
+            (Self::Key(key), PathSegment::Key(name)) => key == name,
+            (Self::Index(index), PathSegment::Index(place)) => index == place,
+            (Self::Affixes(start, end), PathSegment::Key(name)) => {
                 name.strip_prefix(start.as_str()).is_some_and(|rest| rest.ends_with(end))
             }
             _ => false,
@@ -99,27 +99,27 @@ impl Token {
 }
 
 /// Reads `name`, `na*me` or `*`, and returns the rest.
-fn name<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
+fn name<'a>(text: &'a str, tokens: &mut Vec<PatternToken>) -> Result<&'a str, String> {
     let end = text.find(['.', '[']).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     tokens.push(match name.split_once('*') {
         _ if name.is_empty() => return Err("a name is missing".to_owned()),
-        _ if name == "*" => Token::Any,
+        _ if name == "*" => PatternToken::Any,
         Some((_, end)) if end.contains('*') => return Err(format!("{name:?} has two `*`")),
-        Some((start, end)) => Token::Between(start.to_owned(), end.to_owned()),
-        None => Token::Key(name.to_owned()),
+        Some((start, end)) => PatternToken::Affixes(start.to_owned(), end.to_owned()),
+        None => PatternToken::Key(name.to_owned()),
     });
     Ok(rest)
 }
 
 /// Reads `*]`, `3]` or `"a name"]`, and returns the rest.
-fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String> {
+fn bracket<'a>(text: &'a str, tokens: &mut Vec<PatternToken>) -> Result<&'a str, String> {
     if text.starts_with('"') {
         let mut values = serde_json::Deserializer::from_str(text).into_iter::<String>();
         let Some(Ok(key)) = values.next() else {
             return Err("the name in brackets is not a JSON string".to_owned());
         };
-        tokens.push(Token::Key(key));
+        tokens.push(PatternToken::Key(key));
         let rest = text.get(values.byte_offset()..).unwrap_or_default();
         return rest.strip_prefix(']').ok_or_else(|| "`]` is missing".to_owned());
     }
@@ -127,23 +127,23 @@ fn bracket<'a>(text: &'a str, tokens: &mut Vec<Token>) -> Result<&'a str, String
         return Err("`]` is missing".to_owned());
     };
     tokens.push(match inner.parse() {
-        _ if inner == "*" => Token::Any,
-        Ok(index) => Token::Index(index),
+        _ if inner == "*" => PatternToken::Any,
+        Ok(index) => PatternToken::Index(index),
         Err(_) => return Err(format!("{inner:?} is neither an index, `*`, nor a quoted name")),
     });
     Ok(rest)
 }
 
 /// Writes a path in pattern notation; `starred` has `[*]` for each index.
-pub(super) fn show(path: &[Step<'_>], starred: bool) -> String {
+pub(super) fn render(path: &[PathSegment<'_>], starred: bool) -> String {
     let mut text = String::from("$");
     for step in path {
         // Writing to a string cannot fail.
         let _ = match step {
-            Step::Index(_) | Step::Item(_) if starred => write!(text, "[*]"),
-            Step::Index(index) | Step::Item(index) => write!(text, "[{index}]"),
-            Step::Key(key) if plain(key) => write!(text, ".{key}"),
-            Step::Key(key) => write!(text, "[{}]", serde_json::Value::from(*key)),
+            PathSegment::Index(_) | PathSegment::Item(_) if starred => write!(text, "[*]"),
+            PathSegment::Index(index) | PathSegment::Item(index) => write!(text, "[{index}]"),
+            PathSegment::Key(key) if plain(key) => write!(text, ".{key}"),
+            PathSegment::Key(key) => write!(text, "[{}]", serde_json::Value::from(*key)),
         };
     }
     text
@@ -157,11 +157,11 @@ fn plain(key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Step::{Index, Item, Key};
+    use PathSegment::{Index, Item, Key};
 
     #[test]
     fn a_pattern_means_the_places_that_its_grammar_says() {
-        let table: &[(&str, &[Step<'_>], bool)] = &[
+        let table: &[(&str, &[PathSegment<'_>], bool)] = &[
             ("$", &[], true),
             ("$", &[Key("a")], false),
             ("$.a", &[Key("a")], true),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused_with_what_is_wrong() {
+    fn an_invalid_pattern_is_rejected_with_the_reason() {
         for (text, reason) in [
             ("", "begins with $"),
             ("items", "begins with $"),
@@ -216,10 +216,10 @@ mod tests {
     #[test]
     fn a_path_is_shown_as_the_pattern_that_means_it() {
         let path = [Key("items"), Index(3), Key("a.b"), Key("c-d")];
-        assert_eq!(show(&path, false), r#"$.items[3]["a.b"].c-d"#);
-        assert_eq!(show(&path, true), r#"$.items[*]["a.b"].c-d"#);
+        assert_eq!(render(&path, false), r#"$.items[3]["a.b"].c-d"#);
+        assert_eq!(render(&path, true), r#"$.items[*]["a.b"].c-d"#);
         for starred in [false, true] {
-            assert!(Pattern::parse(&show(&path, starred)).unwrap().matches(&path));
+            assert!(Pattern::parse(&render(&path, starred)).unwrap().matches(&path));
         }
     }
 }

@@ -6,24 +6,24 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use octowire::shadow::{Mirroring, Shadow};
+/// use octowire::shadow::{MirrorConfig, Migration};
 ///
 /// # fn example() -> octowire::Result<()> {
 /// # let old = |n: u32| async move { Ok::<_, String>(n) };
 /// # let new = old;
-/// let mirroring = Mirroring::default().timeout(Duration::from_secs(3)).concurrency(4);
-/// let shadow = Shadow::builder(old, new).mirroring(mirroring).build()?;
+/// let mirroring = MirrorConfig::default().timeout(Duration::from_secs(3)).concurrency(4);
+/// let shadow = Migration::builder(old, new).mirror(mirroring).build()?;
 /// # let _ = shadow;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a shadow"]
-pub struct Mirroring {
+pub struct MirrorConfig {
     pub(super) timeout: Duration,
     pub(super) concurrency: usize,
     pub(super) fallback: bool,
-    pub(super) serve_within: Option<Duration>,
+    pub(super) fallback_timeout: Option<Duration>,
 }
 
 /// When the new side no longer serves.
@@ -31,69 +31,69 @@ pub struct Mirroring {
 /// All thresholds are evaluated with each result, over a sliding window and all operations; the latencies
 /// once a second. The result that exceeds a threshold rolls the stage back before its call returns, so the
 /// next call is served accordingly. A mirrored call has a result once it is compared: at most
-/// [`Mirroring::timeout`] after the served call ended, plus the time of the comparison.
+/// [`MirrorConfig::timeout`] after the served call ended, plus the time of the comparison.
 ///
 /// After a rollback, the window restarts, and calls that began before count only for the report.
 ///
 /// ```
 /// use std::time::Duration;
-/// use octowire::shadow::StepBack;
+/// use octowire::shadow::RollbackPolicy;
 ///
-/// let strict = StepBack::default().error_rate(0.001).mismatch_rate(0.0).window(Duration::from_secs(60));
+/// let strict = RollbackPolicy::default().error_rate(0.001).mismatch_rate(0.0).window(Duration::from_secs(60));
 /// # let _ = strict;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a shadow"]
-pub struct StepBack {
+pub struct RollbackPolicy {
     pub(super) window: Duration,
-    pub(super) minimum: u64,
+    pub(super) min_samples: u64,
     pub(super) error_rate: Option<f64>,
     pub(super) mismatch_rate: Option<f64>,
     pub(super) latency_ratio: Option<f64>,
-    pub(super) one_step: bool,
+    pub(super) one_step_at_a_time: bool,
 }
 
 /// The steps in which keys are shifted, and whether the stage advances automatically.
 ///
-/// An automatic stage advances to the next step when it has lasted for this [time](Self::after) without
-/// failures, has enough comparisons ([`StepBack::minimum`]; if nothing is mirrored, the results of the new
+/// An automatic stage advances to the next step when it has lasted for this [time](Self::automatic) without
+/// failures, has enough comparisons ([`RollbackPolicy::min_samples`]; if nothing is mirrored, the results of the new
 /// side count), and all of them are within the thresholds. It starts in
-/// [`Stage::Mirror`](super::Stage::Mirror) and ends at the last step: [`Stage::Done`](super::Stage::Done) is
+/// [`Stage::Mirror`](super::Stage::Mirror) and ends at the last step: [`Stage::Cutover`](super::Stage::Cutover) is
 /// always set by the application. The stage is evaluated when a call begins or the stage is read, so no task
 /// runs for it.
 ///
 /// ```
 /// use std::time::Duration;
-/// use octowire::shadow::Ramp;
+/// use octowire::shadow::RolloutSchedule;
 ///
-/// let ramp = Ramp::after(Duration::from_secs(6 * 60 * 60)).steps([1.0, 10.0, 50.0, 100.0]);
+/// let ramp = RolloutSchedule::automatic(Duration::from_secs(6 * 60 * 60)).steps([1.0, 10.0, 50.0, 100.0]);
 /// # let _ = ramp;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a shadow"]
-pub struct Ramp {
+pub struct RolloutSchedule {
     pub(super) steps: Vec<f64>,
-    pub(super) after: Option<Duration>,
-    pub(super) again: Duration,
+    pub(super) automatic_after: Option<Duration>,
+    pub(super) cooldown: Duration,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const MOST_STEPS: usize = 100;
+const MAX_STEPS: usize = 100;
 
-impl Default for Mirroring {
+impl Default for MirrorConfig {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
             concurrency: 16,
             fallback: true,
-            serve_within: None,
+            fallback_timeout: None,
         }
     }
 }
 
-impl Mirroring {
+impl MirrorConfig {
     /// Sets the timeout of a mirrored call; 10 seconds by default, an hour at most. A call that takes longer
     /// is ended, and counts as failed.
     pub fn timeout(mut self, time: Duration) -> Self {
@@ -111,7 +111,7 @@ impl Mirroring {
 
     /// Sets whether the old side is called if the new one serves a read and fails; on by default. The caller
     /// then gets the result of the old one. There is no fallback if the failure is a [valid
-    /// result](super::Failure::answer), such as 404, for writes, and in [`Stage::Done`](super::Stage::Done).
+    /// result](super::Failure::expected), such as 404, for writes, and in [`Stage::Cutover`](super::Stage::Cutover).
     pub fn fallback(mut self, fallback: bool) -> Self {
         self.fallback = fallback;
         self
@@ -120,28 +120,28 @@ impl Mirroring {
     /// Sets the timeout of the new side for serving a read, after which it counts as failed and the old one
     /// is called; none by default, since clients have their own timeouts. It applies only if there is a
     /// [fallback](Self::fallback), and needs a tokio runtime with a clock.
-    pub fn serve_within(mut self, time: impl Into<Option<Duration>>) -> Self {
-        self.serve_within = time.into();
+    pub fn fallback_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.fallback_timeout = time.into();
         self
     }
 }
 
-impl Default for StepBack {
+impl Default for RollbackPolicy {
     fn default() -> Self {
         Self {
             window: MINUTE.saturating_mul(5),
-            minimum: 100,
+            min_samples: 100,
             error_rate: Some(0.01),
             mismatch_rate: Some(0.01),
             latency_ratio: Some(2.0),
-            one_step: false,
+            one_step_at_a_time: false,
         }
     }
 }
 
-impl StepBack {
+impl RollbackPolicy {
     /// Disables automatic rollbacks.
-    pub fn off() -> Self {
+    pub fn disabled() -> Self {
         Self { error_rate: None, mismatch_rate: None, latency_ratio: None, ..Self::default() }
     }
 
@@ -155,8 +155,8 @@ impl StepBack {
     /// Sets the minimum number of results for a rate; 100 by default, at least 1. The error rate needs this
     /// number of results of the new side, the other rates this number of comparisons. A window with fewer
     /// results has no effect: choose both according to your traffic.
-    pub fn minimum(mut self, results: u64) -> Self {
-        self.minimum = results.max(1);
+    pub fn min_samples(mut self, results: u64) -> Self {
+        self.min_samples = results.max(1);
         self
     }
 
@@ -164,17 +164,17 @@ impl StepBack {
     /// default, one percentage point. If the old side is not called, its rate is 0. `None` disables the
     /// check.
     ///
-    /// A [valid result](super::Failure::answer), such as 404, is not a failure; timeouts, panics, and calls
+    /// A [valid result](super::Failure::expected), such as 404, is not a failure; timeouts, panics, and calls
     /// that their caller gives up are failures.
     pub fn error_rate(mut self, share: impl Into<Option<f64>>) -> Self {
-        self.error_rate = share.into().map(|share| finite(share, 0.0).clamp(0.0, 1.0));
+        self.error_rate = share.into().map(|share| finite_or_zero(share, 0.0).clamp(0.0, 1.0));
         self
     }
 
     /// Sets the share of comparisons that can find a difference, from 0 to 1; 0.01 by default. `None`
     /// disables the check.
     pub fn mismatch_rate(mut self, share: impl Into<Option<f64>>) -> Self {
-        self.mismatch_rate = share.into().map(|share| finite(share, 0.0).clamp(0.0, 1.0));
+        self.mismatch_rate = share.into().map(|share| finite_or_zero(share, 0.0).clamp(0.0, 1.0));
         self
     }
 
@@ -182,45 +182,45 @@ impl StepBack {
     /// both succeeded, at least 1; 2 by default. Up to 10 ms more are always accepted. `None` disables the
     /// check.
     pub fn latency_ratio(mut self, ratio: impl Into<Option<f64>>) -> Self {
-        self.latency_ratio = ratio.into().map(|ratio| finite(ratio, 1.0).max(1.0));
+        self.latency_ratio = ratio.into().map(|ratio| finite_or_zero(ratio, 1.0).max(1.0));
         self
     }
 
-    /// Rolls back by one step of the [`Ramp`], and from its first step to mirroring. By default, the stage
+    /// Rolls back by one step of the [`RolloutSchedule`], and from its first step to mirroring. By default, the stage
     /// rolls back to mirroring immediately, so that the faulty side serves no call. The mirrored share does
     /// not change: if it is 0, the new side is no longer called.
-    pub fn by_one_step(mut self) -> Self {
-        self.one_step = true;
+    pub fn one_step_at_a_time(mut self) -> Self {
+        self.one_step_at_a_time = true;
         self
     }
 }
 
-impl Default for Ramp {
+impl Default for RolloutSchedule {
     /// Returns the steps 1, 5, 25, 50 and 100 %, none of them automatic.
     fn default() -> Self {
-        Self { steps: vec![1.0, 5.0, 25.0, 50.0, 100.0], after: None, again: HOUR }
+        Self { steps: vec![1.0, 5.0, 25.0, 50.0, 100.0], automatic_after: None, cooldown: HOUR }
     }
 }
 
-impl Ramp {
+impl RolloutSchedule {
     /// Returns the same steps, each automatic after this time without failures.
-    pub fn after(time: Duration) -> Self {
-        Self { after: Some(time), ..Self::default() }
+    pub fn automatic(time: Duration) -> Self {
+        Self { automatic_after: Some(time), ..Self::default() }
     }
 
     /// Sets the steps in percent, in any order; at most 100 of them. 1, 5, 25, 50 and 100 by default. Values
     /// outside of 0 (exclusive) to 100 are dropped.
     pub fn steps(mut self, percents: impl IntoIterator<Item = f64>) -> Self {
         let sound = |percent: &f64| *percent > 0.0 && *percent <= 100.0;
-        self.steps = percents.into_iter().filter(sound).take(MOST_STEPS).collect();
+        self.steps = percents.into_iter().filter(sound).take(MAX_STEPS).collect();
         self.steps.sort_by(f64::total_cmp);
         self
     }
 
     /// Sets how long the stage does not advance automatically after a rollback; an hour by default. Each
     /// rollback doubles it, up to a day.
-    pub fn again_after(mut self, time: Duration) -> Self {
-        self.again = time.min(DAY);
+    pub fn cooldown(mut self, time: Duration) -> Self {
+        self.cooldown = time.min(DAY);
         self
     }
 
@@ -235,10 +235,10 @@ impl Ramp {
     /// The time without automatic advances after this number of rollbacks.
     pub(super) fn pause(&self, step_backs: u32) -> Duration {
         let doubled = 1_u32.checked_shl(step_backs.saturating_sub(1)).unwrap_or(u32::MAX);
-        self.again.saturating_mul(doubled).min(DAY)
+        self.cooldown.saturating_mul(doubled).min(DAY)
     }
 }
 
-fn finite(number: f64, otherwise: f64) -> f64 {
+fn finite_or_zero(number: f64, otherwise: f64) -> f64 {
     if number.is_finite() { number } else { otherwise }
 }

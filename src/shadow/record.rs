@@ -13,8 +13,8 @@ use super::stage::Side;
 
 /// The outcome of a call.
 #[derive(Clone, Debug)]
-pub(super) enum Ended {
-    Answered,
+pub(super) enum CallEnd {
+    Completed,
     Failed(Failure),
     TimedOut,
     Panicked,
@@ -22,11 +22,11 @@ pub(super) enum Ended {
     Abandoned,
 }
 
-impl Ended {
+impl CallEnd {
     pub(super) fn is_failure(&self) -> bool {
         match self {
-            Self::Answered => false,
-            Self::Failed(failure) => !failure.is_answer(),
+            Self::Completed => false,
+            Self::Failed(failure) => !failure.is_expected(),
             Self::TimedOut | Self::Panicked | Self::Abandoned => true,
         }
     }
@@ -34,7 +34,7 @@ impl Ended {
 
 /// The role in which a side was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum CallRole {
     Served { write: bool },
     Fallback,
     Mirrored,
@@ -42,35 +42,35 @@ pub(super) enum Part {
 
 /// The reason why a call was not mirrored although its share was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Skip {
+pub(super) enum SkipReason {
     Full,
     Abandoned,
     NoRuntime,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Records {
-    operations: HashMap<Cow<'static, str>, Record>,
+pub(super) struct OperationStats {
+    operations: HashMap<Cow<'static, str>, StatsEntry>,
 }
 
 /// Maximum number of distinct operations: a name that contains a number would be a new one each time.
-const OPERATIONS: usize = 200;
-const OTHERS: &str = "(others)";
+const MAX_OPERATIONS: usize = 200;
+const OTHER_OPERATIONS: &str = "(others)";
 /// Maximum number of distinct locations for each operation; the newest difference of each is kept.
-const SAMPLES: usize = 100;
+const MAX_SAMPLES: usize = 100;
 
-impl Records {
-    pub(super) fn of(&mut self, operation: Cow<'static, str>) -> &mut Record {
+impl OperationStats {
+    pub(super) fn of(&mut self, operation: Cow<'static, str>) -> &mut StatsEntry {
         let known = self.operations.contains_key(&operation);
-        let name = match known || self.operations.len() < OPERATIONS {
+        let name = match known || self.operations.len() < MAX_OPERATIONS {
             true => operation,
-            false => Cow::Borrowed(OTHERS),
+            false => Cow::Borrowed(OTHER_OPERATIONS),
         };
         self.operations.entry(name).or_default()
     }
 
     /// By their names.
-    pub(super) fn all(&self) -> Vec<(&str, &Record)> {
+    pub(super) fn all(&self) -> Vec<(&str, &StatsEntry)> {
         let mut all: Vec<_> =
             self.operations.iter().map(|(name, record)| (name.as_ref(), record)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
@@ -79,9 +79,9 @@ impl Records {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    pub(super) old: SideRecord,
-    pub(super) new: SideRecord,
+pub(super) struct StatsEntry {
+    pub(super) old: SideStats,
+    pub(super) new: SideStats,
     pub(super) compared: u64,
     pub(super) mismatched: u64,
     pub(super) uncompared: u64,
@@ -91,15 +91,15 @@ pub(super) struct Record {
     pub(super) abandoned: u64,
     pub(super) no_runtime: u64,
     pub(super) samples: BTreeMap<(String, DifferenceKind), (u64, Difference)>,
-    pub(super) left_out: u64,
+    pub(super) samples_dropped: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct SideRecord {
+pub(super) struct SideStats {
     pub(super) served: u64,
     pub(super) writes: u64,
     pub(super) mirrored: u64,
-    pub(super) answers: u64,
+    pub(super) errors_expected: u64,
     pub(super) failed: u64,
     pub(super) timed_out: u64,
     pub(super) panicked: u64,
@@ -108,19 +108,19 @@ pub(super) struct SideRecord {
     pub(super) last: Option<Instant>,
 }
 
-impl Record {
-    pub(super) fn side(&mut self, side: Side) -> &mut SideRecord {
+impl StatsEntry {
+    pub(super) fn side(&mut self, side: Side) -> &mut SideStats {
         match side {
             Side::Old => &mut self.old,
             Side::New => &mut self.new,
         }
     }
 
-    pub(super) fn skip(&mut self, skip: Skip) {
+    pub(super) fn skip(&mut self, skip: SkipReason) {
         match skip {
-            Skip::Full => self.full = self.full.saturating_add(1),
-            Skip::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
-            Skip::NoRuntime => self.no_runtime = self.no_runtime.saturating_add(1),
+            SkipReason::Full => self.full = self.full.saturating_add(1),
+            SkipReason::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
+            SkipReason::NoRuntime => self.no_runtime = self.no_runtime.saturating_add(1),
         }
     }
 
@@ -129,13 +129,13 @@ impl Record {
         self.mismatched = self.mismatched.saturating_add(u64::from(!differences.is_empty()));
         for difference in differences {
             let key = (difference.pattern.clone(), difference.kind);
-            let full = self.samples.len() >= SAMPLES;
+            let full = self.samples.len() >= MAX_SAMPLES;
             match self.samples.get_mut(&key) {
                 Some((count, newest)) => {
                     *count = count.saturating_add(1);
                     *newest = difference;
                 }
-                None if full => self.left_out = self.left_out.saturating_add(1),
+                None if full => self.samples_dropped = self.samples_dropped.saturating_add(1),
                 None => {
                     self.samples.insert(key, (1, difference));
                 }
@@ -144,27 +144,33 @@ impl Record {
     }
 }
 
-impl SideRecord {
-    pub(super) fn ended(&mut self, now: Instant, part: Part, ended: &Ended, latency: Duration) {
+impl SideStats {
+    pub(super) fn record_end(
+        &mut self,
+        now: Instant,
+        part: CallRole,
+        ended: &CallEnd,
+        latency: Duration,
+    ) {
         match part {
-            Part::Served { write } => {
+            CallRole::Served { write } => {
                 self.served = self.served.saturating_add(1);
                 self.writes = self.writes.saturating_add(u64::from(write));
             }
-            Part::Fallback => self.served = self.served.saturating_add(1),
-            Part::Mirrored => self.mirrored = self.mirrored.saturating_add(1),
+            CallRole::Fallback => self.served = self.served.saturating_add(1),
+            CallRole::Mirrored => self.mirrored = self.mirrored.saturating_add(1),
         }
         match ended {
-            Ended::Answered => {}
-            Ended::Failed(failure) if failure.is_answer() => {
-                self.answers = self.answers.saturating_add(1)
+            CallEnd::Completed => {}
+            CallEnd::Failed(failure) if failure.is_expected() => {
+                self.errors_expected = self.errors_expected.saturating_add(1)
             }
-            Ended::Failed(_) => self.failed = self.failed.saturating_add(1),
-            Ended::TimedOut => self.timed_out = self.timed_out.saturating_add(1),
-            Ended::Panicked => self.panicked = self.panicked.saturating_add(1),
-            Ended::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
+            CallEnd::Failed(_) => self.failed = self.failed.saturating_add(1),
+            CallEnd::TimedOut => self.timed_out = self.timed_out.saturating_add(1),
+            CallEnd::Panicked => self.panicked = self.panicked.saturating_add(1),
+            CallEnd::Abandoned => self.abandoned = self.abandoned.saturating_add(1),
         }
-        if !matches!(ended, Ended::Panicked | Ended::Abandoned) {
+        if !matches!(ended, CallEnd::Panicked | CallEnd::Abandoned) {
             self.latency.record(latency);
         }
         self.last = Some(now);

@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use super::control::StageChange;
 use super::difference::Difference;
-use super::record::{Record, SideRecord};
-use super::shared::{Core, State};
+use super::record::{SideStats, StatsEntry};
+use super::shared::{MigrationInner, State};
 use super::stage::Stage;
-use super::verdict::{Verdict, verdict};
+use super::verdict::{Recommendation, recommend};
 
 mod table;
 
-/// The findings of a [`Shadow`](super::Shadow) since it was created.
+/// The findings of a [`Migration`](super::Migration) since it was created.
 ///
 /// Its [`Display`](std::fmt::Display) is a readable table, [`to_json`](Self::to_json) is for programs. It
-/// carries no values of results unless [`Rules::keep_values`](super::Rules::keep_values) is set.
+/// carries no values of results unless [`ComparisonRules::include_values`](super::ComparisonRules::include_values) is set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Report {
+pub struct MigrationReport {
     /// The current stage.
     pub stage: Stage,
     /// The age of the shadow.
@@ -30,9 +30,9 @@ pub struct Report {
     /// The last 100 changes of the stage.
     pub changes: Vec<StageChange>,
     /// Whether the old side is still needed.
-    pub old_use: OldUse,
+    pub legacy_usage: LegacyUsage,
     /// The next step.
-    pub verdict: Verdict,
+    pub verdict: Recommendation,
 }
 
 /// The findings for one operation.
@@ -56,11 +56,11 @@ pub struct OperationReport {
     /// The number of those that the old side served successfully.
     pub saved: u64,
     /// The calls that were not mirrored although their share was.
-    pub skipped: Skipped,
+    pub skipped: SkippedMirrors,
     /// The locations of differences: at most 100.
     pub differences: Vec<DifferenceReport>,
     /// The number of differences at other locations, once 100 are known.
-    pub differences_left_out: u64,
+    pub differences_dropped: u64,
 }
 
 /// The calls of one side of an operation. Latencies are within 3.2 %, for calls that ended by themselves,
@@ -74,8 +74,8 @@ pub struct SideReport {
     pub writes: u64,
     /// The calls that it ran in addition to the other side.
     pub mirrored: u64,
-    /// The calls that ended with an error that is a [valid result](super::Failure::answer).
-    pub answered_with_error: u64,
+    /// The calls that ended with an error that is a [valid result](super::Failure::expected).
+    pub expected_errors: u64,
     /// The calls that failed.
     pub failed: u64,
     /// The calls that exceeded their timeout.
@@ -91,14 +91,14 @@ pub struct SideReport {
     /// The 99th percentile.
     pub p99: Option<Duration>,
     /// The longest latency.
-    pub longest: Option<Duration>,
+    pub max_latency: Option<Duration>,
 }
 
 /// The reasons why calls were not mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Skipped {
-    /// The [maximum number](super::Mirroring::concurrency) of calls was already mirrored.
+pub struct SkippedMirrors {
+    /// The [maximum number](super::MirrorConfig::concurrency) of calls was already mirrored.
     pub full: u64,
     /// The caller gave the call up.
     pub abandoned: u64,
@@ -120,7 +120,7 @@ pub struct DifferenceReport {
 /// process has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct OldUse {
+pub struct LegacyUsage {
     /// The calls that it served, including fallbacks.
     pub served: u64,
     /// The number of writes among them.
@@ -131,7 +131,7 @@ pub struct OldUse {
     pub unused_for: Option<Duration>,
 }
 
-impl Report {
+impl MigrationReport {
     /// Returns the report as JSON, with times in milliseconds and without the texts of the table.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -140,7 +140,7 @@ impl Report {
                 "from": change.from.to_string(),
                 "to": change.to.to_string(),
                 "reason": change.reason.to_string(),
-                "trouble": change.reason.is_trouble(),
+                "trouble": change.reason.is_violation(),
                 "after_ms": millis(change.after),
             })
         });
@@ -150,10 +150,10 @@ impl Report {
             "operations": self.operations.iter().map(operation_json).collect::<Vec<_>>(),
             "changes": changes.collect::<Vec<_>>(),
             "old_use": {
-                "served": self.old_use.served,
-                "writes": self.old_use.writes,
-                "mirrored": self.old_use.mirrored,
-                "unused_for_ms": self.old_use.unused_for.map(millis),
+                "served": self.legacy_usage.served,
+                "writes": self.legacy_usage.writes,
+                "mirrored": self.legacy_usage.mirrored,
+                "unused_for_ms": self.legacy_usage.unused_for.map(millis),
             },
             "verdict": {
                 "decision": self.verdict.decision.to_string(),
@@ -174,7 +174,7 @@ fn operation_json(operation: &OperationReport) -> Value {
             "served": side.served,
             "writes": side.writes,
             "mirrored": side.mirrored,
-            "answered_with_error": side.answered_with_error,
+            "answered_with_error": side.expected_errors,
             "failed": side.failed,
             "timed_out": side.timed_out,
             "panicked": side.panicked,
@@ -182,7 +182,7 @@ fn operation_json(operation: &OperationReport) -> Value {
             "p50_ms": side.p50.map(millis),
             "p95_ms": side.p95.map(millis),
             "p99_ms": side.p99.map(millis),
-            "longest_ms": side.longest.map(millis),
+            "longest_ms": side.max_latency.map(millis),
         })
     };
     let differences = operation
@@ -204,21 +204,21 @@ fn operation_json(operation: &OperationReport) -> Value {
             "no_runtime": operation.skipped.no_runtime,
         },
         "differences": differences.collect::<Vec<_>>(),
-        "differences_left_out": operation.differences_left_out,
+        "differences_left_out": operation.differences_dropped,
     })
 }
 
-pub(super) fn report(core: &Core) -> Report {
+pub(super) fn report(core: &MigrationInner) -> MigrationReport {
     let now = Instant::now();
     let mut state = core.state();
-    let State { control, records } = &mut *state;
+    let State { controller: control, stats: records } = &mut *state;
     let records = records.all();
-    let sum = |of: fn(&SideRecord) -> u64| records.iter().map(|(_, record)| of(&record.old)).sum();
+    let sum = |of: fn(&SideStats) -> u64| records.iter().map(|(_, record)| of(&record.old)).sum();
     let last = records.iter().filter_map(|(_, record)| record.old.last).max();
-    Report {
+    MigrationReport {
         stage: control.stage(),
         age: control.age(now),
-        old_use: OldUse {
+        legacy_usage: LegacyUsage {
             served: sum(|old| old.served),
             writes: sum(|old| old.writes),
             mirrored: sum(|old| old.mirrored),
@@ -226,11 +226,11 @@ pub(super) fn report(core: &Core) -> Report {
         },
         operations: records.iter().map(|(name, record)| operation(name, record)).collect(),
         changes: control.changes().cloned().collect(),
-        verdict: verdict(control, now),
+        verdict: recommend(control, now),
     }
 }
 
-fn operation(name: &str, record: &Record) -> OperationReport {
+fn operation(name: &str, record: &StatsEntry) -> OperationReport {
     let difference = |(count, newest): &(u64, Difference)| DifferenceReport {
         count: *count,
         newest: newest.clone(),
@@ -244,22 +244,22 @@ fn operation(name: &str, record: &Record) -> OperationReport {
         uncompared: record.uncompared,
         fallbacks: record.fallbacks,
         saved: record.saved,
-        skipped: Skipped {
+        skipped: SkippedMirrors {
             full: record.full,
             abandoned: record.abandoned,
             no_runtime: record.no_runtime,
         },
         differences: record.samples.values().map(difference).collect(),
-        differences_left_out: record.left_out,
+        differences_dropped: record.samples_dropped,
     }
 }
 
-fn side(record: &SideRecord) -> SideReport {
+fn side(record: &SideStats) -> SideReport {
     SideReport {
         served: record.served,
         writes: record.writes,
         mirrored: record.mirrored,
-        answered_with_error: record.answers,
+        expected_errors: record.errors_expected,
         failed: record.failed,
         timed_out: record.timed_out,
         panicked: record.panicked,
@@ -267,6 +267,6 @@ fn side(record: &SideRecord) -> SideReport {
         p50: record.latency.quantile(0.5),
         p95: record.latency.quantile(0.95),
         p99: record.latency.quantile(0.99),
-        longest: record.latency.longest(),
+        max_latency: record.latency.max(),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::compare;
 use super::difference::Difference;
-use super::pattern::{Pattern, Step};
+use super::pattern::{PathSegment, Pattern};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The rules for comparing two results as JSON. Without rules, they have to be equal; `1` and `1.0` are
@@ -14,14 +14,14 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// ```
 /// use std::time::Duration;
-/// use octowire::shadow::Rules;
+/// use octowire::shadow::ComparisonRules;
 /// use serde_json::json;
 ///
 /// # fn example() -> octowire::Result<()> {
-/// let rules = Rules::default()
+/// let rules = ComparisonRules::default()
 ///     .ignore("$..node_id")
 ///     .unordered("$.labels")
-///     .times_within("$..updated_at", Duration::from_secs(2));
+///     .time_tolerance("$..updated_at", Duration::from_secs(2));
 /// let old = json!({"labels": ["bug", "p1"], "updated_at": "2024-05-01T08:00:00Z", "title": "It leaks"});
 /// let new = json!({"labels": ["p1", "bug"], "updated_at": "2024-05-01T08:00:01Z", "title": "It drips"});
 /// let differences = rules.compare(&old, &new)?;
@@ -51,28 +51,28 @@ use crate::error::{Error, ErrorKind, Result};
 /// An invalid pattern is stored, and is the error of the function that takes the rules.
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a shadow"]
-pub struct Rules {
+pub struct ComparisonRules {
     ignored: Vec<Pattern>,
-    orders: Vec<(Pattern, Order)>,
+    orders: Vec<(Pattern, ListOrder)>,
     times: Vec<(Pattern, Duration)>,
     numbers: Vec<Pattern>,
-    absent: Absent,
-    pub(super) limit: usize,
-    pub(super) values: bool,
-    refused: Option<String>,
+    absent: AbsentValue,
+    pub(super) max_differences: usize,
+    pub(super) include_values: bool,
+    invalid: Option<String>,
 }
 
 /// How items of unordered lists are paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ListOrder {
     /// They are equal.
-    Whole,
+    ByValue,
     /// They have the same value of this property.
-    By(String),
+    ByKey(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-enum Absent {
+enum AbsentValue {
     Missing,
     Null,
     Empty,
@@ -80,31 +80,31 @@ enum Absent {
 
 /// The rules that apply at one location.
 #[derive(Default)]
-pub(super) struct At<'r> {
-    pub(super) order: Option<&'r Order>,
+pub(super) struct RulesAt<'r> {
+    pub(super) order: Option<&'r ListOrder>,
     pub(super) within: Option<Duration>,
     pub(super) number_is_text: bool,
 }
 
-const LIMIT: usize = 64;
-const MOST: usize = 1_000;
+const DEFAULT_MAX_DIFFERENCES: usize = 64;
+const MAX_DIFFERENCES: usize = 1_000;
 
-impl Default for Rules {
+impl Default for ComparisonRules {
     fn default() -> Self {
         Self {
             ignored: Vec::new(),
             orders: Vec::new(),
             times: Vec::new(),
             numbers: Vec::new(),
-            absent: Absent::Missing,
-            limit: LIMIT,
-            values: false,
-            refused: None,
+            absent: AbsentValue::Missing,
+            max_differences: DEFAULT_MAX_DIFFERENCES,
+            include_values: false,
+            invalid: None,
         }
     }
 }
 
-impl Rules {
+impl ComparisonRules {
     /// Ignores the value at the location, on either side, even if only one side has it.
     pub fn ignore(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
@@ -116,7 +116,7 @@ impl Rules {
     /// Ignores the order of the list at the location: each item needs an equal one, the same number of times.
     pub fn unordered(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
-            self.orders.push((pattern, Order::Whole));
+            self.orders.push((pattern, ListOrder::ByValue));
         }
         self
     }
@@ -124,9 +124,9 @@ impl Rules {
     /// Ignores the order of the list at the location, and pairs items by a property such as `id`, so that
     /// differences within an item are reported instead of missing items. Items with the same value are paired
     /// in a canonical order; items without the property count as having the same value.
-    pub fn unordered_by(mut self, pattern: &str, property: &str) -> Self {
+    pub fn unordered_by_key(mut self, pattern: &str, property: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
-            self.orders.push((pattern, Order::By(property.to_owned())));
+            self.orders.push((pattern, ListOrder::ByKey(property.to_owned())));
         }
         self
     }
@@ -134,7 +134,7 @@ impl Rules {
     /// Allows times at the location, as text of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), to differ
     /// by this duration; with [`Duration::ZERO`], only the notation can differ. Values that are not times are
     /// compared as usual.
-    pub fn times_within(mut self, pattern: &str, tolerance: Duration) -> Self {
+    pub fn time_tolerance(mut self, pattern: &str, tolerance: Duration) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.times.push((pattern, tolerance));
         }
@@ -142,7 +142,7 @@ impl Rules {
     }
 
     /// Treats a number at the location as equal to its text: `7` and `"7"`.
-    pub fn numbers_as_text(mut self, pattern: &str) -> Self {
+    pub fn coerce_numbers(mut self, pattern: &str) -> Self {
         if let Some(pattern) = self.read(pattern) {
             self.numbers.push(pattern);
         }
@@ -150,30 +150,30 @@ impl Rules {
     }
 
     /// Treats a property that is `null` as absent, everywhere.
-    pub fn null_is_absent(mut self) -> Self {
-        if self.absent < Absent::Null {
-            self.absent = Absent::Null;
+    pub fn ignore_nulls(mut self) -> Self {
+        if self.absent < AbsentValue::Null {
+            self.absent = AbsentValue::Null;
         }
         self
     }
 
     /// Treats a property that is `null` or an empty list as absent, everywhere, as this library reads lists.
-    pub fn empty_is_absent(mut self) -> Self {
-        self.absent = Absent::Empty;
+    pub fn ignore_empty(mut self) -> Self {
+        self.absent = AbsentValue::Empty;
         self
     }
 
     /// Sets the maximum number of reported differences of one comparison; 64 by default, from 1 to 1,000. The
     /// comparison ends there.
-    pub fn limit(mut self, differences: usize) -> Self {
-        self.limit = differences.clamp(1, MOST);
+    pub fn max_differences(mut self, differences: usize) -> Self {
+        self.max_differences = differences.clamp(1, MAX_DIFFERENCES);
         self
     }
 
     /// Includes the values in differences, truncated to 200 characters. Off by default: a difference is a
     /// path and a kind, since results can contain secrets.
-    pub fn keep_values(mut self) -> Self {
-        self.values = true;
+    pub fn include_values(mut self) -> Self {
+        self.include_values = true;
         self
     }
 
@@ -190,22 +190,22 @@ impl Rules {
     /// # Errors
     /// The first invalid pattern.
     pub(super) fn check(&self) -> Result<()> {
-        match &self.refused {
+        match &self.invalid {
             None => Ok(()),
             Some(refused) => Err(Error::new(ErrorKind::Configuration, refused.clone())
                 .with_advice("see the documentation of octowire::shadow::Rules")),
         }
     }
 
-    pub(super) fn ignores(&self, path: &[Step<'_>]) -> bool {
+    pub(super) fn ignores(&self, path: &[PathSegment<'_>]) -> bool {
         self.ignored.iter().any(|pattern| pattern.matches(path))
     }
 
-    pub(super) fn at(&self, path: &[Step<'_>]) -> At<'_> {
-        fn first<'r, T>(rules: &'r [(Pattern, T)], path: &[Step<'_>]) -> Option<&'r T> {
+    pub(super) fn at(&self, path: &[PathSegment<'_>]) -> RulesAt<'_> {
+        fn first<'r, T>(rules: &'r [(Pattern, T)], path: &[PathSegment<'_>]) -> Option<&'r T> {
             rules.iter().find(|(pattern, _)| pattern.matches(path)).map(|(_, rule)| rule)
         }
-        At {
+        RulesAt {
             order: first(&self.orders, path),
             within: first(&self.times, path).copied(),
             number_is_text: self.numbers.iter().any(|pattern| pattern.matches(path)),
@@ -215,8 +215,8 @@ impl Rules {
     /// Returns whether a property with this value counts as absent.
     pub(super) fn is_absent(&self, value: &Value) -> bool {
         match value {
-            Value::Null => self.absent >= Absent::Null,
-            Value::Array(items) => items.is_empty() && self.absent >= Absent::Empty,
+            Value::Null => self.absent >= AbsentValue::Null,
+            Value::Array(items) => items.is_empty() && self.absent >= AbsentValue::Empty,
             _ => false,
         }
     }
@@ -225,7 +225,7 @@ impl Rules {
         match Pattern::parse(text) {
             Ok(pattern) => Some(pattern),
             Err(reason) => {
-                self.refused.get_or_insert_with(|| format!("invalid pattern {text:?}: {reason}"));
+                self.invalid.get_or_insert_with(|| format!("invalid pattern {text:?}: {reason}"));
                 None
             }
         }

@@ -61,12 +61,12 @@ pub enum Stage {
         share: f64,
     },
     /// The new side serves, and the old one is not called, even if the new one fails.
-    Done,
+    Cutover,
 }
 
 impl Stage {
     /// Returns the stage with out-of-range values clamped.
-    pub(super) fn sound(self) -> Self {
+    pub(super) fn clamped(self) -> Self {
         let within = |number: f64, most: f64| {
             if number.is_finite() { number.clamp(0.0, most) } else { 0.0 }
         };
@@ -82,16 +82,16 @@ impl Stage {
     pub(super) fn share(self) -> f64 {
         match self {
             Self::Mirror { share } | Self::Shift { share, .. } => share,
-            Self::Off | Self::Done => 0.0,
+            Self::Off | Self::Cutover => 0.0,
         }
     }
 
     /// Returns the side that serves this position.
-    pub(super) fn serves(self, place: Place) -> Side {
+    pub(super) fn serves(self, place: RolloutBucket) -> Side {
         let new = match self {
             Self::Off | Self::Mirror { .. } => false,
             Self::Shift { percent, .. } => f64::from(place.0) < (percent * 100.0).round(),
-            Self::Done => true,
+            Self::Cutover => true,
         };
         if new { Side::New } else { Side::Old }
     }
@@ -105,7 +105,7 @@ impl fmt::Display for Stage {
             Self::Shift { percent: shifted, share } => {
                 write!(f, "shift {shifted} %, mirror {} %", percent(*share))
             }
-            Self::Done => write!(f, "done"),
+            Self::Cutover => write!(f, "done"),
         }
     }
 }
@@ -118,11 +118,11 @@ fn percent(share: f64) -> f64 {
 /// The position of a key in the order of shifting, from 0 to 9,999. It is constant, so raising the percentage
 /// moves no key back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u16);
+pub(super) struct RolloutBucket(u16);
 
-const PLACES: u64 = 10_000;
+const BUCKETS: u64 = 10_000;
 
-impl Place {
+impl RolloutBucket {
     /// Stable across processes, versions and architectures.
     pub(super) fn of_key(salt: &str, key: &[u8]) -> Self {
         let mut hash = Sha256::new();
@@ -137,27 +137,27 @@ impl Place {
 
     fn at(number: u64) -> Self {
         // The remainder is smaller than 10,000.
-        Self((number % PLACES) as u16)
+        Self((number % BUCKETS) as u16)
     }
 }
 
 /// Returns a random number, cheaply and without a lock.
 #[derive(Debug)]
-pub(super) struct Chance(AtomicU64);
+pub(super) struct Sampler(AtomicU64);
 
-impl Chance {
+impl Sampler {
     pub(super) fn new() -> Self {
         Self(AtomicU64::new(RandomState::new().hash_one(0_u8)))
     }
 
     /// Returns true with this probability.
-    pub(super) fn is(&self, share: f64) -> bool {
+    pub(super) fn sample(&self, share: f64) -> bool {
         share >= 1.0 || (self.next() as f64) < share * u64::MAX as f64
     }
 
     /// The position of a call without a key.
-    pub(super) fn place(&self) -> Place {
-        Place::at(self.next())
+    pub(super) fn random_bucket(&self) -> RolloutBucket {
+        RolloutBucket::at(self.next())
     }
 
     /// [SplitMix64](https://prng.di.unimi.it/splitmix64.c).
@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn chance_keeps_to_its_share() {
-        let chance = Chance::new();
+        let chance = Sampler::new();
         for share in [0.0, 0.01, 0.3, 1.0] {
-            let hits = (0..100_000).filter(|_| chance.is(share)).count() as f64;
+            let hits = (0..100_000).filter(|_| chance.sample(share)).count() as f64;
             assert!((hits / 100_000.0 - share).abs() < 0.01, "{share}: {hits}");
         }
     }
@@ -187,16 +187,16 @@ mod tests {
     fn the_place_of_a_key_is_written_down() {
         // Other numbers here would move keys between the sides when the library is updated.
         let places = ["", "octocat", "rust-lang/rust"]
-            .map(|key| Place::of_key("octowire", key.as_bytes()).0);
+            .map(|key| RolloutBucket::of_key("octowire", key.as_bytes()).0);
         assert_eq!(places, [8665, 6576, 2214]);
-        assert_ne!(Place::of_key("a", b"bc"), Place::of_key("ab", b"c"));
+        assert_ne!(RolloutBucket::of_key("a", b"bc"), RolloutBucket::of_key("ab", b"c"));
     }
 
     #[test]
-    fn what_is_out_of_range_is_put_into_it() {
-        let stage = Stage::Shift { percent: 250.0, share: f64::NAN }.sound();
+    fn values_out_of_range_are_clamped() {
+        let stage = Stage::Shift { percent: 250.0, share: f64::NAN }.clamped();
         assert_eq!(stage, Stage::Shift { percent: 100.0, share: 0.0 });
         assert_eq!(stage.to_string(), "shift 100 %, mirror 0 %");
-        assert_eq!(Stage::Mirror { share: -1.0 }.sound(), Stage::Mirror { share: 0.0 });
+        assert_eq!(Stage::Mirror { share: -1.0 }.clamped(), Stage::Mirror { share: 0.0 });
     }
 }

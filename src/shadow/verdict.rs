@@ -4,16 +4,16 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-use super::control::Control;
+use super::control::StageController;
 use super::stage::Stage;
 
 /// The next step, and its reasons. It is based on the results of this stage, since its start or its last
-/// failure, and the thresholds of the [`StepBack`](super::StepBack).
+/// failure, and the thresholds of the [`RollbackPolicy`](super::RollbackPolicy).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Verdict {
+pub struct Recommendation {
     /// The next step.
-    pub decision: Decision,
+    pub decision: NextStep,
     /// The reasons, in words.
     pub reasons: Vec<String>,
 }
@@ -21,23 +21,23 @@ pub struct Verdict {
 /// The next step of a migration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum Decision {
+pub enum NextStep {
     /// Start mirroring: nothing is compared yet.
     Mirror,
     /// Wait for more results, or correct the mismatches or failures that the reasons name.
     Wait,
     /// Shift this percentage of the keys.
     Shift {
-        /// The next step of the [`Ramp`](super::Ramp).
+        /// The next step of the [`RolloutSchedule`](super::RolloutSchedule).
         percent: f64,
     },
-    /// Set [`Stage::Done`].
+    /// Set [`Stage::Cutover`].
     Finish,
     /// Nothing: the old side can be removed.
     Remove,
 }
 
-impl fmt::Display for Decision {
+impl fmt::Display for NextStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mirror => write!(f, "start mirroring"),
@@ -49,7 +49,7 @@ impl fmt::Display for Decision {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for Recommendation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.decision)?;
         match self.reasons.as_slice() {
@@ -59,24 +59,25 @@ impl fmt::Display for Verdict {
     }
 }
 
-pub(super) fn verdict(control: &mut Control, now: Instant) -> Verdict {
-    let decided = |decision, reason: &str| Verdict { decision, reasons: vec![reason.to_owned()] };
+pub(super) fn recommend(control: &mut StageController, now: Instant) -> Recommendation {
+    let decided =
+        |decision, reason: &str| Recommendation { decision, reasons: vec![reason.to_owned()] };
     match control.stage() {
-        Stage::Off => return decided(Decision::Mirror, "mirroring is off"),
-        Stage::Done => {
-            let lasts = control.lasts(now).as_secs();
+        Stage::Off => return decided(NextStep::Mirror, "mirroring is off"),
+        Stage::Cutover => {
+            let lasts = control.stable_for(now).as_secs();
             return decided(
-                Decision::Remove,
+                NextStep::Remove,
                 &format!("the new side has served alone for {lasts} s"),
             );
         }
         Stage::Mirror { .. } | Stage::Shift { .. } => {}
     }
-    let minimum = control.minimum();
-    let (results, compared) = (control.lately().new.all, control.lately().compared);
-    let mismatched = control.lately().mismatched;
+    let minimum = control.min_samples();
+    let (results, compared) = (control.recent().new.all, control.recent().compared);
+    let mismatched = control.recent().mismatched;
     let mut reasons = Vec::new();
-    if let Some(doubt) = control.doubt(now) {
+    if let Some(doubt) = control.blocking_reason(now) {
         reasons.push(doubt.to_string());
     }
     if !control.is_enough() {
@@ -85,12 +86,12 @@ pub(super) fn verdict(control: &mut Control, now: Instant) -> Verdict {
         ));
     }
     if !reasons.is_empty() {
-        return Verdict { decision: Decision::Wait, reasons };
+        return Recommendation { decision: NextStep::Wait, reasons };
     }
     reasons.push(format!(
         "{results} calls of the new side in this stage; {mismatched} of {compared} comparisons differ"
     ));
     let decision =
-        control.next_percent().map_or(Decision::Finish, |percent| Decision::Shift { percent });
-    Verdict { decision, reasons }
+        control.next_percent().map_or(NextStep::Finish, |percent| NextStep::Shift { percent });
+    Recommendation { decision, reasons }
 }

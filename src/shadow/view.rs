@@ -9,49 +9,49 @@ use super::stage::Side;
 
 /// The whole result, as JSON: the default.
 #[derive(Clone, Copy, Debug)]
-pub struct Whole;
+pub struct FullResponse;
 
-/// The value that a function derives from a result: [`Call::view`](super::Call::view).
-pub struct By<F>(pub(super) Arc<F>);
+/// The value that a function derives from a result: [`ShadowedCall::project`](super::ShadowedCall::project).
+pub struct Projection<F>(pub(super) Arc<F>);
 
-impl<F> Clone for By<F> {
+impl<F> Clone for Projection<F> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<F> std::fmt::Debug for By<F> {
+impl<F> std::fmt::Debug for Projection<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("By").finish_non_exhaustive()
     }
 }
 
 /// A result that is converted into JSON when it is compared; the conversion can fail.
-pub(super) type Seen = Box<dyn FnOnce() -> serde_json::Result<Value> + Send>;
+pub(super) type DeferredJson = Box<dyn FnOnce() -> serde_json::Result<Value> + Send>;
 
-pub(super) use sealed::View;
+pub(super) use sealed::Project;
 
 mod sealed {
-    use super::{Seen, Side};
+    use super::{DeferredJson, Side};
 
     /// The part of a result that is kept for the comparison.
-    pub trait View<T>: Clone + Send + Sync + 'static {
+    pub trait Project<T>: Clone + Send + Sync + 'static {
         /// Called on the caller's path, so it does as little as possible.
-        fn seen(&self, side: Side, answer: &T) -> Seen;
+        fn project(&self, side: Side, answer: &T) -> DeferredJson;
     }
 }
 
 /// A clone on the caller's path; it is converted into JSON where it is compared.
-impl<T: Clone + Serialize + Send + 'static> View<T> for Whole {
-    fn seen(&self, _: Side, answer: &T) -> Seen {
-        let answer = answer.clone();
-        Box::new(move || serde_json::to_value(answer))
+impl<T: Clone + Serialize + Send + 'static> Project<T> for FullResponse {
+    fn project(&self, _: Side, response: &T) -> DeferredJson {
+        let response = response.clone();
+        Box::new(move || serde_json::to_value(response))
     }
 }
 
-impl<T, F: Fn(Side, &T) -> Value + Send + Sync + 'static> View<T> for By<F> {
-    fn seen(&self, side: Side, answer: &T) -> Seen {
-        let view = (self.0)(side, answer);
+impl<T, F: Fn(Side, &T) -> Value + Send + Sync + 'static> Project<T> for Projection<F> {
+    fn project(&self, side: Side, response: &T) -> DeferredJson {
+        let view = (self.0)(side, response);
         Box::new(move || Ok(view))
     }
 }

@@ -45,7 +45,7 @@ impl Results {
 }
 
 impl Counts {
-    pub(super) fn note(&mut self, observation: Observation) {
+    pub(super) fn record(&mut self, observation: Observation) {
         match observation {
             Observation::Result { side, failed } => {
                 let results = match side {
@@ -121,10 +121,10 @@ impl Window {
         }
     }
 
-    pub(super) fn note(&mut self, now: Instant, observation: Observation) {
+    pub(super) fn record(&mut self, now: Instant, observation: Observation) {
         self.move_to(now);
         if let Some(part) = self.parts.get_mut(slot(self.newest)) {
-            part.note(observation);
+            part.record(observation);
         }
     }
 

@@ -17,7 +17,7 @@ use tracing::instrument::WithSubscriber;
 /// Polls the work once, and continues it in a task: a store in memory has finished when this returns.
 ///
 /// Without a runtime, unfinished work is dropped.
-pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn run_in_background(work: impl Future<Output = ()> + Send + 'static) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // The task registers its own waker when it polls.
     let Ok(runtime) = Handle::try_current() else { return };
@@ -28,26 +28,23 @@ pub(crate) fn continue_behind(work: impl Future<Output = ()> + Send + 'static) {
 
 /// Tasks in the background, for which the end of a process can wait.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks {
-    ids: Mutex<TaskIds>,
+pub(crate) struct BackgroundTasks {
+    ids: Mutex<TaskRegistry>,
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
-struct TaskIds {
+struct TaskRegistry {
     /// The id of the latest task.
     last: u64,
     running: BTreeSet<u64>,
 }
 
-impl Tasks {
-    /// Continues some work in the background, as [`continue_behind`] does.
-    pub(crate) fn continue_behind(
-        self: &Arc<Self>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) {
-        let running = Running::begin(Arc::clone(self));
-        continue_behind(async move {
+impl BackgroundTasks {
+    /// Continues some work in the background, as [`run_in_background`] does.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let running = RunningTask::begin(Arc::clone(self));
+        run_in_background(async move {
             let _running = running;
             work.await;
         });
@@ -69,20 +66,20 @@ impl Tasks {
         }
     }
 
-    fn ids(&self) -> MutexGuard<'_, TaskIds> {
+    fn ids(&self) -> MutexGuard<'_, TaskRegistry> {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A running task, until this is dropped.
 #[derive(Debug)]
-struct Running {
-    tasks: Arc<Tasks>,
+struct RunningTask {
+    tasks: Arc<BackgroundTasks>,
     id: u64,
 }
 
-impl Running {
-    fn begin(tasks: Arc<Tasks>) -> Self {
+impl RunningTask {
+    fn begin(tasks: Arc<BackgroundTasks>) -> Self {
         let mut ids = tasks.ids();
         ids.last = ids.last.saturating_add(1);
         let id = ids.last;
@@ -92,7 +89,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningTask {
     fn drop(&mut self) {
         self.tasks.ids().running.remove(&self.id);
         self.tasks.ended.notify_waiters();
@@ -100,12 +97,12 @@ impl Drop for Running {
 }
 
 /// The longest time that a drop waits for the store, if other threads drive the connection.
-const DROP_PATIENCE: Duration = Duration::from_millis(500);
+const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest time that a drop waits on a single-threaded runtime, which makes no progress meanwhile.
-const DROP_PATIENCE_ALONE: Duration = Duration::from_millis(100);
+const DROP_TIMEOUT_CURRENT_THREAD: Duration = Duration::from_millis(100);
 
 /// Finishes some work within the drop of a client: a short program ends here. Without a runtime, this has no effect.
-pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn block_in_drop(work: impl Future<Output = ()> + Send + 'static) {
     let Ok(runtime) = Handle::try_current() else { return };
     let mut work = Box::pin(work);
     if work.as_mut().now_or_never().is_some() {
@@ -113,8 +110,8 @@ pub(crate) fn finish_in_drop(work: impl Future<Output = ()> + Send + 'static) {
     }
     let patience = match runtime.metrics().num_workers() {
         // Whatever its flavor, its one worker can be this thread.
-        1 => DROP_PATIENCE_ALONE,
-        _ => DROP_PATIENCE,
+        1 => DROP_TIMEOUT_CURRENT_THREAD,
+        _ => DROP_TIMEOUT,
     };
     // A separate thread can block, whatever the runtime and the place of this call.
     let (end, ended) = std::sync::mpsc::channel();
@@ -138,11 +135,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tasks_that_begin_later_are_not_waited_for() {
-        let tasks = Arc::new(Tasks::default());
+        let tasks = Arc::new(BackgroundTasks::default());
         let begun = Arc::clone(&tasks);
         let more = tokio::spawn(async move {
             loop {
-                begun.continue_behind(sleep(Duration::from_millis(100)));
+                begun.spawn(sleep(Duration::from_millis(100)));
                 sleep(Duration::from_millis(10)).await;
             }
         });
@@ -151,7 +148,7 @@ mod tests {
         assert!(tasks.wait(Duration::from_secs(1)).await);
         assert!(start.elapsed() <= Duration::from_millis(100), "{:?}", start.elapsed());
         more.abort();
-        tasks.continue_behind(std::future::pending());
+        tasks.spawn(std::future::pending());
         assert!(!tasks.wait(Duration::from_secs(1)).await);
     }
 }

@@ -4,23 +4,23 @@
 /// limit.
 pub(super) const MAX_SUM: i64 = 1 << 53;
 
-/// Parses a sum; `None` if [`add`] or [`spend`] cannot have written it.
+/// Parses a sum; `None` if [`increment`] or [`try_consume`] cannot have written it.
 pub(super) fn read(held: &[u8]) -> Option<i64> {
     let sum = std::str::from_utf8(held).ok()?.parse::<i64>().ok()?;
     let canonical = sum.to_string().as_bytes() == held;
     (canonical && (-MAX_SUM..=MAX_SUM).contains(&sum)).then_some(sum)
 }
 
-pub(super) fn add(sum: i64, amount: i64) -> i64 {
+pub(super) fn increment(sum: i64, amount: i64) -> i64 {
     sum.saturating_add(amount).clamp(-MAX_SUM, MAX_SUM)
 }
 
 /// Adds the owed amount, and one more unless the sum would exceed `most`. A sum below zero has lost earlier spending:
 /// it permits no spending.
-pub(super) fn spend(sum: i64, owed: i64, most: i64) -> (i64, bool) {
-    let sum = add(sum.max(0), owed);
+pub(super) fn try_consume(sum: i64, owed: i64, most: i64) -> (i64, bool) {
+    let sum = increment(sum.max(0), owed);
     let goes = sum < most;
-    (add(sum, i64::from(goes)), goes)
+    (increment(sum, i64::from(goes)), goes)
 }
 
 #[cfg(test)]
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_written_is_read() {
+    fn only_values_written_by_the_counter_are_read() {
         for (text, sum) in [("0", 0), ("17", 17), ("-3", -3), ("9007199254740992", MAX_SUM)] {
             assert_eq!(read(text.as_bytes()), Some(sum));
         }
@@ -64,10 +64,10 @@ mod tests {
             amount in any::<i64>(),
             most in any::<i64>(),
         ) {
-            for sum in [add(sum, amount), spend(sum, amount, most).0] {
+            for sum in [increment(sum, amount), try_consume(sum, amount, most).0] {
                 prop_assert_eq!(read(sum.to_string().as_bytes()), Some(sum));
             }
-            let (after, goes) = spend(sum, amount, most);
+            let (after, goes) = try_consume(sum, amount, most);
             prop_assert!(!goes || after <= most);
         }
     }

@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use super::ledger::bounds::LedgerProblem;
-use super::unreadable::{left, report};
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
+use super::unreadable::{report, report_left};
+use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Permissions, fault, warn_if_trusted};
 use crate::runtimes::PerRuntime;
@@ -25,8 +25,8 @@ mod lock;
 mod room;
 mod value;
 
-use folder::{Folder, Found, OWN, Unreadable, ValueKind, after, now};
-use lock::{LOCK_WAIT, Lock, with_lock};
+use folder::{DiskInner, ReadResult, SUBFOLDER, UnreadableReason, ValueKind, after, now};
+use lock::{FolderLock, LOCK_WAIT, with_lock};
 use value::Value;
 
 /// A [store](Store) in a folder: for the next run of a program, and for processes of one machine, which can use it at
@@ -48,7 +48,7 @@ use value::Value;
 /// The store does not trust a value that belongs to another user, that all users can write to, that is a link or has a
 /// second name (a hard link), or that is not a regular file: it logs a warning, and the next write replaces the value.
 /// If the file system does not show the real owners and modes, see
-/// [`trust_file_permissions`](DiskBuilder::trust_file_permissions).
+/// [`trust_file_permissions`](DiskStoreBuilder::trust_file_permissions).
 ///
 /// The file system has to support locks and renames: all local ones do, but not every network file system. A change of
 /// the store waits up to a second for its lock, such as when another process is stopped while it holds the lock or
@@ -57,22 +57,22 @@ use value::Value;
 /// ```no_run
 /// # fn example() -> octowire::Result<()> {
 /// use octowire::Client;
-/// use octowire::cache::Cache;
-/// use octowire::store::Disk;
+/// use octowire::cache::CacheConfig;
+/// use octowire::store::DiskStore;
 ///
-/// let cache = Cache::store(Disk::open("/var/cache/my-bot")?);
+/// let cache = CacheConfig::store(DiskStore::open("/var/cache/my-bot")?);
 /// let client = Client::builder().token_from_env("GITHUB_TOKEN").cache(cache).build()?;
 /// # let _ = client;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Disk(Arc<Folder>);
+pub struct DiskStore(Arc<DiskInner>);
 
-/// The settings of a [`Disk`]: [`Disk::builder`].
+/// The settings of a [`DiskStore`]: [`DiskStore::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder opens nothing until `open` is called"]
-pub struct DiskBuilder {
+pub struct DiskStoreBuilder {
     folder: PathBuf,
     max_bytes: u64,
     permissions: Permissions,
@@ -82,7 +82,7 @@ const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// The longest window of GitHub, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
-impl Disk {
+impl DiskStore {
     /// Opens the store in this folder, which is created if it does not exist.
     ///
     /// # Errors
@@ -101,15 +101,15 @@ impl Disk {
     }
 
     /// Returns a builder of the store in this folder, with more settings.
-    pub fn builder(folder: impl Into<PathBuf>) -> DiskBuilder {
+    pub fn builder(folder: impl Into<PathBuf>) -> DiskStoreBuilder {
         let folder = folder.into();
-        DiskBuilder { folder, max_bytes: MAX_BYTES, permissions: Permissions::Checked }
+        DiskStoreBuilder { folder, max_bytes: MAX_BYTES, permissions: Permissions::Checked }
     }
 
     /// Runs an action on the folder in a task that can block.
     fn run<'a, T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
+        act: impl FnOnce(&DiskInner) -> io::Result<T> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         self.run_on_value(move |folder| act(folder).map(Ok))
     }
@@ -117,13 +117,13 @@ impl Disk {
     /// Runs an action that an unreadable value can prevent.
     fn run_on_value<'a, T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Folder) -> io::Result<Result<T>> + Send + 'static,
+        act: impl FnOnce(&DiskInner) -> io::Result<Result<T>> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         let folder = Arc::clone(&self.0);
         Box::pin(async move {
             let acting = Arc::clone(&folder);
             let done = spawn_blocking(move || act(&acting)).await;
-            make_room_if_due(folder);
+            evict_if_due(folder);
             done.unwrap_or_else(|error| Err(io::Error::other(error)))
                 .unwrap_or_else(|error| Err(failed(&error)))
         })
@@ -132,7 +132,7 @@ impl Disk {
     /// Runs an action on the folder while it is locked.
     fn run_locked<'a, T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Folder, &Lock) -> io::Result<T> + Send + 'static,
+        act: impl FnOnce(&DiskInner, &FolderLock) -> io::Result<T> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         self.run_locked_on_value(move |folder, lock| act(folder, lock).map(Ok))
     }
@@ -140,12 +140,12 @@ impl Disk {
     /// Runs an action, while the folder is locked, that an unreadable value can prevent.
     fn run_locked_on_value<'a, T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Folder, &Lock) -> io::Result<Result<T>> + Send + 'static,
+        act: impl FnOnce(&DiskInner, &FolderLock) -> io::Result<Result<T>> + Send + 'static,
     ) -> StoreFuture<'a, T> {
         let folder = Arc::clone(&self.0);
         Box::pin(async move {
             let done = with_lock(&folder, act).await;
-            make_room_if_due(folder);
+            evict_if_due(folder);
             done.unwrap_or_else(|error| Err(failed(&error)))
         })
     }
@@ -159,7 +159,7 @@ impl Disk {
     ) -> StoreFuture<'a, T> {
         let key = key.to_owned();
         self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, ValueKind::Sum, |found| match sum(found, ttl) {
+            folder.change_value(lock, &key, ValueKind::Sum, |found| match sum(found, ttl) {
                 Ok((before, until)) => {
                     let (sum, result) = change(before);
                     (Some((sum.to_string().into_bytes(), until)), Ok(result))
@@ -182,22 +182,22 @@ fn failed(error: &io::Error) -> Error {
             "check that the folder exists, and that the disk has free space",
         ),
     };
-    Error::new(ErrorKind::Store, message).with_advice(advice).with_retryable(true)
+    Error::new(ErrorKind::StoreUnavailable, message).with_advice(advice).with_retryable(true)
 }
 
 /// Removes values in a task, for which no caller waits.
-fn make_room_if_due(folder: Arc<Folder>) {
-    if folder.is_due() {
+fn evict_if_due(folder: Arc<DiskInner>) {
+    if folder.needs_eviction() {
         spawn_blocking(move || {
-            if let Err(error) = folder.make_room() {
+            if let Err(error) = folder.evict() {
                 debug!(%error, "disk store eviction failed");
             }
-            folder.clearing.store(false, Ordering::Release);
+            folder.is_evicting.store(false, Ordering::Release);
         });
     }
 }
 
-impl DiskBuilder {
+impl DiskStoreBuilder {
     /// Sets the maximum size of the store in bytes; 1 GiB by default.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -208,7 +208,7 @@ impl DiskBuilder {
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
     /// `root_squash`. Other users who can write to the folder then determine the responses that calls receive from a
-    /// cache, unless it has an [`integrity_key`](crate::cache::Cache::integrity_key), and the remaining quota of
+    /// cache, unless it has an [`integrity_key`](crate::cache::CacheConfig::integrity_key), and the remaining quota of
     /// limits. Modes are not repaired, so that users who can read the files can read the cached responses. The store
     /// logs one warning. Links in place of files are still rejected. Files are created with the mode 0600: a process
     /// with another user id, as pods on OpenShift can get with each start, cannot open them on file systems with real
@@ -221,20 +221,20 @@ impl DiskBuilder {
     /// Opens the store.
     ///
     /// # Errors
-    /// As for [`Disk::open`].
-    pub fn open(self) -> Result<Disk> {
+    /// As for [`DiskStore::open`].
+    pub fn open(self) -> Result<DiskStore> {
         let Self { folder, max_bytes, permissions } = self;
         // A separate folder: the store does not touch other files in the given one.
-        let path = folder.join(OWN);
+        let path = folder.join(SUBFOLDER);
         warn_if_trusted(&path, permissions);
-        let folder = Folder {
-            given: folder,
+        let folder = DiskInner {
+            parent: folder,
             max_bytes,
             permissions,
             // The existing content counts as written.
-            written: AtomicU64::new(max_bytes),
-            clearing: AtomicBool::new(false),
-            turn: PerRuntime::default(),
+            written_bytes: AtomicU64::new(max_bytes),
+            is_evicting: AtomicBool::new(false),
+            lock_turn: PerRuntime::default(),
         };
         folder.prepare().map_err(|error| {
             let path = path.display();
@@ -249,21 +249,21 @@ impl DiskBuilder {
             };
             Error::new(ErrorKind::Configuration, message).with_advice(advice).with_source(error)
         })?;
-        Ok(Disk(Arc::new(folder)))
+        Ok(DiskStore(Arc::new(folder)))
     }
 }
 
-impl Folder {
+impl DiskInner {
     /// Returns the value of a key if it has at most this number of bytes, or the report of a value that cannot be read.
     fn read_within(&self, key: &str, max_bytes: usize) -> io::Result<Result<Option<Bytes>>> {
         let max_bytes = (max_bytes as u64).min(self.max_bytes);
         let found = self.find_within(key, max_bytes, ValueKind::Other)?;
         let value = found.map(|found| found.map(|value| value.bytes.into()));
-        Ok(value.map_err(|unreadable| left(key, unreadable.problem())))
+        Ok(value.map_err(|unreadable| report_left(key, unreadable.problem())))
     }
 }
 
-impl Store for Disk {
+impl Store for DiskStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
         self.run(move |folder| {
@@ -299,14 +299,19 @@ impl Store for Disk {
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         let (drafted, key) = (key.to_owned(), key.to_owned());
-        let draft = self.run(move |folder| folder.draft(&drafted, &value, after(ttl)));
+        let draft = self.run(move |folder| folder.write_temp(&drafted, &value, after(ttl)));
         Box::pin(async move {
             let draft = draft.await?;
-            self.run_locked(move |folder, lock| folder.place(lock, &key, draft)).await
+            self.run_locked(move |folder, lock| folder.commit(lock, &key, draft)).await
         })
     }
 
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| {
             folder.change(lock, &key, |held| match held {
@@ -316,7 +321,12 @@ impl Store for Disk {
         })
     }
 
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| {
             folder.change(lock, &key, |held| match held {
@@ -328,22 +338,22 @@ impl Store for Disk {
 
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         let key = key.to_owned();
-        self.run_locked(move |_, lock| Folder::remove(lock, &key))
+        self.run_locked(move |_, lock| DiskInner::remove(lock, &key))
     }
 
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| folder.release(lock, &key, &value))
     }
 
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.change_sum(key, ttl, move |before| {
-            let sum = counter::add(before, amount);
+            let sum = counter::increment(before, amount);
             (sum, sum)
         })
     }
 
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
@@ -351,7 +361,7 @@ impl Store for Disk {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         self.change_sum(key, ttl, move |before| {
-            let (sum, goes) = counter::spend(before, owed, most);
+            let (sum, goes) = counter::try_consume(before, owed, most);
             (sum, (sum, goes))
         })
     }
@@ -359,12 +369,12 @@ impl Store for Disk {
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         let key = key.to_owned();
         self.run_on_value(move |folder| {
-            let held = held_sum(folder.find(&key, ValueKind::Sum)?);
+            let held = existing_sum(folder.find(&key, ValueKind::Sum)?);
             let sum = held.map(|held| held.map(|(sum, _)| sum));
             Ok(sum.map_err(|unreadable| match unreadable {
-                Unreadable::Damaged(problem) => left(&key, problem),
+                UnreadableReason::Damaged(problem) => report_left(&key, problem),
                 // Most such sums never existed.
-                Unreadable::Lost(_) => unreadable.error(),
+                UnreadableReason::Lost(_) => unreadable.error(),
             }))
         })
     }
@@ -377,12 +387,12 @@ impl Store for Disk {
     ) -> StoreFuture<'a, i64> {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| {
-            folder.change_found(lock, &key, ValueKind::Sum, |found| {
+            folder.change_value(lock, &key, ValueKind::Sum, |found| {
                 let (sum, until) = sum(found, ttl).unwrap_or_else(|unreadable| {
                     report(&key, unreadable.problem(), "rebuilt");
                     (at_least, after(ttl))
                 });
-                let sum = counter::add(sum.max(at_least), 0);
+                let sum = counter::increment(sum.max(at_least), 0);
                 (Some((sum.to_string().into_bytes(), until)), sum)
             })
         })
@@ -391,24 +401,24 @@ impl Store for Disk {
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         let (key, request) = (key.to_owned(), request.clone());
         self.run_locked_on_value(move |folder, lock| {
-            folder.change_found(lock, &key, ValueKind::Other, |found| {
-                let mut ledger = match found.map(|held| held.map(|held| Ledger::read(&held.bytes)))
-                {
-                    Ok(None) => Ledger::default(),
-                    Ok(Some(Ok(ledger))) => ledger,
-                    Ok(Some(Err(LedgerProblem::Newer))) => {
-                        report(&key, "newer version", "unchanged");
-                        return (None, Err(Error::unreadable_value("newer version")));
-                    }
-                    Ok(Some(Err(LedgerProblem::Damaged))) | Err(_) => {
-                        report(&key, "not a ledger", "reset");
-                        Ledger::default()
-                    }
-                };
+            folder.change_value(lock, &key, ValueKind::Other, |found| {
+                let mut ledger =
+                    match found.map(|held| held.map(|held| QuotaLedger::read(&held.bytes))) {
+                        Ok(None) => QuotaLedger::default(),
+                        Ok(Some(Ok(ledger))) => ledger,
+                        Ok(Some(Err(LedgerProblem::Newer))) => {
+                            report(&key, "newer version", "unchanged");
+                            return (None, Err(Error::unreadable_value("newer version")));
+                        }
+                        Ok(Some(Err(LedgerProblem::Damaged))) | Err(_) => {
+                            report(&key, "not a ledger", "reset");
+                            QuotaLedger::default()
+                        }
+                    };
                 let lease = ledger.lease(now(), &request);
                 let Some(bytes) = ledger.write(&request.member) else {
                     report(&key, "too large", "unchanged until members leave");
@@ -419,7 +429,7 @@ impl Store for Disk {
         })
     }
 
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
@@ -427,41 +437,43 @@ impl Store for Disk {
     ) -> StoreFuture<'a, bool> {
         let (key, amounts) = (key.to_owned(), amounts.to_vec());
         self.run_locked(move |folder, lock| {
-            folder.change_found(lock, &key, ValueKind::Other, |found| {
-                let until = |held: &Option<Value>| Some(held.as_ref()?.until);
+            folder.change_value(lock, &key, ValueKind::Other, |found| {
+                let until = |held: &Option<Value>| Some(held.as_ref()?.expires_at_ms);
                 let until = found.as_ref().ok().and_then(until).unwrap_or_else(|| after(ttl));
-                (Some((tally::add(numbers(&key, found), &amounts), until)), true)
+                (Some((tally::increment(numbers(&key, found), &amounts), until)), true)
             })
         })
     }
 
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let key = key.to_owned();
         self.run(move |folder| Ok(numbers(&key, folder.find(&key, ValueKind::Other)?)))
     }
 }
 
 /// Returns a sum with this TTL, and when it expires: a new sum of zero, if there is none.
-fn sum(found: Found, ttl: Duration) -> std::result::Result<(i64, u64), Unreadable> {
+fn sum(found: ReadResult, ttl: Duration) -> std::result::Result<(i64, u64), UnreadableReason> {
     let begun = || (0, after(ttl));
-    match held_sum(found) {
+    match existing_sum(found) {
         // The sum that was lost would have expired by now.
-        Err(Unreadable::Lost(at)) if at.elapsed().is_ok_and(|since| since > ttl) => Ok(begun()),
+        Err(UnreadableReason::Lost(at)) if at.elapsed().is_ok_and(|since| since > ttl) => {
+            Ok(begun())
+        }
         held => Ok(held?.unwrap_or_else(begun)),
     }
 }
 
 /// Returns the stored sum, and when it expires.
-fn held_sum(found: Found) -> std::result::Result<Option<(i64, u64)>, Unreadable> {
+fn existing_sum(found: ReadResult) -> std::result::Result<Option<(i64, u64)>, UnreadableReason> {
     let Some(held) = found? else { return Ok(None) };
-    let sum = counter::read(&held.bytes).ok_or(Unreadable::Damaged("not a number"))?;
-    Ok(Some((sum, held.until)))
+    let sum = counter::read(&held.bytes).ok_or(UnreadableReason::Damaged("not a number"))?;
+    Ok(Some((sum, held.expires_at_ms)))
 }
 
 /// Returns the numbers by name; none if the value cannot be read.
-fn numbers(key: &str, found: Found) -> BTreeMap<String, u64> {
+fn numbers(key: &str, found: ReadResult) -> BTreeMap<String, u64> {
     match found {
-        Ok(Some(held)) => tally::read_or_report(key, &held.bytes),
+        Ok(Some(held)) => tally::read_reporting(key, &held.bytes),
         Ok(None) => BTreeMap::new(),
         Err(_) => {
             report(key, "not a table of counters", "reset");

@@ -11,39 +11,39 @@ macro_rules! forward_all_but_get {
         ) -> $crate::store::StoreFuture<'a, ()> {
             self.0.put(key, value, ttl)
         }
-        fn claim<'a>(
+        fn put_if_absent<'a>(
             &'a self,
             key: &'a str,
             value: ::bytes::Bytes,
             ttl: ::std::time::Duration,
         ) -> $crate::store::StoreFuture<'a, bool> {
-            self.0.claim(key, value, ttl)
+            self.0.put_if_absent(key, value, ttl)
         }
-        fn renew<'a>(
+        fn extend_if_equal<'a>(
             &'a self,
             key: &'a str,
             value: ::bytes::Bytes,
             ttl: ::std::time::Duration,
         ) -> $crate::store::StoreFuture<'a, bool> {
-            self.0.renew(key, value, ttl)
+            self.0.extend_if_equal(key, value, ttl)
         }
         fn remove<'a>(&'a self, key: &'a str) -> $crate::store::StoreFuture<'a, ()> {
             self.0.remove(key)
         }
-        fn release<'a>(
+        fn remove_if_equal<'a>(
             &'a self,
             key: &'a str,
             value: ::bytes::Bytes,
         ) -> $crate::store::StoreFuture<'a, bool> {
-            self.0.release(key, value)
+            self.0.remove_if_equal(key, value)
         }
-        fn add<'a>(
+        fn increment<'a>(
             &'a self,
             key: &'a str,
             amount: i64,
             ttl: ::std::time::Duration,
         ) -> $crate::store::StoreFuture<'a, i64> {
-            self.0.add(key, amount, ttl)
+            self.0.increment(key, amount, ttl)
         }
     };
 }

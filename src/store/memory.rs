@@ -9,8 +9,8 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 use super::unreadable::report;
-use super::{Lease, LeaseRequest, Ledger, Store, StoreFuture, counter, tally};
-use crate::compact::{self, ALLOCATION};
+use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
+use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::error::Error;
 use crate::error::Result;
 
@@ -20,16 +20,16 @@ use crate::error::Result;
 /// than the bound is not stored. Sums, such as those of [budgets](crate::telemetry::usage), are evicted last, as long
 /// as they take at most half. Ledgers are bounded by number, 15,000.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Mutex<State>>);
+pub struct MemoryStore(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     values: LruCache<Box<str>, Value>,
     bytes: usize,
     /// The bytes of sums among them.
-    counted: usize,
+    counter_bytes: usize,
     max_bytes: usize,
-    ledgers: HashMap<Box<str>, (Instant, Ledger)>,
+    ledgers: HashMap<Box<str>, (Instant, QuotaLedger)>,
     /// The origin of the time in ledgers.
     origin: Instant,
 }
@@ -38,29 +38,30 @@ struct State {
 struct Value {
     bytes: Bytes,
     /// Whether it is a sum, which cannot be obtained again.
-    counts: bool,
-    until: Option<Instant>,
+    is_counter: bool,
+    expires_at: Option<Instant>,
 }
 
 /// In milliseconds: longer than any window.
-const BEFORE: u128 = 24 * 60 * 60 * 1_000;
+const CLOCK_OFFSET_MS: u128 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
 /// The divisor of the bound that gives the part for sums.
-const COUNTED: usize = 2;
+const COUNTER_FRACTION: usize = 2;
 /// The size of an entry beside its key and value, in bytes: a node of a list, a place in a table, which can be less
 /// than half full, and three allocations.
-const OVERHEAD: usize = size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION;
+const ENTRY_OVERHEAD: usize =
+    size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION_OVERHEAD;
 /// The longest window of GitHub, and an hour more.
 const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
-impl Default for Memory {
+impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Memory {
+impl MemoryStore {
     /// Creates an empty store of 64 MiB at most.
     #[must_use]
     pub fn new() -> Self {
@@ -74,7 +75,7 @@ impl Memory {
         Self(Arc::new(Mutex::new(State {
             values: LruCache::unbounded(),
             bytes: 0,
-            counted: 0,
+            counter_bytes: 0,
             max_bytes,
             ledgers: HashMap::new(),
             origin: Instant::now(),
@@ -92,12 +93,15 @@ impl Memory {
     }
 
     /// Runs an action on the state now, and returns a future that is ready.
-    fn done<'a, T: Send + 'a>(&self, act: impl FnOnce(&mut State) -> T) -> StoreFuture<'a, T> {
-        self.tried(|state| Ok(act(state)))
+    fn ready_with<'a, T: Send + 'a>(
+        &self,
+        act: impl FnOnce(&mut State) -> T,
+    ) -> StoreFuture<'a, T> {
+        self.ready(|state| Ok(act(state)))
     }
 
     /// Runs an action that can fail.
-    fn tried<'a, T: Send + 'a>(
+    fn ready<'a, T: Send + 'a>(
         &self,
         act: impl FnOnce(&mut State) -> Result<T>,
     ) -> StoreFuture<'a, T> {
@@ -109,7 +113,7 @@ impl Memory {
 impl State {
     fn get(&mut self, key: &str) -> Option<Bytes> {
         let value = self.values.get(key)?;
-        if value.until.is_some_and(|until| until <= Instant::now()) {
+        if value.expires_at.is_some_and(|until| until <= Instant::now()) {
             self.remove(key);
             return None;
         }
@@ -117,11 +121,11 @@ impl State {
     }
 
     fn put(&mut self, key: &str, bytes: Bytes, until: Option<Instant>) {
-        self.keep(key, bytes, until, false);
+        self.insert(key, bytes, until, false);
     }
 
     /// Stores a value. Returns whether it fits.
-    fn keep(&mut self, key: &str, bytes: Bytes, until: Option<Instant>, counts: bool) -> bool {
+    fn insert(&mut self, key: &str, bytes: Bytes, until: Option<Instant>, counts: bool) -> bool {
         self.remove(key);
         let size = size(key, &bytes);
         if size > self.max_bytes {
@@ -131,87 +135,97 @@ impl State {
         while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
             // Sums are spared unless they are too many: they move behind all other values, once.
-            let current = value.until.is_none_or(|until| until > Instant::now());
+            let current = value.expires_at.is_none_or(|until| until > Instant::now());
             let is_spared = spared <= self.values.len();
-            if value.counts && current && is_spared && self.counted <= self.max_bytes / COUNTED {
+            if value.is_counter
+                && current
+                && is_spared
+                && self.counter_bytes <= self.max_bytes / COUNTER_FRACTION
+            {
                 spared += 1;
                 self.values.put(key, value);
             } else {
-                self.forget(&key, &value);
+                self.uncount(&key, &value);
             }
         }
         self.bytes += size;
-        self.counted += if counts { size } else { 0 };
+        self.counter_bytes += if counts { size } else { 0 };
         // A part of a larger buffer would keep the whole buffer.
         let bytes = compact::bytes(&bytes);
-        self.values.put(key.into(), Value { bytes, counts, until });
+        self.values.put(key.into(), Value { bytes, is_counter: counts, expires_at: until });
         true
     }
 
     fn remove(&mut self, key: &str) {
         if let Some(value) = self.values.pop(key) {
-            self.forget(key, &value);
+            self.uncount(key, &value);
         }
     }
 
     /// Subtracts the size of a value.
-    fn forget(&mut self, key: &str, value: &Value) {
+    fn uncount(&mut self, key: &str, value: &Value) {
         let size = size(key, &value.bytes);
         self.bytes -= size;
-        self.counted -= if value.counts { size } else { 0 };
+        self.counter_bytes -= if value.is_counter { size } else { 0 };
     }
 
     /// Returns whether this is the value of the key.
-    fn is(&mut self, key: &str, value: &Bytes) -> bool {
+    fn is_equal(&mut self, key: &str, value: &Bytes) -> bool {
         self.get(key).is_some_and(|held| held == *value)
     }
 
     /// Returns a sum, and when it expires: zero, if there is none.
     fn sum(&mut self, key: &str, ttl: Duration) -> Result<(i64, Option<Instant>)> {
-        let Some(held) = self.get(key) else { return Ok((0, until(ttl))) };
+        let Some(held) = self.get(key) else { return Ok((0, expires_at(ttl))) };
         let sum = counter::read(&held).ok_or_else(|| Error::unreadable_value("not a number"))?;
-        Ok((sum, self.values.peek(key).and_then(|value| value.until)))
+        Ok((sum, self.values.peek(key).and_then(|value| value.expires_at)))
     }
 
-    fn keep_sum(&mut self, key: &str, sum: i64, until: Option<Instant>) {
-        self.keep(key, Bytes::from(sum.to_string()), until, true);
+    fn insert_sum(&mut self, key: &str, sum: i64, until: Option<Instant>) {
+        self.insert(key, Bytes::from(sum.to_string()), until, true);
     }
 
-    fn add(&mut self, key: &str, amount: i64, ttl: Duration) -> Result<i64> {
+    fn increment(&mut self, key: &str, amount: i64, ttl: Duration) -> Result<i64> {
         let (before, until) = self.sum(key, ttl)?;
-        let sum = counter::add(before, amount);
-        self.keep_sum(key, sum, until);
+        let sum = counter::increment(before, amount);
+        self.insert_sum(key, sum, until);
         Ok(sum)
     }
 
-    fn spend(&mut self, key: &str, owed: i64, most: i64, ttl: Duration) -> Result<(i64, bool)> {
+    fn try_consume(
+        &mut self,
+        key: &str,
+        owed: i64,
+        most: i64,
+        ttl: Duration,
+    ) -> Result<(i64, bool)> {
         let (before, until) = self.sum(key, ttl)?;
-        let (sum, goes) = counter::spend(before, owed, most);
-        self.keep_sum(key, sum, until);
+        let (sum, goes) = counter::try_consume(before, owed, most);
+        self.insert_sum(key, sum, until);
         Ok((sum, goes))
     }
 
     fn repair_sum(&mut self, key: &str, at_least: i64, ttl: Duration) -> i64 {
         let (sum, until) = self.sum(key, ttl).unwrap_or_else(|_| {
             report(key, "not a number", "rebuilt");
-            (at_least, until(ttl))
+            (at_least, expires_at(ttl))
         });
-        let sum = counter::add(sum.max(at_least), 0);
-        self.keep_sum(key, sum, until);
+        let sum = counter::increment(sum.max(at_least), 0);
+        self.insert_sum(key, sum, until);
         sum
     }
 
-    fn tally(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
+    fn increment_counters(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
         let held = self.get(key);
         let until = match self.values.peek(key) {
-            Some(value) => value.until,
-            None => until(ttl),
+            Some(value) => value.expires_at,
+            None => expires_at(ttl),
         };
-        let held = held.map(|held| tally::read_or_report(key, &held)).unwrap_or_default();
-        self.keep(key, tally::add(held, amounts).into(), until, true)
+        let held = held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default();
+        self.insert(key, tally::increment(held, amounts).into(), until, true)
     }
 
-    fn lease(&mut self, key: &str, request: &LeaseRequest) -> Lease {
+    fn lease(&mut self, key: &str, request: &QuotaRequest) -> QuotaLease {
         let now = Instant::now();
         if self.ledgers.len() >= MAX_LEDGERS && !self.ledgers.contains_key(key) {
             self.ledgers.retain(|_, (used, _)| *used + LEDGER_TTL > now);
@@ -224,26 +238,26 @@ impl State {
             }
         }
         // As on a server's clock, there is time before the origin, which clients report.
-        let time = BEFORE + now.saturating_duration_since(self.origin).as_millis();
+        let time = CLOCK_OFFSET_MS + now.saturating_duration_since(self.origin).as_millis();
         let (used, ledger) =
-            self.ledgers.entry(key.into()).or_insert_with(|| (now, Ledger::default()));
+            self.ledgers.entry(key.into()).or_insert_with(|| (now, QuotaLedger::default()));
         *used = now;
         ledger.lease(u64::try_from(time).unwrap_or(u64::MAX), request)
     }
 }
 
 fn size(key: &str, value: &Bytes) -> usize {
-    key.len().saturating_add(value.len()).saturating_add(OVERHEAD)
+    key.len().saturating_add(value.len()).saturating_add(ENTRY_OVERHEAD)
 }
 
-fn until(ttl: Duration) -> Option<Instant> {
+fn expires_at(ttl: Duration) -> Option<Instant> {
     // A value with a TTL beyond the clock's range does not expire.
     Instant::now().checked_add(ttl)
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.done(|state| state.get(key))
+        self.ready_with(|state| state.get(key))
     }
 
     fn identity(&self) -> Option<usize> {
@@ -251,36 +265,46 @@ impl Store for Memory {
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.done(|state| state.put(key, value, until(ttl)))
+        self.ready_with(|state| state.put(key, value, expires_at(ttl)))
     }
 
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.done(|state| {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.ready_with(|state| {
             let free = state.get(key).is_none();
             if free {
-                state.put(key, value, until(ttl));
+                state.put(key, value, expires_at(ttl));
             }
             free
         })
     }
 
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.done(|state| {
-            let held = state.is(key, &value);
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.ready_with(|state| {
+            let held = state.is_equal(key, &value);
             if held {
-                state.put(key, value, until(ttl));
+                state.put(key, value, expires_at(ttl));
             }
             held
         })
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.done(|state| state.remove(key))
+        self.ready_with(|state| state.remove(key))
     }
 
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.done(|state| {
-            let held = state.is(key, &value);
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.ready_with(|state| {
+            let held = state.is_equal(key, &value);
             if held {
                 state.remove(key);
             }
@@ -288,18 +312,18 @@ impl Store for Memory {
         })
     }
 
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.tried(|state| state.add(key, amount, ttl))
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.ready(|state| state.increment(key, amount, ttl))
     }
 
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
         most: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
-        self.tried(|state| state.spend(key, owed, most, ttl))
+        self.ready(|state| state.try_consume(key, owed, most, ttl))
     }
 
     fn repair_sum<'a>(
@@ -308,30 +332,30 @@ impl Store for Memory {
         at_least: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, i64> {
-        self.done(|state| state.repair_sum(key, at_least, ttl))
+        self.ready_with(|state| state.repair_sum(key, at_least, ttl))
     }
 
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
-        self.done(|state| Some(state.lease(key, request)))
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.ready_with(|state| Some(state.lease(key, request)))
     }
 
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
-        self.done(|state| state.tally(key, amounts, ttl))
+        self.ready_with(|state| state.increment_counters(key, amounts, ttl))
     }
 
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.done(|state| {
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.ready_with(|state| {
             let held = state.get(key);
-            held.map(|held| tally::read_or_report(key, &held)).unwrap_or_default()
+            held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default()
         })
     }
 }

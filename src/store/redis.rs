@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
-use super::unreadable::{left, report};
-use super::{Lease, LeaseRequest, Store, StoreFuture, tally};
+use super::unreadable::{report, report_left};
+use super::{QuotaLease, QuotaRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
@@ -19,19 +19,19 @@ mod server;
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
 mod tls;
 
-use link::Link;
-use server::{Kind, Server};
+use link::RedisConnection;
+use server::{Server, ServerKind};
 
 /// A [store](Store) in Redis 6.2 or newer, or Valkey: for all processes that reach it.
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
 /// use octowire::Client;
-/// use octowire::store::Redis;
+/// use octowire::store::RedisStore;
 ///
 /// let client = Client::builder()
 ///     .token_from_env("GITHUB_TOKEN")
-///     .store(Redis::connect("redis://redis.internal").await?)
+///     .store(RedisStore::connect("redis://redis.internal").await?)
 ///     .build()?;
 /// # let _ = client;
 /// # Ok(())
@@ -44,39 +44,39 @@ use server::{Kind, Server};
 ///
 /// Clones share the connection.
 #[derive(Clone)]
-pub struct Redis {
-    link: Arc<Link>,
+pub struct RedisStore {
+    connection: Arc<RedisConnection>,
     prefix: Arc<str>,
 }
 
 /// The settings of a connection to Redis.
 #[derive(Clone)]
 #[must_use = "a builder builds nothing before `connect` or `build`"]
-pub struct RedisBuilder {
+pub struct RedisStoreBuilder {
     urls: Vec<String>,
-    kind: Kind,
+    kind: ServerKind,
     login: Option<(Option<String>, String)>,
     #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
     tls: tls::Tls,
     prefix: String,
 }
 
-impl Redis {
+impl RedisStore {
     /// Connects to the server at this URL: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS,
     /// which requires the feature `rustls` or `native-tls`.
     ///
     /// # Errors
     /// If the URL is invalid, or the server cannot be reached within two seconds or rejects the login.
-    /// [`RedisBuilder::build`] starts without a connection.
+    /// [`RedisStoreBuilder::build`] starts without a connection.
     pub async fn connect(url: impl Into<String>) -> Result<Self> {
         Self::builder(url).connect().await
     }
 
     /// Returns a builder with more settings for the server at this URL.
-    pub fn builder(url: impl Into<String>) -> RedisBuilder {
-        RedisBuilder {
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder {
             urls: vec![url.into()],
-            kind: Kind::Single,
+            kind: ServerKind::Single,
             login: None,
             #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
             tls: tls::Tls::default(),
@@ -90,23 +90,23 @@ impl Redis {
 
     /// Sends an idempotent command: a connection that was lost reports this only at the next command.
     async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
-        match self.link.query(&command).await {
-            Err(error) if link::is_cut(&error) => self.link.query(&command).await,
-            answer => answer,
+        match self.connection.query(&command).await {
+            Err(error) if link::is_disconnected(&error) => self.connection.query(&command).await,
+            response => response,
         }
         .map_err(|error| failed(&error))
     }
 
     async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
-        match self.link.invoke(script).await {
-            Err(error) if link::is_cut(&error) => self.link.invoke(script).await,
-            answer => answer,
+        match self.connection.invoke(script).await {
+            Err(error) if link::is_disconnected(&error) => self.connection.invoke(script).await,
+            response => response,
         }
         .map_err(|error| failed(&error))
     }
 }
 
-impl RedisBuilder {
+impl RedisStoreBuilder {
     /// Adds a node of a cluster or a Sentinel: the client uses the first one that responds.
     pub fn node(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
@@ -116,7 +116,7 @@ impl RedisBuilder {
     /// Sets that the URLs are nodes of a
     /// [cluster](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/).
     pub fn cluster(mut self) -> Self {
-        self.kind = Kind::Cluster;
+        self.kind = ServerKind::Cluster;
         self
     }
 
@@ -124,7 +124,7 @@ impl RedisBuilder {
     /// which know the address of the master of this name. A user and a password in the URLs are for the Sentinels;
     /// [`login`](Self::login) is for the master.
     pub fn sentinel(mut self, master: impl Into<String>) -> Self {
-        self.kind = Kind::Sentinel(master.into());
+        self.kind = ServerKind::Sentinel(master.into());
         self
     }
 
@@ -166,15 +166,16 @@ impl RedisBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// As for [`Redis::connect`].
-    pub async fn connect(self) -> Result<Redis> {
+    /// As for [`RedisStore::connect`].
+    pub async fn connect(self) -> Result<RedisStore> {
         let redis = self.build()?;
-        let connected = tokio::time::timeout(PATIENCE, redis.query::<String>(redis::cmd("PING")));
+        let connected =
+            tokio::time::timeout(CONNECT_TIMEOUT, redis.query::<String>(redis::cmd("PING")));
         match connected.await {
-            Ok(answer) => answer.map(|_| redis),
+            Ok(response) => response.map(|_| redis),
             Err(_) => Err(Error::new(
-                ErrorKind::Store,
-                format!("Redis did not respond within {PATIENCE:?}"),
+                ErrorKind::StoreUnavailable,
+                format!("Redis did not respond within {CONNECT_TIMEOUT:?}"),
             )
             .with_advice(ADVICE)
             .with_retryable(true)),
@@ -185,7 +186,7 @@ impl RedisBuilder {
     ///
     /// # Errors
     /// If a URL or a certificate is invalid, or a URL requires TLS and the features do not provide it.
-    pub fn build(self) -> Result<Redis> {
+    pub fn build(self) -> Result<RedisStore> {
         let wrong = |error: redis::RedisError| {
             // The URL can contain a password, so that the error does not show it.
             Error::new(ErrorKind::Configuration, format!("Redis: {error}"))
@@ -197,12 +198,15 @@ impl RedisBuilder {
         #[cfg(not(any(feature = "rustls", feature = "rustls-no-provider")))]
         let certificates = None;
         let server = Server::new(nodes, self.kind, self.login, certificates).map_err(wrong)?;
-        Ok(Redis { link: Link::new(server, scripts), prefix: self.prefix.into() })
+        Ok(RedisStore {
+            connection: RedisConnection::new(server, scripts),
+            prefix: self.prefix.into(),
+        })
     }
 }
 
 /// The longest time to connect.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const ADVICE: &str =
     "check that the server runs and accepts this client; calls continue without it";
 
@@ -210,22 +214,24 @@ fn failed(error: &redis::RedisError) -> Error {
     if error.code() == Some("WRONGTYPE") {
         return Error::unreadable_value("wrong type");
     }
-    Error::new(ErrorKind::Store, format!("Redis: {error}")).with_advice(ADVICE).with_retryable(true)
+    Error::new(ErrorKind::StoreUnavailable, format!("Redis: {error}"))
+        .with_advice(ADVICE)
+        .with_retryable(true)
 }
 
 fn millis(ttl: Duration) -> u64 {
     // Redis accepts neither a TTL of zero, nor one that ends after its clock does.
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, LONGEST)
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_TTL_MS)
 }
 
-/// The largest value that [`Redis::get`] reads, in bytes.
+/// The largest value that [`RedisStore::get`] reads, in bytes.
 const MAX_VALUE: usize = 64 * 1024 * 1024;
 /// The maximum number of digits of a tally's number.
 const MAX_DIGITS: usize = 16;
 /// A hundred years, in milliseconds.
-const LONGEST: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
+const MAX_TTL_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
-static LEDGER: LazyLock<Script> = LazyLock::new(|| {
+static LEDGER_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         include_str!("redis/clock.lua"),
         include_str!("redis/ledger_form.lua"),
@@ -233,33 +239,37 @@ static LEDGER: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 // The script compares the length first, since a value of another size does not have to be read.
-static RENEW: LazyLock<Script> = LazyLock::new(|| {
+static EXTEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.pcall('STRLEN', KEYS[1]) ~= #ARGV[1] then return 0 end
          if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
     )
 });
-static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.pcall('STRLEN', KEYS[1]) ~= #ARGV[1] then return 0 end
          if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
          return redis.call('DEL', KEYS[1])",
     )
 });
-static GET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/get.lua")));
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
-static COUNTER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
-static TALLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
-static TALLIED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
+static GET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/get.lua")));
+static PUT_IF_ABSENT_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
+static COUNTER_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
+static INCREMENT_COUNTERS_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
+static COUNTERS_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
 
-impl Redis {
+impl RedisStore {
     /// Reads values of at most this number of bytes, by one script.
     async fn read_within(&self, keys: &[(&str, usize)]) -> Result<Vec<Result<Option<Bytes>>>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut script = GET.prepare_invoke();
+        let mut script = GET_SCRIPT.prepare_invoke();
         for (key, max_bytes) in keys {
             script.key(self.key(key)).arg(*max_bytes);
         }
@@ -271,7 +281,7 @@ impl Redis {
         let values = values.into_iter().zip(keys).map(|((is_there, value, problem), (key, _))| {
             match &*problem {
                 "" => Ok(is_there.then(|| value.into())),
-                problem => Err(left(key, problem)),
+                problem => Err(report_left(key, problem)),
             }
         });
         Ok(values.collect())
@@ -285,19 +295,21 @@ impl Redis {
         operation: &str,
         numbers: &[i64],
     ) -> Result<(i64, bool, String)> {
-        let mut script = COUNTER.prepare_invoke();
+        let mut script = COUNTER_SCRIPT.prepare_invoke();
         script.key(self.key(key)).arg(millis(ttl)).arg(operation).arg(numbers);
         // Not repeated: a second execution would count twice.
-        self.link.invoke(&script).await.map_err(|error| failed(&error))
+        self.connection.invoke(&script).await.map_err(|error| failed(&error))
     }
 }
 
 /// The scripts that calls wait for.
 fn scripts() -> Vec<ScriptInvocation<'static>> {
-    [&GET, &LEDGER, &COUNTER, &CLAIM].map(|script| script.prepare_invoke()).into()
+    [&GET_SCRIPT, &LEDGER_SCRIPT, &COUNTER_SCRIPT, &PUT_IF_ABSENT_SCRIPT]
+        .map(|script| script.prepare_invoke())
+        .into()
 }
 
-impl Store for Redis {
+impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.get_within(key, MAX_VALUE).await {
@@ -319,7 +331,7 @@ impl Store for Redis {
         &'a self,
         keys: &'a [(&'a str, usize)],
     ) -> StoreFuture<'a, Vec<Result<Option<Bytes>>>> {
-        if !self.link.is_cluster() {
+        if !self.connection.is_cluster() {
             return Box::pin(self.read_within(keys));
         }
         // If the keys are on several nodes, one script cannot read all of them.
@@ -330,7 +342,7 @@ impl Store for Redis {
     }
 
     fn identity(&self) -> Option<usize> {
-        Some(Arc::as_ptr(&self.link).addr())
+        Some(Arc::as_ptr(&self.connection).addr())
     }
 
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
@@ -341,13 +353,18 @@ impl Store for Redis {
         })
     }
 
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut script = CLAIM.prepare_invoke();
+            let mut script = PUT_IF_ABSENT_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(&value[..]).arg(millis(ttl));
             // Not repeated: a second execution would find the claim of the first.
             let (claimed, problem): (bool, String) =
-                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
+                self.connection.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
                 report(key, &problem, if claimed { "replaced" } else { "expiry set" });
             }
@@ -355,9 +372,14 @@ impl Store for Redis {
         })
     }
 
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut script = RENEW.prepare_invoke();
+            let mut script = EXTEND_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(&value[..]).arg(millis(ttl));
             self.script(&script).await
         })
@@ -371,15 +393,15 @@ impl Store for Redis {
         })
     }
 
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut script = RELEASE.prepare_invoke();
+            let mut script = REMOVE_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(&value[..]);
             self.script(&script).await
         })
     }
 
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
             match self.counter(key, ttl, "add", &[amount]).await? {
                 (sum, _, problem) if problem.is_empty() => Ok(sum),
@@ -388,7 +410,7 @@ impl Store for Redis {
         })
     }
 
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
@@ -405,12 +427,12 @@ impl Store for Redis {
 
     fn sum<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<i64>> {
         Box::pin(async move {
-            let mut script = COUNTER.prepare_invoke();
+            let mut script = COUNTER_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(0).arg("read");
             let (sum, is_there, problem): (i64, bool, String) = self.script(&script).await?;
             match &*problem {
                 "" => Ok(is_there.then_some(sum)),
-                problem => Err(left(key, problem)),
+                problem => Err(report_left(key, problem)),
             }
         })
     }
@@ -433,12 +455,12 @@ impl Store for Redis {
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         Box::pin(async move {
             let nonsense = |_| Error::unreadable_value("invalid lease");
             let request = serde_json::to_string(request).map_err(nonsense)?;
-            let mut script = LEDGER.prepare_invoke();
+            let mut script = LEDGER_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(request);
             // Repeated after a lost connection: a second execution leases twice, and its lease states what this client
             // holds.
@@ -459,14 +481,14 @@ impl Store for Redis {
         })
     }
 
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
-            let mut script = TALLY.prepare_invoke();
+            let mut script = INCREMENT_COUNTERS_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(millis(ttl)).arg(tally::MAX_NAMES);
             script.arg(tally::MAX_NAME).arg(tally::MAX_NUMBER);
             for (name, amount) in amounts {
@@ -474,7 +496,7 @@ impl Store for Redis {
             }
             // Not repeated: a second execution would count twice.
             let problem: String =
-                self.link.invoke(&script).await.map_err(|error| failed(&error))?;
+                self.connection.invoke(&script).await.map_err(|error| failed(&error))?;
             if !problem.is_empty() {
                 report(key, &problem, "reset");
             }
@@ -482,13 +504,13 @@ impl Store for Redis {
         })
     }
 
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         Box::pin(async move {
-            let mut script = TALLIED.prepare_invoke();
+            let mut script = COUNTERS_SCRIPT.prepare_invoke();
             script.key(self.key(key)).arg(tally::MAX_NAMES);
             script.arg(tally::MAX_NAME).arg(MAX_DIGITS);
-            let answer: Vec<Vec<u8>> = self.script(&script).await?;
-            let Some((problem, held)) = answer.split_first() else { return Ok(BTreeMap::new()) };
+            let response: Vec<Vec<u8>> = self.script(&script).await?;
+            let Some((problem, held)) = response.split_first() else { return Ok(BTreeMap::new()) };
             if !problem.is_empty() {
                 report(key, &String::from_utf8_lossy(problem), "ignored");
             }
@@ -507,13 +529,16 @@ impl Store for Redis {
     }
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("server", &self.link).field("prefix", &self.prefix).finish()
+        f.debug_struct("Redis")
+            .field("server", &self.connection)
+            .field("prefix", &self.prefix)
+            .finish()
     }
 }
 
-impl fmt::Debug for RedisBuilder {
+impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // URLs can contain passwords.
         f.debug_struct("RedisBuilder")

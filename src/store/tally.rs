@@ -8,21 +8,21 @@ use super::unreadable::report;
 /// The maximum number of names under one key.
 pub(super) const MAX_NAMES: usize = 10_000;
 /// The name that collects all further names.
-pub(super) const OTHER: &str = "other";
+pub(super) const OVERFLOW_NAME: &str = "other";
 /// The longest name that is read, in bytes.
 pub(super) const MAX_NAME: usize = 1_024;
 /// The largest number: the same as for [sums](super::counter).
 pub(super) const MAX_NUMBER: u64 = MAX_SUM.unsigned_abs();
 
 /// Returns the sums under a key from a stored value; none from an invalid value, which is reported.
-pub(super) fn read_or_report(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
+pub(super) fn read_reporting(key: &str, held: &[u8]) -> BTreeMap<String, u64> {
     read(held).unwrap_or_else(|| {
         report(key, "not a table of counters", "reset");
         BTreeMap::new()
     })
 }
 
-/// Reads the numbers by name; `None` if [`add`] cannot have written them.
+/// Reads the numbers by name; `None` if [`increment`] cannot have written them.
 pub(super) fn read(held: &[u8]) -> Option<BTreeMap<String, u64>> {
     let numbers: BTreeMap<String, u64> = serde_json::from_slice(held).ok()?;
     let sound = numbers.iter().all(|(name, number)| is_sound(name, *number));
@@ -35,10 +35,10 @@ pub(super) fn is_sound(name: &str, number: u64) -> bool {
 }
 
 /// Returns the encoded numbers after adding these amounts.
-pub(super) fn add(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
+pub(super) fn increment(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
     for (name, amount) in amounts {
         let room = numbers.len() < MAX_NAMES || numbers.contains_key(name);
-        let name = if room && name.len() <= MAX_NAME { name } else { OTHER };
+        let name = if room && name.len() <= MAX_NAME { name } else { OVERFLOW_NAME };
         let number = numbers.entry(name.to_owned()).or_default();
         *number = number.saturating_add(*amount).min(MAX_NUMBER);
     }
@@ -67,12 +67,12 @@ mod tests {
     proptest! {
         /// Whatever is added, the encoded value can be read again.
         #[test]
-        fn what_is_written_is_read(
+        fn counters_round_trip(
             amounts in prop::collection::vec((".{0,9}", any::<u64>()), 0..20),
         ) {
             let amounts: Vec<_> = amounts.into_iter().collect();
-            let once = add(BTreeMap::new(), &amounts);
-            let twice = add(read(&once).unwrap(), &amounts);
+            let once = increment(BTreeMap::new(), &amounts);
+            let twice = increment(read(&once).unwrap(), &amounts);
             prop_assert!(read(&twice).is_some());
         }
     }

@@ -7,15 +7,15 @@ use crate::error::Error;
 
 /// A store with nothing but what every store has to have. A list stands under each key of `lists`.
 #[derive(Debug, Default)]
-struct Foreign {
-    memory: Memory,
+struct MinimalStore {
+    memory: MemoryStore,
     /// The key under which a value stands that it cannot read, until that is removed.
     list: std::sync::Mutex<Option<String>>,
     /// Another process repairs the value as often before a write of this one.
     others: AtomicU32,
 }
 
-impl Foreign {
+impl MinimalStore {
     fn check(&self, key: &str) -> Result<()> {
         match self.list.lock().unwrap().as_deref() == Some(key) {
             true => Err(Error::unreadable_value("a list")),
@@ -33,7 +33,7 @@ impl Foreign {
     }
 }
 
-impl Store for Foreign {
+impl Store for MinimalStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             self.check(key)?;
@@ -46,29 +46,39 @@ impl Store for Foreign {
             self.memory.put(key, value, ttl).await
         })
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.race(key).await;
-            Ok(self.check(key).is_ok() && self.memory.claim(key, value, ttl).await?)
+            Ok(self.check(key).is_ok() && self.memory.put_if_absent(key, value, ttl).await?)
         })
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.memory.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.race(key).await;
-            self.memory.release(key, value).await
+            self.memory.remove_if_equal(key, value).await
         })
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
             self.check(key)?;
             self.race(key).await;
-            self.memory.add(key, amount, ttl).await
+            self.memory.increment(key, amount, ttl).await
         })
     }
 }
@@ -91,7 +101,7 @@ async fn an_unreadable_counter_is_repaired_and_a_readable_one_is_never_lowered()
     ];
     for (held, repaired) in cases {
         for others in [0, 1] {
-            let store = Foreign::default();
+            let store = MinimalStore::default();
             match held {
                 Some(held) if held == list => *store.list.lock().unwrap() = Some("k".to_owned()),
                 Some(held) => {
@@ -101,7 +111,7 @@ async fn an_unreadable_counter_is_repaired_and_a_readable_one_is_never_lowered()
             }
             store.others.store(others, Ordering::Relaxed);
             let sum = store.repair_sum("k", 7, LONG).await.unwrap();
-            let kept = store.memory.add("k", 0, LONG).await.unwrap();
+            let kept = store.memory.increment("k", 0, LONG).await.unwrap();
             assert_eq!(sum, kept, "{held:?}");
             match store.others.load(Ordering::Relaxed) == others {
                 true => assert_eq!(sum, repaired, "{held:?}"),
@@ -114,11 +124,11 @@ async fn an_unreadable_counter_is_repaired_and_a_readable_one_is_never_lowered()
 
 #[tokio::test]
 async fn a_value_that_stays_unreadable_is_replaced_in_the_end() {
-    let store = Foreign::default();
+    let store = MinimalStore::default();
     *store.list.lock().unwrap() = Some("k".to_owned());
-    let error = store.add("k", 1, LONG).await.unwrap_err();
+    let error = store.increment("k", 1, LONG).await.unwrap_err();
     assert!(error.is_unreadable_value() && !error.is_retryable());
-    assert_eq!(error.kind(), crate::ErrorKind::Store);
+    assert_eq!(error.kind(), crate::ErrorKind::StoreUnavailable);
     assert_eq!(store.repair_sum("k", 7, LONG).await.unwrap(), 7);
-    assert_eq!(store.add("k", 1, LONG).await.unwrap(), 8);
+    assert_eq!(store.increment("k", 1, LONG).await.unwrap(), 8);
 }

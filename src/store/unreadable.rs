@@ -6,16 +6,16 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::error::Error;
-use crate::log_limit::LogLimit;
+use crate::log_limit::LogThrottle;
 use crate::sanitize;
 use crate::telemetry::meter;
 
 /// Kinds of keys, by their first part. Other keys are `other`.
 const KINDS: [&str; 8] =
     ["budget", "cache", "delivery", "limits", "reconcile", "token", "token-lock", "usage"];
-const OTHER: &str = "other";
+const OTHER_KIND: &str = "other";
 /// The shortest time between two warnings about one key. The metric counts every value.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 /// The maximum number of characters of a key in a warning.
 const MAX_KEY_CHARS: usize = 200;
 
@@ -23,14 +23,14 @@ const MAX_KEY_CHARS: usize = 200;
 pub(super) const TOO_LARGE: &str = "too large";
 
 /// Reports a value that a read leaves unchanged, and returns the error of the read.
-pub(super) fn left(key: &str, problem: &str) -> Error {
+pub(super) fn report_left(key: &str, problem: &str) -> Error {
     report(key, problem, "unchanged");
     Error::unreadable_value(problem)
 }
 
 /// Reports a value that is unreadable, or was until now, with its key and the action that was taken.
 pub(super) fn report(key: &str, problem: &str, repair: &str) {
-    static WARNED: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(BETWEEN_WARNINGS));
+    static WARNED: LazyLock<LogThrottle> = LazyLock::new(|| LogThrottle::new(WARNING_INTERVAL));
     let kind = kind(key);
     meter::unreadable(kind);
     let key = &*sanitize::text(key, MAX_KEY_CHARS);
@@ -42,7 +42,7 @@ pub(super) fn report(key: &str, problem: &str, repair: &str) {
 
 fn kind(key: &str) -> &'static str {
     let first = key.split([':', '/']).next().unwrap_or_default();
-    KINDS.into_iter().find(|kind| *kind == first).unwrap_or(OTHER)
+    KINDS.into_iter().find(|kind| *kind == first).unwrap_or(OTHER_KIND)
 }
 
 #[cfg(test)]
@@ -53,18 +53,19 @@ mod tests {
     use crate::error::ErrorKind;
 
     #[test]
-    fn an_unreadable_value_is_told_from_a_store_that_fails() {
+    fn an_unreadable_value_is_distinguished_from_a_store_that_fails() {
         assert!(Error::unreadable_value("a list").is_unreadable_value());
-        let error = Error::new(ErrorKind::Store, "no connection").with_source(fmt::Error);
+        let error =
+            Error::new(ErrorKind::StoreUnavailable, "no connection").with_source(fmt::Error);
         assert!(!error.is_unreadable_value());
-        assert!(!Error::new(ErrorKind::Store, "no connection").is_unreadable_value());
+        assert!(!Error::new(ErrorKind::StoreUnavailable, "no connection").is_unreadable_value());
     }
 
     #[test]
     fn kinds_of_keys_are_few() {
         assert_eq!(kind("limits:https%3A//api.github.com:a"), "limits");
         assert_eq!(kind("budget:x"), "budget");
-        assert_eq!(kind("somebody else's"), OTHER);
-        assert_eq!(kind(""), OTHER);
+        assert_eq!(kind("somebody else's"), OTHER_KIND);
+        assert_eq!(kind(""), OTHER_KIND);
     }
 }

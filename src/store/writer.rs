@@ -17,9 +17,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::behind::continue_behind;
-use super::guard::{BACKGROUND_TIMEOUT, Guard, Ran};
-use crate::clock::after;
+use super::behind::run_in_background;
+use super::guard::{BACKGROUND_TIMEOUT, ResilientStore, StoreResult};
+use crate::clock::saturating_after;
 use crate::telemetry::meter;
 
 /// Writes values to a store in the background: for each key one after the other, and of the pending values of a key
@@ -31,44 +31,44 @@ use crate::telemetry::meter;
 /// Each runtime that writes has a task, which writes for all runtimes. So a runtime that is not polled delays only the
 /// writes of the keys that its task is writing: for [`abandoned_after`](Inner::abandoned_after).
 #[derive(Clone, Debug)]
-pub(crate) struct Writer(Arc<Inner>);
+pub(crate) struct BackgroundWriter(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    guard: Arc<Guard>,
+    guard: Arc<ResilientStore>,
     state: Mutex<State>,
     /// Notifies waiting callers that a write or a task has ended.
-    ended: Notify,
+    progress: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: HashMap<Arc<str>, Write>,
+    pending: HashMap<Arc<str>, PendingWrite>,
     /// The keys of the writes that can begin, in the order of their arrival.
     order: VecDeque<Arc<str>>,
     /// The writes in progress; the same key is written again only after that.
-    running: HashMap<Arc<str>, Running>,
+    running: HashMap<Arc<str>, RunningWrite>,
     /// The bytes of all pending and current writes.
     bytes: usize,
     /// The tasks that write, by their runtimes, and the notification for each that there are more writes.
-    drivers: HashMap<Id, Arc<Notify>>,
+    writer_tasks: HashMap<Id, Arc<Notify>>,
     /// The number of the last write that began.
-    begun: u64,
+    started: u64,
     /// The number of queued writes.
-    queued: u64,
+    queued_count: u64,
 }
 
 /// A write in progress.
 #[derive(Debug)]
-struct Running {
-    write: Write,
+struct RunningWrite {
+    write: PendingWrite,
     number: u64,
     runtime: Id,
-    since: Instant,
+    started_at: Instant,
 }
 
 #[derive(Clone, Debug)]
-struct Write {
+struct PendingWrite {
     /// The new value of the key, and its TTL; `None` if the value is to be removed.
     value: Option<(Bytes, Duration)>,
     /// Its number among the queued writes, or that of the first one that it replaces.
@@ -82,10 +82,10 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The maximum number of concurrent writes.
 const MAX_CONCURRENT: usize = 32;
 /// The approximate size of a write beside its key and value, in bytes.
-const OVERHEAD: usize = 256;
-impl Writer {
-    pub(crate) fn new(guard: Arc<Guard>) -> Self {
-        Self(Arc::new(Inner { guard, state: Mutex::default(), ended: Notify::new() }))
+const WRITE_OVERHEAD: usize = 256;
+impl BackgroundWriter {
+    pub(crate) fn new(store: Arc<ResilientStore>) -> Self {
+        Self(Arc::new(Inner { guard: store, state: Mutex::default(), progress: Notify::new() }))
     }
 
     /// Sets the value of a key, with this TTL.
@@ -104,26 +104,26 @@ impl Writer {
     pub(crate) fn pending(&self, key: &str) -> Option<Option<Bytes>> {
         let state = self.0.state();
         let running = || state.running.get(key).map(|running| &running.write);
-        let write = state.waiting.get(key).or_else(running)?;
+        let write = state.pending.get(key).or_else(running)?;
         Some(write.value.as_ref().map(|(value, _)| value.clone()))
     }
 
     /// Waits until the currently pending writes have ended.
     pub(crate) async fn flush(&self) {
-        let last = self.0.state().queued;
+        let last = self.0.state().queued_count;
         loop {
-            let mut ended = pin!(self.0.ended.notified());
+            let mut ended = pin!(self.0.progress.notified());
             // From here on, it receives the notification.
             ended.as_mut().enable();
             let abandoned_at = {
                 let mut state = self.0.state();
-                state.take_over(Instant::now(), self.0.abandoned_after());
-                if state.is_written(last) {
+                state.reclaim(Instant::now(), self.0.abandoned_after());
+                if state.is_flushed(last) {
                     return;
                 }
                 state.abandoned_at(self.0.abandoned_after())
             };
-            self.drive();
+            self.ensure_task();
             match abandoned_at {
                 Some(at) => drop(timeout_at(at, ended).await),
                 None => ended.await,
@@ -137,33 +137,37 @@ impl Writer {
             debug!(dropped, "store writes dropped: too many pending");
             meter::store_writes_dropped("full", dropped);
         }
-        self.drive();
+        self.ensure_task();
     }
 
     /// Starts the task of this runtime that writes, or notifies it of more writes.
-    fn drive(&self) {
+    fn ensure_task(&self) {
         // Without a runtime, the next call within one starts the write.
         let Ok(handle) = Handle::try_current() else { return };
         let (runtime, changed) = (handle.id(), Arc::new(Notify::new()));
-        match self.0.state().drivers.entry(runtime) {
+        match self.0.state().writer_tasks.entry(runtime) {
             Entry::Occupied(driver) => return driver.get().notify_one(),
             Entry::Vacant(free) => drop(free.insert(Arc::clone(&changed))),
         }
-        let driver = Driver { inner: Arc::clone(&self.0), runtime, changed, done: false };
-        continue_behind(driver.run());
+        let driver = WriterTask { inner: Arc::clone(&self.0), runtime, wake: changed, done: false };
+        run_in_background(driver.run());
     }
 }
 
 impl Inner {
     /// Performs a write, unless another task takes it over.
-    async fn perform(&self, key: Arc<str>, write: Write, number: u64) {
+    async fn perform(&self, key: Arc<str>, write: PendingWrite, number: u64) {
         let (name, guard) = (&*key, &*self.guard);
         let mut writing = pin!(async move {
             match write.value {
                 Some((value, ttl)) => {
-                    guard.run_behind(BACKGROUND_TIMEOUT, |store| store.put(name, value, ttl)).await
+                    guard
+                        .run_in_background(BACKGROUND_TIMEOUT, |store| store.put(name, value, ttl))
+                        .await
                 }
-                None => guard.run_behind(BACKGROUND_TIMEOUT, |store| store.remove(name)).await,
+                None => {
+                    guard.run_in_background(BACKGROUND_TIMEOUT, |store| store.remove(name)).await
+                }
             }
         });
         // After a task of another runtime has written the key, an older value must not follow.
@@ -176,15 +180,15 @@ impl Inner {
             self.state().remove_after(&key);
             return;
         };
-        if ran != Ran::Done(()) {
+        if ran != StoreResult::Done(()) {
             meter::store_writes_dropped("failed", 1);
         }
-        self.state().end(&key, number);
-        self.ended.notify_waiters();
+        self.state().finish(&key, number);
+        self.progress.notify_waiters();
     }
 
     /// Returns the time after which a write is abandoned. A write takes at most the guard's
-    /// [`background_timeout`](Guard::background_timeout). A longer one belongs to a runtime that is not polled, and
+    /// [`background_timeout`](ResilientStore::background_timeout). A longer one belongs to a runtime that is not polled, and
     /// another runtime performs it.
     fn abandoned_after(&self) -> Duration {
         self.guard.background_timeout().saturating_mul(2)
@@ -198,28 +202,28 @@ impl Inner {
 impl State {
     /// Adds a write. Returns the number of dropped writes, which can include this one.
     fn queue(&mut self, key: Arc<str>, value: Option<(Bytes, Duration)>) -> u64 {
-        self.queued = self.queued.saturating_add(1);
-        let queued = self.waiting.get(&key).map_or(self.queued, |before| before.queued);
-        let write = Write { value, queued };
+        self.queued_count = self.queued_count.saturating_add(1);
+        let queued = self.pending.get(&key).map_or(self.queued_count, |before| before.queued);
+        let write = PendingWrite { value, queued };
         if is_oversize(&write) && self.has_other_oversize(&key) {
             return 1;
         }
         self.bytes = self.bytes.saturating_add(size(&key, &write));
-        match self.waiting.insert(Arc::clone(&key), write) {
+        match self.pending.insert(Arc::clone(&key), write) {
             Some(before) => self.bytes = self.bytes.saturating_sub(size(&key, &before)),
             None if self.running.contains_key(&key) => {}
             None => self.order.push_back(Arc::clone(&key)),
         }
         let mut dropped = 0;
-        while self.waiting.len() > MAX_WRITES || self.bytes > MAX_BYTES {
+        while self.pending.len() > MAX_WRITES || self.bytes > MAX_BYTES {
             let is_value =
-                |key: &&Arc<str>| self.waiting.get(*key).is_some_and(|it| it.value.is_some());
+                |key: &&Arc<str>| self.pending.get(*key).is_some_and(|it| it.value.is_some());
             let oldest = self.order.iter().find(is_value);
             // A write that waits for another write of its key is not in the order.
-            let oldest = oldest.or_else(|| self.waiting.keys().find(is_value));
+            let oldest = oldest.or_else(|| self.pending.keys().find(is_value));
             let oldest = oldest.or_else(|| self.order.front()).unwrap_or(&key).clone();
             self.order.retain(|waiting| *waiting != oldest);
-            let Some(write) = self.waiting.remove(&oldest) else { break };
+            let Some(write) = self.pending.remove(&oldest) else { break };
             self.bytes = self.bytes.saturating_sub(size(&oldest, &write));
             dropped += 1;
         }
@@ -229,25 +233,27 @@ impl State {
     /// Returns whether another key has a pending value that is larger than the bound.
     fn has_other_oversize(&self, key: &Arc<str>) -> bool {
         let running = self.running.iter().map(|(key, running)| (key, &running.write));
-        self.waiting.iter().chain(running).any(|(other, write)| other != key && is_oversize(write))
+        self.pending.iter().chain(running).any(|(other, write)| other != key && is_oversize(write))
     }
 
     /// Queues a removal of the key, unless a write is pending anyway.
     fn remove_after(&mut self, key: &Arc<str>) {
-        if !self.waiting.contains_key(key) {
+        if !self.pending.contains_key(key) {
             self.queue(Arc::clone(key), None);
         }
     }
 
     /// Takes the next write, for the task of this runtime.
-    fn begin(&mut self, runtime: Id) -> Option<(Arc<str>, Write, u64)> {
+    fn start_next(&mut self, runtime: Id) -> Option<(Arc<str>, PendingWrite, u64)> {
         let key = self.order.pop_front()?;
-        let write = self.waiting.remove(&key)?;
-        self.begun = self.begun.wrapping_add(1);
-        let number = self.begun;
+        let write = self.pending.remove(&key)?;
+        self.started = self.started.wrapping_add(1);
+        let number = self.started;
         let since = Instant::now();
-        self.running
-            .insert(Arc::clone(&key), Running { write: write.clone(), number, runtime, since });
+        self.running.insert(
+            Arc::clone(&key),
+            RunningWrite { write: write.clone(), number, runtime, started_at: since },
+        );
         Some((key, write, number))
     }
 
@@ -257,40 +263,40 @@ impl State {
     }
 
     /// Ends a write: another one of its key can begin.
-    fn end(&mut self, key: &Arc<str>, number: u64) {
+    fn finish(&mut self, key: &Arc<str>, number: u64) {
         if !self.is_running(key, number) {
             return;
         }
         if let Some(running) = self.running.remove(key) {
             self.bytes = self.bytes.saturating_sub(size(key, &running.write));
         }
-        if self.waiting.contains_key(key) {
+        if self.pending.contains_key(key) {
             self.order.push_back(Arc::clone(key));
         }
     }
 
     /// Returns whether all writes up to this number have ended, or later ones replace them.
-    fn is_written(&self, last: u64) -> bool {
+    fn is_flushed(&self, last: u64) -> bool {
         let running = self.running.values().map(|running| &running.write);
-        self.waiting.values().chain(running).all(|write| write.queued > last)
+        self.pending.values().chain(running).all(|write| write.queued > last)
     }
 
     /// Returns when the oldest write in progress counts as abandoned, since its runtime is not polled.
     fn abandoned_at(&self, time: Duration) -> Option<Instant> {
-        self.running.values().map(|running| after(running.since, time)).min()
+        self.running.values().map(|running| saturating_after(running.started_at, time)).min()
     }
 
     /// Takes back the writes of runtimes that are not polled.
-    fn take_over(&mut self, now: Instant, time: Duration) {
-        self.take_back(|running| after(running.since, time) <= now);
+    fn reclaim(&mut self, now: Instant, time: Duration) {
+        self.requeue(|running| saturating_after(running.started_at, time) <= now);
     }
 
     /// Takes back writes that began, unless a later write of the key is pending.
-    fn take_back(&mut self, is_meant: impl Fn(&Running) -> bool) {
+    fn requeue(&mut self, is_meant: impl Fn(&RunningWrite) -> bool) {
         for (key, running) in self.running.extract_if(|_, running| is_meant(running)) {
             self.order.push_front(Arc::clone(&key));
             let bytes = size(&key, &running.write);
-            match self.waiting.entry(key) {
+            match self.pending.entry(key) {
                 Entry::Occupied(mut newer) => {
                     self.bytes = self.bytes.saturating_sub(bytes);
                     let newer = newer.get_mut();
@@ -303,32 +309,32 @@ impl State {
 }
 
 /// The task of one runtime that writes. If the runtime shuts down, the next write starts another task.
-struct Driver {
+struct WriterTask {
     inner: Arc<Inner>,
     runtime: Id,
     /// Notifies it of more writes.
-    changed: Arc<Notify>,
+    wake: Arc<Notify>,
     /// Whether it has ended normally, so that another task can have replaced it.
     done: bool,
 }
 
-impl Driver {
+impl WriterTask {
     async fn run(mut self) {
         let inner = Arc::clone(&self.inner);
-        let changed = Arc::clone(&self.changed);
+        let changed = Arc::clone(&self.wake);
         let mut running = FuturesUnordered::new();
         loop {
             let abandoned_at = {
                 let mut state = inner.state();
-                state.take_over(Instant::now(), inner.abandoned_after());
+                state.reclaim(Instant::now(), inner.abandoned_after());
                 while running.len() < MAX_CONCURRENT
-                    && let Some((key, write, number)) = state.begin(self.runtime)
+                    && let Some((key, write, number)) = state.start_next(self.runtime)
                 {
                     running.push(inner.perform(key, write, number));
                 }
                 // The pending writes wait for writes of the same keys by other tasks.
-                if running.is_empty() && state.waiting.is_empty() {
-                    state.drivers.remove(&self.runtime);
+                if running.is_empty() && state.pending.is_empty() {
+                    state.writer_tasks.remove(&self.runtime);
                     self.done = true;
                     break;
                 }
@@ -349,50 +355,50 @@ impl Driver {
             let (written, is_abandoned) = (pin!(written), pin!(is_abandoned));
             // A pending write of this task can wait for a write of another task.
             let more = pin!(changed.notified());
-            let ended = pin!(inner.ended.notified());
+            let ended = pin!(inner.progress.notified());
             select(written, select(is_abandoned, select(more, ended))).await;
         }
-        inner.ended.notify_waiters();
+        inner.progress.notify_waiters();
     }
 }
 
-impl Drop for Driver {
+impl Drop for WriterTask {
     fn drop(&mut self) {
         if !self.done {
             let mut state = self.inner.state();
-            state.drivers.remove(&self.runtime);
-            state.take_back(|running| running.runtime == self.runtime);
+            state.writer_tasks.remove(&self.runtime);
+            state.requeue(|running| running.runtime == self.runtime);
             drop(state);
-            self.inner.ended.notify_waiters();
+            self.inner.progress.notify_waiters();
         }
     }
 }
 
 /// Returns the size of a write for [`MAX_BYTES`].
-fn size(key: &str, write: &Write) -> usize {
+fn size(key: &str, write: &PendingWrite) -> usize {
     let value = if is_oversize(write) { 0 } else { value_len(write) };
-    key.len().saturating_add(value).saturating_add(OVERHEAD)
+    key.len().saturating_add(value).saturating_add(WRITE_OVERHEAD)
 }
 
 /// Returns whether a value is larger than the bound of all others: at most one of these is pending at a time.
-fn is_oversize(write: &Write) -> bool {
-    value_len(write) > MAX_BYTES - MAX_WRITES * OVERHEAD
+fn is_oversize(write: &PendingWrite) -> bool {
+    value_len(write) > MAX_BYTES - MAX_WRITES * WRITE_OVERHEAD
 }
 
-fn value_len(write: &Write) -> usize {
+fn value_len(write: &PendingWrite) -> usize {
     write.value.as_ref().map_or(0, |(value, _)| value.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Memory, Store, StoreFuture};
+    use crate::store::{MemoryStore, Store, StoreFuture};
     use tokio::time::{Instant, sleep, timeout};
 
     /// A store that takes 10 ms for each write, and records the writes.
     #[derive(Debug, Default)]
     struct Slow {
-        memory: Memory,
+        memory: MemoryStore,
         written: Mutex<Vec<(String, Option<Bytes>)>>,
     }
 
@@ -415,11 +421,21 @@ mod tests {
                 self.memory.put(key, value, ttl).await
             })
         }
-        fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-            self.memory.claim(key, value, ttl)
+        fn put_if_absent<'a>(
+            &'a self,
+            key: &'a str,
+            value: Bytes,
+            ttl: Duration,
+        ) -> StoreFuture<'a, bool> {
+            self.memory.put_if_absent(key, value, ttl)
         }
-        fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-            self.memory.renew(key, value, ttl)
+        fn extend_if_equal<'a>(
+            &'a self,
+            key: &'a str,
+            value: Bytes,
+            ttl: Duration,
+        ) -> StoreFuture<'a, bool> {
+            self.memory.extend_if_equal(key, value, ttl)
         }
         fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
             Box::pin(async move {
@@ -427,34 +443,39 @@ mod tests {
                 self.memory.remove(key).await
             })
         }
-        fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.memory.release(key, value)
+        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+            self.memory.remove_if_equal(key, value)
         }
-        fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-            self.memory.add(key, amount, ttl)
+        fn increment<'a>(
+            &'a self,
+            key: &'a str,
+            amount: i64,
+            ttl: Duration,
+        ) -> StoreFuture<'a, i64> {
+            self.memory.increment(key, amount, ttl)
         }
     }
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn slow() -> (Arc<Slow>, Writer) {
+    fn slow() -> (Arc<Slow>, BackgroundWriter) {
         let store = Arc::new(Slow::default());
-        let guard = Guard::new(Arc::new(Arc::clone(&store)), crate::store::STORE_TIMEOUT);
-        (Arc::clone(&store), Writer::new(Arc::new(guard)))
+        let guard = ResilientStore::new(Arc::new(Arc::clone(&store)), crate::store::STORE_TIMEOUT);
+        (Arc::clone(&store), BackgroundWriter::new(Arc::new(guard)))
     }
 
     #[tokio::test]
-    async fn a_memory_has_what_is_written_at_once() {
-        let memory = Memory::new();
-        let guard = Guard::new(Arc::new(memory.clone()), crate::store::STORE_TIMEOUT);
-        let writer = Writer::new(Arc::new(guard));
+    async fn a_memory_store_is_written_at_once() {
+        let memory = MemoryStore::new();
+        let store = ResilientStore::new(Arc::new(memory.clone()), crate::store::STORE_TIMEOUT);
+        let writer = BackgroundWriter::new(Arc::new(store));
         writer.put("k".to_owned(), b"v", LONG);
         assert_eq!(writer.pending("k"), None);
         assert_eq!(memory.get("k").await.unwrap(), Some(Bytes::from_static(b"v")));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_is_known_and_the_last_value_of_a_key_is_written_last() {
+    async fn pending_values_are_visible_and_the_last_value_of_a_key_wins() {
         let (store, writer) = slow();
         for value in ["1", "2", "3"] {
             writer.put("k".to_owned(), value.as_bytes(), LONG);
@@ -479,7 +500,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_is_bounded_by_number_and_the_oldest_values_go() {
+    async fn pending_writes_are_bounded_by_count_and_drop_the_oldest() {
         let (store, writer) = slow();
         writer.put("begun".to_owned(), b"v", LONG);
         writer.remove("removed".to_owned());
@@ -488,9 +509,9 @@ mod tests {
         }
         {
             let state = writer.0.state();
-            assert_eq!((state.waiting.len(), state.order.len()), (MAX_WRITES, MAX_WRITES));
+            assert_eq!((state.pending.len(), state.order.len()), (MAX_WRITES, MAX_WRITES));
             let running = state.running.iter().map(|(key, running)| (key, &running.write));
-            let all = state.waiting.iter().chain(running);
+            let all = state.pending.iter().chain(running);
             assert_eq!(state.bytes, all.map(|(key, write)| size(key, write)).sum::<usize>());
         }
         let start = Instant::now();
@@ -506,7 +527,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_waits_is_bounded_in_bytes_with_what_is_under_way() {
+    async fn pending_and_running_writes_are_bounded_in_bytes() {
         let (store, writer) = slow();
         let value = vec![0; MAX_BYTES / 4];
         for number in 0..10 {
@@ -522,7 +543,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flush_waits_for_what_was_pending_when_it_began() {
+    async fn a_flush_waits_for_the_writes_pending_at_its_start() {
         let (store, writer) = slow();
         writer.put("k".to_owned(), b"1", LONG);
         writer.put("k".to_owned(), b"2", LONG);
@@ -571,7 +592,7 @@ mod tests {
 
     /// A store whose writes are performed by a task of the caller's runtime, as those of a connection are.
     #[derive(Clone, Debug, Default)]
-    struct Connected(Memory);
+    struct Connected(MemoryStore);
 
     impl Store for Connected {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
@@ -582,28 +603,43 @@ mod tests {
             let task = tokio::spawn(async move { memory.put(&key, value, ttl).await });
             Box::pin(async move { task.await.unwrap() })
         }
-        fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-            self.0.claim(key, value, ttl)
+        fn put_if_absent<'a>(
+            &'a self,
+            key: &'a str,
+            value: Bytes,
+            ttl: Duration,
+        ) -> StoreFuture<'a, bool> {
+            self.0.put_if_absent(key, value, ttl)
         }
-        fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-            self.0.renew(key, value, ttl)
+        fn extend_if_equal<'a>(
+            &'a self,
+            key: &'a str,
+            value: Bytes,
+            ttl: Duration,
+        ) -> StoreFuture<'a, bool> {
+            self.0.extend_if_equal(key, value, ttl)
         }
         fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
             self.0.remove(key)
         }
-        fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.0.release(key, value)
+        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+            self.0.remove_if_equal(key, value)
         }
-        fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-            self.0.add(key, amount, ttl)
+        fn increment<'a>(
+            &'a self,
+            key: &'a str,
+            amount: i64,
+            ttl: Duration,
+        ) -> StoreFuture<'a, i64> {
+            self.0.increment(key, amount, ttl)
         }
     }
 
     #[test]
     fn an_older_value_that_reaches_the_store_late_does_not_stay() {
         let store = Connected::default();
-        let guard = Guard::new(Arc::new(store.clone()), crate::store::STORE_TIMEOUT);
-        let writer = Writer::new(Arc::new(guard));
+        let guard = ResilientStore::new(Arc::new(store.clone()), crate::store::STORE_TIMEOUT);
+        let writer = BackgroundWriter::new(Arc::new(guard));
         let runtime = || {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_time().build().unwrap()
@@ -623,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_runtime_left_is_written_by_the_next() {
+    fn writes_of_an_ended_runtime_are_taken_over() {
         let (store, writer) = slow();
         let runtime = || {
             let mut builder = tokio::runtime::Builder::new_current_thread();

@@ -8,7 +8,7 @@ use tracing::debug;
 use crate::request::Prepared;
 use crate::sanitize::{self, HIDDEN};
 
-/// The settings of body logging: see [`ClientBuilder::log_bodies`](crate::ClientBuilder::log_bodies).
+/// The settings of body logging: see [`ClientBuilder::body_logging`](crate::ClientBuilder::body_logging).
 ///
 /// Each body is an event of the level DEBUG and the target `octowire::body`, within the span of its attempt. JSON
 /// bodies are logged without potential secrets; for other response bodies, only the size is logged. Streamed bodies,
@@ -18,7 +18,7 @@ use crate::sanitize::{self, HIDDEN};
 ///
 /// - values whose name suggests a secret: `token`, `secret`, `password`, `key`, `pem`, `code`, `credential`,
 ///   `authorization`, `jwt`, `signature`, `cookie`, `passphrase` and `content` (of files), alone or in a longer name,
-///   and any name that [`hide`](Self::hide) adds;
+///   and any name that [`redact_field`](Self::redact_field) adds;
 /// - any text that looks like a GitHub token, a JWT or a key;
 /// - the queries of URLs;
 /// - a secret that this process has used, wherever it occurs.
@@ -27,13 +27,13 @@ use crate::sanitize::{self, HIDDEN};
 /// the text of an issue, is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "it does nothing before it is given to a client"]
-pub struct BodyLog {
+pub struct BodyLogging {
     max_bytes: usize,
     names: Vec<String>,
 }
 
 /// Names that suggest a secret, in lower case.
-const SECRET: [&str; 13] = [
+const SECRET_NAMES: [&str; 13] = [
     "content",
     "passphrase",
     "token",
@@ -50,15 +50,15 @@ const SECRET: [&str; 13] = [
 ];
 
 /// The maximum size in bytes of a body that is parsed for the log.
-const MAX_READ: usize = 1024 * 1024;
+const MAX_PARSED_BYTES: usize = 1024 * 1024;
 
-impl Default for BodyLog {
+impl Default for BodyLogging {
     fn default() -> Self {
         Self { max_bytes: 4096, names: Vec::new() }
     }
 }
 
-impl BodyLog {
+impl BodyLogging {
     /// Sets how many bytes of a body are logged; 4,096 by default. Bodies of more than 1 MiB are not logged.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
@@ -66,15 +66,17 @@ impl BodyLog {
     }
 
     /// Redacts also the values under this name, in upper or lower case, alone or in a longer name.
-    pub fn hide(mut self, name: impl Into<String>) -> Self {
+    pub fn redact_field(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into().to_lowercase());
         self
     }
 
     /// Returns the body as it is logged.
-    fn shown(&self, body: &[u8]) -> String {
+    fn render(&self, body: &[u8]) -> String {
         let size = body.len();
-        let json = (size <= MAX_READ).then(|| serde_json::from_slice::<Value>(body).ok()).flatten();
+        let json = (size <= MAX_PARSED_BYTES)
+            .then(|| serde_json::from_slice::<Value>(body).ok())
+            .flatten();
         let Some(mut json) = json else { return format!("[{size} bytes]") };
         self.redact(&mut json);
         let mut text = sanitize::text(&json.to_string(), usize::MAX).into_owned();
@@ -97,7 +99,7 @@ impl BodyLog {
                 }
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.redact(item)),
-            Value::String(text) if looks_like_a_secret(text) => *text = HIDDEN.to_owned(),
+            Value::String(text) if looks_like_secret(text) => *text = HIDDEN.to_owned(),
             // The queries of URLs to files contain tokens and signatures.
             Value::String(text) if text.starts_with("http") && text.contains('?') => {
                 let end = text.find('?').unwrap_or(text.len());
@@ -110,7 +112,7 @@ impl BodyLog {
 
     fn is_secret(&self, name: &str) -> bool {
         let name = name.to_lowercase();
-        SECRET.iter().any(|secret| name.contains(secret))
+        SECRET_NAMES.iter().any(|secret| name.contains(secret))
             || self.names.iter().any(|secret| name.contains(secret.as_str()))
     }
 }
@@ -118,7 +120,7 @@ impl BodyLog {
 /// Returns whether a text contains a key, or a part that looks like a
 /// [GitHub token](https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/)
 /// or a JWT.
-fn looks_like_a_secret(text: &str) -> bool {
+fn looks_like_secret(text: &str) -> bool {
     let part = |part: &str| {
         let tokens = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "eyJ"];
         let begins = tokens.iter().any(|prefix| part.starts_with(prefix));
@@ -131,18 +133,18 @@ fn looks_like_a_secret(text: &str) -> bool {
 }
 
 /// Logs the body of a request.
-pub(crate) fn request(prepared: &Prepared) {
-    let Some(log) = &prepared.client().inner().body_log else { return };
+pub(crate) fn log_request(prepared: &Prepared) {
+    let Some(log) = &prepared.client().handle().body_logging else { return };
     if let Some(body) = prepared.json_body() {
-        debug!(target: "octowire::body", body = log.shown(body), "request");
+        debug!(target: "octowire::body", body = log.render(body), "request");
     }
 }
 
 /// Logs the body of a response.
-pub(crate) fn answer(prepared: &Prepared, status: StatusCode, body: &Bytes) {
-    let Some(log) = &prepared.client().inner().body_log else { return };
+pub(crate) fn log_response(prepared: &Prepared, status: StatusCode, body: &Bytes) {
+    let Some(log) = &prepared.client().handle().body_logging else { return };
     let status = status.as_u16();
-    debug!(target: "octowire::body", status, body = log.shown(body), "response");
+    debug!(target: "octowire::body", status, body = log.render(body), "response");
 }
 
 #[cfg(test)]
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_is_hidden() {
+    fn possible_secrets_are_redacted() {
         let body = json!({
             "title": "Found a bug",
             "access_token": "abc",
@@ -164,7 +166,7 @@ mod tests {
             "download_url": "https://raw.githubusercontent.com/a/b/x?token=GHSAT0AAA",
             "text": "-----BEGIN RSA PRIVATE KEY-----",
         });
-        let shown = BodyLog::default().hide("MINE").shown(body.to_string().as_bytes());
+        let shown = BodyLogging::default().redact_field("MINE").render(body.to_string().as_bytes());
         let shown: Value = serde_json::from_str(&shown).unwrap();
         let expected = json!({
             "title": "Found a bug",
@@ -182,10 +184,10 @@ mod tests {
 
     #[test]
     fn long_bodies_are_cut_and_others_only_measured() {
-        let log = BodyLog::default().max_bytes(6);
-        assert_eq!(log.shown("\"ööööö\"".as_bytes()), "\"öö… [12 bytes]");
-        assert_eq!(log.shown(b"\xff\xfe secret"), "[9 bytes]");
-        let large = format!("\"{}\"", "x".repeat(MAX_READ));
-        assert_eq!(log.shown(large.as_bytes()), format!("[{} bytes]", MAX_READ + 2));
+        let log = BodyLogging::default().max_bytes(6);
+        assert_eq!(log.render("\"ööööö\"".as_bytes()), "\"öö… [12 bytes]");
+        assert_eq!(log.render(b"\xff\xfe secret"), "[9 bytes]");
+        let large = format!("\"{}\"", "x".repeat(MAX_PARSED_BYTES));
+        assert_eq!(log.render(large.as_bytes()), format!("[{} bytes]", MAX_PARSED_BYTES + 2));
     }
 }

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_told_as_its_number() {
+    fn a_status_is_reported_as_its_number() {
         for code in 100..1000 {
             let status = StatusCode::from_u16(code).unwrap();
             let named = status.canonical_reason().is_some() && code >= 200;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use metrics::{Gauge, Key, Level, Metadata, Unit, with_recorder};
 
 use super::error_type::error_type;
-use super::keys::{Names, OTHER, key, keys};
-use super::table::{self, METRICS, Metric, MetricKind};
+use super::keys::{LabelInterner, OTHER_LABEL, key, keys};
+use super::table::{self, METRICS, MetricDescription, MetricKind};
 use crate::cache::CacheStatus;
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Error;
-use crate::limits::Told;
+use crate::limits::RateLimitHeaders;
 
 const ABOUT: Metadata<'static> =
     Metadata::new("octowire", Level::INFO, Some("octowire::telemetry"));
@@ -25,7 +25,7 @@ const ABOUT: Metadata<'static> =
 /// installed later.
 pub fn describe_metrics() {
     with_recorder(|recorder| {
-        for Metric { name, kind, unit, description, .. } in METRICS {
+        for MetricDescription { name, kind, unit, description, .. } in METRICS {
             let unit = match *unit {
                 "seconds" => Unit::Seconds,
                 _ => Unit::Count,
@@ -41,10 +41,10 @@ pub fn describe_metrics() {
 }
 
 /// Initializes the metrics of a new client: describes them, and reports circuits without a state yet as closed.
-pub(crate) fn built(circuits: &[Arc<Circuit>]) {
+pub(crate) fn client_built(circuits: &[Arc<Circuit>]) {
     describe_metrics();
     for of in circuits {
-        if !SERVERS.knows(of.server()) {
+        if !SERVERS.contains(of.server()) {
             circuit(of.server(), CircuitState::Closed);
         }
     }
@@ -102,7 +102,7 @@ pub(crate) fn undecodable_items(operation: &'static str, items: usize) {
 }
 
 /// Records the cache status of a read, and whether the cache saved a request that counts.
-pub(crate) fn cached(came: CacheStatus, saved: bool) {
+pub(crate) fn cache_looked_up(came: CacheStatus, saved: bool) {
     count(&table::CACHE, [came.name(), ""]);
     if saved {
         count(&table::QUOTA_SAVED, ["", ""]);
@@ -130,21 +130,21 @@ pub(crate) fn retry(error: &Error) {
 }
 
 /// Records the waiting time of a call.
-pub(crate) fn waited(reason: &'static str, time: Duration) {
+pub(crate) fn wait_recorded(reason: &'static str, time: Duration) {
     if !time.is_zero() {
         observe(&table::WAIT, [reason, ""], time);
     }
 }
 
 /// Records the state of a primary limit that GitHub reported.
-pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
+pub(crate) fn rate_limit_observed(identity: &'static str, update: &RateLimitHeaders<'_>) {
     // In the combined label, the numbers of one identity do not describe the others.
-    if identity == OTHER {
+    if identity == OTHER_LABEL {
         return;
     }
-    let labels = [identity, resource(told.resource)];
+    let labels = [identity, resource(update.resource)];
     let of = [&table::RATE_LIMIT, &table::RATE_LIMIT_REMAINING, &table::RATE_LIMIT_RESET];
-    let values = [told.limit as f64, told.remaining as f64, told.reset as f64];
+    let values = [update.limit as f64, update.remaining as f64, update.reset as f64];
     with_recorder(|recorder| {
         for (key, value) in keys(of, labels).iter().zip(values) {
             recorder.register_gauge(key, &ABOUT).set(value);
@@ -153,16 +153,16 @@ pub(crate) fn told(identity: &'static str, told: &Told<'_>) {
 }
 
 /// Records a rejection by GitHub because of a limit.
-pub(crate) fn limited(secondary: bool, told: Option<Told<'_>>) {
+pub(crate) fn rate_limited(secondary: bool, update: Option<RateLimitHeaders<'_>>) {
     let kind = if secondary { "secondary" } else { "primary" };
-    let resource = told.map_or("none", |told| resource(told.resource));
+    let resource = update.map_or("none", |update| resource(update.resource));
     count(&table::RATE_LIMITED, [kind, resource]);
 }
 
 /// Returns the label of the identity that a client uses.
 pub(crate) fn identity(name: &str) -> &'static str {
-    static IDENTITIES: LazyLock<Names> = LazyLock::new(Names::default);
-    IDENTITIES.name(name)
+    static IDENTITIES: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
+    IDENTITIES.intern(name)
 }
 
 /// Records the outcome of a token request: `minted`, `stored` or `failed`.
@@ -170,7 +170,7 @@ pub(crate) fn token(outcome: &'static str) {
     count(&table::TOKENS, [outcome, ""]);
 }
 
-static SERVERS: LazyLock<Names> = LazyLock::new(Names::default);
+static SERVERS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
 
 /// Records the state of a circuit.
 pub(crate) fn circuit(server: &str, state: CircuitState) {
@@ -179,19 +179,19 @@ pub(crate) fn circuit(server: &str, state: CircuitState) {
         CircuitState::HalfOpen => 1.0,
         CircuitState::Open => 2.0,
     };
-    set(&table::CIRCUIT, [SERVERS.name(server), ""], state);
+    set(&table::CIRCUIT, [SERVERS.intern(server), ""], state);
 }
 
 /// Returns the label of a budget.
 pub(crate) fn budget_name(name: &str) -> &'static str {
-    static BUDGETS: LazyLock<Names> = LazyLock::new(Names::default);
-    BUDGETS.name(name)
+    static BUDGETS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
+    BUDGETS.intern(name)
 }
 
 /// Records the spent part and the limit of a budget, by name and identity.
 pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
     // In the combined label, the numbers of one identity do not describe the others.
-    if labels.contains(&OTHER) {
+    if labels.contains(&OTHER_LABEL) {
         return;
     }
     set(&table::BUDGET_USED, labels, used);
@@ -201,7 +201,7 @@ pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
 }
 
 /// Records a request that a budget rejects.
-pub(crate) fn budget_refused(budget: &'static str) {
+pub(crate) fn budget_rejected(budget: &'static str) {
     count(&table::BUDGET_REFUSED, [budget, ""]);
 }
 
@@ -232,7 +232,7 @@ pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {
 
 /// Records the end of an attempt at handling a delivery.
 #[cfg(feature = "webhooks-core")]
-pub(crate) fn handled(event: &str, time: Duration) {
+pub(crate) fn delivery_handled(event: &str, time: Duration) {
     observe(&table::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
 }
 
@@ -244,30 +244,30 @@ pub(crate) fn undecoded(event: &'static str, action: Option<&'static str>) {
 
 #[cfg(feature = "webhooks-core")]
 fn event(name: Option<&str>) -> &'static str {
-    static EVENTS: LazyLock<Names> = LazyLock::new(Names::default);
-    name.map_or("none", |name| EVENTS.name(name))
+    static EVENTS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
+    name.map_or("none", |name| EVENTS.intern(name))
 }
 
 /// The primary limits that GitHub names; there is no list, and some twenty are known.
 fn resource(name: &str) -> &'static str {
-    static RESOURCES: LazyLock<Names> = LazyLock::new(Names::default);
+    static RESOURCES: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
     match name {
         "core" => "core",
-        name => RESOURCES.name(name),
+        name => RESOURCES.intern(name),
     }
 }
 
-fn count(metric: &Metric, values: [&'static str; 2]) {
+fn count(metric: &MetricDescription, values: [&'static str; 2]) {
     let key = key(metric, values);
     with_recorder(|recorder| recorder.register_counter(key, &ABOUT).increment(1));
 }
 
-fn observe(metric: &Metric, values: [&'static str; 2], time: Duration) {
+fn observe(metric: &MetricDescription, values: [&'static str; 2], time: Duration) {
     let key = key(metric, values);
     with_recorder(|recorder| recorder.register_histogram(key, &ABOUT).record(time.as_secs_f64()));
 }
 
-fn set(metric: &Metric, values: [&'static str; 2], value: f64) {
+fn set(metric: &MetricDescription, values: [&'static str; 2], value: f64) {
     let key = key(metric, values);
     with_recorder(|recorder| recorder.register_gauge(key, &ABOUT).set(value));
 }

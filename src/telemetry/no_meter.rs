@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cache::CacheStatus;
 use crate::circuit::{Circuit, CircuitState};
 use crate::error::Error;
-use crate::limits::Told;
+use crate::limits::RateLimitHeaders;
 
 pub(crate) struct InFlight;
 
@@ -27,15 +27,15 @@ impl InFlight {
 
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn describe_metrics() {}
-pub(crate) fn built(_: &[Arc<Circuit>]) {}
+pub(crate) fn client_built(_: &[Arc<Circuit>]) {}
 pub(crate) fn call(_: &'static str, _: Duration, _: Option<&'static str>) {}
 pub(crate) fn undecodable_items(_: &'static str, _: usize) {}
-pub(crate) fn cached(_: CacheStatus, _: bool) {}
+pub(crate) fn cache_looked_up(_: CacheStatus, _: bool) {}
 pub(crate) fn attempt(_: &http::Method, _: Duration, _: &'static str) {}
 pub(crate) fn retry(_: &Error) {}
-pub(crate) fn waited(_: &'static str, _: Duration) {}
-pub(crate) fn told(_: &'static str, _: &Told<'_>) {}
-pub(crate) fn limited(_: bool, _: Option<Told<'_>>) {}
+pub(crate) fn wait_recorded(_: &'static str, _: Duration) {}
+pub(crate) fn rate_limit_observed(_: &'static str, _: &RateLimitHeaders<'_>) {}
+pub(crate) fn rate_limited(_: bool, _: Option<RateLimitHeaders<'_>>) {}
 pub(crate) fn identity(_: &str) -> &'static str {
     ""
 }
@@ -45,13 +45,13 @@ pub(crate) fn budget_name(_: &str) -> &'static str {
     ""
 }
 pub(crate) fn budget(_: [&'static str; 2], _: f64, _: Option<u64>) {}
-pub(crate) fn budget_refused(_: &'static str) {}
+pub(crate) fn budget_rejected(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
 pub(crate) fn unreadable(_: &'static str) {}
 pub(crate) fn store_writes_dropped(_: &'static str, _: u64) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
 #[cfg(feature = "webhooks-core")]
-pub(crate) fn handled(_: &str, _: Duration) {}
+pub(crate) fn delivery_handled(_: &str, _: Duration) {}
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn undecoded(_: &'static str, _: Option<&'static str>) {}

@@ -11,38 +11,38 @@ use super::{meter, spans};
 use crate::cache::CacheStatus;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::operation::{Label, metric_name};
+use crate::operation::{OperationName, metric_name};
 use crate::request::{Prepared, Request};
-use crate::response::Raw;
+use crate::response::RawResponse;
 
 /// The error type of a call or attempt that ended before its outcome was recorded.
 const CANCELLED: &str = "cancelled";
 
 /// A call.
-pub(crate) struct Observed {
+pub(crate) struct CallObserver {
     span: Span,
     operation: &'static str,
     is_read: bool,
-    began: Instant,
+    started_at: Instant,
     /// `None` for a call that the client makes in the background of another.
     in_flight: Option<meter::InFlight>,
     client: Client,
     /// Whether the call carries its own token.
-    own: bool,
-    ended: bool,
+    request_credential: bool,
+    has_ended: bool,
 }
 
-impl Observed {
+impl CallObserver {
     pub(crate) fn begin(request: &Request) -> Self {
         Self {
             span: spans::call(request),
             operation: request.metric_name(),
             is_read: request.method() == Method::GET,
-            began: Instant::now(),
-            in_flight: (!request.is_behind()).then(meter::InFlight::call),
+            started_at: Instant::now(),
+            in_flight: (!request.is_internal()).then(meter::InFlight::call),
             client: request.client().clone(),
-            own: request.has_own_token(),
-            ended: false,
+            request_credential: request.has_request_credential(),
+            has_ended: false,
         }
     }
 
@@ -51,9 +51,9 @@ impl Observed {
     }
 
     /// Records the end of the call with this response.
-    pub(crate) fn end(self, answer: &Result<Raw>) {
-        match answer {
-            Ok(raw) => self.end_with((raw.status, &raw.headers, raw.came), None),
+    pub(crate) fn end(self, response: &Result<RawResponse>) {
+        match response {
+            Ok(raw) => self.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
             Err(error) => self.fail(error),
         }
     }
@@ -64,7 +64,7 @@ impl Observed {
     }
 
     /// Records the end of the call, and whether its response was decoded.
-    pub(crate) fn end_with(
+    pub(crate) fn end_decoded(
         self,
         (status, headers, came): (StatusCode, &HeaderMap, CacheStatus),
         error: Option<&Error>,
@@ -77,55 +77,62 @@ impl Observed {
         (status, headers, came): (Option<StatusCode>, Option<&HeaderMap>, Option<CacheStatus>),
         error: Option<&Error>,
     ) {
-        let failed = failure(status, error);
+        let failed = failure_reason(status, error);
         spans::ended(&self.span, status, headers, failed);
         spans::cached(&self.span, came);
         let cached = came.filter(|_| self.is_read).map(|came| {
             let saved = match came {
                 CacheStatus::Hit => true,
                 // A revalidation costs no quota for a call with a token.
-                CacheStatus::Revalidated => self.own || self.client.inner().auth.keeper().is_some(),
+                CacheStatus::Revalidated => {
+                    self.request_credential
+                        || self.client.handle().identity.token_manager().is_some()
+                }
                 _ => false,
             };
             (came, saved)
         });
         self.count(failed, cached);
         #[cfg(feature = "dashboard")]
-        self.show(failed, error);
+        self.record_failed_call(failed, error);
     }
 
     /// Records a failed call, for the dashboard.
     #[cfg(feature = "dashboard")]
-    fn show(&self, failed: Option<&'static str>, error: Option<&Error>) {
+    fn record_failed_call(&self, failed: Option<&'static str>, error: Option<&Error>) {
         use super::seconds::FailedCall;
         let (Some(failed), Some(error), true) = (failed, error, self.in_flight.is_some()) else {
             return;
         };
         let operation = error.operation().unwrap_or(self.operation);
-        let took = self.began.elapsed();
+        let took = self.started_at.elapsed();
         let failed =
             FailedCall::new(operation, failed, took, error.request_id(), &error.to_string());
-        self.client.inner().watch.failed(failed);
+        self.client.handle().recent.failed(failed);
     }
 
     fn count(&mut self, failed: Option<&'static str>, cached: Option<(CacheStatus, bool)>) {
-        self.ended = true;
+        self.has_ended = true;
         if self.in_flight.is_none() {
             return;
         }
         let now = Instant::now();
-        meter::call(self.operation, now.saturating_duration_since(self.began), failed);
+        meter::call(self.operation, now.saturating_duration_since(self.started_at), failed);
         if let Some((came, saved)) = cached {
-            meter::cached(came, saved);
+            meter::cache_looked_up(came, saved);
         }
-        self.client.inner().watch.call(now, failed, cached);
-        self.client.account_of(self.own).called(now, self.operation, failed.is_some());
+        self.client.handle().recent.call(now, failed, cached);
+        self.client.usage_account_for(self.request_credential).record_call(
+            now,
+            self.operation,
+            failed.is_some(),
+        );
     }
 }
 
-impl Drop for Observed {
+impl Drop for CallObserver {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
             self.count(Some(CANCELLED), None);
         }
@@ -133,51 +140,51 @@ impl Drop for Observed {
 }
 
 /// An attempt.
-pub(crate) struct ObservedAttempt {
+pub(crate) struct AttemptObserver {
     span: Span,
     method: Method,
     client: Client,
-    began: Instant,
-    ended: bool,
+    started_at: Instant,
+    has_ended: bool,
 }
 
-impl ObservedAttempt {
+impl AttemptObserver {
     /// Begins an attempt. `sent` is the number of earlier requests, for any reason.
-    pub(crate) fn begin(prepared: &Prepared, operation: &Label, sent: u32) -> Self {
+    pub(crate) fn begin(prepared: &Prepared, operation: &OperationName, sent: u32) -> Self {
         let (span, method) = (spans::attempt(prepared, sent), prepared.method().clone());
         let (client, began) = (prepared.client(), Instant::now());
-        if !prepared.is_elsewhere() {
-            prepared.account().sent(began, metric_name(operation));
+        if !prepared.is_external() {
+            prepared.usage_account().record_request(began, metric_name(operation));
         }
-        Self { span, method, client: client.clone(), began, ended: false }
+        Self { span, method, client: client.clone(), started_at: began, has_ended: false }
     }
 
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }
 
-    pub(crate) fn end(mut self, answer: &Result<Raw>) {
-        let (status, headers) = match answer {
-            Ok(answer) => (Some(answer.status), Some(&*answer.headers)),
+    pub(crate) fn end(mut self, response: &Result<RawResponse>) {
+        let (status, headers) = match response {
+            Ok(response) => (Some(response.status), Some(&*response.headers)),
             Err(error) => (error.status(), error.headers()),
         };
-        let failed = failure(status, answer.as_ref().err());
+        let failed = failure_reason(status, response.as_ref().err());
         spans::ended(&self.span, status, headers, failed);
         self.count(status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
     }
 
     fn count(&mut self, status: &'static str, answered: bool) {
-        self.ended = true;
+        self.has_ended = true;
         let now = Instant::now();
-        let took = now.saturating_duration_since(self.began);
+        let took = now.saturating_duration_since(self.started_at);
         meter::attempt(&self.method, took, status);
-        self.client.inner().watch.attempt(now, answered.then_some(took));
+        self.client.handle().recent.attempt(now, answered.then_some(took));
     }
 }
 
-impl Drop for ObservedAttempt {
+impl Drop for AttemptObserver {
     fn drop(&mut self) {
-        if !self.ended {
+        if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
             self.count(CANCELLED, false);
         }
@@ -185,7 +192,7 @@ impl Drop for ObservedAttempt {
 }
 
 /// Returns the failure: by the error, or by a status that the caller reads, as for OAuth.
-fn failure(status: Option<StatusCode>, error: Option<&Error>) -> Option<&'static str> {
+fn failure_reason(status: Option<StatusCode>, error: Option<&Error>) -> Option<&'static str> {
     let refused = || status.filter(|status| status.is_client_error() || status.is_server_error());
     error.map(error_type).or_else(|| refused().map(status_text))
 }

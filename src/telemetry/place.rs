@@ -5,19 +5,19 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// A static text. An equal text at another address is a different key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place(pub(super) &'static str);
+pub(super) struct StaticStrPtr(pub(super) &'static str);
 
-pub(super) type ByPlace<T> = HashMap<Place, T, BuildHasherDefault<Mix>>;
+pub(super) type StaticStrMap<T> = HashMap<StaticStrPtr, T, BuildHasherDefault<PtrHasher>>;
 
-impl PartialEq for Place {
+impl PartialEq for StaticStrPtr {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.0, other.0)
     }
 }
 
-impl Eq for Place {}
+impl Eq for StaticStrPtr {}
 
-impl Hash for Place {
+impl Hash for StaticStrPtr {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_usize(self.0.as_ptr() as usize);
     }
@@ -25,9 +25,9 @@ impl Hash for Place {
 
 /// A hasher of addresses, which are far apart already.
 #[derive(Default)]
-pub(super) struct Mix(u64);
+pub(super) struct PtrHasher(u64);
 
-impl Hasher for Mix {
+impl Hasher for PtrHasher {
     fn finish(&self) -> u64 {
         self.0
     }

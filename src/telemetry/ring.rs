@@ -6,39 +6,39 @@ use std::collections::VecDeque;
 
 /// The values of the last intervals. Intervals without events take no memory.
 #[derive(Debug)]
-pub(super) struct Ring<T> {
-    parts: VecDeque<(u64, T)>,
-    most: u64,
+pub(super) struct TimeRing<T> {
+    buckets: VecDeque<(u64, T)>,
+    capacity: u64,
 }
 
-impl<T: Default> Ring<T> {
+impl<T: Default> TimeRing<T> {
     /// Creates a ring of at most this number of intervals, including the current one.
     pub(super) fn new(most: u64) -> Self {
-        Self { parts: VecDeque::new(), most: most.max(1) }
+        Self { buckets: VecDeque::new(), capacity: most.max(1) }
     }
 
     /// Returns the value of the interval with this number. Numbers do not decrease: an earlier number counts in the
     /// latest interval.
-    pub(super) fn at(&mut self, part: u64) -> &mut T {
-        if self.parts.back().is_none_or(|(last, _)| *last < part) {
-            self.parts.push_back((part, T::default()));
+    pub(super) fn bucket_mut(&mut self, part: u64) -> &mut T {
+        if self.buckets.back().is_none_or(|(last, _)| *last < part) {
+            self.buckets.push_back((part, T::default()));
             while self
-                .parts
+                .buckets
                 .front()
-                .is_some_and(|(first, _)| first.saturating_add(self.most) <= part)
+                .is_some_and(|(first, _)| first.saturating_add(self.capacity) <= part)
             {
-                self.parts.pop_front();
+                self.buckets.pop_front();
             }
         }
-        let last = self.parts.len().saturating_sub(1);
+        let last = self.buckets.len().saturating_sub(1);
         // The ring contains at least one interval, which was added above or existed before.
-        &mut self.parts[last].1
+        &mut self.buckets[last].1
     }
 
     /// Returns the intervals from this number on.
     pub(super) fn since(&self, part: u64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
-        let from = self.parts.partition_point(|(at, _)| *at < part);
-        self.parts.range(from..).map(|(at, value)| (*at, value))
+        let from = self.buckets.partition_point(|(at, _)| *at < part);
+        self.buckets.range(from..).map(|(at, value)| (*at, value))
     }
 }
 
@@ -55,10 +55,10 @@ mod tests {
             steps in prop::collection::vec(0_u64..5, 1..100),
             since in 0_u64..200,
         ) {
-            let (mut ring, mut now, mut all) = (Ring::<u64>::new(most), 0, Vec::new());
+            let (mut ring, mut now, mut all) = (TimeRing::<u64>::new(most), 0, Vec::new());
             for step in steps {
                 now += step;
-                *ring.at(now) += 1;
+                *ring.bucket_mut(now) += 1;
                 all.push(now);
             }
             let kept: Vec<_> = ring.since(0).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::ring::Ring;
+use super::ring::TimeRing;
 use crate::cache::CacheStatus;
 use crate::clock;
 use crate::sanitize;
@@ -16,44 +16,44 @@ use crate::sanitize;
 /// The number of seconds that are kept.
 pub(crate) const SECONDS: u64 = 600;
 /// The maximum number of failed calls that are kept.
-const MAX_FAILED: usize = 50;
+const MAX_FAILED_CALLS: usize = 50;
 /// The maximum length of an error message or name, in characters.
 const MAX_MESSAGE: usize = 400;
 const MAX_NAME: usize = 200;
 /// The number of seconds over which percentiles are computed: those of one second would fluctuate.
-const SMOOTHED: u64 = 10;
+const PERCENTILE_WINDOW: u64 = 10;
 /// The maximum number of error types with their own series; the others are combined.
-const MAX_TYPES: usize = 8;
+const MAX_ERROR_TYPES: usize = 8;
 
 /// The upper bounds of response times, in milliseconds. Longer times have no bound.
-const BOUNDS: [u32; 20] = [
+const LATENCY_BOUNDS: [u32; 20] = [
     1, 2, 4, 7, 10, 15, 25, 40, 65, 100, 150, 250, 400, 650, 1_000, 1_500, 2_500, 5_000, 10_000,
     30_000,
 ];
 
 /// The events of the last seconds.
-pub(crate) struct Seconds {
-    ring: Ring<Second>,
+pub(crate) struct SecondSeries {
+    ring: TimeRing<SecondStats>,
     failed: VecDeque<FailedCall>,
     /// The total number of failed calls.
-    failed_in_all: u64,
+    failed_total: u64,
 }
 
 /// The events of one second.
 #[derive(Debug, Default)]
-pub(super) struct Second {
+pub(super) struct SecondStats {
     calls: u32,
     requests: u32,
     /// By error type, of which there are a few at a time.
     errors: Vec<(&'static str, u32)>,
     /// Responses by duration; the last number is for those above all bounds.
-    answers: [u32; BOUNDS.len() + 1],
-    cache: [u32; CACHE.len()],
+    latencies: [u32; LATENCY_BOUNDS.len() + 1],
+    cache: [u32; CACHE_STATUSES.len()],
     saved: u32,
 }
 
-/// The cache statuses, in the order of [`Second::cache`].
-const CACHE: [CacheStatus; 5] = [
+/// The cache statuses, in the order of [`SecondStats::cache`].
+const CACHE_STATUSES: [CacheStatus; 5] = [
     CacheStatus::Hit,
     CacheStatus::Revalidated,
     CacheStatus::Stale,
@@ -75,7 +75,7 @@ pub(crate) struct FailedCall {
 
 /// The series, with a value for each second from `from` on.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Series {
+pub(crate) struct ChartSeries {
     /// The number of the first second.
     from: u64,
     calls: Vec<u32>,
@@ -91,7 +91,7 @@ pub(crate) struct Series {
     errors: BTreeMap<&'static str, Vec<u32>>,
 }
 
-impl Second {
+impl SecondStats {
     pub(super) fn call(&mut self, failed: Option<&'static str>) {
         self.calls = self.calls.saturating_add(1);
         let Some(failed) = failed else { return };
@@ -105,14 +105,14 @@ impl Second {
         self.requests = self.requests.saturating_add(1);
         let Some(took) = took else { return };
         let took = took.as_millis();
-        let bucket = BOUNDS.partition_point(|bound| u128::from(*bound) < took);
-        if let Some(count) = self.answers.get_mut(bucket) {
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| u128::from(*bound) < took);
+        if let Some(count) = self.latencies.get_mut(bucket) {
             *count = count.saturating_add(1);
         }
     }
 
     pub(super) fn cached(&mut self, came: CacheStatus, saved: bool) {
-        if let Some(index) = CACHE.iter().position(|status| *status == came)
+        if let Some(index) = CACHE_STATUSES.iter().position(|status| *status == came)
             && let Some(count) = self.cache.get_mut(index)
         {
             *count = count.saturating_add(1);
@@ -131,7 +131,7 @@ impl FailedCall {
     ) -> Self {
         let line = |text: &str, most: usize| sanitize::text(text, most).into_owned();
         Self {
-            time: clock::date(clock::now()),
+            time: clock::to_utc(clock::monotonic_wall_clock()),
             operation: line(operation, MAX_NAME),
             error_type,
             seconds: took.as_secs_f64(),
@@ -141,79 +141,83 @@ impl FailedCall {
     }
 }
 
-impl Seconds {
+impl SecondSeries {
     pub(super) fn new() -> Self {
         // Includes the seconds before the first one, which the smoothing needs.
-        Self { ring: Ring::new(SECONDS + SMOOTHED), failed: VecDeque::new(), failed_in_all: 0 }
+        Self {
+            ring: TimeRing::new(SECONDS + PERCENTILE_WINDOW),
+            failed: VecDeque::new(),
+            failed_total: 0,
+        }
     }
 
-    pub(super) fn at(&mut self, second: u64) -> &mut Second {
-        self.ring.at(second)
+    pub(super) fn second_mut(&mut self, second: u64) -> &mut SecondStats {
+        self.ring.bucket_mut(second)
     }
 
     pub(super) fn failed(&mut self, failed: FailedCall) {
-        if self.failed.len() >= MAX_FAILED {
+        if self.failed.len() >= MAX_FAILED_CALLS {
             self.failed.pop_front();
         }
         self.failed.push_back(failed);
-        self.failed_in_all = self.failed_in_all.saturating_add(1);
+        self.failed_total = self.failed_total.saturating_add(1);
     }
 
     /// Returns how many calls failed, of which the last ones are kept.
-    pub(crate) fn failed_in_all(&self) -> u64 {
-        self.failed_in_all
+    pub(crate) fn failed_total(&self) -> u64 {
+        self.failed_total
     }
 
     /// Returns the failed calls after this number, the latest first.
     pub(crate) fn failed_after(&self, number: u64) -> impl Iterator<Item = &FailedCall> {
-        let new = self.failed_in_all.saturating_sub(number);
-        self.failed.iter().rev().take(usize::try_from(new).unwrap_or(MAX_FAILED))
+        let new = self.failed_total.saturating_sub(number);
+        self.failed.iter().rev().take(usize::try_from(new).unwrap_or(MAX_FAILED_CALLS))
     }
 
     /// Returns the series from this second to before `end`.
-    pub(crate) fn series(&self, from: u64, end: u64) -> Series {
+    pub(crate) fn series(&self, from: u64, end: u64) -> ChartSeries {
         let from = from.max(end.saturating_sub(SECONDS));
         let length = usize::try_from(end.saturating_sub(from)).unwrap_or_default();
         let zeros = || vec![0; length];
         let none = || vec![None; length];
-        let mut series = Series {
+        let mut series = ChartSeries {
             from,
             calls: zeros(),
             requests: zeros(),
             p50: none(),
             p95: none(),
             p99: none(),
-            cache: CACHE.iter().map(|status| (status.name(), zeros())).collect(),
+            cache: CACHE_STATUSES.iter().map(|status| (status.name(), zeros())).collect(),
             saved: zeros(),
             errors: BTreeMap::new(),
         };
         // Over all kept seconds, so that every part names the same types.
         let named = self.most_errors();
-        let mut window = Vec::from_iter(self.ring.since(from.saturating_sub(SMOOTHED)));
+        let mut window = Vec::from_iter(self.ring.since(from.saturating_sub(PERCENTILE_WINDOW)));
         window.retain(|(at, _)| *at < end);
-        let (mut sum, mut first, mut next) = ([0_u32; BOUNDS.len() + 1], 0, 0);
+        let (mut sum, mut first, mut next) = ([0_u32; LATENCY_BOUNDS.len() + 1], 0, 0);
         for index in 0..length {
             let at = from.saturating_add(index as u64);
             while let Some((entered, second)) = window.get(next)
                 && *entered <= at
             {
-                add(&mut sum, &second.answers);
+                add(&mut sum, &second.latencies);
                 next = next.saturating_add(1);
                 if *entered == at {
                     series.fill(index, length, second, &named);
                 }
             }
             while let Some((left, second)) = window.get(first)
-                && left.saturating_add(SMOOTHED) <= at
+                && left.saturating_add(PERCENTILE_WINDOW) <= at
             {
-                subtract(&mut sum, &second.answers);
+                subtract(&mut sum, &second.latencies);
                 first = first.saturating_add(1);
             }
             let [p50, p95, p99] = percentiles(&sum, [0.5, 0.95, 0.99]);
             let lines = [(&mut series.p50, p50), (&mut series.p95, p95), (&mut series.p99, p99)];
             for (line, value) in lines {
-                if let Some(place) = line.get_mut(index) {
-                    *place = value;
+                if let Some(storage) = line.get_mut(index) {
+                    *storage = value;
                 }
             }
         }
@@ -231,21 +235,21 @@ impl Seconds {
         }
         let mut counts = Vec::from_iter(counts);
         counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        counts.into_iter().take(MAX_TYPES).map(|(of, _)| of).collect()
+        counts.into_iter().take(MAX_ERROR_TYPES).map(|(of, _)| of).collect()
     }
 }
 
-impl Series {
-    fn fill(&mut self, index: usize, length: usize, second: &Second, named: &[&'static str]) {
+impl ChartSeries {
+    fn fill(&mut self, index: usize, length: usize, second: &SecondStats, named: &[&'static str]) {
         let set = |line: &mut Vec<u32>, value: u32| {
-            if let Some(place) = line.get_mut(index) {
-                *place = place.saturating_add(value);
+            if let Some(storage) = line.get_mut(index) {
+                *storage = storage.saturating_add(value);
             }
         };
         set(&mut self.calls, second.calls);
         set(&mut self.requests, second.requests);
         set(&mut self.saved, second.saved);
-        for (status, count) in CACHE.iter().zip(second.cache) {
+        for (status, count) in CACHE_STATUSES.iter().zip(second.cache) {
             if let Some(line) = self.cache.get_mut(status.name()) {
                 set(line, count);
             }
@@ -267,15 +271,15 @@ fn subtract(sum: &mut [u32], less: &[u32]) {
 
 /// Returns the percentiles of the durations, in milliseconds; within a bucket, the durations are assumed to be evenly
 /// distributed.
-fn percentiles<const N: usize>(answers: &[u32], shares: [f64; N]) -> [Option<f64>; N] {
-    let all: u64 = answers.iter().map(|count| u64::from(*count)).sum();
+fn percentiles<const N: usize>(responses: &[u32], shares: [f64; N]) -> [Option<f64>; N] {
+    let all: u64 = responses.iter().map(|count| u64::from(*count)).sum();
     shares.map(|share| {
         let wanted = share * all as f64;
         let mut below = 0.0;
-        for (index, count) in answers.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (index, count) in responses.iter().enumerate().filter(|(_, count)| **count > 0) {
             let count = f64::from(*count);
             if below + count >= wanted {
-                let bound = |index: usize| BOUNDS.get(index).copied().map(f64::from);
+                let bound = |index: usize| LATENCY_BOUNDS.get(index).copied().map(f64::from);
                 let lower = index.checked_sub(1).and_then(bound).unwrap_or(0.0);
                 // Above the last bound, the duration is unknown.
                 let upper = bound(index).unwrap_or(lower);
@@ -300,13 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_shows_what_happened_in_it() {
-        let mut seconds = Seconds::new();
+    fn a_second_shows_its_own_activity() {
+        let mut seconds = SecondSeries::new();
         for failed in [None, Some("502"), Some("502"), Some("404")] {
-            seconds.at(7).call(failed);
-            seconds.at(7).attempt(failed.is_none().then_some(Duration::from_millis(80)));
+            seconds.second_mut(7).call(failed);
+            seconds.second_mut(7).attempt(failed.is_none().then_some(Duration::from_millis(80)));
         }
-        seconds.at(8).cached(CacheStatus::Revalidated, true);
+        seconds.second_mut(8).cached(CacheStatus::Revalidated, true);
         let series = seconds.series(0, 9);
         assert_eq!(series.calls, [0, 0, 0, 0, 0, 0, 0, 4, 0]);
         assert_eq!(series.requests[7], 4);
@@ -323,21 +327,21 @@ mod tests {
 
     #[test]
     fn of_many_types_of_errors_the_rest_is_one_line() {
-        let mut seconds = Seconds::new();
+        let mut seconds = SecondSeries::new();
         let all = ["500", "501", "502", "503", "504", "505", "506", "507", "508", "510"];
         for (index, of) in all.into_iter().enumerate() {
             for _ in index..10 {
-                seconds.at(1).call(Some(of));
+                seconds.second_mut(1).call(Some(of));
             }
         }
         let series = seconds.series(0, 2);
-        assert_eq!(series.errors.len(), MAX_TYPES + 1);
+        assert_eq!(series.errors.len(), MAX_ERROR_TYPES + 1);
         assert_eq!((series.errors["500"][1], series.errors["other"][1]), (10, 2 + 1));
     }
 
     #[test]
     fn fifty_failed_calls_are_kept_and_their_messages_cut() {
-        let mut seconds = Seconds::new();
+        let mut seconds = SecondSeries::new();
         for number in 0..80 {
             let operation = format!("o/{number}");
             let took = Duration::from_secs(1);
@@ -345,7 +349,7 @@ mod tests {
         }
         assert_eq!(seconds.failed_after(78).count(), 2);
         let kept: Vec<_> = seconds.failed_after(0).collect();
-        assert_eq!((kept.len(), kept[0].operation.as_str()), (MAX_FAILED, "o/79"));
+        assert_eq!((kept.len(), kept[0].operation.as_str()), (MAX_FAILED_CALLS, "o/79"));
         assert_eq!(kept[0].message.chars().count(), MAX_MESSAGE);
     }
 
@@ -353,19 +357,19 @@ mod tests {
         /// Percentiles are in order, and within the bucket of the true value.
         #[test]
         fn percentiles_are_near(times in prop::collection::vec(0_u64..40_000, 1..200)) {
-            let mut second = Second::default();
+            let mut second = SecondStats::default();
             times.iter().for_each(|time| second.attempt(ms(*time)));
-            let told = percentiles(&second.answers, [0.5, 0.95, 0.99]).map(Option::unwrap);
-            prop_assert!(told[0] <= told[1] && told[1] <= told[2]);
+            let update = percentiles(&second.latencies, [0.5, 0.95, 0.99]).map(Option::unwrap);
+            prop_assert!(update[0] <= update[1] && update[1] <= update[2]);
             let mut times = times;
             times.sort_unstable();
-            for (told, share) in told.into_iter().zip([0.5, 0.95, 0.99]) {
+            for (update, share) in update.into_iter().zip([0.5, 0.95, 0.99]) {
                 let rank = (share * times.len() as f64).ceil() as usize;
                 let real = times[rank.max(1) - 1];
-                let bucket = BOUNDS.partition_point(|bound| u64::from(*bound) < real);
-                let lower = if bucket == 0 { 0 } else { BOUNDS[bucket - 1] };
-                let upper = BOUNDS.get(bucket).copied().unwrap_or(lower);
-                prop_assert!(told >= f64::from(lower) && told <= f64::from(upper), "{told} {real}");
+                let bucket = LATENCY_BOUNDS.partition_point(|bound| u64::from(*bound) < real);
+                let lower = if bucket == 0 { 0 } else { LATENCY_BOUNDS[bucket - 1] };
+                let upper = LATENCY_BOUNDS.get(bucket).copied().unwrap_or(lower);
+                prop_assert!(update >= f64::from(lower) && update <= f64::from(upper), "{update} {real}");
             }
         }
 
@@ -375,11 +379,11 @@ mod tests {
             calls in prop::collection::vec((0_u64..30, 0_u64..900), 1..100),
             cut in 0_u64..900,
         ) {
-            let (mut seconds, mut now) = (Seconds::new(), 0);
+            let (mut seconds, mut now) = (SecondSeries::new(), 0);
             for (step, took) in calls {
                 now += step;
-                seconds.at(now).call(None);
-                seconds.at(now).attempt(ms(took));
+                seconds.second_mut(now).call(None);
+                seconds.second_mut(now).attempt(ms(took));
             }
             let end = now + 1;
             let (all, part) = (seconds.series(0, end), seconds.series(cut.min(now), end));

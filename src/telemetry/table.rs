@@ -5,7 +5,7 @@
 /// One metric, as [`METRICS`] lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Metric {
+pub struct MetricDescription {
     /// The name, such as `octowire_calls_total`.
     pub name: &'static str,
     /// The kind of metric.
@@ -18,7 +18,7 @@ pub struct Metric {
     pub description: &'static str,
 }
 
-/// The kinds of a [`Metric`].
+/// The kinds of a [`MetricDescription`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MetricKind {
@@ -31,7 +31,7 @@ pub enum MetricKind {
 }
 
 /// The upper bounds, in seconds, of buckets that suit all histograms: from a cache hit to the wait for a primary limit.
-pub const BUCKETS: [f64; 15] =
+pub const HISTOGRAM_BUCKETS: [f64; 15] =
     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0];
 
 const fn metric(
@@ -40,8 +40,8 @@ const fn metric(
     unit: &'static str,
     labels: &'static [&'static str],
     description: &'static str,
-) -> Metric {
-    Metric { name, kind, unit, labels, description }
+) -> MetricDescription {
+    MetricDescription { name, kind, unit, labels, description }
 }
 
 macro_rules! metrics {
@@ -51,12 +51,12 @@ macro_rules! metrics {
             not(feature = "webhooks-core"),
             allow(dead_code, reason = "nobody tells of deliveries then")
         )]
-        pub(super) static $constant: Metric =
+        pub(super) static $constant: MetricDescription =
             metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description);)+
 
         /// Every metric. The documentation of [`telemetry`](crate::telemetry) lists the possible values of their
         /// labels.
-        pub const METRICS: &[Metric] = &[
+        pub const METRICS: &[MetricDescription] = &[
             $(metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description)),+
         ];
     };

@@ -12,7 +12,7 @@
 //! # }
 //! ```
 //!
-//! The client writes its counts to the store within 5 s, and at once by [`Usage::report`], [`Usage::tell`] and
+//! The client writes its counts to the store within 5 s, and at once by [`Usage::report`], [`Usage::flush`] and
 //! [`Client::close`](crate::Client::close): a process that is killed before has not written its last counts, and counts
 //! that were written without a response of the store count once or not at all. A program calls `close` before it ends.
 //! If it does not, the last handle of a client that is dropped within a runtime writes the counts, for which the drop
@@ -26,7 +26,7 @@
 //! hundred identities, of which those with the oldest writes are evicted.
 //!
 //! A personal token is identified by a digest, so that another token is another identity: a token that is rotated
-//! should be [named](crate::auth::PersonalToken::named). Calls with their own token, in a header, are combined as one
+//! should be [named](crate::auth::PersonalToken::with_identity). Calls with their own token, in a header, are combined as one
 //! identity, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Guard, WaitAllowance, finish_in_drop};
+use crate::store::{ResilientStore, StoreWaitBudget, block_in_drop};
 use crate::telemetry::meter;
 
 mod budget;
@@ -53,22 +53,22 @@ mod tally;
 
 pub use budget::Budget;
 pub use period::Period;
-pub use plan::{Cost, Plan, Tier};
+pub use plan::{PlanCost, PricingPlan, PricingTier};
 pub use report::{
     BudgetReport, BudgetState, IdentityUsage, OperationUsage, PeriodUsage, UsageReport,
 };
-pub use tally::Count;
+pub use tally::UsageCount;
 
-use period::Window;
-use place::{Patience, Place, Ran};
-use spending::Spending;
-use spending::Spent;
-use tally::Tally;
+use period::CalendarWindow;
+use place::{StoreResult, StoreTimeout, UsageStorage};
+use spending::BudgetCounter;
+use spending::BudgetReservation;
+use tally::UsageCounter;
 
 /// The settings of usage counts: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
 #[derive(Clone, Debug, Default)]
 #[must_use = "a policy does nothing before it is given to a client"]
-pub struct UsagePolicy {
+pub struct UsageConfig {
     environment: String,
     budgets: Vec<Budget>,
 }
@@ -77,7 +77,7 @@ pub struct UsagePolicy {
 const MAX_ENVIRONMENT: usize = 64;
 const MAX_BUDGETS: usize = 16;
 
-impl UsagePolicy {
+impl UsageConfig {
     /// Creates a policy that counts in the environment without a name, and has no budget.
     pub fn new() -> Self {
         Self::default()
@@ -125,13 +125,13 @@ impl UsagePolicy {
 
 /// The usage of a client's identity: [`Client::usage`](crate::Client::usage).
 pub struct Usage<'a> {
-    books: &'a Books,
-    account: &'a Arc<Account>,
+    registry: &'a UsageRegistry,
+    account: &'a Arc<IdentityUsageState>,
 }
 
 impl<'a> Usage<'a> {
-    pub(crate) fn new(books: &'a Books, account: &'a Arc<Account>) -> Self {
-        Self { books, account }
+    pub(crate) fn new(registry: &'a UsageRegistry, account: &'a Arc<IdentityUsageState>) -> Self {
+        Self { registry, account }
     }
 
     /// Returns the usage in this hour, on this day and in this month, and the state of the budgets. The counts of this
@@ -140,29 +140,29 @@ impl<'a> Usage<'a> {
     /// It does not fail: if the store is unavailable, the report has the counts of this process, and
     /// [`is_complete`](UsageReport::is_complete) is `false`.
     pub async fn report(&self) -> UsageReport {
-        self.report_at(clock::now()).await
+        self.report_at(clock::monotonic_wall_clock()).await
     }
 
     /// Returns the report for another time, as long as its numbers are kept.
     pub async fn report_at(&self, time: SystemTime) -> UsageReport {
-        report::report(self.books, self.account, time).await
+        report::report(self.registry, self.account, time).await
     }
 
     /// Returns all identities with requests in this month, in any environment, as far as the store has their counts;
     /// those with the most requests come first. There are 10,000 at most: further ones are combined as `other`. Returns
     /// `None` if the store is unavailable.
     pub async fn identities(&self) -> Option<Vec<IdentityUsage>> {
-        if !self.books.place.is_shared() {
-            self.tell().await;
+        if !self.registry.storage.is_shared() {
+            self.flush().await;
         }
-        report::identities(self.books, Period::Month.at(clock::now())).await
+        report::identities(self.registry, Period::Month.at(clock::monotonic_wall_clock())).await
     }
 
     /// Writes the counts of all identities of the client to the store, before a process ends. Returns whether the store
     /// confirmed them; counts that were not sent are written later.
-    pub async fn tell(&self) -> bool {
-        for account in self.books.accounts() {
-            if !account.tally.tell().await || account.tally.is_unsure() {
+    pub async fn flush(&self) -> bool {
+        for account in self.registry.accounts() {
+            if !account.counter.flush().await || account.counter.has_unconfirmed() {
                 return false;
             }
         }
@@ -177,41 +177,52 @@ impl fmt::Debug for Usage<'_> {
 }
 
 /// The usage of all identities of a client.
-pub(crate) struct Books {
-    place: Arc<Place>,
+pub(crate) struct UsageRegistry {
+    storage: Arc<UsageStorage>,
     /// The address of the API, with which keys begin.
     github: String,
     environment: String,
     budgets: Vec<Budget>,
     /// The budgets that all identities share.
-    common: Vec<Arc<Spending>>,
-    accounts: Mutex<LruCache<String, Arc<Account>>>,
+    shared_budgets: Vec<Arc<BudgetCounter>>,
+    accounts: Mutex<LruCache<String, Arc<IdentityUsageState>>>,
 }
 
 /// The usage of one identity.
-pub(crate) struct Account {
+pub(crate) struct IdentityUsageState {
     identity: String,
-    place: Arc<Place>,
-    tally: Arc<Tally>,
-    budgets: Vec<Arc<Spending>>,
+    storage: Arc<UsageStorage>,
+    counter: Arc<UsageCounter>,
+    budgets: Vec<Arc<BudgetCounter>>,
 }
 
 /// The maximum number of identities, as for tokens. An evicted one has written its counts.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
-impl Books {
+impl UsageRegistry {
     /// Creates the usage of a client from a validated policy.
-    pub(crate) fn new(policy: UsagePolicy, github: &str, store: Option<Arc<Guard>>) -> Self {
-        let UsagePolicy { environment, budgets } = policy;
-        let place = Arc::new(Place::new(store));
+    pub(crate) fn new(
+        policy: UsageConfig,
+        github: &str,
+        store: Option<Arc<ResilientStore>>,
+    ) -> Self {
+        let UsageConfig { environment, budgets } = policy;
+        let storage = Arc::new(UsageStorage::new(store));
         let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
         let common = common.into_iter().map(|budget| {
             let prefix = key(["budget", github, &environment, &budget.name, "all"]);
-            Arc::new(Spending::new(budget, prefix, "all"))
+            Arc::new(BudgetCounter::new(budget, prefix, "all"))
         });
         let common = common.collect();
         let accounts = Mutex::new(LruCache::new(MAX_IDENTITIES));
-        Self { place, github: github.to_owned(), environment, budgets, common, accounts }
+        Self {
+            storage,
+            github: github.to_owned(),
+            environment,
+            budgets,
+            shared_budgets: common,
+            accounts,
+        }
     }
 
     /// Writes all earlier counts to the store, repeatedly until it has received all or the time has passed. Returns
@@ -219,46 +230,46 @@ impl Books {
     pub(crate) async fn flush(&self, within: Duration) -> bool {
         let accounts = self.accounts();
         let tallies = async {
-            let mut heard = true;
+            let mut reply = true;
             for account in &accounts {
-                while account.tally.is_pending() {
-                    match account.tally.tell_with(Patience::Guarded).await {
-                        Ran::Done(()) => break,
+                while account.counter.is_pending() {
+                    match account.counter.flush_with(StoreTimeout::Bounded).await {
+                        StoreResult::Done(()) => break,
                         // The store can have added it, and the client does not write it again.
-                        Ran::Unknown | Ran::Unreadable => heard = false,
-                        Ran::NotTried => tokio::time::sleep(BETWEEN_FLUSHES).await,
+                        StoreResult::Indeterminate | StoreResult::Unreadable => reply = false,
+                        StoreResult::NotAttempted => tokio::time::sleep(FLUSH_RETRY_INTERVAL).await,
                     }
                 }
                 // The same applies to earlier counts, if the store has not responded since.
-                heard &= !account.tally.is_unsure();
+                reply &= !account.counter.has_unconfirmed();
             }
-            heard
+            reply
         };
         let flush = async {
             // Requests to the store for budgets can still change their sums.
-            let decided = self.place.tasks.wait(TASKS_PATIENCE);
-            let (decided, mut heard) = join(decided, tallies).await;
+            let decided = self.storage.tasks.wait(TASKS_TIMEOUT);
+            let (decided, mut reply) = join(decided, tallies).await;
             for budget in accounts.iter().flat_map(|account| &account.budgets) {
-                while !budget.flush(&self.place).await {
-                    tokio::time::sleep(BETWEEN_FLUSHES).await;
+                while !budget.flush(&self.storage).await {
+                    tokio::time::sleep(FLUSH_RETRY_INTERVAL).await;
                 }
-                heard &= !budget.is_unsure();
+                reply &= !budget.has_unconfirmed();
             }
-            heard && decided
+            reply && decided
         };
         tokio::time::timeout(within, flush).await.unwrap_or(false)
     }
 
-    fn accounts(&self) -> Vec<Arc<Account>> {
+    fn accounts(&self) -> Vec<Arc<IdentityUsageState>> {
         let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         accounts.iter().map(|(_, account)| Arc::clone(account)).collect()
     }
 
     pub(crate) fn has_budgets(&self) -> bool {
-        !self.budgets.is_empty() || !self.common.is_empty()
+        !self.budgets.is_empty() || !self.shared_budgets.is_empty()
     }
 
-    pub(crate) fn account(&self, identity: &str) -> Arc<Account> {
+    pub(crate) fn account(&self, identity: &str) -> Arc<IdentityUsageState> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = accounts.get(identity) {
             return Arc::clone(account);
@@ -266,39 +277,44 @@ impl Books {
         let Self { github, environment, .. } = self;
         let prefix = key(["usage", github, "of", environment, identity]);
         let listed = (key(["usage", github, "all"]), format!("{environment}\n{identity}"));
-        let tally = Arc::new(Tally::new(Arc::clone(&self.place), prefix, listed));
+        let counter = Arc::new(UsageCounter::new(Arc::clone(&self.storage), prefix, listed));
         let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
         let own = self.budgets.iter().map(|budget| {
             let prefix = key(["budget", github, environment, &budget.name, "of", identity]);
-            Arc::new(Spending::new(budget.clone(), prefix, label))
+            Arc::new(BudgetCounter::new(budget.clone(), prefix, label))
         });
-        let budgets = self.common.iter().cloned().chain(own).collect();
-        let place = Arc::clone(&self.place);
-        let account = Arc::new(Account { identity: identity.to_owned(), place, tally, budgets });
+        let budgets = self.shared_budgets.iter().cloned().chain(own).collect();
+        let storage = Arc::clone(&self.storage);
+        let account = Arc::new(IdentityUsageState {
+            identity: identity.to_owned(),
+            storage,
+            counter,
+            budgets,
+        });
         accounts.put(identity.to_owned(), Arc::clone(&account));
         account
     }
 }
 
 /// The pause before counts are written again at the end.
-const BETWEEN_FLUSHES: Duration = Duration::from_millis(100);
+const FLUSH_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest time for which the tasks of budgets are awaited at the end, so that sums can be written after it.
-const TASKS_PATIENCE: Duration = Duration::from_secs(3);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(3);
 
-impl Drop for Books {
+impl Drop for UsageRegistry {
     /// Writes the counts since the last write: a short program ends here.
     fn drop(&mut self) {
-        if !self.place.is_shared() {
+        if !self.storage.is_shared() {
             return;
         }
-        let pending = self.accounts().into_iter().filter(|account| account.tally.is_pending());
+        let pending = self.accounts().into_iter().filter(|account| account.counter.is_pending());
         let pending: Vec<_> = pending.collect();
         if pending.is_empty() {
             return;
         }
-        finish_in_drop(async move {
+        block_in_drop(async move {
             for account in pending {
-                account.tally.tell_with(Patience::Last).await;
+                account.counter.flush_with(StoreTimeout::Unbounded).await;
             }
         });
     }
@@ -309,23 +325,27 @@ fn key<const N: usize>(parts: [&str; N]) -> String {
     parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":")
 }
 
-impl Account {
+impl IdentityUsageState {
     /// Returns an error if a budget is known to be spent for an operation, without a request to the store.
     pub(crate) fn check(&self, operation: &str) -> Result<()> {
-        let now = clock::now();
+        let now = clock::monotonic_wall_clock();
         self.budgets.iter().try_for_each(|budget| budget.check(operation, now))
     }
 
     /// Returns the budgets that are spent, as far as this process knows.
-    pub(crate) fn spent(&self) -> impl Iterator<Item = &str> {
-        let now = clock::now();
-        let spent = self.budgets.iter().filter(move |budget| budget.is_spent(now));
+    pub(crate) fn exhausted_budgets(&self) -> impl Iterator<Item = &str> {
+        let now = clock::monotonic_wall_clock();
+        let spent = self.budgets.iter().filter(move |budget| budget.is_exhausted(now));
         spent.map(|budget| budget.budget.name.as_str())
     }
 
     /// Records the end of a call.
-    pub(crate) fn called(&self, now: Instant, operation: &'static str, failed: bool) {
-        self.tally.count(now, operation, Count { calls: 1, failed: failed.into(), requests: 0 });
+    pub(crate) fn record_call(&self, now: Instant, operation: &'static str, failed: bool) {
+        self.counter.count(
+            now,
+            operation,
+            UsageCount { calls: 1, failed: failed.into(), requests: 0 },
+        );
     }
 
     /// Takes a request that is about to be sent from the budgets, unless one of them is spent. All of them are counted
@@ -333,18 +353,21 @@ impl Account {
     pub(crate) async fn reserve(
         self: &Arc<Self>,
         operation: &str,
-        allowance: &WaitAllowance,
-    ) -> Result<Reserved> {
-        let now = clock::now();
-        let spent =
-            self.budgets.iter().map(|budget| budget.take(&self.place, operation, now, allowance));
-        let mut reserved = Reserved { account: Arc::clone(self), spent: Vec::new() };
+        allowance: &StoreWaitBudget,
+    ) -> Result<BudgetReservations> {
+        let now = clock::monotonic_wall_clock();
+        let spent = self
+            .budgets
+            .iter()
+            .map(|budget| budget.reserve(&self.storage, operation, now, allowance));
+        let mut reserved =
+            BudgetReservations { account: Arc::clone(self), reservations: Vec::new() };
         let mut refused = None;
         for spent in join_all(spent).await {
             match spent {
-                Ok(taken) => reserved.spent.push(taken.keep()),
+                Ok(reservation) => reserved.reservations.push(reservation.commit()),
                 Err(error) => {
-                    reserved.spent.push(None);
+                    reserved.reservations.push(None);
                     refused.get_or_insert(error);
                 }
             }
@@ -356,51 +379,56 @@ impl Account {
     }
 
     /// Records a request that is sent.
-    pub(crate) fn sent(&self, now: Instant, operation: &'static str) {
-        self.tally.count(now, operation, Count { calls: 0, failed: 0, requests: 1 });
+    pub(crate) fn record_request(&self, now: Instant, operation: &'static str) {
+        self.counter.count(now, operation, UsageCount { calls: 0, failed: 0, requests: 1 });
     }
 
     /// Gives the request back to those budgets in which it does not count.
-    fn give_back(&self, spent: Vec<Option<Spent>>, to: impl Fn(&Budget) -> bool) {
+    fn release(&self, spent: Vec<Option<BudgetReservation>>, to: impl Fn(&Budget) -> bool) {
         for (budget, spent) in self.budgets.iter().zip(spent) {
             if let Some(spent) = spent.filter(|_| to(&budget.budget)) {
-                budget.give_back(&self.place, spent);
+                budget.release(&self.storage, spent);
             }
         }
     }
 
     /// Settles a request that did not reach GitHub, or whose response confirmed a stored one.
-    pub(crate) fn settle(&self, spent: Vec<Option<Spent>>, unsent: bool, confirmed: bool) {
+    pub(crate) fn settle(
+        &self,
+        spent: Vec<Option<BudgetReservation>>,
+        unsent: bool,
+        confirmed: bool,
+    ) {
         if unsent || confirmed {
-            self.give_back(spent, |budget| unsent || budget.free_304);
+            self.release(spent, |budget| unsent || budget.exclude_not_modified);
         }
     }
 }
 
 /// The part of the budgets that a request takes before it is sent. It is given back when this is dropped.
-pub(crate) struct Reserved {
-    account: Arc<Account>,
+pub(crate) struct BudgetReservations {
+    account: Arc<IdentityUsageState>,
     /// In the order of the budgets; `None` where one is spent.
-    spent: Vec<Option<Spent>>,
+    reservations: Vec<Option<BudgetReservation>>,
 }
 
-impl Reserved {
+impl BudgetReservations {
     /// Returns whether no budget has begun another window since.
     pub(crate) fn is_current(&self) -> bool {
-        let now = clock::now();
-        let mut spent = self.account.budgets.iter().zip(&self.spent);
+        let now = clock::monotonic_wall_clock();
+        let mut spent = self.account.budgets.iter().zip(&self.reservations);
         spent
             .all(|(budget, spent)| spent.is_some_and(|spent| spent.is_current(&budget.budget, now)))
     }
 
     /// Records that the request is sent.
-    pub(crate) fn sent(mut self) -> Vec<Option<Spent>> {
-        std::mem::take(&mut self.spent)
+    pub(crate) fn sent(mut self) -> Vec<Option<BudgetReservation>> {
+        std::mem::take(&mut self.reservations)
     }
 }
 
-impl Drop for Reserved {
+impl Drop for BudgetReservations {
     fn drop(&mut self) {
-        self.account.give_back(std::mem::take(&mut self.spent), |_| true);
+        self.account.release(std::mem::take(&mut self.reservations), |_| true);
     }
 }

@@ -7,62 +7,62 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ring::Ring;
+use super::ring::TimeRing;
 #[cfg(feature = "dashboard")]
-use super::seconds::Seconds;
+use super::seconds::SecondSeries;
 use crate::cache::CacheStatus;
 
 /// The last day, minute by minute.
-pub(crate) struct Watch {
+pub(crate) struct RecentActivity {
     origin: Instant,
     state: Mutex<State>,
 }
 
 struct State {
-    minutes: Ring<Minute>,
+    minutes: TimeRing<MinuteStats>,
     #[cfg(feature = "dashboard")]
-    seconds: Seconds,
+    seconds: SecondSeries,
 }
 
 /// The events of one minute, or of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Minute {
+pub(crate) struct MinuteStats {
     pub(crate) calls: u64,
     pub(crate) failed: u64,
     pub(crate) unavailable: u64,
-    pub(crate) answers: u64,
+    pub(crate) responses: u64,
     /// The sum of their durations.
-    pub(crate) took: Duration,
+    pub(crate) total_latency: Duration,
 }
 
 /// The outcome of a call, by its error type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum CallResult {
     /// It received the intended response.
-    Well,
+    Ok,
     /// It failed, and the cause is on the client's side or GitHub's.
     Failed,
     /// GitHub could not be reached, or could not respond.
     Unavailable,
     /// The caller dropped the call before its end.
-    Dropped,
+    Cancelled,
 }
 
-impl End {
-    /// Classifies the outcome as the documentation of [`Objectives`](crate::health::Objectives) says.
+impl CallResult {
+    /// Classifies the outcome as the documentation of [`ServiceLevelObjectives`](crate::health::ServiceLevelObjectives) says.
     pub(crate) fn of(failed: Option<&str>) -> Self {
         match failed {
-            None => Self::Well,
-            Some("cancelled") => Self::Dropped,
+            None => Self::Ok,
+            Some("cancelled") => Self::Cancelled,
             Some("transport" | "timeout" | "circuit_open") => Self::Unavailable,
             Some("401" | "403" | "408" | "429") => Self::Failed,
             // GitHub is available, and still computes the result.
-            Some("202") => Self::Well,
+            Some("202") => Self::Ok,
             Some(
                 "graphql" | "invalid_request" | "not_cached" | "configuration" | "untrusted_url",
-            ) => Self::Well,
+            ) => Self::Ok,
             Some(status) if status.starts_with('5') => Self::Unavailable,
-            Some(status) if status.starts_with(['3', '4']) => Self::Well,
+            Some(status) if status.starts_with(['3', '4']) => Self::Ok,
             Some(_) => Self::Failed,
         }
     }
@@ -71,12 +71,12 @@ impl End {
 /// The minutes of a day.
 const MINUTES: u64 = 24 * 60;
 
-impl Watch {
+impl RecentActivity {
     pub(crate) fn new() -> Self {
         let state = State {
-            minutes: Ring::new(MINUTES),
+            minutes: TimeRing::new(MINUTES),
             #[cfg(feature = "dashboard")]
-            seconds: Seconds::new(),
+            seconds: SecondSeries::new(),
         };
         let now = Instant::now();
         // Benchmarks record events in the past.
@@ -92,17 +92,17 @@ impl Watch {
         cached: Option<(CacheStatus, bool)>,
     ) {
         let mut state = self.state();
-        let end = End::of(failed);
-        if end != End::Dropped {
-            let minute = state.minutes.at(self.second(now) / 60);
+        let end = CallResult::of(failed);
+        if end != CallResult::Cancelled {
+            let minute = state.minutes.bucket_mut(self.second(now) / 60);
             minute.calls = minute.calls.saturating_add(1);
-            minute.failed = minute.failed.saturating_add(u64::from(end != End::Well));
+            minute.failed = minute.failed.saturating_add(u64::from(end != CallResult::Ok));
             minute.unavailable =
-                minute.unavailable.saturating_add(u64::from(end == End::Unavailable));
+                minute.unavailable.saturating_add(u64::from(end == CallResult::Unavailable));
         }
         #[cfg(feature = "dashboard")]
         {
-            let second = state.seconds.at(self.second(now));
+            let second = state.seconds.second_mut(self.second(now));
             second.call(failed);
             if let Some((came, saved)) = cached {
                 second.cached(came, saved);
@@ -116,24 +116,24 @@ impl Watch {
     pub(crate) fn attempt(&self, now: Instant, took: Option<Duration>) {
         let mut state = self.state();
         if let Some(took) = took {
-            let minute = state.minutes.at(self.second(now) / 60);
-            minute.answers = minute.answers.saturating_add(1);
-            minute.took = minute.took.saturating_add(took);
+            let minute = state.minutes.bucket_mut(self.second(now) / 60);
+            minute.responses = minute.responses.saturating_add(1);
+            minute.total_latency = minute.total_latency.saturating_add(took);
         }
         #[cfg(feature = "dashboard")]
-        state.seconds.at(self.second(now)).attempt(took);
+        state.seconds.second_mut(self.second(now)).attempt(took);
     }
 
     /// Returns the events of this number of minutes, including the current one.
-    pub(crate) fn last(&self, minutes: u64) -> Minute {
+    pub(crate) fn last(&self, minutes: u64) -> MinuteStats {
         let first = (self.second(Instant::now()) / 60).saturating_add(1).saturating_sub(minutes);
         let state = self.state();
-        state.minutes.since(first).fold(Minute::default(), |sum, (_, minute)| Minute {
+        state.minutes.since(first).fold(MinuteStats::default(), |sum, (_, minute)| MinuteStats {
             calls: sum.calls.saturating_add(minute.calls),
             failed: sum.failed.saturating_add(minute.failed),
             unavailable: sum.unavailable.saturating_add(minute.unavailable),
-            answers: sum.answers.saturating_add(minute.answers),
-            took: sum.took.saturating_add(minute.took),
+            responses: sum.responses.saturating_add(minute.responses),
+            total_latency: sum.total_latency.saturating_add(minute.total_latency),
         })
     }
 
@@ -148,14 +148,14 @@ impl Watch {
 }
 
 #[cfg(feature = "dashboard")]
-impl Watch {
+impl RecentActivity {
     /// Records a failed call with its error.
     pub(crate) fn failed(&self, failed: super::seconds::FailedCall) {
         self.state().seconds.failed(failed);
     }
 
     /// Reads the seconds; the number is that of the current one.
-    pub(crate) fn seconds<T>(&self, look: impl FnOnce(u64, &Seconds) -> T) -> T {
+    pub(crate) fn seconds<T>(&self, look: impl FnOnce(u64, &SecondSeries) -> T) -> T {
         let now = self.second(Instant::now());
         look(now, &self.state().seconds)
     }
@@ -166,47 +166,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_caller_asked_wrong_is_no_failure() {
+    fn an_error_of_the_caller_is_not_a_failure() {
         let ends = [
-            (None, End::Well),
-            (Some("202"), End::Well),
-            (Some("404"), End::Well),
-            (Some("422"), End::Well),
-            (Some("304"), End::Well),
-            (Some("401"), End::Failed),
-            (Some("403"), End::Failed),
-            (Some("429"), End::Failed),
-            (Some("decode"), End::Failed),
-            (Some("rate_limit"), End::Failed),
-            (Some("budget"), End::Failed),
-            (Some("authentication"), End::Failed),
-            (Some("502"), End::Unavailable),
-            (Some("timeout"), End::Unavailable),
-            (Some("circuit_open"), End::Unavailable),
-            (Some("cancelled"), End::Dropped),
+            (None, CallResult::Ok),
+            (Some("202"), CallResult::Ok),
+            (Some("404"), CallResult::Ok),
+            (Some("422"), CallResult::Ok),
+            (Some("304"), CallResult::Ok),
+            (Some("401"), CallResult::Failed),
+            (Some("403"), CallResult::Failed),
+            (Some("429"), CallResult::Failed),
+            (Some("decode"), CallResult::Failed),
+            (Some("rate_limit"), CallResult::Failed),
+            (Some("budget"), CallResult::Failed),
+            (Some("authentication"), CallResult::Failed),
+            (Some("502"), CallResult::Unavailable),
+            (Some("timeout"), CallResult::Unavailable),
+            (Some("circuit_open"), CallResult::Unavailable),
+            (Some("cancelled"), CallResult::Cancelled),
         ];
         for (failed, end) in ends {
-            assert_eq!(End::of(failed), end, "{failed:?}");
+            assert_eq!(CallResult::of(failed), end, "{failed:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_day_is_remembered_by_the_minute() {
-        let watch = Watch::new();
+        let watch = RecentActivity::new();
         for failed in [None, Some("502"), Some("404"), Some("decode"), Some("cancelled")] {
             watch.call(Instant::now(), failed, None);
             watch.attempt(Instant::now(), failed.is_none().then_some(Duration::from_millis(200)));
         }
-        let expected = Minute {
+        let expected = MinuteStats {
             calls: 4,
             failed: 2,
             unavailable: 1,
-            answers: 1,
-            took: Duration::from_millis(200),
+            responses: 1,
+            total_latency: Duration::from_millis(200),
         };
         assert_eq!(watch.last(5), expected);
         tokio::time::advance(Duration::from_secs(5 * 60)).await;
-        assert_eq!((watch.last(5), watch.last(6)), (Minute::default(), expected));
+        assert_eq!((watch.last(5), watch.last(6)), (MinuteStats::default(), expected));
         tokio::time::advance(Duration::from_secs((MINUTES - 6) * 60)).await;
         watch.call(Instant::now(), None, None);
         assert_eq!(watch.last(MINUTES).calls, 5);

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::clock::Clock;
 use super::exchange::lock;
-use super::received::Received;
-use super::reply::Reply;
+use super::received::RecordedRequest;
+use super::reply::WireResponse;
 use crate::names;
 
 /// The lifetime of an installation access token.
@@ -27,18 +27,18 @@ const SKEW: u64 = 60;
 const MAX_TOKENS: usize = 10_000;
 
 #[derive(Default)]
-pub(super) struct Access {
+pub(super) struct MockAuth {
     /// Whether access control is enabled.
-    pub(super) wanted: bool,
+    pub(super) required: bool,
     pub(super) token: Option<SecretString>,
-    minted: Mutex<Vec<(SecretString, SystemTime)>>,
+    issued: Mutex<Vec<(SecretString, SystemTime)>>,
 }
 
-impl Access {
+impl MockAuth {
     /// Issues a new installation access token, and returns its expiry.
-    pub(super) fn mint(&self, clock: &Clock) -> (String, String) {
-        let token = format!("ghs_mock{}", names::unique().replace('-', ""));
-        let mut minted = lock(&self.minted);
+    pub(super) fn issue_token(&self, clock: &Clock) -> (String, String) {
+        let token = format!("ghs_mock{}", names::unique_id().replace('-', ""));
+        let mut minted = lock(&self.issued);
         minted.retain(|(_, ends)| *ends > clock.now());
         if minted.len() >= MAX_TOKENS {
             minted.remove(0);
@@ -50,14 +50,14 @@ impl Access {
     }
 
     /// Returns GitHub's rejection, if the identity cannot make the request.
-    pub(super) fn refuse(&self, request: &Received, clock: &Clock) -> Option<Reply> {
-        if !self.wanted {
+    pub(super) fn reject(&self, request: &RecordedRequest, clock: &Clock) -> Option<WireResponse> {
+        if !self.required {
             return None;
         }
         let given = request.header("authorization").unwrap_or_default();
         let (scheme, given) = given.split_once(' ').unwrap_or(("", given));
         let docs = "https://docs.github.com/rest";
-        let wrong = |message| Some(Reply::error(401, message, docs));
+        let wrong = |message| Some(WireResponse::error(401, message, docs));
         if given.is_empty() {
             return wrong("Requires authentication");
         }
@@ -71,15 +71,15 @@ impl Access {
                 Ok(()) => None,
                 Err(message) => wrong(message),
             },
-            _ if self.knows(given, clock) => None,
+            _ if self.is_known(given, clock) => None,
             _ => wrong("Bad credentials"),
         }
     }
 
-    fn knows(&self, given: &str, clock: &Clock) -> bool {
+    fn is_known(&self, given: &str, clock: &Clock) -> bool {
         let is = |token: &SecretString| token.expose_secret() == given;
         self.token.as_ref().is_some_and(is)
-            || lock(&self.minted).iter().any(|(token, ends)| is(token) && *ends > clock.now())
+            || lock(&self.issued).iter().any(|(token, ends)| is(token) && *ends > clock.now())
     }
 }
 

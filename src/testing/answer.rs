@@ -6,30 +6,32 @@ use http::{HeaderName, StatusCode};
 use serde_json::Value;
 
 use super::fault::Fault;
-use super::reply::Reply;
+use super::reply::WireResponse;
 use super::stub::accept;
-use crate::contract::{CheckResponse, Document, DocumentedOperation, MAX_NESTING, is_too_deep};
+use crate::contract::{
+    ApiDescription, MAX_NESTING, OperationSpec, ResponseToValidate, is_too_deep,
+};
 
-/// The response of a stub's function to a request: see [`Stub::with`](super::Stub::with).
+/// The response of a stub's function to a request: see [`Stub::respond_with`](super::Stub::respond_with).
 ///
 /// A status and a JSON body convert into one, `(200, json!({ … })).into()`, and so does a [`Fault`].
 #[derive(Clone, Debug)]
-pub struct Answer(pub(super) What);
+pub struct MockResponse(pub(super) ResponseKind);
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
-    Usual,
+pub(super) enum ResponseKind {
+    Default,
     Fault(Fault),
     Items(Vec<Value>),
     /// A complete response, and whether it is validated against the description.
-    Reply(Reply, bool),
+    Custom(WireResponse, bool),
 }
 
-impl Answer {
+impl MockResponse {
     /// The mock's response without a stub.
     #[must_use]
-    pub fn usual() -> Self {
-        Self(What::Usual)
+    pub fn default_response() -> Self {
+        Self(ResponseKind::Default)
     }
 
     /// Injects a fault.
@@ -40,13 +42,13 @@ impl Answer {
     #[track_caller]
     pub fn fault(fault: Fault) -> Self {
         accept(check_fault(&fault));
-        Self(What::Fault(fault))
+        Self(ResponseKind::Fault(fault))
     }
 
     /// Returns these items, in pages as the request asks for them. The operation has to return a bare list.
     #[must_use]
     pub fn items(items: Vec<Value>) -> Self {
-        Self(What::Items(items))
+        Self(ResponseKind::Items(items))
     }
 
     /// Returns a status and a JSON body, which have to conform to GitHub's description.
@@ -58,7 +60,7 @@ impl Answer {
     pub fn json(status: u16, body: &Value) -> Self {
         accept(check_status(status));
         accept(check_nesting(body));
-        Self(What::Reply(Reply::json(status, body), true))
+        Self(ResponseKind::Custom(WireResponse::json(status, body), true))
     }
 
     /// Returns a status without a body, which has to conform to GitHub's description.
@@ -69,7 +71,7 @@ impl Answer {
     #[track_caller]
     pub fn empty(status: u16) -> Self {
         accept(check_status(status));
-        Self(What::Reply(Reply::empty(status), true))
+        Self(ResponseKind::Custom(WireResponse::empty(status), true))
     }
 
     /// Returns any response, whether or not GitHub's description allows it.
@@ -81,7 +83,7 @@ impl Answer {
     pub fn raw(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         accept(check_header("content-type", content_type));
         accept(check_status(status));
-        Self(What::Reply(Reply::bytes(status, content_type, body), false))
+        Self(ResponseKind::Custom(WireResponse::bytes(status, content_type, body), false))
     }
 
     /// Sets a header, and replaces an existing one; no effect if this is not a complete response.
@@ -93,17 +95,19 @@ impl Answer {
     pub fn header(self, name: &str, value: &str) -> Self {
         accept(check_header(name, value));
         match self.0 {
-            What::Reply(reply, checked) => Self(What::Reply(reply.header(name, value), checked)),
+            ResponseKind::Custom(reply, checked) => {
+                Self(ResponseKind::Custom(reply.header(name, value), checked))
+            }
             other => Self(other),
         }
     }
 
     /// Returns whether it bypasses GitHub's rejections: of a token, by a limit, or of an invalid request.
-    pub(super) fn bypasses(&self) -> bool {
+    pub(super) fn skips_validation(&self) -> bool {
         match &self.0 {
-            What::Usual | What::Items(_) => false,
-            What::Fault(fault) => !matches!(fault, Fault::Truncated(_)),
-            What::Reply(reply, checked) => !checked || reply.status >= 300,
+            ResponseKind::Default | ResponseKind::Items(_) => false,
+            ResponseKind::Fault(fault) => !matches!(fault, Fault::Truncated(_)),
+            ResponseKind::Custom(reply, checked) => !checked || reply.status >= 300,
         }
     }
 
@@ -111,20 +115,20 @@ impl Answer {
     ///
     /// # Errors
     /// The deviations from the description.
-    pub(super) fn keeps_to(
+    pub(super) fn conforms(
         &self,
-        document: &Document,
-        operation: Option<&DocumentedOperation>,
+        document: &ApiDescription,
+        operation: Option<&OperationSpec>,
     ) -> Result<(), String> {
-        let (What::Reply(reply, true), Some(operation)) = (&self.0, operation) else {
+        let (ResponseKind::Custom(reply, true), Some(operation)) = (&self.0, operation) else {
             return Ok(());
         };
         let status = StatusCode::from_u16(reply.status).unwrap_or_default();
         let mut headers = HeaderMap::new();
         let json = HeaderValue::from_static("application/json; charset=utf-8");
         headers.insert(CONTENT_TYPE, json);
-        let answer = CheckResponse::new(operation.method(), status, &headers, &reply.body);
-        let found = document.check_response(operation, answer);
+        let response = ResponseToValidate::new(operation.method(), status, &headers, &reply.body);
+        let found = document.check_response(operation, response);
         if found.is_empty() {
             return Ok(());
         }
@@ -137,14 +141,14 @@ impl Answer {
     }
 }
 
-impl From<(u16, Value)> for Answer {
+impl From<(u16, Value)> for MockResponse {
     #[track_caller]
     fn from((status, body): (u16, Value)) -> Self {
         Self::json(status, &body)
     }
 }
 
-impl From<Fault> for Answer {
+impl From<Fault> for MockResponse {
     #[track_caller]
     fn from(fault: Fault) -> Self {
         Self::fault(fault)

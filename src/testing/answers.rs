@@ -4,22 +4,24 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::{Map, Value, json};
 
-use super::fit::fit;
-use super::listing::Listing;
+use super::fit::repair_example;
+use super::listing::ListEndpoint;
 use super::minimal::minimal_value;
-use crate::contract::{Content as Bodies, Document, DocumentedOperation, MediaType, Source};
+use crate::contract::{
+    ApiDescription, DescriptionSource, MediaType, MediaTypes as Bodies, OperationSpec,
+};
 
 /// The response of each operation, by its index in the description; built on first use.
-pub(super) struct Answers {
-    document: Source,
-    answers: Vec<OnceLock<Answer>>,
+pub(super) struct ExampleResponses {
+    description: DescriptionSource,
+    responses: Vec<OnceLock<ExampleResponse>>,
 }
 
 /// The response of one operation.
-pub(super) struct Answer {
+pub(super) struct ExampleResponse {
     pub(super) status: u16,
     pub(super) content: Content,
-    pub(super) listing: Option<Listing>,
+    pub(super) listing: Option<ListEndpoint>,
 }
 
 pub(super) enum Content {
@@ -33,45 +35,47 @@ pub(super) enum Content {
     Download(&'static str),
 }
 
-impl Answers {
+impl ExampleResponses {
     /// All mocks of a process share those of the built-in description.
-    pub(super) fn of(document: Source) -> Arc<Self> {
-        static BUILT_IN: LazyLock<Arc<Answers>> =
-            LazyLock::new(|| Arc::new(Answers::new(Source::BuiltIn)));
+    pub(super) fn of(document: DescriptionSource) -> Arc<Self> {
+        static BUILT_IN: LazyLock<Arc<ExampleResponses>> =
+            LazyLock::new(|| Arc::new(ExampleResponses::new(DescriptionSource::BuiltIn)));
         match document {
-            Source::BuiltIn => Arc::clone(&BUILT_IN),
-            given @ Source::Given(_) => Arc::new(Self::new(given)),
+            DescriptionSource::BuiltIn => Arc::clone(&BUILT_IN),
+            given @ DescriptionSource::Custom(_) => Arc::new(Self::new(given)),
         }
     }
 
-    fn new(document: Source) -> Self {
-        let count = document.document().operations().len();
-        Self { document, answers: (0..count).map(|_| OnceLock::new()).collect() }
+    fn new(document: DescriptionSource) -> Self {
+        let count = document.description().operations().len();
+        Self { description: document, responses: (0..count).map(|_| OnceLock::new()).collect() }
     }
 
-    pub(super) fn document(&self) -> &Document {
-        self.document.document()
+    pub(super) fn description(&self) -> &ApiDescription {
+        self.description.description()
     }
 
     /// The response of an operation of the description.
-    pub(super) fn answer(&self, operation: &DocumentedOperation) -> Option<&Answer> {
-        let document = self.document();
+    pub(super) fn response(&self, operation: &OperationSpec) -> Option<&ExampleResponse> {
+        let document = self.description();
         let operations = document.operations();
         let index = operations.binary_search_by(|known| known.id().cmp(operation.id())).ok()?;
-        Some(self.answers[index].get_or_init(|| Answer::of(document, operation)))
+        Some(self.responses[index].get_or_init(|| ExampleResponse::of(document, operation)))
     }
 
     /// The success status of an operation; 200 if it is unknown.
-    pub(super) fn success(&self, operation: Option<&DocumentedOperation>) -> u16 {
-        operation.and_then(|operation| self.answer(operation)).map_or(200, |answer| answer.status)
+    pub(super) fn success(&self, operation: Option<&OperationSpec>) -> u16 {
+        operation
+            .and_then(|operation| self.response(operation))
+            .map_or(200, |response| response.status)
     }
 }
 
-impl Answer {
-    fn of(document: &Document, operation: &DocumentedOperation) -> Self {
+impl ExampleResponse {
+    fn of(document: &ApiDescription, operation: &OperationSpec) -> Self {
         let (status, content) = read_content(document, operation);
         let listing = match &content {
-            Content::Json(example) => Listing::of(example, operation),
+            Content::Json(example) => ListEndpoint::of(example, operation),
             _ => None,
         };
         Self { status, content, listing }
@@ -80,8 +84,8 @@ impl Answer {
 
 /// The corrected example of an operation's response with this status.
 pub(super) fn example_of(
-    document: &Document,
-    operation: &DocumentedOperation,
+    document: &ApiDescription,
+    operation: &OperationSpec,
     status: u16,
 ) -> Option<Value> {
     let content = &operation.response(status)?.content;
@@ -90,22 +94,22 @@ pub(super) fn example_of(
 }
 
 /// Returns whether a JSON response conforms to the description.
-pub(super) fn keeps_to(
-    document: &Document,
-    operation: &DocumentedOperation,
+pub(super) fn conforms(
+    document: &ApiDescription,
+    operation: &OperationSpec,
     status: u16,
     body: &Value,
 ) -> bool {
     let content = operation.response(status).map(|response| &response.content);
     let described = content.and_then(|content| content.get("application/json"));
-    described.is_none_or(|described| described.schema.fits(body, document.schemas()))
+    described.is_none_or(|described| described.schema.is_valid(body, document.schemas()))
 }
 
 /// The first documented success, or the redirect of an operation without a success status.
-fn read_content(document: &Document, operation: &DocumentedOperation) -> (u16, Content) {
+fn read_content(document: &ApiDescription, operation: &OperationSpec) -> (u16, Content) {
     let success = operation.responses.iter().find(|(status, _)| status.starts_with('2'));
     let Some((status, response)) = success else {
-        return (302, Content::Download(file_behind(operation.path())));
+        return (302, Content::Download(download_name(operation.path())));
     };
     // `2XX` means any success status.
     let status = status.parse().unwrap_or(200);
@@ -122,7 +126,7 @@ fn read_content(document: &Document, operation: &DocumentedOperation) -> (u16, C
 }
 
 /// The description contains only the redirect of such an operation; GitHub then sends the file.
-fn file_behind(path: &str) -> &'static str {
+fn download_name(path: &str) -> &'static str {
     match path {
         _ if path.contains("/jobs/") => "logs.txt",
         _ if path.contains("/tarball/") || path.contains("/migrations/") => "archive.tar.gz",
@@ -143,19 +147,19 @@ fn text(media_type: &MediaType) -> String {
     }
 }
 
-fn body(document: &Document, media_type: &MediaType) -> Value {
+fn body(document: &ApiDescription, media_type: &MediaType) -> Value {
     let (schema, schemas) = (&media_type.schema, document.schemas());
     match &media_type.example {
         Some(example) => {
             let example = wrapped(example.clone(), schemas.resolve(&schema.value), document);
-            fit(example, schema, schemas)
+            repair_example(example, schema, schemas)
         }
         None => minimal_value(&schema.value, schemas),
     }
 }
 
 /// Some examples of lists have a single item, and one example of an envelope has the list in it.
-fn wrapped(example: Value, schema: &Value, document: &Document) -> Value {
+fn wrapped(example: Value, schema: &Value, document: &ApiDescription) -> Value {
     match (example, schema["type"].as_str()) {
         (Value::Object(item), Some("array")) => json!([item]),
         (Value::Array(items), Some("object")) => match only_list(schema, document) {
@@ -171,7 +175,7 @@ fn wrapped(example: Value, schema: &Value, document: &Document) -> Value {
     }
 }
 
-fn only_list<'a>(schema: &'a Value, document: &Document) -> Option<&'a str> {
+fn only_list<'a>(schema: &'a Value, document: &ApiDescription) -> Option<&'a str> {
     let mut lists = schema["properties"]
         .as_object()?
         .iter()

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::answers::keeps_to;
-use crate::contract::{Document, DocumentedOperation, Matched};
+use super::answers::conforms;
+use crate::contract::{ApiDescription, MatchedRequest, OperationSpec};
 
 /// The repository of the description's examples.
 const EXAMPLE: &str = "octocat/Hello-World";
@@ -12,10 +12,10 @@ const EXAMPLE: &str = "octocat/Hello-World";
 const MAX_NAME: usize = 256;
 
 /// Returns the example with the values of the path, where these conform to the description.
-pub(super) fn as_asked(
+pub(super) fn substitute_parameters(
     example: &Value,
-    matched: &Matched<'_>,
-    document: &Document,
+    matched: &MatchedRequest<'_>,
+    document: &ApiDescription,
     status: u16,
 ) -> Value {
     // A path by id contains no name for the response.
@@ -35,7 +35,7 @@ pub(super) fn as_asked(
             set(&mut asked, matched.operation, name, value);
         }
     }
-    match keeps_to(document, matched.operation, status, &asked) {
+    match conforms(document, matched.operation, status, &asked) {
         true => asked,
         false => example.clone(),
     }
@@ -62,7 +62,7 @@ fn of_repository(value: &mut Value, owner: &str, repo: &str) {
 }
 
 /// Sets the number, the id or the name of a path parameter.
-fn set(asked: &mut Value, operation: &DocumentedOperation, name: &str, value: &str) {
+fn set(asked: &mut Value, operation: &OperationSpec, name: &str, value: &str) {
     // Only the last parameter of a path identifies the resource itself.
     if !operation.path().ends_with(&format!("{{{name}}}")) {
         return;

@@ -5,12 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::access::Access;
+use super::access::MockAuth;
 use super::clock::Clock;
 use super::limits::Limits;
-use super::received::Received;
-use super::reply::Reply;
-use crate::contract::Matched;
+use super::received::RecordedRequest;
+use super::reply::WireResponse;
+use crate::contract::MatchedRequest;
 
 const README: &str = "\
 # hello-world
@@ -33,24 +33,24 @@ diff --git a/README.md b/README.md
 ";
 
 /// The parts of such responses.
-pub(super) struct Sources<'a> {
+pub(super) struct DynamicContext<'a> {
     pub(super) limits: &'a Limits,
-    pub(super) access: &'a Access,
+    pub(super) access: &'a MockAuth,
     pub(super) clock: &'a Clock,
 }
 
 /// The response of such an operation.
-pub(super) fn answer(
-    request: &Received,
-    matched: &Matched<'_>,
-    from: &Sources<'_>,
+pub(super) fn dynamic_response(
+    request: &RecordedRequest,
+    matched: &MatchedRequest<'_>,
+    from: &DynamicContext<'_>,
     example: &Value,
 ) -> Option<Value> {
     match matched.operation.id() {
-        "repos/get-content" => Some(file(example, matched.path_parameter("path")?)),
-        "repos/get-readme" => Some(file(example, "README.md")),
+        "repos/get-content" => Some(example_file(example, matched.path_parameter("path")?)),
+        "repos/get-readme" => Some(example_file(example, "README.md")),
         "apps/create-installation-access-token" => {
-            let (value, expires_at) = from.access.mint(from.clock);
+            let (value, expires_at) = from.access.issue_token(from.clock);
             let mut token = example.clone();
             token["token"] = json!(value);
             token["expires_at"] = json!(expires_at);
@@ -64,7 +64,10 @@ pub(super) fn answer(
 /// The response for one of GitHub's [media
 /// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types)
 /// that is not JSON: files as they are, and changes as text.
-pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Option<Reply> {
+pub(super) fn alternate_media_type(
+    request: &RecordedRequest,
+    matched: &MatchedRequest<'_>,
+) -> Option<WireResponse> {
     let accept = request.header("accept")?.to_ascii_lowercase();
     let asked = |name: &str| {
         accept.strip_prefix("application/vnd.github.").is_some_and(|rest| {
@@ -72,8 +75,9 @@ pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Optio
             rest.split(['+', ';']).next() == Some(name)
         })
     };
-    let text =
-        |name: &str, text| Some(Reply::text(200, &format!("application/vnd.github.{name}"), text));
+    let text = |name: &str, text| {
+        Some(WireResponse::text(200, &format!("application/vnd.github.{name}"), text))
+    };
     match matched.operation.id() {
         "repos/get-content" | "repos/get-readme" if asked("raw") => text("raw+json", README),
         "pulls/get" | "repos/get-commit" | "repos/compare-commits-with-basehead" => {
@@ -88,7 +92,7 @@ pub(super) fn in_other_words(request: &Received, matched: &Matched<'_>) -> Optio
 }
 
 /// The example file at the requested path.
-fn file(example: &Value, path: &str) -> Value {
+fn example_file(example: &Value, path: &str) -> Value {
     let mut lines = String::new();
     for (position, character) in STANDARD.encode(README).chars().enumerate() {
         if position > 0 && position % BASE64_LINE == 0 {

@@ -8,11 +8,11 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, check_fault, check_header, check_status};
-use super::exchange::{Shared, lock};
+use super::answer::{MockResponse, check_fault, check_header, check_status};
+use super::exchange::{MockState, lock};
 use super::fault::Fault;
-use super::received::Received;
-use super::reply::Reply;
+use super::received::RecordedRequest;
+use super::reply::WireResponse;
 use super::stub::{Matcher, Stub};
 
 const PREFIX: &str = "/octowire-mock/";
@@ -21,7 +21,7 @@ const PREFIX: &str = "/octowire-mock/";
 const MAX_STUBS: usize = 10_000;
 
 /// The response to such a request.
-pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> {
+pub(super) fn respond(shared: &Arc<MockState>, request: &RecordedRequest) -> Option<WireResponse> {
     let path = request.path.strip_prefix(PREFIX)?;
     let done = || Ok(json!({}));
     let result = match (request.method.as_str(), path) {
@@ -29,18 +29,18 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> 
             shared.reset();
             done()
         }
-        ("GET", "received") => Ok(received(shared)),
+        ("GET", "received") => Ok(request_log_json(shared)),
         ("GET", "deviations") => {
-            let log = lock(&shared.received);
+            let log = lock(&shared.log);
             serde_json::to_value(&log.deviations).map_err(|error| error.to_string())
         }
         ("POST", "stubs") => {
-            read::<NewStub>(request).and_then(|new| new.add(shared)).and_then(|()| done())
+            read::<CreateStubRequest>(request).and_then(|new| new.add(shared)).and_then(|()| done())
         }
-        ("POST", "lists") => read::<NewList>(request)
+        ("POST", "lists") => read::<SeedListRequest>(request)
             .and_then(|new| shared.list(&new.operation, new.total))
             .and_then(|()| done()),
-        ("POST", "rate-limits") => read::<NewLimit>(request)
+        ("POST", "rate-limits") => read::<SetLimitRequest>(request)
             .and_then(|new| {
                 shared.limit(&new.resource, new.limit, Duration::from_secs(new.window_seconds))
             })
@@ -48,18 +48,18 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Received) -> Option<Reply> 
         _ => return None,
     };
     Some(match result {
-        Ok(body) => Reply::json(200, &body),
-        Err(message) => Reply::json(422, &json!({ "message": message })),
+        Ok(body) => WireResponse::json(200, &body),
+        Err(message) => WireResponse::json(422, &json!({ "message": message })),
     })
 }
 
-fn read<T: for<'de> Deserialize<'de>>(request: &Received) -> Result<T, String> {
+fn read<T: for<'de> Deserialize<'de>>(request: &RecordedRequest) -> Result<T, String> {
     serde_json::from_slice(&request.body).map_err(|error| error.to_string())
 }
 
 /// Without headers, since they contain the token.
-fn received(shared: &Shared) -> Value {
-    let log = lock(&shared.received);
+fn request_log_json(shared: &MockState) -> Value {
+    let log = lock(&shared.log);
     let requests = log.requests.iter().map(|request| {
         let text = || Value::from(String::from_utf8_lossy(&request.body));
         let body = match request.body.is_empty() {
@@ -79,14 +79,14 @@ fn received(shared: &Shared) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewList {
+struct SeedListRequest {
     operation: String,
     total: usize,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewLimit {
+struct SetLimitRequest {
     resource: String,
     limit: u64,
     window_seconds: u64,
@@ -96,23 +96,23 @@ struct NewLimit {
 /// for all requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewStub {
+struct CreateStubRequest {
     operation: Option<String>,
     #[serde(default)]
     parameters: serde_json::Map<String, Value>,
     method: Option<String>,
     path: Option<String>,
-    steps: Vec<NewStep>,
+    steps: Vec<StubStepRequest>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewStep {
+struct StubStepRequest {
     status: Option<u16>,
     body: Option<Value>,
     #[serde(default)]
     headers: serde_json::Map<String, Value>,
-    fault: Option<NewFault>,
+    fault: Option<FaultRequest>,
     times: Option<usize>,
     #[serde(default)]
     delay_ms: u64,
@@ -123,7 +123,7 @@ struct NewStep {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum NewFault {
+enum FaultRequest {
     Reset,
     Closed,
     Silent,
@@ -136,8 +136,8 @@ enum NewFault {
     BadCredentials,
 }
 
-impl NewStub {
-    fn add(self, shared: &Arc<Shared>) -> Result<(), String> {
+impl CreateStubRequest {
+    fn add(self, shared: &Arc<MockState>) -> Result<(), String> {
         if shared.stubs().len() >= MAX_STUBS {
             return Err(format!("there are already {MAX_STUBS} stubs: reset them"));
         }
@@ -161,12 +161,13 @@ impl NewStub {
         };
         // All parts are validated before any of them takes effect.
         let steps = self.steps.into_iter().map(|step| step.read(shared, &matcher));
-        let steps: Vec<(Option<Answer>, NewStep)> = steps.collect::<Result<_, _>>()?;
+        let steps: Vec<(Option<MockResponse>, StubStepRequest)> =
+            steps.collect::<Result<_, _>>()?;
         let mut stub = Stub::new(Arc::clone(shared), matcher);
-        for (answer, step) in steps {
-            stub = match answer {
-                Some(answer) => stub.answer(answer),
-                None => stub.pass(),
+        for (response, step) in steps {
+            stub = match response {
+                Some(response) => stub.push_response(response),
+                None => stub.passthrough(),
             };
             stub = stub.delay(Duration::from_millis(step.delay_ms));
             for (name, value) in &step.headers {
@@ -180,57 +181,61 @@ impl NewStub {
     }
 }
 
-impl NewStep {
+impl StubStepRequest {
     /// The response of the step; `None` is the default response.
     fn read(
         mut self,
-        shared: &Shared,
+        shared: &MockState,
         matcher: &Matcher,
-    ) -> Result<(Option<Answer>, Self), String> {
+    ) -> Result<(Option<MockResponse>, Self), String> {
         for (name, value) in &self.headers {
             check_header(name, &text(value))?;
         }
-        let document = shared.answers.document();
+        let document = shared.examples.description();
         let operation = matcher.operation(document);
         let fault = self.fault.take().map(Fault::from);
         if let Some(fault) = &fault {
             check_fault(fault)?;
         }
-        let answer = match (fault, self.status, self.body.take()) {
-            (Some(fault), None, None) => Some(Answer::fault(fault)),
+        let response = match (fault, self.status, self.body.take()) {
+            (Some(fault), None, None) => Some(MockResponse::fault(fault)),
             (None, None, None) => None,
             (None, status, body) => {
-                let status = status.unwrap_or_else(|| shared.answers.success(operation));
+                let status = status.unwrap_or_else(|| shared.examples.success(operation));
                 check_status(status)?;
                 Some(match (body, self.raw) {
-                    (Some(body), true) => Answer::raw(status, "application/json", body.to_string()),
-                    (Some(body), false) => Answer::json(status, &body),
-                    (None, _) => Answer::empty(status),
+                    (Some(body), true) => {
+                        MockResponse::raw(status, "application/json", body.to_string())
+                    }
+                    (Some(body), false) => MockResponse::json(status, &body),
+                    (None, _) => MockResponse::empty(status),
                 })
             }
             _ => return Err("a step needs a `fault`, or a `status` and a `body`".to_owned()),
         };
-        if let Some(answer) = &answer {
-            answer.keeps_to(document, operation)?;
+        if let Some(response) = &response {
+            response.conforms(document, operation)?;
         }
-        Ok((answer, self))
+        Ok((response, self))
     }
 }
 
-impl From<NewFault> for Fault {
-    fn from(fault: NewFault) -> Self {
+impl From<FaultRequest> for Fault {
+    fn from(fault: FaultRequest) -> Self {
         let seconds = Duration::from_secs;
         match fault {
-            NewFault::Reset => Self::Reset,
-            NewFault::Closed => Self::Closed,
-            NewFault::Silent => Self::Silent,
-            NewFault::Truncated(bytes) => Self::Truncated(bytes),
-            NewFault::ServerError(status) => Self::ServerError(status),
-            NewFault::PrimaryRateLimit(wait) => Self::PrimaryRateLimit { reset_in: seconds(wait) },
-            NewFault::SecondaryRateLimit(wait) => {
+            FaultRequest::Reset => Self::Reset,
+            FaultRequest::Closed => Self::Closed,
+            FaultRequest::Silent => Self::Silent,
+            FaultRequest::Truncated(bytes) => Self::Truncated(bytes),
+            FaultRequest::ServerError(status) => Self::ServerError(status),
+            FaultRequest::PrimaryRateLimit(wait) => {
+                Self::PrimaryRateLimit { reset_in: seconds(wait) }
+            }
+            FaultRequest::SecondaryRateLimit(wait) => {
                 Self::SecondaryRateLimit { retry_after: wait.map(seconds) }
             }
-            NewFault::BadCredentials => Self::BadCredentials,
+            FaultRequest::BadCredentials => Self::BadCredentials,
         }
     }
 }

@@ -6,11 +6,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::answers::preferred;
-use super::fit::fit;
+use super::fit::repair_example;
 use super::minimal::minimal_value;
-use super::resources::known;
-use crate::contract::{Document, DocumentedOperation, DocumentedParameter};
-use crate::operation::Location;
+use super::resources::url_parameter;
+use crate::contract::{ApiDescription, OperationSpec, ParameterSpec};
+use crate::operation::ParameterLocation;
 
 /// A request that GitHub's description allows: see
 /// [`MockGitHub::example_request`](super::MockGitHub::example_request).
@@ -28,12 +28,12 @@ pub struct ExampleRequest {
 }
 
 impl ExampleRequest {
-    pub(super) fn of(document: &Document, operation: &DocumentedOperation) -> Self {
+    pub(super) fn of(document: &ApiDescription, operation: &OperationSpec) -> Self {
         let schemas = document.schemas();
-        let value = |parameter: &DocumentedParameter| {
-            let known = known(operation.id(), parameter.name()).map(Value::from);
+        let value = |parameter: &ParameterSpec| {
+            let known = url_parameter(operation.id(), parameter.name()).map(Value::from);
             let example =
-                || parameter.example.clone().filter(|it| parameter.schema.fits(it, schemas));
+                || parameter.example.clone().filter(|it| parameter.schema.is_valid(it, schemas));
             let smallest = || minimal_value(&parameter.schema.value, schemas);
             let value = text(&known.or_else(example).unwrap_or_else(smallest));
             utf8_percent_encode(&value, NON_ALPHANUMERIC).to_string()
@@ -42,10 +42,10 @@ impl ExampleRequest {
         let mut query = String::new();
         for parameter in operation.parameters() {
             match parameter.location() {
-                Location::Path => {
+                ParameterLocation::Path => {
                     path = path.replace(&format!("{{{}}}", parameter.name()), &value(parameter));
                 }
-                Location::Query if parameter.is_required() => {
+                ParameterLocation::Query if parameter.is_required() => {
                     let sign = if query.is_empty() { '?' } else { '&' };
                     query.push_str(&format!("{sign}{}={}", parameter.name(), value(parameter)));
                 }
@@ -57,7 +57,7 @@ impl ExampleRequest {
             None => (None, Bytes::new()),
             Some((name, body)) if name.contains("json") => {
                 let mut json = match &body.example {
-                    Some(example) => fit(example.clone(), &body.schema, schemas),
+                    Some(example) => repair_example(example.clone(), &body.schema, schemas),
                     None => minimal_value(&body.schema.value, schemas),
                 };
                 make_new(operation.id(), &mut json);

@@ -8,78 +8,79 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use serde_json::{Value, json};
 use tracing::debug;
 
-use super::access::Access;
-use super::answer::{Answer, What};
-use super::answers::{Answers, Content, keeps_to};
-use super::asked::as_asked;
+use super::access::MockAuth;
+use super::answer::{MockResponse, ResponseKind};
+use super::answers::{Content, ExampleResponses, conforms};
+use super::asked::substitute_parameters;
 use super::clock::Clock;
-use super::contents::{self, Sources};
+use super::contents::{self, DynamicContext};
 use super::control;
-use super::intake::Intake;
+use super::intake::BodyReader;
 use super::limits::Limits;
-use super::listing::Items;
-use super::received::Received;
-use super::reply::{self, Reply, rebase};
+use super::listing::ListItems;
+use super::received::RecordedRequest;
+use super::reply::{self, WireResponse, rewrite_urls};
 use super::resources::Resources;
-use super::stub::{Act, State};
+use super::stub::{Action, State};
 use crate::contract::{
-    CheckRequest, Deviation, DeviationKind, Document, DocumentedOperation, Matched, Source,
+    ApiDescription, DescriptionSource, Deviation, DeviationKind, MatchedRequest, OperationSpec,
+    RequestToValidate,
 };
 
 /// Maximum number of stored requests, and of their bytes; the oldest are dropped first.
-const MAX_RECEIVED: usize = 10_000;
-const MAX_RECEIVED_BYTES: usize = 64 * 1024 * 1024;
+const MAX_REQUESTS: usize = 10_000;
+const MAX_REQUEST_LOG_BYTES: usize = 64 * 1024 * 1024;
 
 /// Maximum number of stored deviations and mistakes.
-const MAX_NOTES: usize = 1_000;
+const MAX_RECORDED_DEVIATIONS: usize = 1_000;
 
 /// The state of the mock that requests use.
-pub(super) struct Shared {
-    pub(super) answers: Arc<Answers>,
+pub(super) struct MockState {
+    pub(super) examples: Arc<ExampleResponses>,
     pub(super) clock: Clock,
     address: OnceLock<SocketAddr>,
     stubs: Mutex<Vec<Arc<State>>>,
     /// The number of items of a list, if a test set it.
     totals: Mutex<HashMap<String, usize>>,
-    pub(super) received: Mutex<Log>,
+    pub(super) log: Mutex<RequestLog>,
     pub(super) limits: Limits,
     pub(super) resources: Resources,
-    pub(super) access: Access,
+    pub(super) auth: MockAuth,
     /// The bodies that are being received.
-    pub(super) intake: Intake,
+    pub(super) intake: BodyReader,
     lenient: bool,
     /// Mistakes of the test, which have to be reported.
-    pub(super) mistakes: Mutex<Vec<String>>,
+    pub(super) misuses: Mutex<Vec<String>>,
 }
 
 /// The received requests.
 #[derive(Default)]
-pub(super) struct Log {
-    pub(super) requests: VecDeque<Received>,
+pub(super) struct RequestLog {
+    pub(super) requests: VecDeque<RecordedRequest>,
     bytes: usize,
     pub(super) by_operation: HashMap<String, usize>,
     pub(super) deviations: Vec<Deviation>,
 }
 
 /// The operation of a request, or the reason why there is none.
-type Checked<'a> = Result<Matched<'a>, Deviation>;
+type RouteResult<'a> = Result<MatchedRequest<'a>, Deviation>;
 
-impl Shared {
-    pub(super) fn new(document: Source, lenient: bool, access: Access) -> Self {
+impl MockState {
+    pub(super) fn new(document: DescriptionSource, lenient: bool, auth: MockAuth) -> Self {
         let clock = Clock::start();
         Self {
-            answers: Answers::of(document),
+            examples: ExampleResponses::of(document),
             clock,
             address: OnceLock::new(),
             stubs: Mutex::default(),
             totals: Mutex::default(),
-            received: Mutex::default(),
+            log: Mutex::default(),
             limits: Limits::new(clock),
             resources: Resources::default(),
-            access,
-            intake: Intake::default(),
+            auth,
+            intake: BodyReader::default(),
             lenient,
-            mistakes: Mutex::default(),
+            misuses: Mutex::default(),
         }
     }
 
@@ -92,8 +93,8 @@ impl Shared {
         self.address.get().map_or_else(|| "localhost".to_owned(), ToString::to_string)
     }
 
-    pub(super) fn answer(self: &Arc<Self>, mut request: Received) -> Reply {
-        if let Some(reply) = control::answer(self, &request) {
+    pub(super) fn respond(self: &Arc<Self>, mut request: RecordedRequest) -> WireResponse {
+        if let Some(reply) = control::respond(self, &request) {
             return reply;
         }
         // The API prefix of an Enterprise Server.
@@ -102,9 +103,9 @@ impl Shared {
                 request.path = rest.to_owned();
             }
         }
-        let document = self.answers.document();
+        let document = self.examples.description();
         let asked =
-            CheckRequest::of(&request.method, &request.path, &request.query, &request.headers);
+            RequestToValidate::of(&request.method, &request.path, &request.query, &request.headers);
         let checked = document.check_request(asked.body(&request.body));
         if let Ok(matched) = &checked {
             request.operation_id = Some(matched.operation.id().to_owned());
@@ -115,25 +116,29 @@ impl Shared {
         request.resource = resource(&request, &checked);
 
         // A stub's success response requires a request that GitHub would accept.
-        let refused = self.refuse(&request, &checked);
+        let refused = self.reject(&request, &checked);
         let takes = |stub: &Arc<State>| stub.take(&request, refused.is_some());
         let taken = self.stubs().iter().rev().find_map(takes);
-        self.note(&request, &checked, taken.as_ref().is_some_and(|taken| taken.is_by_path));
-        let usual = || refused.clone().unwrap_or_else(|| self.usual(&request, &checked));
+        self.record(&request, &checked, taken.as_ref().is_some_and(|taken| taken.is_by_path));
+        let usual = || refused.clone().unwrap_or_else(|| self.default_response(&request, &checked));
         let mut reply = match taken.as_ref().map(|taken| &taken.act) {
-            None | Some(Act::Pass) => usual(),
-            Some(Act::Answer(answer)) => self.given(answer, &request, &checked, &usual),
-            Some(Act::With(make)) => match catch_unwind(AssertUnwindSafe(|| make(&request))) {
-                Ok(answer) => self.given(&answer, &request, &checked, &usual),
-                Err(_) => self.mistake("a stub's closure panicked"),
-            },
+            None | Some(Action::Passthrough) => usual(),
+            Some(Action::Respond(response)) => {
+                self.stub_response(response, &request, &checked, &usual)
+            }
+            Some(Action::RespondWith(make)) => {
+                match catch_unwind(AssertUnwindSafe(|| make(&request))) {
+                    Ok(response) => self.stub_response(&response, &request, &checked, &usual),
+                    Err(_) => self.record_misuse("a stub's closure panicked"),
+                }
+            }
         };
         if let Some(taken) = taken {
             reply.delay = taken.delay;
             reply =
                 taken.headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value));
         }
-        let reply = self.limits.sign(reply.validated(&request), &request);
+        let reply = self.limits.sign(reply.with_etag(&request), &request);
         debug!(
             method = request.method.as_str(),
             path = request.path,
@@ -145,57 +150,64 @@ impl Shared {
     }
 
     /// The response of a stub.
-    fn given(
+    fn stub_response(
         &self,
-        answer: &Answer,
-        request: &Received,
-        checked: &Checked<'_>,
-        usual: &dyn Fn() -> Reply,
-    ) -> Reply {
+        response: &MockResponse,
+        request: &RecordedRequest,
+        checked: &RouteResult<'_>,
+        usual: &dyn Fn() -> WireResponse,
+    ) -> WireResponse {
         let operation = checked.as_ref().ok().map(|matched| matched.operation);
-        if let Err(wrong) = answer.keeps_to(self.answers.document(), operation) {
-            return self.mistake(&wrong);
+        if let Err(wrong) = response.conforms(self.examples.description(), operation) {
+            return self.record_misuse(&wrong);
         }
-        let listing = || self.answers.answer(operation?)?.listing.as_ref();
-        match &answer.0 {
-            What::Usual => usual(),
-            What::Fault(fault) => fault.reply(request, &self.limits, usual),
-            What::Items(items) => match listing() {
+        let listing = || self.examples.response(operation?)?.listing.as_ref();
+        match &response.0 {
+            ResponseKind::Default => usual(),
+            ResponseKind::Fault(fault) => fault.wire_response(request, &self.limits, usual),
+            ResponseKind::Items(items) => match listing() {
                 Some(listing) => {
-                    listing.page(request, &Value::Null, &Items::These(items.clone())).reply()
+                    listing.page(request, &Value::Null, &ListItems::Given(items.clone())).reply()
                 }
-                None => self.mistake("items require an operation that returns a paginated list"),
+                None => {
+                    self.record_misuse("items require an operation that returns a paginated list")
+                }
             },
-            What::Reply(reply, _) => reply.clone(),
+            ResponseKind::Custom(reply, _) => reply.clone(),
         }
     }
 
     /// A response that reports the test's mistake, which is reported again when the mock is dropped.
-    fn mistake(&self, what: &str) -> Reply {
-        let mut mistakes = lock(&self.mistakes);
-        if mistakes.len() < MAX_NOTES {
+    fn record_misuse(&self, what: &str) -> WireResponse {
+        let mut mistakes = lock(&self.misuses);
+        if mistakes.len() < MAX_RECORDED_DEVIATIONS {
             mistakes.push(what.to_owned());
         }
-        Reply::error(500, what, "https://docs.rs/octowire").header("x-octowire-mock", "mistake")
+        WireResponse::error(500, what, "https://docs.rs/octowire")
+            .header("x-octowire-mock", "mistake")
     }
 
     /// GitHub's rejection of a request: because of its token, a limit, or a violation of the description.
-    fn refuse(&self, request: &Received, checked: &Checked<'_>) -> Option<Reply> {
+    fn reject(&self, request: &RecordedRequest, checked: &RouteResult<'_>) -> Option<WireResponse> {
         if request.path.starts_with(reply::DOWNLOADS) {
             return None;
         }
-        let refused = self.access.refuse(request, &self.clock);
-        let refused = refused.or_else(|| self.limits.refuse(request));
+        let refused = self.auth.reject(request, &self.clock);
+        let refused = refused.or_else(|| self.limits.reject(request));
         refused.or_else(|| match checked {
             Ok(matched) if !matched.deviations.is_empty() && !self.lenient => {
-                Some(invalid(self.answers.document(), matched))
+                Some(invalid(self.examples.description(), matched))
             }
             _ => None,
         })
     }
 
     /// The response to a request that is not rejected, and that matches no stub.
-    fn usual(&self, request: &Received, checked: &Checked<'_>) -> Reply {
+    fn default_response(
+        &self,
+        request: &RecordedRequest,
+        checked: &RouteResult<'_>,
+    ) -> WireResponse {
         if let Some(file) = reply::download(&request.path) {
             return file;
         }
@@ -203,42 +215,44 @@ impl Shared {
             Ok(matched) => matched,
             Err(unknown) => return not_found(unknown),
         };
-        let Some(answer) = self.answers.answer(matched.operation) else {
-            return Reply::empty(404);
+        let Some(response) = self.examples.response(matched.operation) else {
+            return WireResponse::empty(404);
         };
-        if let Some(reply) = contents::in_other_words(request, matched) {
+        if let Some(reply) = contents::alternate_media_type(request, matched) {
             return reply;
         }
-        let resources = self.resources.answer(request, matched, &self.answers, &self.clock);
+        let resources = self.resources.respond(request, matched, &self.examples, &self.clock);
         if let Some(reply) = resources {
             return reply;
         }
-        match (&answer.content, &answer.listing) {
+        match (&response.content, &response.listing) {
             (Content::Json(example), Some(listing)) => {
                 let total = lock(&self.totals).get(matched.operation.id()).copied();
-                let items = total.map_or(Items::OfTheExample, Items::Repeated);
-                let document = self.answers.document();
-                let example = as_asked(example, matched, document, answer.status);
+                let items = total.map_or(ListItems::Example, ListItems::Generated);
+                let document = self.examples.description();
+                let example = substitute_parameters(example, matched, document, response.status);
                 listing.page(request, &example, &items).rebased(request)
             }
             (Content::Json(example), None) => {
                 let sources =
-                    Sources { limits: &self.limits, access: &self.access, clock: &self.clock };
-                let document = self.answers.document();
-                let example = as_asked(example, matched, document, answer.status);
-                let made = contents::answer(request, matched, &sources, &example);
+                    DynamicContext { limits: &self.limits, access: &self.auth, clock: &self.clock };
+                let document = self.examples.description();
+                let example = substitute_parameters(example, matched, document, response.status);
+                let made = contents::dynamic_response(request, matched, &sources, &example);
                 let mut body = made.unwrap_or(example);
-                rebase(&mut body, &request.origin());
-                Reply::json(answer.status, &body)
+                rewrite_urls(&mut body, &request.origin());
+                WireResponse::json(response.status, &body)
             }
-            (Content::Text { media_type, text }, _) => Reply::text(answer.status, media_type, text),
-            (Content::Download(name), _) => Reply::redirect(answer.status, request, name),
-            (Content::Empty, _) => Reply::empty(answer.status),
+            (Content::Text { media_type, text }, _) => {
+                WireResponse::text(response.status, media_type, text)
+            }
+            (Content::Download(name), _) => WireResponse::redirect(response.status, request, name),
+            (Content::Empty, _) => WireResponse::empty(response.status),
         }
     }
 
-    fn note(&self, request: &Received, checked: &Checked<'_>, by_path: bool) {
-        let mut received = lock(&self.received);
+    fn record(&self, request: &RecordedRequest, checked: &RouteResult<'_>, by_path: bool) {
+        let mut received = lock(&self.log);
         let found = match checked {
             Ok(matched) => matched.deviations.as_slice(),
             // A stub's response for a path outside of the description, and the mock's own files, are
@@ -246,16 +260,16 @@ impl Shared {
             Err(_) if by_path || request.path.starts_with(reply::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
-        let room = MAX_NOTES.saturating_sub(received.deviations.len());
+        let room = MAX_RECORDED_DEVIATIONS.saturating_sub(received.deviations.len());
         received.deviations.extend(found.iter().take(room).cloned());
         if let Some(id) = &request.operation_id {
             let count = received.by_operation.entry(id.clone()).or_default();
             *count = count.saturating_add(1);
         }
-        let request = request.kept();
+        let request = request.to_owned_copy();
         received.bytes = received.bytes.saturating_add(request.size());
         received.requests.push_back(request);
-        while received.requests.len() > MAX_RECEIVED || received.bytes > MAX_RECEIVED_BYTES {
+        while received.requests.len() > MAX_REQUESTS || received.bytes > MAX_REQUEST_LOG_BYTES {
             let Some(oldest) = received.requests.pop_front() else { break };
             received.bytes = received.bytes.saturating_sub(oldest.size());
         }
@@ -266,14 +280,14 @@ impl Shared {
     }
 
     /// The operation with this id, if GitHub has one.
-    pub(super) fn operation(&self, id: &str) -> Result<&DocumentedOperation, String> {
-        let operation = self.answers.document().operation(id);
+    pub(super) fn operation(&self, id: &str) -> Result<&OperationSpec, String> {
+        let operation = self.examples.description().operation(id);
         operation.ok_or_else(|| format!("the OpenAPI description has no operation {id:?}"))
     }
 
     /// Returns whether an operation returns a list in pages.
-    pub(super) fn is_list(&self, operation: &DocumentedOperation) -> bool {
-        self.answers.answer(operation).is_some_and(|answer| answer.listing.is_some())
+    pub(super) fn is_list(&self, operation: &OperationSpec) -> bool {
+        self.examples.response(operation).is_some_and(|response| response.listing.is_some())
     }
 
     /// Sets the number of items of a list, if an operation returns one.
@@ -294,10 +308,10 @@ impl Shared {
         limit: u64,
         window: std::time::Duration,
     ) -> Result<(), String> {
-        let document = self.answers.document();
+        let document = self.examples.description();
         let overview = document.operation("rate-limit/get");
-        let overview = overview.and_then(|operation| self.answers.answer(operation));
-        let told = match overview.map(|answer| &answer.content) {
+        let overview = overview.and_then(|operation| self.examples.response(operation));
+        let told = match overview.map(|response| &response.content) {
             Some(Content::Json(example)) => example["resources"].get(name).is_some(),
             _ => false,
         };
@@ -314,11 +328,11 @@ impl Shared {
         self.stubs().clear();
         lock(&self.totals).clear();
         self.limits.clear();
-        *lock(&self.received) = Log::default();
+        *lock(&self.log) = RequestLog::default();
     }
 }
 
-fn resource(request: &Received, checked: &Checked<'_>) -> String {
+fn resource(request: &RecordedRequest, checked: &RouteResult<'_>) -> String {
     let named = match (checked, request.path.as_str()) {
         (Ok(matched), _) => matched.operation.rate_limit(),
         (_, "/graphql") => "graphql",
@@ -328,13 +342,13 @@ fn resource(request: &Received, checked: &Checked<'_>) -> String {
 }
 
 /// GitHub's response for an unknown path, with suggestions.
-fn not_found(unknown: &Deviation) -> Reply {
-    let reply = Reply::error(404, "Not Found", "https://docs.github.com/rest");
+fn not_found(unknown: &Deviation) -> WireResponse {
+    let reply = WireResponse::error(404, "Not Found", "https://docs.github.com/rest");
     reply.header("x-octowire-mock", &unknown.message)
 }
 
 /// GitHub's rejection of a request that violates its description.
-fn invalid(document: &Document, matched: &Matched<'_>) -> Reply {
+fn invalid(document: &ApiDescription, matched: &MatchedRequest<'_>) -> WireResponse {
     let found = &matched.deviations;
     let not_json = found.iter().any(|deviation| deviation.kind == DeviationKind::NotJson);
     let (status, said) =
@@ -365,8 +379,8 @@ fn invalid(document: &Document, matched: &Matched<'_>) -> Reply {
     body["errors"] = errors.into();
     let mut with_texts = plain.clone();
     with_texts["errors"] = texts.into();
-    let fits = |body: &&Value| keeps_to(document, matched.operation, status, body);
-    Reply::json(status, [&body, &with_texts].into_iter().find(fits).unwrap_or(&plain))
+    let fits = |body: &&Value| conforms(document, matched.operation, status, body);
+    WireResponse::json(status, [&body, &with_texts].into_iter().find(fits).unwrap_or(&plain))
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

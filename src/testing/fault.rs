@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::limits::{self, Limits};
-use super::received::Received;
-use super::reply::{Broken, Reply};
+use super::received::RecordedRequest;
+use super::reply::{ConnectionFault, WireResponse};
 
 /// A fault instead of a response: see [`Stub::fault`](super::Stub::fault).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,31 +40,33 @@ pub enum Fault {
 
 impl Fault {
     /// Applies the fault to a request whose response would be `answer`.
-    pub(super) fn reply(
+    pub(super) fn wire_response(
         &self,
-        request: &Received,
+        request: &RecordedRequest,
         limits: &Limits,
-        answer: impl FnOnce() -> Reply,
-    ) -> Reply {
+        response: impl FnOnce() -> WireResponse,
+    ) -> WireResponse {
         match self {
-            Self::Reset => broken(Reply::empty(200), Broken::Reset),
-            Self::Closed => broken(Reply::empty(200), Broken::Closed),
-            Self::Silent => broken(Reply::empty(200), Broken::Silent),
-            Self::Truncated(bytes) => broken(answer(), Broken::Truncated(*bytes)),
+            Self::Reset => connection_fault(WireResponse::empty(200), ConnectionFault::Reset),
+            Self::Closed => connection_fault(WireResponse::empty(200), ConnectionFault::Closed),
+            Self::Silent => connection_fault(WireResponse::empty(200), ConnectionFault::Silent),
+            Self::Truncated(bytes) => {
+                connection_fault(response(), ConnectionFault::Truncated(*bytes))
+            }
             Self::ServerError(status) => {
                 let page = "<html><body><h1>Whoa there!</h1><p>This page is taking too long to load.\
                             </p></body></html>";
-                Reply::text(*status, "text/html", page)
+                WireResponse::text(*status, "text/html", page)
             }
             Self::PrimaryRateLimit { reset_in } => limits.exhaust(request, *reset_in),
             Self::SecondaryRateLimit { retry_after } => limits::secondary(*retry_after),
             Self::BadCredentials => {
-                Reply::error(401, "Bad credentials", "https://docs.github.com/rest")
+                WireResponse::error(401, "Bad credentials", "https://docs.github.com/rest")
             }
         }
     }
 }
 
-fn broken(reply: Reply, how: Broken) -> Reply {
-    Reply { broken: Some(how), ..reply }
+fn connection_fault(reply: WireResponse, how: ConnectionFault) -> WireResponse {
+    WireResponse { fault: Some(how), ..reply }
 }

@@ -13,9 +13,9 @@ use crate::contract::{DeviationKind, Schema, Schemas, parts_at, unescaped};
 const MAX_ROUNDS: usize = 12;
 
 /// The corrected example.
-pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Value {
+pub(super) fn repair_example(mut example: Value, schema: &Schema, schemas: &Schemas) -> Value {
     for _ in 0..MAX_ROUNDS {
-        let misfits = schema.misfits(&example, schemas);
+        let misfits = schema.violations(&example, schemas);
         if misfits.is_empty() {
             break;
         }
@@ -35,7 +35,7 @@ pub(super) fn fit(mut example: Value, schema: &Schema, schemas: &Schemas) -> Val
     for pointer in schema.undocumented(&example, schemas).iter().rev() {
         remove(&mut example, pointer);
     }
-    match schema.fits(&example, schemas) {
+    match schema.is_valid(&example, schemas) {
         true => example,
         false => minimal_value(&schema.value, schemas),
     }

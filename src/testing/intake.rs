@@ -12,51 +12,53 @@ use http_body::Body;
 pub(super) const MAX_BODY: usize = 100 * 1024 * 1024;
 
 /// Maximum number of bytes of the bodies that are received concurrently.
-const MAX_TOGETHER: usize = 512 * 1024 * 1024;
+const MAX_TOTAL_BYTES: usize = 512 * 1024 * 1024;
 
 /// Why a body was rejected.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum NotTaken<E> {
+pub(super) enum BodyRejected<E> {
     /// It is larger than [`MAX_BODY`].
     TooLarge,
     /// Other bodies use the whole capacity.
-    NoRoom,
+    Busy,
     /// The client closed the connection early.
-    Broken(E),
+    Incomplete(E),
 }
 
 /// The capacity for bodies, shared by all connections.
 #[derive(Debug, Default)]
-pub(super) struct Intake(Arc<AtomicUsize>);
+pub(super) struct BodyReader(Arc<AtomicUsize>);
 
 /// A part of the capacity, held until it is dropped.
-struct Held {
-    room: Arc<AtomicUsize>,
+struct BodyPermit {
+    capacity: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl Intake {
+impl BodyReader {
     /// Receives a complete body.
     ///
     /// It is copied: a body can arrive in parts of one byte, each of which would keep its read buffer alive.
-    pub(super) async fn take<B>(&self, body: B) -> Result<Bytes, NotTaken<B::Error>>
+    pub(super) async fn read<B>(&self, body: B) -> Result<Bytes, BodyRejected<B::Error>>
     where
         B: Body + Unpin,
     {
         let mut body = body;
         // Rejected by its declared length, so that the client need not send it.
         if body.size_hint().lower() > MAX_BODY as u64 {
-            return Err(NotTaken::TooLarge);
+            return Err(BodyRejected::TooLarge);
         }
-        let mut held = Held { room: Arc::clone(&self.0), bytes: 0 };
+        let mut held = BodyPermit { capacity: Arc::clone(&self.0), bytes: 0 };
         let mut taken = Vec::new();
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-            let Ok(mut data) = frame.map_err(NotTaken::Broken)?.into_data() else { continue };
+            let Ok(mut data) = frame.map_err(BodyRejected::Incomplete)?.into_data() else {
+                continue;
+            };
             if data.remaining() > MAX_BODY.saturating_sub(taken.len()) {
-                return Err(NotTaken::TooLarge);
+                return Err(BodyRejected::TooLarge);
             }
             if !held.grow(data.remaining()) {
-                return Err(NotTaken::NoRoom);
+                return Err(BodyRejected::Busy);
             }
             while data.has_remaining() {
                 let length = data.chunk().len();
@@ -68,10 +70,10 @@ impl Intake {
     }
 }
 
-impl Held {
+impl BodyPermit {
     fn grow(&mut self, more: usize) -> bool {
-        let fits = |room: usize| room.checked_add(more).filter(|room| *room <= MAX_TOGETHER);
-        let fits = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let fits = |room: usize| room.checked_add(more).filter(|room| *room <= MAX_TOTAL_BYTES);
+        let fits = self.capacity.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         if fits {
             self.bytes = self.bytes.saturating_add(more);
         }
@@ -79,9 +81,9 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BodyPermit {
     fn drop(&mut self) {
-        self.room.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.capacity.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -132,29 +134,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_taken_up_to_its_bound() {
-        let (intake, mebibyte) = (Intake::default(), 1024 * 1024);
-        let taken = intake.take(parts(100, mebibyte)).await.unwrap();
+        let (intake, mebibyte) = (BodyReader::default(), 1024 * 1024);
+        let taken = intake.read(parts(100, mebibyte)).await.unwrap();
         assert_eq!(taken.len(), MAX_BODY);
         assert_eq!(intake.0.load(Ordering::Relaxed), 0);
         // It never ends.
         let endless = parts(usize::MAX, mebibyte);
-        assert_eq!(intake.take(endless).await, Err(NotTaken::TooLarge));
-        assert_eq!(intake.take(parts(1, MAX_BODY + 1)).await, Err(NotTaken::TooLarge));
+        assert_eq!(intake.read(endless).await, Err(BodyRejected::TooLarge));
+        assert_eq!(intake.read(parts(1, MAX_BODY + 1)).await, Err(BodyRejected::TooLarge));
         let known = Parts { known: MAX_BODY as u64 + 1, breaks: true, ..parts(0, 1) };
-        assert_eq!(intake.take(known).await, Err(NotTaken::TooLarge));
+        assert_eq!(intake.read(known).await, Err(BodyRejected::TooLarge));
         let known = Parts { known: u64::MAX, ..parts(0, 1) };
-        assert_eq!(intake.take(known).await, Err(NotTaken::TooLarge));
+        assert_eq!(intake.read(known).await, Err(BodyRejected::TooLarge));
         let broken = Parts { breaks: true, ..parts(3, 1) };
-        assert_eq!(intake.take(broken).await, Err(NotTaken::Broken("broken")));
+        assert_eq!(intake.read(broken).await, Err(BodyRejected::Incomplete("broken")));
         assert_eq!(intake.0.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
     async fn bodies_share_their_room() {
-        let intake = Intake::default();
-        intake.0.store(MAX_TOGETHER - 10, Ordering::Relaxed);
-        assert_eq!(intake.take(parts(10, 1)).await.unwrap().len(), 10);
-        assert_eq!(intake.take(parts(11, 1)).await, Err(NotTaken::NoRoom));
-        assert_eq!(intake.0.load(Ordering::Relaxed), MAX_TOGETHER - 10);
+        let intake = BodyReader::default();
+        intake.0.store(MAX_TOTAL_BYTES - 10, Ordering::Relaxed);
+        assert_eq!(intake.read(parts(10, 1)).await.unwrap().len(), 10);
+        assert_eq!(intake.read(parts(11, 1)).await, Err(BodyRejected::Busy));
+        assert_eq!(intake.0.load(Ordering::Relaxed), MAX_TOTAL_BYTES - 10);
     }
 }

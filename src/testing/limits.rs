@@ -12,24 +12,24 @@ use tokio::time::Instant;
 
 use super::clock::Clock;
 use super::exchange::lock;
-use super::received::Received;
-use super::reply::Reply;
+use super::received::RecordedRequest;
+use super::reply::WireResponse;
 use crate::clock;
 use crate::names::hex;
 
 /// GitHub's metadata on every response: the request id, and the remaining limits.
 pub(super) struct Limits {
     clock: Clock,
-    served: AtomicU64,
+    responses: AtomicU64,
     /// The limits that tests set, by resource, and when.
-    set: Mutex<HashMap<String, (u64, Duration, Instant)>>,
+    configured: Mutex<HashMap<String, (u64, Duration, Instant)>>,
     /// By identity and resource. A request without a token has the anonymous identity.
-    buckets: Mutex<HashMap<(String, String), Bucket>>,
+    buckets: Mutex<HashMap<(String, String), RateLimitBucket>>,
 }
 
 /// One primary limit of one identity.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
+struct RateLimitBucket {
     limit: u64,
     used: u64,
     window: Duration,
@@ -58,41 +58,47 @@ const OVERVIEW: &str = "/rate_limit";
 
 impl Limits {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, served: AtomicU64::new(0), set: Mutex::default(), buckets: Mutex::default() }
+        Self {
+            clock,
+            responses: AtomicU64::new(0),
+            configured: Mutex::default(),
+            buckets: Mutex::default(),
+        }
     }
 
     /// Sets the number of requests in a window, for each identity; the first window begins now.
     pub(super) fn set(&self, resource: &str, limit: u64, window: Duration) {
-        lock(&self.set).insert(resource.to_owned(), (limit, window, after(Instant::now(), window)));
+        lock(&self.configured)
+            .insert(resource.to_owned(), (limit, window, after(Instant::now(), window)));
         lock(&self.buckets).retain(|(_, of), _| of != resource);
     }
 
     /// Restarts all limits.
     pub(super) fn clear(&self) {
-        lock(&self.set).clear();
+        lock(&self.configured).clear();
         lock(&self.buckets).clear();
     }
 
     /// Returns GitHub's rejection, if the request exceeds an enforced limit.
-    pub(super) fn refuse(&self, request: &Received) -> Option<Reply> {
+    pub(super) fn reject(&self, request: &RecordedRequest) -> Option<WireResponse> {
         if request.path == OVERVIEW {
             return None;
         }
-        let over = |bucket: &mut Bucket| bucket.enforced && bucket.used >= bucket.limit;
+        let over = |bucket: &mut RateLimitBucket| bucket.enforced && bucket.used >= bucket.limit;
         self.with(request, &request.resource, over).then(exceeded)
     }
 
     /// Uses a limit up until its window ends, and rejects.
-    pub(super) fn exhaust(&self, request: &Received, window: Duration) -> Reply {
+    pub(super) fn exhaust(&self, request: &RecordedRequest, window: Duration) -> WireResponse {
         let reset = after(Instant::now(), window);
         self.with(request, &request.resource, |bucket| {
-            *bucket = Bucket { used: bucket.limit, reset, enforced: true, ..*bucket };
+            *bucket = RateLimitBucket { used: bucket.limit, reset, enforced: true, ..*bucket };
         });
         exceeded()
     }
 
     /// Returns the response of `GET /rate_limit`, from the description's example.
-    pub(super) fn overview(&self, request: &Received, mut example: Value) -> Value {
+    pub(super) fn overview(&self, request: &RecordedRequest, mut example: Value) -> Value {
         let Some(resources) = example["resources"].as_object() else { return example };
         let names: Vec<String> = resources.keys().cloned().collect();
         for name in names {
@@ -113,19 +119,20 @@ impl Limits {
     }
 
     /// Counts a response, and adds GitHub's headers.
-    pub(super) fn sign(&self, reply: Reply, request: &Received) -> Reply {
+    pub(super) fn sign(&self, reply: WireResponse, request: &RecordedRequest) -> WireResponse {
         let version = request.header("x-github-api-version").unwrap_or(API_VERSION).to_owned();
         // A 304 to an authorized client costs nothing.
         let free = (reply.status == 304 && request.is_authorized()) || request.path == OVERVIEW;
-        let Bucket { limit, used, reset, .. } = self.with(request, &request.resource, |bucket| {
-            if !free {
-                bucket.used = bucket.used.saturating_add(1).min(bucket.limit);
-                if !bucket.enforced && bucket.used == bucket.limit {
-                    bucket.used = 0;
+        let RateLimitBucket { limit, used, reset, .. } =
+            self.with(request, &request.resource, |bucket| {
+                if !free {
+                    bucket.used = bucket.used.saturating_add(1).min(bucket.limit);
+                    if !bucket.enforced && bucket.used == bucket.limit {
+                        bucket.used = 0;
+                    }
                 }
-            }
-            *bucket
-        });
+                *bucket
+            });
         let reply = reply
             .header("date", self.clock.date())
             .header("server", "github.com")
@@ -146,24 +153,30 @@ impl Limits {
     /// Applies a function to the limit of the request's identity.
     fn with<T>(
         &self,
-        request: &Received,
+        request: &RecordedRequest,
         resource: &str,
-        change: impl FnOnce(&mut Bucket) -> T,
+        change: impl FnOnce(&mut RateLimitBucket) -> T,
     ) -> T {
         let now = Instant::now();
-        let set = lock(&self.set).get(resource).copied();
+        let set = lock(&self.configured).get(resource).copied();
         let mut buckets = lock(&self.buckets);
-        let whose = (who(request), resource.to_owned());
+        let whose = (identity_of(request), resource.to_owned());
         if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&whose) {
             buckets.clear();
         }
         let bucket = buckets.entry(whose).or_insert_with(|| match set {
             Some((limit, window, reset)) => {
-                Bucket { limit, used: 0, window, reset, enforced: true }
+                RateLimitBucket { limit, used: 0, window, reset, enforced: true }
             }
             None => {
-                let (limit, window) = usual(resource, request.is_authorized());
-                Bucket { limit, used: 0, window, reset: after(now, window), enforced: false }
+                let (limit, window) = default_limit(resource, request.is_authorized());
+                RateLimitBucket {
+                    limit,
+                    used: 0,
+                    window,
+                    reset: after(now, window),
+                    enforced: false,
+                }
             }
         });
         if now >= bucket.reset {
@@ -175,7 +188,7 @@ impl Limits {
 
     /// Groups of hexadecimal digits, different for every response, like GitHub's ids.
     fn request_id(&self) -> String {
-        let number = self.served.fetch_add(1, Ordering::Relaxed);
+        let number = self.responses.fetch_add(1, Ordering::Relaxed);
         let now = self.clock.seconds(Instant::now());
         format!("{:04X}:{:06X}:{now:08X}", number >> 24, number & 0xFF_FFFF)
     }
@@ -183,18 +196,18 @@ impl Limits {
 
 /// The end of a window that begins now.
 fn after(now: Instant, window: Duration) -> Instant {
-    clock::after(now, window.min(MAX_WINDOW))
+    clock::saturating_after(now, window.min(MAX_WINDOW))
 }
 
 /// The identity of a request, without its token.
-fn who(request: &Received) -> String {
+fn identity_of(request: &RecordedRequest) -> String {
     let authorization = request.headers.get(AUTHORIZATION);
     authorization.map_or_else(String::new, |token| hex(Sha256::digest(token.as_bytes())))
 }
 
 /// [GitHub's limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api) for a
 /// user, and without authentication.
-fn usual(resource: &str, authorized: bool) -> (u64, Duration) {
+fn default_limit(resource: &str, authorized: bool) -> (u64, Duration) {
     match (resource, authorized) {
         ("code_search", _) => (10, MINUTE),
         ("search", true) => (30, MINUTE),
@@ -205,15 +218,15 @@ fn usual(resource: &str, authorized: bool) -> (u64, Duration) {
 }
 
 /// The rejection of a call beyond a primary limit, with GitHub's message.
-fn exceeded() -> Reply {
-    Reply::error(403, "API rate limit exceeded for user ID 1.", DOCS)
+fn exceeded() -> WireResponse {
+    WireResponse::error(403, "API rate limit exceeded for user ID 1.", DOCS)
 }
 
 /// The rejection of a secondary limit, with GitHub's message.
-pub(super) fn secondary(retry_after: Option<Duration>) -> Reply {
+pub(super) fn secondary(retry_after: Option<Duration>) -> WireResponse {
     let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you \
                    try again.";
-    let reply = Reply::error(403, message, &format!("{DOCS}#about-secondary-rate-limits"));
+    let reply = WireResponse::error(403, message, &format!("{DOCS}#about-secondary-rate-limits"));
     match retry_after {
         Some(wait) => {
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));

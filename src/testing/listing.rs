@@ -6,17 +6,17 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::received::Received;
-use super::reply::{Reply, rebase};
-use crate::contract::DocumentedOperation;
-use crate::operation::Location;
+use super::received::RecordedRequest;
+use super::reply::{WireResponse, rewrite_urls};
+use crate::contract::OperationSpec;
+use crate::operation::ParameterLocation;
 
 /// The form of an operation's list.
-pub(super) struct Listing {
+pub(super) struct ListEndpoint {
     /// The property with the list, if the body is an envelope such as
     /// `{"total_count": 1, "workflow_runs": [...]}`.
     envelope: Option<String>,
-    style: Style,
+    style: PaginationStyle,
     default_per_page: usize,
     max_per_page: usize,
     /// Maximum number of available items of the list.
@@ -28,13 +28,13 @@ pub(super) struct Listing {
 const MAX_RESULTS: usize = 1_000;
 
 /// The content of a list.
-pub(super) enum Items {
+pub(super) enum ListItems {
     /// The items of the description's example.
-    OfTheExample,
+    Example,
     /// This number of items, each made from the example's, with distinct ids.
-    Repeated(usize),
+    Generated(usize),
     /// These items.
-    These(Vec<Value>),
+    Given(Vec<Value>),
 }
 
 /// One page of a list.
@@ -45,13 +45,13 @@ pub(super) struct Page {
 
 impl Page {
     /// With URLs that lead to the mock.
-    pub(super) fn rebased(mut self, request: &Received) -> Reply {
-        rebase(&mut self.body, &request.origin());
+    pub(super) fn rebased(mut self, request: &RecordedRequest) -> WireResponse {
+        rewrite_urls(&mut self.body, &request.origin());
         self.reply()
     }
 
-    pub(super) fn reply(self) -> Reply {
-        let reply = Reply::json(200, &self.body);
+    pub(super) fn reply(self) -> WireResponse {
+        let reply = WireResponse::json(200, &self.body);
         match self.links.is_empty() {
             true => reply,
             false => reply.header("link", self.links),
@@ -60,7 +60,7 @@ impl Page {
 }
 
 /// The query parameters that select a page.
-enum Style {
+enum PaginationStyle {
     /// `page=2`
     Page,
     /// `after=…`, and `before=…` for the way back
@@ -71,17 +71,17 @@ enum Style {
     Since,
 }
 
-impl Listing {
+impl ListEndpoint {
     /// The listing of an operation, if its example and parameters describe one.
-    pub(super) fn of(example: &Value, operation: &DocumentedOperation) -> Option<Self> {
-        let query = |name: &str| operation.parameter(Location::Query, name);
+    pub(super) fn of(example: &Value, operation: &OperationSpec) -> Option<Self> {
+        let query = |name: &str| operation.parameter(ParameterLocation::Query, name);
         let style = match () {
-            () if query("page").is_some() => Style::Page,
-            () if query("after").is_some() => Style::AfterBefore,
-            () if query("cursor").is_some() => Style::Cursor,
+            () if query("page").is_some() => PaginationStyle::Page,
+            () if query("after").is_some() => PaginationStyle::AfterBefore,
+            () if query("cursor").is_some() => PaginationStyle::Cursor,
             // In other operations, `since` is a date, and pages have numbers.
             () if query("since").is_some_and(|since| since.schema.value["type"] == "integer") => {
-                Style::Since
+                PaginationStyle::Since
             }
             () => return None,
         };
@@ -103,7 +103,12 @@ impl Listing {
     }
 
     /// The page for `request`.
-    pub(super) fn page(&self, request: &Received, example: &Value, items: &Items) -> Page {
+    pub(super) fn page(
+        &self,
+        request: &RecordedRequest,
+        example: &Value,
+        items: &ListItems,
+    ) -> Page {
         let query = &request.query_pairs;
         let per_page = self.per_page(query);
         let shown = match &self.envelope {
@@ -112,16 +117,16 @@ impl Listing {
         };
         let shown = shown.as_array().map_or(&[][..], Vec::as_slice);
         let total = match items {
-            Items::OfTheExample => shown.len(),
-            Items::Repeated(total) => *total,
-            Items::These(items) => items.len(),
+            ListItems::Example => shown.len(),
+            ListItems::Generated(total) => *total,
+            ListItems::Given(items) => items.len(),
         };
         let served = total.min(self.max_items);
         let range = self.range(query, per_page, served);
         let page: Vec<Value> = match items {
-            Items::OfTheExample => shown[range.clone()].to_vec(),
-            Items::Repeated(_) => range.clone().filter_map(|at| item(shown, at)).collect(),
-            Items::These(items) => items[range.clone()].to_vec(),
+            ListItems::Example => shown[range.clone()].to_vec(),
+            ListItems::Generated(_) => range.clone().filter_map(|at| item(shown, at)).collect(),
+            ListItems::Given(items) => items[range.clone()].to_vec(),
         };
         let mut body = example.clone();
         match &self.envelope {
@@ -150,17 +155,17 @@ impl Listing {
 
     /// Indices of the items on the page, from 0.
     fn range(&self, query: &[(String, String)], per_page: usize, total: usize) -> Range<usize> {
-        if let (Style::AfterBefore, Some(end)) = (&self.style, cursor(query, "before")) {
+        if let (PaginationStyle::AfterBefore, Some(end)) = (&self.style, cursor(query, "before")) {
             let end = end.min(total);
             return end.saturating_sub(per_page)..end;
         }
         let start = match self.style {
-            Style::Page => {
+            PaginationStyle::Page => {
                 number(query, "page").unwrap_or(1).saturating_sub(1).saturating_mul(per_page)
             }
-            Style::AfterBefore => cursor(query, "after").unwrap_or(0),
-            Style::Cursor => cursor(query, "cursor").unwrap_or(0),
-            Style::Since => number(query, "since").unwrap_or(0),
+            PaginationStyle::AfterBefore => cursor(query, "after").unwrap_or(0),
+            PaginationStyle::Cursor => cursor(query, "cursor").unwrap_or(0),
+            PaginationStyle::Since => number(query, "since").unwrap_or(0),
         };
         let start = start.min(total);
         start..start.saturating_add(per_page).min(total)
@@ -169,7 +174,7 @@ impl Listing {
     /// In GitHub's order: prev, next, last, first.
     fn links(
         &self,
-        request: &Received,
+        request: &RecordedRequest,
         range: Range<usize>,
         per_page: usize,
         total: usize,
@@ -181,7 +186,7 @@ impl Listing {
             links.push(format!("<{}>; rel=\"{rel}\"", self.url(request, name, &value)));
         };
         match self.style {
-            Style::Page => {
+            PaginationStyle::Page => {
                 let last = total.div_ceil(per_page).max(1);
                 let before = range.start.checked_div(per_page).unwrap_or_default();
                 if has_previous {
@@ -195,7 +200,7 @@ impl Listing {
                     link("page", "1".to_owned(), "first");
                 }
             }
-            Style::AfterBefore => {
+            PaginationStyle::AfterBefore => {
                 if has_previous {
                     link("before", opaque(range.start), "prev");
                 }
@@ -203,20 +208,20 @@ impl Listing {
                     link("after", opaque(range.end), "next");
                 }
             }
-            Style::Cursor if has_next => link("cursor", opaque(range.end), "next"),
-            Style::Since if has_next => link("since", range.end.to_string(), "next"),
-            Style::Cursor | Style::Since => {}
+            PaginationStyle::Cursor if has_next => link("cursor", opaque(range.end), "next"),
+            PaginationStyle::Since if has_next => link("since", range.end.to_string(), "next"),
+            PaginationStyle::Cursor | PaginationStyle::Since => {}
         }
         links.join(", ")
     }
 
     /// The URL of the request with another page. Everything else stays as it was sent.
-    fn url(&self, request: &Received, name: &str, value: &str) -> String {
+    fn url(&self, request: &RecordedRequest, name: &str, value: &str) -> String {
         let picks_page: &[&str] = match self.style {
-            Style::Page => &["page"],
-            Style::AfterBefore => &["after", "before"],
-            Style::Cursor => &["cursor"],
-            Style::Since => &["since"],
+            PaginationStyle::Page => &["page"],
+            PaginationStyle::AfterBefore => &["after", "before"],
+            PaginationStyle::Cursor => &["cursor"],
+            PaginationStyle::Since => &["since"],
         };
         let mut query: Vec<&str> = (request.query.split('&'))
             .filter(|pair| {

@@ -17,35 +17,38 @@ const MAX_PARTS: usize = 10_000;
 /// If there is no such value with at most 10,000 parts and 12 levels, the missing parts are `null`, or left
 /// out of a list.
 pub(super) fn minimal_value(schema: &Value, schemas: &Schemas) -> Value {
-    Maker { schemas, left: MAX_PARTS }.value(schema, 0)
+    MinimalValueBuilder { schemas, remaining_parts: MAX_PARTS }.value(schema, 0)
 }
 
-struct Maker<'a> {
+struct MinimalValueBuilder<'a> {
     schemas: &'a Schemas,
     /// The remaining number of parts.
-    left: usize,
+    remaining_parts: usize,
 }
 
-impl Maker<'_> {
+impl MinimalValueBuilder<'_> {
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
         let schemas = self.schemas;
         let schema = schemas.resolve(schema);
-        if let Some(known) = given(schema) {
+        if let Some(known) = provided_value(schema) {
             let size = size(known);
-            if size > self.left {
+            if size > self.remaining_parts {
                 return Value::Null;
             }
-            self.left = self.left.saturating_sub(size);
+            self.remaining_parts = self.remaining_parts.saturating_sub(size);
             return known.clone();
         }
-        if depth > MAX_DEPTH || self.left == 0 {
+        if depth > MAX_DEPTH || self.remaining_parts == 0 {
             return Value::Null;
         }
-        self.left = self.left.saturating_sub(1);
+        self.remaining_parts = self.remaining_parts.saturating_sub(1);
         let below = depth.saturating_add(1);
         if let Some(parts) = schema["allOf"].as_array() {
-            let all =
-                parts.iter().take(self.left).map(|part| self.value(part, below)).reduce(merge);
+            let all = parts
+                .iter()
+                .take(self.remaining_parts)
+                .map(|part| self.value(part, below))
+                .reduce(merge);
             return all.map_or(Value::Null, |all| merge(all, self.object(schema, depth)));
         }
         for choice in ["oneOf", "anyOf"] {
@@ -69,7 +72,7 @@ impl Maker<'_> {
     fn object(&mut self, schema: &Value, depth: usize) -> Value {
         let required = schema["required"].as_array().into_iter().flatten();
         let properties = required.filter_map(|name| {
-            let name = name.as_str().filter(|_| self.left > 0)?;
+            let name = name.as_str().filter(|_| self.remaining_parts > 0)?;
             let property = schema["properties"].get(name).unwrap_or(&Value::Null);
             Some((name.to_owned(), self.value(property, depth.saturating_add(1))))
         });
@@ -79,7 +82,7 @@ impl Maker<'_> {
     fn array(&mut self, schema: &Value, depth: usize) -> Value {
         let mut items = Vec::new();
         let least = schema["minItems"].as_u64().unwrap_or(0);
-        let least = usize::try_from(least).unwrap_or(usize::MAX).min(self.left);
+        let least = usize::try_from(least).unwrap_or(usize::MAX).min(self.remaining_parts);
         for _ in 0..least {
             items.push(self.value(&schema["items"], depth.saturating_add(1)));
         }
@@ -88,7 +91,7 @@ impl Maker<'_> {
 }
 
 /// A value that the schema itself contains.
-fn given(schema: &Value) -> Option<&Value> {
+fn provided_value(schema: &Value) -> Option<&Value> {
     let example = schema.get("example").filter(|_| is_scalar(schema));
     let first_value = schema["enum"].get(0);
     schema.get("const").or(first_value).or(example)
@@ -184,7 +187,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::contract::Document;
+    use crate::contract::ApiDescription;
 
     fn minimal(schema: Value) -> Value {
         let components = json!({
@@ -275,8 +278,8 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_of_the_document_has_a_value() {
-        let schemas = Document::built_in().schemas();
+    fn every_schema_of_the_description_has_a_value() {
+        let schemas = ApiDescription::built_in().schemas();
         for (name, schema) in schemas.components() {
             let value = minimal_value(schema, schemas);
             assert!(value.to_string().len() < 100_000, "{name}");
@@ -286,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_text_keeps_to_its_pattern() {
-        let document = Document::built_in().to_json();
+        let document = ApiDescription::built_in().to_json();
         let mut patterns = Vec::new();
         collect(&document, &mut patterns);
         assert!(patterns.len() > 10, "{patterns:?}");

@@ -10,16 +10,16 @@ use http::Method;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
-use super::Call;
-use super::access::Access;
+use super::TypedCall;
+use super::access::MockAuth;
 use super::example::ExampleRequest;
-use super::exchange::{Shared, lock};
-use super::received::Received;
+use super::exchange::{MockState, lock};
+use super::received::RecordedRequest;
 use super::server;
-use super::stub::{Matcher, Stub, accept, refuse};
+use super::stub::{Matcher, Stub, accept, misuse};
 use crate::client::{Client, ClientBuilder};
-use crate::contract::{Deviation, Document, DocumentedOperation, Source};
-use crate::limits::{Pacing, RateLimits};
+use crate::contract::{ApiDescription, DescriptionSource, Deviation, OperationSpec};
+use crate::limits::{RateLimitPolicy, SecondaryLimits};
 
 /// A mock GitHub server for tests: see the [module](crate::testing).
 ///
@@ -27,7 +27,7 @@ use crate::limits::{Pacing, RateLimits};
 /// description does not allow, or panicked, the drop panics as well, so that the test fails.
 pub struct MockGitHub {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<MockState>,
     client: Client,
     task: JoinHandle<()>,
 }
@@ -36,9 +36,9 @@ pub struct MockGitHub {
 #[must_use = "a builder starts nothing before `start`"]
 pub struct MockBuilder {
     address: SocketAddr,
-    document: Source,
-    lenient: bool,
-    access: Access,
+    description: DescriptionSource,
+    allow_deviations: bool,
+    auth: MockAuth,
 }
 
 /// Construction.
@@ -56,9 +56,9 @@ impl MockGitHub {
     pub fn builder() -> MockBuilder {
         MockBuilder {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
-            document: Source::BuiltIn,
-            lenient: false,
-            access: Access::default(),
+            description: DescriptionSource::BuiltIn,
+            allow_deviations: false,
+            auth: MockAuth::default(),
         }
     }
 
@@ -75,10 +75,10 @@ impl MockGitHub {
     }
 
     /// Returns the settings of a client of the mock: its address, a token, and no
-    /// [pacing](crate::limits::Pacing), which would make a test wait for a second between two writes. All
+    /// [pacing](crate::limits::SecondaryLimits), which would make a test wait for a second between two writes. All
     /// other settings are the defaults.
     pub fn client_builder(&self) -> ClientBuilder {
-        builder(self.address, self.shared.access.token.clone())
+        builder(self.address, self.shared.auth.token.clone())
     }
 }
 
@@ -95,10 +95,10 @@ impl MockGitHub {
     ///
     /// // Any issue of this repository: slow once, then broken, then as ever.
     /// mock.on(|github| github.issues().get().owner("acme").repo("rocket"))
-    ///     .pass()
+    ///     .passthrough()
     ///     .delay(Duration::from_secs(5))
     ///     .fault(Fault::Reset)
-    ///     .pass();
+    ///     .passthrough();
     /// # }
     /// ```
     ///
@@ -107,8 +107,8 @@ impl MockGitHub {
     /// # Panics
     /// If a value cannot be sent.
     #[track_caller]
-    pub fn on<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> Stub {
-        Stub::new(Arc::clone(&self.shared), self.calls_like(call).1)
+    pub fn on<C: TypedCall>(&self, call: impl FnOnce(&Client) -> C) -> Stub {
+        Stub::new(Arc::clone(&self.shared), self.matcher_for(call).1)
     }
 
     /// Adds a stub for requests with this method and path, such as `/graphql`, whether or not the description
@@ -120,13 +120,13 @@ impl MockGitHub {
     pub fn on_request(&self, method: Method, path: impl Into<String>) -> Stub {
         let path = path.into();
         if path.contains('?') {
-            refuse("a stub's path matches any query: leave out the part from `?`");
+            misuse("a stub's path matches any query: leave out the part from `?`");
         }
         Stub::new(Arc::clone(&self.shared), Matcher::Path(method, path))
     }
 
     /// Adds a stub for every request.
-    pub fn on_any(&self) -> Stub {
+    pub fn on_any_request(&self) -> Stub {
         Stub::new(Arc::clone(&self.shared), Matcher::Any)
     }
 
@@ -142,7 +142,7 @@ impl MockGitHub {
     /// # Panics
     /// If GitHub has no such operation, or if it does not return a list in pages.
     #[track_caller]
-    pub fn list(&self, operation_id: &str, total: usize) {
+    pub fn seed_list(&self, operation_id: &str, total: usize) {
         accept(self.shared.list(operation_id, total));
     }
 
@@ -189,8 +189,8 @@ impl MockGitHub {
 impl MockGitHub {
     /// Returns the received requests, in order: the last 10,000.
     #[must_use]
-    pub fn received(&self) -> Vec<Received> {
-        lock(&self.shared.received).requests.iter().cloned().collect()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        lock(&self.shared.log).requests.iter().cloned().collect()
     }
 
     /// Returns the number of requests of an operation.
@@ -199,15 +199,15 @@ impl MockGitHub {
     /// If GitHub has no such operation.
     #[must_use]
     #[track_caller]
-    pub fn requests(&self, operation_id: &str) -> usize {
+    pub fn count(&self, operation_id: &str) -> usize {
         let id = self.operation(operation_id).id();
-        lock(&self.shared.received).by_operation.get(id).copied().unwrap_or(0)
+        lock(&self.shared.log).by_operation.get(id).copied().unwrap_or(0)
     }
 
     /// Returns the deviations of requests from GitHub's description; at most 1,000.
     #[must_use]
     pub fn deviations(&self) -> Vec<Deviation> {
-        lock(&self.shared.received).deviations.clone()
+        lock(&self.shared.log).deviations.clone()
     }
 
     /// Returns the number of requests that match this call: see [`on`](Self::on).
@@ -216,20 +216,20 @@ impl MockGitHub {
     /// If a value cannot be sent.
     #[must_use]
     #[track_caller]
-    pub fn calls<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> usize {
-        let (_, matcher) = self.calls_like(call);
-        let received = lock(&self.shared.received);
+    pub fn count_matching<C: TypedCall>(&self, call: impl FnOnce(&Client) -> C) -> usize {
+        let (_, matcher) = self.matcher_for(call);
+        let received = lock(&self.shared.log);
         received.requests.iter().filter(|request| matcher.is_for(request)).count()
     }
 
-    /// Asserts that a call like this one was received this number of times: see [`calls`](Self::calls).
+    /// Asserts that a call like this one was received this number of times: see [`count_matching`](Self::count_matching).
     ///
     /// # Panics
     /// If the number differs. The message lists the requests that were received.
     #[track_caller]
-    pub fn assert_called<C: Call>(&self, times: usize, call: impl FnOnce(&Client) -> C) {
-        let (wanted, matcher) = self.calls_like(call);
-        let received = self.received();
+    pub fn assert_called<C: TypedCall>(&self, times: usize, call: impl FnOnce(&Client) -> C) {
+        let (wanted, matcher) = self.matcher_for(call);
+        let received = self.requests();
         let found = received.iter().filter(|request| matcher.is_for(request)).count();
         if found != times {
             let shown = received.iter().rev().take(20).rev();
@@ -243,7 +243,7 @@ impl MockGitHub {
                     }
                 })
                 .collect();
-            refuse(&format!(
+            misuse(&format!(
                 "expected {times} matching calls of {wanted}, received {found}; the last of {} requests:\n{}",
                 received.len(),
                 shown.join("\n")
@@ -259,24 +259,27 @@ impl MockGitHub {
     #[must_use]
     #[track_caller]
     pub fn example_request(&self, operation_id: &str) -> ExampleRequest {
-        ExampleRequest::of(self.document(), self.operation(operation_id))
+        ExampleRequest::of(self.description(), self.operation(operation_id))
     }
 
     /// Returns every operation that the mock supports.
     #[must_use]
-    pub fn document(&self) -> &Document {
-        self.shared.answers.document()
+    pub fn description(&self) -> &ApiDescription {
+        self.shared.examples.description()
     }
 
     #[track_caller]
-    fn operation(&self, id: &str) -> &DocumentedOperation {
+    fn operation(&self, id: &str) -> &OperationSpec {
         accept(self.shared.operation(id))
     }
 
     /// The operation of a call, and a matcher for calls like it.
     #[track_caller]
-    fn calls_like<C: Call>(&self, call: impl FnOnce(&Client) -> C) -> (&'static str, Matcher) {
-        let (id, wanted) = accept(call(&self.client).into_request().wanted());
+    fn matcher_for<C: TypedCall>(
+        &self,
+        call: impl FnOnce(&Client) -> C,
+    ) -> (&'static str, Matcher) {
+        let (id, wanted) = accept(call(&self.client).into_request().matcher());
         (id, Matcher::Call(id, wanted))
     }
 }
@@ -289,15 +292,15 @@ impl MockBuilder {
     }
 
     /// Uses another description, such as that of an Enterprise Server.
-    pub fn document(mut self, document: Arc<Document>) -> Self {
-        self.document = Source::Given(document);
+    pub fn description(mut self, document: Arc<ApiDescription>) -> Self {
+        self.description = DescriptionSource::Custom(document);
         self
     }
 
     /// Accepts requests that the description does not allow; they are still recorded in
     /// [`MockGitHub::deviations`].
-    pub fn lenient(mut self) -> Self {
-        self.lenient = true;
+    pub fn allow_deviations(mut self) -> Self {
+        self.allow_deviations = true;
         self
     }
 
@@ -305,14 +308,14 @@ impl MockBuilder {
     /// requests that only an App can make if they have no JWT with the correct form and time (its signature
     /// is not checked). By default, any token is accepted, and none is required.
     pub fn token(mut self, token: impl Into<SecretString>) -> Self {
-        self.access.wanted = true;
-        self.access.token = Some(token.into());
+        self.auth.required = true;
+        self.auth.token = Some(token.into());
         self
     }
 
     /// Requires a token that the mock issued; no other token is accepted.
-    pub fn authenticated(mut self) -> Self {
-        self.access.wanted = true;
+    pub fn require_token(mut self) -> Self {
+        self.auth.required = true;
         self
     }
 
@@ -323,7 +326,7 @@ impl MockBuilder {
     pub async fn start(self) -> MockGitHub {
         match self.try_start().await {
             Ok(mock) => mock,
-            Err(error) => refuse(&error.to_string()),
+            Err(error) => misuse(&error.to_string()),
         }
     }
 
@@ -335,13 +338,13 @@ impl MockBuilder {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn try_start(self) -> io::Result<MockGitHub> {
-        let shared = Arc::new(Shared::new(self.document, self.lenient, self.access));
+        let shared = Arc::new(MockState::new(self.description, self.allow_deviations, self.auth));
         let listening = server::listen(self.address, Arc::clone(&shared)).await;
         let (address, task) = listening.map_err(|error| {
             let message = format!("the mock cannot listen on {}: {error}", self.address);
             io::Error::new(error.kind(), message)
         })?;
-        let client = builder(address, shared.access.token.clone()).build();
+        let client = builder(address, shared.auth.token.clone()).build();
         let client = client.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         Ok(MockGitHub { address, shared, client, task })
     }
@@ -350,9 +353,9 @@ impl MockBuilder {
 impl Drop for MockGitHub {
     fn drop(&mut self) {
         self.task.abort();
-        let mistakes = std::mem::take(&mut *lock(&self.shared.mistakes));
+        let mistakes = std::mem::take(&mut *lock(&self.shared.misuses));
         if let (Some(first), false) = (mistakes.first(), std::thread::panicking()) {
-            refuse(&format!("{} stub responses were invalid; the first: {first}", mistakes.len()));
+            misuse(&format!("{} stub responses were invalid; the first: {first}", mistakes.len()));
         }
     }
 }
@@ -361,7 +364,7 @@ impl fmt::Debug for MockBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MockBuilder")
             .field("address", &self.address)
-            .field("lenient", &self.lenient)
+            .field("lenient", &self.allow_deviations)
             .finish_non_exhaustive()
     }
 }
@@ -375,6 +378,6 @@ impl fmt::Debug for MockGitHub {
 fn builder(address: SocketAddr, token: Option<SecretString>) -> ClientBuilder {
     let url = format!("http://{address}");
     let token = token.unwrap_or_else(|| SecretString::from("a-token-for-the-mock"));
-    let limits = RateLimits::default().pacing(Pacing::none());
+    let limits = RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled());
     Client::builder().base_url(url.clone()).upload_url(url).token(token).rate_limits(limits)
 }

@@ -8,15 +8,15 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::compact::{self, ALLOCATION};
+use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::contract::value_of;
 
 /// Memory of two texts beside their bytes.
-const PAIR: usize = size_of::<(String, String)>() + 2 * ALLOCATION;
+const PAIR_OVERHEAD: usize = size_of::<(String, String)>() + 2 * ALLOCATION_OVERHEAD;
 
 /// A request that a [`MockGitHub`](super::MockGitHub) received.
 #[derive(Clone)]
-pub struct Received {
+pub struct RecordedRequest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) query: String,
@@ -33,7 +33,7 @@ pub struct Received {
     pub(super) address: String,
 }
 
-impl Received {
+impl RecordedRequest {
     /// Returns the method.
     #[must_use]
     pub fn method(&self) -> &Method {
@@ -108,8 +108,8 @@ impl Received {
     }
 
     /// Returns a copy in its own memory, without the connection's buffer.
-    pub(super) fn kept(&self) -> Self {
-        let (headers, body) = (compact::copy_of_headers(&self.headers), compact::bytes(&self.body));
+    pub(super) fn to_owned_copy(&self) -> Self {
+        let (headers, body) = (compact::compact_headers(&self.headers), compact::bytes(&self.body));
         Self { headers, body, ..self.clone() }
     }
 
@@ -117,12 +117,13 @@ impl Received {
     pub(super) fn size(&self) -> usize {
         let pairs = self.path_parameters.iter().chain(&self.query_pairs);
         let pairs = pairs.map(|(name, value)| {
-            name.capacity().saturating_add(value.capacity()).saturating_add(PAIR)
+            name.capacity().saturating_add(value.capacity()).saturating_add(PAIR_OVERHEAD)
         });
         let texts = [&self.path, &self.query, &self.resource, &self.address];
-        let texts = texts.into_iter().map(|text| text.capacity().saturating_add(ALLOCATION));
+        let texts =
+            texts.into_iter().map(|text| text.capacity().saturating_add(ALLOCATION_OVERHEAD));
         let id = self.operation_id.as_ref().map_or(0, String::capacity);
-        let own = [id, ALLOCATION.saturating_mul(4), self.body.len()];
+        let own = [id, ALLOCATION_OVERHEAD.saturating_mul(4), self.body.len()];
         let headers = [compact::size_of_headers(&self.headers)];
         let parts = pairs.chain(texts).chain(own).chain(headers);
         parts.fold(size_of::<Self>(), usize::saturating_add)
@@ -130,7 +131,7 @@ impl Received {
 }
 
 /// Without headers and body, which can hold secrets.
-impl fmt::Debug for Received {
+impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Received")
             .field("method", &self.method)

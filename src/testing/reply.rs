@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::received::Received;
+use super::received::RecordedRequest;
 use crate::names::hex;
 
 /// The location of the files behind redirects.
@@ -27,31 +27,31 @@ const LOG: &[u8] = b"2026-01-26T19:01:12.0000000Z Hello from the mock\n";
 
 /// A response: a status, headers and a body; or a fault instead.
 #[derive(Clone, Debug)]
-pub(super) struct Reply {
+pub(super) struct WireResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) delay: Duration,
-    pub(super) broken: Option<Broken>,
+    pub(super) fault: Option<ConnectionFault>,
 }
 
 /// The effect on the connection instead of a response, or in its middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum ConnectionFault {
     Reset,
     Closed,
     Silent,
     Truncated(usize),
 }
 
-impl Reply {
+impl WireResponse {
     pub(super) fn empty(status: u16) -> Self {
         Self {
             status,
             headers: HeaderMap::new(),
             body: Bytes::new(),
             delay: Duration::ZERO,
-            broken: None,
+            fault: None,
         }
     }
 
@@ -69,7 +69,7 @@ impl Reply {
     }
 
     /// A redirect to the file with this name.
-    pub(super) fn redirect(status: u16, request: &Received, name: &str) -> Self {
+    pub(super) fn redirect(status: u16, request: &RecordedRequest, name: &str) -> Self {
         let location = format!("{}{DOWNLOADS}{name}", request.origin());
         Self::empty(status).header(LOCATION.as_str(), location)
     }
@@ -94,7 +94,7 @@ impl Reply {
 
     /// Adds an `ETag` and GitHub's `Cache-Control` to the response of a read, and responds with 304 to a
     /// client that has it already, by weak comparison (RFC 9110, 13.1.2).
-    pub(super) fn validated(self, request: &Received) -> Self {
+    pub(super) fn with_etag(self, request: &RecordedRequest) -> Self {
         if self.status != 200 || !matches!(request.method.as_str(), "GET" | "HEAD") {
             return self;
         }
@@ -104,17 +104,17 @@ impl Reply {
         let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
         let reply = match known.split(',').any(|it| it.trim() == "*" || opaque(it) == opaque(&tag))
         {
-            true => Self { delay: self.delay, broken: self.broken, ..Self::empty(304) },
+            true => Self { delay: self.delay, fault: self.fault, ..Self::empty(304) },
             false => self,
         };
         reply
-            .or_header("cache-control", "private, max-age=60, s-maxage=60")
-            .or_header("vary", "Accept, Authorization, Cookie, X-GitHub-OTP")
+            .header_if_absent("cache-control", "private, max-age=60, s-maxage=60")
+            .header_if_absent("vary", "Accept, Authorization, Cookie, X-GitHub-OTP")
             .header(ETAG.as_str(), tag)
     }
 
     /// Adds a header unless it is present.
-    fn or_header(self, name: &'static str, value: &str) -> Self {
+    fn header_if_absent(self, name: &'static str, value: &str) -> Self {
         match self.headers.contains_key(name) {
             true => self,
             false => self.header(name, value),
@@ -123,7 +123,7 @@ impl Reply {
 }
 
 /// Rewrites URLs of GitHub's API so that they lead to the mock. Texts that users write stay unchanged.
-pub(super) fn rebase(value: &mut Value, origin: &str) {
+pub(super) fn rewrite_urls(value: &mut Value, origin: &str) {
     match value {
         Value::String(text) => {
             for github in ["https://api.github.com", "https://uploads.github.com"] {
@@ -132,11 +132,11 @@ pub(super) fn rebase(value: &mut Value, origin: &str) {
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| rebase(item, origin)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite_urls(item, origin)),
         Value::Object(map) => {
             for (name, value) in map {
                 if !matches!(name.as_str(), "title" | "body" | "description" | "name") {
-                    rebase(value, origin);
+                    rewrite_urls(value, origin);
                 }
             }
         }
@@ -145,12 +145,12 @@ pub(super) fn rebase(value: &mut Value, origin: &str) {
 }
 
 /// The file that a redirect led to.
-pub(super) fn download(path: &str) -> Option<Reply> {
+pub(super) fn download(path: &str) -> Option<WireResponse> {
     let (media_type, body) = match path.strip_prefix(DOWNLOADS)? {
         "archive.zip" => ("application/zip", ZIP),
         "archive.tar.gz" => ("application/gzip", TAR_GZ),
         "logs.txt" => ("text/plain; charset=utf-8", LOG),
         _ => return None,
     };
-    Some(Reply::bytes(200, media_type, body))
+    Some(WireResponse::bytes(200, media_type, body))
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::answers::{Answers, Content};
+use super::answers::{Content, ExampleResponses};
 use super::clock::Clock;
 use super::exchange::lock;
-use super::listing::{Items, item};
-use super::received::Received;
-use super::reply::{Reply, rebase};
-use crate::contract::{DocumentedOperation, Matched};
+use super::listing::{ListItems, item};
+use super::received::RecordedRequest;
+use super::reply::{WireResponse, rewrite_urls};
+use crate::contract::{MatchedRequest, OperationSpec};
 
 mod comments;
 mod issues;
@@ -31,7 +31,7 @@ const MAX_REPOSITORIES: usize = 1_000;
 const FIRST_ID: u64 = 1_000_000_000;
 
 /// Maximum number of resources per repository; further ones are rejected.
-const MAX_THINGS: u64 = 100_000;
+const MAX_CREATED: u64 = 100_000;
 
 /// Maximum length of the full name of a repository whose resources are stored, in bytes. GitHub's have 140.
 const MAX_NAME: usize = 256;
@@ -47,14 +47,14 @@ const MAX_LIST: usize = 100;
 #[derive(Default)]
 pub(super) struct Resources {
     repositories: Mutex<HashMap<String, Repository>>,
-    seeds: Mutex<Seeds>,
+    seeds: Mutex<SeedCounts>,
     /// The bytes of the requests that created or changed resources.
     bytes: AtomicUsize,
 }
 
 /// The number of initial resources of a repository, if not those of the examples.
 #[derive(Clone, Copy, Default)]
-struct Seeds {
+struct SeedCounts {
     issues: Option<usize>,
     /// Comments of each issue.
     comments: Option<usize>,
@@ -73,7 +73,7 @@ struct Repository {
     last_number: u64,
     last_id: u64,
     /// The number of created resources.
-    things: u64,
+    created_count: u64,
 }
 
 /// The templates of new resources.
@@ -85,10 +85,10 @@ struct Examples {
 }
 
 /// A request for one of these resources.
-struct Ask<'a> {
-    request: &'a Received,
-    operation: &'a DocumentedOperation,
-    answers: &'a Answers,
+struct ResourceRequest<'a> {
+    request: &'a RecordedRequest,
+    operation: &'a OperationSpec,
+    examples: &'a ExampleResponses,
     clock: &'a Clock,
     body: &'a Value,
 }
@@ -113,9 +113,9 @@ impl Resources {
         }
         let comments = seeds.issues.unwrap_or(1).saturating_mul(seeds.comments.unwrap_or(0));
         let things = [seeds.issues.unwrap_or(0), seeds.labels.unwrap_or(0), comments];
-        if things.iter().any(|things| *things as u64 > MAX_THINGS) {
+        if things.iter().any(|things| *things as u64 > MAX_CREATED) {
             return Err(format!(
-                "a repository of the mock has at most {MAX_THINGS} resources of a kind"
+                "a repository of the mock has at most {MAX_CREATED} resources of a kind"
             ));
         }
         *lock(&self.seeds) = seeds;
@@ -124,19 +124,19 @@ impl Resources {
     }
 
     /// The response to a request about an issue, a comment or a label.
-    pub(super) fn answer(
+    pub(super) fn respond(
         &self,
-        request: &Received,
-        matched: &Matched<'_>,
-        answers: &Answers,
+        request: &RecordedRequest,
+        matched: &MatchedRequest<'_>,
+        responses: &ExampleResponses,
         clock: &Clock,
-    ) -> Option<Reply> {
+    ) -> Option<WireResponse> {
         let operation = matched.operation;
         let name = operation.id().strip_prefix("issues/")?;
         let (owner, repo) = (matched.path_parameter("owner")?, matched.path_parameter("repo")?);
         let full_name = format!("{owner}/{repo}");
         if full_name.len() > MAX_NAME {
-            return Some(Reply::error(404, "Not Found", operation.documentation_url()));
+            return Some(WireResponse::error(404, "Not Found", operation.documentation_url()));
         }
         let key = full_name.to_lowercase();
         let seeds = *lock(&self.seeds);
@@ -146,18 +146,19 @@ impl Resources {
         }
         let repository = match all.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Repository::new(full_name, answers, seeds)?),
+            Entry::Vacant(new) => new.insert(Repository::new(full_name, responses, seeds)?),
         };
         let nothing = Value::Null;
         let body = matched.body.as_ref().unwrap_or(&nothing);
-        let ask = Ask { request, operation, answers, clock, body };
+        let ask = ResourceRequest { request, operation, examples: responses, clock, body };
         if request.body.len() > MAX_BODY || has_long_list(body) {
             return Some(ask.invalid("Repository", "body", "too_large"));
         }
         let bytes = self.bytes.fetch_add(request.body.len(), Ordering::Relaxed);
-        let is_full = repository.things >= MAX_THINGS && request.method == http::Method::POST;
+        let is_full =
+            repository.created_count >= MAX_CREATED && request.method == http::Method::POST;
         if is_full || bytes > MAX_BYTES {
-            return Some(Reply::error(
+            return Some(WireResponse::error(
                 403,
                 "the mock's storage is full",
                 operation.documentation_url(),
@@ -171,11 +172,11 @@ impl Resources {
 }
 
 impl Repository {
-    fn new(full_name: String, answers: &Answers, seeds: Seeds) -> Option<Self> {
-        let document = answers.document();
+    fn new(full_name: String, responses: &ExampleResponses, seeds: SeedCounts) -> Option<Self> {
+        let document = responses.description();
         let example = |id: &str| -> Option<Value> {
-            match &answers.answer(document.operation(id)?)?.content {
-                Content::Json(example) => Some(of(example, &full_name)),
+            match &responses.response(document.operation(id)?)?.content {
+                Content::Json(example) => Some(for_repository(example, &full_name)),
                 _ => None,
             }
         };
@@ -209,7 +210,7 @@ impl Repository {
             examples,
             last_number: 0,
             last_id: FIRST_ID,
-            things: 0,
+            created_count: 0,
         };
         for issue in issues {
             repository.last_number = issue["number"].as_u64()?.max(repository.last_number);
@@ -245,7 +246,7 @@ impl Repository {
 
     /// An unused id.
     fn next_id(&mut self) -> u64 {
-        self.things = self.things.saturating_add(1);
+        self.created_count = self.created_count.saturating_add(1);
         self.last_id = self.last_id.saturating_add(1);
         self.last_id
     }
@@ -260,7 +261,7 @@ impl Repository {
     }
 }
 
-impl Ask<'_> {
+impl ResourceRequest<'_> {
     fn parameter(&self, name: &str) -> Option<&str> {
         self.request.path_parameter(name)
     }
@@ -274,15 +275,15 @@ impl Ask<'_> {
     }
 
     /// A success of the documented status.
-    fn reply(&self, body: &Value) -> Reply {
+    fn reply(&self, body: &Value) -> WireResponse {
         let mut body = body.clone();
-        rebase(&mut body, &self.request.origin());
-        Reply::json(self.status(), &body)
+        rewrite_urls(&mut body, &self.request.origin());
+        WireResponse::json(self.status(), &body)
     }
 
-    fn created(&self, body: &Value) -> Reply {
+    fn created(&self, body: &Value) -> WireResponse {
         let mut url = body["url"].clone();
-        rebase(&mut url, &self.request.origin());
+        rewrite_urls(&mut url, &self.request.origin());
         self.reply(body).header("location", url.as_str().unwrap_or_default())
     }
 
@@ -299,37 +300,37 @@ impl Ask<'_> {
         since.is_none_or(|since| updated.is_some_and(|updated| updated >= since))
     }
 
-    fn nothing(&self) -> Reply {
-        Reply::empty(self.status())
+    fn no_content(&self) -> WireResponse {
+        WireResponse::empty(self.status())
     }
 
     fn status(&self) -> u16 {
-        self.answers.answer(self.operation).map_or(200, |answer| answer.status)
+        self.examples.response(self.operation).map_or(200, |response| response.status)
     }
 
     /// The requested page of a list.
-    fn list(&self, items: Vec<Value>) -> Reply {
-        let answer = self.answers.answer(self.operation);
-        match answer.and_then(|answer| answer.listing.as_ref()) {
-            Some(listing) => {
-                listing.page(self.request, &Value::Null, &Items::These(items)).rebased(self.request)
-            }
+    fn list(&self, items: Vec<Value>) -> WireResponse {
+        let response = self.examples.response(self.operation);
+        match response.and_then(|response| response.listing.as_ref()) {
+            Some(listing) => listing
+                .page(self.request, &Value::Null, &ListItems::Given(items))
+                .rebased(self.request),
             None => self.reply(&items.into()),
         }
     }
 
-    fn not_found(&self) -> Reply {
-        Reply::error(404, "Not Found", self.operation.documentation_url())
+    fn not_found(&self) -> WireResponse {
+        WireResponse::error(404, "Not Found", self.operation.documentation_url())
     }
 
     /// GitHub's rejection of a value.
-    fn invalid(&self, resource: &str, field: &str, code: &str) -> Reply {
+    fn invalid(&self, resource: &str, field: &str, code: &str) -> WireResponse {
         let body = json!({
             "message": "Validation Failed",
             "errors": [{ "resource": resource, "code": code, "field": field }],
             "documentation_url": self.operation.documentation_url(),
         });
-        Reply::json(422, &body)
+        WireResponse::json(422, &body)
     }
 }
 
@@ -340,7 +341,7 @@ fn has_long_list(body: &Value) -> bool {
 }
 
 /// The value of a path parameter that leads to an existing resource.
-pub(super) fn known(operation_id: &str, parameter: &str) -> Option<&'static str> {
+pub(super) fn url_parameter(operation_id: &str, parameter: &str) -> Option<&'static str> {
     match (operation_id.strip_prefix("issues/")?, parameter) {
         (_, "issue_number") => Some("1347"),
         ("get-comment" | "update-comment" | "delete-comment", "comment_id") => Some("1"),
@@ -350,7 +351,7 @@ pub(super) fn known(operation_id: &str, parameter: &str) -> Option<&'static str>
 }
 
 /// The example, adapted to another repository.
-fn of(example: &Value, full_name: &str) -> Value {
+fn for_repository(example: &Value, full_name: &str) -> Value {
     let text = example.to_string().replace("octocat/Hello-World", full_name);
     serde_json::from_str(&text).unwrap_or_else(|_| example.clone())
 }

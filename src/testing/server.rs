@@ -19,11 +19,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use super::exchange::Shared;
-use super::intake::{MAX_BODY, NotTaken};
-use super::received::Received;
-use super::reply::{Broken, Reply};
-use super::socket::{Connection, Socket};
+use super::exchange::MockState;
+use super::intake::{BodyRejected, MAX_BODY};
+use super::received::RecordedRequest;
+use super::reply::{ConnectionFault, WireResponse};
+use super::socket::{Connection, ResettableStream};
 use crate::contract::MAX_PATH_BYTES;
 
 /// Maximum number of concurrent connections. For a further one, the server closes the one that has been idle
@@ -39,7 +39,7 @@ const MAX_HEADERS: usize = 256;
 /// Listens, and serves until the task is aborted.
 pub(super) async fn listen(
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<MockState>,
 ) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = bind(address).await?;
     let address = listener.local_addr()?;
@@ -61,7 +61,7 @@ async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<MockState>) {
     // Aborted with this task, which owns it.
     let mut tasks = JoinSet::new();
     let mut open: Vec<(AbortHandle, Arc<Connection>)> = Vec::new();
@@ -86,13 +86,13 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<MockState>) {
     // Responses are sent immediately; delays only slow tests down.
     let _ = stream.set_nodelay(true);
-    let socket = Socket::new(stream, Arc::clone(&connection));
+    let socket = ResettableStream::new(stream, Arc::clone(&connection));
     let service = service_fn(move |request| {
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
-        async move { answer(request, &shared, &connection).await }
+        async move { respond(request, &shared, &connection).await }
     });
     // Without a timer: an idle connection stays open when a test advances time. A client that disconnects is
     // not an error here.
@@ -104,33 +104,33 @@ async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Share
 }
 
 /// The response to a request that is not read completely, followed by the end of its connection.
-fn turned_away(status: u16, message: &str) -> Response<Wire> {
-    let reply = Reply::error(status, message, "https://docs.github.com/rest");
-    written(reply.header("connection", "close"))
+fn rejected(status: u16, message: &str) -> Response<MockBody> {
+    let reply = WireResponse::error(status, message, "https://docs.github.com/rest");
+    into_http(reply.header("connection", "close"))
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
-    shared: &Arc<Shared>,
+    shared: &Arc<MockState>,
     connection: &Connection,
-) -> io::Result<Response<Wire>> {
+) -> io::Result<Response<MockBody>> {
     let (head, body) = request.into_parts();
     if head.uri.path().len() > MAX_PATH_BYTES {
         let message = format!("the mock accepts paths of up to {MAX_PATH_BYTES} bytes");
-        return Ok(turned_away(414, &message));
+        return Ok(rejected(414, &message));
     }
-    let body = match shared.intake.take(body).await {
+    let body = match shared.intake.read(body).await {
         Ok(body) => body,
-        Err(NotTaken::TooLarge) => {
+        Err(BodyRejected::TooLarge) => {
             let message = format!("the mock accepts bodies of up to {MAX_BODY} bytes");
-            return Ok(turned_away(413, &message));
+            return Ok(rejected(413, &message));
         }
-        Err(NotTaken::NoRoom) => {
-            return Ok(turned_away(503, "the mock has no memory for this body at the moment"));
+        Err(BodyRejected::Busy) => {
+            return Ok(rejected(503, "the mock has no memory for this body at the moment"));
         }
-        Err(NotTaken::Broken(error)) => return Err(io::Error::other(error)),
+        Err(BodyRejected::Incomplete(error)) => return Err(io::Error::other(error)),
     };
-    let request = Received {
+    let request = RecordedRequest {
         method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
@@ -143,30 +143,30 @@ async fn answer(
         resource: String::new(),
         address: shared.address(),
     };
-    let reply = shared.answer(request);
+    let reply = shared.respond(request);
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
-    match reply.broken {
-        Some(Broken::Silent) => std::future::pending().await,
-        Some(Broken::Reset) => {
+    match reply.fault {
+        Some(ConnectionFault::Silent) => std::future::pending().await,
+        Some(ConnectionFault::Reset) => {
             connection.reset.store(true, Ordering::Relaxed);
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        Some(Broken::Closed) => Err(io::ErrorKind::ConnectionAborted.into()),
-        Some(Broken::Truncated(_)) | None => Ok(written(reply)),
+        Some(ConnectionFault::Closed) => Err(io::ErrorKind::ConnectionAborted.into()),
+        Some(ConnectionFault::Truncated(_)) | None => Ok(into_http(reply)),
     }
 }
 
-fn written(reply: Reply) -> Response<Wire> {
+fn into_http(reply: WireResponse) -> Response<MockBody> {
     let length = reply.body.len();
-    let (body, whole) = match reply.broken {
-        Some(Broken::Truncated(at)) => {
+    let (body, whole) = match reply.fault {
+        Some(ConnectionFault::Truncated(at)) => {
             (reply.body.slice(..at.min(length.saturating_sub(1))), false)
         }
         _ => (reply.body, true),
     };
-    let mut response = Response::new(Wire { body: Some(body), whole, length, turns: 0 });
+    let mut response = Response::new(MockBody { body: Some(body), whole, length, turns: 0 });
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or_default();
     *response.headers_mut() = reply.headers;
     if !whole {
@@ -176,7 +176,7 @@ fn written(reply: Reply) -> Response<Wire> {
 }
 
 /// A body, or the beginning of one.
-struct Wire {
+struct MockBody {
     body: Option<Bytes>,
     whole: bool,
     length: usize,
@@ -185,9 +185,9 @@ struct Wire {
 }
 
 /// hyper flushes between two polls.
-const TURNS: u8 = 4;
+const FLUSH_TURNS: u8 = 4;
 
-impl Body for Wire {
+impl Body for MockBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -198,7 +198,7 @@ impl Body for Wire {
         match self.body.take() {
             Some(body) if !body.is_empty() => Poll::Ready(Some(Ok(Frame::data(body)))),
             _ if self.whole => Poll::Ready(None),
-            _ if self.turns < TURNS => {
+            _ if self.turns < FLUSH_TURNS => {
                 self.turns = self.turns.saturating_add(1);
                 context.waker().wake_by_ref();
                 Poll::Pending

@@ -44,7 +44,7 @@ impl Connection {
     }
 }
 
-pub(super) struct Socket {
+pub(super) struct ResettableStream {
     stream: TcpStream,
     connection: Arc<Connection>,
     /// Returns whether its own side is closed.
@@ -52,13 +52,13 @@ pub(super) struct Socket {
     discarded: usize,
 }
 
-impl Socket {
+impl ResettableStream {
     pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self { stream, connection, closed: false, discarded: 0 }
     }
 }
 
-impl Drop for Socket {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
         if self.connection.reset.load(Ordering::Relaxed) {
             // Without it, the connection is closed normally, which is the next best.
@@ -67,7 +67,7 @@ impl Drop for Socket {
     }
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -79,7 +79,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for ResettableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -9,14 +9,14 @@ use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::{Answer, check_header};
+use super::answer::{MockResponse, check_header};
 use super::answers::{Content, example_of};
-use super::exchange::Shared;
+use super::exchange::MockState;
 use super::fault::Fault;
-use super::received::Received;
-use super::reply::rebase;
-use crate::contract::{Document, DocumentedOperation};
-use crate::request::Wanted;
+use super::received::RecordedRequest;
+use super::reply::rewrite_urls;
+use crate::contract::{ApiDescription, OperationSpec};
+use crate::request::RequestMatcher;
 
 /// The mock's behavior for some requests, step by step: see [`MockGitHub::on`](super::MockGitHub::on).
 ///
@@ -34,7 +34,7 @@ use crate::request::Wanted;
 /// let stub = mock
 ///     .on(|github| github.issues().get().owner("octocat").repo("hello-world"))
 ///     .fault(Fault::ServerError(502))
-///     .edit(|issue| issue["title"] = "It works".into());
+///     .modify_example(|issue| issue["title"] = "It works".into());
 ///
 /// let github = mock.client();
 /// let call = github.issues().get().owner("octocat").repo("hello-world").issue_number(1347);
@@ -47,14 +47,14 @@ use crate::request::Wanted;
 /// ```
 #[derive(Clone)]
 pub struct Stub {
-    mock: Arc<Shared>,
+    mock: Arc<MockState>,
     state: Arc<State>,
 }
 
 /// The mock's part of a stub.
 pub(super) struct State {
     matcher: Matcher,
-    steps: Mutex<Vec<Step>>,
+    steps: Mutex<Vec<StubStep>>,
     requests: AtomicUsize,
 }
 
@@ -63,36 +63,36 @@ pub(super) enum Matcher {
     Any,
     Path(Method, String),
     /// Calls of an operation with all values that are set here.
-    Call(&'static str, Wanted),
+    Call(&'static str, RequestMatcher),
     /// The same, for an operation id of any description.
     Operation(String, Vec<(String, String)>),
 }
 
 #[derive(Clone)]
-struct Step {
-    act: Act,
+struct StubStep {
+    act: Action,
     /// The number of its uses; unlimited for the last one without a number.
     times: Option<usize>,
-    taken: usize,
+    times_used: usize,
     delay: Duration,
     headers: Vec<(String, String)>,
 }
 
 /// The behavior of a step.
 #[derive(Clone)]
-pub(super) enum Act {
+pub(super) enum Action {
     /// The default response.
-    Pass,
-    Answer(Answer),
-    With(Arc<Answering>),
+    Passthrough,
+    Respond(MockResponse),
+    RespondWith(Arc<ResponseFn>),
 }
 
 /// A function from a request to a response.
-type Answering = dyn Fn(&Received) -> Answer + Send + Sync;
+type ResponseFn = dyn Fn(&RecordedRequest) -> MockResponse + Send + Sync;
 
 /// A step that a request uses.
-pub(super) struct Taken {
-    pub(super) act: Act,
+pub(super) struct MatchedStep {
+    pub(super) act: Action,
     pub(super) delay: Duration,
     pub(super) headers: Vec<(String, String)>,
     /// Returns whether the stub is for a path, which the description need not have.
@@ -102,14 +102,14 @@ pub(super) struct Taken {
 /// Responses of a stub.
 ///
 /// A success applies to requests that the mock would accept without the stub: with the right token, within
-/// the rate limits, and as GitHub's description allows. Errors, faults and [`raw`](Stub::raw) responses apply
+/// the rate limits, and as GitHub's description allows. Errors, faults and [`respond_raw`](Stub::respond_raw) responses apply
 /// to any request.
 impl Stub {
     /// Responds with this body and the operation's success status.
     ///
     /// # Panics
     /// If the body does not conform to GitHub's description: a test should not rely on responses that GitHub
-    /// does not send. [`raw`](Self::raw) accepts any.
+    /// does not send. [`respond_raw`](Self::respond_raw) accepts any.
     #[track_caller]
     pub fn json(self, body: impl Serialize) -> Self {
         let status = self.success();
@@ -123,8 +123,8 @@ impl Stub {
     #[track_caller]
     pub fn status(self, status: u16, body: impl Serialize) -> Self {
         match serde_json::to_value(body) {
-            Ok(body) => self.answer(Answer::json(status, &body)),
-            Err(error) => refuse(&format!("response body serialization failed: {error}")),
+            Ok(body) => self.push_response(MockResponse::json(status, &body)),
+            Err(error) => misuse(&format!("response body serialization failed: {error}")),
         }
     }
 
@@ -133,17 +133,17 @@ impl Stub {
     /// # Panics
     /// If the operation does not return JSON, or if the result does not conform to GitHub's description.
     #[track_caller]
-    pub fn edit(self, change: impl FnOnce(&mut Value)) -> Self {
+    pub fn modify_example(self, change: impl FnOnce(&mut Value)) -> Self {
         let example = self.operation().and_then(|operation| {
-            match &self.mock.answers.answer(operation)?.content {
+            match &self.mock.examples.response(operation)?.content {
                 Content::Json(example) => Some(example.clone()),
                 _ => None,
             }
         });
         let Some(mut body) = example else {
-            refuse("there is no example to edit: the operation returns no JSON");
+            misuse("there is no example to edit: the operation returns no JSON");
         };
-        rebase(&mut body, &format!("http://{}", self.mock.address()));
+        rewrite_urls(&mut body, &format!("http://{}", self.mock.address()));
         change(&mut body);
         self.json(body)
     }
@@ -156,11 +156,11 @@ impl Stub {
     #[track_caller]
     pub fn items(self, items: Vec<Value>) -> Self {
         if !self.operation().is_some_and(|operation| self.mock.is_list(operation)) {
-            refuse("items require an operation that returns a paginated list");
+            misuse("items require an operation that returns a paginated list");
         }
-        let whole = Answer::json(self.success(), &Value::Array(items.clone()));
+        let whole = MockResponse::json(self.success(), &Value::Array(items.clone()));
         self.check(&whole);
-        self.answer(Answer::items(items))
+        self.push_response(MockResponse::items(items))
     }
 
     /// Responds with a status and no custom body: for an error, GitHub's body with this message.
@@ -171,7 +171,7 @@ impl Stub {
     #[track_caller]
     pub fn error(self, status: u16, message: &str) -> Self {
         let operation = self.operation();
-        let document = self.mock.answers.document();
+        let document = self.mock.examples.description();
         let docs = operation.map_or("https://docs.github.com/rest", |of| of.documentation_url());
         let example = operation.and_then(|operation| example_of(document, operation, status));
         let body = match example {
@@ -186,7 +186,7 @@ impl Stub {
                 "status": status.to_string(),
             }),
         };
-        self.answer(Answer::json(status, &body))
+        self.push_response(MockResponse::json(status, &body))
     }
 
     /// Responds with a status without a body.
@@ -196,7 +196,7 @@ impl Stub {
     /// return.
     #[track_caller]
     pub fn empty(self, status: u16) -> Self {
-        self.answer(Answer::empty(status))
+        self.push_response(MockResponse::empty(status))
     }
 
     /// Responds with anything, whether or not GitHub's description allows it.
@@ -204,19 +204,24 @@ impl Stub {
     /// # Panics
     /// If the status or the content type is invalid.
     #[track_caller]
-    pub fn raw(self, status: u16, content_type: &str, body: impl Into<bytes::Bytes>) -> Self {
-        self.answer(Answer::raw(status, content_type, body))
+    pub fn respond_raw(
+        self,
+        status: u16,
+        content_type: &str,
+        body: impl Into<bytes::Bytes>,
+    ) -> Self {
+        self.push_response(MockResponse::raw(status, content_type, body))
     }
 
     /// Responds with the result of a function of the request, such as a status and a JSON body.
     ///
     /// If the result does not conform to GitHub's description, or the function panics, the response is 500
     /// with the error, and the test fails when the mock is dropped.
-    pub fn with<A: Into<Answer>>(
+    pub fn respond_with<A: Into<MockResponse>>(
         self,
-        answer: impl Fn(&Received) -> A + Send + Sync + 'static,
+        response: impl Fn(&RecordedRequest) -> A + Send + Sync + 'static,
     ) -> Self {
-        self.then(Act::With(Arc::new(move |request| answer(request).into())))
+        self.push_step(Action::RespondWith(Arc::new(move |request| response(request).into())))
     }
 
     /// Injects a fault.
@@ -225,24 +230,24 @@ impl Stub {
     /// If the status of a [`Fault::ServerError`] is not 5xx.
     #[track_caller]
     pub fn fault(self, fault: Fault) -> Self {
-        self.then(Act::Answer(fault.into()))
+        self.push_step(Action::Respond(fault.into()))
     }
 
     /// Responds as without the stub; for a delay, or a place in a sequence.
-    pub fn pass(self) -> Self {
-        self.then(Act::Pass)
+    pub fn passthrough(self) -> Self {
+        self.push_step(Action::Passthrough)
     }
 
     #[track_caller]
-    pub(super) fn answer(self, answer: Answer) -> Self {
-        self.check(&answer);
-        self.then(Act::Answer(answer))
+    pub(super) fn push_response(self, response: MockResponse) -> Self {
+        self.check(&response);
+        self.push_step(Action::Respond(response))
     }
 
     #[track_caller]
-    fn check(&self, answer: &Answer) {
-        let document = self.mock.answers.document();
-        accept(answer.keeps_to(document, self.operation()));
+    fn check(&self, response: &MockResponse) {
+        let document = self.mock.examples.description();
+        accept(response.conforms(document, self.operation()));
     }
 }
 
@@ -282,35 +287,35 @@ impl Stub {
 }
 
 impl Stub {
-    pub(super) fn new(mock: Arc<Shared>, matcher: Matcher) -> Self {
+    pub(super) fn new(mock: Arc<MockState>, matcher: Matcher) -> Self {
         let state = State { matcher, steps: Mutex::default(), requests: AtomicUsize::new(0) };
         let state = Arc::new(state);
         mock.stubs().push(Arc::clone(&state));
         Self { mock, state }
     }
 
-    fn operation(&self) -> Option<&DocumentedOperation> {
-        self.state.matcher.operation(self.mock.answers.document())
+    fn operation(&self) -> Option<&OperationSpec> {
+        self.state.matcher.operation(self.mock.examples.description())
     }
 
     fn success(&self) -> u16 {
-        self.mock.answers.success(self.operation())
+        self.mock.examples.success(self.operation())
     }
 
-    fn then(self, act: Act) -> Self {
-        self.state.steps().push(Step {
+    fn push_step(self, act: Action) -> Self {
+        self.state.steps().push(StubStep {
             act,
             times: None,
-            taken: 0,
+            times_used: 0,
             delay: Duration::ZERO,
             headers: Vec::new(),
         });
         self
     }
 
-    fn change_last(self, change: impl FnOnce(&mut Step)) -> Self {
+    fn change_last(self, change: impl FnOnce(&mut StubStep)) -> Self {
         let empty = self.state.steps().is_empty();
-        let stub = if empty { self.pass() } else { self };
+        let stub = if empty { self.passthrough() } else { self };
         if let Some(last) = stub.state.steps().last_mut() {
             change(last);
         }
@@ -321,7 +326,7 @@ impl Stub {
 impl State {
     /// Returns the step for a request, if the stub matches and is not used up. A request that GitHub rejects
     /// uses no step that would not apply to it.
-    pub(super) fn take(&self, request: &Received, refused: bool) -> Option<Taken> {
+    pub(super) fn take(&self, request: &RecordedRequest, refused: bool) -> Option<MatchedStep> {
         if !self.matcher.is_for(request) {
             return None;
         }
@@ -330,28 +335,28 @@ impl State {
         let index = (0..=last).find(|index| {
             let step = &steps[*index];
             match step.times {
-                Some(times) => step.taken < times,
-                None => step.taken == 0 || *index == last,
+                Some(times) => step.times_used < times,
+                None => step.times_used == 0 || *index == last,
             }
         })?;
         let is_by_path = matches!(self.matcher, Matcher::Path(..));
         let step = &mut steps[index];
         let bypasses = match &step.act {
-            Act::Pass => true,
-            Act::Answer(answer) => answer.bypasses(),
-            Act::With(_) => false,
+            Action::Passthrough => true,
+            Action::Respond(response) => response.skips_validation(),
+            Action::RespondWith(_) => false,
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         if refused && !bypasses {
-            let (act, delay, headers) = (Act::Pass, Duration::ZERO, Vec::new());
-            return Some(Taken { act, delay, headers, is_by_path });
+            let (act, delay, headers) = (Action::Passthrough, Duration::ZERO, Vec::new());
+            return Some(MatchedStep { act, delay, headers, is_by_path });
         }
-        step.taken = step.taken.saturating_add(1);
-        let Step { act, delay, headers, .. } = step.clone();
-        Some(Taken { act, delay, headers, is_by_path })
+        step.times_used = step.times_used.saturating_add(1);
+        let StubStep { act, delay, headers, .. } = step.clone();
+        Some(MatchedStep { act, delay, headers, is_by_path })
     }
 
-    fn steps(&self) -> MutexGuard<'_, Vec<Step>> {
+    fn steps(&self) -> MutexGuard<'_, Vec<StubStep>> {
         // After a panic, the steps are still consistent.
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -359,7 +364,7 @@ impl State {
 
 impl Matcher {
     /// The operation of the stub, if it is in the description.
-    pub(super) fn operation<'a>(&self, document: &'a Document) -> Option<&'a DocumentedOperation> {
+    pub(super) fn operation<'a>(&self, document: &'a ApiDescription) -> Option<&'a OperationSpec> {
         match self {
             Self::Call(id, _) => document.operation(id),
             Self::Operation(id, _) => document.operation(id),
@@ -369,7 +374,7 @@ impl Matcher {
         }
     }
 
-    pub(super) fn is_for(&self, request: &Received) -> bool {
+    pub(super) fn is_for(&self, request: &RecordedRequest) -> bool {
         match self {
             Self::Any => true,
             Self::Path(method, path) => *method == request.method && *path == request.path,
@@ -380,20 +385,21 @@ impl Matcher {
                 request.operation_id.as_deref() == Some(id)
                     && parameters.iter().all(|(name, value)| {
                         let is = request.path_parameter(name);
-                        is.or_else(|| request.query_parameter(name))
-                            .is_some_and(|is| same(name, is, value) || request.is_by_id(name))
+                        is.or_else(|| request.query_parameter(name)).is_some_and(|is| {
+                            is_same_value(name, is, value) || request.is_by_id(name)
+                        })
                     })
             }
         }
     }
 
     /// The other values of a request of the same operation.
-    pub(super) fn differences(&self, request: &Received) -> Vec<String> {
+    pub(super) fn differences(&self, request: &RecordedRequest) -> Vec<String> {
         let Self::Call(_, wanted) = self else { return Vec::new() };
         let mut found = Vec::new();
         for (name, value) in &wanted.path {
             let is = request.path_parameter(name).unwrap_or_default();
-            if !same(name, is, value) && !request.is_by_id(name) {
+            if !is_same_value(name, is, value) && !request.is_by_id(name) {
                 found.push(format!("{name} is {is:?}, not {value:?}"));
             }
         }
@@ -410,7 +416,7 @@ impl Matcher {
 
 /// Returns whether two values of a parameter are the same at GitHub: the case does not matter in names of
 /// accounts, repositories, teams and labels, and matters in files and branches.
-fn same(parameter: &str, one: &str, other: &str) -> bool {
+fn is_same_value(parameter: &str, one: &str, other: &str) -> bool {
     match parameter {
         "owner" | "repo" | "org" | "username" | "team_slug" | "enterprise" | "name"
         | "template_owner" | "template_repo" => one.eq_ignore_ascii_case(other),
@@ -429,13 +435,13 @@ impl fmt::Debug for Stub {
 pub(super) fn accept<T>(result: Result<T, String>) -> T {
     match result {
         Ok(value) => value,
-        Err(message) => refuse(&message),
+        Err(message) => misuse(&message),
     }
 }
 
 /// A test that cannot continue: the mock was used incorrectly.
 #[allow(clippy::panic, reason = "it is for tests, and documented")]
 #[track_caller]
-pub(super) fn refuse(message: &str) -> ! {
+pub(super) fn misuse(message: &str) -> ! {
     panic!("{message}")
 }

@@ -5,20 +5,20 @@ use axum::extract::{FromRef, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
-use super::body::{BodyLimits, WITHIN};
+use super::body::{BodyLimits, READ_TIMEOUT};
 use super::delivery::Delivery;
-use super::receiver::Receiver;
-use super::refusal::Refusal;
+use super::receiver::WebhookReceiver;
+use super::refusal::RejectionReason;
 use super::verify::Verifier;
 
-impl Receiver {
+impl WebhookReceiver {
     /// Returns a router that receives deliveries at this path, to be merged with others.
     ///
     /// ```no_run
-    /// use octowire::webhooks::{Delivery, Receiver, Verifier};
+    /// use octowire::webhooks::{Delivery, WebhookReceiver, Verifier};
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let receiver = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
+    /// let receiver = WebhookReceiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
     ///     .start(|delivery: Delivery| async move { println!("{delivery:?}"); Ok::<_, octowire::Error>(()) })?;
     /// let app = axum::Router::new().merge(receiver.router("/webhooks"));
     /// axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await?;
@@ -43,20 +43,20 @@ where
     Verifier: FromRef<S>,
     S: Send + Sync,
 {
-    type Rejection = Refusal;
+    type Rejection = RejectionReason;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, RejectionReason> {
         let verifier = Verifier::from_ref(state);
         let (parts, body) = request.into_parts();
-        verifier.check(&parts.headers).map_err(Refusal::Signature)?;
-        let bodies = BodyLimits::default().bodies();
-        let (body, _) = bodies.read(body, Instant::now() + WITHIN).await?;
-        Self::read(&verifier, &parts.headers, body)
+        verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
+        let bodies = BodyLimits::default().into_reader();
+        let (body, _) = bodies.read(body, Instant::now() + READ_TIMEOUT).await?;
+        Self::verify(&verifier, &parts.headers, body)
     }
 }
 
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
-impl IntoResponse for Refusal {
+impl IntoResponse for RejectionReason {
     fn into_response(self) -> Response {
         self.response().into_response()
     }

@@ -10,13 +10,13 @@ use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::refusal::Refusal;
+use super::refusal::RejectionReason;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reserves memory for this many more bytes of a body of `expected` bytes in total. The buffer grows by half, so that
 /// it is never more than half again as large as needed.
-fn make_room(all: &mut Vec<u8>, more: usize, expected: usize) {
+fn reserve(all: &mut Vec<u8>, more: usize, expected: usize) {
     let needed = all.len().saturating_add(more);
     if needed > all.capacity() {
         let grown = all.len().saturating_add(all.len() / 2).max(MAX_RESERVED);
@@ -27,10 +27,10 @@ fn make_room(all: &mut Vec<u8>, more: usize, expected: usize) {
 }
 
 /// GitHub's maximum size of payloads.
-const MOST: usize = 25 * 1024 * 1024;
-const HELD: usize = 64 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
+const MAX_UNVERIFIED_BYTES: usize = 64 * 1024 * 1024;
 /// GitHub waits for 10 s, which includes network time.
-pub(super) const WITHIN: Duration = Duration::from_secs(9);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(9);
 /// Maximum memory that is reserved by the stated length before the body arrives.
 const MAX_RESERVED: usize = 64 * 1024;
 
@@ -38,50 +38,54 @@ const MAX_RESERVED: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimits {
     /// The limit of one body.
-    pub(super) most: usize,
+    pub(super) max_body_bytes: usize,
     /// The limit of all bodies that are not verified yet, in total.
-    pub(super) held: usize,
+    pub(super) max_unverified_bytes: usize,
 }
 
 /// The bodies of all requests.
 #[derive(Clone, Debug)]
-pub(super) struct Bodies {
-    most: usize,
-    held: Arc<Semaphore>,
+pub(super) struct BodyReader {
+    max_body_bytes: usize,
+    memory: Arc<Semaphore>,
 }
 
 /// Holds a body's part of the limit.
-pub(super) type Held = Option<OwnedSemaphorePermit>;
+pub(super) type MemoryPermit = Option<OwnedSemaphorePermit>;
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { most: MOST, held: HELD }
+        Self { max_body_bytes: MAX_BODY_BYTES, max_unverified_bytes: MAX_UNVERIFIED_BYTES }
     }
 }
 
 impl BodyLimits {
-    pub(super) fn bodies(self) -> Bodies {
-        let held = Semaphore::new(self.held.min(Semaphore::MAX_PERMITS));
-        Bodies { most: self.most, held: Arc::new(held) }
+    pub(super) fn into_reader(self) -> BodyReader {
+        let held = Semaphore::new(self.max_unverified_bytes.min(Semaphore::MAX_PERMITS));
+        BodyReader { max_body_bytes: self.max_body_bytes, memory: Arc::new(held) }
     }
 }
 
-impl Bodies {
+impl BodyReader {
     /// Reads a body into one buffer, until this deadline.
-    pub(super) async fn read<B>(&self, body: B, by: Instant) -> Result<(Bytes, Held), Refusal>
+    pub(super) async fn read<B>(
+        &self,
+        body: B,
+        by: Instant,
+    ) -> Result<(Bytes, MemoryPermit), RejectionReason>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
-        if body.size_hint().lower() > self.most as u64 {
-            return Err(Refusal::TooLarge);
+        if body.size_hint().lower() > self.max_body_bytes as u64 {
+            return Err(RejectionReason::TooLarge);
         }
-        timeout_at(by, self.collect(body)).await.unwrap_or(Err(Refusal::TooSlow))
+        timeout_at(by, self.collect(body)).await.unwrap_or(Err(RejectionReason::TooSlow))
     }
 
     /// Copies a body out of the connection's buffer, which a slice would keep as a whole, into memory of its own
     /// length: a delivery can wait for long.
-    async fn collect<B>(&self, body: B) -> Result<(Bytes, Held), Refusal>
+    async fn collect<B>(&self, body: B) -> Result<(Bytes, MemoryPermit), RejectionReason>
     where
         B: Body,
         B::Error: Into<BoxError>,
@@ -92,14 +96,14 @@ impl Bodies {
         let mut held = None;
         let mut all = Vec::new();
         while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-            let frame = frame.map_err(|_| Refusal::Broken)?;
+            let frame = frame.map_err(|_| RejectionReason::Incomplete)?;
             let Ok(mut data) = frame.into_data() else { continue };
             let length = data.remaining();
-            if length > self.most - all.len() {
-                return Err(Refusal::TooLarge);
+            if length > self.max_body_bytes - all.len() {
+                return Err(RejectionReason::TooLarge);
             }
-            self.hold(&mut held, length)?;
-            make_room(&mut all, length, expected);
+            self.acquire(&mut held, length)?;
+            reserve(&mut all, length, expected);
             while data.has_remaining() {
                 let chunk = data.chunk();
                 all.extend_from_slice(chunk);
@@ -112,10 +116,10 @@ impl Bodies {
     }
 
     /// Acquires this many more bytes of the limit.
-    fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Refusal> {
-        let bytes = u32::try_from(bytes).map_err(|_| Refusal::TooLarge)?;
-        let more = Arc::clone(&self.held).try_acquire_many_owned(bytes);
-        let more = more.map_err(|_| Refusal::Busy)?;
+    fn acquire(&self, held: &mut MemoryPermit, bytes: usize) -> Result<(), RejectionReason> {
+        let bytes = u32::try_from(bytes).map_err(|_| RejectionReason::TooLarge)?;
+        let more = Arc::clone(&self.memory).try_acquire_many_owned(bytes);
+        let more = more.map_err(|_| RejectionReason::Busy)?;
         match held {
             Some(held) => held.merge(more),
             None => *held = Some(more),
@@ -141,7 +145,7 @@ mod tests {
             let expected = if tells_truth { total } else { said };
             let mut all = Vec::new();
             for chunk in chunks {
-                make_room(&mut all, chunk, expected);
+                reserve(&mut all, chunk, expected);
                 all.resize(all.len() + chunk, 0);
                 let most = (all.len() + all.len() / 2).max(MAX_RESERVED);
                 prop_assert!(all.capacity() <= most, "{} for {}", all.capacity(), all.len());

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::envelope::Envelope;
 use super::event::UnknownEvent;
-use super::event::read::{self, misfit};
+use super::event::read::{self, decode_error};
 use super::payload::{check_json, payload};
-use super::refusal::Refusal;
+use super::refusal::RejectionReason;
 use super::verify::{Verified, Verifier};
 use super::{EnvelopeScheme, Event};
 use crate::error::Result;
@@ -36,22 +36,22 @@ pub struct Delivery {
     inner: Arc<Inner>,
     /// The number of the handling attempt, from 1.
     attempt: u32,
-    resumed: bool,
+    is_replayed: bool,
     /// The receiver's count of payloads that do not match their type.
     undecoded: Option<Arc<AtomicU64>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    about: About,
+    metadata: DeliveryMetadata,
     payload: Bytes,
     /// Whether the mismatch of the payload was already reported.
-    reported: AtomicBool,
+    mismatch_reported: AtomicBool,
 }
 
 /// The metadata of a delivery, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct DeliveryMetadata {
     pub(super) id: String,
     pub(super) event: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ pub(super) struct About {
 }
 
 #[cfg(feature = "webhooks-journal")]
-impl About {
+impl DeliveryMetadata {
     /// Returns the same delivery, verified with the secret of this index.
     pub(super) fn verified_with(self, secret: usize) -> Self {
         Self { secret, ..self }
@@ -81,13 +81,17 @@ impl Delivery {
     /// # Errors
     /// If it is not signed with one of the secrets, is compressed (any `Content-Encoding` but `identity`), is not valid
     /// JSON, or differs from GitHub's format in another way.
-    pub fn read(verifier: &Verifier, headers: &HeaderMap, body: Bytes) -> Result<Self, Refusal> {
-        let verified = verifier.verify(headers, &body).map_err(Refusal::Signature)?;
+    pub fn verify(
+        verifier: &Verifier,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, RejectionReason> {
+        let verified = verifier.verify(headers, &body).map_err(RejectionReason::Signature)?;
         let text = |name: &'static str| text(headers, name).map(str::to_owned);
         let number = |name: &'static str| self::text(headers, name)?.parse().ok();
-        let about = About {
-            id: text(DELIVERY).ok_or(Refusal::Header(DELIVERY))?,
-            event: text(EVENT).ok_or(Refusal::Header(EVENT))?,
+        let about = DeliveryMetadata {
+            id: text(DELIVERY).ok_or(RejectionReason::Header(DELIVERY))?,
+            event: text(EVENT).ok_or(RejectionReason::Header(EVENT))?,
             hook: number(HOOK),
             target_type: text(TARGET_TYPE),
             target: number(TARGET),
@@ -102,10 +106,10 @@ impl Delivery {
     /// # Errors
     /// If it is not signed with one of the secrets, is too old, or is not an envelope; and if its payload cannot be
     /// read as JSON, such as with more than 127 levels.
-    pub fn read_envelope(scheme: &EnvelopeScheme, body: &[u8]) -> Result<Self, Refusal> {
+    pub fn verify_envelope(scheme: &EnvelopeScheme, body: &[u8]) -> Result<Self, RejectionReason> {
         let Envelope { event, data, verified, signature, .. } =
-            scheme.open(body).map_err(Refusal::Envelope)?;
-        let about = About {
+            scheme.verify(body).map_err(RejectionReason::Envelope)?;
+        let about = DeliveryMetadata {
             id: format!("envelope-{}", hex(signature)),
             event,
             hook: None,
@@ -117,9 +121,9 @@ impl Delivery {
         Ok(Self::new(about, Bytes::from(String::from(data))))
     }
 
-    pub(super) fn new(about: About, payload: Bytes) -> Self {
-        let inner = Inner { about, payload, reported: AtomicBool::new(false) };
-        Self { inner: Arc::new(inner), attempt: 1, resumed: false, undecoded: None }
+    pub(super) fn new(about: DeliveryMetadata, payload: Bytes) -> Self {
+        let inner = Inner { metadata: about, payload, mismatch_reported: AtomicBool::new(false) };
+        Self { inner: Arc::new(inner), attempt: 1, is_replayed: false, undecoded: None }
     }
 
     /// Returns the delivery's id, a GUID: `X-GitHub-Delivery`. It repeats in a
@@ -127,7 +131,7 @@ impl Delivery {
     /// and is the same for all webhooks that receive the same event: see [`key`](Self::key).
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.inner.about.id
+        &self.inner.metadata.id
     }
 
     /// Returns the unique key of the delivery: the id of its webhook, if there is one, and its own id. GitHub uses the
@@ -143,27 +147,27 @@ impl Delivery {
     /// Returns the event's name, such as `issues`: `X-GitHub-Event`.
     #[must_use]
     pub fn event_name(&self) -> &str {
-        &self.inner.about.event
+        &self.inner.metadata.event
     }
 
     /// Returns the id of the webhook: `X-GitHub-Hook-ID`.
     #[must_use]
     pub fn hook_id(&self) -> Option<i64> {
-        self.inner.about.hook
+        self.inner.metadata.hook
     }
 
     /// Returns the owner of the webhook, such as `repository`, `organization` or `integration` (an App), and its id:
     /// `X-GitHub-Hook-Installation-Target-Type` and `-ID`.
     #[must_use]
     pub fn target(&self) -> Option<(&str, i64)> {
-        let about = &self.inner.about;
+        let about = &self.inner.metadata;
         Some((about.target_type.as_deref()?, about.target?))
     }
 
     /// Returns the index of the secret that it was signed with, in the order of the [`Verifier`].
     #[must_use]
     pub fn verified(&self) -> Verified {
-        Verified { secret: self.inner.about.secret }
+        Verified { secret: self.inner.metadata.secret }
     }
 
     /// Returns the payload: JSON, as GitHub wrote it.
@@ -172,7 +176,7 @@ impl Delivery {
         &self.inner.payload
     }
 
-    /// Returns the number of the handling attempt, from 1: a [`Receiver`](super::Receiver) retries failed ones.
+    /// Returns the number of the handling attempt, from 1: a [`WebhookReceiver`](super::WebhookReceiver) retries failed ones.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -183,8 +187,8 @@ impl Delivery {
     /// [attempt](Self::attempt) but the first. Handlers that must not act twice have to look up the [`key`](Self::key)
     /// then.
     #[must_use]
-    pub fn is_resumed(&self) -> bool {
-        self.resumed
+    pub fn is_replayed(&self) -> bool {
+        self.is_replayed
     }
 
     /// Returns the typed event.
@@ -196,11 +200,11 @@ impl Delivery {
     /// If the payload is not JSON, of the kind [`Decode`](crate::ErrorKind::Decode): only if an earlier version has
     /// stored it in a journal. A payload without a matching type is [`Event::Unknown`], and not an error.
     pub fn event(&self) -> Result<Event> {
-        let event = read::read(self.event_name(), self.payload())?;
+        let event = read::decode(self.event_name(), self.payload())?;
         if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch)
-            && !self.inner.reported.swap(true, Ordering::Relaxed)
+            && !self.inner.mismatch_reported.swap(true, Ordering::Relaxed)
         {
-            read::report(mismatch);
+            read::report_mismatch(mismatch);
             if let Some(undecoded) = &self.undecoded {
                 undecoded.fetch_add(1, Ordering::Relaxed);
             }
@@ -215,24 +219,24 @@ impl Delivery {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         let payload = self.payload();
         serde_json::from_slice(payload).map_err(|error| {
-            let error = misfit(self.event_name(), payload, &error, "does not match the type");
+            let error = decode_error(self.event_name(), payload, &error, "does not match the type");
             error.with_body(payload)
         })
     }
 
     #[cfg(feature = "webhooks-journal")]
-    pub(super) fn about(&self) -> &About {
-        &self.inner.about
+    pub(super) fn metadata(&self) -> &DeliveryMetadata {
+        &self.inner.metadata
     }
 
     /// Returns the delivery for a handling attempt, with the receiver's count of payloads that do not match their type.
-    pub(super) fn attempted(&self, attempt: u32, undecoded: Arc<AtomicU64>) -> Self {
+    pub(super) fn with_attempt(&self, attempt: u32, undecoded: Arc<AtomicU64>) -> Self {
         Self { attempt, undecoded: Some(undecoded), ..self.clone() }
     }
 
     #[cfg(feature = "webhooks-journal")]
-    pub(super) fn resumed(self) -> Self {
-        Self { resumed: true, ..self }
+    pub(super) fn replayed(self) -> Self {
+        Self { is_replayed: true, ..self }
     }
 }
 
@@ -244,7 +248,7 @@ impl fmt::Debug for Delivery {
             .field("hook", &self.hook_id())
             .field("bytes", &self.payload().len())
             .field("attempt", &self.attempt)
-            .field("resumed", &self.resumed)
+            .field("resumed", &self.is_replayed)
             .finish_non_exhaustive()
     }
 }

@@ -21,7 +21,7 @@ use crate::names::hex;
 ///
 /// # fn example(body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 /// let scheme = EnvelopeScheme::new(Verifier::from_env("GATEWAY_SECRET")?);
-/// let envelope = scheme.open(body)?;
+/// let envelope = scheme.verify(body)?;
 /// println!("{}: {}", envelope.event, envelope.data);
 /// # Ok(())
 /// # }
@@ -30,7 +30,7 @@ use crate::names::hex;
 pub struct EnvelopeScheme {
     verifier: Verifier,
     tolerance: Duration,
-    names: [String; 4],
+    field_names: [String; 4],
     separator: String,
 }
 
@@ -69,7 +69,7 @@ impl EnvelopeScheme {
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
         let names = ["event", "data", "timestamp", "signature"].map(str::to_owned);
-        Self { verifier, tolerance: TOLERANCE, names, separator: ".".to_owned() }
+        Self { verifier, tolerance: TOLERANCE, field_names: names, separator: ".".to_owned() }
     }
 
     /// Sets how far the timestamp of an envelope can differ from the local clock.
@@ -82,8 +82,14 @@ impl EnvelopeScheme {
     /// Sets the names of the properties that contain the event, the payload, the time in seconds since 1970 and the
     /// signature.
     #[must_use]
-    pub fn names(mut self, event: &str, data: &str, timestamp: &str, signature: &str) -> Self {
-        self.names = [event, data, timestamp, signature].map(str::to_owned);
+    pub fn field_names(
+        mut self,
+        event: &str,
+        data: &str,
+        timestamp: &str,
+        signature: &str,
+    ) -> Self {
+        self.field_names = [event, data, timestamp, signature].map(str::to_owned);
         self
     }
 
@@ -111,11 +117,11 @@ impl EnvelopeScheme {
     ///
     /// # Errors
     /// If it is not JSON: of the kind [`InvalidRequest`](ErrorKind::InvalidRequest).
-    pub fn seal(&self, event: &str, data: &str) -> Result<String> {
-        self.seal_at(event, data, SystemTime::now())
+    pub fn sign(&self, event: &str, data: &str) -> Result<String> {
+        self.sign_at(event, data, SystemTime::now())
     }
 
-    fn seal_at(&self, event: &str, data: &str, now: SystemTime) -> Result<String> {
+    fn sign_at(&self, event: &str, data: &str, now: SystemTime) -> Result<String> {
         let invalid = |error: serde_json::Error| {
             let message = format!("the payload of `{event}` is not valid JSON: {error}");
             Error::new(ErrorKind::InvalidRequest, message)
@@ -126,7 +132,7 @@ impl EnvelopeScheme {
         let signature = hex(self.verifier.first_signature(signed.as_bytes()));
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let [event_name, data_name, timestamp_name, signature_name] =
-            self.names.each_ref().map(|name| text(name));
+            self.field_names.each_ref().map(|name| text(name));
         let event = text(event);
         Ok(format!(
             "{{{event_name}:{event},{data_name}:{},{timestamp_name}:{timestamp},{signature_name}:\"{signature}\"}}",
@@ -138,14 +144,14 @@ impl EnvelopeScheme {
     ///
     /// # Errors
     /// If it is invalid, is not signed with a known secret, or is too old.
-    pub fn open(&self, body: &[u8]) -> Result<Envelope, EnvelopeError> {
-        self.open_at(body, SystemTime::now())
+    pub fn verify(&self, body: &[u8]) -> Result<Envelope, EnvelopeError> {
+        self.verify_at(body, SystemTime::now())
     }
 
-    fn open_at(&self, body: &[u8], now: SystemTime) -> Result<Envelope, EnvelopeError> {
+    fn verify_at(&self, body: &[u8], now: SystemTime) -> Result<Envelope, EnvelopeError> {
         let properties: Properties<'_> =
             serde_json::from_slice(body).map_err(|_| EnvelopeError::Malformed)?;
-        let [event, data, timestamp, signature] = &self.names;
+        let [event, data, timestamp, signature] = &self.field_names;
         let raw = |name: &String| properties.of(name).ok_or(EnvelopeError::Malformed);
         let text =
             |name| serde_json::from_str::<String>(raw(name)?).map_err(|_| EnvelopeError::Malformed);
@@ -155,7 +161,7 @@ impl EnvelopeScheme {
             parse_hex(&signature).ok_or(EnvelopeError::Signature(SignatureError::Malformed))?;
         let seconds: u64 = timestamp.parse().map_err(|_| EnvelopeError::Malformed)?;
         let signed = [timestamp, &event, data].join(&self.separator);
-        let verified = self.verifier.matching(&signature, signed.as_bytes());
+        let verified = self.verifier.find_secret(&signature, signed.as_bytes());
         let verified = verified.map_err(EnvelopeError::Signature)?;
         let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
         let time = time.ok_or(EnvelopeError::TooOld)?;
@@ -223,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_in_time_is_opened() {
+    fn an_envelope_within_the_tolerance_verifies() {
         let data = r#"{ "action" : "opened", "n": 1.50 }"#;
         for seconds in [NOW, NOW - 300, NOW + 300] {
-            let opened = scheme().open_at(envelope("issues", data, seconds).as_bytes(), at(NOW));
+            let opened = scheme().verify_at(envelope("issues", data, seconds).as_bytes(), at(NOW));
             let opened = opened.unwrap();
             assert_eq!((&*opened.event, &*opened.data), ("issues", data));
             assert_eq!((opened.timestamp, opened.verified.secret), (at(seconds), 0));
@@ -234,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_is_refused_for_its_reason() {
+    fn an_invalid_envelope_is_rejected_with_the_reason() {
         use EnvelopeError::{Malformed, Signature, TooOld};
         let good = envelope("issues", "{}", NOW);
         let cases = [
@@ -255,37 +261,42 @@ mod tests {
             (String::new(), Malformed),
         ];
         for (body, expected) in cases {
-            assert_eq!(scheme().open_at(body.as_bytes(), at(NOW)).unwrap_err(), expected, "{body}");
+            assert_eq!(
+                scheme().verify_at(body.as_bytes(), at(NOW)).unwrap_err(),
+                expected,
+                "{body}"
+            );
         }
     }
 
     #[test]
-    fn what_is_sealed_is_opened_and_nobody_elses_is() {
-        let schemes = [scheme(), scheme().names("type", "pay\"load", "at", "mac").separator(":")];
+    fn an_envelope_verifies_only_with_its_own_secret() {
+        let schemes =
+            [scheme(), scheme().field_names("type", "pay\"load", "at", "mac").separator(":")];
         for scheme in schemes {
             let data = r#"{ "a" : [1.50] }"#;
-            let sealed = scheme.seal_at("iss\"ues", data, at(NOW)).unwrap();
-            let opened = scheme.open_at(sealed.as_bytes(), at(NOW)).unwrap();
+            let sealed = scheme.sign_at("iss\"ues", data, at(NOW)).unwrap();
+            let opened = scheme.verify_at(sealed.as_bytes(), at(NOW)).unwrap();
             assert_eq!((&*opened.event, &*opened.data), ("iss\"ues", data));
             let other = EnvelopeScheme { verifier: Verifier::new("other").unwrap(), ..scheme };
-            assert!(other.open_at(sealed.as_bytes(), at(NOW)).is_err());
+            assert!(other.verify_at(sealed.as_bytes(), at(NOW)).is_err());
         }
-        assert_eq!(scheme().seal("issues", "{").unwrap_err().kind(), ErrorKind::InvalidRequest);
+        assert_eq!(scheme().sign("issues", "{").unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
 
     #[test]
     fn a_gateway_may_have_its_own_names() {
-        let scheme = scheme().names("type", "payload", "at", "mac").separator(":");
+        let scheme = scheme().field_names("type", "payload", "at", "mac").separator(":");
         let signed = sign("gateway", b"1790000000:ping:[1]").unwrap();
         let mac = signed.trim_start_matches("sha256=");
         let body = format!(r#"{{"type":"ping","payload":[1],"at":1790000000,"mac":"{mac}"}}"#);
-        assert_eq!(&*scheme.open_at(body.as_bytes(), at(NOW)).unwrap().data, "[1]");
+        assert_eq!(&*scheme.verify_at(body.as_bytes(), at(NOW)).unwrap().data, "[1]");
     }
 
     proptest! {
         #[test]
         fn anything_may_be_sent(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(scheme().open(&body).is_err());
+            prop_assert!(scheme().verify(&body).is_err());
         }
     }
 }

@@ -197,9 +197,9 @@ impl Event {
     /// # Errors
     /// If it is not JSON: of the kind [`Decode`](crate::ErrorKind::Decode).
     pub fn read(name: &str, payload: &[u8]) -> Result<Self> {
-        let event = read::read(name, payload)?;
+        let event = read::decode(name, payload)?;
         if let Some(mismatch) = event.unknown().and_then(UnknownEvent::mismatch) {
-            read::report(mismatch);
+            read::report_mismatch(mismatch);
         }
         Ok(event)
     }

@@ -39,13 +39,13 @@ pub(crate) fn signature(input: &[u8]) {
 /// Opens an envelope; and signs and verifies an event and data.
 pub(crate) fn envelope(input: &[u8]) {
     let scheme = EnvelopeScheme::new(verifier());
-    assert!(scheme.open(input).is_err(), "a delivery signed without the secret was accepted");
+    assert!(scheme.verify(input).is_err(), "a delivery signed without the secret was accepted");
     let (event, data) = first_line(input);
     let (Ok(event), Ok(data)) = (std::str::from_utf8(event), std::str::from_utf8(data)) else {
         return;
     };
-    if let Ok(sealed) = scheme.seal(event, data) {
-        let opened = scheme.open(sealed.as_bytes()).expect("a signed envelope was rejected");
+    if let Ok(sealed) = scheme.sign(event, data) {
+        let opened = scheme.verify(sealed.as_bytes()).expect("a signed envelope was rejected");
         assert_eq!((&*opened.event, &*opened.data), (event, data.trim_ascii()));
     }
 }
@@ -66,7 +66,7 @@ pub(crate) fn webhook_payload(input: &[u8]) {
             Some(known) => known,
             None => "an_event_of_tomorrow",
         };
-    match read::read(name, body) {
+    match read::decode(name, body) {
         Ok(event) => assert_eq!(event.name(), name),
         Err(error) => {
             assert!(!is_json, "an accepted delivery does not decode: {error}");

@@ -17,11 +17,11 @@ mod job;
 mod thread;
 mod writer;
 
-use file::Place;
+use file::FileLocation;
 pub(crate) use inbox::key;
-use inbox::{Inbox, Outcome};
-use job::Job;
-use writer::Writer;
+use inbox::{JournalTransaction, Outcome};
+use job::WriteJob;
+use writer::WriterHandle;
 
 /// The delivery journal of a webhook receiver, in a file. An accepted delivery is on the disk before GitHub receives
 /// the response, and stays there until it is handled, however the program ends. So no accepted delivery depends on a
@@ -50,14 +50,14 @@ use writer::Writer;
 /// regular file is rejected. So is a folder that everyone can write to, or that belongs to another user than this one
 /// and root; if root runs the process, the folder of any user is accepted that only this user can write to. The folder
 /// itself is never changed, and can be a symbolic link. If the file system does not show the real owners and modes, see
-/// [`trust_file_permissions`](JournalBuilder::trust_file_permissions).
+/// [`trust_file_permissions`](DeliveryJournalBuilder::trust_file_permissions).
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
-/// use octowire::webhooks::Journal;
+/// use octowire::webhooks::DeliveryJournal;
 ///
-/// let journal = Journal::open("/var/lib/my-bot/webhooks.journal").await?;
-/// println!("{} to be handled, with {} bytes", journal.pending(), journal.bytes());
+/// let journal = DeliveryJournal::open("/var/lib/my-bot/webhooks.journal").await?;
+/// println!("{} to be handled, with {} bytes", journal.pending_count(), journal.bytes());
 /// for failed in journal.failed().await? {
 ///     println!("{}: {}", failed.id, failed.error);
 /// }
@@ -65,29 +65,29 @@ use writer::Writer;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Journal {
-    writer: Arc<Writer>,
-    left: Arc<Left>,
+pub struct DeliveryJournal {
+    writer: Arc<WriterHandle>,
+    unclaimed: Arc<Unclaimed>,
 }
 
 /// Deliveries that were not handled when it was opened, and that were left since.
 #[derive(Default)]
-struct Left {
+struct Unclaimed {
     ids: Mutex<Vec<String>>,
     more: Notify,
 }
 
-/// The settings of a [`Journal`]: [`Journal::builder`].
+/// The settings of a [`DeliveryJournal`]: [`DeliveryJournal::builder`].
 #[derive(Clone)]
 #[must_use = "a builder opens nothing until `open` is called"]
-pub struct JournalBuilder {
+pub struct DeliveryJournalBuilder {
     path: PathBuf,
     permissions: Permissions,
     limits: Limits,
     clock: Clock,
 }
 
-/// A delivery that could not be handled: [`Journal::failed`].
+/// A delivery that could not be handled: [`DeliveryJournal::failed`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedDelivery {
@@ -95,7 +95,7 @@ pub struct FailedDelivery {
     /// longer than 128 bytes.
     pub id: String,
     /// When it failed, by the local clock.
-    pub when: SystemTime,
+    pub failed_at: SystemTime,
     /// The handler's error, truncated to 2,000 bytes.
     pub error: String,
     /// The size of the stored record, in bytes.
@@ -104,7 +104,7 @@ pub struct FailedDelivery {
 
 /// The outcome of accepting a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
+pub(crate) enum AcceptOutcome {
     /// The delivery is on the disk, and the caller that receives this has to handle it.
     New,
     /// The delivery was accepted before, and is not handled yet.
@@ -118,20 +118,20 @@ pub(crate) enum Accepted {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     max_bytes: u64,
-    keep: Duration,
-    max_remembered: u64,
+    retention: Duration,
+    max_deduplicated: u64,
     max_failed: u64,
 }
 
 type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// GitHub redelivers for three days.
-const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_REMEMBERED: u64 = 1_000_000;
 const MAX_FAILED: u64 = 1_000;
 
-impl Journal {
+impl DeliveryJournal {
     /// Opens the journal in this file, and creates it and its folder if they do not exist.
     ///
     /// The whole file is read once, to verify its checksums, which takes about a second per gigabyte.
@@ -144,14 +144,14 @@ impl Journal {
     }
 
     /// Returns a builder of a journal with other limits.
-    pub fn builder(path: impl Into<PathBuf>) -> JournalBuilder {
-        JournalBuilder {
+    pub fn builder(path: impl Into<PathBuf>) -> DeliveryJournalBuilder {
+        DeliveryJournalBuilder {
             path: path.into(),
             permissions: Permissions::Checked,
             limits: Limits {
                 max_bytes: MAX_BYTES,
-                keep: KEEP,
-                max_remembered: MAX_REMEMBERED,
+                retention: DEFAULT_RETENTION,
+                max_deduplicated: MAX_REMEMBERED,
                 max_failed: MAX_FAILED,
             },
             clock: Arc::new(SystemTime::now),
@@ -160,7 +160,7 @@ impl Journal {
 
     /// Returns the number of accepted deliveries that are not handled yet, without failed ones.
     #[must_use]
-    pub fn pending(&self) -> u64 {
+    pub fn pending_count(&self) -> u64 {
         self.writer.pending()
     }
 
@@ -176,95 +176,95 @@ impl Journal {
     /// not handled again, except for redeliveries of failed ones; if the process ends before the write, the next one
     /// handles them once more.
     #[must_use]
-    pub fn unrecorded(&self) -> u64 {
+    pub fn unrecorded_count(&self) -> u64 {
         self.writer.unrecorded()
     }
 
     /// Returns the deliveries that could not be handled, in the order of their failures. Those whose failure is [not
-    /// recorded](Self::unrecorded) yet are missing until it is.
+    /// recorded](Self::unrecorded_count) yet are missing until it is.
     ///
     /// # Errors
-    /// If the file cannot be read: of the kind [`Store`](crate::ErrorKind::Store).
+    /// If the file cannot be read: of the kind [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable).
     pub async fn failed(&self) -> Result<Vec<FailedDelivery>> {
-        self.run(Job::reading(|inbox| inbox.failed())).await
+        self.run(WriteJob::read_only(|inbox| inbox.failed())).await
     }
 
     /// Deletes a failed delivery. Returns whether it existed.
     ///
     /// # Errors
-    /// If the file cannot be written: of the kind [`Store`](crate::ErrorKind::Store).
-    pub async fn forget_failed(&self, id: &str) -> Result<bool> {
+    /// If the file cannot be written: of the kind [`StoreUnavailable`](crate::ErrorKind::StoreUnavailable).
+    pub async fn discard_failed(&self, id: &str) -> Result<bool> {
         let id = key(id);
-        self.run(Job::new(move |inbox| inbox.forget(&id))).await
+        self.run(WriteJob::new(move |inbox| inbox.discard_failed(&id))).await
     }
 
     /// Accepts a delivery. It is on the disk when this resolves.
     ///
-    /// [`Accepted::New`] makes the caller its owner. If the caller does not receive it, since it was dropped or the
+    /// [`AcceptOutcome::New`] makes the caller its owner. If the caller does not receive it, since it was dropped or the
     /// disk failed in between, then the next caller with the same delivery becomes the owner.
-    pub(crate) async fn accept(&self, id: &str, record: Bytes) -> Result<Accepted> {
+    pub(crate) async fn accept(&self, id: &str, record: Bytes) -> Result<AcceptOutcome> {
         let (id, size) = (key(id), record.len());
-        let job = Job::handing_over(&id, |accepted| *accepted == Accepted::New, {
+        let job = WriteJob::with_transfer(&id, |accepted| *accepted == AcceptOutcome::New, {
             let id = id.clone();
-            move |inbox: &mut Inbox<'_>| inbox.accept(&id, &record)
+            move |inbox: &mut JournalTransaction<'_>| inbox.accept(&id, &record)
         });
-        self.run(job.of_size(size)).await
+        self.run(job.with_size(size)).await
     }
 
     /// Records that a delivery was handled: on the disk when this resolves.
     ///
     /// If the write fails, the journal retries until it succeeds, and treats the delivery as handled meanwhile.
-    pub(crate) async fn done(&self, id: &str) -> Result<()> {
+    pub(crate) async fn complete(&self, id: &str) -> Result<()> {
         let id = key(id);
-        let job = Job::recording(&id, Outcome::Handled, {
+        let job = WriteJob::with_outcome(&id, Outcome::Handled, {
             let id = id.clone();
-            move |inbox: &mut Inbox<'_>| inbox.done(&id)
+            move |inbox: &mut JournalTransaction<'_>| inbox.complete(&id)
         });
         self.run(job).await
     }
 
-    /// Tries once to write the outcomes that are [not recorded](Self::unrecorded) yet.
+    /// Tries once to write the outcomes that are [not recorded](Self::unrecorded_count) yet.
     pub(crate) async fn flush(&self) -> Result<()> {
-        if self.unrecorded() == 0 {
+        if self.unrecorded_count() == 0 {
             return Ok(());
         }
         self.writer.request_flush();
-        self.run(Job::new(|_| Ok(()))).await
+        self.run(WriteJob::new(|_| Ok(()))).await
     }
 
     /// Returns whether one more outcome can be kept in memory, if it cannot be written.
     pub(crate) fn can_remember(&self) -> bool {
-        self.unrecorded() < inbox::MAX_UNRECORDED as u64
+        self.unrecorded_count() < inbox::MAX_UNRECORDED as u64
     }
 
     /// Records that a delivery failed. It is kept among the failed ones, and accepted again if it is redelivered.
     ///
     /// If the write fails, the journal retries until it succeeds, and does not replay the delivery meanwhile.
     pub(crate) async fn fail(&self, id: &str, error: &str) -> Result<()> {
-        let (id, error) = (key(id), inbox::cut(error).to_owned());
-        let job = Job::recording(&id, Outcome::failed(&error), {
+        let (id, error) = (key(id), inbox::truncate_error(error).to_owned());
+        let job = WriteJob::with_outcome(&id, Outcome::failed(&error), {
             let id = id.clone();
-            move |inbox: &mut Inbox<'_>| inbox.fail(&id, &error)
+            move |inbox: &mut JournalTransaction<'_>| inbox.fail(&id, &error)
         });
         self.run(job).await
     }
 
     /// Takes up a failed delivery again: returns its record, or `None` if it is not among the failed ones.
-    pub(crate) async fn revive(&self, id: &str) -> Result<Option<Bytes>> {
+    pub(crate) async fn requeue_failed(&self, id: &str) -> Result<Option<Bytes>> {
         let id = key(id);
-        let job = Job::handing_over(&id, Option::is_some, {
+        let job = WriteJob::with_transfer(&id, Option::is_some, {
             let id = id.clone();
-            move |inbox: &mut Inbox<'_>| inbox.revive(&id)
+            move |inbox: &mut JournalTransaction<'_>| inbox.requeue_failed(&id)
         });
         self.run(job).await
     }
 
     /// Waits for deliveries that an earlier process left, or that were left since, and returns their keys in the order
     /// of acceptance. Each is returned once: the caller has to handle it.
-    pub(crate) async fn left(&self) -> Vec<String> {
+    pub(crate) async fn take_unclaimed(&self) -> Vec<String> {
         loop {
-            let more = self.left.more.notified();
-            let ids = std::mem::take(&mut *self.left_ids());
+            let more = self.unclaimed.more.notified();
+            let ids = std::mem::take(&mut *self.unclaimed_ids());
             if !ids.is_empty() {
                 return ids;
             }
@@ -272,33 +272,33 @@ impl Journal {
         }
     }
 
-    /// Leaves a delivery to the next caller of [`left`](Self::left).
-    pub(crate) fn leave(&self, id: String) {
-        self.left_ids().push(id);
-        self.left.more.notify_one();
+    /// Leaves a delivery to the next caller of [`take_unclaimed`](Self::take_unclaimed).
+    pub(crate) fn return_unclaimed(&self, id: String) {
+        self.unclaimed_ids().push(id);
+        self.unclaimed.more.notify_one();
     }
 
-    fn left_ids(&self) -> MutexGuard<'_, Vec<String>> {
-        self.left.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unclaimed_ids(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unclaimed.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the keys of all unhandled deliveries, in the order of acceptance.
-    async fn unfinished(&self) -> Result<Vec<String>> {
-        self.run(Job::reading(|inbox| inbox.unfinished())).await
+    async fn pending_ids(&self) -> Result<Vec<String>> {
+        self.run(WriteJob::read_only(|inbox| inbox.pending_ids())).await
     }
 
     /// Returns the record of an unhandled delivery.
     pub(crate) async fn load(&self, id: &str) -> Result<Option<Bytes>> {
         let id = key(id);
-        self.run(Job::reading(move |inbox| inbox.load(&id))).await
+        self.run(WriteJob::read_only(move |inbox| inbox.load(&id))).await
     }
 
-    async fn run<T: Send + 'static>(&self, job: Job<T>) -> Result<T> {
+    async fn run<T: Send + 'static>(&self, job: WriteJob<T>) -> Result<T> {
         self.writer.run(job).await
     }
 }
 
-impl JournalBuilder {
+impl DeliveryJournalBuilder {
     /// Sets the maximum size of unhandled and failed deliveries, in bytes; 1 GiB by default. If it is reached, the
     /// oldest failed deliveries are deleted first, and then new deliveries are rejected.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
@@ -308,15 +308,15 @@ impl JournalBuilder {
 
     /// Sets how long handled deliveries are remembered; three days by default, in which GitHub performs redeliveries on
     /// request.
-    pub fn keep(mut self, time: Duration) -> Self {
-        self.limits.keep = time;
+    pub fn retention(mut self, time: Duration) -> Self {
+        self.limits.retention = time;
         self
     }
 
     /// Sets the maximum number of handled deliveries that are remembered; 1,000,000 by default, which take about 100
     /// MB. The oldest are removed first.
-    pub fn max_remembered(mut self, deliveries: u64) -> Self {
-        self.limits.max_remembered = deliveries;
+    pub fn max_deduplicated(mut self, deliveries: u64) -> Self {
+        self.limits.max_deduplicated = deliveries;
         self
     }
 
@@ -343,25 +343,26 @@ impl JournalBuilder {
     /// Opens the journal.
     ///
     /// # Errors
-    /// As for [`Journal::open`].
-    pub async fn open(self) -> Result<Journal> {
+    /// As for [`DeliveryJournal::open`].
+    pub async fn open(self) -> Result<DeliveryJournal> {
         let path = self.path.clone();
         warn_if_trusted(&path, self.permissions);
-        let place = Place { path: self.path, permissions: self.permissions };
-        let opened =
-            tokio::task::spawn_blocking(move || Writer::start(place, self.limits, self.clock));
+        let place = FileLocation { path: self.path, permissions: self.permissions };
+        let opened = tokio::task::spawn_blocking(move || {
+            WriterHandle::start(place, self.limits, self.clock)
+        });
         let writer = match opened.await {
             Ok(writer) => writer?,
             // Some kinds of damage to the file make redb panic.
             Err(error) if error.is_panic() => return Err(file::damaged(&path).with_source(error)),
-            Err(error) => return Err(file::unusable(&path).with_source(error)),
+            Err(error) => return Err(file::unusable_error(&path).with_source(error)),
         };
-        let journal = Journal { writer: Arc::new(writer), left: Arc::default() };
-        let left = journal.unfinished().await.map_err(|error| match error.is_retryable() {
-            true => file::unusable(&path).with_source(error),
+        let journal = DeliveryJournal { writer: Arc::new(writer), unclaimed: Arc::default() };
+        let left = journal.pending_ids().await.map_err(|error| match error.is_retryable() {
+            true => file::unusable_error(&path).with_source(error),
             false => file::damaged(&path).with_source(error),
         })?;
-        *journal.left_ids() = left;
+        *journal.unclaimed_ids() = left;
         Ok(journal)
     }
 
@@ -372,17 +373,17 @@ impl JournalBuilder {
     }
 }
 
-impl fmt::Debug for Journal {
+impl fmt::Debug for DeliveryJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Journal")
             .field("path", &self.writer.path())
-            .field("pending", &self.pending())
+            .field("pending", &self.pending_count())
             .field("bytes", &self.bytes())
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for JournalBuilder {
+impl fmt::Debug for DeliveryJournalBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JournalBuilder")
             .field("path", &self.path)

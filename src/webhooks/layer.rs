@@ -11,13 +11,13 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::debug;
 
-use super::body::{Bodies, BodyLimits, BoxError, WITHIN};
+use super::body::{BodyLimits, BodyReader, BoxError, READ_TIMEOUT};
 use super::delivery::Delivery;
-use super::refusal::Refusal;
+use super::refusal::RejectionReason;
 use super::verify::Verifier;
 
 /// A layer that admits signed requests: the [`Delivery`] is in the request's extensions, and the body is unchanged. All
-/// other requests are rejected with the [status](Refusal::status) of a [`Receiver`](super::Receiver); a receiver also
+/// other requests are rejected with the [status](RejectionReason::status) of a [`WebhookReceiver`](super::WebhookReceiver); a receiver also
 /// accepts only `POST`, and deduplicates deliveries.
 ///
 /// Bodies have at most 25 MiB, and arrive within 9 s; all unverified bodies together have at most 64 MiB.
@@ -44,7 +44,7 @@ use super::verify::Verifier;
 #[derive(Clone, Debug)]
 pub struct VerifyLayer {
     verifier: Verifier,
-    bodies: Bodies,
+    bodies: BodyReader,
 }
 
 /// The service that [`VerifyLayer`] creates.
@@ -58,7 +58,7 @@ impl VerifyLayer {
     /// Creates a layer with these secrets.
     #[must_use]
     pub fn new(verifier: Verifier) -> Self {
-        Self { verifier, bodies: BodyLimits::default().bodies() }
+        Self { verifier, bodies: BodyLimits::default().into_reader() }
     }
 }
 
@@ -98,7 +98,7 @@ where
                 Err(refusal) => {
                     debug!(%refusal, "webhook request rejected");
                     let (parts, _) = refusal.response().into_parts();
-                    let told = Bytes::from_static(refusal.told().as_bytes());
+                    let told = Bytes::from_static(refusal.public_message().as_bytes());
                     Ok(Response::from_parts(parts, R::from(told)))
                 }
             }
@@ -107,15 +107,15 @@ where
 }
 
 impl VerifyLayer {
-    async fn verify<B>(&self, request: Request<B>) -> Result<Request<B>, Refusal>
+    async fn verify<B>(&self, request: Request<B>) -> Result<Request<B>, RejectionReason>
     where
         B: Body + From<Bytes>,
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        self.verifier.check(&parts.headers).map_err(Refusal::Signature)?;
-        let (body, _held) = self.bodies.read(body, Instant::now() + WITHIN).await?;
-        let delivery = Delivery::read(&self.verifier, &parts.headers, body.clone())?;
+        self.verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
+        let (body, _held) = self.bodies.read(body, Instant::now() + READ_TIMEOUT).await?;
+        let delivery = Delivery::verify(&self.verifier, &parts.headers, body.clone())?;
         parts.extensions.insert(delivery);
         Ok(Request::from_parts(parts, B::from(body)))
     }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`Verifier`], [`VerifyLayer`]: check the signature of a delivery | `webhooks-core` |
 //! | [`Event`]: the typed payload | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
-//! | [`Receiver`]: a service that responds at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
-//! | `Journal`: no accepted delivery is lost | `webhooks-journal` |
+//! | [`WebhookReceiver`]: a service that responds at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
+//! | `DeliveryJournal`: no accepted delivery is lost | `webhooks-journal` |
 //! | `Reconciler`: requests redelivery of failed deliveries | one of `apps`, `repos`, `orgs` |
 //! | [`OutgoingDelivery`]: sends deliveries, for tests and gateways | `webhooks-core` |
 //!
@@ -50,13 +50,16 @@ pub use envelope::{Envelope, EnvelopeError, EnvelopeScheme};
 pub use event::*;
 #[cfg(feature = "webhooks-journal")]
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
-pub use journal::{FailedDelivery, Journal, JournalBuilder};
+pub use journal::{DeliveryJournal, DeliveryJournalBuilder, FailedDelivery};
 pub use layer::{Verify, VerifyLayer};
-pub use once::{Claim, Once, Taken};
+pub use once::{Claim, ClaimOutcome, Deduplicator};
 pub use outgoing::OutgoingDelivery;
-pub use receiver::{GiveUp, Receipt, Receiver, ReceiverBuilder, ReceiverStats, RetrySchedule};
+pub use receiver::{
+    PermanentFailure, ReceiveOutcome, ReceiverStats, RetrySchedule, WebhookReceiver,
+    WebhookReceiverBuilder,
+};
 #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
-pub use reconciler::{Reconciler, Reconciliation};
-pub use refusal::Refusal;
+pub use reconciler::{Reconciler, ReconciliationReport};
+pub use refusal::RejectionReason;
 pub use verify::{SignatureError, Verified, Verifier, sign};

@@ -18,45 +18,45 @@ use crate::store::Store;
 /// a GUID in `X-GitHub-Delivery`, and repeats it in a redelivery. All webhooks for the same event have the same GUID:
 /// with several webhooks, use [`Delivery::key`](super::Delivery::key), which distinguishes them.
 ///
-/// A store can lose values: [`Memory`](crate::store::Memory) evicts the least recently used ones when it is full (64
+/// A store can lose values: [`MemoryStore`](crate::store::MemoryStore) evicts the least recently used ones when it is full (64
 /// MiB are about 280,000 deliveries, and fewer if a cache shares it), and loses all when the process ends; Redis evicts
 /// according to its memory policy.
 ///
 /// ```
 /// # async fn example(delivery: &str) -> octowire::Result<()> {
-/// use octowire::store::Memory;
-/// use octowire::webhooks::Once;
+/// use octowire::store::MemoryStore;
+/// use octowire::webhooks::Deduplicator;
 ///
-/// let once = Once::new(Memory::new());
+/// let once = Deduplicator::new(MemoryStore::new());
 /// if let Some(claim) = once.claim(delivery).await? {
 ///     // Handle it, and then:
-///     claim.done().await?;
+///     claim.complete().await?;
 /// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Once {
+pub struct Deduplicator {
     store: Arc<dyn Store>,
-    keep: Duration,
-    lasts: Duration,
+    retention: Duration,
+    claim_ttl: Duration,
 }
 
-/// The exclusive right to handle a delivery: [`Once::claim`].
+/// The exclusive right to handle a delivery: [`Deduplicator::claim`].
 ///
 /// A dropped claim lasts until its TTL is over; then the delivery is accepted again.
 #[derive(Clone)]
 #[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
 pub struct Claim {
-    once: Once,
+    deduplicator: Deduplicator,
     key: String,
     token: Bytes,
 }
 
-/// The outcome of [`Once::take`].
+/// The outcome of [`Deduplicator::try_claim`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Taken {
+pub enum ClaimOutcome {
     /// The caller has to handle it.
     Claimed(Claim),
     /// Another receiver handles it, or has ended while handling it and its claim has not expired.
@@ -66,32 +66,32 @@ pub enum Taken {
 }
 
 /// GitHub redelivers for three days.
-const KEEP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-const LASTS: Duration = Duration::from_secs(5 * 60);
-const SHORTEST_CLAIM: Duration = Duration::from_millis(100);
-const DONE: &[u8] = b"done";
+const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+const DEFAULT_CLAIM_TTL: Duration = Duration::from_secs(5 * 60);
+const MIN_CLAIM_TTL: Duration = Duration::from_millis(100);
+const DONE_MARKER: &[u8] = b"done";
 
-impl Once {
+impl Deduplicator {
     /// Creates a deduplicator with this store.
     pub fn new(store: impl Store) -> Self {
-        Self { store: Arc::new(store), keep: KEEP, lasts: LASTS }
+        Self { store: Arc::new(store), retention: DEFAULT_RETENTION, claim_ttl: DEFAULT_CLAIM_TTL }
     }
 
     /// Sets how long handled deliveries are remembered; three days by default, in which GitHub performs
     /// [redeliveries](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks)
     /// on request.
     #[must_use]
-    pub fn keep(mut self, time: Duration) -> Self {
-        self.keep = time;
+    pub fn retention(mut self, time: Duration) -> Self {
+        self.retention = time;
         self
     }
 
     /// Sets the TTL of a claim, five minutes by default and 100 ms at least: after that, its holder counts as ended,
-    /// and the delivery is accepted again. A [`Receiver`](super::Receiver) renews its claims while deliveries wait and
+    /// and the delivery is accepted again. A [`WebhookReceiver`](super::WebhookReceiver) renews its claims while deliveries wait and
     /// are handled.
     #[must_use]
-    pub fn claims_last(mut self, time: Duration) -> Self {
-        self.lasts = time.max(SHORTEST_CLAIM);
+    pub fn claim_ttl(mut self, time: Duration) -> Self {
+        self.claim_ttl = time.max(MIN_CLAIM_TTL);
         self
     }
 
@@ -101,9 +101,9 @@ impl Once {
     /// If the store fails: the state of the delivery is unknown then, and it should be rejected so that GitHub can
     /// redeliver it.
     pub async fn claim(&self, delivery: &str) -> Result<Option<Claim>> {
-        Ok(match self.take(delivery).await? {
-            Taken::Claimed(claim) => Some(claim),
-            Taken::InProgress | Taken::Done => None,
+        Ok(match self.try_claim(delivery).await? {
+            ClaimOutcome::Claimed(claim) => Some(claim),
+            ClaimOutcome::InProgress | ClaimOutcome::Done => None,
         })
     }
 
@@ -114,12 +114,12 @@ impl Once {
     ///
     /// # Errors
     /// As for [`claim`](Self::claim).
-    pub async fn take(&self, delivery: &str) -> Result<Taken> {
-        let claim = self.claim_as(delivery, Bytes::from(names::unique()));
-        let taken = self.take_as(claim.clone()).await;
+    pub async fn try_claim(&self, delivery: &str) -> Result<ClaimOutcome> {
+        let claim = self.claim_with(delivery, Bytes::from(names::unique_id()));
+        let taken = self.try_claim_as(claim.clone()).await;
         if taken.is_err() {
             // If the claim is in the store, it is released, so that it does not block another receiver.
-            let _ = claim.failed().await;
+            let _ = claim.release().await;
         }
         taken
     }
@@ -127,43 +127,47 @@ impl Once {
     /// Continues the claim of a holder that has ended, or one that might be lost: if it has not expired, or no other
     /// receiver has claimed the delivery meanwhile.
     #[cfg(feature = "webhooks-journal")]
-    pub(super) async fn resume(&self, delivery: &str, token: Bytes) -> Result<Taken> {
-        self.retake(&self.claim_as(delivery, token)).await
+    pub(super) async fn reclaim_by_token(
+        &self,
+        delivery: &str,
+        token: Bytes,
+    ) -> Result<ClaimOutcome> {
+        self.reclaim(&self.claim_with(delivery, token)).await
     }
 
     /// Continues a claim that is available.
-    pub(super) async fn retake(&self, claim: &Claim) -> Result<Taken> {
+    pub(super) async fn reclaim(&self, claim: &Claim) -> Result<ClaimOutcome> {
         match claim.renew().await? {
-            true => Ok(Taken::Claimed(claim.clone())),
-            false => self.take_as(claim.clone()).await,
+            true => Ok(ClaimOutcome::Claimed(claim.clone())),
+            false => self.try_claim_as(claim.clone()).await,
         }
     }
 
     /// Claims with a value that might already be in the store.
-    async fn take_as(&self, claim: Claim) -> Result<Taken> {
-        let ask = || self.store.claim(&claim.key, claim.token.clone(), self.lasts);
+    async fn try_claim_as(&self, claim: Claim) -> Result<ClaimOutcome> {
+        let ask = || self.store.put_if_absent(&claim.key, claim.token.clone(), self.claim_ttl);
         let claimed = match ask().await {
             Ok(claimed) => claimed,
             // After a connection was cut silently, one command fails, and it might have been executed.
             Err(_) => ask().await?,
         };
         if claimed {
-            return Ok(Taken::Claimed(claim));
+            return Ok(ClaimOutcome::Claimed(claim));
         }
         Ok(match self.store.get(&claim.key).await? {
-            Some(held) if held == claim.token => Taken::Claimed(claim),
-            Some(held) if held == DONE => Taken::Done,
-            _ => Taken::InProgress,
+            Some(held) if held == claim.token => ClaimOutcome::Claimed(claim),
+            Some(held) if held == DONE_MARKER => ClaimOutcome::Done,
+            _ => ClaimOutcome::InProgress,
         })
     }
 
-    fn claim_as(&self, delivery: &str, token: Bytes) -> Claim {
-        Claim { once: self.clone(), key: key(delivery), token }
+    fn claim_with(&self, delivery: &str, token: Bytes) -> Claim {
+        Claim { deduplicator: self.clone(), key: key(delivery), token }
     }
 
     /// Returns the TTL of a claim.
-    pub(super) fn lasts(&self) -> Duration {
-        self.lasts
+    pub(super) fn effective_claim_ttl(&self) -> Duration {
+        self.claim_ttl
     }
 }
 
@@ -178,7 +182,7 @@ fn key(delivery: &str) -> String {
 }
 
 impl Claim {
-    /// Returns the value that identifies this claim, for [`Once::resume`].
+    /// Returns the value that identifies this claim, for [`Deduplicator::reclaim_by_token`].
     #[cfg(feature = "webhooks-journal")]
     pub(super) fn token(&self) -> &Bytes {
         &self.token
@@ -188,21 +192,24 @@ impl Claim {
     ///
     /// # Errors
     /// If the store fails: the delivery might be accepted again after its TTL.
-    pub async fn done(self) -> Result<()> {
-        self.note_done().await
+    pub async fn complete(self) -> Result<()> {
+        self.mark_done().await
     }
 
     /// Records the same by reference, for callers that might have to repeat it.
-    pub(super) async fn note_done(&self) -> Result<()> {
-        self.once.store.put(&self.key, Bytes::from_static(DONE), self.once.keep).await
+    pub(super) async fn mark_done(&self) -> Result<()> {
+        self.deduplicator
+            .store
+            .put(&self.key, Bytes::from_static(DONE_MARKER), self.deduplicator.retention)
+            .await
     }
 
     /// Releases the claim after a failure, so that the delivery is accepted again at once.
     ///
     /// # Errors
     /// If the store fails: the delivery is accepted again after the TTL.
-    pub async fn failed(self) -> Result<()> {
-        self.once.store.release(&self.key, self.token.clone()).await.map(drop)
+    pub async fn release(self) -> Result<()> {
+        self.deduplicator.store.remove_if_equal(&self.key, self.token.clone()).await.map(drop)
     }
 
     /// Renews the claim for its full TTL. Returns whether this claim is still the current one.
@@ -210,16 +217,19 @@ impl Claim {
     /// # Errors
     /// If the store fails.
     pub async fn renew(&self) -> Result<bool> {
-        self.once.store.renew(&self.key, self.token.clone(), self.once.lasts).await
+        self.deduplicator
+            .store
+            .extend_if_equal(&self.key, self.token.clone(), self.deduplicator.claim_ttl)
+            .await
     }
 }
 
-impl fmt::Debug for Once {
+impl fmt::Debug for Deduplicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Once")
             .field("store", &self.store)
-            .field("keep", &self.keep)
-            .field("lasts", &self.lasts)
+            .field("keep", &self.retention)
+            .field("lasts", &self.claim_ttl)
             .finish()
     }
 }
@@ -233,25 +243,25 @@ impl fmt::Debug for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Memory;
+    use crate::store::MemoryStore;
 
     #[tokio::test]
-    async fn of_many_who_get_a_delivery_one_handles_it() {
-        let once = Once::new(Memory::new());
+    async fn concurrent_claims_of_a_delivery_have_one_winner() {
+        let once = Deduplicator::new(MemoryStore::new());
         let claims = futures_util::future::join_all((0..100).map(|_| once.claim("d-1"))).await;
         let mut claims: Vec<_> = claims.into_iter().filter_map(Result::unwrap).collect();
         assert_eq!(claims.len(), 1);
-        assert!(matches!(once.take("d-1").await.unwrap(), Taken::InProgress));
-        claims.remove(0).done().await.unwrap();
-        assert!(matches!(once.take("d-1").await.unwrap(), Taken::Done));
+        assert!(matches!(once.try_claim("d-1").await.unwrap(), ClaimOutcome::InProgress));
+        claims.remove(0).complete().await.unwrap();
+        assert!(matches!(once.try_claim("d-1").await.unwrap(), ClaimOutcome::Done));
         assert!(once.claim("d-1").await.unwrap().is_none());
         assert!(once.claim("d-2").await.unwrap().is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_failed_or_was_left_is_accepted_again_and_what_goes_on_is_not() {
-        let once = Once::new(Memory::new()).claims_last(Duration::from_secs(10));
-        once.claim("failed").await.unwrap().unwrap().failed().await.unwrap();
+    async fn released_and_expired_claims_are_accepted_again_and_active_ones_are_not() {
+        let once = Deduplicator::new(MemoryStore::new()).claim_ttl(Duration::from_secs(10));
+        once.claim("failed").await.unwrap().unwrap().release().await.unwrap();
         assert!(once.claim("failed").await.unwrap().is_some());
         drop(once.claim("left").await.unwrap());
         assert!(once.claim("left").await.unwrap().is_none());
@@ -265,16 +275,16 @@ mod tests {
         let second = once.claim("long").await.unwrap().unwrap();
         // The first claim has expired, and its release does not affect the second.
         assert!(!long.renew().await.unwrap());
-        long.failed().await.unwrap();
+        long.release().await.unwrap();
         assert!(once.claim("long").await.unwrap().is_none());
-        second.done().await.unwrap();
+        second.complete().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_done_is_remembered_for_three_days() {
-        let once = Once::new(Memory::new());
-        once.claim("d").await.unwrap().unwrap().done().await.unwrap();
-        tokio::time::advance(KEEP - Duration::from_secs(1)).await;
+    async fn completed_deliveries_are_remembered_for_three_days() {
+        let once = Deduplicator::new(MemoryStore::new());
+        once.claim("d").await.unwrap().unwrap().complete().await.unwrap();
+        tokio::time::advance(DEFAULT_RETENTION - Duration::from_secs(1)).await;
         assert!(once.claim("d").await.unwrap().is_none());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(once.claim("d").await.unwrap().is_some());

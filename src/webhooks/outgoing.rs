@@ -25,7 +25,7 @@ use crate::sanitize;
 ///     .sign("the secret", "http://localhost:3000/webhooks")?;
 ///
 /// let (parts, body) = request.into_parts();
-/// let delivery = Delivery::read(&Verifier::new("the secret")?, &parts.headers, body)?;
+/// let delivery = Delivery::verify(&Verifier::new("the secret")?, &parts.headers, body)?;
 /// assert_eq!((delivery.event_name(), delivery.id()), ("ping", "72d3162e-cc78-11e3-81ab-4c9367dc0958"));
 /// # Ok(())
 /// # }
@@ -39,7 +39,7 @@ use crate::sanitize;
 /// use octowire::webhooks::OutgoingDelivery;
 ///
 /// let recorded = github.as_app()?.apps().get_webhook_delivery().delivery_id(42).send().await?;
-/// let status = OutgoingDelivery::recorded(&recorded)?
+/// let status = OutgoingDelivery::from_recorded(&recorded)?
 ///     .send("a secret of this machine", "http://localhost:3000/webhooks")
 ///     .await?;
 /// println!("{status}");
@@ -57,7 +57,7 @@ pub struct OutgoingDelivery {
 }
 
 /// GitHub's timeout.
-const WITHIN: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl OutgoingDelivery {
     /// Creates a delivery of this event, with this payload and a new id.
@@ -74,7 +74,7 @@ impl OutgoingDelivery {
     /// [`InvalidRequest`](ErrorKind::InvalidRequest).
     #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
     #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
-    pub fn recorded(record: &crate::api::types::HookDelivery) -> Result<Self> {
+    pub fn from_recorded(record: &crate::api::types::HookDelivery) -> Result<Self> {
         let invalid = |what: String| {
             let message = format!("the recorded delivery {} {what}", record.guid);
             Error::new(ErrorKind::InvalidRequest, message)
@@ -163,7 +163,7 @@ impl OutgoingDelivery {
                 .with_source(error.without_url())
         };
         let client = reqwest::Client::builder()
-            .timeout(WITHIN)
+            .timeout(RESPONSE_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .build()

@@ -10,20 +10,20 @@ use percent_encoding::percent_decode;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::delivery::text;
-use super::refusal::Refusal;
+use super::refusal::RejectionReason;
 
 /// Returns the payload of a body: all of it if it is JSON, or the field `payload` of a form, by `Content-Type`.
 ///
 /// # Errors
 /// If the body is neither, is compressed, or contains no readable payload.
-pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal> {
+pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, RejectionReason> {
     if !is_identity(headers) {
-        return Err(Refusal::ContentEncoding);
+        return Err(RejectionReason::ContentEncoding);
     }
     let payload = match media_type(headers).as_deref() {
         Some("application/json") => body,
         Some("application/x-www-form-urlencoded") => form_payload(&body)?,
-        _ => return Err(Refusal::MediaType),
+        _ => return Err(RejectionReason::MediaType),
     };
     check_json(&payload)?;
     Ok(payload)
@@ -36,9 +36,9 @@ pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Refusal
 ///
 /// # Errors
 /// If the payload is not such JSON.
-pub(super) fn check_json(payload: &[u8]) -> Result<(), Refusal> {
-    let text = std::str::from_utf8(payload).map_err(|_| Refusal::Json)?;
-    let Checked = serde_json::from_str(text).map_err(|_| Refusal::Json)?;
+pub(super) fn check_json(payload: &[u8]) -> Result<(), RejectionReason> {
+    let text = std::str::from_utf8(payload).map_err(|_| RejectionReason::Json)?;
+    let Checked = serde_json::from_str(text).map_err(|_| RejectionReason::Json)?;
     Ok(())
 }
 
@@ -59,7 +59,7 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 
 /// Returns the JSON in a form's `payload`, which has to occur once. Bytes that are not Unicode are kept, to be
 /// rejected.
-fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
+fn form_payload(body: &[u8]) -> Result<Bytes, RejectionReason> {
     let mut payloads = body.split(|byte| *byte == b'&').filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         let (name, value) = pair.split_at(at);
@@ -67,7 +67,7 @@ fn form_payload(body: &[u8]) -> Result<Bytes, Refusal> {
     });
     match (payloads.next(), payloads.next()) {
         (Some(payload), None) => Ok(Bytes::copy_from_slice(&form_decoded(payload))),
-        _ => Err(Refusal::Form),
+        _ => Err(RejectionReason::Form),
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
 
     const FORM: &str = "application/x-www-form-urlencoded";
 
-    fn read(media_type: &str, coding: Option<&str>, body: &[u8]) -> Result<Bytes, Refusal> {
+    fn read(media_type: &str, coding: Option<&str>, body: &[u8]) -> Result<Bytes, RejectionReason> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_str(media_type).unwrap());
         for coding in coding.into_iter().flat_map(|it| it.split('|')) {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_encoded_is_refused_whatever_the_coding() {
+    fn a_body_that_is_encoded_is_rejected_whatever_the_coding() {
         let json = "application/json";
         for coding in [None, Some("identity"), Some("Identity"), Some("identity, identity")] {
             assert_eq!(read(json, coding, b"{}").unwrap(), "{}", "{coding:?}");
@@ -175,7 +175,11 @@ mod tests {
             "",
             "none",
         ] {
-            assert_eq!(read(json, Some(coding), b"{}"), Err(Refusal::ContentEncoding), "{coding}");
+            assert_eq!(
+                read(json, Some(coding), b"{}"),
+                Err(RejectionReason::ContentEncoding),
+                "{coding}"
+            );
         }
     }
 
@@ -188,21 +192,21 @@ mod tests {
             .finish();
         assert_eq!(read(FORM, None, encoded.as_bytes()).unwrap(), json);
         assert_eq!(read(FORM, None, b"%70ayload=%7B%7D").unwrap(), "{}");
-        for (body, refusal) in [
-            (&b""[..], Refusal::Form),
-            (b"payload", Refusal::Json),
-            (b"payload=", Refusal::Json),
-            (b"payloads=%7B%7D", Refusal::Form),
-            (b"payload=%7B%7D&payload=%7B%7D", Refusal::Form),
-            (b"payload=%7B", Refusal::Json),
-            (b"payload=%7B%7D%7D", Refusal::Json),
-            (b"payload=%22%FF%22", Refusal::Json),
-            (b"payload=\"\xff\"", Refusal::Json),
-            (b"payload=%7B%2", Refusal::Json),
-            (b"{}", Refusal::Form),
+        for (body, rejection) in [
+            (&b""[..], RejectionReason::Form),
+            (b"payload", RejectionReason::Json),
+            (b"payload=", RejectionReason::Json),
+            (b"payloads=%7B%7D", RejectionReason::Form),
+            (b"payload=%7B%7D&payload=%7B%7D", RejectionReason::Form),
+            (b"payload=%7B", RejectionReason::Json),
+            (b"payload=%7B%7D%7D", RejectionReason::Json),
+            (b"payload=%22%FF%22", RejectionReason::Json),
+            (b"payload=\"\xff\"", RejectionReason::Json),
+            (b"payload=%7B%2", RejectionReason::Json),
+            (b"{}", RejectionReason::Form),
         ] {
             let shown = String::from_utf8_lossy(body);
-            assert_eq!(read(FORM, None, body), Err(refusal), "{shown}");
+            assert_eq!(read(FORM, None, body), Err(rejection), "{shown}");
         }
     }
 
@@ -259,21 +263,21 @@ mod tests {
             &too_deep,
         ];
         for text in bad {
-            assert_eq!(check_json(text.as_bytes()), Err(Refusal::Json), "{text:?}");
+            assert_eq!(check_json(text.as_bytes()), Err(RejectionReason::Json), "{text:?}");
             assert!(serde_json::from_str::<Value>(text).is_err(), "{text:?}");
         }
         for bytes in
             [&b"\"\xff\""[..], b"\xff", b"{\"\xc3\x28\":1}", b"\x1f\x8b\x08\x00", b"\xef\xbb\xbf{}"]
         {
-            assert_eq!(check_json(bytes), Err(Refusal::Json), "{bytes:?}");
+            assert_eq!(check_json(bytes), Err(RejectionReason::Json), "{bytes:?}");
         }
         // The stack is not exhausted, however many levels there are.
-        assert_eq!(check_json(deep(1_000_000).as_bytes()), Err(Refusal::Json));
+        assert_eq!(check_json(deep(1_000_000).as_bytes()), Err(RejectionReason::Json));
     }
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_what_can_be_read(
+        fn accepted_payloads_can_be_read(
             text in r#"[\[\]{}",:0-9.eE+\-truefalsn\\ ud8]{0,12}"#,
             bytes in prop::collection::vec(any::<u8>(), 0..12),
         ) {
@@ -287,7 +291,7 @@ mod tests {
             let mut fields = form_urlencoded::parse(body.as_bytes()).filter(|(name, _)| name == "payload");
             let expected = match (fields.next(), fields.next()) {
                 (Some((_, value)), None) => Ok(value.into_owned()),
-                _ => Err(Refusal::Form),
+                _ => Err(RejectionReason::Form),
             };
             let found = form_payload(body.as_bytes()).map(|found| String::from_utf8_lossy(&found).into_owned());
             prop_assert_eq!(found, expected);

@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::body::Bodies;
+use super::body::BodyReader;
 use super::delivery::Delivery;
-use super::refusal::Refusal;
+use super::refusal::RejectionReason;
 use super::verify::Verifier;
-use super::{EnvelopeScheme, Once};
+use super::{Deduplicator, EnvelopeScheme};
 
 mod builder;
 mod counts;
@@ -34,15 +34,15 @@ mod serve;
 mod service;
 mod work;
 
-pub use builder::ReceiverBuilder;
-use counts::Counts;
+pub use builder::WebhookReceiverBuilder;
 pub use counts::ReceiverStats;
-pub use handler::GiveUp;
+use counts::StatsCounters;
 use handler::Handler;
-use inbox::Inbox;
+pub use handler::PermanentFailure;
+use inbox::OptionalJournal;
 #[cfg(all(feature = "webhooks-journal", any(test, feature = "__fuzz")))]
 pub(super) use record::{fuzz_content, fuzz_record};
-use rooms::Rooms;
+use rooms::Capacity;
 pub use schedule::RetrySchedule;
 
 /// Webhook service: verifies deliveries, responds to GitHub, and has each delivery handled once.
@@ -60,7 +60,7 @@ pub use schedule::RetrySchedule;
 /// | there is capacity: 1,000 deliveries and 256 MiB | 503 |
 /// | it was not handled before, by its [key](Delivery::key) | 200 |
 /// | it is not being handled now | 503 |
-/// | it is written to the disk, if there is a [journal](ReceiverBuilder::journal) | 503 |
+/// | it is written to the disk, if there is a [journal](WebhookReceiverBuilder::journal) | 503 |
 /// | it waits to be handled: 202 | |
 ///
 /// GitHub waits for [10
@@ -70,8 +70,8 @@ pub use schedule::RetrySchedule;
 ///
 /// Then the service calls the handler, for up to 16 deliveries at a time, and retries after a failure: five attempts in
 /// total, after about 5 s, 30 s, 2 min and 5 min ([`RetrySchedule`]), in addition to the capacity for new deliveries
-/// ([`retry_queue`](ReceiverBuilder::retry_queue)). GitHub does not repeat an acknowledged delivery. So only a
-/// [journal](ReceiverBuilder::journal) keeps deliveries that fail finally, or are unhandled when the program ends.
+/// ([`max_retrying`](WebhookReceiverBuilder::max_retrying)). GitHub does not repeat an acknowledged delivery. So only a
+/// [journal](WebhookReceiverBuilder::journal) keeps deliveries that fail finally, or are unhandled when the program ends.
 /// Without one they are lost, unless a user requests a redelivery, which is accepted.
 ///
 /// There is no CORS: browsers receive no permission to send requests.
@@ -82,17 +82,17 @@ pub use schedule::RetrySchedule;
 /// handled a second time
 ///
 /// - if the process ends after the handler and before the record, such as while the disk is full; with a journal the
-///   delivery is then marked as [resumed](Delivery::is_resumed);
-/// - if [`Once`]'s store loses data or fails: when a process stalls for longer than the TTL of a claim during an
-///   attempt, when Redis loses its data, when [memory](crate::store::Memory) is full or ends with the process. A
+///   delivery is then marked as [resumed](Delivery::is_replayed);
+/// - if [`Deduplicator`]'s store loses data or fails: when a process stalls for longer than the TTL of a claim during an
+///   attempt, when Redis loses its data, when [memory](crate::store::MemoryStore) is full or ends with the process. A
 ///   journal remembers the deliveries that its own process has handled;
 /// - if a recorded delivery is sent with another id: GitHub signs the body alone. Deliveries should use HTTPS.
 ///
 /// ```no_run
-/// use octowire::webhooks::{Delivery, Receiver, Verifier};
+/// use octowire::webhooks::{Delivery, WebhookReceiver, Verifier};
 ///
 /// # fn example() -> octowire::Result<()> {
-/// let receiver = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
+/// let receiver = WebhookReceiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
 ///     .start(|delivery: Delivery| async move {
 ///         let event = delivery.event()?;
 ///         println!("{} {:?} in {:?}", event.name(), event.action(), event.repository());
@@ -103,12 +103,12 @@ pub use schedule::RetrySchedule;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Receiver(Arc<Shared>);
+pub struct WebhookReceiver(Arc<Shared>);
 
-/// The outcome of an accepted delivery: [`Receiver::receive`].
+/// The outcome of an accepted delivery: [`WebhookReceiver::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Receipt {
+pub enum ReceiveOutcome {
     /// The delivery waits to be handled: 202.
     Accepted,
     /// The delivery was handled: 200.
@@ -119,25 +119,25 @@ pub enum Receipt {
 
 /// The signature format of deliveries.
 #[derive(Clone, Debug)]
-enum Signed {
-    ByGitHub(Verifier),
-    ByGateway(EnvelopeScheme),
+enum SignatureScheme {
+    GitHub(Verifier),
+    Envelope(EnvelopeScheme),
 }
 
 #[cfg(feature = "webhooks-journal")]
-impl Signed {
+impl SignatureScheme {
     /// Returns the verifier with the secrets.
     fn verifier(&self) -> &Verifier {
         match self {
-            Self::ByGitHub(verifier) => verifier,
-            Self::ByGateway(scheme) => scheme.verifier(),
+            Self::GitHub(verifier) => verifier,
+            Self::Envelope(scheme) => scheme.verifier(),
         }
     }
 }
 
 /// When the service responds to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
+enum ResponseMode {
     /// The service responds once the delivery is accepted.
     Queued,
     /// The service responds once the delivery is handled.
@@ -145,27 +145,27 @@ enum Mode {
 }
 
 struct Shared {
-    signed: Signed,
-    bodies: Bodies,
-    once: Once,
-    inbox: Inbox,
+    scheme: SignatureScheme,
+    body_reader: BodyReader,
+    deduplicator: Deduplicator,
+    journal: OptionalJournal,
     handler: Handler,
-    mode: Mode,
+    mode: ResponseMode,
     /// The longest time for a request.
-    answered_within: Duration,
+    response_timeout: Duration,
     /// The runtime that handles deliveries, whatever runtime they arrive on.
     runtime: Handle,
-    rooms: Rooms,
-    counts: Counts,
-    phase: watch::Sender<Phase>,
+    capacity: Capacity,
+    stats: StatsCounters,
+    phase: watch::Sender<Lifecycle>,
     /// The task that replays the journal.
     #[cfg(feature = "webhooks-journal")]
-    taking_up: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    replay_task: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// Whether deliveries are accepted and handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum Lifecycle {
     Open,
     /// No delivery is accepted any longer.
     Draining,
@@ -174,17 +174,17 @@ enum Phase {
 }
 
 /// The longest time to record cancelled deliveries in the store and the journal.
-const LETTING_GO: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-impl Receiver {
+impl WebhookReceiver {
     /// Returns a builder of a receiver for deliveries that GitHub signs with one of these secrets.
-    pub fn builder(verifier: Verifier) -> ReceiverBuilder {
-        ReceiverBuilder::new(Signed::ByGitHub(verifier))
+    pub fn builder(verifier: Verifier) -> WebhookReceiverBuilder {
+        WebhookReceiverBuilder::new(SignatureScheme::GitHub(verifier))
     }
 
     /// Returns a builder of a receiver for envelopes, which a gateway signs.
-    pub fn envelopes(scheme: EnvelopeScheme) -> ReceiverBuilder {
-        ReceiverBuilder::new(Signed::ByGateway(scheme))
+    pub fn for_envelopes(scheme: EnvelopeScheme) -> WebhookReceiverBuilder {
+        WebhookReceiverBuilder::new(SignatureScheme::Envelope(scheme))
     }
 
     /// Accepts a delivery that did not arrive by HTTP, such as from a queue.
@@ -192,15 +192,15 @@ impl Receiver {
     /// # Errors
     /// If there is no capacity, the store or the journal is unavailable, or the delivery is already being handled: it
     /// should be delivered again later.
-    pub async fn receive(&self, delivery: Delivery) -> Result<Receipt, Refusal> {
-        let by = Instant::now() + self.0.answered_within;
-        intake::take(&self.0, delivery, by).await
+    pub async fn receive(&self, delivery: Delivery) -> Result<ReceiveOutcome, RejectionReason> {
+        let by = Instant::now() + self.0.response_timeout;
+        intake::accept(&self.0, delivery, by).await
     }
 
     /// Returns the counts so far, and the current queue.
     #[must_use]
     pub fn stats(&self) -> ReceiverStats {
-        self.0.counts.stats(&self.0.rooms)
+        self.0.stats.stats(&self.0.capacity)
     }
 
     /// Rejects further deliveries (503), and waits for at most this time until the accepted ones are handled. Then it
@@ -210,36 +210,36 @@ impl Receiver {
     /// they are lost, unless a user requests redeliveries.
     pub async fn shutdown(&self, within: Duration) -> usize {
         self.0.phase.send_if_modified(|phase| {
-            let open = *phase == Phase::Open;
+            let open = *phase == Lifecycle::Open;
             if open {
-                *phase = Phase::Draining;
+                *phase = Lifecycle::Draining;
             }
             open
         });
         // A delivery that waits or is handled occupies a slot.
-        let _ = timeout(within, self.0.rooms.all_free()).await;
-        let left = self.0.rooms.unhandled();
-        self.0.phase.send_replace(Phase::Ended);
+        let _ = timeout(within, self.0.capacity.drained()).await;
+        let left = self.0.capacity.unhandled();
+        self.0.phase.send_replace(Lifecycle::Ended);
         // Cancelled work releases its claims, and stays in the journal.
-        let _ = timeout(LETTING_GO, async {
-            self.0.rooms.all_free().await;
+        let _ = timeout(SHUTDOWN_GRACE, async {
+            self.0.capacity.drained().await;
             // The disk might have space by now. If it has none, the next process handles them once more.
-            if let Err(error) = self.0.inbox.flush().await {
+            if let Err(error) = self.0.journal.flush().await {
                 warn!(%error, "handled deliveries not recorded; they are handled again after the next start");
             }
             #[cfg(feature = "webhooks-journal")]
-            resume::ended(&self.0).await;
+            resume::until_replay_ended(&self.0).await;
         })
         .await;
         left
     }
 }
 
-impl std::fmt::Debug for Receiver {
+impl std::fmt::Debug for WebhookReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Receiver")
-            .field("signed", &self.0.signed)
-            .field("once", &self.0.once)
+            .field("signed", &self.0.scheme)
+            .field("once", &self.0.deduplicator)
             .field("mode", &self.0.mode)
             .field("stats", &self.stats())
             .finish_non_exhaustive()

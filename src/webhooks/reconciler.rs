@@ -26,7 +26,7 @@ type Redeliver = dyn Fn(&Client, i64) -> Redelivery + Send + Sync;
 /// Reconciler: finds the failed deliveries of a webhook, and requests their redelivery, which GitHub does [not start by
 /// itself](https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
 ///
-/// A delivery has failed if no attempt received a 2xx or 3xx response: a delivery that a [`Receiver`](super::Receiver)
+/// A delivery has failed if no attempt received a 2xx or 3xx response: a delivery that a [`WebhookReceiver`](super::WebhookReceiver)
 /// acknowledged has not, whatever its later outcome. The reconciler requests redeliveries until there were five
 /// attempts, oldest first, within the [three
 /// days](https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks) in which
@@ -53,35 +53,35 @@ pub struct Reconciler(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     client: Client,
-    hook: Hook,
+    hook: HookApi,
     lookback: Duration,
-    settle: Duration,
-    attempts: usize,
-    most: usize,
-    alone: Option<Arc<dyn Store>>,
-    known: Arc<Mutex<Known>>,
+    grace_period: Duration,
+    max_attempts: usize,
+    max_scanned: usize,
+    exclusive_store: Option<Arc<dyn Store>>,
+    checkpoint: Arc<Mutex<Checkpoint>>,
 }
 
 /// The state that one run passes to the next.
 #[derive(Debug, Default)]
-struct Known {
+struct Checkpoint {
     /// The start of the next check, once everything was checked; by GitHub's clock.
     since: Option<DateTime<Utc>>,
     /// The open deliveries whose redelivery was requested.
-    asked: BTreeMap<String, Asked>,
+    requested: BTreeMap<String, RedeliveryState>,
 }
 
 /// The outcome of a redelivery request; GitHub lists the redelivery only after a while.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
-    Times(usize, Instant),
+enum RedeliveryState {
+    Requested(usize, Instant),
     /// GitHub rejects the redelivery.
-    Refused,
+    Rejected,
 }
 
 /// A webhook, and the requests for its deliveries.
 #[derive(Clone)]
-struct Hook {
+struct HookApi {
     name: String,
     list: Arc<List>,
     redeliver: Arc<Redeliver>,
@@ -92,7 +92,7 @@ struct Hook {
 /// `Display` shows it as one line.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Reconciliation {
+pub struct ReconciliationReport {
     /// The number of checked attempts.
     pub listed: usize,
     /// The number of distinct deliveries.
@@ -116,13 +116,13 @@ pub struct Reconciliation {
 /// GitHub keeps deliveries, and redelivers them, for three days.
 const LOOKBACK: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// A delivery with a late response is already in the list.
-const SETTLE: Duration = Duration::from_secs(60);
+const GRACE_PERIOD: Duration = Duration::from_secs(60);
 /// The tolerance for the difference of two clocks, and for delayed lists.
-const OVERLAP: Duration = Duration::from_secs(600);
-const ATTEMPTS: usize = 5;
+const CLOCK_OVERLAP: Duration = Duration::from_secs(600);
+const MAX_ATTEMPTS: usize = 5;
 /// After this many retryable failures in a row, the rest waits for the next run.
-const FAILURES: u32 = 3;
-const MOST: usize = 10_000;
+const MAX_CONSECUTIVE_FAILURES: u32 = 3;
+const MAX_SCANNED: usize = 10_000;
 const PER_PAGE: i64 = 100;
 
 impl Reconciler {
@@ -136,10 +136,16 @@ impl Reconciler {
             client,
             "app".to_owned(),
             |client| {
-                client.apps().list_webhook_deliveries().per_page(PER_PAGE).with(later).stream()
+                client
+                    .apps()
+                    .list_webhook_deliveries()
+                    .per_page(PER_PAGE)
+                    .with(low_priority)
+                    .stream()
             },
             |client, id| {
-                let call = client.apps().redeliver_webhook_delivery().delivery_id(id).with(later);
+                let call =
+                    client.apps().redeliver_webhook_delivery().delivery_id(id).with(low_priority);
                 Box::pin(async move { call.send().await.map(drop) })
             },
         )
@@ -158,13 +164,13 @@ impl Reconciler {
             name,
             move |client| {
                 let list = client.repos().list_webhook_deliveries().owner(&*owner).repo(&*repo);
-                list.hook_id(hook_id).per_page(PER_PAGE).with(later).stream()
+                list.hook_id(hook_id).per_page(PER_PAGE).with(low_priority).stream()
             },
             move |client, id| {
                 let (owner, repo) = &redeliver;
                 let call =
                     client.repos().redeliver_webhook_delivery().owner(&**owner).repo(&**repo);
-                let call = call.hook_id(hook_id).delivery_id(id).with(later);
+                let call = call.hook_id(hook_id).delivery_id(id).with(low_priority);
                 Box::pin(async move { call.send().await.map(drop) })
             },
         )
@@ -182,11 +188,11 @@ impl Reconciler {
             name,
             move |client| {
                 let list = client.orgs().list_webhook_deliveries().org(&*org).hook_id(hook_id);
-                list.per_page(PER_PAGE).with(later).stream()
+                list.per_page(PER_PAGE).with(low_priority).stream()
             },
             move |client, id| {
                 let call = client.orgs().redeliver_webhook_delivery().org(&*redeliver);
-                let call = call.hook_id(hook_id).delivery_id(id).with(later);
+                let call = call.hook_id(hook_id).delivery_id(id).with(low_priority);
                 Box::pin(async move { call.send().await.map(drop) })
             },
         )
@@ -200,13 +206,13 @@ impl Reconciler {
     ) -> Self {
         Self(Arc::new(Inner {
             client,
-            hook: Hook { name, list: Arc::new(list), redeliver: Arc::new(redeliver) },
+            hook: HookApi { name, list: Arc::new(list), redeliver: Arc::new(redeliver) },
             lookback: LOOKBACK,
-            settle: SETTLE,
-            attempts: ATTEMPTS,
-            most: MOST,
-            alone: None,
-            known: Arc::default(),
+            grace_period: GRACE_PERIOD,
+            max_attempts: MAX_ATTEMPTS,
+            max_scanned: MAX_SCANNED,
+            exclusive_store: None,
+            checkpoint: Arc::default(),
         }))
     }
 
@@ -218,33 +224,33 @@ impl Reconciler {
 
     /// Sets how long a delivery is left alone after an attempt: a minute by default.
     #[must_use]
-    pub fn settle(self, time: Duration) -> Self {
-        self.with(|inner| inner.settle = time.min(LOOKBACK))
+    pub fn grace_period(self, time: Duration) -> Self {
+        self.with(|inner| inner.grace_period = time.min(LOOKBACK))
     }
 
     /// Sets the number of attempts before a delivery is given up, including GitHub's own: 5 by default, 2 at least.
     #[must_use]
-    pub fn attempts(self, attempts: usize) -> Self {
-        self.with(|inner| inner.attempts = attempts)
+    pub fn max_attempts(self, attempts: usize) -> Self {
+        self.with(|inner| inner.max_attempts = attempts)
     }
 
     /// Sets how many attempts a run checks: 10,000 by default, which are a hundred pages.
     #[must_use]
-    pub fn look_at_most(self, attempts: usize) -> Self {
-        self.with(|inner| inner.most = attempts)
+    pub fn max_scanned(self, attempts: usize) -> Self {
+        self.with(|inner| inner.max_scanned = attempts)
     }
 
     /// Runs in only one of the processes that share a store, each time that it is due.
     #[must_use]
-    pub fn alone_in(self, store: impl Store) -> Self {
-        self.with(|inner| inner.alone = Some(Arc::new(store)))
+    pub fn exclusive(self, store: impl Store) -> Self {
+        self.with(|inner| inner.exclusive_store = Some(Arc::new(store)))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Inner)) -> Self {
         let inner = Arc::make_mut(&mut self.0);
         set(inner);
         // The state does not apply to other settings.
-        inner.known = Arc::default();
+        inner.checkpoint = Arc::default();
         self
     }
 
@@ -253,19 +259,19 @@ impl Reconciler {
     /// # Errors
     /// If the deliveries cannot be listed: the requests sent until then remain in effect. Failed redelivery requests
     /// are in the result.
-    pub async fn run(&self) -> Result<Reconciliation> {
+    pub async fn run(&self) -> Result<ReconciliationReport> {
         // A clock that is before 1970 checks everything.
         let now = SystemTime::now().time().unwrap_or_default();
         let lookback = ago(now, self.0.lookback);
         let (since, asked) = {
-            let known = self.known();
-            (known.since, known.asked.clone())
+            let known = self.checkpoint();
+            (known.since, known.requested.clone())
         };
-        let mut result = Reconciliation::default();
+        let mut result = ReconciliationReport::default();
         let from = since.map_or(lookback, |since| since.max(lookback));
-        let (seen, newest) = self.look(from, &mut result).await?;
-        let mut next = newest.map(|newest| ago(newest, OVERLAP)).or(since);
-        let mut open: Vec<(String, Seen)> =
+        let (seen, newest) = self.scan(from, &mut result).await?;
+        let mut next = newest.map(|newest| ago(newest, CLOCK_OVERLAP)).or(since);
+        let mut open: Vec<(String, DeliverySummary)> =
             seen.into_iter().filter(|(_, seen)| !seen.succeeded).collect();
         result.succeeded = result.deliveries - open.len();
         open.sort_by_key(|(_, seen)| seen.first);
@@ -279,24 +285,26 @@ impl Reconciler {
             }
             let (times, just_now) = match before {
                 None => (0, false),
-                Some(Asked::Times(times, last)) => (times, last.elapsed() < self.0.settle),
-                Some(Asked::Refused) => (usize::MAX, false),
+                Some(RedeliveryState::Requested(times, last)) => {
+                    (times, last.elapsed() < self.0.grace_period)
+                }
+                Some(RedeliveryState::Rejected) => (usize::MAX, false),
             };
-            if seen.attempts.max(times.saturating_add(1)) >= self.0.attempts.max(2) {
+            if seen.attempts.max(times.saturating_add(1)) >= self.0.max_attempts.max(2) {
                 result.given_up.push(newest);
                 continue;
             }
             // It is checked again, with all of its attempts.
-            next = next.map(|next| next.min(ago(seen.first, OVERLAP)));
-            let recent = just_now || newest.delivered_at > ago(now, self.0.settle);
-            if recent || failures >= FAILURES {
+            next = next.map(|next| next.min(ago(seen.first, CLOCK_OVERLAP)));
+            let recent = just_now || newest.delivered_at > ago(now, self.0.grace_period);
+            if recent || failures >= MAX_CONSECUTIVE_FAILURES {
                 result.recent += 1;
                 continue;
             }
             match (self.0.hook.redeliver)(&self.0.client, newest.id).await {
                 Ok(()) => {
                     failures = 0;
-                    still_asked.insert(guid, Asked::Times(times + 1, Instant::now()));
+                    still_asked.insert(guid, RedeliveryState::Requested(times + 1, Instant::now()));
                     result.redelivered.push(newest);
                 }
                 Err(error) => {
@@ -304,7 +312,7 @@ impl Reconciler {
                     // An error of this delivery is permanent; any other error might be temporary.
                     match error.status().map(|status| status.as_u16()) {
                         Some(400 | 410 | 422) => {
-                            still_asked.insert(guid, Asked::Refused);
+                            still_asked.insert(guid, RedeliveryState::Rejected);
                         }
                         _ => failures += 1,
                     }
@@ -312,9 +320,9 @@ impl Reconciler {
                 }
             }
         }
-        let mut known = self.known();
+        let mut known = self.checkpoint();
         known.since = next;
-        known.asked = still_asked;
+        known.requested = still_asked;
         Ok(result)
     }
 
@@ -324,7 +332,7 @@ impl Reconciler {
         let interval = interval.max(Duration::from_secs(1));
         let hook = self.0.hook.name.as_str();
         loop {
-            let result = match self.is_mine(interval).await {
+            let result = match self.acquire_turn(interval).await {
                 Ok(true) => self.run().await.map(Some),
                 Ok(false) => Ok(None),
                 Err(error) => Err(error),
@@ -346,24 +354,24 @@ impl Reconciler {
     }
 
     /// Returns whether this process runs this time.
-    async fn is_mine(&self, interval: Duration) -> Result<bool> {
-        let Some(store) = &self.0.alone else { return Ok(true) };
+    async fn acquire_turn(&self, interval: Duration) -> Result<bool> {
+        let Some(store) = &self.0.exclusive_store else { return Ok(true) };
         // An App is identified only by its identity, and there are several GitHub servers.
         let client = &self.0.client;
         let whose = format!("{} {} {}", client.base_url(), client.identity(), self.0.hook.name);
         let key = format!("reconcile:{}", names::hex(&Sha256::digest(whose)[..16]));
         // Slightly less, so that the process of the last run continues.
         let lasts = interval.mul_f64(0.9);
-        store.claim(&key, Bytes::from(names::unique()), lasts).await
+        store.put_if_absent(&key, Bytes::from(names::unique_id()), lasts).await
     }
 
     /// Checks the attempts since then, newest first, as GitHub lists them; returns when the newest was.
-    async fn look(
+    async fn scan(
         &self,
         from: DateTime<Utc>,
-        result: &mut Reconciliation,
-    ) -> Result<(BTreeMap<String, Seen>, Option<DateTime<Utc>>)> {
-        let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
+        result: &mut ReconciliationReport,
+    ) -> Result<(BTreeMap<String, DeliverySummary>, Option<DateTime<Utc>>)> {
+        let mut seen: BTreeMap<String, DeliverySummary> = BTreeMap::new();
         let mut newest = None;
         // One attempt that does not decode must not prevent redelivery of the others.
         let items = (self.0.hook.list)(&self.0.client);
@@ -372,45 +380,45 @@ impl Reconciler {
             if item.delivered_at < from {
                 break;
             }
-            if result.listed >= self.0.most {
+            if result.listed >= self.0.max_scanned {
                 result.truncated = true;
                 break;
             }
             result.listed += 1;
             newest = newest.max(Some(item.delivered_at));
-            seen.entry(item.guid.clone()).or_insert_with(|| Seen::new(&item)).add(item);
+            seen.entry(item.guid.clone()).or_insert_with(|| DeliverySummary::new(&item)).add(item);
         }
         // If the first attempt is outside the checked period, neither the number of attempts nor their outcome is
         // known.
-        seen.retain(|_, seen| seen.has_first);
+        seen.retain(|_, seen| seen.has_original);
         result.deliveries = seen.len();
         Ok((seen, newest))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn checkpoint(&self) -> MutexGuard<'_, Checkpoint> {
+        self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The known attempts of one delivery.
-struct Seen {
+struct DeliverySummary {
     attempts: usize,
     /// GitHub's own attempt is among them, which is not a redelivery.
-    has_first: bool,
+    has_original: bool,
     succeeded: bool,
     first: DateTime<Utc>,
     newest: Option<HookDeliveryItem>,
 }
 
-impl Seen {
+impl DeliverySummary {
     fn new(item: &HookDeliveryItem) -> Self {
         let first = item.delivered_at;
-        Self { attempts: 0, has_first: false, succeeded: false, first, newest: None }
+        Self { attempts: 0, has_original: false, succeeded: false, first, newest: None }
     }
 
     fn add(&mut self, item: HookDeliveryItem) {
         self.attempts += 1;
-        self.has_first |= !item.redelivery;
+        self.has_original |= !item.redelivery;
         self.succeeded |= item.status == "OK" || (200..400).contains(&item.status_code);
         self.first = self.first.min(item.delivered_at);
         if self.newest.as_ref().is_none_or(|newest| newest.delivered_at < item.delivered_at) {
@@ -428,11 +436,11 @@ fn ago(time: DateTime<Utc>, ago: Duration) -> DateTime<Utc> {
 }
 
 /// Sets a low priority, so that other calls take precedence.
-fn later(request: crate::Request) -> crate::Request {
+fn low_priority(request: crate::Request) -> crate::Request {
     request.priority(Priority::Background)
 }
 
-impl fmt::Display for Reconciliation {
+impl fmt::Display for ReconciliationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

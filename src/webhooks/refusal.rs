@@ -13,7 +13,7 @@ use super::verify::SignatureError;
 /// a sender without the secret receives only `401 Unauthorized`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum RejectionReason {
     /// The request is not signed with a known secret: 401.
     Signature(SignatureError),
     /// The request is not an envelope with a known secret and a recent timestamp: 401.
@@ -35,7 +35,7 @@ pub enum Refusal {
     /// The body did not arrive in time: 408.
     TooSlow,
     /// The body is incomplete: 400.
-    Broken,
+    Incomplete,
     /// There is no capacity at the moment, or the receiver is shutting down: 503. GitHub records a failure, and the
     /// delivery can be redelivered.
     Busy,
@@ -47,7 +47,7 @@ pub enum Refusal {
     Failed,
 }
 
-impl Refusal {
+impl RejectionReason {
     /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -55,7 +55,7 @@ impl Refusal {
             Self::Signature(_) | Self::Envelope(_) => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType | Self::ContentEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Form | Self::Json | Self::Header(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Form | Self::Json | Self::Header(_) | Self::Incomplete => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Store | Self::InProgress => StatusCode::SERVICE_UNAVAILABLE,
@@ -64,7 +64,7 @@ impl Refusal {
     }
 
     /// Returns the body of the response.
-    pub(super) fn told(&self) -> &'static str {
+    pub(super) fn public_message(&self) -> &'static str {
         match self {
             Self::Signature(_) | Self::Envelope(_) => "unauthorized\n",
             Self::Method => "only POST is allowed\n",
@@ -75,7 +75,7 @@ impl Refusal {
             Self::Header(_) => "a header is missing\n",
             Self::TooLarge => "the body is too large\n",
             Self::TooSlow => "reading the body timed out\n",
-            Self::Broken => "the body ended early\n",
+            Self::Incomplete => "the body ended early\n",
             Self::Busy | Self::Store => "busy, redeliver later\n",
             Self::InProgress => "being handled, redeliver later\n",
             Self::Failed => "not handled\n",
@@ -83,7 +83,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RejectionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signature(error) => error.fmt(f),
@@ -93,9 +93,9 @@ impl fmt::Display for Refusal {
             Self::Busy => f.write_str("no capacity for the delivery"),
             Self::Store => f.write_str("the store or the journal is unavailable"),
             Self::Failed => f.write_str("the delivery was not handled"),
-            other => f.write_str(other.told().trim_end()),
+            other => f.write_str(other.public_message().trim_end()),
         }
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for RejectionReason {}

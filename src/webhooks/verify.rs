@@ -12,9 +12,9 @@ use crate::sanitize;
 
 /// The header with the signature. `X-Hub-Signature`, of SHA-1, is ignored.
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";
-const PREFIX: &str = "sha256=";
+const SIGNATURE_PREFIX: &str = "sha256=";
 /// Length of an HMAC-SHA256 in bytes.
-const LENGTH: usize = 32;
+const SIGNATURE_BYTES: usize = 32;
 
 /// Verifier of the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) of
 /// deliveries: HMAC-SHA256 over the unchanged body, compared in constant time.
@@ -23,8 +23,8 @@ const LENGTH: usize = 32;
 /// at GitHub, and remove the old one when [`Verified::secret`] shows that it is no longer used.
 #[derive(Clone)]
 pub struct Verifier {
-    first: Key,
-    others: Vec<Key>,
+    current: Key,
+    previous: Vec<Key>,
 }
 
 /// A valid signature: [`Verifier::verify`].
@@ -57,7 +57,7 @@ impl Verifier {
     /// # Errors
     /// If it is empty: then any sender could sign.
     pub fn new(secret: impl Into<SecretString>) -> Result<Self> {
-        Ok(Self { first: key(&secret.into())?, others: Vec::new() })
+        Ok(Self { current: key(&secret.into())?, previous: Vec::new() })
     }
 
     /// Creates a verifier with the secret in this environment variable, without white space around it.
@@ -79,8 +79,8 @@ impl Verifier {
     ///
     /// # Errors
     /// If the secret is empty.
-    pub fn or(mut self, secret: impl Into<SecretString>) -> Result<Self> {
-        self.others.push(key(&secret.into())?);
+    pub fn with_previous_secret(mut self, secret: impl Into<SecretString>) -> Result<Self> {
+        self.previous.push(key(&secret.into())?);
         Ok(self)
     }
 
@@ -89,7 +89,7 @@ impl Verifier {
     /// # Errors
     /// If it is not signed, or not with one of the secrets.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Verified, SignatureError> {
-        self.matching(&signature(headers)?, body)
+        self.find_secret(&signature(headers)?, body)
     }
 
     /// Checks whether there is a signature at all, before the body arrives.
@@ -97,7 +97,7 @@ impl Verifier {
     /// # Errors
     /// If there is none, there are several or it is malformed: all errors except
     /// [`Mismatch`](SignatureError::Mismatch).
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
+    pub fn check_present(&self, headers: &HeaderMap) -> Result<(), SignatureError> {
         signature(headers).map(drop)
     }
 
@@ -111,33 +111,33 @@ impl Verifier {
         body: &[u8],
     ) -> Result<Verified, SignatureError> {
         let signature = parse(signature).ok_or(SignatureError::Malformed)?;
-        self.matching(&signature, body)
+        self.find_secret(&signature, body)
     }
 
     /// Returns the HMAC of these bytes with the first secret.
     pub(super) fn first_signature(&self, bytes: &[u8]) -> hmac::Tag {
-        hmac::sign(&self.first, bytes)
+        hmac::sign(&self.current, bytes)
     }
 
     /// Derives a key for this purpose from each secret, in their order.
     #[cfg(feature = "webhooks-journal")]
     pub(super) fn derive(&self, purpose: &[u8]) -> Vec<hmac::Tag> {
-        let secrets = std::iter::once(&self.first).chain(&self.others);
+        let secrets = std::iter::once(&self.current).chain(&self.previous);
         secrets.map(|secret| hmac::sign(secret, purpose)).collect()
     }
 
     /// Returns the number of secrets.
     pub(super) fn secrets(&self) -> usize {
-        1 + self.others.len()
+        1 + self.previous.len()
     }
 
     /// Returns the index of the secret that makes this signature of these bytes.
-    pub(super) fn matching(
+    pub(super) fn find_secret(
         &self,
-        signature: &[u8; LENGTH],
+        signature: &[u8; SIGNATURE_BYTES],
         bytes: &[u8],
     ) -> Result<Verified, SignatureError> {
-        let mut keys = std::iter::once(&self.first).chain(&self.others);
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
         let found = keys.position(|key| hmac::verify(key, bytes, signature).is_ok());
         found.map(|secret| Verified { secret }).ok_or(SignatureError::Mismatch)
     }
@@ -150,7 +150,7 @@ impl Verifier {
 /// If the secret is empty.
 pub fn sign(secret: impl Into<SecretString>, body: &[u8]) -> Result<String> {
     let tag = hmac::sign(&key(&secret.into())?, body);
-    Ok(format!("{PREFIX}{}", hex(tag)))
+    Ok(format!("{SIGNATURE_PREFIX}{}", hex(tag)))
 }
 
 fn key(secret: &SecretString) -> Result<Key> {
@@ -164,7 +164,7 @@ fn key(secret: &SecretString) -> Result<Key> {
 }
 
 /// Returns the only signature among the headers.
-fn signature(headers: &HeaderMap) -> Result<[u8; LENGTH], SignatureError> {
+fn signature(headers: &HeaderMap) -> Result<[u8; SIGNATURE_BYTES], SignatureError> {
     let mut values = headers.get_all(SIGNATURE).iter();
     let signature = values.next().ok_or(SignatureError::Missing)?;
     if values.next().is_some() {
@@ -174,17 +174,17 @@ fn signature(headers: &HeaderMap) -> Result<[u8; LENGTH], SignatureError> {
 }
 
 /// Formats a signature as `sha256=` and 64 digits.
-fn parse(signature: &str) -> Option<[u8; LENGTH]> {
-    parse_hex(signature.strip_prefix(PREFIX)?)
+fn parse(signature: &str) -> Option<[u8; SIGNATURE_BYTES]> {
+    parse_hex(signature.strip_prefix(SIGNATURE_PREFIX)?)
 }
 
 /// Parses 64 hexadecimal digits in lower case.
-pub(super) fn parse_hex(digits: &str) -> Option<[u8; LENGTH]> {
+pub(super) fn parse_hex(digits: &str) -> Option<[u8; SIGNATURE_BYTES]> {
     let digits = digits.as_bytes();
-    if digits.len() != 2 * LENGTH {
+    if digits.len() != 2 * SIGNATURE_BYTES {
         return None;
     }
-    let mut bytes = [0; LENGTH];
+    let mut bytes = [0; SIGNATURE_BYTES];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_right_is_told_apart() {
+    fn signature_errors_are_distinguished() {
         use SignatureError::{Duplicate, Malformed, Mismatch, Missing};
         let upper = KNOWN.to_uppercase().replace("SHA", "sha");
         let other = sign("another", BODY).unwrap();
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_replaced_without_a_gap() {
-        let both = verifier().or("the new one").unwrap();
+        let both = verifier().with_previous_secret("the new one").unwrap();
         assert_eq!(both.verify_signature(KNOWN, BODY).unwrap().secret, 0);
         let new = sign("the new one", BODY).unwrap();
         assert_eq!(both.verify_signature(&new, BODY).unwrap().secret, 1);
@@ -292,7 +292,10 @@ mod tests {
     #[test]
     fn an_empty_secret_is_none_and_no_secret_is_shown() {
         assert_eq!(Verifier::new("").unwrap_err().kind(), ErrorKind::Configuration);
-        assert_eq!(verifier().or("").unwrap_err().kind(), ErrorKind::Configuration);
+        assert_eq!(
+            verifier().with_previous_secret("").unwrap_err().kind(),
+            ErrorKind::Configuration
+        );
         assert!(sign("", BODY).is_err());
         assert_eq!(format!("{:?}", verifier()), "Verifier { secrets: 1, .. }");
     }

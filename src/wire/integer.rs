@@ -9,30 +9,31 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 
 /// The target type of an integer property.
-pub(crate) trait Integer: Sized {
+pub(crate) trait ReadInteger: Sized {
     /// Converts the integer, or `null`; returns the expected type if `null` is not allowed.
-    fn of(integer: Option<i64>) -> Result<Self, &'static str>;
+    fn from_integer(integer: Option<i64>) -> Result<Self, &'static str>;
 }
 
-impl Integer for i64 {
-    fn of(integer: Option<i64>) -> Result<Self, &'static str> {
+impl ReadInteger for i64 {
+    fn from_integer(integer: Option<i64>) -> Result<Self, &'static str> {
         integer.ok_or("an integer")
     }
 }
 
-impl Integer for Option<i64> {
-    fn of(integer: Option<i64>) -> Result<Self, &'static str> {
+impl ReadInteger for Option<i64> {
+    fn from_integer(integer: Option<i64>) -> Result<Self, &'static str> {
         Ok(integer)
     }
 }
 
 /// Reads the value of a property that is an integer.
-pub(crate) fn read_integer<'de, T: Integer, A: MapAccess<'de>>(
+pub(crate) fn read_integer<'de, T: ReadInteger, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
-    let Whole(integer) = from.next_value()?;
-    *to = T::of(integer).map_err(|expected| A::Error::invalid_type(Unexpected::Unit, &expected))?;
+    let IntegerSeed(integer) = from.next_value()?;
+    *to = T::from_integer(integer)
+        .map_err(|expected| A::Error::invalid_type(Unexpected::Unit, &expected))?;
     Ok(())
 }
 
@@ -41,23 +42,23 @@ pub(crate) fn read_integers<'de, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut Vec<i64>,
 ) -> Result<(), A::Error> {
-    let list: Vec<Whole> = from.next_value::<Option<_>>()?.unwrap_or_default();
-    *to = list.into_iter().filter_map(|Whole(integer)| integer).collect();
+    let list: Vec<IntegerSeed> = from.next_value::<Option<_>>()?.unwrap_or_default();
+    *to = list.into_iter().filter_map(|IntegerSeed(integer)| integer).collect();
     Ok(())
 }
 
 /// An integer, or `null`.
-struct Whole(Option<i64>);
+struct IntegerSeed(Option<i64>);
 
-impl<'de> Deserialize<'de> for Whole {
+impl<'de> Deserialize<'de> for IntegerSeed {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(WholeVisitor).map(Self)
+        from.deserialize_any(IntegerVisitor).map(Self)
     }
 }
 
-struct WholeVisitor;
+struct IntegerVisitor;
 
-impl Visitor<'_> for WholeVisitor {
+impl Visitor<'_> for IntegerVisitor {
     type Value = Option<i64>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,7 +108,7 @@ mod tests {
 
     type Map = MapDeserializer<'static, serde_json::map::IntoIter, serde_json::Error>;
 
-    fn integer<T: Integer + Default>(text: &str) -> Result<T, String> {
+    fn integer<T: ReadInteger + Default>(text: &str) -> Result<T, String> {
         property(text, |map| {
             let mut integer = T::default();
             let read = read_integer(map, &mut integer);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_integer_is_refused() {
+    fn non_integers_are_rejected() {
         for text in [
             "1.5",
             "9007199254740993.0",

@@ -9,7 +9,7 @@ use serde::{
 };
 
 /// A record that can be serialized.
-pub(crate) trait Fields {
+pub(crate) trait WriteRecord {
     /// Writes the properties, in the description's order.
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error>;
 
@@ -21,7 +21,7 @@ pub(crate) trait Fields {
 }
 
 /// A record that can be deserialized.
-pub(crate) trait Record: Default {
+pub(crate) trait ReadRecord: Default {
     /// The properties' names, in the description's order.
     const FIELDS: &'static [&'static str];
     /// The indices in [`Self::FIELDS`] of required properties.
@@ -31,21 +31,23 @@ pub(crate) trait Record: Default {
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error>;
 
     /// Reads the value of a property that is not in [`Self::FIELDS`], and keeps it.
-    fn read_rest<'de, A: MapAccess<'de>>(
+    fn read_catch_all<'de, A: MapAccess<'de>>(
         &mut self,
         name: String,
         from: &mut A,
     ) -> Result<(), A::Error>;
 
     /// Completes the record after all properties were read.
-    fn complete(&mut self) {}
+    fn finish(&mut self) {}
 }
 
 /// Maximum number of properties of a record; the build checks it.
 pub(crate) const MAX_FIELDS: usize = 256;
 
 /// Reads a record.
-pub(crate) fn record<'de, R: Record, D: Deserializer<'de>>(from: D) -> Result<R, D::Error> {
+pub(crate) fn read_record<'de, R: ReadRecord, D: Deserializer<'de>>(
+    from: D,
+) -> Result<R, D::Error> {
     from.deserialize_map(RecordVisitor(PhantomData))
 }
 
@@ -56,7 +58,7 @@ fn bit(index: usize) -> u64 {
     1_u64.wrapping_shl((index % 64) as u32)
 }
 
-impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
+impl<'de, R: ReadRecord> Visitor<'de> for RecordVisitor<R> {
     type Value = R;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,16 +70,16 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
         let mut seen = [0_u64; MAX_FIELDS / 64];
         let mut expected = 0;
         loop {
-            let key = Key { fields: R::FIELDS, expected };
+            let key = FieldNameSeed { fields: R::FIELDS, next_index: expected };
             match map.next_key_seed(key)? {
-                Some(Place::Field(index)) => {
+                Some(FieldMatch::Field(index)) => {
                     record.read(index, &mut map)?;
                     if let Some(word) = seen.get_mut(index / 64) {
                         *word |= bit(index);
                     }
                     expected = index.saturating_add(1);
                 }
-                Some(Place::Rest(name)) => record.read_rest(name, &mut map)?,
+                Some(FieldMatch::CatchAll(name)) => record.read_catch_all(name, &mut map)?,
                 None => break,
             }
         }
@@ -89,54 +91,54 @@ impl<'de, R: Record> Visitor<'de> for RecordVisitor<R> {
                 ));
             }
         }
-        record.complete();
+        record.finish();
         Ok(record)
     }
 }
 
 /// The field of a property.
-enum Place {
+enum FieldMatch {
     Field(usize),
-    Rest(String),
+    CatchAll(String),
 }
 
 /// Finds a property by its name. GitHub sends properties in the description's order, so the one after the
 /// last is nearly always correct.
-struct Key {
+struct FieldNameSeed {
     fields: &'static [&'static str],
-    expected: usize,
+    next_index: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Place;
+impl<'de> DeserializeSeed<'de> for FieldNameSeed {
+    type Value = FieldMatch;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Place, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<FieldMatch, D::Error> {
         from.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Key {
-    type Value = Place;
+impl Visitor<'_> for FieldNameSeed {
+    type Value = FieldMatch;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a property name")
     }
 
     #[inline]
-    fn visit_str<E: Error>(self, name: &str) -> Result<Place, E> {
-        if self.fields.get(self.expected) == Some(&name) {
-            return Ok(Place::Field(self.expected));
+    fn visit_str<E: Error>(self, name: &str) -> Result<FieldMatch, E> {
+        if self.fields.get(self.next_index) == Some(&name) {
+            return Ok(FieldMatch::Field(self.next_index));
         }
-        Ok(match place(self.fields, name) {
-            Some(index) => Place::Field(index),
-            None => Place::Rest(name.to_owned()),
+        Ok(match field_index(self.fields, name) {
+            Some(index) => FieldMatch::Field(index),
+            None => FieldMatch::CatchAll(name.to_owned()),
         })
     }
 }
 
 /// Finds a name among many. Some webhook schemas have their properties in alphabetical order, which differs
 /// from the order that GitHub sends, so this affects performance.
-fn place(fields: &[&str], name: &str) -> Option<usize> {
+fn field_index(fields: &[&str], name: &str) -> Option<usize> {
     // Few names have the same length and the same end; most have the same beginning.
     let end = |text: &str| text.as_bytes().last().copied();
     let (length, last) = (name.len(), end(name));
@@ -145,7 +147,7 @@ fn place(fields: &[&str], name: &str) -> Option<usize> {
 
 /// Reads the value of a property without conversion.
 #[inline]
-pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+pub(crate) fn read_value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
@@ -155,7 +157,7 @@ pub(crate) fn value<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
 
 /// Reads a map, where `null` is an empty one; or a list whose items can be `null`.
 #[inline]
-pub(crate) fn map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
+pub(crate) fn read_map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
@@ -165,7 +167,7 @@ pub(crate) fn map<'de, T: Deserialize<'de> + Default, A: MapAccess<'de>>(
 
 /// Reads a list, where `null` is an empty one. A `null` item is left out.
 #[inline]
-pub(crate) fn list<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
+pub(crate) fn read_list<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut Vec<T>,
 ) -> Result<(), A::Error> {
@@ -213,7 +215,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
 
 /// Writes a property.
 #[inline]
-pub(crate) fn entry<T: Serialize, M: SerializeMap>(
+pub(crate) fn write_field<T: Serialize, M: SerializeMap>(
     to: &mut M,
     name: &'static str,
     value: &T,
@@ -223,7 +225,7 @@ pub(crate) fn entry<T: Serialize, M: SerializeMap>(
 
 /// Writes a property unless it is unset.
 #[inline]
-pub(crate) fn optional<T: Serialize, M: SerializeMap>(
+pub(crate) fn write_optional_field<T: Serialize, M: SerializeMap>(
     to: &mut M,
     name: &'static str,
     value: &Option<T>,

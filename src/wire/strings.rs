@@ -29,16 +29,16 @@ pub(crate) trait NamedStrings: Clone + 'static {
 const MAX_VALUE_CHARS: usize = 200;
 
 /// Finds the value with this name.
-pub(crate) fn named<T: NamedStrings>(text: &str) -> Option<T> {
+pub(crate) fn from_name<T: NamedStrings>(text: &str) -> Option<T> {
     T::KNOWN.iter().find(|known| known.text() == text).cloned()
 }
 
 /// Lists the values.
 #[cold]
-pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownValue {
+pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownEnumValue {
     let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
     let text = sanitize::text(text, MAX_VALUE_CHARS);
-    UnknownValue { message: format!("`{text}` is not one of `{}`", known.join("`, `")) }
+    UnknownEnumValue { message: format!("`{text}` is not one of `{}`", known.join("`, `")) }
 }
 
 struct Strings<T>(PhantomData<T>);
@@ -51,7 +51,9 @@ impl<T: NamedStrings> Visitor<'_> for Strings<T> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        named(text).or_else(|| T::unknown(text)).ok_or_else(|| E::custom(unknown_value::<T>(text)))
+        from_name(text)
+            .or_else(|| T::unknown(text))
+            .ok_or_else(|| E::custom(unknown_value::<T>(text)))
     }
 }
 
@@ -60,14 +62,14 @@ impl<T: NamedStrings> Visitor<'_> for Strings<T> {
 /// Its message names the allowed values. To send a value that the description does not name, use the variant
 /// `Other` of its enum, such as `ReposCreateInOrgBodyVisibility::Other("internal".into())`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownValue {
+pub struct UnknownEnumValue {
     message: String,
 }
 
-impl fmt::Display for UnknownValue {
+impl fmt::Display for UnknownEnumValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl Error for UnknownValue {}
+impl Error for UnknownEnumValue {}

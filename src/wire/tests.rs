@@ -7,13 +7,13 @@ use serde::de::{Deserialize, IgnoredAny, MapAccess};
 use serde::ser::SerializeMap;
 use serde_json::{Value, json};
 
-use super::{Fields, Record, entry, list, optional, value};
+use super::{ReadRecord, WriteRecord, read_list, read_value, write_field, write_optional_field};
 use crate::{UnknownProperties, wire};
 
-/// [`Record::read_rest`] as generated records have it.
+/// [`ReadRecord::read_catch_all`] as generated records have it.
 macro_rules! keep_unknown_properties {
     () => {
-        fn read_rest<'de, A: MapAccess<'de>>(
+        fn read_catch_all<'de, A: MapAccess<'de>>(
             &mut self,
             name: String,
             from: &mut A,
@@ -28,30 +28,30 @@ pub struct Label {
     id: i64,
     name: Option<String>,
     colors: Vec<Color>,
-    unknown_properties: wire::Unknown,
+    unknown_properties: wire::UnknownFields,
 }
 
-wire::read_records! { Label Loose Event }
-wire::read_record_with_rest! { Extended }
+wire::impl_read! { Label Loose Event }
+wire::impl_read_with_catch_all! { Extended }
 
-impl Fields for Label {
+impl WriteRecord for Label {
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-        entry(to, "id", &self.id)?;
-        optional(to, "name", &self.name)?;
-        entry(to, "colors", &self.colors)?;
+        write_field(to, "id", &self.id)?;
+        write_optional_field(to, "name", &self.name)?;
+        write_field(to, "colors", &self.colors)?;
         self.unknown_properties.write(to)
     }
 }
 
-impl Record for Label {
+impl ReadRecord for Label {
     const FIELDS: &'static [&'static str] = &["id", "name", "colors"];
     const REQUIRED: &'static [u16] = &[0];
 
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
         match index {
-            0 => value(from, &mut self.id),
-            1 => value(from, &mut self.name),
-            2 => list(from, &mut self.colors),
+            0 => read_value(from, &mut self.id),
+            1 => read_value(from, &mut self.name),
+            2 => read_list(from, &mut self.colors),
             _ => from.next_value::<IgnoredAny>().map(drop),
         }
     }
@@ -64,25 +64,25 @@ impl Record for Label {
 pub struct Loose {
     kind: Option<String>,
     note: Option<String>,
-    unknown_properties: wire::Unknown,
+    unknown_properties: wire::UnknownFields,
 }
 
-impl Fields for Loose {
+impl WriteRecord for Loose {
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-        optional(to, "kind", &self.kind)?;
-        optional(to, "note", &self.note)?;
+        write_optional_field(to, "kind", &self.kind)?;
+        write_optional_field(to, "note", &self.note)?;
         self.unknown_properties.write(to)
     }
 }
 
-impl Record for Loose {
+impl ReadRecord for Loose {
     const FIELDS: &'static [&'static str] = &["kind", "note"];
     const REQUIRED: &'static [u16] = &[];
 
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
         match index {
-            0 => value(from, &mut self.kind),
-            1 => value(from, &mut self.note),
+            0 => read_value(from, &mut self.kind),
+            1 => read_value(from, &mut self.note),
             _ => from.next_value::<IgnoredAny>().map(drop),
         }
     }
@@ -95,34 +95,34 @@ impl Record for Loose {
 pub struct Event {
     payload: Owner,
     of: Option<String>,
-    unknown_properties: wire::Unknown,
+    unknown_properties: wire::UnknownFields,
 }
 
-impl Fields for Event {
+impl WriteRecord for Event {
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-        entry(to, "payload", &self.payload)?;
-        optional(to, "type", &self.of)?;
+        write_field(to, "payload", &self.payload)?;
+        write_optional_field(to, "type", &self.of)?;
         self.unknown_properties.write(to)
     }
 }
 
-impl Record for Event {
+impl ReadRecord for Event {
     const FIELDS: &'static [&'static str] = &["payload", "type"];
     const REQUIRED: &'static [u16] = &[0];
 
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
         match index {
             0 => wire::undecided(from, &mut self.payload),
-            1 => value(from, &mut self.of),
+            1 => read_value(from, &mut self.of),
             _ => from.next_value::<IgnoredAny>().map(drop),
         }
     }
 
     keep_unknown_properties! {}
 
-    fn complete(&mut self) {
-        let of = wire::Constant::constant(&self.of);
-        wire::Decided::decide(&mut self.payload, of, &[("LabelEvent", 0), ("TextEvent", 4)]);
+    fn finish(&mut self) {
+        let of = wire::Discriminant::constant(&self.of);
+        wire::DecideVariant::decide(&mut self.payload, of, &[("LabelEvent", 0), ("TextEvent", 4)]);
     }
 }
 
@@ -133,25 +133,25 @@ pub struct Extended {
     extra: std::collections::BTreeMap<String, Value>,
 }
 
-impl Fields for Extended {
+impl WriteRecord for Extended {
     fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-        entry(to, "id", &self.id)?;
+        write_field(to, "id", &self.id)?;
         self.extra.iter().try_for_each(|(name, value)| to.serialize_entry(name, value))
     }
 }
 
-impl Record for Extended {
+impl ReadRecord for Extended {
     const FIELDS: &'static [&'static str] = &["id"];
     const REQUIRED: &'static [u16] = &[0];
 
     fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
         match index {
-            0 => value(from, &mut self.id),
+            0 => read_value(from, &mut self.id),
             _ => from.next_value::<IgnoredAny>().map(drop),
         }
     }
 
-    fn read_rest<'de, A: MapAccess<'de>>(
+    fn read_catch_all<'de, A: MapAccess<'de>>(
         &mut self,
         name: String,
         from: &mut A,
@@ -240,7 +240,7 @@ fn a_required_property_that_is_missing_is_named() {
 }
 
 #[test]
-fn properties_without_a_field_are_kept_where_the_document_allows_them() {
+fn properties_without_a_field_are_kept_where_the_description_allows_them() {
     let original = json!({ "id": 7, "custom": [1, 2], "other": "x" });
     let record: Extended = read(original.clone());
     assert_eq!(record.extra.len(), 2);
@@ -331,7 +331,7 @@ fn another_property_decides_wherever_it_stands() {
 }
 
 #[test]
-fn a_value_that_the_document_does_not_name_is_sent_by_name_only() {
+fn a_value_that_the_description_does_not_name_is_sent_by_name_only() {
     let archived = State::Other("archived".to_owned());
     assert_eq!((archived.as_str(), archived.to_string().as_str()), ("archived", "archived"));
     assert_eq!(

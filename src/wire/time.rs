@@ -9,36 +9,37 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
 /// The target type of a time property.
-pub(crate) trait Time: Sized {
+pub(crate) trait ReadTimestamp: Sized {
     /// Converts the time, or `null`; returns the expected type if `null` is not allowed.
-    fn of(time: Option<DateTime<Utc>>) -> Result<Self, &'static str>;
+    fn from_timestamp(time: Option<DateTime<Utc>>) -> Result<Self, &'static str>;
 }
 
-impl Time for DateTime<Utc> {
-    fn of(time: Option<DateTime<Utc>>) -> Result<Self, &'static str> {
+impl ReadTimestamp for DateTime<Utc> {
+    fn from_timestamp(time: Option<DateTime<Utc>>) -> Result<Self, &'static str> {
         time.ok_or("a time, not null")
     }
 }
 
-impl Time for Option<DateTime<Utc>> {
-    fn of(time: Option<DateTime<Utc>>) -> Result<Self, &'static str> {
+impl ReadTimestamp for Option<DateTime<Utc>> {
+    fn from_timestamp(time: Option<DateTime<Utc>>) -> Result<Self, &'static str> {
         Ok(time)
     }
 }
 
 /// Reads the value of a property that is a time.
-pub(crate) fn read_time<'de, T: Time, A: MapAccess<'de>>(
+pub(crate) fn read_timestamp<'de, T: ReadTimestamp, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
-    let time = from.next_value_seed(Seed)?;
-    *to = T::of(time).map_err(|expected| A::Error::invalid_type(Unexpected::Unit, &expected))?;
+    let time = from.next_value_seed(TimestampSeed)?;
+    *to = T::from_timestamp(time)
+        .map_err(|expected| A::Error::invalid_type(Unexpected::Unit, &expected))?;
     Ok(())
 }
 
-struct Seed;
+struct TimestampSeed;
 
-impl<'de> DeserializeSeed<'de> for Seed {
+impl<'de> DeserializeSeed<'de> for TimestampSeed {
     type Value = Option<DateTime<Utc>>;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
@@ -46,7 +47,7 @@ impl<'de> DeserializeSeed<'de> for Seed {
     }
 }
 
-impl Visitor<'_> for Seed {
+impl Visitor<'_> for TimestampSeed {
     type Value = Option<DateTime<Utc>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +68,7 @@ impl Visitor<'_> for Seed {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        if let Some(time) = usual(text) {
+        if let Some(time) = parse_common_form(text) {
             return Ok(Some(time));
         }
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -81,7 +82,7 @@ impl Visitor<'_> for Seed {
 }
 
 /// `2011-01-26T19:01:12Z`, the notation of nearly all times, which needs no parser.
-fn usual(text: &str) -> Option<DateTime<Utc>> {
+fn parse_common_form(text: &str) -> Option<DateTime<Utc>> {
     let bytes: &[u8; 20] = text.as_bytes().try_into().ok()?;
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'Z')];
     if marks.iter().any(|&(at, mark)| bytes[at] != mark) {
@@ -108,14 +109,14 @@ mod tests {
 
     use super::*;
 
-    fn read<T: Time + Default>(value: &Value) -> Result<T, String> {
+    fn read<T: ReadTimestamp + Default>(value: &Value) -> Result<T, String> {
         let object = json!({ "at": value });
         let mut map = MapDeserializer::new(object.as_object().unwrap().clone().into_iter());
         let key: Result<Option<String>, serde_json::Error> =
             map.next_key_seed(std::marker::PhantomData);
         assert_eq!(key.unwrap().as_deref(), Some("at"));
         let mut time = T::default();
-        read_time(&mut map, &mut time).map(|()| time).map_err(|error| error.to_string())
+        read_timestamp(&mut map, &mut time).map(|()| time).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_timestamps_are_rejected() {
         for value in [
             json!(null),
             json!("soon"),
@@ -156,7 +157,7 @@ mod tests {
         fn the_short_way_and_the_long_one_agree(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z") {
             let long = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
             // A leap second is handled separately.
-            match usual(&text) {
+            match parse_common_form(&text) {
                 Some(time) => prop_assert_eq!(Some(time), long),
                 None => prop_assert!(long.is_none() || text.ends_with(":60Z")),
             }

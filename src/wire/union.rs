@@ -33,7 +33,7 @@ pub(crate) trait Union: Sized + 'static {
 
     /// The variant that fits a value, if there is one.
     fn choose(value: &Value) -> Option<Self> {
-        let mut places = ranked(value, Self::SHAPES).into_iter();
+        let mut places = rank_variants(value, Self::SHAPES).into_iter();
         places.find_map(|place| Self::READERS.get(place)?(value))
     }
 
@@ -118,25 +118,25 @@ pub(crate) enum Shape {
 
 /// The certainty that a value belongs to a variant: the smallest is the best.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Confidence {
+enum MatchConfidence {
     /// A constant decides, or it is the only JSON type that fits.
-    Certain,
+    Exact,
     /// All required properties are present.
-    Complete,
+    AllRequired,
     /// Some of its properties are present, and none is required.
-    Loose,
+    SomeKnown,
     /// It accepts any value of this JSON type.
-    Free,
+    AnyOfType,
 }
 
 /// The rank of a variant, the smaller the better: its certainty, the number of the value's properties that it
 /// names, and the number that it requires.
-type Rank = (Confidence, Reverse<usize>, Reverse<usize>);
+type VariantRank = (MatchConfidence, Reverse<usize>, Reverse<usize>);
 
 /// The candidate variants, the best first.
-fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
-    let constants = Constants::of(value, shapes);
-    let mut fitting: Vec<(Rank, usize)> = Vec::new();
+fn rank_variants(value: &Value, shapes: &[Shape]) -> Vec<usize> {
+    let constants = ConstantProperties::of(value, shapes);
+    let mut fitting: Vec<(VariantRank, usize)> = Vec::new();
     for (index, shape) in shapes.iter().enumerate() {
         let (confidence, coverage, required) = match (shape, value) {
             (Shape::Record { fields, required, constants: own }, Value::Object(object)) => {
@@ -149,24 +149,26 @@ fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
                 let confidence = match decision {
                     Some(false) => continue,
                     // Deserializing it requires its required properties.
-                    Some(true) => Confidence::Certain,
+                    Some(true) => MatchConfidence::Exact,
                     None if !is_complete => continue,
-                    None if !required.is_empty() => Confidence::Complete,
-                    None if coverage > 0 => Confidence::Loose,
+                    None if !required.is_empty() => MatchConfidence::AllRequired,
+                    None if coverage > 0 => MatchConfidence::SomeKnown,
                     None => continue,
                 };
                 (confidence, coverage, required.len())
             }
-            (Shape::Union, _) => (Confidence::Complete, 0, 0),
-            (Shape::Map, Value::Object(_)) | (Shape::Anything, _) => (Confidence::Free, 0, 0),
+            (Shape::Union, _) => (MatchConfidence::AllRequired, 0, 0),
+            (Shape::Map, Value::Object(_)) | (Shape::Anything, _) => {
+                (MatchConfidence::AnyOfType, 0, 0)
+            }
             (Shape::Array, Value::Array(_))
             | (Shape::String, Value::String(_))
-            | (Shape::Boolean, Value::Bool(_)) => (Confidence::Certain, 0, 0),
+            | (Shape::Boolean, Value::Bool(_)) => (MatchConfidence::Exact, 0, 0),
             (Shape::Integer, Value::Number(number)) if number.as_i64().is_some() => {
-                (Confidence::Certain, 0, 0)
+                (MatchConfidence::Exact, 0, 0)
             }
             (Shape::Number, Value::Number(number)) if is_exact(number) => {
-                (Confidence::Complete, 0, 0)
+                (MatchConfidence::AllRequired, 0, 0)
             }
             _ => continue,
         };
@@ -177,9 +179,9 @@ fn ranked(value: &Value, shapes: &[Shape]) -> Vec<usize> {
 }
 
 /// The properties of a value with constant values in some variant: name and value.
-struct Constants<'a>(Vec<(&'static str, &'a str, bool)>);
+struct ConstantProperties<'a>(Vec<(&'static str, &'a str, bool)>);
 
-impl<'a> Constants<'a> {
+impl<'a> ConstantProperties<'a> {
     fn of(value: &'a Value, shapes: &[Shape]) -> Self {
         let mut given: Vec<(&'static str, &'a str, bool)> = Vec::new();
         for (name, values) in shapes.iter().flat_map(|shape| shape.constants()) {
@@ -241,7 +243,7 @@ impl Shape {
 /// event by its `type`.
 ///
 /// It is read as raw JSON first, since the other property can follow it.
-pub(crate) trait Decided: Sized {
+pub(crate) trait DecideVariant: Sized {
     /// The value before the variant is chosen.
     fn undecided(value: Value) -> Self;
 
@@ -250,7 +252,7 @@ pub(crate) trait Decided: Sized {
     fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]);
 }
 
-/// [`Decided::decide`] for a union.
+/// [`DecideVariant::decide`] for a union.
 pub(crate) fn decide<U: Union>(
     value: Value,
     constant: Option<&str>,
@@ -266,7 +268,7 @@ pub(crate) fn decide<U: Union>(
     chosen.unwrap_or_else(|| U::raw(value))
 }
 
-impl<T: Decided> Decided for Option<T> {
+impl<T: DecideVariant> DecideVariant for Option<T> {
     fn undecided(value: Value) -> Self {
         if value.is_null() { None } else { Some(T::undecided(value)) }
     }
@@ -278,7 +280,7 @@ impl<T: Decided> Decided for Option<T> {
     }
 }
 
-impl<T: Decided> Decided for Box<T> {
+impl<T: DecideVariant> DecideVariant for Box<T> {
     fn undecided(value: Value) -> Self {
         Self::new(T::undecided(value))
     }
@@ -288,8 +290,8 @@ impl<T: Decided> Decided for Box<T> {
     }
 }
 
-/// Reads a property whose variant [`Decided::decide`] chooses when the record is complete.
-pub(crate) fn undecided<'de, T: Decided, A: MapAccess<'de>>(
+/// Reads a property whose variant [`DecideVariant::decide`] chooses when the record is complete.
+pub(crate) fn undecided<'de, T: DecideVariant, A: MapAccess<'de>>(
     from: &mut A,
     to: &mut T,
 ) -> Result<(), A::Error> {
@@ -298,23 +300,23 @@ pub(crate) fn undecided<'de, T: Decided, A: MapAccess<'de>>(
 }
 
 /// The text of a property that decides a union.
-pub(crate) trait Constant {
+pub(crate) trait Discriminant {
     fn constant(&self) -> Option<&str>;
 }
 
-impl Constant for String {
+impl Discriminant for String {
     fn constant(&self) -> Option<&str> {
         Some(self)
     }
 }
 
-impl<T: NamedStrings> Constant for T {
+impl<T: NamedStrings> Discriminant for T {
     fn constant(&self) -> Option<&str> {
         Some(self.text())
     }
 }
 
-impl<T: Constant> Constant for Option<T> {
+impl<T: Discriminant> Discriminant for Option<T> {
     fn constant(&self) -> Option<&str> {
         self.as_ref()?.constant()
     }

@@ -39,13 +39,13 @@ pub trait UnknownProperties {
 /// The unknown properties of a record: usually none, so it is one pointer.
 #[derive(Clone, Default)]
 #[allow(clippy::box_collection, reason = "a map is three times as large as a box, in every record")]
-pub(crate) struct Unknown(Option<Box<BTreeMap<String, Value>>>);
+pub(crate) struct UnknownFields(Option<Box<BTreeMap<String, Value>>>);
 
-static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
+static NO_PROPERTIES: BTreeMap<String, Value> = BTreeMap::new();
 
-impl Unknown {
+impl UnknownFields {
     pub(crate) fn properties(&self) -> &BTreeMap<String, Value> {
-        self.0.as_deref().unwrap_or(&NOTHING)
+        self.0.as_deref().unwrap_or(&NO_PROPERTIES)
     }
 
     /// Reads the value of a property.
@@ -65,7 +65,7 @@ impl Unknown {
     }
 }
 
-impl fmt::Debug for Unknown {
+impl fmt::Debug for UnknownFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.properties().fmt(f)
     }

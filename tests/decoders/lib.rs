@@ -86,7 +86,7 @@ fn compressing(headers: &HeaderMap) -> Response<Body> {
 
 /// A client with this HTTP client, or its own.
 fn client(url: &str, http: Option<reqwest::ClientBuilder>) -> Client {
-    let builder = Client::builder().base_url(url).retry(RetryPolicy::none());
+    let builder = Client::builder().base_url(url).retry(RetryPolicy::disabled());
     let http = http.map(|http| {
         let http = http.redirect(reqwest::redirect::Policy::none()).retry(reqwest::retry::never());
         http.build().unwrap()

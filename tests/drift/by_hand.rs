@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use octowire_refresh::drift::{Bump, Change, Kind, Place, Report, Severity, compare};
+use octowire_refresh::drift::{
+    Change, ChangeOwner, DriftReport, Kind, SemverBump, Severity, compare,
+};
 use serde_json::Value;
 
 pub(crate) const PLAN: &str = "api.github.com";
@@ -35,24 +37,24 @@ static V16: LazyLock<Option<Value>> = LazyLock::new(|| document("16.0.0", PLAN))
 static V22: LazyLock<Option<Value>> = LazyLock::new(|| document("22.0.0", PLAN));
 static V23: LazyLock<Option<Value>> = LazyLock::new(|| document("23.0.2", PLAN));
 
-fn report(old: &Option<Value>, new: &Option<Value>) -> Option<Report> {
+fn report(old: &Option<Value>, new: &Option<Value>) -> Option<DriftReport> {
     Some(compare(old.as_ref()?, new.as_ref()?).unwrap())
 }
 
 /// The change of this kind in this place: the gravest, if it is one for several directions.
 #[track_caller]
-fn one<'a>(report: &'a Report, kind: Kind, place: &str, path: &str) -> &'a Change {
+fn one<'a>(report: &'a DriftReport, kind: Kind, place: &str, path: &str) -> &'a Change {
     let found: Vec<&Change> = report
         .changes
         .iter()
-        .filter(|of| of.kind == kind && of.place.to_string() == place && of.path == path)
+        .filter(|of| of.kind == kind && of.owner.to_string() == place && of.path == path)
         .collect();
     let directions: BTreeSet<_> = found.iter().map(|change| change.direction).collect();
     if found.is_empty() || found.len() != directions.len() {
         let nearby: Vec<String> = report
             .changes
             .iter()
-            .filter(|change| change.place.to_string() == place)
+            .filter(|change| change.owner.to_string() == place)
             .map(ToString::to_string)
             .collect();
         panic!("{} of {kind} at {place} {path}:\n{}", found.len(), nearby.join("\n"))
@@ -68,7 +70,7 @@ fn from_22_to_23() {
         assert_eq!((change.severity, change.bump), (severity, bump), "{change}");
         change.clone()
     };
-    use Bump::{Major, Minor, None, Patch};
+    use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};
     // 22: `$ref: simple-user`. 23: `$ref: nullable-simple-user`. It is required.
     let user =
@@ -79,7 +81,7 @@ fn from_22_to_23() {
     let both: Vec<&Change> = report
         .changes
         .iter()
-        .filter(|of| of.place.to_string() == gone && of.kind == Kind::PropertyRemoved)
+        .filter(|of| of.owner.to_string() == gone && of.kind == Kind::PropertyRemoved)
         .collect();
     assert_eq!(both.len(), 3, "{both:#?}");
     assert!(both.iter().all(|change| change.path == "team_discussions"));
@@ -145,10 +147,8 @@ fn from_22_to_23() {
         None,
     );
     // 22: an enum of the two. 23: a union of two enums of one: the same.
-    assert!(
-        !report.changes.iter().any(|of| of.path.ends_with("budget_type")
-            && of.place == Place::Component("budget".to_owned()))
-    );
+    assert!(!report.changes.iter().any(|of| of.path.ends_with("budget_type")
+        && of.owner == ChangeOwner::Component("budget".to_owned())));
     // 22: 200. 23: 207 as well, with another body.
     is(
         Kind::SuccessStatusAdded,
@@ -211,7 +211,7 @@ fn from_16_to_23() {
         assert_eq!((change.severity, change.bump), (severity, bump), "{change}");
         change.clone()
     };
-    use Bump::{Major, None, Patch};
+    use SemverBump::{Major, None, Patch};
     use Severity::{Breaking, Compatible, Notice};
     // 16: `assigments`. 23: `assignments`, with the same path.
     let renamed = is(
@@ -263,7 +263,7 @@ fn from_16_to_23() {
     // 16: optional. 23: required. It is a union of one variant in 16.
     let place = "operation repos/remove-app-access-restrictions";
     is(Kind::RequestBodyBecameRequired, place, "body", Breaking, Patch);
-    let others = report.changes.iter().filter(|of| of.place.to_string() == place);
+    let others = report.changes.iter().filter(|of| of.owner.to_string() == place);
     assert_eq!(others.filter(|of| of.severity != Severity::Documentation).count(), 1);
     // 16: it is there. 23: it is not.
     is(Kind::WebhookRemoved, "webhook secret-scanning-alert-revoked", "", Breaking, Major);
@@ -319,7 +319,7 @@ fn from_23_back_to_16() {
         .changes
         .iter()
         .filter(|of| of.path == "author_association" && of.kind == Kind::PropertyBecameRequired)
-        .filter(|of| of.place.to_string() == "component issue")
+        .filter(|of| of.owner.to_string() == "component issue")
         .collect();
     assert!(!issue.is_empty());
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use octowire_refresh::drift::{Change, Kind, Place, Report, Severity, compare};
+use octowire_refresh::drift::{Change, ChangeOwner, DriftReport, Kind, Severity, compare};
 use oxide_drift::ChangeClass;
 use serde_json::Value;
 
@@ -107,13 +107,13 @@ fn known(pointers: &BTreeSet<&str>, pointer: &str) -> bool {
 
 /// Whether we report the property by its name, in its component. Our pointers are those of the
 /// new document, where it may stand elsewhere.
-fn is_named(report: &Report, pointer: &str) -> bool {
+fn is_named(report: &DriftReport, pointer: &str) -> bool {
     let mut words = pointer.strip_prefix("/components/schemas/").unwrap_or_default().split('/');
     let component = words.next().unwrap_or_default();
     let Some((_, name)) = pointer.rsplit_once("/properties/") else { return false };
     let name = name.split('/').next().unwrap_or_default();
     report.changes.iter().any(|change| {
-        change.place == Place::Component(component.to_owned())
+        change.owner == ChangeOwner::Component(component.to_owned())
             && change.path.split(" › ").any(|word| word == name)
     })
 }
@@ -135,11 +135,11 @@ fn pointer_is_wrapped(pointer: &str) -> bool {
 }
 
 /// Whether the operation of the old document is reported as moved.
-fn is_moved(report: &Report, old: &Value, pointer: &str) -> bool {
+fn is_moved(report: &DriftReport, old: &Value, pointer: &str) -> bool {
     let id = old.pointer(pointer).and_then(|operation| operation["operationId"].as_str());
     let moves = [Kind::PathMoved, Kind::MethodChanged];
     let mut changes = report.changes.iter();
-    changes.any(|change| moves.contains(&change.kind) && Some(change.place.name()) == id)
+    changes.any(|change| moves.contains(&change.kind) && Some(change.owner.name()) == id)
 }
 
 #[test]

@@ -17,19 +17,19 @@ mod types;
 
 use std::sync::LazyLock;
 
-use octowire_refresh::drift::Bump::{self, Major, Minor, Patch};
 use octowire_refresh::drift::Direction::{self, Error, Operation, Request, Response, Webhook};
+use octowire_refresh::drift::SemverBump::{self, Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{self, Breaking, Compatible, Documentation, Notice};
-use octowire_refresh::drift::{Kind, Report, compare, slice};
+use octowire_refresh::drift::{DriftReport, Kind, compare, slice};
 use serde_json::{Value, json};
 use small::*;
 
 /// The expected report of one change.
-type Expected = (Kind, Severity, Bump, Direction);
+type Expected = (Kind, Severity, SemverBump, Direction);
 /// A name, the edit of the description, and the expected changes.
 type Row = (&'static str, fn(&mut Value), &'static [Expected]);
 
-const NONE: Bump = Bump::None;
+const NONE: SemverBump = SemverBump::None;
 
 /// GitHub's document, as it is vendored.
 static GITHUB: LazyLock<Value> = LazyLock::new(|| {
@@ -37,7 +37,7 @@ static GITHUB: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 });
 
-fn found(report: &Report) -> Vec<Expected> {
+fn found(report: &DriftReport) -> Vec<Expected> {
     let mut found: Vec<Expected> = report
         .changes
         .iter()
@@ -134,7 +134,7 @@ fn in_reverse_every_addition_is_a_removal() {
 }
 
 #[test]
-fn a_document_does_not_differ_from_itself() {
+fn a_description_does_not_differ_from_itself() {
     assert!(compare(&small(), &small()).unwrap().is_empty());
     assert!(compare(&GITHUB, &GITHUB).unwrap().is_empty());
 }
@@ -206,7 +206,7 @@ fn a_nullable_component_affects_only_uses_that_did_not_allow_null() {
             (Kind::BecameNullable, Breaking, Major, Webhook),
         ]
     );
-    assert!(report.changes.iter().all(|of| of.place.name() == "options"));
+    assert!(report.changes.iter().all(|of| of.owner.name() == "options"));
     assert_eq!(report.changes[0].webhooks, ["thing-made"]);
 }
 
@@ -252,7 +252,7 @@ fn changes_are_sorted_by_severity_and_the_bump_is_the_largest() {
     assert_eq!(json["changes"][0]["kind"], "bound-tightened");
     assert_eq!(json["changes"][0]["place"], json!({ "operation": "things/create" }));
     let same = compare(&small(), &small()).unwrap();
-    assert_eq!((same.severity(), same.bump()), (None, Bump::None));
+    assert_eq!((same.severity(), same.bump()), (None, SemverBump::None));
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn a_description_wide_change_is_reported_once() {
         ["things/create", "things/delete", "things/get", "things/get-pair"]
     );
     assert_eq!(report.changes[0].pointer, "/servers");
-    assert_eq!(serde_json::to_value(&report.changes[0].place).unwrap(), "document");
+    assert_eq!(serde_json::to_value(&report.changes[0].owner).unwrap(), "document");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_report_fits_into_a_pull_request() {
     let report = compare(&GITHUB, &new).unwrap();
     let markdown = report.to_markdown();
     assert!(report.counts.breaking > 500 && report.counts.compatible > 1000);
-    assert!(markdown.chars().count() <= Report::MARKDOWN_LIMIT);
+    assert!(markdown.chars().count() <= DriftReport::MARKDOWN_LIMIT);
     assert!(markdown.contains("which are omitted"));
     assert!(!markdown.contains("```"));
     // Text of a description is escaped: it mentions no user and contains no HTML.

@@ -31,8 +31,8 @@ fn every_example_fits_its_schema_but_those_that_are_called_broken() {
 /// The proposals for a document, and the text that they are written as.
 fn proposed(document: &Value, payloads: &[Payload]) -> (Vec<Proposal>, String) {
     let proposals = examples::proposals(document, payloads).unwrap();
-    let editions = [(EDITION.to_owned(), document.clone())];
-    let text = examples::render(&proposals, document, &editions);
+    let versions = [(EDITION.to_owned(), document.clone())];
+    let text = examples::render(&proposals, document, &versions);
     (proposals, text)
 }
 

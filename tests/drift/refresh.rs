@@ -184,7 +184,7 @@ fn pruning_takes_them_out_and_leaves_every_other_byte() {
 }
 
 #[test]
-fn an_action_that_another_edition_needs_is_kept_for_it() {
+fn an_action_that_another_version_needs_is_kept_for_it() {
     let small = Small::new();
     let path = small.publish(&mended("2.0.0"));
     let ghec = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
@@ -226,7 +226,7 @@ fn an_update_needed_by_another_edition_is_kept_and_has_no_effect_here() {
 }
 
 #[test]
-fn without_the_other_editions_no_action_is_deleted() {
+fn without_the_other_versions_no_action_is_deleted() {
     let small = Small::new();
     let overlay = small.read("openapi/overlay.yaml");
     small.write("new.json", &text(&mended("2.0.0")));

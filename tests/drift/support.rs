@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use octowire_refresh::build::overlay::{self, Overlay};
 use octowire_refresh::payloads::{self, Payload};
-use octowire_refresh::pipeline::{self, Corrected};
+use octowire_refresh::pipeline::{self, PatchedDescription};
 use tempfile::TempDir;
 
 pub fn root() -> PathBuf {
@@ -18,7 +18,7 @@ pub fn overlay() -> Overlay {
 }
 
 /// The vendored document with the corrections of an overlay.
-pub fn corrected(overlay: &Overlay) -> Corrected {
+pub fn corrected(overlay: &Overlay) -> PatchedDescription {
     pipeline::correct_file(&root().join("openapi/api.github.com.json"), overlay).unwrap()
 }
 

@@ -72,7 +72,7 @@ fn every_response_example_decodes_but_those_that_are_broken_themselves() {
 }
 
 #[test]
-fn no_property_that_the_document_names_is_lost_on_the_way() {
+fn no_property_that_the_description_names_is_lost_on_the_way() {
     let document = Document::read();
     let mut lost = Vec::new();
     let mut compared = 0;
@@ -91,7 +91,7 @@ fn no_property_that_the_document_names_is_lost_on_the_way() {
 }
 
 #[test]
-fn the_examples_are_those_of_the_document() {
+fn the_examples_are_those_of_the_description() {
     let count = Document::read().examples().len();
     assert!(count >= 1_000, "only {count} examples were found");
     let Example { operation, .. } = &Document::read().examples()[0];

@@ -35,8 +35,8 @@ async fn server() -> (Client, tokio::sync::mpsc::UnboundedReceiver<(String, Stri
             let target = head.split(' ').nth(1).unwrap();
             let target = percent_encoding::percent_decode_str(target).decode_utf8().unwrap();
             note.send((target.into_owned(), body)).unwrap();
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-            socket.write_all(answer).await.unwrap();
+            let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            socket.write_all(response).await.unwrap();
         }
     });
     (Client::builder().base_url(&url).build().unwrap(), noted)

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::build::document::{self, operations};
 use crate::build::model::{Kind, Type};
-use crate::build::refine::{Body, Call, Property, Refined};
-use crate::build::select::Choice;
+use crate::build::refine::{ApiModel, Body, CallModel, Property};
+use crate::build::select::Selection;
 use crate::documents::vendored;
 use crate::support::{
     assert_contains, call, ok, reference, refined, refined_tags, taking, written,
@@ -36,7 +36,7 @@ fn either(variants: &[Value]) -> Value {
     taking(json!({ "oneOf": variants.collect::<Vec<_>>() }), json!({}))
 }
 
-fn properties(call: &Call) -> &[Property] {
+fn properties(call: &CallModel) -> &[Property] {
     match &call.body {
         Body::Json { properties, .. } => properties,
         _ => &[],
@@ -44,14 +44,14 @@ fn properties(call: &Call) -> &[Property] {
 }
 
 /// The argument type of the setter of `a`.
-fn setter(variants: &[Value]) -> (Type, Refined) {
+fn setter(variants: &[Value]) -> (Type, ApiModel) {
     let refined = ok(refined(&either(variants)));
     let found = properties(call(&refined, "tests/send")).iter().find(|found| found.name == "a");
-    (found.expect("a setter").of.clone(), refined)
+    (found.expect("a setter").ty.clone(), refined)
 }
 
 /// The definition behind a type's name, followed through aliases.
-fn kind<'a>(refined: &'a Refined, of: &Type) -> Option<&'a Kind> {
+fn kind<'a>(refined: &'a ApiModel, of: &Type) -> Option<&'a Kind> {
     let Type::Named(name) = of.unboxed() else { return None };
     match &refined.types.get(name)?.kind {
         Kind::Alias(of) => kind(refined, of),
@@ -130,12 +130,12 @@ fn a_body_that_two_operations_share_is_united_once() {
     given["paths"]["/other"] = json!({ "post": other });
     let refined = ok(refined(&given));
     for id in ["tests/send", "tests/other"] {
-        assert_eq!(properties(call(&refined, id))[0].of, named("ThingInputA"), "{id}");
+        assert_eq!(properties(call(&refined, id))[0].ty, named("ThingInputA"), "{id}");
     }
 }
 
 /// Whether the setter's type takes all that the document allows.
-fn takes(document: &Value, refined: &Refined, of: &Type, schema: &Value) -> bool {
+fn takes(document: &Value, refined: &ApiModel, of: &Type, schema: &Value) -> bool {
     let schema = ok(document::resolve(document, schema, "test", ""));
     let parts = || ["oneOf", "anyOf"].into_iter().flat_map(|key| document::array(schema, key));
     if parts().next().is_some() && schema.get("properties").is_none() {
@@ -147,7 +147,7 @@ fn takes(document: &Value, refined: &Refined, of: &Type, schema: &Value) -> bool
         return true;
     }
     if let Some(Kind::Union(variants)) = kind(refined, of) {
-        return variants.iter().any(|variant| takes(document, refined, &variant.of, schema));
+        return variants.iter().any(|variant| takes(document, refined, &variant.ty, schema));
     }
     // GitHub leaves the type out where an enum says it.
     let implied = schema.get("enum").map(|_| "string");
@@ -168,7 +168,7 @@ fn takes(document: &Value, refined: &Refined, of: &Type, schema: &Value) -> bool
             document::object(schema, "properties").all(|(name, schema)| {
                 let field = fields.iter().find(|field| field.name == *name);
                 field.is_some_and(|field| {
-                    let of = field.of.unwrapped().unwrapped();
+                    let of = field.ty.unwrapped().unwrapped();
                     takes(document, refined, of, schema)
                 })
             })
@@ -179,7 +179,7 @@ fn takes(document: &Value, refined: &Refined, of: &Type, schema: &Value) -> bool
 }
 
 /// The properties of each variant of an operation's body that are wider than their setters.
-fn narrower(document: &Value, refined: &Refined) -> (usize, Vec<String>) {
+fn narrower(document: &Value, refined: &ApiModel) -> (usize, Vec<String>) {
     let mut unions = 0;
     let mut found = Vec::new();
     for located in operations(document) {
@@ -195,8 +195,8 @@ fn narrower(document: &Value, refined: &Refined) -> (usize, Vec<String>) {
             let variant = ok(document::resolve(document, variant, "test", ""));
             for (name, schema) in document::object(variant, "properties") {
                 let setter = setters.iter().find(|property| property.name == *name);
-                if !setter.is_some_and(|setter| takes(document, refined, &setter.of, schema)) {
-                    let of = setter.map(|setter| &setter.of);
+                if !setter.is_some_and(|setter| takes(document, refined, &setter.ty, schema)) {
+                    let of = setter.map(|setter| &setter.ty);
                     found.push(format!("{}: {name}: {of:?} for {schema}", located.id()));
                 }
             }
@@ -208,7 +208,7 @@ fn narrower(document: &Value, refined: &Refined) -> (usize, Vec<String>) {
 #[test]
 fn no_setter_of_the_vendored_document_takes_less_than_its_body() {
     let document = vendored();
-    let refined = ok(refined_tags(&document, &Choice::All));
+    let refined = ok(refined_tags(&document, &Selection::All));
     let (unions, found) = narrower(&document, &refined);
     assert!(unions >= 20, "bodies that are unions: {unions}");
     assert!(found.is_empty(), "{}: {found:#?}", found.len());
@@ -217,10 +217,10 @@ fn no_setter_of_the_vendored_document_takes_less_than_its_body() {
 #[test]
 fn fields_of_a_project_are_added_with_any_data_type() {
     let refined =
-        ok(refined_tags(&vendored(), &Choice::Only(crate::support::names(&["projects"]))));
+        ok(refined_tags(&vendored(), &Selection::Only(crate::support::names(&["projects"]))));
     for id in ["projects/add-field-for-org", "projects/add-field-for-user"] {
         let setters = properties(call(&refined, id));
-        let of = &setters.iter().find(|property| property.name == "data_type").expect("it").of;
+        let of = &setters.iter().find(|property| property.name == "data_type").expect("it").ty;
         let Some(Kind::Enum(values)) = kind(&refined, of) else { panic!("{id}: {of:?}") };
         let names: Vec<&str> = values.iter().map(|value| value.name.as_str()).collect();
         assert_eq!(names, ["text", "number", "date", "single_select", "iteration"], "{id}");

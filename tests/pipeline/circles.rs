@@ -7,9 +7,9 @@ use crate::build::{circles, overlay};
 use crate::support::{alone, assert_contains, exchanging, fails, openapi, reference, written};
 
 /// A schema that contains others at some place, and whether it can contain itself there.
-type Place = (&'static str, bool, fn(&Value) -> Value);
+type Nesting = (&'static str, bool, fn(&Value) -> Value);
 
-const PLACES: [Place; 14] = [
+const NESTINGS: [Nesting; 14] = [
     ("a reference", false, |of| of.clone()),
     ("allOf", false, |of| json!({ "allOf": [of] })),
     ("allOf with more", false, |of| json!({ "allOf": [of, { "properties": { "b": {} } }] })),
@@ -33,7 +33,7 @@ const PLACES: [Place; 14] = [
 #[test]
 fn schemas_that_consist_of_themselves_are_an_error() {
     alone("circles::schemas_that_consist_of_themselves_are_an_error", || {
-        for (name, is_fine, make) in PLACES {
+        for (name, is_fine, make) in NESTINGS {
             let (a, b) = (reference("a"), reference("b"));
             for schemas in [
                 json!({ "a": make(&a) }),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::build::fold::fold;
-use crate::build::model::{Definition, Field, Kind, Type, Value, Variant};
+use crate::build::model::{Definition, EnumValue, Field, Kind, Type, Variant};
 use crate::support::names;
 
 type Types = BTreeMap<String, Definition>;
@@ -16,7 +16,7 @@ fn types(kinds: impl IntoIterator<Item = (&'static str, Kind)>) -> Types {
 }
 
 fn values(values: &[&str]) -> Kind {
-    let value = |name: &&str| Value { ident: name.to_uppercase(), name: (*name).to_owned() };
+    let value = |name: &&str| EnumValue { ident: name.to_uppercase(), name: (*name).to_owned() };
     Kind::Enum(values.iter().map(value).collect())
 }
 
@@ -25,10 +25,10 @@ fn record(fields: &[(&str, Type)]) -> Kind {
         doc: String::new(),
         ident: (*name).to_owned(),
         name: (*name).to_owned(),
-        of: of.clone(),
+        ty: of.clone(),
         required: true,
         nullable: false,
-        rest: false,
+        catch_all: false,
         order,
         decided_by: None,
     };
@@ -97,7 +97,7 @@ fn types_that_hold_equal_types_are_equal() {
 #[test]
 fn unions_fold_as_well() {
     let union = |of: &str| {
-        Kind::Union(vec![Variant { ident: "V".to_owned(), of: Type::Boxed(Box::new(named(of))) }])
+        Kind::Union(vec![Variant { ident: "V".to_owned(), ty: Type::Boxed(Box::new(named(of))) }])
     };
     let done = all_read(types([
         ("U", union("E")),
@@ -150,7 +150,7 @@ fn types_that_differ_only_in_documentation_are_folded() {
         ("Renamed", one(|field| field.name = "b".to_owned())),
         ("Optional", one(|field| field.required = false)),
         ("Nullable", one(|field| field.nullable = true)),
-        ("Other", one(|field| field.of = Type::path("String"))),
+        ("Other", one(|field| field.ty = Type::path("String"))),
     ]));
     assert_eq!(done["Documented"].kind, alias("A"));
     for name in ["Renamed", "Optional", "Nullable", "Other"] {

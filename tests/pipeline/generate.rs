@@ -68,17 +68,17 @@ fn schemas_become_types() {
     let Kind::Struct(fields) = &model.types["User"].kind else { panic!("a record") };
     let of = |name: &str| fields.iter().find(|field| field.name == name).expect("a field");
     assert!(of("id").required && !of("type").required);
-    assert_eq!(of("id").of, Type::path("i64"));
+    assert_eq!(of("id").ty, Type::path("i64"));
     assert_eq!(of("type").ident, "type_");
     let optional = |of: Type| Type::Option(Box::new(of));
     let time = Type::path("::chrono::DateTime<::chrono::Utc>");
-    assert_eq!(of("created_at").of, optional(time));
-    assert_eq!(of("born").of, optional(Type::path("::chrono::NaiveDate")));
-    assert_eq!(of("score").of, optional(Type::path("f64")));
+    assert_eq!(of("created_at").ty, optional(time));
+    assert_eq!(of("born").ty, optional(Type::path("::chrono::NaiveDate")));
+    assert_eq!(of("score").ty, optional(Type::path("f64")));
     let next = Type::Boxed(Box::new(Type::Named("User".to_owned())));
-    assert_eq!(of("next").of, optional(next));
-    assert_eq!(of("anything").of, optional(Type::path("::serde_json::Value")));
-    assert_eq!(of("counts").of.unwrapped(), &Type::Map(Box::new(Type::path("i64"))));
+    assert_eq!(of("next").ty, optional(next));
+    assert_eq!(of("anything").ty, optional(Type::path("::serde_json::Value")));
+    assert_eq!(of("counts").ty.unwrapped(), &Type::Map(Box::new(Type::path("i64"))));
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn bytes_have_no_type() {
 }
 
 #[test]
-fn a_document_without_operations_is_generated_too() {
+fn a_description_without_operations_is_generated_too() {
     let model = ok(read(ok(generated(&document(json!({}), json!({}))))));
     assert!(model.signatures.is_empty());
 }

@@ -178,7 +178,7 @@ fn mutate(document: &mut Value, at: &Index, mutation: Mutation) {
 }
 
 #[test]
-fn the_document_that_is_mutated_is_valid() {
+fn the_description_that_is_mutated_is_valid() {
     crate::write::parsed(&ok(written(&valid())));
 }
 

@@ -114,7 +114,7 @@ fn an_empty_answer_stays_empty() {
 }
 
 #[test]
-fn an_answer_without_a_schema_is_anything() {
+fn a_response_without_a_schema_is_anything() {
     for content in [json!({}), json!({ "schema": {} })] {
         let response = json!({ "content": { "application/json": content } });
         assert_eq!(answer(&responding(json!({ "200": response }))), &json!({}));

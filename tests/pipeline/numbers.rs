@@ -7,14 +7,14 @@ use std::{env, fs};
 use serde_json::{Value, json};
 
 use crate::build::document::pointer;
-use crate::build::normalize::schema::is_whole;
+use crate::build::normalize::schema::is_integer;
 use crate::documents::vendored;
 use crate::support::openapi;
 
 /// The place of each `number` and its meaning.
 fn numbers(value: &Value, at: &str, found: &mut BTreeMap<String, &'static str>) {
     if value["type"] == "number" {
-        found.insert(at.to_owned(), if is_whole(value, at) { "integer" } else { "number" });
+        found.insert(at.to_owned(), if is_integer(value, at) { "integer" } else { "number" });
     }
     match value {
         Value::Object(map) => {
@@ -58,21 +58,21 @@ fn the_numbers_of_the_vendored_document_are_those_of_the_table() {
 }
 
 #[test]
-fn a_number_is_an_integer_by_its_name_unless_the_document_has_a_fraction() {
+fn a_number_is_an_integer_by_its_name_unless_the_description_has_a_fraction() {
     let at = |name: &str| format!("/components/schemas/a/properties/{name}");
     let plain = json!({ "type": "number" });
     for name in ["id", "run_id", "number", "total_count", "size", "start_line", "end_column"] {
-        assert!(is_whole(&plain, &at(name)), "{name}");
+        assert!(is_integer(&plain, &at(name)), "{name}");
     }
     for name in ["duration", "score", "percentage", "price", "amount", "minutes", "grid", "value"] {
-        assert!(!is_whole(&plain, &at(name)), "{name}");
+        assert!(!is_integer(&plain, &at(name)), "{name}");
     }
-    assert!(is_whole(&plain, &at("ids/items")));
-    assert!(!is_whole(&plain, "/components/schemas/id"));
+    assert!(is_integer(&plain, &at("ids/items")));
+    assert!(!is_integer(&plain, "/components/schemas/id"));
     for (key, value) in
         [("example", json!(0.5)), ("default", json!(1.5)), ("enum", json!([1, 2.5]))]
     {
-        assert!(!is_whole(&json!({ "type": "number", key: value }), &at("size")), "{key}");
+        assert!(!is_integer(&json!({ "type": "number", key: value }), &at("size")), "{key}");
     }
-    assert!(is_whole(&json!({ "type": "number", "example": 7.0, "minimum": 1 }), &at("id")));
+    assert!(is_integer(&json!({ "type": "number", "example": 7.0, "minimum": 1 }), &at("id")));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::Result;
-use crate::build::operations::{Input, NoBody, Operation, Output, describe, is_json};
+use crate::build::operations::{Input, MissingBody, Operation, Output, describe, is_json};
 use crate::support::{asking, assert_contains, content, document, fails, ok};
 
 const AT: &str = "/paths/~1answer/get";
@@ -33,7 +33,7 @@ fn parameter(name: &str, location: &str) -> Value {
 }
 
 #[test]
-fn an_operation_is_described_as_the_document_has_it() {
+fn an_operation_is_described_as_the_description_has_it() {
     let operation = ok(described(json!({
         "operationId": "issues/list-for-repo", "tags": ["issues", "other"],
         "summary": "List", "description": "Lists them.", "deprecated": true,
@@ -140,7 +140,7 @@ fn a_parameter_may_be_a_reference_and_span_segments() {
     let mut path = parameter("path", "path");
     path["x-multi-segment"] = json!(true);
     document["components"]["parameters"] = json!({ "path": path });
-    assert!(ok(describe(&document))[0].parameters[0].multi_segment);
+    assert!(ok(describe(&document))[0].parameters[0].allows_slash);
 }
 
 #[test]
@@ -271,13 +271,13 @@ fn a_path_and_its_parameters_agree() {
 }
 
 /// The missing body of an operation that requires a body.
-fn without_body(method: &str, schema: Value) -> NoBody {
+fn without_body(method: &str, schema: Value) -> MissingBody {
     let operation = json!({
         "operationId": "tests/do", "tags": ["tests"], "responses": {},
         "requestBody": { "required": true, "content": { "application/json": { "schema": schema } } },
     });
     let document = document(json!({ "/answer": { method: operation } }), json!({}));
-    ok(describe(&document))[0].no_body
+    ok(describe(&document))[0].missing_body
 }
 
 #[test]
@@ -285,18 +285,18 @@ fn a_required_body_is_mandatory_unless_an_empty_object_is_valid_for_a_post() {
     let object = || json!({ "type": "object", "properties": { "a": {} } });
     let asking = || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
     let least = json!({ "type": "object", "minProperties": 1 });
-    assert_eq!(without_body("post", object()), NoBody::EmptyObject);
+    assert_eq!(without_body("post", object()), MissingBody::SendEmptyObject);
     for method in ["put", "patch", "delete"] {
-        assert_eq!(without_body(method, object()), NoBody::Refused, "{method}");
+        assert_eq!(without_body(method, object()), MissingBody::Reject, "{method}");
     }
     for (schema, expected) in [
-        (asking(), NoBody::Refused),
-        (least, NoBody::Refused),
-        (json!({ "type": "array", "items": {} }), NoBody::Refused),
-        (json!({ "oneOf": [asking(), asking()] }), NoBody::Refused),
-        (json!({ "oneOf": [asking(), object()] }), NoBody::EmptyObject),
-        (json!({ "type": "object", "anyOf": [{ "required": ["a"] }] }), NoBody::Refused),
-        (json!({ "allOf": [object(), asking()] }), NoBody::Refused),
+        (asking(), MissingBody::Reject),
+        (least, MissingBody::Reject),
+        (json!({ "type": "array", "items": {} }), MissingBody::Reject),
+        (json!({ "oneOf": [asking(), asking()] }), MissingBody::Reject),
+        (json!({ "oneOf": [asking(), object()] }), MissingBody::SendEmptyObject),
+        (json!({ "type": "object", "anyOf": [{ "required": ["a"] }] }), MissingBody::Reject),
+        (json!({ "allOf": [object(), asking()] }), MissingBody::Reject),
     ] {
         assert_eq!(without_body("post", schema.clone()), expected, "{schema}");
     }
@@ -306,9 +306,9 @@ fn a_required_body_is_mandatory_unless_an_empty_object_is_valid_for_a_post() {
 fn a_body_that_is_not_required_may_be_left_out() {
     let content = json!({ "application/json": { "schema": { "type": "object" } } });
     for body in [json!({ "content": content }), json!({ "content": content, "required": false })] {
-        assert_eq!(ok(with("requestBody", body)).no_body, NoBody::Sent);
+        assert_eq!(ok(with("requestBody", body)).missing_body, MissingBody::Send);
     }
-    assert_eq!(ok(with("summary", json!("x"))).no_body, NoBody::Sent);
+    assert_eq!(ok(with("summary", json!("x"))).missing_body, MissingBody::Send);
     let text = json!({ "content": { "text/plain": {} }, "required": true });
-    assert_eq!(ok(with("requestBody", text)).no_body, NoBody::Refused);
+    assert_eq!(ok(with("requestBody", text)).missing_body, MissingBody::Reject);
 }

@@ -146,7 +146,7 @@ fn an_action_for_other_descriptions_can_match_nothing() {
 }
 
 #[test]
-fn an_overlay_of_another_version_is_refused() {
+fn an_overlay_of_another_version_is_rejected() {
     for version in ["1.1.0", "2.0.0", "1.0", ""] {
         let text = json!({ "overlay": version, "actions": [] }).to_string();
         assert_contains(fails(parse(&text), "overlay", "/overlay"), "use 1.0.0");
@@ -167,7 +167,7 @@ fn an_action_updates_or_removes_and_never_both_or_neither() {
 }
 
 #[test]
-fn a_target_that_is_no_jsonpath_is_refused() {
+fn a_target_that_is_no_jsonpath_is_rejected() {
     for target in ["", "a.b", "$.a[", "$['a", "$.a[?]"] {
         let message = fails(overlaid(json!({}), remove(target)), "overlay", "/actions/0");
         assert_contains(&message, &format!("target `{target}` (Why.)"));
@@ -196,7 +196,7 @@ fn an_invalid_overlay_is_rejected() {
 }
 
 #[test]
-fn a_document_is_named_after_plan_and_release() {
+fn a_description_is_named_after_plan_and_release() {
     let name = |info: Value| document_name(&json!({ "info": info }));
     assert_eq!(name(json!({ "x-github-plan": "api.github.com" })), "api.github.com");
     let release = |release: Value| json!({ "x-github-plan": "ghes", "x-github-release": release });

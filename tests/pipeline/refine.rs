@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::build::model::{Kind, Model, Type};
 use crate::build::names::snake;
 use crate::build::operations::describe;
-use crate::build::refine::{Body, ListField, Paging, Property, Refined, refine};
+use crate::build::refine::{ApiModel, Body, ListField, Pagination, Property, lower};
 use crate::support::{
     answering, asking, assert_contains, call, content, definition, document, exchanging, fails,
     field, fields, ok, reference, refined, taking,
@@ -34,15 +34,15 @@ fn thing() -> Value {
     } })
 }
 
-fn read_thing() -> Refined {
+fn read_thing() -> ApiModel {
     ok(refined(&answering(reference("thing"), json!({ "thing": thing() }))))
 }
 
-fn sent_thing() -> Refined {
+fn sent_thing() -> ApiModel {
     ok(refined(&taking(reference("thing"), json!({ "thing": thing() }))))
 }
 
-fn properties(refined: &Refined) -> &[Property] {
+fn properties(refined: &ApiModel) -> &[Property] {
     match &call(refined, "tests/send").body {
         Body::Json { properties, .. } => properties,
         _ => panic!("a JSON body"),
@@ -50,7 +50,7 @@ fn properties(refined: &Refined) -> &[Property] {
 }
 
 /// The items over which `GET /{org}/things` with `page` iterates.
-fn paging(schema: Value, schemas: Value, parameter: &str) -> Paging {
+fn paging(schema: Value, schemas: Value, parameter: &str) -> Pagination {
     paging_of("/things", schema, schemas, parameter, None)
 }
 
@@ -60,7 +60,7 @@ fn paging_of(
     schemas: Value,
     parameter: &str,
     items: Option<&str>,
-) -> Paging {
+) -> Pagination {
     let parameters = json!([{ "name": parameter, "in": "query", "schema": { "type": "integer" } }]);
     let mut given = asking(path, parameters);
     given["paths"][path]["get"]["responses"] = json!({ "200": content(schema) });
@@ -87,9 +87,9 @@ fn a_list_that_is_read_is_never_absent() {
     let refined = read_thing();
     for name in ["list", "must_list"] {
         let strings = Type::Vec(Box::new(Type::path("String")));
-        assert_eq!(field(&refined, "Thing", name).of, strings, "{name}");
+        assert_eq!(field(&refined, "Thing", name).ty, strings, "{name}");
     }
-    assert!(matches!(field(&refined, "Thing", "map").of, Type::Map(_)));
+    assert!(matches!(field(&refined, "Thing", "map").ty, Type::Map(_)));
 }
 
 #[test]
@@ -100,32 +100,32 @@ fn a_nullable_list_that_is_read_is_never_absent() {
     }
     let refined = ok(refined(&answering(reference("thing"), json!({ "thing": thing }))));
     for name in ["list", "must_list"] {
-        assert!(matches!(field(&refined, "Thing", name).of, Type::Vec(_)), "{name}");
+        assert!(matches!(field(&refined, "Thing", name).ty, Type::Vec(_)), "{name}");
     }
 }
 
 #[test]
 fn a_list_that_is_sent_may_be_left_out() {
     let refined = sent_thing();
-    assert!(matches!(field(&refined, "ThingInput", "list").of, Type::Option(_)));
-    assert!(matches!(field(&refined, "ThingInput", "must_list").of, Type::Vec(_)));
+    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
+    assert!(matches!(field(&refined, "ThingInput", "must_list").ty, Type::Vec(_)));
 }
 
 #[test]
 fn request_fields_distinguish_null_from_absent() {
     let refined = sent_thing();
     let twice = option(option(Type::path("String")));
-    assert_eq!(field(&refined, "ThingInput", "alpha").of, twice);
-    assert_eq!(field(&refined, "ThingInput", "zeta").of, option(Type::path("String")));
+    assert_eq!(field(&refined, "ThingInput", "alpha").ty, twice);
+    assert_eq!(field(&refined, "ThingInput", "zeta").ty, option(Type::path("String")));
 }
 
 #[test]
 fn a_schema_of_requests_and_responses_has_two_types() {
     let refined = ok(refined(&exchanging(reference("thing"), json!({ "thing": thing() }))));
     assert!(refined.read.contains("Thing") && !refined.read.contains("ThingInput"));
-    assert!(matches!(field(&refined, "Thing", "list").of, Type::Vec(_)));
-    assert!(matches!(field(&refined, "ThingInput", "list").of, Type::Option(_)));
-    let state = |of: &str| field(&refined, of, "state").of.unwrapped().clone();
+    assert!(matches!(field(&refined, "Thing", "list").ty, Type::Vec(_)));
+    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
+    let state = |of: &str| field(&refined, of, "state").ty.unwrapped().clone();
     assert_ne!(state("Thing"), state("ThingInput"));
 }
 
@@ -146,8 +146,8 @@ fn a_component_that_is_a_scalar_is_written_as_one() {
     let holder = object(json!({ "one": reference("number"), "more": reference("numbers") }));
     let refined = ok(refined(&answering(holder, schemas)));
     let record = "TestsGetResponse";
-    assert_eq!(field(&refined, record, "one").of, option(Type::path("i64")));
-    assert_eq!(field(&refined, record, "more").of, Type::Vec(Box::new(Type::path("i64"))));
+    assert_eq!(field(&refined, record, "one").ty, option(Type::path("i64")));
+    assert_eq!(field(&refined, record, "more").ty, Type::Vec(Box::new(Type::path("i64"))));
 }
 
 #[test]
@@ -173,20 +173,20 @@ fn a_list_is_streamed_item_by_item() {
     for parameter in ["page", "per_page", "cursor", "after", "before"] {
         let paging = paging(list(string()), json!({}), parameter);
         let item = Type::path("String");
-        assert_eq!(paging, Paging::List { item, field: None, optional: false }, "{parameter}");
+        assert_eq!(paging, Pagination::List { item, field: None, optional: false }, "{parameter}");
     }
 }
 
 #[test]
 fn an_operation_without_a_page_parameter_is_not_streamed() {
-    assert_eq!(paging(list(string()), json!({}), "sort"), Paging::None);
+    assert_eq!(paging(list(string()), json!({}), "sort"), Pagination::None);
 }
 
 #[test]
 fn the_list_in_a_page_is_found() {
     let number = || json!({ "type": "integer" });
     let item = Type::path("String");
-    let found = |field: &str| Paging::List {
+    let found = |field: &str| Pagination::List {
         item: item.clone(),
         field: Some(ListField {
             ident: field.to_owned(),
@@ -206,13 +206,13 @@ fn the_list_in_a_page_is_found() {
     assert_eq!(paging(several.clone(), json!({}), "page"), found("things"));
     let of = |items| paging_of("/other", several.clone(), json!({}), "page", items);
     assert_eq!(of(Some("things")), found("things"));
-    assert_eq!(of(None), Paging::Pages);
+    assert_eq!(of(None), Pagination::Pages);
 }
 
 #[test]
 fn the_total_count_and_completeness_fields_of_a_page_are_found() {
     let of = |properties: Value| match paging(object(properties), json!({}), "page") {
-        Paging::List { field: Some(field), .. } => (field.total, field.incomplete_results),
+        Pagination::List { field: Some(field), .. } => (field.total, field.incomplete_results),
         other => panic!("{other:?}"),
     };
     let total = || Some("total_count".to_owned());
@@ -241,15 +241,17 @@ fn the_total_count_and_completeness_fields_of_a_page_are_found() {
 #[test]
 fn the_list_of_a_page_has_the_name_that_it_has_in_json() {
     let page = object(json!({ "total_count": { "type": "integer" }, "type": list(string()) }));
-    let Paging::List { field: Some(field), .. } = paging(page, json!({}), "page") else { panic!() };
+    let Pagination::List { field: Some(field), .. } = paging(page, json!({}), "page") else {
+        panic!()
+    };
     assert_eq!(field.name, "type");
     assert_ne!(field.ident, "type");
 }
 
 #[test]
 fn a_page_without_a_list_has_pages() {
-    assert_eq!(paging(object(json!({ "a": string() })), json!({}), "page"), Paging::Pages);
-    assert_eq!(paging(string(), json!({}), "page"), Paging::Pages);
+    assert_eq!(paging(object(json!({ "a": string() })), json!({}), "page"), Pagination::Pages);
+    assert_eq!(paging(string(), json!({}), "page"), Pagination::Pages);
 }
 
 #[test]
@@ -264,7 +266,7 @@ fn a_page_that_may_be_absent_is_streamed_as_empty() {
         json!({ "200": content(list(string())), "204": { "description": "" } });
     let refined = ok(refined(&given));
     let item = Type::path("String");
-    let expected = Paging::List { item, field: None, optional: true };
+    let expected = Pagination::List { item, field: None, optional: true };
     assert_eq!(call(&refined, "tests/get").paging, expected);
 }
 
@@ -277,7 +279,7 @@ fn a_bodys_properties_have_setters() {
     let of = |name: &str| properties.iter().find(|p| p.name == name).expect("a property");
     assert!(of("must").required && !of("zeta").required);
     assert!(of("alpha").nullable && !of("zeta").nullable && !of("list").nullable);
-    assert_eq!(of("alpha").of, Type::path("String"));
+    assert_eq!(of("alpha").ty, Type::path("String"));
 }
 
 #[test]
@@ -332,7 +334,7 @@ fn an_operation_that_progenitor_left_out_is_an_error() {
         json!({ "/a": { "get": { "operationId": "a/b", "tags": ["a"], "responses": {} } } }),
         json!({}),
     );
-    let result = refine(Model::default(), ok(describe(&given)), Vec::new());
+    let result = lower(Model::default(), ok(describe(&given)), Vec::new());
     assert_contains(
         fails(result, "refine", "/paths"),
         "expected 1 operations from progenitor, got 0",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::build::normalize::unescape_enum_value;
-use crate::build::refine::Refined;
+use crate::build::refine::ApiModel;
 use crate::support::{
     alone, answering, assert_contains, definition, fails, normalized, normalized_answer,
     nullable_reference, ok, reference, refined,
@@ -33,7 +33,7 @@ fn property(schema: Value, schemas: Value) -> Value {
 }
 
 /// The wire names of an enum's values.
-fn values(refined: &Refined, name: &str) -> Vec<String> {
+fn values(refined: &ApiModel, name: &str) -> Vec<String> {
     match &definition(refined, name).kind {
         crate::build::model::Kind::Enum(values) => values.iter().map(|v| v.name.clone()).collect(),
         other => panic!("{name} is no enum but {other:?}"),
@@ -144,9 +144,9 @@ fn all_of_is_merged() {
         reference("base"),
         { "properties": { "b": integer(), "c": string() }, "required": ["c", "a"] },
     ] });
-    let (answer, schemas) =
+    let (response, schemas) =
         normalized_answer(reference("more"), json!({ "base": base, "more": more }));
-    assert_eq!(answer, reference("more"));
+    assert_eq!(response, reference("more"));
     assert_eq!(
         schemas["more"],
         json!({
@@ -173,8 +173,8 @@ fn any_of_is_read_as_one_of() {
     let given = json!({ "a": object(json!({})), "b": object(json!({ "x": string() })) });
     for key in ["oneOf", "anyOf"] {
         let union = json!({ key: [reference("a"), reference("b"), reference("a")] });
-        let (answer, schemas) = normalized_answer(union, given.clone());
-        assert_eq!(answer, reference("tests-get-response"));
+        let (response, schemas) = normalized_answer(union, given.clone());
+        assert_eq!(response, reference("tests-get-response"));
         let expected = json!({ "oneOf": [reference("a"), reference("b")] });
         assert_eq!(schemas["tests-get-response"], expected);
     }
@@ -204,8 +204,8 @@ fn a_union_of_strings_is_a_string() {
 fn a_union_of_lists_is_a_list_of_a_union() {
     let list = |items: Value| json!({ "type": "array", "items": items });
     let union = json!({ "oneOf": [list(integer()), list(string())] });
-    let (answer, schemas) = normalized_answer(union, json!({}));
-    assert_eq!(answer, list(reference("tests-get-response-item")));
+    let (response, schemas) = normalized_answer(union, json!({}));
+    assert_eq!(response, list(reference("tests-get-response-item")));
     let either = json!({ "oneOf": [integer(), string()] });
     assert_eq!(schemas["tests-get-response-item"], either);
 }
@@ -242,8 +242,8 @@ fn inline_schemas_become_components_named_after_where_they_stand() {
         "owner": object(json!({ "id": integer() })),
         "either": { "oneOf": [integer(), object(json!({ "n": integer() }))] },
     }));
-    let (answer, schemas) = normalized_answer(reference("issue"), json!({ "issue": inline }));
-    assert_eq!(answer, reference("issue"));
+    let (response, schemas) = normalized_answer(reference("issue"), json!({ "issue": inline }));
+    assert_eq!(response, reference("issue"));
     let names = ["issue-state", "issue-labels-item", "issue-owner", "issue-either"];
     for name in names.into_iter().chain(["issue-either-object"]) {
         assert!(schemas.get(name).is_some(), "no {name} in {schemas}");
@@ -252,16 +252,16 @@ fn inline_schemas_become_components_named_after_where_they_stand() {
 }
 
 #[test]
-fn a_hoisted_schema_takes_no_name_that_the_document_has() {
+fn a_hoisted_schema_takes_no_name_that_the_description_has() {
     let schemas = json!({
         "issue": object(json!({ "state": { "type": "string", "enum": ["open"] } })),
         "issue_state": object(json!({ "other": string() })),
     });
     // Whether the other is selected or not.
-    for answer in
+    for response in
         [reference("issue"), json!({ "oneOf": [reference("issue"), reference("issue_state")] })]
     {
-        let (_, done) = normalized_answer(answer, schemas.clone());
+        let (_, done) = normalized_answer(response, schemas.clone());
         assert_eq!(done["issue"]["properties"]["state"], reference("issue-state-inline"));
     }
 }
@@ -387,9 +387,9 @@ fn variants_of(union: Value, schemas: Value) -> Vec<String> {
 fn a_union_of_one_inline_schema_is_that_schema() {
     let one = json!({ "a": integer() });
     for union in [json!([object(one.clone())]), json!([{ "type": "null" }, object(one.clone())])] {
-        let (answer, schemas) = normalized_answer(json!({ "oneOf": union }), json!({}));
+        let (response, schemas) = normalized_answer(json!({ "oneOf": union }), json!({}));
         let expected = reference("tests-get-response");
-        assert!(answer == expected || answer == nullable_reference("tests-get-response"));
+        assert!(response == expected || response == nullable_reference("tests-get-response"));
         assert_eq!(schemas["tests-get-response"]["properties"], json!({ "a": integer() }));
     }
 }

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::build::select::{Choice, feature_variable, prune, select, tags};
+use crate::build::select::{Selection, drop_unreachable, feature_variable, select, tags};
 use crate::support::{
     assert_contains, content, document, fails, normalized_tags, ok, reference, refined,
     refined_tags,
 };
 
-fn only(tags: &[&str]) -> Choice {
-    Choice::Only(crate::support::names(tags))
+fn only(tags: &[&str]) -> Selection {
+    Selection::Only(crate::support::names(tags))
 }
 
-fn selected(mut document: Value, tags: &Choice) -> Value {
-    ok(select(&mut document, tags, &Choice::All));
+fn selected(mut document: Value, tags: &Selection) -> Value {
+    ok(select(&mut document, tags, &Selection::All));
     document
 }
 
@@ -56,14 +56,14 @@ fn operations_of_other_tags_go_and_empty_paths_with_them() {
 
 #[test]
 fn unreachable_components_are_removed() {
-    let of = |tags: &Choice| {
+    let of = |tags: &Selection| {
         let selected = selected(three_tags(), tags);
         keys(&selected["components"]["schemas"]).into_iter().cloned().collect::<Vec<_>>()
     };
     assert_eq!(of(&only(&["users"])), ["user"]);
     assert_eq!(of(&only(&["issues"])), ["user", "issue"]);
     assert_eq!(of(&only(&["pulls"])), ["user", "issue", "pull"]);
-    assert_eq!(of(&Choice::All), ["user", "issue", "pull"]);
+    assert_eq!(of(&Selection::All), ["user", "issue", "pull"]);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn an_operation_without_a_tag_is_an_error_even_if_others_are_chosen() {
         let mut document = three_tags();
         document["paths"]["/user"]["get"]["tags"] = tags;
         let message = fails(
-            select(&mut document, &only(&["issues"]), &Choice::All),
+            select(&mut document, &only(&["issues"]), &Selection::All),
             "select",
             "/paths/~1user/get",
         );
@@ -124,9 +124,9 @@ fn a_reference_to_nothing_is_an_error() {
     let mut document = three_tags();
     document["components"]["schemas"]["issue"]["properties"]["user"] = reference("absent");
     let mut users = document.clone();
-    ok(select(&mut users, &only(&["users"]), &Choice::All));
+    ok(select(&mut users, &only(&["users"]), &Selection::All));
     let message = fails(
-        select(&mut document, &only(&["issues"]), &Choice::All),
+        select(&mut document, &only(&["issues"]), &Selection::All),
         "select",
         "/components/schemas/absent",
     );
@@ -134,13 +134,13 @@ fn a_reference_to_nothing_is_an_error() {
 }
 
 #[test]
-fn a_reference_out_of_the_document_is_an_error() {
+fn a_reference_out_of_the_description_is_an_error() {
     for reference in ["other.json#/user", "https://example.com", "", "user"] {
         let mut document = three_tags();
         document["components"]["schemas"]["issue"]["properties"]["user"] =
             json!({ "$ref": reference });
         let error =
-            select(&mut document, &Choice::All, &Choice::All).expect_err("no such component");
+            select(&mut document, &Selection::All, &Selection::All).expect_err("no such component");
         assert_eq!(error.stage, "select");
         assert_contains(&error, &format!("unresolved `$ref` to `{reference}`"));
     }
@@ -151,7 +151,8 @@ fn an_errors_place_is_a_json_pointer() {
     let mut document = three_tags();
     document["components"]["schemas"]["issue"]["properties"]["user"] =
         json!({ "$ref": "other.json#/user" });
-    let error = select(&mut document, &Choice::All, &Choice::All).expect_err("no such component");
+    let error =
+        select(&mut document, &Selection::All, &Selection::All).expect_err("no such component");
     assert!(error.pointer.is_empty() || error.pointer.starts_with('/'), "{error}");
 }
 
@@ -159,14 +160,14 @@ fn an_errors_place_is_a_json_pointer() {
 fn components_that_refer_to_each_other_end() {
     let mut document = three_tags();
     document["components"]["schemas"]["user"]["properties"]["pull"] = reference("pull");
-    ok(prune(&mut document));
+    ok(drop_unreachable(&mut document));
     assert_eq!(keys(&document["components"]["schemas"]), ["user", "issue", "pull"]);
 }
 
 #[test]
 fn the_items_of_a_tag_do_not_depend_on_other_tags() {
     let document = three_tags();
-    let all = ok(normalized_tags(&document, &Choice::All));
+    let all = ok(normalized_tags(&document, &Selection::All));
     for tag in ["issues", "pulls", "users"] {
         let one = ok(normalized_tags(&document, &only(&[tag])));
         for (path, item) in one["paths"].as_object().expect("paths") {
@@ -198,7 +199,7 @@ fn inline_schemas_of_one_name_are_an_error_rather_than_numbered() {
     for tag in ["a", "b"] {
         ok(normalized_tags(&document, &only(&[tag])));
     }
-    let error = normalized_tags(&document, &Choice::All).expect_err("one name for two");
+    let error = normalized_tags(&document, &Selection::All).expect_err("one name for two");
     crate::support::assert_contains(error, "`issue-user-name`");
 }
 
@@ -218,10 +219,10 @@ fn request_types_keep_their_name_for_any_selection_of_tags() {
         json!({ "label": label }),
     );
     let body =
-        |refined: &crate::build::refine::Refined| match &crate::support::call(refined, "a/send")
+        |refined: &crate::build::refine::ApiModel| match &crate::support::call(refined, "a/send")
             .body
         {
-            crate::build::refine::Body::Json { of, .. } => of.clone(),
+            crate::build::refine::Body::Json { ty: of, .. } => of.clone(),
             _ => panic!("a JSON body"),
         };
     let one = ok(refined_tags(&document, &only(&["a"])));
@@ -243,6 +244,6 @@ fn nullable_x_has_the_same_name_whether_x_is_selected_or_not() {
         json!({ "user": user, "nullable-user": nullable_user }),
     );
     let one = ok(normalized_tags(&document, &only(&["a"])));
-    let all = ok(normalized_tags(&document, &Choice::All));
+    let all = ok(normalized_tags(&document, &Selection::All));
     assert_eq!(one["paths"]["/a"], all["paths"]["/a"]);
 }

@@ -10,7 +10,7 @@ use proc_macro2::TokenStream;
 use serde_json::{Value, json};
 
 use crate::build::model::{Definition, Field, Kind};
-use crate::build::refine::{Call, Refined};
+use crate::build::refine::{ApiModel, CallModel};
 use crate::build::{
     Result, generate, model, normalize, operations, overlay, refine, select, tolerate, verify,
     webhooks, write,
@@ -74,11 +74,11 @@ pub fn asking(path: &str, parameters: Value) -> Value {
 
 /// Stages 3 and 4.
 pub fn normalized(document: &Value) -> Result<Value> {
-    normalized_tags(document, &select::Choice::All)
+    normalized_tags(document, &select::Selection::All)
 }
 
 /// Stages 3 and 4, of some tags.
-pub fn normalized_tags(document: &Value, tags: &select::Choice) -> Result<Value> {
+pub fn normalized_tags(document: &Value, tags: &select::Selection) -> Result<Value> {
     let mut document = prepared(document, tags, &no_events())?.document;
     // The mark for the next stage, which removes it.
     for (_, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
@@ -96,11 +96,15 @@ struct Prepared {
     document: Value,
 }
 
-fn no_events() -> select::Choice {
-    select::Choice::Only(names(&[]))
+fn no_events() -> select::Selection {
+    select::Selection::Only(names(&[]))
 }
 
-fn prepared(document: &Value, tags: &select::Choice, events: &select::Choice) -> Result<Prepared> {
+fn prepared(
+    document: &Value,
+    tags: &select::Selection,
+    events: &select::Selection,
+) -> Result<Prepared> {
     let names = normalize::schema_names(document);
     let mut document = document.clone();
     select::select(&mut document, tags, events)?;
@@ -112,13 +116,13 @@ fn prepared(document: &Value, tags: &select::Choice, events: &select::Choice) ->
 
 /// Stages 3 to 5.
 pub fn tolerated(document: &Value) -> Result<Value> {
-    tolerated_tags(document, &select::Choice::All)
+    tolerated_tags(document, &select::Selection::All)
 }
 
 /// Stages 3 to 5, of some tags.
-pub fn tolerated_tags(document: &Value, tags: &select::Choice) -> Result<Value> {
+pub fn tolerated_tags(document: &Value, tags: &select::Selection) -> Result<Value> {
     let mut document = prepared(document, tags, &no_events())?.document;
-    tolerate::tolerate(&mut document)?;
+    tolerate::split_read_write(&mut document)?;
     Ok(document)
 }
 
@@ -131,24 +135,24 @@ pub fn generated(document: &Value) -> Result<TokenStream> {
 }
 
 /// Stages 3 to 8.
-pub fn refined(document: &Value) -> Result<Refined> {
-    refined_tags(document, &select::Choice::All)
+pub fn refined(document: &Value) -> Result<ApiModel> {
+    refined_tags(document, &select::Selection::All)
 }
 
 /// Stages 3 to 8, of some tags.
-pub fn refined_tags(document: &Value, tags: &select::Choice) -> Result<Refined> {
+pub fn refined_tags(document: &Value, tags: &select::Selection) -> Result<ApiModel> {
     refined_choice(document, tags, &no_events())
 }
 
 /// Stages 3 to 8, of some tags and some events.
 pub fn refined_choice(
     document: &Value,
-    tags: &select::Choice,
-    events: &select::Choice,
-) -> Result<Refined> {
+    tags: &select::Selection,
+    events: &select::Selection,
+) -> Result<ApiModel> {
     let Prepared { operations, webhooks, mut document } = prepared(document, tags, events)?;
-    tolerate::tolerate(&mut document)?;
-    refine::refine(model::read(generated(&document)?)?, operations, webhooks)
+    tolerate::split_read_write(&mut document)?;
+    refine::lower(model::read(generated(&document)?)?, operations, webhooks)
 }
 
 /// All stages but the overlay, of all tags and events.
@@ -160,7 +164,7 @@ pub fn written(document: &Value) -> Result<String> {
 pub fn written_with_events(document: &Value) -> Result<(String, String)> {
     verify::check(document)?;
     let version = document["info"]["version"].as_str().unwrap_or_default();
-    let refined = refined_choice(document, &select::Choice::All, &select::Choice::All)?;
+    let refined = refined_choice(document, &select::Selection::All, &select::Selection::All)?;
     let source = write::write(&refined, &overlay::document_name(document), version)?;
     Ok((source, write::events(&refined)?))
 }
@@ -229,13 +233,13 @@ pub fn nullable_reference(name: &str) -> Value {
 }
 
 #[track_caller]
-pub fn definition<'a>(refined: &'a Refined, name: &str) -> &'a Definition {
+pub fn definition<'a>(refined: &'a ApiModel, name: &str) -> &'a Definition {
     let names: Vec<&String> = refined.types.keys().collect();
     refined.types.get(name).unwrap_or_else(|| panic!("no {name} among {names:?}"))
 }
 
 #[track_caller]
-pub fn fields<'a>(refined: &'a Refined, name: &str) -> &'a [Field] {
+pub fn fields<'a>(refined: &'a ApiModel, name: &str) -> &'a [Field] {
     match &definition(refined, name).kind {
         Kind::Struct(fields) => fields,
         other => panic!("{name} is no record but {other:?}"),
@@ -243,13 +247,13 @@ pub fn fields<'a>(refined: &'a Refined, name: &str) -> &'a [Field] {
 }
 
 #[track_caller]
-pub fn field<'a>(refined: &'a Refined, record: &str, name: &str) -> &'a Field {
+pub fn field<'a>(refined: &'a ApiModel, record: &str, name: &str) -> &'a Field {
     let fields = fields(refined, record);
     fields.iter().find(|field| field.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[track_caller]
-pub fn call<'a>(refined: &'a Refined, id: &str) -> &'a Call {
+pub fn call<'a>(refined: &'a ApiModel, id: &str) -> &'a CallModel {
     refined.calls.iter().find(|call| call.operation.id == id).expect("an operation of this id")
 }
 

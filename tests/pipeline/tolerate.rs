@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::build::tolerate::{Discriminator, Mark, tolerate};
+use crate::build::tolerate::{Discriminator, FieldHints, split_read_write};
 use crate::support::{
     answer, answering, body, exchanging, fails, ok, reference, schema, taking, tolerated,
 };
@@ -15,8 +15,8 @@ fn label() -> Value {
     } })
 }
 
-fn mark(property: &Value) -> (Mark, &str) {
-    Mark::read(property["description"].as_str().expect("a description"))
+fn mark(property: &Value) -> (FieldHints, &str) {
+    FieldHints::read(property["description"].as_str().expect("a description"))
 }
 
 #[test]
@@ -123,31 +123,31 @@ fn an_optional_list_that_is_sent_may_be_left_out() {
 #[test]
 fn a_mark_is_distinguished_from_a_description() {
     for text in ["", "A description.", "12n", "\u{E010}", "\u{E010}x"] {
-        assert_eq!(Mark::read(text), (Mark::default(), text));
+        assert_eq!(FieldHints::read(text), (FieldHints::default(), text));
     }
-    let (mark, text) = Mark::read(" \u{E010}12n\u{E011}Rest\u{E011}.");
-    let expected = Mark { order: 12, nullable: true, decided_by: None };
+    let (mark, text) = FieldHints::read(" \u{E010}12n\u{E011}Rest\u{E011}.");
+    let expected = FieldHints { order: 12, nullable: true, decided_by: None };
     assert_eq!((mark, text), (expected, "Rest\u{E011}."));
-    let (mark, text) = Mark::read(
+    let (mark, text) = FieldHints::read(
         "\u{E010}3{\"property\":\"type\",\"mapping\":{\"PushEvent\":\"push-event\"}}\u{E011}Rest.",
     );
     let decided_by = Some(Discriminator {
         property: "type".to_owned(),
         variants: vec![("PushEvent".to_owned(), "push-event".to_owned())],
     });
-    assert_eq!((mark, text), (Mark { order: 3, nullable: false, decided_by }, "Rest."));
+    assert_eq!((mark, text), (FieldHints { order: 3, nullable: false, decided_by }, "Rest."));
 }
 
 #[test]
 fn a_reference_to_nothing_is_an_error() {
     let mut document = answering(reference("absent"), json!({}));
-    let message = fails(tolerate(&mut document), "tolerate", "/components/schemas/absent");
+    let message = fails(split_read_write(&mut document), "tolerate", "/components/schemas/absent");
     crate::support::assert_contains(message, "unresolved `$ref`");
 }
 
 #[test]
-fn a_document_without_components_stays_as_it_is() {
+fn a_description_without_components_stays_as_it_is() {
     let mut document = json!({ "openapi": "3.0.3", "paths": {} });
-    ok(tolerate(&mut document));
+    ok(split_read_write(&mut document));
     assert_eq!(document["paths"], json!({}));
 }

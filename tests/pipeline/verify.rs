@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::build::verify::{check, other, vendored};
+use crate::build::verify::{check, load_custom, load_vendored};
 use crate::support::{assert_contains, document, fails, ok, openapi};
 
 /// A document and its `upstream.toml` in a folder.
@@ -41,7 +41,7 @@ impl Vendored {
     }
 
     fn verify(&self) -> crate::build::Result<Value> {
-        vendored(&self.document(), &self.upstream())
+        load_vendored(&self.document(), &self.upstream())
     }
 }
 
@@ -50,7 +50,7 @@ fn small() -> Value {
 }
 
 #[test]
-fn a_document_that_matches_its_checksum_is_read() {
+fn a_description_that_matches_its_checksum_is_read() {
     let vendored = Vendored::new(&small().to_string());
     assert_eq!(ok(vendored.verify()), small());
 }
@@ -58,7 +58,7 @@ fn a_document_that_matches_its_checksum_is_read() {
 #[test]
 fn the_vendored_document_matches_its_checksum() {
     let folder = openapi();
-    ok(vendored(&folder.join("api.github.com.json"), &folder.join("upstream.toml")));
+    ok(load_vendored(&folder.join("api.github.com.json"), &folder.join("upstream.toml")));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_missing_document_is_named() {
     let vendored = Vendored::new(&small().to_string());
     fs::remove_file(vendored.document()).expect("it was there");
     assert_contains(fails(vendored.verify(), "verify", ""), "document.json");
-    assert_contains(fails(other(&vendored.document()), "verify", ""), "document.json");
+    assert_contains(fails(load_custom(&vendored.document()), "verify", ""), "document.json");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn an_upstream_toml_that_cannot_be_read_is_named() {
 #[test]
 fn a_folder_is_no_document() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_contains(fails(other(folder.path()), "verify", ""), "cannot read");
+    assert_contains(fails(load_custom(folder.path()), "verify", ""), "cannot read");
 }
 
 #[test]
@@ -117,31 +117,31 @@ fn input_that_is_not_json_is_rejected() {
     for text in ["", "openapi: 3.0.3", "{\"openapi\": \"3.0.3\"", "\u{0}"] {
         let vendored = Vendored::new(text);
         assert_contains(fails(vendored.verify(), "verify", ""), "is not JSON");
-        assert_contains(fails(other(&vendored.document()), "verify", ""), "is not JSON");
+        assert_contains(fails(load_custom(&vendored.document()), "verify", ""), "is not JSON");
     }
 }
 
 #[test]
-fn json_that_nests_without_end_is_refused() {
+fn json_that_nests_without_end_is_rejected() {
     let vendored = Vendored::new(&"[".repeat(100_000));
     assert_contains(fails(vendored.verify(), "verify", ""), "is not JSON");
 }
 
 #[test]
-fn json_that_is_no_openapi_is_refused() {
+fn json_that_is_no_openapi_is_rejected() {
     for value in [json!(null), json!([]), json!("3.0.3"), json!({}), json!({ "openapi": 3 })] {
         assert_contains(fails(check(&value), "verify", "/openapi"), "not an OpenAPI document");
     }
 }
 
 #[test]
-fn swagger_2_is_refused() {
+fn swagger_2_is_rejected() {
     let value = json!({ "swagger": "2.0", "info": {}, "paths": { "/meta": {} } });
     assert_contains(fails(check(&value), "verify", "/openapi"), "not an OpenAPI document");
 }
 
 #[test]
-fn openapi_3_1_is_refused_and_3_0_recommended() {
+fn openapi_3_1_is_rejected_and_3_0_recommended() {
     let mut value = small();
     value["openapi"] = json!("3.1.0");
     let message = fails(check(&value), "verify", "/openapi");
@@ -159,7 +159,7 @@ fn every_patch_of_openapi_3_0_is_read() {
 }
 
 #[test]
-fn a_document_without_operations_is_refused() {
+fn a_description_without_operations_is_rejected() {
     for paths in [json!({}), json!([]), json!(null), json!("/meta")] {
         let mut value = small();
         value["paths"] = paths;
@@ -174,6 +174,6 @@ fn a_document_without_operations_is_refused() {
 fn an_error_reads_as_one_sentence_with_stage_and_place() {
     let error = check(&json!({ "openapi": "3.0.3" })).expect_err("no paths");
     assert_contains(&error, "stage `verify`, at /paths: the document has no `paths`");
-    let error = other(&PathBuf::from("absent.json")).expect_err("no file");
+    let error = load_custom(&PathBuf::from("absent.json")).expect_err("no file");
     assert_contains(&error, "stage `verify`, at the whole document: cannot read absent.json");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::build::select::{Choice, event_feature_variable, events, select};
+use crate::build::select::{Selection, event_feature_variable, events, select};
 use crate::build::webhooks::describe;
 use crate::support::{
     assert_contains, content, definition, document, fails, names, ok, openapi, reference,
@@ -56,22 +56,22 @@ fn of_two_events() -> Value {
 
 #[test]
 fn a_chosen_event_brings_its_payloads_and_no_others() {
-    let choose = |events: Choice| ok(refined_choice(&of_two_events(), &Choice::All, &events));
-    let push = choose(Choice::Only(names(&["push"])));
+    let choose = |events: Selection| ok(refined_choice(&of_two_events(), &Selection::All, &events));
+    let push = choose(Selection::Only(names(&["push"])));
     assert!(push.types.contains_key("WebhookPush"));
     assert!(!push.types.keys().any(|name| name.contains("Issues") || name == "Unused"));
-    let keys = |refined: &crate::build::refine::Refined| -> Vec<String> {
+    let keys = |refined: &crate::build::refine::ApiModel| -> Vec<String> {
         refined.payloads.iter().map(|payload| payload.webhook.key.clone()).collect()
     };
     assert_eq!(keys(&push), ["push"]);
-    assert_eq!(keys(&choose(Choice::All)), ["issues-opened", "issues-closed", "push"]);
-    let none = choose(Choice::Only(names(&[])));
+    assert_eq!(keys(&choose(Selection::All)), ["issues-opened", "issues-closed", "push"]);
+    let none = choose(Selection::Only(names(&[])));
     assert!(none.types.is_empty() && none.payloads.is_empty());
 }
 
 #[test]
 fn a_payload_type_decodes_and_names_its_event() {
-    let refined = ok(refined_choice(&of_two_events(), &Choice::All, &Choice::All));
+    let refined = ok(refined_choice(&of_two_events(), &Selection::All, &Selection::All));
     assert!(refined.read.contains("WebhookIssuesOpened"));
     let doc = &definition(&refined, "WebhookIssuesOpened").doc;
     assert_contains(doc, "event `issues` with the action `opened`");
@@ -136,16 +136,17 @@ fn indistinguishable_payloads_are_an_error() {
 fn a_webhook_of_no_event_or_without_a_payload_is_an_error() {
     let mut document = of_two_events();
     document["x-webhooks"]["push"]["post"]["x-github"] = json!({});
-    let result = select(&mut document.clone(), &Choice::All, &Choice::Only(names(&["issues"])));
+    let result =
+        select(&mut document.clone(), &Selection::All, &Selection::Only(names(&["issues"])));
     assert_contains(fails(result, "webhooks", "/x-webhooks/push"), "subcategory");
     // A build without events is not affected.
-    ok(select(&mut document.clone(), &Choice::All, &Choice::Only(names(&[]))));
+    ok(select(&mut document.clone(), &Selection::All, &Selection::Only(names(&[]))));
     let mut document = of_two_events();
     document["x-webhooks"]["push"]["post"]["requestBody"] = json!({ "content": {} });
     let at = "/x-webhooks/push/post/requestBody";
     assert_contains(fails(describe(&document), "webhooks", at), "without a JSON payload");
     let text = webhooks(&[("push", "push", json!({ "type": "string" }))], json!({}));
-    let result = refined_choice(&text, &Choice::All, &Choice::All).map(drop);
+    let result = refined_choice(&text, &Selection::All, &Selection::All).map(drop);
     assert_contains(fails(result, "refine", "/x-webhooks/push"), "not an object");
 }
 

@@ -175,7 +175,7 @@ fn each_operation_has_a_builder_with_its_parameters() {
 #[test]
 fn a_call_answers_its_type() {
     let source = ok(written(&small()));
-    for answer in [
+    for response in [
         "crate::ResponseFuture<::std::vec::Vec<types::Issue>> { self.0.send() }",
         "ResponseFuture<types::Issue> { self.0.send() }",
         "ResponseFuture<()> { self.0.send_empty() }",
@@ -183,7 +183,7 @@ fn a_call_answers_its_type() {
         "crate::Items<types::Issue> { self.0.list(::core::option::Option::None, \
          |page: ::std::vec::Vec<types::Issue>| crate::pages::Listed::items(page)) }",
     ] {
-        assert_contains(&source, answer);
+        assert_contains(&source, response);
     }
 }
 
@@ -504,7 +504,7 @@ fn a_list_is_sent_with_brackets() {
     };
     for name in ["owner", "owner[]"] {
         let source = ok(written(&asking("/a", list(name))));
-        assert_contains(&source, "set_query_each::<::std::string::String>(\"owner[]\", values)");
+        assert_contains(&source, "set_query_values::<::std::string::String>(\"owner[]\", values)");
         assert_contains(&source, "crate::Parameter { name: \"owner[]\"");
     }
 }

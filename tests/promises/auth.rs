@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
 use super::super::support::github_app::{CLIENT_ID, GitHub, Key, pem};
-use super::super::support::{Server, Still, json as answer};
+use super::super::support::{FrozenClock, Server, json as answer};
 
 static KEY: LazyLock<Key> = LazyLock::new(Key::generate);
 static OTHER_KEY: LazyLock<Key> = LazyLock::new(Key::generate);
@@ -77,7 +77,7 @@ async fn handles_of_other_installations_share_the_jwt_and_keep_their_tokens() {
 #[tokio::test]
 async fn the_installations_that_are_kept_are_bounded() {
     let github = GitHub::knowing(&[&KEY]).await;
-    let policy = TokenPolicy::default().max_installations(2);
+    let policy = TokenPolicy::default().max_cached_installations(2);
     let client = github.builder().auth(app()).token_policy(policy).build().unwrap();
     for (id, minted) in [(1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)] {
         get(&client.installation(id).unwrap()).await.unwrap();
@@ -86,10 +86,10 @@ async fn the_installations_that_are_kept_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_refused() {
-    let _still = Still::new();
+async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_rejected() {
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
-    let policy = TokenPolicy::default().jitter(Duration::ZERO);
+    let policy = TokenPolicy::default().refresh_jitter(Duration::ZERO);
     let auth = app().installation(42);
     let client = github.builder().auth(auth).token_policy(policy).build().unwrap();
     get(&client).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_token_is_replaced_and_the_call_is_retried_with_its_body() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
     get(&client).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_rejected_token_is_replaced_and_the_call_is_retried_with_its_body() {
 
 #[tokio::test(start_paused = true)]
 async fn a_streaming_body_is_sent_once_and_the_next_call_succeeds() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());
     get(&client).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_new_token_that_has_not_reached_all_servers_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_github_never_accepts_fails_after_one_refresh() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
     github.state().refused_uses = usize::MAX;
     let client = github.client(&app());
@@ -199,10 +199,10 @@ async fn a_token_lasts_by_githubs_clock() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_switched_over_without_a_failing_call() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&OTHER_KEY]).await;
     // The new key is not known to GitHub yet.
-    let app = app().or_key(OTHER_KEY.pem.as_str()).unwrap();
+    let app = app().with_previous_key(OTHER_KEY.pem.as_str()).unwrap();
     let client = github.builder().auth(app).build().unwrap();
     get(&client.installation(1).unwrap()).await.unwrap();
     get(&client.installation(2).unwrap()).await.unwrap();
@@ -261,9 +261,9 @@ async fn a_transient_token_fetch_failure_is_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn an_installation_is_looked_up_once_and_again_when_it_moved() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
-    let auth = app().installation(Installation::of_org("octo-org"));
+    let auth = app().installation(Installation::for_org("octo-org"));
     let client = github.builder().auth(auth).build().unwrap();
     get(&client).await.unwrap();
     get(&client).await.unwrap();
@@ -279,7 +279,7 @@ async fn an_installation_is_looked_up_once_and_again_when_it_moved() {
     advance(60 * SECOND).await;
     get(&client).await.unwrap();
     assert_eq!((lookups(&github), github.minted()), (2, 2));
-    for other in [Installation::of_user("nobody"), Installation::of_repo("no", "where")] {
+    for other in [Installation::for_user("nobody"), Installation::for_repo("no", "where")] {
         let error = get(&client.installation(other).unwrap()).await.unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::InstallationNotFound));
     }
@@ -428,7 +428,7 @@ fn temporary(name: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_file_that_changes_is_read_again_when_the_old_token_is_refused() {
+async fn a_token_file_that_changes_is_read_again_when_the_old_token_is_rejected() {
     let file = temporary("token");
     std::fs::write(&file, "ghp_old\n").unwrap();
     let server = knowing("ghp_new").await;
@@ -466,7 +466,7 @@ async fn a_token_file_that_changes_is_read_again_within_seconds() {
 }
 
 #[tokio::test]
-async fn a_static_token_that_is_refused_is_sent_once() {
+async fn a_static_token_that_is_rejected_is_sent_once() {
     let server = knowing("ghp_other").await;
     let client = server.builder().token("ghp_mine").build().unwrap();
     assert_eq!(get(&client).await.unwrap_err().status().unwrap(), 401);
@@ -488,7 +488,7 @@ async fn a_gateway_gets_its_own_token_besides_that_of_github() {
 
 #[tokio::test]
 async fn no_other_host_gets_a_token_by_redirect_link_or_mistake() {
-    let stranger = Server::saying(answer("200 OK", "", "[]")).await;
+    let stranger = Server::fixed_response(answer("200 OK", "", "[]")).await;
     let location = format!("location: {}/x\r\n", stranger.url);
     let link = format!("link: <{}/x?page=2>; rel=\"next\"\r\n", stranger.url);
     let token = || {
@@ -497,7 +497,7 @@ async fn no_other_host_gets_a_token_by_redirect_link_or_mistake() {
     };
     for headers in [&location, &link] {
         let status = if headers == &location { "302 Found" } else { "200 OK" };
-        let server = Server::saying(answer(status, headers, "[]")).await;
+        let server = Server::fixed_response(answer(status, headers, "[]")).await;
         let client = server.builder().auth(token()).gateway("x-gateway", token()).build().unwrap();
         let mut items = client.request(Method::GET, "/x").items(|page: Vec<Value>| page);
         let _ = items.try_next().await;

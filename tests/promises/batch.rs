@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use http::Method;
 use octowire::auth::PersonalToken;
-use octowire::{Client, Progress};
+use octowire::{BatchProgress, Client};
 use serde_json::Value;
 
 use crate::support::{Received, Reply, Server, json as answer};
@@ -37,18 +37,18 @@ async fn results_come_in_the_order_of_the_calls_and_errors_stay_with_theirs() {
     let most = Arc::new(AtomicUsize::new(0));
     let server = echo(Arc::default(), Arc::clone(&most)).await;
     let client = server.builder().build().unwrap();
-    let progress = Arc::new(Mutex::new(Vec::<Progress>::new()));
-    let heard = Arc::clone(&progress);
+    let progress = Arc::new(Mutex::new(Vec::<BatchProgress>::new()));
+    let reply = Arc::clone(&progress);
     let results = client
         .batch((1..=100).map(|number| call(&client, number)))
         .concurrency(7)
-        .on_progress(move |progress| heard.lock().unwrap().push(progress))
-        .run()
+        .on_progress(move |progress| reply.lock().unwrap().push(progress))
+        .collect()
         .await;
     assert_eq!(results.len(), 100);
     for (number, result) in (1..).zip(results) {
         match result {
-            Ok(answer) => assert_eq!(*answer, number),
+            Ok(response) => assert_eq!(*response, number),
             Err(error) => assert!(number % 10 == 0 && error.is_not_found(), "{error}"),
         }
     }
@@ -92,7 +92,7 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
         Reply::Raw(answer("200 OK", &told, "1"))
     })
     .await;
-    let exhausted = server.unattended().token("exhausted").build().unwrap();
+    let exhausted = server.default_client_builder().token("exhausted").build().unwrap();
     let idle = exhausted.with_auth(PersonalToken::new("idle").unwrap());
     call(&exhausted, 0).await.unwrap();
     let calls = (0..14).map(|number| match number {
@@ -115,5 +115,5 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
 async fn an_empty_batch_is_done() {
     let client = Client::builder().build().unwrap();
     let calls: [octowire::ResponseFuture<Value>; 0] = [];
-    assert!(client.batch(calls).run().await.is_empty());
+    assert!(client.batch(calls).collect().await.is_empty());
 }

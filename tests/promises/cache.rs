@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
-use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
+use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
+use octowire::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
 use octowire::{Client, ErrorKind, Response};
 use serde_json::{Value, json};
 use tokio::time::advance;
 
 use crate::support::resources::Resources;
-use crate::support::{Reply, Server, Still, json as answer};
+use crate::support::{FrozenClock, Reply, Server, json as answer};
 
 mod isolation;
 mod rfc9111;
@@ -25,8 +25,8 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Has only [`advance`] move what the library takes for the time of day while the result lives, however long the test
 /// takes: by the paused clock, it is later than it is, and of the two, the later one counts. Comes before the first call.
-async fn still() -> Still {
-    let still = Still::new();
+async fn still() -> FrozenClock {
+    let still = FrozenClock::new();
     // The two are set side by side when the library asks for the time first, which a clock that was moved on before
     // would not be ahead of.
     let client = Client::builder().base_url("http://127.0.0.1:1").build().unwrap();
@@ -48,8 +48,8 @@ impl Rotating {
     }
 }
 
-impl TokenSource for Rotating {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Rotating {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let token = AccessToken::new(format!("ghs_{}_{number}", self.name));
         Box::pin(async { token })
@@ -60,8 +60,8 @@ impl TokenSource for Rotating {
     }
 }
 
-fn client(github: &Resources, cache: Cache) -> Client {
-    github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+fn client(github: &Resources, cache: CacheConfig) -> Client {
+    github.server.default_client_builder().auth(Rotating::new("octo")).cache(cache).build().unwrap()
 }
 
 async fn get(client: &Client, path: &str) -> Response<Value> {
@@ -75,7 +75,7 @@ async fn status(client: &Client, path: &str) -> CacheStatus {
 #[tokio::test]
 async fn a_repeated_read_is_confirmed_and_does_not_count() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default());
+    let client = client(&github, CacheConfig::default());
     let first = get(&client, "/repos/o/r").await;
     assert_eq!((first.cache_status(), first.age()), (CacheStatus::Miss, None));
     for _ in 0..3 {
@@ -99,10 +99,10 @@ async fn a_repeated_read_is_confirmed_and_does_not_count() {
 #[tokio::test]
 async fn etag_prediction_keeps_entries_valid_after_a_token_change() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default());
+    let client = client(&github, CacheConfig::default());
     get(&client, "/user").await;
     for _ in 0..5 {
-        client.forget_token().await.unwrap();
+        client.invalidate_token().await.unwrap();
         assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
         assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
     }
@@ -120,10 +120,10 @@ async fn etag_prediction_keeps_entries_valid_after_a_token_change() {
 async fn without_predictable_etags_a_new_token_costs_one_read() {
     let github = Resources::start().await;
     github.state().observed_tags = false;
-    let client = client(&github, Cache::default());
+    let client = client(&github, CacheConfig::default());
     get(&client, "/user").await;
     for _ in 0..3 {
-        client.forget_token().await.unwrap();
+        client.invalidate_token().await.unwrap();
         assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
         assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
     }
@@ -136,11 +136,11 @@ async fn without_predictable_etags_a_new_token_costs_one_read() {
 #[tokio::test]
 async fn a_wrong_etag_prediction_costs_only_the_saving() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default());
+    let client = client(&github, CacheConfig::default());
     get(&client, "/user").await;
     github.state().observed_tags = false;
     for _ in 0..4 {
-        client.forget_token().await.unwrap();
+        client.invalidate_token().await.unwrap();
         assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
         assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
     }
@@ -153,9 +153,9 @@ async fn a_wrong_etag_prediction_costs_only_the_saving() {
 #[tokio::test]
 async fn computed_tags_can_be_switched_off() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default().computed_tags(false));
+    let client = client(&github, CacheConfig::default().computed_etags(false));
     get(&client, "/user").await;
-    client.forget_token().await.unwrap();
+    client.invalidate_token().await.unwrap();
     assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
 }
 
@@ -164,11 +164,11 @@ async fn a_fresh_response_is_served_without_a_request_until_it_expires() {
     let _still = still().await;
     let github = Resources::start().await;
     for (policy, seconds) in [
-        (CachePolicy::moderate(), 300),
-        (CachePolicy::trust(7 * SECOND), 7),
-        (CachePolicy::aggressive(), 3_600),
+        (CachePolicy::five_minutes(), 300),
+        (CachePolicy::max_age(7 * SECOND), 7),
+        (CachePolicy::one_hour(), 3_600),
     ] {
-        let client = client(&github, Cache::default().policy(policy));
+        let client = client(&github, CacheConfig::default().default_policy(policy));
         let before = github.sent();
         assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
         advance(SECOND * (seconds - 1)).await;
@@ -187,10 +187,10 @@ async fn a_fresh_response_is_served_without_a_request_until_it_expires() {
 #[tokio::test]
 async fn the_most_particular_policy_holds() {
     let github = Resources::start().await;
-    let cache = Cache::default()
-        .policy(CachePolicy::moderate())
-        .operation("GET /never", CachePolicy::bypass())
-        .operation("GET /asked", CachePolicy::revalidate());
+    let cache = CacheConfig::default()
+        .default_policy(CachePolicy::five_minutes())
+        .policy_for("GET /never", CachePolicy::no_store())
+        .policy_for("GET /asked", CachePolicy::revalidate());
     let client = client(&github, cache);
     for path in ["/never", "/asked", "/other"] {
         get(&client, path).await;
@@ -203,7 +203,7 @@ async fn the_most_particular_policy_holds() {
         call(CachePolicy::revalidate()).await.unwrap().cache_status(),
         CacheStatus::Revalidated
     );
-    assert_eq!(call(CachePolicy::bypass()).await.unwrap().cache_status(), CacheStatus::Bypass);
+    assert_eq!(call(CachePolicy::no_store()).await.unwrap().cache_status(), CacheStatus::Bypass);
     assert_eq!(
         call(CachePolicy::only_if_cached()).await.unwrap().cache_status(),
         CacheStatus::Stale
@@ -217,7 +217,8 @@ async fn the_most_particular_policy_holds() {
 #[tokio::test]
 async fn a_write_invalidates_only_the_entries_it_changes() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let client =
+        client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
     let paths = [
         "/repos/o/r",
         "/repos/o/r/issues",
@@ -254,7 +255,8 @@ async fn a_write_invalidates_entries_under_the_alternative_path_of_its_resource(
         ("/user/7/x", ["/users/u", "/user/7"], "/repos/o/r"),
     ] {
         let github = Resources::start().await;
-        let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+        let client =
+            client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
         for path in doubtful.into_iter().chain([good]) {
             get(&client, path).await;
         }
@@ -278,8 +280,8 @@ async fn a_rejected_write_invalidates_nothing_and_an_indeterminate_one_does() {
         })
     })
     .await;
-    let cache = Cache::default().policy(CachePolicy::moderate());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let cache = CacheConfig::default().default_policy(CachePolicy::five_minutes());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     for (path, expected) in [("/a/1", CacheStatus::Hit), ("/b/1", CacheStatus::Miss)] {
         get(&client, path).await;
         client.request(Method::POST, path).send_empty().await.unwrap_err();
@@ -290,7 +292,7 @@ async fn a_rejected_write_invalidates_nothing_and_an_indeterminate_one_does() {
 #[tokio::test]
 async fn a_thousand_equal_reads_at_once_are_one() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default());
+    let client = client(&github, CacheConfig::default());
     let reads = join_all((0..1_000).map(|_| get(&client, "/user"))).await;
     assert!(reads.iter().all(|read| read["path"] == "/user"));
     assert_eq!(github.sent(), 1);
@@ -311,7 +313,7 @@ async fn a_cancelled_coalesced_read_is_taken_over_and_an_error_reaches_all_calle
         }
     })
     .await;
-    let client = server.unattended().build().unwrap();
+    let client = server.default_client_builder().build().unwrap();
     let leader = tokio::spawn(client.request(Method::GET, "/x").send::<Value>());
     while times.load(Ordering::Relaxed) == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -346,13 +348,13 @@ async fn a_read_after_a_write_never_returns_the_previous_response() {
         })
     })
     .await;
-    let client = server.unattended().build().unwrap();
+    let client = server.default_client_builder().build().unwrap();
     let early = tokio::spawn(client.request(Method::GET, "/x").send::<u64>());
     tokio::time::sleep(Duration::from_millis(50)).await;
     client.request(Method::PUT, "/x").send_empty().await.unwrap();
     assert_eq!(*client.request(Method::GET, "/x").send::<u64>().await.unwrap(), 1);
     assert_eq!(*early.await.unwrap().unwrap(), 0);
-    let trusting = client.request(Method::GET, "/x").cache(CachePolicy::moderate());
+    let trusting = client.request(Method::GET, "/x").cache(CachePolicy::five_minutes());
     assert_eq!(*trusting.send::<u64>().await.unwrap(), 1);
 }
 
@@ -361,9 +363,12 @@ async fn a_stale_response_is_served_on_error_if_the_policy_allows() {
     let _still = still().await;
     let github = Resources::start().await;
     let builder = || github.server.builder().auth(Rotating::new("octo"));
-    let policy = CachePolicy::trust(10 * SECOND).stale_if_error(60 * SECOND);
-    let client = builder().cache(Cache::default().policy(policy)).build().unwrap();
-    let strict = builder().cache(Cache::default().policy(CachePolicy::moderate())).build().unwrap();
+    let policy = CachePolicy::max_age(10 * SECOND).stale_if_error(60 * SECOND);
+    let client = builder().cache(CacheConfig::default().default_policy(policy)).build().unwrap();
+    let strict = builder()
+        .cache(CacheConfig::default().default_policy(CachePolicy::five_minutes()))
+        .build()
+        .unwrap();
     let read = |client: &Client| client.request(Method::GET, "/user").send::<Value>();
     get(&client, "/user").await;
     get(&strict, "/user").await;
@@ -392,7 +397,7 @@ async fn a_must_revalidate_response_is_not_served_stale_on_error() {
     let github = Resources::start().await;
     github.state().headers = "cache-control: private, must-revalidate\r\n".to_owned();
     let policy = CachePolicy::revalidate().stale_if_error(600 * SECOND);
-    let cache = Cache::default().policy(policy);
+    let cache = CacheConfig::default().default_policy(policy);
     let client = github.server.builder().cache(cache).build().unwrap();
     get(&client, "/user").await;
     github.state().failure = Some(answer("503 Unavailable", "", ""));
@@ -403,8 +408,8 @@ async fn a_must_revalidate_response_is_not_served_stale_on_error() {
 async fn a_stale_response_is_returned_immediately_and_refreshed_once_in_background() {
     let _still = still().await;
     let github = Resources::start().await;
-    let policy = CachePolicy::trust(10 * SECOND).stale_while_revalidate(60 * SECOND);
-    let client = client(&github, Cache::default().policy(policy));
+    let policy = CachePolicy::max_age(10 * SECOND).stale_while_revalidate(60 * SECOND);
+    let client = client(&github, CacheConfig::default().default_policy(policy));
     get(&client, "/user").await;
     advance(11 * SECOND).await;
     github.change("/user");
@@ -423,15 +428,16 @@ async fn a_stale_response_is_returned_immediately_and_refreshed_once_in_backgrou
 #[tokio::test]
 async fn a_purge_removes_the_entries() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let client =
+        client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
     let paths = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/rest", "/user"];
     for (purge, gone) in [
-        (Purge::prefix("/repos/O/r"), vec![0, 1]),
-        (Purge::prefix("repos/o/"), vec![0, 1, 2]),
-        (Purge::operation("GET /user"), vec![3]),
-        (Purge::identity("octo"), vec![0, 1, 2, 3]),
-        (Purge::identity("another"), vec![]),
-        (Purge::all(), vec![0, 1, 2, 3]),
+        (CacheSelector::prefix("/repos/O/r"), vec![0, 1]),
+        (CacheSelector::prefix("repos/o/"), vec![0, 1, 2]),
+        (CacheSelector::operation("GET /user"), vec![3]),
+        (CacheSelector::identity("octo"), vec![0, 1, 2, 3]),
+        (CacheSelector::identity("another"), vec![]),
+        (CacheSelector::all(), vec![0, 1, 2, 3]),
     ] {
         for path in paths {
             get(&client, path).await;
@@ -451,14 +457,15 @@ async fn a_purge_removes_the_entries() {
             assert!(!request.headers.contains_key("if-none-match"), "{purge:?}");
         }
     }
-    client.cache().purge(Purge::all()).await;
+    client.cache().purge(CacheSelector::all()).await;
     assert_eq!(client.cache().memory_bytes(), 0);
 }
 
 #[tokio::test]
 async fn a_webhook_event_invalidates_the_entries_it_concerns() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let client =
+        client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
     for path in ["/repos/o/r/issues/7", "/repos/o/r/issues", "/repos/o/r/pulls"] {
         get(&client, path).await;
     }
@@ -478,9 +485,10 @@ async fn a_webhook_event_invalidates_the_entries_it_concerns() {
 #[tokio::test]
 async fn a_prefetched_response_is_a_hit() {
     let github = Resources::start().await;
-    let client = client(&github, Cache::default().policy(CachePolicy::moderate()));
+    let client =
+        client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
     let calls = (0..50).map(|n| client.request(Method::GET, format!("/x/{n}")));
-    assert!(client.cache().warm(calls).await.iter().all(Result::is_ok));
+    assert!(client.cache().prefetch(calls).await.iter().all(Result::is_ok));
     for n in 0..50 {
         assert_eq!(status(&client, &format!("/x/{n}")).await, CacheStatus::Hit);
     }
@@ -490,7 +498,7 @@ async fn a_prefetched_response_is_a_hit() {
 async fn memory_is_bounded_by_bytes_and_oversized_responses_are_not_stored() {
     let github = Resources::start().await;
     github.state().body = |path, _, _| format!("\"{path}{}\"", "x".repeat(10_000));
-    let cache = Cache::memory(100_000).policy(CachePolicy::moderate());
+    let cache = CacheConfig::memory(100_000).default_policy(CachePolicy::five_minutes());
     let client = client(&github, cache);
     for n in 0..50 {
         get(&client, &format!("/x/{n}")).await;
@@ -498,8 +506,9 @@ async fn memory_is_bounded_by_bytes_and_oversized_responses_are_not_stored() {
     }
     assert_eq!(status(&client, "/x/49").await, CacheStatus::Hit);
     assert_eq!(status(&client, "/x/0").await, CacheStatus::Miss);
-    let small = Cache::default().policy(CachePolicy::moderate()).max_answer_bytes(9_000);
-    let client = github.server.unattended().cache(small).build().unwrap();
+    let small =
+        CacheConfig::default().default_policy(CachePolicy::five_minutes()).max_entry_bytes(9_000);
+    let client = github.server.default_client_builder().cache(small).build().unwrap();
     get(&client, "/x").await;
     assert_eq!(status(&client, "/x").await, CacheStatus::Miss);
 }
@@ -507,8 +516,8 @@ async fn memory_is_bounded_by_bytes_and_oversized_responses_are_not_stored() {
 #[tokio::test]
 async fn a_response_is_not_served_after_access_was_lost() {
     let github = Resources::start().await;
-    let policy = CachePolicy::trust(Duration::ZERO).stale_if_error(600 * SECOND);
-    let client = client(&github, Cache::default().policy(policy));
+    let policy = CachePolicy::max_age(Duration::ZERO).stale_if_error(600 * SECOND);
+    let client = client(&github, CacheConfig::default().default_policy(policy));
     get(&client, "/repos/o/secret").await;
     github.state().failure = Some(answer("404 Not Found", "", r#"{"message":"Not Found"}"#));
     let read = || client.request(Method::GET, "/repos/o/secret");
@@ -520,12 +529,13 @@ async fn a_response_is_not_served_after_access_was_lost() {
 #[tokio::test]
 async fn of_an_hour_of_polls_with_rotating_tokens_99_percent_are_free() {
     let github = Resources::start().await;
-    let limits = octowire::limits::RateLimits::none();
-    let client = github.server.unattended().auth(Rotating::new("bot")).rate_limits(limits);
+    let limits = octowire::limits::RateLimitPolicy::disabled();
+    let client =
+        github.server.default_client_builder().auth(Rotating::new("bot")).rate_limits(limits);
     let client = client.build().unwrap();
     for poll in 0..360 {
         if poll % 90 == 89 {
-            client.forget_token().await.unwrap();
+            client.invalidate_token().await.unwrap();
         }
         for repo in 0..5 {
             let path = format!("/repos/o/{repo}/issues");
@@ -545,7 +555,7 @@ async fn an_unpolled_read_does_not_delay_an_identical_read() {
         Reply::Raw(answer("200 OK", "", "{}"))
     })
     .await;
-    let client = server.unattended().build().unwrap();
+    let client = server.default_client_builder().build().unwrap();
     let read = || client.request(Method::GET, "/x").send::<Value>();
     // Each begins, and rests; one that leads and one that follows.
     let (mut first, mut second) = (read(), read());
@@ -568,8 +578,8 @@ async fn a_write_whose_caller_gave_up_still_invalidates() {
         Reply::Raw(answer("200 OK", "etag: \"1\"\r\n", "{}"))
     })
     .await;
-    let cache = Cache::default().policy(CachePolicy::moderate());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let cache = CacheConfig::default().default_policy(CachePolicy::five_minutes());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     get(&client, "/x").await;
     let write = client.request(Method::PUT, "/x").send_empty();
     tokio::time::timeout(Duration::from_millis(100), write).await.unwrap_err();
@@ -582,11 +592,11 @@ async fn a_write_whose_caller_gave_up_still_invalidates() {
 
 #[tokio::test]
 async fn a_response_of_an_external_host_is_not_stored() {
-    let other = Server::saying(answer("200 OK", "etag: \"1\"\r\n", "{}")).await;
+    let other = Server::fixed_response(answer("200 OK", "etag: \"1\"\r\n", "{}")).await;
     let location = format!("location: {}/signed?secret\r\n", other.url);
-    let server = Server::saying(answer("302 Found", &location, "")).await;
-    let cache = Cache::default().policy(CachePolicy::moderate());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let server = Server::fixed_response(answer("302 Found", &location, "")).await;
+    let cache = CacheConfig::default().default_policy(CachePolicy::five_minutes());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     for _ in 0..2 {
         assert_eq!(status(&client, "/repos/o/r/tarball").await, CacheStatus::Miss);
     }
@@ -595,9 +605,9 @@ async fn a_response_of_an_external_host_is_not_stored() {
 
 #[tokio::test]
 async fn only_if_cached_sends_no_request() {
-    let server = Server::saying(answer("200 OK", "", "{}")).await;
-    for cache in [Cache::off(), Cache::default()] {
-        let client = server.unattended().cache(cache).build().unwrap();
+    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    for cache in [CacheConfig::disabled(), CacheConfig::default()] {
+        let client = server.default_client_builder().cache(cache).build().unwrap();
         let call = client.request(Method::GET, "/x").cache(CachePolicy::only_if_cached());
         let own = call.clone().header("authorization", "Bearer x");
         for call in [call, own] {

@@ -15,7 +15,7 @@ async fn call(client: &Client) -> octowire::Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_fail_at_once_while_the_server_is_down_and_go_on_when_it_is_back() {
+async fn calls_fail_at_once_while_the_server_is_down_and_continue_when_it_is_back() {
     let down = Arc::new(AtomicBool::new(true));
     let state = Arc::clone(&down);
     let server = Server::start(move |_: Received| {
@@ -48,7 +48,7 @@ async fn calls_fail_at_once_while_the_server_is_down_and_go_on_when_it_is_back()
 #[tokio::test]
 async fn a_client_error_does_not_count_as_a_server_failure() {
     for status in ["401 Unauthorized", "404 Not Found", "422 Unprocessable", "429 Too Many"] {
-        let server = Server::saying(answer(status, "retry-after: 0\r\n", "{}")).await;
+        let server = Server::fixed_response(answer(status, "retry-after: 0\r\n", "{}")).await;
         let client = server.builder().build().unwrap();
         for _ in 0..50 {
             call(&client).await.unwrap_err();
@@ -59,8 +59,8 @@ async fn a_client_error_does_not_count_as_a_server_failure() {
 
 #[tokio::test]
 async fn uploads_have_a_circuit_of_their_own_and_none_is_needed() {
-    let failing = Server::saying(answer("503 Busy", "", "{}")).await;
-    let server = Server::saying(answer("200 OK", "", "{}")).await;
+    let failing = Server::fixed_response(answer("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
     let client = server.builder().upload_url(&failing.url).build().unwrap();
     let upload = |client: &Client| {
         let url = format!("{}/repos/o/r/releases/1/assets", failing.url);
@@ -74,7 +74,7 @@ async fn uploads_have_a_circuit_of_their_own_and_none_is_needed() {
     assert_eq!(client.circuit_state(), CircuitState::Closed);
 
     let builder = server.builder().upload_url(&failing.url);
-    let client = builder.circuit_breaker(CircuitBreaker::off()).build().unwrap();
+    let client = builder.circuit_breaker(CircuitBreaker::disabled()).build().unwrap();
     for _ in 0..50 {
         assert_eq!(upload(&client).await.unwrap_err().kind(), ErrorKind::Api);
     }

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{env, fs, process};
 
-use octowire::cache::Cache;
-use octowire::contract::drift::{Bump, Severity};
+use octowire::cache::CacheConfig;
+use octowire::contract::drift::{SemverBump, Severity};
 use octowire::contract::{
-    CheckRequest, CheckResponse, Checker, DeviationKind, Document, PinError, Uses, uses,
+    ApiDescription, DeviationKind, PinError, PinnedOperations, RequestToValidate,
+    ResponseToValidate, ResponseValidator, operations,
 };
 use octowire::testing::MockGitHub;
 use reqwest::Method;
@@ -37,7 +38,7 @@ impl Drop for Folder {
 fn a_pin_holds_until_a_used_item_changes() {
     let folder = Folder::new("pin");
     let pin = folder.0.join("github-contract.json");
-    let uses = uses!["issues/get", "repos/get", "issues-opened"];
+    let uses = operations!["issues/get", "repos/get", "issues-opened"];
     let missing = uses.compare(&pin).unwrap_err();
     assert!(missing.to_string().contains("OCTOWIRE_UPDATE_PIN=1 cargo test"), "{missing}");
 
@@ -56,7 +57,7 @@ fn a_pin_holds_until_a_used_item_changes() {
     fs::write(&pin, pinned.to_string()).unwrap();
     let report = uses.compare(&pin).unwrap();
     assert_eq!(report.severity(), Some(Severity::Breaking));
-    assert_eq!(report.bump(), Bump::Major);
+    assert_eq!(report.bump(), SemverBump::Major);
     let reached: Vec<&str> =
         report.changes.iter().flat_map(|change| &change.operations).map(String::as_str).collect();
     assert!(reached.contains(&"issues/get"), "{report:?}");
@@ -69,7 +70,7 @@ fn a_pin_holds_until_a_used_item_changes() {
 fn a_compatible_change_fails_a_pin_only_on_request() {
     let folder = Folder::new("careless");
     let pin = folder.0.join("pin.json");
-    let uses = uses!["issues/get"];
+    let uses = operations!["issues/get"];
     uses.pin(&pin).unwrap();
     let mut pinned: Value = serde_json::from_slice(&fs::read(&pin).unwrap()).unwrap();
     let issue = &mut pinned["components"]["schemas"]["issue"];
@@ -86,28 +87,29 @@ fn a_compatible_change_fails_a_pin_only_on_request() {
 fn a_pin_of_other_operations_is_reported() {
     let folder = Folder::new("else");
     let pin = folder.0.join("pin.json");
-    uses!["issues/get"].pin(&pin).unwrap();
-    match uses!["repos/get"].compare(&pin).unwrap_err() {
-        PinError::OtherUses { added, removed } => {
+    operations!["issues/get"].pin(&pin).unwrap();
+    match operations!["repos/get"].compare(&pin).unwrap_err() {
+        PinError::SetChanged { added, removed } => {
             assert_eq!((added, removed), (vec!["repos/get".into()], vec!["issues/get".into()]));
         }
         other => panic!("{other}"),
     }
     fs::write(&pin, "<<<<<<< HEAD").unwrap();
-    assert!(matches!(uses!["issues/get"].compare(&pin), Err(PinError::Broken(..))));
-    let unknown = Uses::of(["issues-opend"]).compare(&pin).unwrap_err();
+    assert!(matches!(operations!["issues/get"].compare(&pin), Err(PinError::Malformed(..))));
+    let unknown = PinnedOperations::of(["issues-opend"]).compare(&pin).unwrap_err();
     assert!(unknown.to_string().contains("issues-opend"), "{unknown}");
 }
 
 #[tokio::test]
 async fn a_deviating_response_is_recorded_and_returned() {
     let mock = MockGitHub::start().await;
-    let checker = Checker::new();
-    let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
+    let checker = ResponseValidator::new();
+    let github =
+        mock.client_builder().response_validator(checker.clone()).cache(CacheConfig::disabled());
     let github = github.build().unwrap();
     let issue = || github.issues().get().owner("acme").repo("rocket").issue_number(1347).send();
     issue().await.unwrap();
-    assert!(checker.seen().is_empty(), "{:#?}", checker.seen());
+    assert!(checker.deviations().is_empty(), "{:#?}", checker.deviations());
 
     let mut body = mock.client().request(Method::GET, "/repos/acme/rocket/issues/1347");
     body = body.accept("application/json");
@@ -115,10 +117,11 @@ async fn a_deviating_response_is_recorded_and_returned() {
     body["mood"] = json!("cheerful");
     body["labels"] = Value::Null;
     body["secret"] = json!("s3cr3t");
-    let answer = body.to_string();
-    mock.on(|github| github.issues().get()).raw(200, "application/json", answer);
+    let response = body.to_string();
+    mock.on(|github| github.issues().get()).respond_raw(200, "application/json", response);
     assert!(issue().await.unwrap().labels.is_empty(), "read tolerantly");
-    let seen: Vec<String> = checker.seen().iter().map(|seen| seen.deviation.to_string()).collect();
+    let seen: Vec<String> =
+        checker.deviations().iter().map(|seen| seen.deviation.to_string()).collect();
     assert_eq!(
         seen,
         [
@@ -128,29 +131,30 @@ async fn a_deviating_response_is_recorded_and_returned() {
         ]
         .map(str::to_owned)
     );
-    assert!(!format!("{:?}", checker.seen()).contains("s3cr3t"));
-    assert!(checker.seen()[0].request_id.is_some());
+    assert!(!format!("{:?}", checker.deviations()).contains("s3cr3t"));
+    assert!(checker.deviations()[0].request_id.is_some());
     // The same through a call made by hand.
     let path = "/repos/acme/rocket/issues/1347";
     github.request(Method::GET, path).send::<Value>().await.unwrap();
-    assert_eq!(checker.seen()[0].times, 2);
-    assert_eq!(checker.checked(), 3);
+    assert_eq!(checker.deviations()[0].count, 2);
+    assert_eq!(checker.validated(), 3);
 }
 
 #[tokio::test]
 async fn a_status_or_a_media_type_that_is_not_documented_is_noted() {
     let mock = MockGitHub::start().await;
-    let checker = Checker::new();
-    let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+    let checker = ResponseValidator::new();
+    let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
     mock.on(|github| github.users().get_authenticated())
-        .raw(206, "application/json", "{}")
-        .raw(200, "text/html", "<html>")
-        .raw(200, "application/json", "{")
-        .raw(404, "application/json", "{\"message\":\"Not Found\"}");
+        .respond_raw(206, "application/json", "{}")
+        .respond_raw(200, "text/html", "<html>")
+        .respond_raw(200, "application/json", "{")
+        .respond_raw(404, "application/json", "{\"message\":\"Not Found\"}");
     for _ in 0..4 {
         let _ = github.users().get_authenticated().send().await;
     }
-    let kinds: Vec<DeviationKind> = checker.seen().iter().map(|seen| seen.deviation.kind).collect();
+    let kinds: Vec<DeviationKind> =
+        checker.deviations().iter().map(|seen| seen.deviation.kind).collect();
     assert_eq!(
         kinds,
         [
@@ -159,7 +163,7 @@ async fn a_status_or_a_media_type_that_is_not_documented_is_noted() {
             DeviationKind::NotJson
         ]
     );
-    assert_eq!(checker.checked(), 4);
+    assert_eq!(checker.validated(), 4);
 }
 
 #[tokio::test]
@@ -171,14 +175,14 @@ async fn an_enterprise_server_is_held_against_its_own_document() {
                 "content": { "application/json": { "schema": { "type": "object",
                     "properties": { "id": { "type": "integer" } }, "required": ["id"] } } } } } } } },
     });
-    let document = Arc::new(Document::from_slice(document.to_string().as_bytes()).unwrap());
-    let mock = MockGitHub::builder().document(Arc::clone(&document)).start().await;
-    let checker = Checker::of_document(document);
-    let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+    let document = Arc::new(ApiDescription::from_slice(document.to_string().as_bytes()).unwrap());
+    let mock = MockGitHub::builder().description(Arc::clone(&document)).start().await;
+    let checker = ResponseValidator::with_description(document);
+    let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
     let here = github.request(Method::GET, "/only/here").send::<Value>().await.unwrap();
     assert_eq!(here["id"], 1);
     assert!(github.request(Method::GET, "/user").send::<Value>().await.unwrap_err().is_not_found());
-    assert!(checker.seen().is_empty(), "{:?}", checker.seen());
+    assert!(checker.deviations().is_empty(), "{:?}", checker.deviations());
 }
 
 /// Every text becomes the secret, and every number too: each of them fits nowhere.
@@ -198,19 +202,19 @@ async fn no_deviation_shows_body_values() {
     let http = reqwest::Client::new();
     let mut deviations = 0;
     for id in ["apps/create-installation-access-token", "issues/get", "repos/get", "meta/get"] {
-        let operation = mock.document().operation(id).unwrap();
+        let operation = mock.description().operation(id).unwrap();
         let example = mock.example_request(id);
         let request = http.request(example.method, mock.base_url() + &example.path);
-        let answer = request.body(example.body).send().await.unwrap();
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut body: Value = answer.json().await.unwrap();
+        let response = request.body(example.body).send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body: Value = response.json().await.unwrap();
         if let Value::Object(map) = &mut body {
             map.values_mut().for_each(|value| made_secret(value, secret));
         }
         let body = body.to_string();
         for body in [body.as_bytes(), &body.as_bytes()[..body.len() / 2]] {
-            let answer = CheckResponse::new(operation.method(), status, &headers, body);
-            let found = mock.document().check_response(operation, answer);
+            let response = ResponseToValidate::new(operation.method(), status, &headers, body);
+            let found = mock.description().check_response(operation, response);
             assert!(!found.is_empty(), "{id}");
             deviations += found.len();
             for deviation in found {
@@ -225,8 +229,9 @@ async fn no_deviation_shows_body_values() {
 #[tokio::test]
 async fn head_requests_other_media_types_and_redirects_are_no_deviation() {
     let mock = MockGitHub::start().await;
-    let checker = Checker::new();
-    let github = mock.client_builder().contract(checker.clone()).cache(Cache::off());
+    let checker = ResponseValidator::new();
+    let github =
+        mock.client_builder().response_validator(checker.clone()).cache(CacheConfig::disabled());
     let github = github.build().unwrap();
     // Without a body, as a file, as a directory, and where GitHub redirects to.
     github.request(Method::HEAD, "/repos/a/b").send_empty().await.unwrap();
@@ -235,7 +240,7 @@ async fn head_requests_other_media_types_and_redirects_are_no_deviation() {
     let folder = "{\"type\":\"dir\",\"size\":0,\"name\":\"x\",\"path\":\"x\",\"sha\":\"x\",\"url\":\"x\",\
                   \"git_url\":null,\"html_url\":null,\"download_url\":null,\"entries\":[],\
                   \"_links\":{\"git\":null,\"html\":null,\"self\":\"x\"}}";
-    mock.on_request(Method::GET, "/repos/a/b/contents/x").raw(
+    mock.on_request(Method::GET, "/repos/a/b/contents/x").respond_raw(
         200,
         "application/vnd.github.object+json; charset=utf-8",
         folder,
@@ -244,34 +249,34 @@ async fn head_requests_other_media_types_and_redirects_are_no_deviation() {
     object.accept("application/vnd.github.object+json").send_empty().await.unwrap();
     let archive = github.request(Method::GET, "/repos/a/b/zipball/main");
     archive.send_empty().await.unwrap();
-    assert!(checker.seen().is_empty(), "{:#?}", checker.seen());
-    assert_eq!(checker.checked(), 3);
+    assert!(checker.deviations().is_empty(), "{:#?}", checker.deviations());
+    assert_eq!(checker.validated(), 3);
 }
 
 #[tokio::test]
-async fn an_answer_without_its_body_or_of_no_known_operation_is_noted() {
+async fn a_response_without_its_body_or_of_no_known_operation_is_noted() {
     let mock = MockGitHub::start().await;
     let small = json!({ "openapi": "3.0.3", "info": {}, "paths": {} }).to_string();
-    let small = Arc::new(Document::from_slice(small.as_bytes()).unwrap());
-    mock.on(|github| github.users().get_authenticated()).raw(200, "application/json", "");
+    let small = Arc::new(ApiDescription::from_slice(small.as_bytes()).unwrap());
+    mock.on(|github| github.users().get_authenticated()).respond_raw(200, "application/json", "");
     for (checker, kind) in [
-        (Checker::new(), DeviationKind::WrongType),
-        (Checker::of_document(small), DeviationKind::UnknownOperation),
+        (ResponseValidator::new(), DeviationKind::WrongType),
+        (ResponseValidator::with_description(small), DeviationKind::UnknownOperation),
     ] {
-        let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+        let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
         let _ = github.users().get_authenticated().send().await;
-        let kinds: Vec<_> = checker.seen().iter().map(|seen| seen.deviation.kind).collect();
+        let kinds: Vec<_> = checker.deviations().iter().map(|seen| seen.deviation.kind).collect();
         assert_eq!(kinds, [kind]);
     }
 }
 
 #[test]
 fn a_value_of_no_variant_is_reported_with_the_accepted_types() {
-    let document = Document::built_in();
+    let document = ApiDescription::built_in();
     let headers = http_headers();
     let method = Method::POST;
     let body = br#"{"title":"x","milestone":1.5}"#;
-    let request = CheckRequest::new(&method, "/repos/a/b/issues", &headers).body(body);
+    let request = RequestToValidate::new(&method, "/repos/a/b/issues", &headers).body(body);
     let matched = document.check_request(request).unwrap();
     let told: Vec<String> = matched.deviations.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["issues/create, at $.milestone: is number, expected integer or string"]);
@@ -285,7 +290,7 @@ fn http_headers() -> octowire::http::HeaderMap {
 
 #[test]
 fn a_path_by_id_is_validated_as_its_documented_operation() {
-    let document = Document::built_in();
+    let document = ApiDescription::built_in();
     for (path, operation) in [
         ("/repositories/7/issues", "issues/list-for-repo"),
         ("/repositories/7", "repos/get"),
@@ -307,16 +312,17 @@ fn a_path_by_id_is_validated_as_its_documented_operation() {
     }
 
     let headers = http::HeaderMap::new();
-    let request = CheckRequest::new(&Method::GET, "/repositories/7/issues?stat=open", &headers);
+    let request =
+        RequestToValidate::new(&Method::GET, "/repositories/7/issues?stat=open", &headers);
     let matched = document.check_request(request).unwrap();
     assert_eq!(matched.operation.id(), "issues/list-for-repo");
     assert_eq!(matched.deviations.len(), 1, "{:?}", matched.deviations);
 
-    let checker = Checker::new();
+    let checker = ResponseValidator::new();
     let mut headers = http::HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
-    let answer = CheckResponse::new(&Method::GET, http::StatusCode::OK, &headers, b"[7]");
-    checker.check(&Method::GET, "/user/7/followers", answer);
-    let seen = checker.seen();
+    let response = ResponseToValidate::new(&Method::GET, http::StatusCode::OK, &headers, b"[7]");
+    checker.validate(&Method::GET, "/user/7/followers", response);
+    let seen = checker.deviations();
     assert_eq!(seen[0].deviation.operation, "users/list-followers-for-user");
 }

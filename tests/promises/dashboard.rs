@@ -204,9 +204,9 @@ async fn a_router_without_peer_addresses_rejects_every_request() {
     let (listener, address) = here().await;
     let app = Router::new().nest("/admin", Dashboard::new(&anywhere()).router().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let answer = get(format!("http://{address}/admin"), &[]).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
-    assert!(answer.text().await.unwrap().contains("Dashboard::router"));
+    let response = get(format!("http://{address}/admin"), &[]).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    assert!(response.text().await.unwrap().contains("Dashboard::router"));
 }
 
 #[tokio::test]
@@ -307,8 +307,8 @@ async fn a_remote_dashboard_requires_a_strong_token() {
     // As a file has it.
     let address = serve(Dashboard::new(&anywhere()).token(format!("{TOKEN}\n"))).await;
     let bearer = format!("Bearer {TOKEN}");
-    let answer = get(format!("http://{address}/"), &[(AUTHORIZATION.as_str(), &bearer)]).await;
-    assert_eq!(answer.status(), StatusCode::OK);
+    let response = get(format!("http://{address}/"), &[(AUTHORIZATION.as_str(), &bearer)]).await;
+    assert_eq!(response.status(), StatusCode::OK);
     let open = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     assert!(Dashboard::new(&anywhere()).token(TOKEN).serve(open).is_ok());
     assert!(!format!("{:?}", Dashboard::new(&anywhere()).token(TOKEN)).contains("hunter2"));
@@ -318,8 +318,8 @@ async fn a_remote_dashboard_requires_a_strong_token() {
 async fn the_content_security_policy_forbids_other_scripts_and_frames() {
     let address = serve(Dashboard::new(&anywhere()).title("<b>\"{base}\"</b>")).await;
     for path in PATHS {
-        let answer = get(format!("http://{address}{path}"), &[]).await;
-        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let response = get(format!("http://{address}{path}"), &[]).await;
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         let policy = header("content-security-policy");
         for directive in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
             assert!(policy.contains(directive), "{path}: {policy}");
@@ -328,7 +328,7 @@ async fn the_content_security_policy_forbids_other_scripts_and_frames() {
         assert_eq!(header("x-frame-options"), "DENY");
         assert_eq!(header("x-content-type-options"), "nosniff");
         assert_eq!(header("cache-control"), "no-store");
-        assert!(!answer.headers().keys().any(|name| name.as_str().starts_with("access-control")));
+        assert!(!response.headers().keys().any(|name| name.as_str().starts_with("access-control")));
     }
     let page = get(format!("http://{address}/"), &[]).await.text().await.unwrap();
     assert!(page.contains("<title>&lt;b&gt;&quot;&#123;base}&quot;&lt;/b&gt;</title>"), "{page}");
@@ -342,7 +342,7 @@ async fn the_content_security_policy_forbids_other_scripts_and_frames() {
 async fn the_dashboard_shows_no_token_and_bounded_data() {
     let mock = MockGitHub::builder().token("ghs_hunter2hunter2").start().await;
     mock.on(|github| github.issues().get()).error(404, "Not Found");
-    let github = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
+    let github = mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap();
     let address = serve(Dashboard::new(&github)).await;
     for number in 0..60 {
         let get = github.issues().get().owner("o").repo("r").issue_number(number);

@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use octowire::auth::{Credentials, TokenSource};
+use octowire::auth::{Credentials, TokenProvider};
 
 use crate::support::github_app::Key;
 

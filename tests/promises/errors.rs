@@ -12,12 +12,12 @@ use serde_json::Value;
 
 async fn get(server: &Server) -> Result<Value, Error> {
     let call = server.client().request(Method::GET, "/thing?q=hush");
-    call.send::<Value>().await.map(|answer| answer.into_inner())
+    call.send::<Value>().await.map(|response| response.into_inner())
 }
 
 /// The error of a GET that is answered with these bytes.
 async fn error(bytes: impl Into<Vec<u8>>) -> Error {
-    let error = get(&Server::saying(bytes).await).await.unwrap_err();
+    let error = get(&Server::fixed_response(bytes).await).await.unwrap_err();
     let line = error.to_string();
     assert!(!line.contains('\n'), "{line}");
     assert!(!line.contains("hush"), "{line}");
@@ -148,7 +148,7 @@ async fn a_truncated_gzip_body_is_a_transport_error() {
         );
         let bytes = [head.as_bytes(), &GZIPPED[..length]].concat();
         if works {
-            let value = get(&Server::saying(bytes).await).await.unwrap();
+            let value = get(&Server::fixed_response(bytes).await).await.unwrap();
             assert_eq!(value["a"], 1);
         } else {
             assert_eq!(error(bytes).await.kind(), ErrorKind::Transport);
@@ -157,7 +157,7 @@ async fn a_truncated_gzip_body_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_before_the_answer_is_a_transport_error() {
+async fn a_connection_that_ends_before_the_response_is_a_transport_error() {
     for bytes in ["", "HTTP/1.1 200 OK\r\ncontent-le", "SSH-2.0-OpenSSH_9\r\n"] {
         let error = error(bytes).await;
         assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
@@ -167,7 +167,7 @@ async fn a_connection_that_ends_before_the_answer_is_a_transport_error() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_transport_error() {
     let client =
-        Client::builder().base_url("http://127.0.0.1:1").retry(octowire::RetryPolicy::none());
+        Client::builder().base_url("http://127.0.0.1:1").retry(octowire::RetryPolicy::disabled());
     let call = client.build().unwrap().request(Method::GET, "/thing");
     let error = call.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport);
@@ -184,7 +184,7 @@ async fn a_body_to_send_that_fails_is_the_callers_and_not_worth_a_retry() {
         (Some(9), vec![Ok("ab")], "declared as 9 bytes long, but has only 2"),
         (Some(1), vec![Ok("ab")], "declared as 1 bytes long, but has at least 2"),
     ] {
-        let server = Server::saying(json("201 Created", "", "{}")).await;
+        let server = Server::fixed_response(json("201 Created", "", "{}")).await;
         let call = server.client().request(Method::POST, "/thing");
         let body = Body::stream(stream::iter(chunks), said);
         let error = call.body("text/plain", body).send_empty().await.unwrap_err();
@@ -227,7 +227,7 @@ async fn a_body_that_is_not_utf8_is_a_decode_error_at_its_place() {
     let mut bytes = json("200 OK", "", r#"{"a":["x","?"]}"#);
     let place = bytes.len() - 4;
     bytes[place] = 0xff;
-    let server = Server::saying(bytes).await;
+    let server = Server::fixed_response(bytes).await;
     let call = server.client().request(Method::GET, "/thing");
     type Lists = std::collections::HashMap<String, Vec<String>>;
     let error = call.send::<Lists>().await.unwrap_err();
@@ -236,14 +236,14 @@ async fn a_body_that_is_not_utf8_is_a_decode_error_at_its_place() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_shape_names_the_path_and_is_at_hand() {
+async fn a_body_of_another_shape_names_the_path_and_is_available() {
     #[derive(Debug, Deserialize)]
     struct Item {
         #[serde(rename = "user")]
         _user: String,
     }
     let body = r#"[{"user":"a"},{"user":null}]"#;
-    let server = Server::saying(json("200 OK", "x-github-request-id: R1\r\n", body)).await;
+    let server = Server::fixed_response(json("200 OK", "x-github-request-id: R1\r\n", body)).await;
     let call = server.client().request(Method::GET, "/thing");
     let error = call.send::<Vec<Item>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
@@ -258,7 +258,7 @@ async fn a_body_of_another_shape_names_the_path_and_is_at_hand() {
 #[tokio::test]
 async fn an_empty_body_is_null_to_an_option_and_an_error_to_others() {
     const EMPTY: &str = "HTTP/1.1 204 No Content\r\n\r\n";
-    let server = Server::saying(EMPTY).await;
+    let server = Server::fixed_response(EMPTY).await;
     let request = server.client().request(Method::GET, "/thing");
     let nothing = request.clone().send::<Option<Vec<u8>>>().await.unwrap();
     assert!(nothing.is_none());
@@ -269,13 +269,13 @@ async fn an_empty_body_is_null_to_an_option_and_an_error_to_others() {
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_bound_is_refused() {
+async fn a_body_beyond_the_bound_is_rejected() {
     let body = format!("\"{}\"", "x".repeat(100_000));
-    let server = Server::saying(json("200 OK", "", &body)).await;
+    let server = Server::fixed_response(json("200 OK", "", &body)).await;
     for (bound, fits) in [(100_002, true), (100_001, false), (10, false)] {
         let client = server.builder().max_body_bytes(bound).build().unwrap();
-        let answer = client.request(Method::GET, "/thing").send::<String>().await;
-        match answer {
+        let response = client.request(Method::GET, "/thing").send::<String>().await;
+        match response {
             Ok(text) => assert!(fits && text.len() == 100_000),
             Err(error) => {
                 assert!(!fits);
@@ -288,7 +288,7 @@ async fn a_body_beyond_the_bound_is_refused() {
 #[tokio::test]
 async fn an_excessive_content_length_is_not_allocated() {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", u64::MAX - 7);
-    let server = Server::saying(head + &"x".repeat(100_000)).await;
+    let server = Server::fixed_response(head + &"x".repeat(100_000)).await;
     let client = server.builder().max_body_bytes(usize::MAX).build().unwrap();
     let error = client.request(Method::GET, "/thing").send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
@@ -299,7 +299,7 @@ async fn a_304_error_is_not_modified_and_keeps_the_headers() {
     const UNCHANGED: &str = "HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\n\
         x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 4999\r\n\
         x-ratelimit-reset: 1700000000\r\n\r\n";
-    let server = Server::saying(UNCHANGED).await;
+    let server = Server::fixed_response(UNCHANGED).await;
     let call = server.client().request(Method::GET, "/thing").header("if-none-match", "\"x\"");
     let error = call.send::<Value>().await.unwrap_err();
     assert_eq!(server.requests()[0].headers["if-none-match"], "\"x\"");
@@ -326,8 +326,8 @@ async fn a_silent_server_runs_into_the_timeout_that_is_shortest() {
         let server = Server::silent_after(bytes).await;
         let builder = server.builder().attempt_timeout(seconds(attempt));
         let client = builder.call_timeout(seconds(call)).build().unwrap();
-        let answer = client.request(Method::GET, "/thing").send_empty();
-        let error = answer.await.unwrap_err();
+        let response = client.request(Method::GET, "/thing").send_empty();
+        let error = response.await.unwrap_err();
         assert!(error.is_timeout() && error.is_retryable());
         assert!(error.to_string().contains(expected), "{error}");
     }

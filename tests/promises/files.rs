@@ -10,14 +10,14 @@ use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use octowire::auth::{AccessToken, EncryptedFile, SealingKey, TokenStore};
-use octowire::store::{Disk, LeaseRequest, Store};
-use octowire::webhooks::Journal;
+use octowire::auth::{AccessToken, EncryptedFileTokenStore, EncryptionKey, TokenStore};
+use octowire::store::{DiskStore, QuotaRequest, Store};
+use octowire::webhooks::DeliveryJournal;
 use sha2::{Digest, Sha256};
 
 /// A file that the library keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FileKind {
     TokenFile,
     TokenLock,
     /// The lock of one identity, which goes with its holder.
@@ -25,7 +25,7 @@ enum Kind {
     Journal,
     CacheEntry,
     Ledger,
-    StoreLock,
+    DiskStoreLock,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,14 +66,14 @@ enum Outcome {
     Removed,
 }
 
-const KINDS: [Kind; 7] = [
-    Kind::TokenFile,
-    Kind::TokenLock,
-    Kind::IdentityLock,
-    Kind::Journal,
-    Kind::CacheEntry,
-    Kind::Ledger,
-    Kind::StoreLock,
+const KINDS: [FileKind; 7] = [
+    FileKind::TokenFile,
+    FileKind::TokenLock,
+    FileKind::IdentityLock,
+    FileKind::Journal,
+    FileKind::CacheEntry,
+    FileKind::Ledger,
+    FileKind::DiskStoreLock,
 ];
 
 const FAULTS: [Fault; 15] = [
@@ -94,10 +94,10 @@ const FAULTS: [Fault; 15] = [
     Fault::HardLink,
 ];
 
-fn expected(kind: Kind, fault: Fault) -> Outcome {
-    let is_value = matches!(kind, Kind::CacheEntry | Kind::Ledger);
+fn expected(kind: FileKind, fault: Fault) -> Outcome {
+    let is_value = matches!(kind, FileKind::CacheEntry | FileKind::Ledger);
     // Of others, the folder is the application's: its mode stays, and it can be a link.
-    let has_own_folder = is_value || kind == Kind::StoreLock;
+    let has_own_folder = is_value || kind == FileKind::DiskStoreLock;
     match fault {
         // A value that was changed does not show it, and a store may forget.
         Fault::Mode666 if is_value => Outcome::Removed,
@@ -123,13 +123,13 @@ const IDENTITY: &str = "installation:42";
 const LONG: Duration = Duration::from_secs(600);
 
 /// A folder with all of them, which goes with the test.
-struct Place {
+struct TestFolder {
     root: PathBuf,
     /// Distinguishes the ledger from a new one.
     epoch: Mutex<Option<String>>,
 }
 
-impl Place {
+impl TestFolder {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -148,43 +148,46 @@ impl Place {
         self.own().join("octowire-store").join(&name[..2]).join(&name[2..])
     }
 
-    fn path(&self, kind: Kind) -> PathBuf {
+    fn path(&self, kind: FileKind) -> PathBuf {
         match kind {
-            Kind::TokenFile => self.own().join("tokens"),
-            Kind::TokenLock => self.own().join("tokens.lock"),
-            Kind::IdentityLock => {
+            FileKind::TokenFile => self.own().join("tokens"),
+            FileKind::TokenLock => self.own().join("tokens.lock"),
+            FileKind::IdentityLock => {
                 let digest = Sha256::digest(IDENTITY);
                 let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
                 self.own().join(format!("tokens.{digest}.lock"))
             }
-            Kind::Journal => self.own().join("journal"),
-            Kind::CacheEntry => self.value(CACHE_KEY),
-            Kind::Ledger => self.value(LEDGER_KEY),
-            Kind::StoreLock => self.own().join("octowire-store").join("lock"),
+            FileKind::Journal => self.own().join("journal"),
+            FileKind::CacheEntry => self.value(CACHE_KEY),
+            FileKind::Ledger => self.value(LEDGER_KEY),
+            FileKind::DiskStoreLock => self.own().join("octowire-store").join("lock"),
         }
     }
 
-    fn tokens(&self) -> octowire::Result<EncryptedFile> {
-        let store = EncryptedFile::open(self.own().join("tokens"), SealingKey::from_bytes([1; 32]));
+    fn tokens(&self) -> octowire::Result<EncryptedFileTokenStore> {
+        let store = EncryptedFileTokenStore::open(
+            self.own().join("tokens"),
+            EncryptionKey::from_bytes([1; 32]),
+        );
         Ok(store?.lock_wait(Duration::from_secs(1)))
     }
 
-    fn disk(&self) -> octowire::Result<Disk> {
-        Disk::open(self.own())
+    fn disk(&self) -> octowire::Result<DiskStore> {
+        DiskStore::open(self.own())
     }
 
     /// Writes the file before the fault.
-    async fn prepare(&self, kind: Kind) {
+    async fn prepare(&self, kind: FileKind) {
         match kind {
-            Kind::TokenFile | Kind::TokenLock => self.save().await.unwrap(),
-            Kind::IdentityLock => {
+            FileKind::TokenFile | FileKind::TokenLock => self.save().await.unwrap(),
+            FileKind::IdentityLock => {
                 self.save().await.unwrap();
                 fs::write(self.path(kind), "").unwrap();
                 fs::set_permissions(self.path(kind), Permissions::from_mode(0o600)).unwrap();
             }
-            Kind::Journal => drop(Journal::open(self.path(kind)).await.unwrap()),
-            Kind::CacheEntry | Kind::StoreLock => self.put().await.unwrap(),
-            Kind::Ledger => {
+            FileKind::Journal => drop(DeliveryJournal::open(self.path(kind)).await.unwrap()),
+            FileKind::CacheEntry | FileKind::DiskStoreLock => self.put().await.unwrap(),
+            FileKind::Ledger => {
                 let epoch = self.epoch().await.unwrap();
                 assert!(!epoch.is_empty());
                 *self.epoch.lock().unwrap() = Some(epoch);
@@ -200,7 +203,7 @@ impl Place {
     async fn put(&self) -> octowire::Result<()> {
         let disk = self.disk()?;
         disk.put(CACHE_KEY, Bytes::from_static(b"value"), LONG).await?;
-        disk.claim("other", Bytes::from_static(b"value"), LONG).await.map(drop)
+        disk.put_if_absent("other", Bytes::from_static(b"value"), LONG).await.map(drop)
     }
 
     async fn epoch(&self) -> octowire::Result<String> {
@@ -213,21 +216,23 @@ impl Place {
             "waiting": 1,
             "between_writes": 0,
         });
-        let request: LeaseRequest = serde_json::from_value(request).unwrap();
+        let request: QuotaRequest = serde_json::from_value(request).unwrap();
         let lease = self.disk()?.lease(LEDGER_KEY, &request).await?.unwrap();
         Ok(serde_json::to_value(lease).unwrap()["epoch"].as_str().unwrap().to_owned())
     }
 
     /// Uses the file, and returns whether the written data is present.
-    async fn is_there(&self, kind: Kind) -> octowire::Result<bool> {
+    async fn is_there(&self, kind: FileKind) -> octowire::Result<bool> {
         match kind {
-            Kind::TokenFile => Ok(self.tokens()?.load(IDENTITY).await?.is_some()),
-            Kind::TokenLock => self.save().await.map(|()| true),
-            Kind::IdentityLock => self.tokens()?.lock(IDENTITY).await.map(|_| true),
-            Kind::Journal => Journal::open(self.path(kind)).await.map(|_| true),
-            Kind::CacheEntry => Ok(self.disk()?.get(CACHE_KEY).await?.is_some()),
-            Kind::Ledger => Ok(Some(self.epoch().await?) == *self.epoch.lock().unwrap()),
-            Kind::StoreLock => self.disk()?.claim("new", Bytes::new(), LONG).await.map(|_| true),
+            FileKind::TokenFile => Ok(self.tokens()?.load(IDENTITY).await?.is_some()),
+            FileKind::TokenLock => self.save().await.map(|()| true),
+            FileKind::IdentityLock => self.tokens()?.lock(IDENTITY).await.map(|_| true),
+            FileKind::Journal => DeliveryJournal::open(self.path(kind)).await.map(|_| true),
+            FileKind::CacheEntry => Ok(self.disk()?.get(CACHE_KEY).await?.is_some()),
+            FileKind::Ledger => Ok(Some(self.epoch().await?) == *self.epoch.lock().unwrap()),
+            FileKind::DiskStoreLock => {
+                self.disk()?.put_if_absent("new", Bytes::new(), LONG).await.map(|_| true)
+            }
         }
     }
 
@@ -237,7 +242,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.root);
     }
@@ -248,7 +253,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// Does it to the file or its folder. Returns why it cannot be done here, if so.
-fn inject(place: &Place, kind: Kind, fault: Fault) -> Result<(), &'static str> {
+fn inject(place: &TestFolder, kind: FileKind, fault: Fault) -> Result<(), &'static str> {
     const NOT_ROOT: &str = "only root can give a file to another user";
     let path = place.path(kind);
     let folder = path.parent().unwrap();
@@ -290,8 +295,8 @@ fn inject(place: &Place, kind: Kind, fault: Fault) -> Result<(), &'static str> {
     Ok(())
 }
 
-async fn check(kind: Kind, fault: Fault) {
-    let place = Place::new();
+async fn check(kind: FileKind, fault: Fault) {
+    let place = TestFolder::new();
     place.prepare(kind).await;
     if let Err(reason) = inject(&place, kind, fault) {
         eprintln!("skipped: {kind:?} with {fault:?}: {reason}");
@@ -311,7 +316,7 @@ async fn check(kind: Kind, fault: Fault) {
             assert!(found.unwrap(), "{case}");
             let folder = mode(path.parent().unwrap());
             assert_eq!(folder & 0o022, 0, "{case}: the folder has {folder:o}");
-            if kind != Kind::IdentityLock {
+            if kind != FileKind::IdentityLock {
                 assert_eq!(mode(&path), 0o600, "{case}");
             }
         }
@@ -345,13 +350,13 @@ fn files_altered_by_other_users_are_repaired_rejected_or_removed() {
     for kind in KINDS {
         for fault in FAULTS {
             // In a thread of its own, since what opens a FIFO may never return.
-            let (done, is_done) = mpsc::channel();
+            let (done, finished) = mpsc::channel();
             let case = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime.unwrap().block_on(check(kind, fault));
                 done.send(()).unwrap();
             });
-            match is_done.recv_timeout(Duration::from_secs(20)) {
+            match finished.recv_timeout(Duration::from_secs(20)) {
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("{kind:?} with {fault:?} hangs"),
                 _ => case.join().unwrap(),
             }
@@ -364,11 +369,11 @@ fn files_altered_by_other_users_are_repaired_rejected_or_removed() {
 fn the_folder_of_the_store_is_not_shared() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let place = Place::new();
+        let place = TestFolder::new();
         place.put().await.unwrap();
         let store = place.own().join("octowire-store");
         fs::set_permissions(&store, Permissions::from_mode(0o777)).unwrap();
-        assert!(place.is_there(Kind::CacheEntry).await.unwrap());
+        assert!(place.is_there(FileKind::CacheEntry).await.unwrap());
         assert_eq!(mode(&store), 0o755);
 
         // The library created it, so that a link in its place is foreign. Its target is not
@@ -385,7 +390,7 @@ fn the_folder_of_the_store_is_not_shared() {
         let linked = place.root.join("linked");
         symlink(place.own(), &linked).unwrap();
         fs::rename(place.bait(), &store).unwrap();
-        Disk::open(&linked).unwrap();
+        DiskStore::open(&linked).unwrap();
         fs::rename(&store, place.bait()).unwrap();
         symlink(place.root.join("absent"), &store).unwrap();
         let error = place.disk().unwrap_err();
@@ -416,7 +421,7 @@ fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for (mode, is_used) in [(0o755, true), (0o775, true), (0o2770, true), (0o777, false)] {
-            let place = Place::new();
+            let place = TestFolder::new();
             fs::create_dir_all(place.own()).unwrap();
             fs::set_permissions(place.own(), Permissions::from_mode(mode)).unwrap();
             if chown(place.own(), Some(12345), Some(12345)).is_err() {
@@ -424,13 +429,13 @@ fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
                 return;
             }
             fs::set_permissions(place.own(), Permissions::from_mode(mode)).unwrap();
-            let key = SealingKey::from_bytes([1; 32]);
-            let tokens = EncryptedFile::open(place.own().join("tokens"), key);
+            let key = EncryptionKey::from_bytes([1; 32]);
+            let tokens = EncryptedFileTokenStore::open(place.own().join("tokens"), key);
             let saved = match tokens {
                 Ok(file) => file.save(IDENTITY, &AccessToken::new("ghs_hunter2").unwrap()).await,
                 Err(error) => Err(error),
             };
-            let journal = Journal::open(place.own().join("x.journal")).await.map(drop);
+            let journal = DeliveryJournal::open(place.own().join("x.journal")).await.map(drop);
             for outcome in [saved, journal, place.disk().map(drop)] {
                 let said = outcome.map_or_else(|error| error.to_string(), |()| String::new());
                 assert_eq!(said.is_empty(), is_used, "{mode:o}: {said}");
@@ -447,21 +452,27 @@ fn root_uses_folders_that_their_owner_and_a_group_can_write_to() {
 fn files_whose_owners_and_modes_are_not_real_are_used_on_request() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let place = Place::new();
-        let (tokens, journal) = (place.own().join("tokens"), place.path(Kind::Journal));
+        let place = TestFolder::new();
+        let (tokens, journal) = (place.own().join("tokens"), place.path(FileKind::Journal));
         let trusting = async |trusted| -> octowire::Result<()> {
-            let key = SealingKey::from_bytes([1; 32]);
-            let file =
-                EncryptedFile::builder(&tokens, key).trust_file_permissions(trusted).open()?;
+            let key = EncryptionKey::from_bytes([1; 32]);
+            let file = EncryptedFileTokenStore::builder(&tokens, key)
+                .trust_file_permissions(trusted)
+                .open()?;
             file.save(IDENTITY, &AccessToken::new("ghs_hunter2").unwrap()).await?;
             assert!(file.load(IDENTITY).await?.is_some());
-            let disk = Disk::builder(place.own()).trust_file_permissions(trusted).open()?;
+            let disk = DiskStore::builder(place.own()).trust_file_permissions(trusted).open()?;
             disk.put(CACHE_KEY, Bytes::from_static(b"value"), LONG).await?;
             assert!(disk.get(CACHE_KEY).await?.is_some());
-            Journal::builder(&journal).trust_file_permissions(trusted).open().await.map(drop)
+            DeliveryJournal::builder(&journal)
+                .trust_file_permissions(trusted)
+                .open()
+                .await
+                .map(drop)
         };
         trusting(true).await.unwrap();
-        let files = [&tokens, &journal, &place.value(CACHE_KEY), &place.path(Kind::StoreLock)];
+        let files =
+            [&tokens, &journal, &place.value(CACHE_KEY), &place.path(FileKind::DiskStoreLock)];
         let store = place.own().join("octowire-store");
         for path in files.into_iter().chain([&place.own(), &store]) {
             fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();

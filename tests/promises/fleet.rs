@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::Client;
-use octowire::limits::RateLimits;
+use octowire::limits::RateLimitPolicy;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::redis_servers::RedisServer;
 use crate::support::connected;
-use crate::support::limiter::{Allowed, Limiter};
+use crate::support::limiter::{GitHubLimits, Limiter};
 
 const PROCESSES: usize = 4;
 const TASKS: usize = 200;
@@ -25,7 +25,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_of_two_hundred_tasks_never_exceed_the_limits_and_use_the_quota() {
     let redis = RedisServer::start();
-    let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
+    let limiter = Limiter::start(GitHubLimits::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
     fleet(&limiter, &redis).finish().await;
     check(&limiter, start, 100 * SECOND);
@@ -34,7 +34,7 @@ async fn four_processes_of_two_hundred_tasks_never_exceed_the_limits_and_use_the
 #[tokio::test(flavor = "multi_thread")]
 async fn four_processes_never_exceed_the_limits_when_redis_restarts_empty() {
     let mut redis = RedisServer::start();
-    let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
+    let limiter = Limiter::start(GitHubLimits::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
     let fleet = fleet(&limiter, &redis);
     let there = all_are_there(&limiter).await;
@@ -53,7 +53,7 @@ async fn four_processes_never_exceed_the_limits_when_redis_restarts_empty() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_when_redis_hangs_now_and_then() {
     let redis = RedisServer::start();
-    let limiter = Limiter::start(Allowed::default(), Duration::from_millis(20)).await;
+    let limiter = Limiter::start(GitHubLimits::default(), Duration::from_millis(20)).await;
     let start = Instant::now();
     let fleet = fleet(&limiter, &redis);
     let there = all_are_there(&limiter).await;
@@ -79,7 +79,7 @@ async fn all_are_there(limiter: &Limiter) -> Instant {
     Instant::now()
 }
 
-fn check(limiter: &Limiter, start: Instant, at_most: Duration) {
+fn check(limiter: &Limiter, start: Instant, max: Duration) {
     let state = limiter.state();
     assert!(state.refusals.is_empty(), "{:?}", &state.refusals[..state.refusals.len().min(3)]);
     assert_eq!(state.served.len(), PROCESSES * TASKS * 2, "each call is served");
@@ -89,7 +89,7 @@ fn check(limiter: &Limiter, start: Instant, at_most: Duration) {
     let took = start.elapsed();
     println!("{took:?} for 1,760 points, {} at once: {:?}", state.most_at_once, state.seconds);
     assert!(took > 55 * SECOND, "{took:?}: faster than it is allowed");
-    assert!(took < at_most, "{took:?}");
+    assert!(took < max, "{took:?}");
 }
 
 struct Fleet(Vec<Child>);
@@ -128,7 +128,7 @@ async fn a_member() {
     let client = Client::builder()
         .base_url(variable("GITHUB"))
         .token("ghs_0123456789")
-        .rate_limits(RateLimits::default())
+        .rate_limits(RateLimitPolicy::default())
         .call_timeout(180 * SECOND)
         .store(connected(&variable("REDIS")).await)
         .build()

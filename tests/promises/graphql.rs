@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Server, json as answer};
 use http::Method;
-use octowire::limits::RateLimits;
+use octowire::limits::RateLimitPolicy;
 use octowire::{Client, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,9 +20,10 @@ struct User {
 }
 
 async fn ask(body: &str) -> Result<Data, Error> {
-    let server = Server::saying(answer("200 OK", "x-github-request-id: R1\r\n", body)).await;
-    let answer = server.client().graphql::<Data>("{ user { name } }", ());
-    answer.await.map(octowire::Response::into_inner)
+    let server =
+        Server::fixed_response(answer("200 OK", "x-github-request-id: R1\r\n", body)).await;
+    let response = server.client().graphql::<Data>("{ user { name } }", ());
+    response.await.map(octowire::Response::into_inner)
 }
 
 #[tokio::test]
@@ -49,7 +50,7 @@ async fn a_graphql_query_sends_its_variables_and_returns_its_data() {
 
 #[tokio::test]
 async fn an_enterprise_server_has_its_own_path() {
-    let server = Server::saying(answer("200 OK", "", r#"{"data":{}}"#)).await;
+    let server = Server::fixed_response(answer("200 OK", "", r#"{"data":{}}"#)).await;
     let base_url = format!("{}/api/v3", server.url);
     let client = Client::builder().base_url(base_url).build().unwrap();
     client.graphql::<Value>("{}", ()).await.unwrap();
@@ -90,7 +91,7 @@ const NONE_LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 0\r\n
 
 /// The result of a response with this status, these headers and this body.
 async fn failed(status: &str, headers: &str, body: &str) -> Error {
-    let server = Server::saying(answer(status, headers, body)).await;
+    let server = Server::fixed_response(answer(status, headers, body)).await;
     server.client().graphql::<Data>("{ user { name } }", ()).await.unwrap_err()
 }
 
@@ -184,9 +185,9 @@ async fn an_empty_list_of_errors_is_none() {
 }
 
 #[tokio::test]
-async fn a_refused_call_is_an_api_error() {
+async fn a_rejected_call_is_an_api_error() {
     let body = r#"{"message":"Bad credentials"}"#;
-    let server = Server::saying(answer("401 Unauthorized", "", body)).await;
+    let server = Server::fixed_response(answer("401 Unauthorized", "", body)).await;
     let error = server.client().graphql::<Data>("{}", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.operation(), Some("POST /graphql"));
@@ -197,7 +198,7 @@ async fn a_refused_call_is_an_api_error() {
 #[tokio::test(start_paused = true)]
 async fn an_always_rejected_query_ends_at_the_first_retry_bound() {
     const MINUTE: Duration = Duration::from_secs(60);
-    let refusal = r#"{"message":"You have exceeded a secondary rate limit."}"#;
+    let rejection = r#"{"message":"You have exceeded a secondary rate limit."}"#;
     for (status, headers, requests, waits) in [
         ("200 OK", "retry-after: 1\r\n", 8, 0..1_u64),
         ("403 Forbidden", "retry-after: 1\r\n", 9, 0..1),
@@ -205,8 +206,12 @@ async fn an_always_rejected_query_ends_at_the_first_retry_bound() {
         ("200 OK", "", 7, 62..71),
         ("403 Forbidden", "", 7, 62..71),
     ] {
-        let server = Server::saying(answer(status, headers, refusal)).await;
-        let client = server.unattended().rate_limits(RateLimits::default()).build().unwrap();
+        let server = Server::fixed_response(answer(status, headers, rejection)).await;
+        let client = server
+            .default_client_builder()
+            .rate_limits(RateLimitPolicy::default())
+            .build()
+            .unwrap();
         let began = tokio::time::Instant::now();
         let error = client.graphql::<Value>("{ viewer { login } }", ()).await.unwrap_err();
         assert!(error.is_rate_limited(), "{error}");

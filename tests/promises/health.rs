@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use octowire::health::{Health, HealthStatus, Objective, Objectives};
-use octowire::store::Memory;
+use octowire::health::{Health, HealthStatus, ServiceLevelObjectives, SloKind};
+use octowire::store::MemoryStore;
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, Client, RetryPolicy};
 use serde_json::Value;
 
-use crate::gone::Gone;
+use crate::gone::UnresponsiveStore;
 
 fn reasons(health: &Health) -> String {
     health.reasons.join("; ")
@@ -24,10 +24,10 @@ async fn calls(github: &Client, number: usize) {
 async fn a_client_that_works_is_ready_and_meets_its_objectives() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.issues().get()).error(404, "Not Found");
-    let github = mock.client_builder().store(Memory::new()).build().unwrap();
+    let github = mock.client_builder().store(MemoryStore::new()).build().unwrap();
     let before = github.health();
     assert!(before.is_ready() && before.limits.primary.is_empty());
-    assert!(before.objectives.iter().all(|it| it.windows.iter().all(|it| it.is_met.is_none())));
+    assert!(before.objectives.iter().all(|it| it.windows.iter().all(|it| it.met.is_none())));
     calls(&github, 30).await;
     for _ in 0..30 {
         let get = github.issues().get().owner("o").repo("r").issue_number(1);
@@ -36,12 +36,12 @@ async fn a_client_that_works_is_ready_and_meets_its_objectives() {
     let health = github.health();
     assert_eq!((health.status, reasons(&health)), (HealthStatus::Ready, String::new()));
     assert_eq!(health.to_string(), format!("{} is ready", github.identity()));
-    assert!(health.token.as_ref().unwrap().is_good);
+    assert!(health.token.as_ref().unwrap().is_valid);
     assert_eq!(health.store.as_ref().unwrap().outages, 0);
-    assert_eq!((health.limits.primary[0].resource.as_str(), health.limits.running), ("core", 0));
+    assert_eq!((health.limits.primary[0].resource.as_str(), health.limits.in_flight), ("core", 0));
     for objective in &health.objectives {
         for window in &objective.windows {
-            assert_eq!((window.count, window.is_met), (60, Some(true)), "{objective:?}");
+            assert_eq!((window.count, window.met), (60, Some(true)), "{objective:?}");
         }
     }
     let json: Value = serde_json::from_str(&health.to_json()).unwrap();
@@ -54,17 +54,17 @@ async fn a_client_that_works_is_ready_and_meets_its_objectives() {
 #[tokio::test]
 async fn a_failing_server_is_reported_and_opens_the_circuit() {
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.meta().root()).pass().times(97).fault(Fault::ServerError(503));
-    let breaker = CircuitBreaker::default().attempts(101).share(0.01);
-    let github = mock.client_builder().retry(RetryPolicy::none()).circuit_breaker(breaker);
-    let github = github.cache(octowire::cache::Cache::off()).build().unwrap();
+    mock.on(|github| github.meta().root()).passthrough().times(97).fault(Fault::ServerError(503));
+    let breaker = CircuitBreaker::default().min_samples(101).failure_rate(0.01);
+    let github = mock.client_builder().retry(RetryPolicy::disabled()).circuit_breaker(breaker);
+    let github = github.cache(octowire::cache::CacheConfig::disabled()).build().unwrap();
     calls(&github, 98).await;
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded, "{health}");
     let told = reasons(&health);
     assert_eq!(told, "objective missed: error rate; objective missed: availability");
     let rate = &health.objectives[0];
-    assert_eq!((rate.objective, rate.windows[0].value), (Objective::ErrorRate, Some(1.0 / 98.0)));
+    assert_eq!((rate.kind, rate.windows[0].value), (SloKind::ErrorRate, Some(1.0 / 98.0)));
     calls(&github, 3).await;
     let health = github.health();
     assert!(
@@ -85,7 +85,7 @@ async fn a_client_without_a_token_to_be_had_is_not_ready() {
     let health = github.health();
     assert_eq!(health.status, HealthStatus::NotReady);
     let token = health.token.as_ref().unwrap();
-    assert_eq!((token.is_good, token.failures), (false, 1));
+    assert_eq!((token.is_valid, token.failures), (false, 1));
     assert!(reasons(&health).starts_with("token refresh failed: "), "{health}");
 }
 
@@ -99,19 +99,22 @@ async fn a_client_that_was_not_ready_is_let_in_again_to_find_out() {
     tokio::time::advance(Duration::from_secs(60 * 60)).await;
     let health = github.health();
     assert_eq!((health.status, health.is_ready()), (HealthStatus::Degraded, true));
-    assert_eq!(health.token.unwrap().next_attempt, Some(0.0));
+    assert_eq!(health.token.unwrap().retry_in_secs, Some(0.0));
 }
 
 /// Has no token.
 #[derive(Debug)]
 struct Never;
 
-impl octowire::auth::TokenSource for Never {
+impl octowire::auth::TokenProvider for Never {
     fn identity(&self) -> std::borrow::Cow<'_, str> {
         "never".into()
     }
 
-    fn mint<'a>(&'a self, _: octowire::auth::MintRequest<'a>) -> octowire::auth::TokenFuture<'a> {
+    fn fetch_token<'a>(
+        &'a self,
+        _: octowire::auth::TokenRequest<'a>,
+    ) -> octowire::auth::TokenFuture<'a> {
         Box::pin(async { octowire::auth::AccessToken::new("") })
     }
 }
@@ -121,32 +124,31 @@ async fn health_reports_the_causes_of_delays() {
     let mock = MockGitHub::start().await;
     let pause = Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(90)) };
     mock.on(|github| github.meta().get_zen()).fault(pause);
-    let limits =
-        octowire::limits::RateLimits::default().on_limit(octowire::limits::OnLimit::FailFast);
-    let github = mock.client_builder().store(Gone).rate_limits(limits).build().unwrap();
+    let limits = octowire::limits::RateLimitPolicy::default()
+        .on_limit(octowire::limits::LimitAction::FailFast);
+    let github =
+        mock.client_builder().store(UnresponsiveStore).rate_limits(limits).build().unwrap();
     github.meta().get_zen().send().await.unwrap_err();
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded);
     let told = reasons(&health);
     assert!(told.contains("store unavailable for 0 s"), "{told}");
     assert!(told.contains("secondary rate limit exceeded; retry in "), "{told}");
-    assert!((80.0..=90.0).contains(&health.limits.paused.unwrap()), "{health:?}");
+    assert!((80.0..=90.0).contains(&health.limits.paused_for_secs.unwrap()), "{health:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn objectives_are_configurable_and_cover_only_their_window() {
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.meta().root()).pass().times(9).fault(Fault::ServerError(503));
-    let objectives = Objectives::default().error_rate(0.2).availability(0.8);
-    let github = mock.client_builder().retry(RetryPolicy::none()).objectives(objectives);
-    let github = github.cache(octowire::cache::Cache::off()).build().unwrap();
+    mock.on(|github| github.meta().root()).passthrough().times(9).fault(Fault::ServerError(503));
+    let objectives = ServiceLevelObjectives::default().max_error_rate(0.2).min_availability(0.8);
+    let github = mock.client_builder().retry(RetryPolicy::disabled()).slo(objectives);
+    let github = github.cache(octowire::cache::CacheConfig::disabled()).build().unwrap();
     calls(&github, 10).await;
     let met = |minutes: usize| {
         let health = github.health();
-        let of = health
-            .objectives
-            .iter()
-            .map(|it| (it.windows[minutes].count, it.windows[minutes].is_met));
+        let of =
+            health.objectives.iter().map(|it| (it.windows[minutes].count, it.windows[minutes].met));
         of.collect::<Vec<_>>()
     };
     assert_eq!(met(0), [(10, Some(true)); 3]);

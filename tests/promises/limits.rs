@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::auth::PersonalToken;
-use octowire::limits::{OnLimit, Pacing, Priority, RateLimits};
+use octowire::limits::{LimitAction, Priority, RateLimitPolicy, SecondaryLimits};
 use octowire::{Client, ErrorKind};
 use serde_json::Value;
 use tokio::time::advance;
 
-use crate::support::limiter::{Allowed, Limiter};
-use crate::support::{Reply, Server, Still, json as answer};
+use crate::support::limiter::{GitHubLimits, Limiter};
+use crate::support::{FrozenClock, Reply, Server, json as answer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Moves the clock on whenever nothing else happens, until the work is done.
-async fn in_fast_motion<T>(limiter: &Limiter, step: Duration, work: impl Future<Output = T>) -> T {
+async fn advance_until<T>(limiter: &Limiter, step: Duration, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     loop {
         // Work in flight gets some time to finish: real time, and turns of this thread, which
@@ -40,17 +40,18 @@ async fn in_fast_motion<T>(limiter: &Limiter, step: Duration, work: impl Future<
     }
 }
 
-fn client(limiter: &Limiter, limits: RateLimits) -> Client {
-    let builder = limiter.server.unattended().token("ghs_0123456789").rate_limits(limits);
+fn client(limiter: &Limiter, limits: RateLimitPolicy) -> Client {
+    let builder =
+        limiter.server.default_client_builder().token("ghs_0123456789").rate_limits(limits);
     // By the paused clock, which jumps.
     builder.attempt_timeout(600 * SECOND).call_timeout(7200 * SECOND).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_tasks_are_never_refused_and_all_are_served_once() {
-    let _still = Still::new();
-    let limiter = Limiter::start(Allowed::default(), Duration::ZERO).await;
-    let client = client(&limiter, RateLimits::default());
+async fn two_hundred_tasks_are_never_rejected_and_all_are_served_once() {
+    let _still = FrozenClock::new();
+    let limiter = Limiter::start(GitHubLimits::default(), Duration::ZERO).await;
+    let client = client(&limiter, RateLimitPolicy::default());
     let call = |task: usize, number: usize| {
         let request = match number {
             0 => client.request(Method::POST, format!("/repos/owner{}/r/issues?{task}", task % 50)),
@@ -65,7 +66,7 @@ async fn two_hundred_tasks_are_never_refused_and_all_are_served_once() {
         }
     });
     let start = tokio::time::Instant::now();
-    in_fast_motion(&limiter, SECOND / 4, join_all(tasks)).await;
+    advance_until(&limiter, SECOND / 4, join_all(tasks)).await;
     let state = limiter.state();
     assert_eq!(state.refusals, [""; 0]);
     assert_eq!(state.served.len(), 200 * 8);
@@ -77,9 +78,10 @@ async fn two_hundred_tasks_are_never_refused_and_all_are_served_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_search_waits_for_its_own_resource_and_other_calls_do_not() {
-    let _still = Still::new();
-    let limiter = Limiter::start(Allowed { search: 5, ..Allowed::default() }, Duration::ZERO).await;
-    let client = client(&limiter, RateLimits::default());
+    let _still = FrozenClock::new();
+    let limiter =
+        Limiter::start(GitHubLimits { search: 5, ..GitHubLimits::default() }, Duration::ZERO).await;
+    let client = client(&limiter, RateLimitPolicy::default());
     let search = |n: usize| client.search().issues_and_pull_requests().q(format!("is:open {n}"));
     let search = |n: usize| search(n).into_request().send::<Value>();
     search(0).await.unwrap();
@@ -92,7 +94,7 @@ async fn a_search_waits_for_its_own_resource_and_other_calls_do_not() {
         start.elapsed()
     };
     let both = futures_util::future::join(searches, reads);
-    let (searches, reads) = in_fast_motion(&limiter, SECOND / 4, both).await;
+    let (searches, reads) = advance_until(&limiter, SECOND / 4, both).await;
     assert!(searches.iter().all(Result::is_ok));
     assert!(reads < SECOND, "{reads:?}");
     assert_eq!(limiter.state().refusals, [""; 0]);
@@ -101,26 +103,27 @@ async fn a_search_waits_for_its_own_resource_and_other_calls_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_over_the_primary_limit_wait_for_the_reset() {
-    let _still = Still::new();
-    let limiter = Limiter::start(Allowed { core: 50, ..Allowed::default() }, Duration::ZERO).await;
-    let client = client(&limiter, RateLimits::default());
+    let _still = FrozenClock::new();
+    let limiter =
+        Limiter::start(GitHubLimits { core: 50, ..GitHubLimits::default() }, Duration::ZERO).await;
+    let client = client(&limiter, RateLimitPolicy::default());
     let call = |n: usize| client.request(Method::GET, format!("/x?{n}")).send::<Value>();
     call(0).await.unwrap();
     let calls = join_all((1..100).map(call));
-    let calls = in_fast_motion(&limiter, 10 * SECOND, calls).await;
+    let calls = advance_until(&limiter, 10 * SECOND, calls).await;
     assert!(calls.iter().all(Result::is_ok));
     assert_eq!(limiter.state().refusals, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
-    let _still = Still::new();
+    let _still = FrozenClock::new();
     // Stricter than published.
-    let allowed = Allowed { points: 100, ..Allowed::default() };
+    let allowed = GitHubLimits { points: 100, ..GitHubLimits::default() };
     let limiter = Limiter::start(allowed, Duration::ZERO).await;
-    let client = client(&limiter, RateLimits::default());
+    let client = client(&limiter, RateLimitPolicy::default());
     let call = |n: usize| client.request(Method::GET, format!("/x?{n}")).send::<Value>();
-    let calls = in_fast_motion(&limiter, SECOND, join_all((0..150).map(call))).await;
+    let calls = advance_until(&limiter, SECOND, join_all((0..150).map(call))).await;
     assert!(calls.iter().all(Result::is_ok));
     let state = limiter.state();
     assert!(state.served.values().all(|times| *times == 1) && state.served.len() == 150);
@@ -138,9 +141,9 @@ async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
 async fn a_fail_fast_call_returns_the_rate_limit_response_immediately() {
     let headers = "retry-after: 77\r\nx-github-request-id: R1\r\n";
     let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-    let server = Server::saying(answer("429 Too Many", headers, message)).await;
-    let limits = RateLimits::default().on_limit(OnLimit::FailFast);
-    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let server = Server::fixed_response(answer("429 Too Many", headers, message)).await;
+    let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
+    let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let call = || client.request(Method::GET, "/x").send::<Value>();
     let error = call().await.unwrap_err();
     assert_eq!((error.kind(), error.request_id()), (ErrorKind::Api, Some("R1")));
@@ -162,8 +165,9 @@ async fn identities_have_limits_of_their_own() {
         Reply::Raw(answer("200 OK", if spent { headers } else { "" }, "{}"))
     })
     .await;
-    let limits = RateLimits::default().on_limit(OnLimit::FailFast);
-    let client = server.unattended().rate_limits(limits).token("ghp_one_token").build().unwrap();
+    let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
+    let client =
+        server.default_client_builder().rate_limits(limits).token("ghp_one_token").build().unwrap();
     let call = |client: &Client| client.request(Method::GET, "/x").send::<Value>();
     call(&client).await.unwrap();
     assert_eq!(call(&client).await.unwrap_err().kind(), ErrorKind::RateLimit);
@@ -176,9 +180,10 @@ async fn identities_have_limits_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interactive_call_is_admitted_before_background_calls() {
-    let _still = Still::new();
-    let limiter = Limiter::start(Allowed::default(), SECOND).await;
-    let limits = RateLimits::default().pacing(Pacing::default().concurrent(1));
+    let _still = FrozenClock::new();
+    let limiter = Limiter::start(GitHubLimits::default(), SECOND).await;
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::default().max_concurrent(1));
     let client = client(&limiter, limits);
     let call = |n: usize, priority| {
         client.request(Method::GET, format!("/x?{n}")).priority(priority).send::<Value>()
@@ -191,7 +196,7 @@ async fn an_interactive_call_is_admitted_before_background_calls() {
         start.elapsed()
     };
     let both = futures_util::future::join(interactive, flood);
-    let (interactive, _) = in_fast_motion(&limiter, SECOND / 10, both).await;
+    let (interactive, _) = advance_until(&limiter, SECOND / 10, both).await;
     assert!(interactive <= 3 * SECOND, "{interactive:?}");
 }
 
@@ -206,7 +211,7 @@ async fn a_graphql_rate_limit_with_status_200_is_retried_after_its_wait() {
         async { Reply::Raw(reply) }
     })
     .await;
-    let client = server.unattended().token("ghp_0123456789").build().unwrap();
+    let client = server.default_client_builder().token("ghp_0123456789").build().unwrap();
     let start = tokio::time::Instant::now();
     let data = client.graphql::<Value>("mutation { x }", ()).await.unwrap();
     assert_eq!(data["ok"], true);
@@ -232,8 +237,12 @@ async fn retry_after_applies_to_the_identity_even_with_an_exhausted_primary_limi
         (format!("retry-after: 60\r\n{reset}"), "API rate limit exceeded"),
         (reset.clone(), "You have exceeded a secondary rate limit"),
     ] {
-        let server = Server::saying(refusal(&headers, message)).await;
-        let client = server.unattended().rate_limits(RateLimits::none()).build().unwrap();
+        let server = Server::fixed_response(refusal(&headers, message)).await;
+        let client = server
+            .default_client_builder()
+            .rate_limits(RateLimitPolicy::disabled())
+            .build()
+            .unwrap();
         let search = client.request(Method::GET, "/search/issues?q=a").send::<Value>().await;
         assert!(search.unwrap_err().is_rate_limited());
         let other = client.request(Method::GET, "/user").send::<Value>().await.unwrap_err();
@@ -244,12 +253,12 @@ async fn retry_after_applies_to_the_identity_even_with_an_exhausted_primary_limi
 }
 
 #[tokio::test]
-async fn a_call_by_hand_is_not_sent_again_before_the_limit_that_refused_it_ends() {
+async fn a_call_by_hand_is_not_sent_again_before_the_limit_that_rejected_it_ends() {
     let headers =
         format!("x-ratelimit-resource: audit_log\r\nx-ratelimit-reset: {}\r\n", in_seconds(600));
-    let server = Server::saying(refusal(&headers, "API rate limit exceeded")).await;
-    let limits = RateLimits::default().on_limit(OnLimit::Wait { at_most: 60 * SECOND });
-    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let server = Server::fixed_response(refusal(&headers, "API rate limit exceeded")).await;
+    let limits = RateLimitPolicy::default().on_limit(LimitAction::Wait { max: 60 * SECOND });
+    let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let call = client.request(Method::GET, "/enterprises/e/audit-log");
     let error = call.send::<Value>().await.unwrap_err();
     assert!(error.is_rate_limited() && error.retry_after().is_some(), "{error}");
@@ -263,8 +272,9 @@ async fn a_call_with_a_token_of_its_own_has_limits_of_its_own() {
          x-ratelimit-reset: {}\r\n",
         in_seconds(600)
     );
-    let server = Server::saying(answer("200 OK", &headers, "{}")).await;
-    let client = server.unattended().rate_limits(RateLimits::none()).build().unwrap();
+    let server = Server::fixed_response(answer("200 OK", &headers, "{}")).await;
+    let client =
+        server.default_client_builder().rate_limits(RateLimitPolicy::disabled()).build().unwrap();
     let call = |token: &'static str| {
         client.request(Method::GET, "/user").header("authorization", token).send::<Value>()
     };
@@ -282,8 +292,9 @@ async fn clients_with_one_token_share_one_rate_limit() {
          x-ratelimit-reset: {}\r\n",
         in_seconds(600)
     );
-    let server = Server::saying(answer("200 OK", &headers, "{}")).await;
-    let client = server.unattended().rate_limits(RateLimits::none()).build().unwrap();
+    let server = Server::fixed_response(answer("200 OK", &headers, "{}")).await;
+    let client =
+        server.default_client_builder().rate_limits(RateLimitPolicy::disabled()).build().unwrap();
     let path = std::env::temp_dir().join(format!("octowire-one-token-{}", std::process::id()));
     std::fs::write(&path, "ghp_0123456789").unwrap();
     let given = client.with_auth(PersonalToken::new("ghp_0123456789").unwrap());

@@ -5,9 +5,9 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy};
-use octowire::limits::RateLimits;
-use octowire::store::{Memory, Store};
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::limits::RateLimitPolicy;
+use octowire::store::{MemoryStore, Store};
 use octowire::testing::MockGitHub;
 use octowire::{Client, Error, RetryPolicy};
 use serde::de::IgnoredAny;
@@ -22,7 +22,7 @@ const BOUND: usize = 3 * MIB / 2;
 const ONE: usize = 8 * 1024;
 
 /// A client that has a connection.
-async fn client(protocol: Protocol, cache: Cache) -> Client {
+async fn client(protocol: Protocol, cache: CacheConfig) -> Client {
     let mut http = reqwest::Client::builder();
     if protocol == Protocol::Http2 {
         http = http.http2_prior_knowledge();
@@ -31,8 +31,8 @@ async fn client(protocol: Protocol, cache: Cache) -> Client {
         .base_url(sender::start(protocol))
         .http_client(http.build().unwrap())
         .token("t0ken")
-        .rate_limits(RateLimits::none())
-        .retry(RetryPolicy::none())
+        .rate_limits(RateLimitPolicy::disabled())
+        .retry(RetryPolicy::disabled())
         .cache(cache)
         .build()
         .unwrap();
@@ -97,7 +97,7 @@ async fn beside_large<T>(client: &Client, call: impl Future<Output = T>) -> T {
 fn cache(protocol: Protocol, paths: &[&str], count: usize, large: bool) {
     let beside = if large { "beside large bodies" } else { "alone" };
     let what = format!("a cache of {paths:?} {beside} over {protocol:?}");
-    let prepare = async || client(protocol, Cache::memory(BOUND)).await;
+    let prepare = async || client(protocol, CacheConfig::memory(BOUND)).await;
     let share = measure(&what, BOUND, prepare, async |client| {
         for number in 0..count {
             for path in paths {
@@ -144,7 +144,7 @@ fn a_cache_of_confirmed_responses_keeps_to_its_bound() {
     alone(module_path!(), "a_cache_of_confirmed_responses_keeps_to_its_bound", || {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let what = format!("confirmed responses over {protocol:?}");
-            let prepare = async || client(protocol, Cache::memory(BOUND)).await;
+            let prepare = async || client(protocol, CacheConfig::memory(BOUND)).await;
             measure(&what, BOUND, prepare, async |client| {
                 // As many as there is room for.
                 for _ in 0..2 {
@@ -163,8 +163,9 @@ fn a_cache_in_a_store_in_memory_keeps_to_its_bound() {
     alone(module_path!(), "a_cache_in_a_store_in_memory_keeps_to_its_bound", || {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let prepare = async || {
-                let cache = Cache::store(Memory::with_max_bytes(BOUND));
-                let cache = cache.policy(CachePolicy::moderate()).compress_above(usize::MAX);
+                let cache = CacheConfig::store(MemoryStore::with_max_bytes(BOUND));
+                let cache =
+                    cache.default_policy(CachePolicy::five_minutes()).compress_above(usize::MAX);
                 client(protocol, cache).await
             };
             let what = format!("a cache in a store over {protocol:?}");
@@ -181,7 +182,7 @@ fn a_cache_in_a_store_in_memory_keeps_to_its_bound() {
 #[test]
 fn a_store_of_small_values_keeps_to_its_bound() {
     alone(module_path!(), "a_store_of_small_values_keeps_to_its_bound", || {
-        let prepare = async || Memory::with_max_bytes(BOUND);
+        let prepare = async || MemoryStore::with_max_bytes(BOUND);
         let share = measure("a store of small values", BOUND, prepare, async |store| {
             for number in 0..25_000 {
                 let key = format!("key {number}");
@@ -197,7 +198,7 @@ fn errors_take_no_more_than_their_bodies_and_headers() {
     alone(module_path!(), "errors_take_no_more_than_their_bodies_and_headers", || {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let what = format!("errors over {protocol:?}");
-            let prepare = async || client(protocol, Cache::off()).await;
+            let prepare = async || client(protocol, CacheConfig::disabled()).await;
             measure(&what, 200 * ONE, prepare, async |client| {
                 let mut errors = Vec::new();
                 for number in 0..200 {
@@ -217,7 +218,7 @@ fn errors_of_items_do_not_take_their_page() {
     alone(module_path!(), "errors_of_items_do_not_take_their_page", || {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let what = format!("errors of items over {protocol:?}");
-            let prepare = async || client(protocol, Cache::off()).await;
+            let prepare = async || client(protocol, CacheConfig::disabled()).await;
             measure(&what, 200 * ONE, prepare, async |client| {
                 let mut errors = Vec::new();
                 for number in 0..200 {
@@ -241,7 +242,7 @@ async fn first_error(mut items: octowire::Items<u64>) -> Error {
 #[test]
 fn an_error_of_many_errors_takes_little_more_than_its_body() {
     alone(module_path!(), "an_error_of_many_errors_takes_little_more_than_its_body", || {
-        let prepare = async || client(Protocol::Http1, Cache::off()).await;
+        let prepare = async || client(Protocol::Http1, CacheConfig::disabled()).await;
         measure("errors with many details", 20 * (300_000 + 4 * ONE), prepare, async |client| {
             let mut errors = Vec::new();
             for number in 0..20 {
@@ -259,7 +260,7 @@ fn responses_take_no_more_than_their_headers() {
     alone(module_path!(), "responses_take_no_more_than_their_headers", || {
         for protocol in [Protocol::Http1, Protocol::Http2] {
             let what = format!("responses over {protocol:?}");
-            let prepare = async || client(protocol, Cache::off()).await;
+            let prepare = async || client(protocol, CacheConfig::disabled()).await;
             measure(&what, 200 * ONE, prepare, async |client| {
                 let mut responses = Vec::new();
                 for number in 0..200 {
@@ -278,7 +279,7 @@ fn responses_take_no_more_than_their_headers() {
 fn client_state_about_calls_is_bounded() {
     alone(module_path!(), "client_state_about_calls_is_bounded", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = runtime.block_on(client(Protocol::Http1, Cache::off()));
+        let client = runtime.block_on(client(Protocol::Http1, CacheConfig::disabled()));
         let call = async |count: usize| {
             for number in 0..count {
                 read(&client, &format!("/hostile/{number}")).await.unwrap_err();
@@ -308,8 +309,9 @@ fn the_mock_s_log_keeps_to_its_bound() {
         };
         let prepare = async || {
             let mock = MockGitHub::start().await;
-            let client = mock.client_builder().retry(RetryPolicy::none()).cache(Cache::off());
-            let client = client.rate_limits(RateLimits::none()).build().unwrap();
+            let client =
+                mock.client_builder().retry(RetryPolicy::disabled()).cache(CacheConfig::disabled());
+            let client = client.rate_limits(RateLimitPolicy::disabled()).build().unwrap();
             send(&client, large.clone()).await;
             (mock, client)
         };
@@ -327,13 +329,13 @@ fn the_mock_s_log_keeps_to_its_bound() {
 fn a_receiver_s_queue_keeps_to_its_bound() {
     use bytes::Bytes;
     use http_body_util::Full;
-    use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
+    use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier, WebhookReceiver};
     use tower::ServiceExt;
 
     alone(module_path!(), "a_receiver_s_queue_keeps_to_its_bound", || {
         let prepare = async || {
             let verifier = Verifier::new("the secret of the webhook").unwrap();
-            let receiver = Receiver::builder(verifier).queue(1_000, 32 * MIB as u32);
+            let receiver = WebhookReceiver::builder(verifier).max_queued(1_000, 32 * MIB as u32);
             receiver
                 .start(|_: Delivery| std::future::pending::<Result<(), std::io::Error>>())
                 .unwrap()

@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use octowire::contract::{CheckResponse, Document};
+use octowire::contract::{ApiDescription, ResponseToValidate};
 use octowire::testing::MockGitHub;
-use octowire::{Client as GitHub, Location, RetryPolicy};
+use octowire::{Client as GitHub, ParameterLocation, RetryPolicy};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn client() -> Client {
 
 /// A client that does not try again.
 fn once(mock: &MockGitHub) -> GitHub {
-    mock.client_builder().retry(RetryPolicy::none()).build().unwrap()
+    mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap()
 }
 
 async fn call(client: &Client, github: &MockGitHub, id: &str) -> Response {
@@ -73,7 +73,7 @@ fn items(body: &Value) -> &Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_operation_is_answered_and_no_answer_deviates_from_the_document() {
+async fn every_operation_is_answered_and_no_answer_deviates_from_the_description() {
     let started = Instant::now();
     let github = MockGitHub::start().await;
     let client = client();
@@ -81,7 +81,7 @@ async fn every_operation_is_answered_and_no_answer_deviates_from_the_document() 
     let mut request_ids = HashSet::new();
     let mut deviations = Vec::new();
 
-    for operation in github.document().operations() {
+    for operation in github.description().operations() {
         let id = operation.id();
         let response = call(&client, &github, id).await;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -99,17 +99,17 @@ async fn every_operation_is_answered_and_no_answer_deviates_from_the_document() 
         if !status.is_success() && status != 302 {
             deviations.push(format!("{id}: {status} {}", String::from_utf8_lossy(&body)));
         }
-        let answer = CheckResponse::new(operation.method(), status, &headers, &body);
-        let found = github.document().check_response(operation, answer);
+        let answer = ResponseToValidate::new(operation.method(), status, &headers, &body);
+        let found = github.description().check_response(operation, answer);
         deviations.extend(found.iter().map(ToString::to_string));
         if status == 302 {
             let file = client.get(location).send().await.unwrap();
             assert_eq!(file.status(), 200, "{id}");
             assert!(!file.bytes().await.unwrap().is_empty(), "{id}");
         }
-        assert_eq!(github.requests(id), 1, "{id}");
+        assert_eq!(github.count(id), 1, "{id}");
     }
-    let count = github.document().operations().len();
+    let count = github.description().operations().len();
     println!("{count} operations answered in {:?}: {by_status:?}", started.elapsed());
     assert!(deviations.is_empty(), "{}:\n{}", deviations.len(), deviations.join("\n"));
     assert!(count > 1_000, "{count}");
@@ -120,8 +120,8 @@ async fn a_value_with_slashes_reaches_its_operation() {
     let github = MockGitHub::start().await;
     let client = client();
     let mut count = 0;
-    for operation in github.document().operations() {
-        let slashed = operation.parameters().iter().find(|parameter| parameter.is_multi_segment());
+    for operation in github.description().operations() {
+        let slashed = operation.parameters().iter().find(|parameter| parameter.allows_slash());
         let Some(slashed) = slashed else { continue };
         let mut path =
             operation.path().replace(&format!("{{{}}}", slashed.name()), "one/two/three");
@@ -144,10 +144,10 @@ async fn a_value_with_slashes_reaches_its_operation() {
 }
 
 #[tokio::test]
-async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
+async fn every_list_ends_after_its_items_and_keeps_to_the_description() {
     let client = client();
     let (mut count, mut with_distinct_items) = (0, 0);
-    for operation in Document::built_in().operations() {
+    for operation in ApiDescription::built_in().operations() {
         let id = operation.id();
         // An item of one list is absent for another.
         let github = MockGitHub::start().await;
@@ -155,8 +155,8 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
         if !github.is_list(id) || id == "issues/list-labels-on-issue" {
             continue;
         }
-        github.list(id, 41);
-        let has = |name: &str| operation.parameter(Location::Query, name).is_some();
+        github.seed_list(id, 41);
+        let has = |name: &str| operation.parameter(ParameterLocation::Query, name).is_some();
         let mut path = github.example_request(id).path;
         for (name, value) in [("per_page", "20"), ("direction", "asc")] {
             if has(name) {
@@ -172,8 +172,8 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
             let (status, headers) = (response.status(), response.headers().clone());
             let following = next(&response);
             let body = response.bytes().await.unwrap();
-            let answer = CheckResponse::new(operation.method(), status, &headers, &body);
-            let found = github.document().check_response(operation, answer);
+            let answer = ResponseToValidate::new(operation.method(), status, &headers, &body);
+            let found = github.description().check_response(operation, answer);
             assert!(found.is_empty(), "{found:#?}");
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
             let body: Value = serde_json::from_slice(&body).unwrap();
@@ -186,7 +186,7 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
             assert!(!has("direction") || path.contains("direction=asc"), "{id}: {path}");
         }
         assert_eq!((all.len(), pages), (41, expected_pages), "{id}");
-        assert_eq!(github.requests(id), pages, "{id}");
+        assert_eq!(github.count(id), pages, "{id}");
         let distinct = all.iter().collect::<HashSet<_>>().len();
         with_distinct_items += usize::from(distinct == 41);
         count += 1;
@@ -199,7 +199,7 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_document() {
 #[tokio::test]
 async fn issues_come_in_three_pages() {
     let github = MockGitHub::start().await;
-    github.list("issues/list-for-repo", 75);
+    github.seed_list("issues/list-for-repo", 75);
     let client = client();
     let start = github.base_url() + "/repos/octocat/hello-world/issues?state=open";
     let mut response = client.get(&start).send().await.unwrap();
@@ -217,9 +217,9 @@ async fn issues_come_in_three_pages() {
         response = client.get(url).send().await.unwrap();
     }
     assert_eq!(numbers, (1..=75).rev().collect::<Vec<_>>());
-    assert_eq!(github.requests("issues/list-for-repo"), 3);
+    assert_eq!(github.count("issues/list-for-repo"), 3);
 
-    github.list("issues/list-for-repo", 0);
+    github.seed_list("issues/list-for-repo", 0);
     let response = client.get(&start).send().await.unwrap();
     assert_eq!(header(&response, "link"), "");
     assert_eq!(response.json::<Value>().await.unwrap(), json!([]));
@@ -289,7 +289,7 @@ async fn a_request_that_violates_the_description_is_rejected_with_the_cause() {
     }
     assert_eq!(github.deviations().len(), 14);
 
-    let lenient = MockGitHub::builder().lenient().start().await;
+    let lenient = MockGitHub::builder().allow_deviations().start().await;
     let url = lenient.base_url() + "/repos/octocat/hello-world/issues?pages=2";
     assert_eq!(client.get(url).send().await.unwrap().status(), 200);
     assert_eq!(lenient.deviations()[0].path, "query pages");
@@ -358,7 +358,7 @@ async fn urls_in_answers_lead_to_the_mock() {
     let issue = issue.send().await.unwrap();
     let again = github.request(Method::GET, issue.url.clone()).send::<Value>().await.unwrap();
     assert_eq!(again["number"], 1347);
-    assert_eq!(mock.requests("issues/get"), 2);
+    assert_eq!(mock.count("issues/get"), 2);
 }
 
 #[tokio::test]
@@ -370,7 +370,7 @@ async fn the_mock_server_requires_its_configured_token() {
     let error = other.users().get_authenticated().send().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 401);
     assert_eq!(error.api().unwrap().message, "Bad credentials");
-    let shown = format!("{:?}", mock.received());
+    let shown = format!("{:?}", mock.requests());
     assert!(!shown.contains("the-right-one"), "{shown}");
 }
 

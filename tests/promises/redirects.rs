@@ -84,9 +84,9 @@ async fn a_retried_upload_has_its_full_timeout_again() {
 
 #[tokio::test]
 async fn a_body_does_not_go_to_another_server() {
-    let stranger = Server::saying(answer("200 OK", "", "{}")).await;
+    let stranger = Server::fixed_response(answer("200 OK", "", "{}")).await;
     let location = format!("location: {}/x\r\n", stranger.url);
-    let server = Server::saying(answer("307 Temporary", &location, "")).await;
+    let server = Server::fixed_response(answer("307 Temporary", &location, "")).await;
     let call = server.client().request(Method::POST, "/from");
     let error = call.json(&json!({ "a": 1 })).send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
@@ -97,12 +97,12 @@ async fn a_body_does_not_go_to_another_server() {
 async fn a_redirect_that_leads_nowhere_is_an_error() {
     for location in ["ftp://x/", "http://[", "http://user:pw@127.0.0.1/"] {
         let header = format!("location: {location}\r\n");
-        let server = Server::saying(answer("302 Found", &header, "")).await;
+        let server = Server::fixed_response(answer("302 Found", &header, "")).await;
         let call = server.client().request(Method::GET, "/from");
         let error = call.send_empty().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Redirect, "{location}: {error}");
     }
-    let server = Server::saying(answer("302 Found", "", "")).await;
+    let server = Server::fixed_response(answer("302 Found", "", "")).await;
     let call = server.client().request(Method::GET, "/from");
     let error = call.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Api);
@@ -110,18 +110,18 @@ async fn a_redirect_that_leads_nowhere_is_an_error() {
 }
 
 /// A server that redirects to another one, which answers with this.
-async fn sending_away(headers: &'static str, answer: Vec<u8>) -> (Server, Server) {
-    let other = Server::saying(answer).await;
+async fn sending_away(headers: &'static str, response: Vec<u8>) -> (Server, Server) {
+    let other = Server::fixed_response(response).await;
     let location = format!("location: {}/file\r\n{headers}", other.url);
-    let server = Server::saying(self::answer("302 Found", &location, "")).await;
+    let server = Server::fixed_response(self::answer("302 Found", &location, "")).await;
     (server, other)
 }
 
 #[tokio::test]
 async fn a_rejection_of_an_external_host_is_no_rate_limit_of_github() {
-    let refusal = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
-    let (server, _other) = sending_away("", refusal).await;
-    let client = server.unattended().build().unwrap();
+    let rejection = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
+    let (server, _other) = sending_away("", rejection).await;
+    let client = server.default_client_builder().build().unwrap();
     let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
     assert!(get().await.is_err());
     let error = get().await.unwrap_err();
@@ -131,7 +131,7 @@ async fn a_rejection_of_an_external_host_is_no_rate_limit_of_github() {
 #[tokio::test]
 async fn a_failure_of_an_external_host_is_no_outage_of_github() {
     let (server, _other) = sending_away("", answer("503 Unavailable", "", "")).await;
-    let client = server.unattended().build().unwrap();
+    let client = server.default_client_builder().build().unwrap();
     for _ in 0..50 {
         let call = client.request(Method::GET, "/repos/o/r/zipball/main");
         assert_eq!(call.send_stream().await.unwrap_err().kind(), ErrorKind::Api);
@@ -144,8 +144,8 @@ async fn a_download_counts_as_github_said_when_it_redirected() {
     let limits = "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 0\r\n\
                   x-ratelimit-reset: 4000000000\r\nx-ratelimit-resource: core\r\n";
     let (server, _other) = sending_away(limits, answer("200 OK", "", "zip")).await;
-    let limits = octowire::limits::RateLimits::none();
-    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let limits = octowire::limits::RateLimitPolicy::disabled();
+    let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
     get().await.unwrap();
     assert_eq!(get().await.unwrap_err().kind(), ErrorKind::RateLimit);
@@ -155,8 +155,8 @@ async fn a_download_counts_as_github_said_when_it_redirected() {
 async fn a_write_that_a_303_confirms_is_not_sent_again() {
     // No server listens on this port.
     let location = "location: http://127.0.0.1:1/done\r\n";
-    let server = Server::saying(answer("303 See Other", location, "")).await;
-    let call = server.unattended().build().unwrap().request(Method::POST, "/things");
+    let server = Server::fixed_response(answer("303 See Other", location, "")).await;
+    let call = server.default_client_builder().build().unwrap().request(Method::POST, "/things");
     call.json(&json!({})).send_empty().await.unwrap_err();
     assert_eq!(server.requests().len(), 1);
 }

@@ -2,7 +2,7 @@
 //! is sent.
 
 use http::{HeaderMap, Method};
-use octowire::contract::{CheckRequest, DeviationKind, Document};
+use octowire::contract::{ApiDescription, DeviationKind, RequestToValidate};
 use octowire::testing::MockGitHub;
 use octowire::types::{
     IssuesListForRepoState, PullsMergeBodyMergeMethod, ReposCreateInOrgBody,
@@ -34,7 +34,7 @@ fn sent(server: &Server) -> Value {
 
 #[tokio::test]
 async fn a_value_that_the_description_lacks_is_sent_when_it_is_said() {
-    let server = Server::saying(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
     let client = server.client();
     let shut = IssuesListForRepoState::Other("shut".into());
     let list = client.issues().list_for_repo().owner("o").repo("r").state(shut);
@@ -62,8 +62,8 @@ fn a_value_that_the_description_lacks_is_written_within_a_list() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_value_is_refused_with_the_values_that_there_are() {
-    let server = Server::saying(answer("200 OK", "", "{}")).await;
+async fn text_that_is_no_value_is_rejected_with_the_values_that_there_are() {
+    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
     let create = server.client().repos().create_in_org().org("o").name("r");
     let error = create.visibility("intrenal").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -75,9 +75,9 @@ async fn text_that_is_no_value_is_refused_with_the_values_that_there_are() {
 }
 
 #[tokio::test]
-async fn the_mock_and_the_contract_report_it_as_any_value_that_the_document_lacks() {
+async fn the_mock_and_the_contract_report_it_as_any_value_that_the_description_lacks() {
     let mock = MockGitHub::start().await;
-    let client = mock.client_builder().retry(RetryPolicy::none()).build().unwrap();
+    let client = mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap();
     let list = client.issues().list_for_repo().owner("octocat").repo("hello-world");
     let shut = IssuesListForRepoState::Other("shut".into());
     let error = list.clone().state(shut).send().await.unwrap_err();
@@ -93,8 +93,8 @@ async fn the_mock_and_the_contract_report_it_as_any_value_that_the_document_lack
     let headers = [("content-type", "application/json")];
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let (method, headers) = (Method::POST, HeaderMap::from_iter(headers));
-    let request = CheckRequest::new(&method, "/orgs/o/repos", &headers).body(&body);
-    let told = Document::built_in().check_request(request).unwrap().deviations;
+    let request = RequestToValidate::new(&method, "/orgs/o/repos", &headers).body(&body);
+    let told = ApiDescription::built_in().check_request(request).unwrap().deviations;
     let told: Vec<_> = told.iter().map(|told| (told.kind, told.path.as_str())).collect();
     assert_eq!(told, [(DeviationKind::UnknownValue, "$.visibility")]);
 }
@@ -110,7 +110,7 @@ impl IntoInteger for IssueNumber {
 
 #[tokio::test]
 async fn an_integer_may_be_of_any_type_or_text() {
-    let server = Server::saying(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
     let client = server.client();
     let get = || client.issues().get().owner("o").repo("r");
     let text = String::from("1347");
@@ -165,7 +165,7 @@ async fn a_non_integer_parameter_is_rejected_by_name() {
 
 #[tokio::test]
 async fn a_list_is_sent_as_one_text_and_a_flag_or_a_number_as_text() {
-    let server = Server::saying(answer("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(answer("200 OK", "", "[]")).await;
     let client = server.client();
     let list = || client.issues().list_for_repo().owner("o").repo("r");
     for call in [list().labels("bug,ui"), list().labels(["bug", "ui"])] {

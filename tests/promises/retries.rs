@@ -18,11 +18,11 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Tries again at once, and in spite of any `Retry-After`.
 fn at_once() -> RetryPolicy {
-    RetryPolicy::default().delays(Duration::ZERO, Duration::ZERO)
+    RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO)
 }
 
 fn builder(server: &Server) -> ClientBuilder {
-    server.builder().retry(at_once()).circuit_breaker(CircuitBreaker::off())
+    server.builder().retry(at_once()).circuit_breaker(CircuitBreaker::disabled())
 }
 
 fn client(server: &Server) -> Client {
@@ -212,7 +212,7 @@ async fn a_failed_connection_is_retried_for_every_method() {
     // No server listens on this port.
     let client = Client::builder()
         .base_url("http://127.0.0.1:1")
-        .retry(at_once().attempts(3))
+        .retry(at_once().max_attempts(3))
         .build()
         .unwrap();
     for (method, carries, attempts) in [
@@ -245,20 +245,20 @@ async fn the_error_lists_every_attempt() {
 
 #[tokio::test]
 async fn the_retry_policy_of_a_call_overrides_that_of_the_client() {
-    let server = Server::saying(answer("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(answer("503 Busy", "", "{}")).await;
     let client = client(&server);
-    let request = client.request(Method::GET, "/x").retry(at_once().attempts(7));
+    let request = client.request(Method::GET, "/x").retry(at_once().max_attempts(7));
     let error = send(request).await.unwrap_err();
     assert_eq!(error.attempts().len(), 6);
     let error =
-        send(client.request(Method::GET, "/x").retry(RetryPolicy::none())).await.unwrap_err();
+        send(client.request(Method::GET, "/x").retry(RetryPolicy::disabled())).await.unwrap_err();
     assert!(error.attempts().is_empty());
     assert_eq!(server.requests().len(), 8);
 }
 
 #[tokio::test]
 async fn an_outage_is_not_made_worse() {
-    let server = Server::saying(answer("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(answer("503 Busy", "", "{}")).await;
     let client = client(&server);
     for _ in 0..200 {
         send(client.request(Method::GET, "/x")).await.unwrap_err();
@@ -271,7 +271,7 @@ async fn an_outage_is_not_made_worse() {
 async fn a_backoff_beyond_the_deadline_is_not_started() {
     for (retry_after, timeout) in [("300", None), ("5", Some(3 * SECOND))] {
         let header = format!("retry-after: {retry_after}\r\n");
-        let server = Server::saying(answer("503 Busy", &header, "{}")).await;
+        let server = Server::fixed_response(answer("503 Busy", &header, "{}")).await;
         let client = server.builder().retry(RetryPolicy::default()).build().unwrap();
         let mut request = client.request(Method::GET, "/x");
         if let Some(timeout) = timeout {
@@ -318,8 +318,8 @@ async fn an_accepted_response_is_polled_until_ready_on_request() {
     let request = || client.request(Method::GET, "/repos/o/r/stats/contributors");
     assert_eq!(send(request()).await.unwrap().status(), 202);
     let start = tokio::time::Instant::now();
-    let answer = send(request().until_ready(60 * SECOND)).await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.into_inner()), (200, json!([1])));
+    let response = send(request().poll_until_ready(60 * SECOND)).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.into_inner()), (200, json!([1])));
     let took = start.elapsed();
     assert!(took >= 15 * SECOND && took < 20 * SECOND, "{took:?}");
     assert_eq!(server.requests().len(), 6);
@@ -394,7 +394,7 @@ async fn a_statistic_with_until_ready_is_polled_and_then_typed() {
     .await;
     let client = server.builder().build().unwrap();
     let call = client.repos().get_punch_card_stats().owner("o").repo("r");
-    let card = call.with(|request| request.until_ready(60 * SECOND)).send().await.unwrap();
+    let card = call.with(|request| request.poll_until_ready(60 * SECOND)).send().await.unwrap();
     assert_eq!(card.into_inner(), Some(vec![vec![0, 0, 5]]));
     assert_eq!(server.requests().len(), 4);
 }
@@ -416,7 +416,7 @@ async fn a_202_that_does_not_fit_the_type_of_a_call_by_hand_is_not_ready() {
 
 /// The document's reads with 202, which a refresh may add to: each is tested above or in the crate.
 #[test]
-fn the_document_has_no_other_read_that_may_not_be_ready() {
+fn the_description_has_no_other_read_that_may_not_be_ready() {
     let document = std::fs::read("openapi/api.github.com.json").unwrap();
     let document: Value = serde_json::from_slice(&document).unwrap();
     let mut reads: Vec<_> = document["paths"]
@@ -443,7 +443,7 @@ async fn a_missing_permission_fails_immediately_even_with_an_exhausted_limit() {
             reset.as_secs()
         );
         let body = r#"{"message":"Resource not accessible by integration"}"#;
-        let server = Server::saying(answer(status, &headers, body)).await;
+        let server = Server::fixed_response(answer(status, &headers, body)).await;
         let client = server.builder().build().unwrap();
         let start = tokio::time::Instant::now();
         let error = send(client.request(Method::GET, "/x")).await.unwrap_err();
@@ -461,15 +461,16 @@ async fn statistics_that_take_too_long_are_an_error_that_says_so() {
     let request = || client.request(Method::GET, "/x");
     let start = tokio::time::Instant::now();
     for request in [
-        request().until_ready(10 * SECOND),
-        request().until_ready(Duration::MAX).timeout(10 * SECOND),
+        request().poll_until_ready(10 * SECOND),
+        request().poll_until_ready(Duration::MAX).timeout(10 * SECOND),
     ] {
         let error = send(request).await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Timeout, 202));
         assert!(error.to_string().contains("response not ready"), "{error}");
     }
     assert!(start.elapsed() <= 20 * SECOND, "{:?}", start.elapsed());
-    let error = send(client.request(Method::POST, "/x").until_ready(SECOND)).await.unwrap_err();
+    let error =
+        send(client.request(Method::POST, "/x").poll_until_ready(SECOND)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
 }
 

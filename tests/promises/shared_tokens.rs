@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use octowire::auth::{AccessToken, AuthFailure, EncryptedStore, SealingKey, TokenStore};
+use octowire::auth::{AccessToken, AuthFailure, EncryptedTokenStore, EncryptionKey, TokenStore};
 use octowire::chrono::{DateTime, Utc};
-use octowire::store::{Memory, Redis};
+use octowire::store::{MemoryStore, RedisStore};
 use octowire::{Client, Error};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
@@ -21,8 +21,8 @@ const KEY: &str = "installation:42 at https://api.github.com";
 const SECRET: &str = "ghs_hunter2hunter2";
 const SECOND: Duration = Duration::from_secs(1);
 
-fn key(byte: u8) -> SealingKey {
-    SealingKey::from_bytes([byte; 32])
+fn key(byte: u8) -> EncryptionKey {
+    EncryptionKey::from_bytes([byte; 32])
 }
 
 fn token() -> AccessToken {
@@ -36,7 +36,7 @@ fn failure(error: &Error) -> Option<AuthFailure> {
 #[tokio::test]
 async fn a_token_in_redis_is_encrypted_and_expires_with_the_token() {
     let server = RedisServer::start();
-    let store = EncryptedStore::new(Redis::connect(server.url()).await.unwrap(), key(1));
+    let store = EncryptedTokenStore::new(RedisStore::connect(server.url()).await.unwrap(), key(1));
     assert!(store.load(KEY).await.unwrap().is_none());
     store.save(KEY, &token()).await.unwrap();
     assert_eq!(store.load(KEY).await.unwrap().unwrap().expose_secret(), SECRET);
@@ -57,7 +57,7 @@ async fn a_token_in_redis_is_encrypted_and_expires_with_the_token() {
 #[tokio::test]
 async fn a_token_that_can_be_renewed_is_kept_until_that_has_ended() {
     let server = RedisServer::start();
-    let store = EncryptedStore::new(Redis::connect(server.url()).await.unwrap(), key(1));
+    let store = EncryptedTokenStore::new(RedisStore::connect(server.url()).await.unwrap(), key(1));
     let renewable = token().with_refresh_token("ghr_1", Some(SystemTime::now() + 7200 * SECOND));
     let forever = AccessToken::new(SECRET).unwrap();
     let spent = token().with_expires_at(SystemTime::now() - SECOND);
@@ -75,8 +75,8 @@ async fn a_token_that_can_be_renewed_is_kept_until_that_has_ended() {
 #[tokio::test]
 async fn a_token_that_was_changed_or_moved_is_an_error_and_another_key_is_named() {
     let server = RedisServer::start();
-    let redis = Redis::connect(server.url()).await.unwrap();
-    let store = EncryptedStore::new(redis.clone(), key(1));
+    let redis = RedisStore::connect(server.url()).await.unwrap();
+    let store = EncryptedTokenStore::new(redis.clone(), key(1));
     store.save("one", &token()).await.unwrap();
     let one = server.ask(&["KEYS", "*"]);
     store.save("two", &token()).await.unwrap();
@@ -88,11 +88,11 @@ async fn a_token_that_was_changed_or_moved_is_an_error_and_another_key_is_named(
     assert_eq!(failure(&error), Some(AuthFailure::StoreTampered), "{error}");
     assert!(store.load("one").await.unwrap().is_some());
 
-    let other = EncryptedStore::new(redis.clone(), key(2));
+    let other = EncryptedTokenStore::new(redis.clone(), key(2));
     let error = other.load("one").await.unwrap_err();
     assert_eq!(failure(&error), Some(AuthFailure::StoreKey), "{error}");
     assert!(!format!("{error:?}{other:?}").contains("hunter2"));
-    let both = EncryptedStore::new(redis, key(2).or_key(key(1)));
+    let both = EncryptedTokenStore::new(redis, key(2).with_previous(key(1)));
     assert!(both.load("one").await.unwrap().is_some());
 }
 
@@ -119,8 +119,8 @@ async fn a_fleet_fetches_one_token() {
     let server = RedisServer::start();
     let clients = (0..10).map(|_| async {
         let app = octowire::auth::App::new(CLIENT_ID, pem.as_str()).unwrap();
-        let redis = Redis::connect(server.url()).await.unwrap();
-        let store = EncryptedStore::new(redis, key(1));
+        let redis = RedisStore::connect(server.url()).await.unwrap();
+        let store = EncryptedTokenStore::new(redis, key(1));
         let auth = app.installation(42);
         github.builder().auth(auth).token_store(store).build().unwrap()
     });
@@ -128,9 +128,9 @@ async fn a_fleet_fetches_one_token() {
     let calls = clients.iter().flat_map(|client| {
         (0..5).map(|_| client.request(http::Method::GET, "/installation/repositories"))
     });
-    let answers = join_all(calls.map(|call| call.send::<Value>())).await;
-    for answer in answers {
-        let said = answer.unwrap().into_inner();
+    let responses = join_all(calls.map(|call| call.send::<Value>())).await;
+    for response in responses {
+        let said = response.unwrap().into_inner();
         assert!(said.to_string().contains("ghs_0"), "{said}");
     }
     assert_eq!(minted.load(Ordering::SeqCst), 1);
@@ -138,10 +138,10 @@ async fn a_fleet_fetches_one_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lock_is_held_while_its_holder_lives_and_no_longer() {
-    let memory = Memory::new();
-    let store = EncryptedStore::new(memory.clone(), key(1));
+    let memory = MemoryStore::new();
+    let store = EncryptedTokenStore::new(memory.clone(), key(1));
     let lock = store.lock(KEY).await.unwrap();
-    let other = EncryptedStore::new(memory, key(1));
+    let other = EncryptedTokenStore::new(memory, key(1));
     let start = Instant::now();
     let error = other.clone().lock_wait(95 * SECOND).lock(KEY).await.unwrap_err();
     assert!(error.to_string().contains("95s"), "{error}");
@@ -158,8 +158,8 @@ async fn a_lock_is_held_while_its_holder_lives_and_no_longer() {
 
 #[test]
 fn a_process_that_dies_holds_a_lock_for_half_a_minute_at_most() {
-    let memory = Memory::new();
-    let store = EncryptedStore::new(memory, key(1));
+    let memory = MemoryStore::new();
+    let store = EncryptedTokenStore::new(memory, key(1));
 
     let dying = Builder::new_current_thread().enable_all().build().unwrap();
     let lock = dying.block_on(store.lock(KEY)).unwrap();

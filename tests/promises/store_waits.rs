@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::Client;
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
-use octowire::store::Redis;
-use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
+use octowire::store::RedisStore;
+use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -67,11 +67,12 @@ async fn a_distant_redis_delays_each_call_at_most_by_its_wait_allowance() {
     let server = RedisServer::start();
     let proxy = DelayingProxy::start(server.port).await;
     let github = github().await;
-    let budget = Budget::new("hour", Period::Hour).hard(100_000);
-    let cache = Cache::default().policy(CachePolicy::trust(Duration::from_secs(600)));
-    let client = github.unattended().token("t0ken").cache(cache);
-    let client = client.usage(UsagePolicy::new().budget(budget));
-    let client = client.store(Redis::connect(proxy.url()).await.unwrap()).build().unwrap();
+    let budget = Budget::new("hour", Period::Hour).hard_limit(100_000);
+    let cache =
+        CacheConfig::default().default_policy(CachePolicy::max_age(Duration::from_secs(600)));
+    let client = github.default_client_builder().token("t0ken").cache(cache);
+    let client = client.usage(UsageConfig::new().budget(budget));
+    let client = client.store(RedisStore::connect(proxy.url()).await.unwrap()).build().unwrap();
     get(&client, "/repos/o/r/stored").await;
     assert!(client.close().await);
     // The last one answers nothing in time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, poll_immediate};
 use futures_util::{StreamExt, stream};
 use http::Method;
-use octowire::limits::{Pacing, RateLimits};
+use octowire::limits::{RateLimitPolicy, SecondaryLimits};
 use octowire::{Client, Items};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -40,9 +40,9 @@ async fn server(time: Duration) -> Server {
 
 /// Points are a matter of time, not of calls that hold each other up.
 fn client(server: &Server, concurrent: u32) -> Client {
-    let pacing = Pacing::default().points(None).concurrent(concurrent);
-    let limits = RateLimits::default().pacing(pacing);
-    server.unattended().rate_limits(limits).build().unwrap()
+    let pacing = SecondaryLimits::default().points_per_minute(None).max_concurrent(concurrent);
+    let limits = RateLimitPolicy::default().secondary_limits(pacing);
+    server.default_client_builder().rate_limits(limits).build().unwrap()
 }
 
 fn issues(client: &Client, repo: u64) -> Items<u64> {
@@ -68,10 +68,10 @@ async fn walk(client: Client, repo: u64, method: Method) -> u64 {
 }
 
 /// Forty tasks walk a list each.
-async fn forty(time: Duration, pacing: Pacing, method: Method) {
+async fn forty(time: Duration, pacing: SecondaryLimits, method: Method) {
     let server = server(time).await;
-    let limits = RateLimits::default().pacing(pacing.points(None));
-    let client = server.unattended().rate_limits(limits).build().unwrap();
+    let limits = RateLimitPolicy::default().secondary_limits(pacing.points_per_minute(None));
+    let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let tasks = (0..40).map(|repo| tokio::spawn(walk(client.clone(), repo, method.clone())));
     let all = timeout(Duration::from_secs(60), join_all(tasks)).await.expect("it hangs");
     let walked: u64 = all.into_iter().map(|walked| walked.unwrap()).sum();
@@ -80,13 +80,13 @@ async fn forty(time: Duration, pacing: Pacing, method: Method) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_tasks_that_make_a_call_for_each_item_of_a_stream_finish() {
-    forty(Duration::from_millis(5), Pacing::default(), Method::GET).await;
+    forty(Duration::from_millis(5), SecondaryLimits::default(), Method::GET).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forty_tasks_that_write_for_each_item_of_a_stream_finish() {
     // The pages ahead take all 100 permits while the writes wait for each other.
-    let pacing = Pacing::default().between_writes(Duration::from_millis(1));
+    let pacing = SecondaryLimits::default().min_write_interval(Duration::from_millis(1));
     forty(Duration::ZERO, pacing, Method::PATCH).await;
 }
 

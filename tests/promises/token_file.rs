@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use octowire::auth::{
-    AccessToken, App, AuthFailure, EncryptedFile, SealingKey, TokenSource, TokenStore,
+    AccessToken, App, AuthFailure, EncryptedFileTokenStore, EncryptionKey, TokenProvider,
+    TokenStore,
 };
 use octowire::{Client, Error};
 use serde_json::{Value, json};
@@ -39,8 +40,8 @@ impl Folder {
         self.0.join("tokens")
     }
 
-    fn store(&self) -> EncryptedFile {
-        EncryptedFile::open(self.file(), key(1)).unwrap()
+    fn store(&self) -> EncryptedFileTokenStore {
+        EncryptedFileTokenStore::open(self.file(), key(1)).unwrap()
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -55,15 +56,15 @@ impl Drop for Folder {
     }
 }
 
-fn key(byte: u8) -> SealingKey {
-    SealingKey::from_bytes([byte; 32])
+fn key(byte: u8) -> EncryptionKey {
+    EncryptionKey::from_bytes([byte; 32])
 }
 
 fn token(text: &str) -> AccessToken {
     AccessToken::new(text).unwrap()
 }
 
-async fn load(store: &EncryptedFile, key: &str) -> Option<String> {
+async fn load(store: &EncryptedFileTokenStore, key: &str) -> Option<String> {
     Some(store.load(key).await.unwrap()?.expose_secret().to_owned())
 }
 
@@ -122,7 +123,11 @@ async fn a_broken_file_is_an_error_of_its_kind_and_stays_as_it_is() {
     ];
     for (bytes, expected, what) in truncated.chain(flipped).chain(others) {
         fs::write(folder.file(), &bytes).unwrap();
-        assert_eq!(failure(EncryptedFile::open(folder.file(), key(1))), Some(expected), "{what}");
+        assert_eq!(
+            failure(EncryptedFileTokenStore::open(folder.file(), key(1))),
+            Some(expected),
+            "{what}"
+        );
         assert_eq!(failure(store.load(KEY).await), Some(expected), "{what}");
         assert_eq!(failure(store.save(KEY, &token("b")).await), Some(expected), "{what}");
         assert_eq!(failure(store.remove(KEY).await), Some(expected), "{what}");
@@ -137,7 +142,7 @@ async fn a_wrong_key_is_distinguished_from_a_damaged_file() {
     let folder = Folder::new();
     folder.store().save(KEY, &token(SECRET)).await.unwrap();
     let before = fs::read(folder.file()).unwrap();
-    let error = EncryptedFile::open(folder.file(), key(2)).unwrap_err();
+    let error = EncryptedFileTokenStore::open(folder.file(), key(2)).unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::StoreKey));
     assert!(error.to_string().contains("or_key"), "{error}");
     assert!(fs::read(folder.file()).unwrap() == before);
@@ -148,27 +153,30 @@ async fn a_key_is_replaced_without_losing_a_token() {
     let folder = Folder::new();
     folder.store().save(KEY, &token(SECRET)).await.unwrap();
 
-    let both = EncryptedFile::open(folder.file(), key(2).or_key(key(1))).unwrap();
+    let both = EncryptedFileTokenStore::open(folder.file(), key(2).with_previous(key(1))).unwrap();
     assert_eq!(load(&both, KEY).await.as_deref(), Some(SECRET));
     both.save("another", &token("b")).await.unwrap();
 
-    let new = EncryptedFile::open(folder.file(), key(2)).unwrap();
+    let new = EncryptedFileTokenStore::open(folder.file(), key(2)).unwrap();
     assert_eq!(load(&new, KEY).await.as_deref(), Some(SECRET));
-    assert_eq!(failure(EncryptedFile::open(folder.file(), key(1))), Some(AuthFailure::StoreKey));
+    assert_eq!(
+        failure(EncryptedFileTokenStore::open(folder.file(), key(1))),
+        Some(AuthFailure::StoreKey)
+    );
 }
 
 #[tokio::test]
 async fn no_output_shows_the_token_the_key_or_the_identity() {
     let folder = Folder::new();
-    let key = SealingKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
-    let store = EncryptedFile::open(folder.file(), key).unwrap();
+    let key = EncryptionKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
+    let store = EncryptedFileTokenStore::open(folder.file(), key).unwrap();
     let saved = token(SECRET).with_refresh_token("ghr_hunter2", None);
     store.save("user:hunter2", &saved).await.unwrap();
     let lock = store.lock("user:hunter2").await.unwrap();
 
     let mut shown = format!("{store:?} {lock:?} {:?}", folder.names());
     for other in [self::key(1), self::key(2)] {
-        let error = EncryptedFile::open(folder.file(), other).unwrap_err();
+        let error = EncryptedFileTokenStore::open(folder.file(), other).unwrap_err();
         shown.push_str(&format!("{error} {error:?}"));
     }
     fs::write(folder.file(), SECRET).unwrap();
@@ -191,7 +199,7 @@ async fn a_file_system_error_names_the_path() {
     for (path, word) in
         [(missing, "create its parent folder"), (folder.0.clone(), "is not a regular file")]
     {
-        let error = EncryptedFile::open(&path, key(1)).unwrap_err();
+        let error = EncryptedFileTokenStore::open(&path, key(1)).unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::Store));
         let shown = error.to_string();
         assert!(shown.contains(word) && shown.contains(path.to_str().unwrap()), "{shown}");
@@ -210,7 +218,7 @@ async fn a_file_that_is_too_large_is_not_read() {
     let folder = Folder::new();
     let file = fs::File::create(folder.file()).unwrap();
     file.set_len((16 << 20) + 1).unwrap();
-    let error = EncryptedFile::open(folder.file(), key(1)).unwrap_err();
+    let error = EncryptedFileTokenStore::open(folder.file(), key(1)).unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::Store));
     assert!(error.to_string().contains("16 MiB"), "{error}");
 }
@@ -397,9 +405,9 @@ async fn two_processes_fetch_one_token_together() {
     for child in &mut children {
         child.finishes().await;
     }
-    let (mints, calls): (Vec<_>, Vec<_>) =
+    let (refreshes, calls): (Vec<_>, Vec<_>) =
         server.requests().into_iter().partition(|request| request.method == "POST");
-    assert_eq!(mints.len(), 1, "{mints:?}");
+    assert_eq!(refreshes.len(), 1, "{refreshes:?}");
     assert_eq!(calls.len(), 2);
     assert!(calls.iter().all(|call| call.headers["authorization"] == format!("Bearer {SECRET}")));
     assert_eq!(load(&folder.store(), &key).await.as_deref(), Some(SECRET));
@@ -483,7 +491,7 @@ impl Actor {
 async fn a_child() {
     let variable = |name: &str| std::env::var(name).unwrap();
     let folder = PathBuf::from(variable("FOLDER"));
-    let store = EncryptedFile::open(folder.join("tokens"), key(1)).unwrap();
+    let store = EncryptedFileTokenStore::open(folder.join("tokens"), key(1)).unwrap();
     match variable("ROLE").as_str() {
         "save" => {
             let name = variable("NAME");

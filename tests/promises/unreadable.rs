@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use octowire::cache::Cache;
-use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::cache::CacheConfig;
+use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use octowire::testing::MockGitHub;
 use octowire::{Client, ErrorKind, RetryPolicy};
 
@@ -34,17 +34,17 @@ const WRONG: [(&str, &[&str]); 12] = [
 async fn client(mock: &MockGitHub, redis: &RedisServer) -> Client {
     /// Of 260 clients, each would read the roots of the platform.
     static HTTP: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
-    let policy = UsagePolicy::new()
+    let policy = UsageConfig::new()
         .environment("test")
-        .budget(Budget::new("strict", Period::Month).hard(HARD as u64).strict())
-        .budget(Budget::new("loose", Period::Month).hard(1_000));
+        .budget(Budget::new("strict", Period::Month).hard_limit(HARD as u64).fail_closed())
+        .budget(Budget::new("loose", Period::Month).hard_limit(1_000));
     mock.client_builder()
         .http_client(HTTP.clone())
         .store(connected(&redis.url()).await)
         // A debug build on a machine that has other work.
         .store_timeout(Duration::from_secs(10))
-        .cache(Cache::default())
-        .retry(RetryPolicy::none())
+        .cache(CacheConfig::default())
+        .retry(RetryPolicy::disabled())
         .usage(policy)
         .build()
         .unwrap()
@@ -61,7 +61,7 @@ async fn made(github: &Client, calls: usize) -> usize {
     let is_made = |result: Result<_, octowire::Error>| match result {
         Ok(_) => 1,
         Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+            assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
             0
         }
     };
@@ -117,7 +117,7 @@ async fn check(part: usize) {
             one.close().await;
             for github in [&one, &two] {
                 let health = github.store_health().unwrap();
-                assert_eq!((health.down, health.outages), (None, 0), "{wrong} at {key}");
+                assert_eq!((health.unavailable_for, health.outages), (None, 0), "{wrong} at {key}");
             }
         }
     }

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
-use octowire::limits::RateLimits;
-use octowire::store::{Disk, Memory, Store};
-use octowire::telemetry::usage::{Budget, BudgetState, Count, Period, Plan, UsagePolicy};
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
+use octowire::limits::RateLimitPolicy;
+use octowire::store::{DiskStore, MemoryStore, Store};
+use octowire::telemetry::usage::{
+    Budget, BudgetState, Period, PricingPlan, UsageConfig, UsageCount,
+};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::gone::Gone;
+use crate::gone::UnresponsiveStore;
 use crate::support::Folder;
 
 fn budget() -> Budget {
@@ -20,9 +22,12 @@ fn budget() -> Budget {
 }
 
 fn with(mock: &MockGitHub, budget: Budget) -> ClientBuilder {
-    let policy = UsagePolicy::new().environment("test").budget(budget);
-    let builder = mock.client_builder().rate_limits(RateLimits::none()).cache(Cache::off());
-    builder.retry(RetryPolicy::none()).usage(policy)
+    let policy = UsageConfig::new().environment("test").budget(budget);
+    let builder = mock
+        .client_builder()
+        .rate_limits(RateLimitPolicy::disabled())
+        .cache(CacheConfig::disabled());
+    builder.retry(RetryPolicy::disabled()).usage(policy)
 }
 
 /// Returns how many of so many concurrent calls succeed.
@@ -30,10 +35,10 @@ async fn answered(github: &Client, calls: usize) -> usize {
     let all = (0..calls).map(|_| github.meta().get_zen().send());
     let all = futures_util::future::join_all(all).await;
     all.into_iter()
-        .map(|answer| match answer {
+        .map(|response| match response {
             Ok(_) => 1,
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+                assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
                 0
             }
         })
@@ -44,9 +49,9 @@ async fn answered(github: &Client, calls: usize) -> usize {
 async fn a_usage_report_counts_each_operation() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.issues().get()).error(404, "Not Found");
-    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).passthrough();
     let github =
-        mock.client_builder().usage(UsagePolicy::new().environment("test")).build().unwrap();
+        mock.client_builder().usage(UsageConfig::new().environment("test")).build().unwrap();
     // The first goes twice, and the second finds it in the cache, and asks whether it is current.
     for _ in 0..2 {
         github.repos().get().owner("o").repo("r").send().await.unwrap();
@@ -60,7 +65,7 @@ async fn a_usage_report_counts_each_operation() {
     assert_eq!(month.period, Period::Month);
     let of = |operation: &str| {
         let found = month.operations.iter().find(|usage| usage.operation == operation);
-        let Count { calls, failed, requests, .. } =
+        let UsageCount { calls, failed, requests, .. } =
             found.unwrap_or_else(|| panic!("{report}")).count;
         (calls, failed, requests)
     };
@@ -68,7 +73,7 @@ async fn a_usage_report_counts_each_operation() {
     assert_eq!(of("issues/get"), (1, 1, 1));
     assert_eq!(of("request"), (1, 0, 1));
     assert_eq!((month.total.calls, month.total.failed, month.total.requests), (4, 1, 5));
-    assert_eq!(mock.received().len(), 5);
+    assert_eq!(mock.requests().len(), 5);
     let text = report.to_string();
     assert!(text.contains("  repos/get ") && text.contains(" in test at 20"), "{text}");
     let json: Value = serde_json::from_str(&report.to_json()).unwrap();
@@ -79,18 +84,19 @@ async fn a_usage_report_counts_each_operation() {
 #[tokio::test]
 async fn identities_have_their_own_numbers() {
     let mock = MockGitHub::start().await;
-    let store = Memory::new();
-    let policy = UsagePolicy::new().environment("test").budget(budget().hard(2));
-    let one = mock.client_builder().store(store.clone()).usage(policy).cache(Cache::off());
+    let store = MemoryStore::new();
+    let policy = UsageConfig::new().environment("test").budget(budget().hard_limit(2));
+    let one =
+        mock.client_builder().store(store.clone()).usage(policy).cache(CacheConfig::disabled());
     let one = one.build().unwrap();
-    let other = one.without_auth();
+    let other = one.unauthenticated();
     assert_eq!(answered(&one, 2).await, 2);
     assert_eq!(answered(&other, 1).await, 1);
     let refused = one.meta().get_octocat().send().await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Budget);
+    assert_eq!(refused.kind(), ErrorKind::BudgetExhausted);
     other.meta().get_octocat().send().await.unwrap();
     // One handle flushes the counts of all handles.
-    assert!(one.usage().tell().await);
+    assert!(one.usage().flush().await);
     let all = one.usage().identities().await.unwrap();
     let all: Vec<_> = all.iter().map(|it| (it.environment.as_str(), it.requests)).collect();
     assert_eq!(all, [("test", 2), ("test", 2)]);
@@ -99,8 +105,8 @@ async fn identities_have_their_own_numbers() {
 #[tokio::test]
 async fn one_budget_may_be_for_all_identities() {
     let mock = MockGitHub::start().await;
-    let one = with(&mock, budget().hard(3).across_identities()).build().unwrap();
-    let other = one.without_auth();
+    let one = with(&mock, budget().hard_limit(3).shared()).build().unwrap();
+    let other = one.unauthenticated();
     assert_eq!(answered(&one, 2).await + answered(&other, 5).await, 3);
     assert_eq!(other.usage().report().await.budgets[0].used, 3);
 }
@@ -108,11 +114,15 @@ async fn one_budget_may_be_for_all_identities() {
 #[tokio::test]
 async fn a_request_over_a_hard_budget_is_rejected_with_advice() {
     let mock = MockGitHub::start().await;
-    let plan = Plan::new("gateway", Period::Month, "USD").tier(2, 0).tier(4, 29_00);
-    let budget = Budget::of(plan).soft(2).hard(3).exempt("rate-limit/get").exempt("GET /meta");
+    let plan = PricingPlan::new("gateway", Period::Month, "USD").tier(2, 0).tier(4, 29_00);
+    let budget = Budget::from_plan(plan)
+        .soft_limit(2)
+        .hard_limit(3)
+        .exempt_operation("rate-limit/get")
+        .exempt_operation("GET /meta");
     let github = with(&mock, budget).build().unwrap();
     assert_eq!(answered(&github, 10).await, 3);
-    assert_eq!(mock.received().len(), 3);
+    assert_eq!(mock.requests().len(), 3);
     let error = github.meta().get_zen().send().await.unwrap_err();
     let text = error.to_string();
     let expected = "meta/get-zen: budget \"gateway\" exhausted: 3 requests per month; a new month starts at 20";
@@ -124,7 +134,7 @@ async fn a_request_over_a_hard_budget_is_rejected_with_advice() {
     github.request(Method::GET, "/meta").send::<Value>().await.unwrap();
     let report = github.usage().report().await;
     let budget = &report.budgets[0];
-    assert_eq!((budget.used, budget.state), (5, BudgetState::Spent));
+    assert_eq!((budget.used, budget.state), (5, BudgetState::Exhausted));
     let cost = budget.cost.as_ref().unwrap();
     assert_eq!((cost.price, cost.exceeded), (29_00, true));
     assert!(
@@ -138,21 +148,21 @@ async fn a_request_over_a_hard_budget_is_rejected_with_advice() {
 #[tokio::test]
 async fn unsent_requests_and_304_responses_can_be_free_of_budget() {
     let mock = MockGitHub::start().await;
-    let cached = |budget| with(&mock, budget).cache(Cache::default()).build().unwrap();
-    let github = cached(budget().hard(2).not_modified_is_free());
+    let cached = |budget| with(&mock, budget).cache(CacheConfig::default()).build().unwrap();
+    let github = cached(budget().hard_limit(2).exclude_not_modified());
     for _ in 0..5 {
         github.repos().get().owner("o").repo("r").send().await.unwrap();
     }
-    assert_eq!((mock.received().len(), github.usage().report().await.budgets[0].used), (5, 1));
-    let counted = cached(budget().hard(2));
+    assert_eq!((mock.requests().len(), github.usage().report().await.budgets[0].used), (5, 1));
+    let counted = cached(budget().hard_limit(2));
     for _ in 0..2 {
         counted.repos().get().owner("o").repo("r").send().await.unwrap();
     }
     assert_eq!(counted.usage().report().await.budgets[0].used, 2);
 
     // No server listens on this port.
-    let policy = UsagePolicy::new().budget(budget().hard(1));
-    let nowhere = Client::builder().base_url("http://127.0.0.1:1").retry(RetryPolicy::none());
+    let policy = UsageConfig::new().budget(budget().hard_limit(1));
+    let nowhere = Client::builder().base_url("http://127.0.0.1:1").retry(RetryPolicy::disabled());
     let nowhere = nowhere.usage(policy).build().unwrap();
     for _ in 0..3 {
         let error = nowhere.meta().get_zen().send().await.unwrap_err();
@@ -165,7 +175,8 @@ async fn unsent_requests_and_304_responses_can_be_free_of_budget() {
 async fn a_cached_response_is_served_when_a_budget_is_exhausted() {
     let mock = MockGitHub::start().await;
     let policy = CachePolicy::revalidate().stale_if_error(Duration::from_secs(60));
-    let github = with(&mock, budget().hard(1)).cache(Cache::default().policy(policy));
+    let github =
+        with(&mock, budget().hard_limit(1)).cache(CacheConfig::default().default_policy(policy));
     let github = github.build().unwrap();
     let get = || github.repos().get().owner("o").repo("r").send();
     get().await.unwrap();
@@ -179,8 +190,8 @@ async fn a_budget_outlives_the_process() {
     let mock = MockGitHub::start().await;
     let folder = Folder::new("usage");
     let client = || {
-        let store = Disk::open(&folder.0).unwrap();
-        with(&mock, budget().hard(5))
+        let store = DiskStore::open(&folder.0).unwrap();
+        with(&mock, budget().hard_limit(5))
             .store(store)
             .store_timeout(Duration::from_secs(5))
             .build()
@@ -188,7 +199,7 @@ async fn a_budget_outlives_the_process() {
     };
     let first = client();
     assert_eq!(answered(&first, 3).await, 3);
-    assert!(first.usage().tell().await);
+    assert!(first.usage().flush().await);
     drop(first);
     let second = client();
     assert_eq!(answered(&second, 9).await, 2);
@@ -211,7 +222,8 @@ fn programs_add_up<S: Store>(outer: &Runtime, mock: &MockGitHub, store: impl Fn(
         for closes in [true, false, false] {
             let program = async {
                 let builder = mock.client_builder().store(store());
-                let builder = builder.cache(Cache::off()).rate_limits(RateLimits::none());
+                let builder =
+                    builder.cache(CacheConfig::disabled()).rate_limits(RateLimitPolicy::disabled());
                 let client = builder.store_timeout(Duration::from_secs(5)).build().unwrap();
                 for _ in 0..3 {
                     client.meta().get_zen().send().await.unwrap();
@@ -240,12 +252,12 @@ fn short_programs_in_turn_add_up_exactly() {
     let outer = Builder::new_multi_thread().enable_all().build().unwrap();
     let mock = outer.block_on(MockGitHub::start());
     // Counts that a client flushes when it is dropped are visible at once.
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     assert!(programs_add_up(&outer, &mock, || memory.clone()));
     // For the disk, a client that is dropped waits for a while only, which can be too short on a busy machine.
     let all_on_disk = (0..10).any(|attempt| {
         let folder = Folder::new(&format!("usage-short-{attempt}"));
-        programs_add_up(&outer, &mock, || Disk::open(&folder.0).unwrap())
+        programs_add_up(&outer, &mock, || DiskStore::open(&folder.0).unwrap())
     });
     assert!(all_on_disk);
 }
@@ -254,12 +266,15 @@ fn short_programs_in_turn_add_up_exactly() {
 async fn a_report_flushes_its_counts_to_the_store() {
     let mock = MockGitHub::start().await;
     let folder = Folder::new("usage-report");
-    let client = mock.client_builder().store(Disk::open(&folder.0).unwrap()).cache(Cache::off());
+    let client = mock
+        .client_builder()
+        .store(DiskStore::open(&folder.0).unwrap())
+        .cache(CacheConfig::disabled());
     let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();
     for requests in 1..4 {
         client.meta().get_zen().send().await.unwrap();
         assert_eq!(client.usage().report().await.periods[2].total.requests, requests);
-        assert_eq!(reported_calls(&mock, Disk::open(&folder.0).unwrap()).await, requests);
+        assert_eq!(reported_calls(&mock, DiskStore::open(&folder.0).unwrap()).await, requests);
     }
 }
 
@@ -269,7 +284,12 @@ async fn closing_without_a_store_or_with_a_failing_one_ends_and_reports_it() {
     let alone = mock.client_builder().build().unwrap();
     alone.meta().get_zen().send().await.unwrap();
     assert!(alone.close().await);
-    let gone = mock.client_builder().store(Gone).cache(Cache::off()).build().unwrap();
+    let gone = mock
+        .client_builder()
+        .store(UnresponsiveStore)
+        .cache(CacheConfig::disabled())
+        .build()
+        .unwrap();
     gone.meta().get_zen().send().await.unwrap();
     // Telling it shows that it is gone, and the report still has what this process knows.
     for _ in 0..2 {
@@ -284,15 +304,15 @@ async fn closing_without_a_store_or_with_a_failing_one_ends_and_reports_it() {
 }
 
 #[tokio::test]
-async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
+async fn a_budget_is_kept_without_its_store_and_rejected_if_it_is_strict() {
     let mock = MockGitHub::start().await;
-    let client = |budget: Budget| with(&mock, budget).store(Gone).build().unwrap();
-    let github = client(budget().hard(4));
+    let client = |budget: Budget| with(&mock, budget).store(UnresponsiveStore).build().unwrap();
+    let github = client(budget().hard_limit(4));
     assert_eq!(answered(&github, 10).await, 4);
     let report = github.usage().report().await;
     assert_eq!((report.is_complete, report.budgets[0].used), (false, 4));
     assert_eq!(report.periods[2].total.requests, 4, "{report}");
-    let strict = client(budget().hard(4).strict());
+    let strict = client(budget().hard_limit(4).fail_closed());
     let error = strict.meta().get_zen().send().await.unwrap_err();
     assert!(error.to_string().contains("is unknown: store unavailable"), "{error}");
     assert!(error.is_retryable());
@@ -300,17 +320,21 @@ async fn a_budget_is_kept_without_its_store_and_refused_if_it_is_strict() {
 
 #[tokio::test(start_paused = true)]
 async fn usage_is_flushed_to_the_store_within_five_seconds() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
-    let github = github.rate_limits(RateLimits::none()).retry(RetryPolicy::none()).build().unwrap();
+    let github = github
+        .rate_limits(RateLimitPolicy::disabled())
+        .retry(RetryPolicy::disabled())
+        .build()
+        .unwrap();
     github.meta().get_zen().send().await.unwrap_err();
     let month =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
     let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
-    assert!(store.tallied(&key).await.unwrap().is_empty());
+    assert!(store.counters(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let told = store.tallied(&key).await.unwrap();
+    let told = store.counters(&key).await.unwrap();
     assert_eq!(told["meta/get-zen calls"], 1, "{told:?}");
     assert_eq!(told["meta/get-zen failed"], 1);
 }
@@ -318,12 +342,12 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
 #[tokio::test]
 async fn an_invalid_usage_policy_is_rejected() {
     let build = |policy| Client::builder().usage(policy).build().unwrap_err();
-    let twice = UsagePolicy::new().budget(budget()).budget(budget().hard(1));
+    let twice = UsageConfig::new().budget(budget()).budget(budget().hard_limit(1));
     assert!(build(twice).to_string().contains("duplicate budget name \"a plan\""));
     let many = (0..17).map(|number| Budget::new(format!("{number}"), Period::Day));
-    let many = many.fold(UsagePolicy::new(), UsagePolicy::budget);
+    let many = many.fold(UsageConfig::new(), UsageConfig::budget);
     assert!(build(many).to_string().contains("too many budgets: 17"));
-    let environment = UsagePolicy::new().environment("a\nb");
+    let environment = UsageConfig::new().environment("a\nb");
     assert_eq!(build(environment).kind(), ErrorKind::Configuration);
 }
 
@@ -341,11 +365,11 @@ async fn a_report_of_any_year_can_be_requested() {
 #[tokio::test]
 async fn names_with_colons_are_not_taken_for_others() {
     let mock = MockGitHub::start().await;
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let client = |environment: &str, budget: &str| {
-        let budget = Budget::new(budget, Period::Month).hard(1).across_identities();
-        let policy = UsagePolicy::new().environment(environment).budget(budget);
-        let builder = mock.client_builder().store(store.clone()).cache(Cache::off());
+        let budget = Budget::new(budget, Period::Month).hard_limit(1).shared();
+        let policy = UsageConfig::new().environment(environment).budget(budget);
+        let builder = mock.client_builder().store(store.clone()).cache(CacheConfig::disabled());
         builder.usage(policy).build().unwrap()
     };
     for (environment, budget) in [("prod", "eu:all"), ("prod:eu", "all"), ("prod%3Aeu", "all")] {
@@ -355,23 +379,23 @@ async fn names_with_colons_are_not_taken_for_others() {
 
 #[tokio::test]
 async fn an_exhausted_budget_fetches_no_token_and_does_not_wait() {
-    use octowire::auth::{AccessToken, MintRequest, TokenFuture, TokenSource};
+    use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 
     #[derive(Debug)]
     struct Never;
-    impl TokenSource for Never {
+    impl TokenProvider for Never {
         fn identity(&self) -> std::borrow::Cow<'_, str> {
             "never".into()
         }
-        fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+        fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
             Box::pin(async { AccessToken::new("") })
         }
     }
     let mock = MockGitHub::start().await;
-    let github = with(&mock, budget().hard(1).across_identities()).build().unwrap();
+    let github = with(&mock, budget().hard_limit(1).shared()).build().unwrap();
     assert_eq!(answered(&github, 2).await, 1);
     let error = github.with_auth(Never).meta().get_zen().send().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Budget, "{error}");
+    assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
     assert!(
         github.health().reasons.iter().any(|reason| reason == "budget \"a plan\" is exhausted")
     );
@@ -412,8 +436,8 @@ mod fleet {
                 assert!(status.success(), "{status}");
             }
         }
-        assert_eq!(mock.received().len(), HARD, "all of it, and no more");
-        let github = with(&mock, budget().hard(HARD as u64)).token(TOKEN);
+        assert_eq!(mock.requests().len(), HARD, "all of it, and no more");
+        let github = with(&mock, budget().hard_limit(HARD as u64)).token(TOKEN);
         let github = github.store(connected(&redis.url()).await).build().unwrap();
         let report = github.usage().report().await;
         assert_eq!(report.budgets[0].used, HARD as u64);
@@ -425,21 +449,22 @@ mod fleet {
     #[ignore = "a process of the test above"]
     async fn a_spender() {
         let variable = |name| std::env::var(name).unwrap();
-        let policy = UsagePolicy::new().environment("test").budget(budget().hard(HARD as u64));
+        let policy =
+            UsageConfig::new().environment("test").budget(budget().hard_limit(HARD as u64));
         let github = Client::builder()
             .base_url(variable("GITHUB"))
             .token(TOKEN)
-            .rate_limits(RateLimits::none())
-            .retry(RetryPolicy::none())
+            .rate_limits(RateLimitPolicy::disabled())
+            .retry(RetryPolicy::disabled())
             .store(connected(&variable("REDIS")).await)
             .store_timeout(Duration::from_secs(5))
-            .cache(Cache::off())
+            .cache(CacheConfig::disabled())
             .usage(policy)
             .build()
             .unwrap();
         for _ in 0..20 {
             answered(&github, 10).await;
         }
-        assert!(github.usage().tell().await);
+        assert!(github.usage().flush().await);
     }
 }

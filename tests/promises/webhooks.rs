@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, ReceiverBuilder, Verifier};
+use octowire::webhooks::{
+    Delivery, OutgoingDelivery, Verifier, WebhookReceiver, WebhookReceiverBuilder,
+};
 use tower::ServiceExt;
 
 mod answers;
@@ -33,8 +35,8 @@ fn verifier() -> Verifier {
     Verifier::new(SECRET).unwrap()
 }
 
-fn builder() -> ReceiverBuilder {
-    Receiver::builder(verifier())
+fn builder() -> WebhookReceiverBuilder {
+    WebhookReceiver::builder(verifier())
 }
 
 /// A delivery of the event `issues`.
@@ -48,7 +50,7 @@ fn signed(delivery: OutgoingDelivery) -> Request<Full<Bytes>> {
 }
 
 /// The response of the receiver: status and text.
-async fn send(receiver: &Receiver, request: Request<Full<Bytes>>) -> (StatusCode, String) {
+async fn send(receiver: &WebhookReceiver, request: Request<Full<Bytes>>) -> (StatusCode, String) {
     read(receiver.clone().oneshot(request).await).await
 }
 
@@ -58,16 +60,16 @@ async fn read(response: Result<Response<Full<Bytes>>, Infallible>) -> (StatusCod
     (parts.status, String::from_utf8(text.to_vec()).unwrap())
 }
 
-async fn deliver(receiver: &Receiver, id: &str) -> StatusCode {
+async fn deliver(receiver: &WebhookReceiver, id: &str) -> StatusCode {
     send(receiver, signed(delivery(id))).await.0
 }
 
 /// A handler that records its deliveries.
 #[derive(Clone, Default)]
-struct Handled(Arc<Mutex<Vec<Delivery>>>);
+struct HandledDeliveries(Arc<Mutex<Vec<Delivery>>>);
 
-impl Handled {
-    fn note(&self, delivery: Delivery) {
+impl HandledDeliveries {
+    fn record(&self, delivery: Delivery) {
         self.0.lock().unwrap().push(delivery);
     }
 
@@ -79,20 +81,20 @@ impl Handled {
         self.0.lock().unwrap().iter().map(Delivery::attempt).collect()
     }
 
-    fn start(&self, builder: ReceiverBuilder) -> Receiver {
+    fn start(&self, builder: WebhookReceiverBuilder) -> WebhookReceiver {
         let handled = self.clone();
         let handler = move |delivery| {
-            handled.note(delivery);
+            handled.record(delivery);
             async { Ok::<_, Infallible>(()) }
         };
         builder.start(handler).unwrap()
     }
 
     /// The handler fails so many times.
-    fn failing(&self, times: u32, builder: ReceiverBuilder) -> Receiver {
+    fn failing(&self, times: u32, builder: WebhookReceiverBuilder) -> WebhookReceiver {
         let (handled, calls) = (self.clone(), Arc::new(AtomicU32::new(0)));
         let handler = move |delivery| {
-            handled.note(delivery);
+            handled.record(delivery);
             let fails = calls.fetch_add(1, Ordering::Relaxed) < times;
             async move { if fails { Err("it fails") } else { Ok(()) } }
         };
@@ -101,7 +103,7 @@ impl Handled {
 }
 
 /// Waits until nothing is left to do.
-async fn settled(receiver: &Receiver) {
+async fn settled(receiver: &WebhookReceiver) {
     while receiver.stats().queued > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -10,13 +10,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method};
 use octowire::auth::{
-    AccessToken, ClientCredentials, MintRequest, OAuthApp, TokenFuture, TokenPolicy, TokenSource,
-    UserToken,
+    AccessToken, ClientCredentials, OAuthApp, TokenFuture, TokenPolicy, TokenProvider,
+    TokenRequest, UserToken,
 };
-use octowire::cache::{Cache, CachePolicy};
-use octowire::limits::{OnLimit, Pacing, RateLimits};
-use octowire::telemetry::BodyLog;
-use octowire::telemetry::usage::UsagePolicy;
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::limits::{LimitAction, RateLimitPolicy, SecondaryLimits};
+use octowire::telemetry::BodyLogging;
+use octowire::telemetry::usage::UsageConfig;
 use octowire::{CircuitBreaker, Client, Error, Request, RetryPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -115,13 +115,13 @@ const ECHOES: [Echo; 17] = [
 
 /// The received data: the whole request, and each header alone.
 #[derive(Clone, Default)]
-struct Heard {
+struct ReceivedData {
     all: Vec<String>,
     credentials: Vec<String>,
 }
 
-impl Heard {
-    fn note(&mut self, request: &Received) {
+impl ReceivedData {
+    fn record(&mut self, request: &Received) {
         let mut headers: Vec<_> = request.headers.iter().collect();
         headers.sort_unstable();
         for (name, value) in headers {
@@ -148,18 +148,18 @@ fn escape(text: &str) -> String {
 
 /// A response that repeats everything in its headers, and the body that is given.
 fn response(
-    heard: &Heard,
+    reply: &ReceivedData,
     number: usize,
     status: &str,
     more: &str,
     kind: &str,
     body: &str,
 ) -> Vec<u8> {
-    let one = heard.credentials.get(number % heard.credentials.len().max(1));
+    let one = reply.credentials.get(number % reply.credentials.len().max(1));
     let one = one.map_or("nothing", String::as_str);
-    let other = heard.credentials.last().map_or("nothing", String::as_str);
+    let other = reply.credentials.last().map_or("nothing", String::as_str);
     let word = one.rsplit(' ').next().unwrap();
-    let line: String = heard.all.join(" | ");
+    let line: String = reply.all.join(" | ");
     let line: String = line.chars().filter(|it| it.is_ascii() && !it.is_control()).collect();
     let tail = &line[line.len().saturating_sub(12_000)..];
     format!(
@@ -176,13 +176,13 @@ fn response(
 }
 
 /// The server's answer to anything but a request for a token.
-fn echo(heard: &Heard, number: usize, echo: Echo, request: &Received) -> Vec<u8> {
-    let said = heard.all.join("\n");
+fn echo(reply: &ReceivedData, number: usize, echo: Echo, request: &Received) -> Vec<u8> {
+    let said = reply.all.join("\n");
     let tail: String = said.chars().rev().take(12_000).collect();
     let said: String = tail.chars().rev().collect();
-    let last = heard.credentials.last().map_or("", String::as_str);
+    let last = reply.credentials.last().map_or("", String::as_str);
     let answer = |status: &str, more: &str, body: &Value| {
-        response(heard, number, status, more, "application/json", &body.to_string())
+        response(reply, number, status, more, "application/json", &body.to_string())
     };
     match echo {
         Echo::Error(status) => {
@@ -202,10 +202,10 @@ fn echo(heard: &Heard, number: usize, echo: Echo, request: &Received) -> Vec<u8>
         Echo::ErrorPage => {
             let body =
                 format!("<html><title>{}</title><h1>{}</h1></html>", escape(last), escape(&said));
-            response(heard, number, "502 Bad", "", "text/html", &body)
+            response(reply, number, "502 Bad", "", "text/html", &body)
         }
         Echo::ErrorText => {
-            response(heard, number, "503 No", "", "text/plain", &format!("{last} {said}"))
+            response(reply, number, "503 No", "", "text/plain", &format!("{last} {said}"))
         }
         Echo::Success => {
             answer("200 OK", "cache-control: max-age=600\r\n", &json!({ "echo": said, "n": 1 }))
@@ -231,7 +231,7 @@ fn echo(heard: &Heard, number: usize, echo: Echo, request: &Received) -> Vec<u8>
             answer("302 Found", &format!("location: ftp://{line}@host/{line}\r\n"), &json!(said))
         }
         Echo::NoJson => response(
-            heard,
+            reply,
             number,
             "200 OK",
             "",
@@ -249,12 +249,12 @@ struct Upstream {
 impl Upstream {
     async fn start() -> Self {
         let mood = Arc::new(Mutex::new(Echo::Headers));
-        let heard = Mutex::new(Heard::default());
+        let heard = Mutex::new(ReceivedData::default());
         let count = std::sync::atomic::AtomicUsize::new(0);
         let current = Arc::clone(&mood);
         let server = Server::start(move |request: Received| {
             let mut heard = heard.lock().unwrap();
-            heard.note(&request);
+            heard.record(&request);
             // Those that never reach it by themselves.
             for what in ["a webhook's secret", "a dashboard's token", "a store's password"] {
                 if !heard.credentials.iter().any(|known| known == secret(what)) {
@@ -306,8 +306,8 @@ impl Upstream {
 #[derive(Debug, Default)]
 struct Rotating(std::sync::atomic::AtomicUsize);
 
-impl TokenSource for Rotating {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Rotating {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         let number = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let what = if number == 0 { "the token" } else { "the token after it" };
         Box::pin(async move { AccessToken::new(secret(what)) })
@@ -483,11 +483,11 @@ enum Kind {
 async fn sign_in(upstream: &Upstream, shown: &mut Shown) {
     let client = builder(upstream).build().unwrap();
     let app = OAuthApp::new("Iv23liCLIENT", secret("a client secret")).unwrap();
-    let sign_in = app.authorization(&client).begin().unwrap();
+    let sign_in = app.web_flow(&client).start().unwrap();
     let pairs: BTreeMap<_, _> = sign_in.url().query_pairs().into_owned().collect();
     let callback = format!("http://x/?code={}&state={}", secret("a code"), pairs["state"]);
     show(shown, &sign_in.exchange(&client, callback).await.unwrap_err());
-    let device = app.device(&client).start().await.unwrap();
+    let device = app.device_flow(&client).start().await.unwrap();
     show(shown, &device.wait().await.unwrap_err());
     let ended = AccessToken::new(secret("a user's token")).unwrap().expires_in(Duration::ZERO);
     let ended = ended.with_refresh_token(secret("a refresh token"), None);
@@ -506,17 +506,21 @@ async fn sign_in(upstream: &Upstream, shown: &mut Shown) {
 }
 
 fn builder(upstream: &Upstream) -> octowire::ClientBuilder {
-    let policy = TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO);
+    let policy = TokenPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
     upstream
         .server
-        .unattended()
+        .default_client_builder()
         .token_policy(policy)
-        .retry(RetryPolicy::none())
-        .circuit_breaker(CircuitBreaker::off())
+        .retry(RetryPolicy::disabled())
+        .circuit_breaker(CircuitBreaker::disabled())
         .store_timeout(Duration::from_secs(10))
-        .rate_limits(RateLimits::default().on_limit(OnLimit::FailFast).pacing(Pacing::none()))
-        .log_bodies(BodyLog::default().max_bytes(20_000))
-        .usage(UsagePolicy::new())
+        .rate_limits(
+            RateLimitPolicy::default()
+                .on_limit(LimitAction::FailFast)
+                .secondary_limits(SecondaryLimits::disabled()),
+        )
+        .body_logging(BodyLogging::default().max_bytes(20_000))
+        .usage(UsageConfig::new())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -525,7 +529,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     let recorder = metrics_util::debugging::DebuggingRecorder::new();
     let metrics = recorder.snapshotter();
     recorder.install().unwrap();
-    let checker = octowire::contract::Checker::new();
+    let checker = octowire::contract::ResponseValidator::new();
     let mut shown = Shown::default();
     let mut places: Vec<(&str, String)> = Vec::new();
     let upstream = Upstream::start().await;
@@ -548,11 +552,13 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
             .default_header("x-upstream", secret("a header that says nothing"))
             .default_header("x-github-next", marked("a marked ordinary header"))
             .default_header("x-note", marked("a marked header of two words"))
-            .contract(checker.clone())
+            .response_validator(checker.clone())
     };
-    let cache = |cache: Cache| {
+    let cache = |cache: CacheConfig| {
         let cache = cache.store_timeout(Duration::from_secs(10));
-        cache.policy(CachePolicy::trust(Duration::from_secs(600))).compress_above(usize::MAX)
+        cache
+            .default_policy(CachePolicy::max_age(Duration::from_secs(600)))
+            .compress_above(usize::MAX)
     };
 
     // The password of a store is known once it is named, and so is a dashboard's token.
@@ -561,11 +567,11 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
         let password = secret("a store's password");
         let server = crate::redis_servers::RedisServer::with(&["--requirepass", password]);
         let url = format!("redis://:{password}@127.0.0.1:{}", server.port);
-        (server, octowire::store::Redis::connect(url).await.unwrap())
+        (server, octowire::store::RedisStore::connect(url).await.unwrap())
     };
     let folder = Folder::new();
-    let disk = octowire::store::Disk::open(&folder.0).unwrap();
-    let on_disk = client(gateway.clone()).cache(cache(Cache::store(disk))).build().unwrap();
+    let disk = octowire::store::DiskStore::open(&folder.0).unwrap();
+    let on_disk = client(gateway.clone()).cache(cache(CacheConfig::store(disk))).build().unwrap();
     #[cfg(feature = "dashboard")]
     let address = {
         use octowire::dashboard::Dashboard;
@@ -602,10 +608,11 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     #[cfg(all(feature = "redis", feature = "token-store"))]
     {
         let (server, store) = redis;
-        let fleet = client(gateway).store(store.clone()).cache(cache(Cache::store(store))).build();
+        let fleet =
+            client(gateway).store(store.clone()).cache(cache(CacheConfig::store(store))).build();
         let fleet = fleet.unwrap();
         run(&upstream, &fleet, &mut shown).await;
-        fleet.usage().tell().await;
+        fleet.usage().flush().await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let stored = stored(&server);
         assert!(stored.contains("application/json") && stored.contains("limits:"), "{stored}");
@@ -614,7 +621,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     places.push(("what prints", std::mem::take(&mut shown.0)));
     places.push(("the log", log.text()));
     places.push(("metrics", format!("{:?}", metrics.snapshot().into_vec())));
-    places.push(("recordings", format!("{:?}", checker.seen())));
+    places.push(("recordings", format!("{:?}", checker.deviations())));
 
     let mut leaks = BTreeSet::new();
     for (what, secret) in SECRETS {

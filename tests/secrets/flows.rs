@@ -13,11 +13,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Method;
 use octowire::ClientBuilder;
 use octowire::auth::{
-    AccessToken, App, Authorization, ClientCredentials, Installation, MemoryTokenStore, OAuthApp,
-    PersonalToken, TokenPolicy, UserToken,
+    AccessToken, App, ClientCredentials, Installation, MemoryTokenStore, OAuthApp,
+    PendingAuthorization, PersonalToken, TokenPolicy, UserToken,
 };
 #[cfg(all(feature = "redis", feature = "token-store"))]
-use octowire::limits::{OnLimit, RateLimits};
+use octowire::limits::{LimitAction, RateLimitPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -33,26 +33,26 @@ type Secrets = Arc<Mutex<BTreeMap<String, &'static str>>>;
 
 /// The kind of response of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    Well,
+enum ServerBehavior {
+    Success,
     /// It refuses, with all that it was sent in its message.
     Echo(&'static str),
     /// It answers well, but the answer breaks off.
-    BreaksOff,
+    TruncatedBody,
     /// It answers well, but with another shape.
-    Garbled,
+    InvalidShape,
 }
 
-const MOODS: [Mood; 9] = [
-    Mood::Well,
-    Mood::Echo("200 OK"),
-    Mood::Echo("400 Bad Request"),
-    Mood::Echo("401 Unauthorized"),
-    Mood::Echo("403 Forbidden"),
-    Mood::Echo("404 Not Found"),
-    Mood::Echo("500 Oops"),
-    Mood::BreaksOff,
-    Mood::Garbled,
+const MOODS: [ServerBehavior; 9] = [
+    ServerBehavior::Success,
+    ServerBehavior::Echo("200 OK"),
+    ServerBehavior::Echo("400 Bad Request"),
+    ServerBehavior::Echo("401 Unauthorized"),
+    ServerBehavior::Echo("403 Forbidden"),
+    ServerBehavior::Echo("404 Not Found"),
+    ServerBehavior::Echo("500 Oops"),
+    ServerBehavior::TruncatedBody,
+    ServerBehavior::InvalidShape,
 ];
 
 struct GitHub {
@@ -61,13 +61,13 @@ struct GitHub {
 }
 
 impl GitHub {
-    async fn start(mood: Mood) -> Self {
+    async fn start(behavior: ServerBehavior) -> Self {
         let secrets = Secrets::default();
         let known = Arc::clone(&secrets);
         let server = Server::start(move |request| {
             let mut known = known.lock().unwrap();
             note_sent(&mut known, &request);
-            let reply = reply(&mut known, &request, mood);
+            let reply = reply(&mut known, &request, behavior);
             async { reply }
         });
         Self { server: server.await, secrets }
@@ -79,7 +79,7 @@ impl GitHub {
 
     /// Failures are retried immediately.
     fn builder(&self) -> ClientBuilder {
-        let policy = TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO);
+        let policy = TokenPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
         self.server.builder().token_policy(policy)
     }
 }
@@ -111,7 +111,11 @@ fn note_sent(known: &mut BTreeMap<String, &'static str>, request: &Received) {
     }
 }
 
-fn reply(known: &mut BTreeMap<String, &'static str>, request: &Received, mood: Mood) -> Reply {
+fn reply(
+    known: &mut BTreeMap<String, &'static str>,
+    request: &Received,
+    behavior: ServerBehavior,
+) -> Reply {
     let mut fresh = |prefix: &str, what| {
         let secret = format!("{prefix}canary{:04}{:x}", known.len(), std::process::id());
         known.insert(secret.clone(), what);
@@ -147,21 +151,21 @@ fn reply(known: &mut BTreeMap<String, &'static str>, request: &Received, mood: M
         }),
         _ => json!({ "id": 42 }),
     };
-    let (status, body) = match mood {
-        Mood::Well => ("200 OK", body),
-        Mood::Echo(status) => {
+    let (status, body) = match behavior {
+        ServerBehavior::Success => ("200 OK", body),
+        ServerBehavior::Echo(status) => {
             let sent = String::from_utf8_lossy(&request.body);
             let form: Vec<_> = form_urlencoded::parse(&request.body).collect();
             let said = format!("{:?} {sent} {form:?}", request.headers);
             let errors = [json!(said), json!({ "message": said, "field": "token" })];
             (status, json!({ "message": said, "error_description": said, "errors": errors }))
         }
-        Mood::BreaksOff => {
+        ServerBehavior::TruncatedBody => {
             let body = body.to_string();
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len() + 1);
             return Reply::Last((head + &body).into_bytes());
         }
-        Mood::Garbled => {
+        ServerBehavior::InvalidShape => {
             let body = body.to_string().replace(['}', ']'], "");
             return Reply::Raw(answer("200 OK", "", &body));
         }
@@ -211,12 +215,13 @@ async fn installations(shown: &mut Shown, github: &GitHub, key: &Key) {
             github.note("a private key", line);
         }
     }
-    let app = App::new(CLIENT_ID, key.pem.clone()).unwrap().or_key(key.pkcs8.clone()).unwrap();
+    let app =
+        App::new(CLIENT_ID, key.pem.clone()).unwrap().with_previous_key(key.pkcs8.clone()).unwrap();
     shown.value(&app);
     call(shown, github.builder().auth(app.clone())).await;
     for installation in [
         Installation::id(42),
-        Installation::of_org("octo-org"),
+        Installation::for_org("octo-org"),
         Installation::id(42).permission("issues", "read"),
     ] {
         let source = app.installation(installation);
@@ -258,7 +263,7 @@ async fn users(shown: &mut Shown, github: &GitHub) {
     let app = app.redirect_uri(CALLBACK).unwrap();
     shown.value(&app);
 
-    let sign_in = app.authorization(&client).begin().unwrap();
+    let sign_in = app.web_flow(&client).start().unwrap();
     let pairs = sign_in.url().query_pairs().into_owned();
     let (_, state) = pairs.into_iter().find(|(name, _)| name == "state").unwrap();
     github.note("a state", &state);
@@ -270,13 +275,13 @@ async fn users(shown: &mut Shown, github: &GitHub) {
         format!("{CALLBACK}?code=canary-of-a-code&state=canary-of-another-state"),
         format!("{CALLBACK}?error=access_denied&error_description={state}&state={state}"),
     ] {
-        let sign_in = Authorization::from_session(&app, session.clone()).unwrap();
+        let sign_in = PendingAuthorization::from_session(&app, session.clone()).unwrap();
         match sign_in.exchange(&client, callback).await {
             Ok(token) => shown.value(&token),
             Err(error) => shown.error_of_a_credential(&error),
         }
     }
-    match app.device(&client).start().await {
+    match app.device_flow(&client).start().await {
         Ok(code) => {
             shown.value(&code);
             let code = code.user_code().to_owned();
@@ -295,13 +300,13 @@ async fn users(shown: &mut Shown, github: &GitHub) {
         app.revoke_grant(&client, &token).await.map(|done| format!("{done:?}")),
     ] {
         match outcome {
-            Ok(answer) => shown.value(&answer),
+            Ok(response) => shown.value(&response),
             Err(error) => shown.error_of_a_credential(&error),
         }
     }
     let ended = token.expires_in(Duration::ZERO).with_refresh_token("ghr_canaryOfTheFirst", None);
     shown.value(&ended);
-    let user = UserToken::new(app, ended).named("octocat");
+    let user = UserToken::new(app, ended).with_identity("octocat");
     shown.value(&user);
     call(shown, github.builder().auth(user)).await;
 }
@@ -310,7 +315,7 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
     let url = format!("{}/token", github.server.url);
     let source = ClientCredentials::new(&url, "id", "canary of the gateway/secret").unwrap();
     github.note("a client secret", "canary of the gateway/secret");
-    for source in [source.clone(), source.in_body()] {
+    for source in [source.clone(), source.credentials_in_body()] {
         shown.value(&source);
         let builder = github.builder().gateway("x-gateway-authorization", source);
         call(shown, builder.token("ghp_canaryBesideAGateway")).await;
@@ -319,18 +324,18 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
 
 #[cfg(feature = "token-store")]
 async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
-    use octowire::auth::{EncryptedFile, SealingKey};
-    let sealing = SealingKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0xA5));
+    use octowire::auth::{EncryptedFileTokenStore, EncryptionKey};
+    let sealing = EncryptionKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0xA5));
     let text = secrecy::ExposeSecret::expose_secret(&sealing.to_base64()).to_owned();
     github.note("a sealing key", &text);
     shown.value(&sealing);
     shown.value(&sealing.to_base64());
     let path = folder.0.join("tokens");
-    let store = EncryptedFile::open(&path, sealing).unwrap();
+    let store = EncryptedFileTokenStore::open(&path, sealing).unwrap();
     shown.value(&store);
     let app = App::new(CLIENT_ID, key.pem.clone()).unwrap();
     call(shown, github.builder().auth(app.installation(42)).token_store(store)).await;
-    match EncryptedFile::open(&path, SealingKey::generate().unwrap()) {
+    match EncryptedFileTokenStore::open(&path, EncryptionKey::generate().unwrap()) {
         Ok(store) => shown.value(&store),
         Err(error) => shown.error_of_a_credential(&error),
     }
@@ -343,22 +348,22 @@ async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
 #[cfg(all(feature = "redis", feature = "token-store"))]
 async fn stores(shown: &mut Shown, github: &GitHub, key: &Key) {
     use crate::redis_servers::RedisServer;
-    use octowire::auth::{EncryptedStore, SealingKey};
-    use octowire::store::Redis;
+    use octowire::auth::{EncryptedTokenStore, EncryptionKey};
+    use octowire::store::RedisStore;
     let password = "canary-of-redis";
     github.note("a store's password", password);
     let mut server = RedisServer::with(&["--requirepass", password]);
     let url = format!("redis://:{password}@127.0.0.1:{}", server.port);
     let app = App::new(CLIENT_ID, key.pem.clone()).unwrap();
     let use_it = async |shown: &mut Shown, url: &str| {
-        let redis = Redis::builder(url);
+        let redis = RedisStore::builder(url);
         shown.value(&redis);
         let redis = redis.build().unwrap();
-        let sealing = SealingKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0x5A));
-        let tokens = EncryptedStore::new(redis.clone(), sealing);
+        let sealing = EncryptionKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0x5A));
+        let tokens = EncryptedTokenStore::new(redis.clone(), sealing);
         shown.value(&redis);
         shown.value(&tokens);
-        let limits = RateLimits::default().on_limit(OnLimit::FailFast);
+        let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
         let builder = github.builder().store(redis).rate_limits(limits);
         call(shown, builder.auth(app.installation(42)).token_store(tokens)).await;
     };
@@ -371,12 +376,12 @@ async fn stores(shown: &mut Shown, github: &GitHub, key: &Key) {
     }
     assert!(kept.contains("octowire:"), "{kept}");
     use_it(shown, &url.replace("canary-of-redis", "canary-of-redis-no-more")).await;
-    let login = Redis::builder(server.url()).login(Some("me"), format!("{password}-2"));
+    let login = RedisStore::builder(server.url()).login(Some("me"), format!("{password}-2"));
     shown.value(&login);
     shown.error(&login.connect().await.unwrap_err());
     server.kill();
-    shown.error(&Redis::connect(url.clone()).await.unwrap_err());
-    shown.error(&Redis::connect(url.replace("redis://", "http://")).await.unwrap_err());
+    shown.error(&RedisStore::connect(url.clone()).await.unwrap_err());
+    shown.error(&RedisStore::connect(url.replace("redis://", "http://")).await.unwrap_err());
     use_it(shown, &url).await;
 }
 
@@ -386,8 +391,8 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
     let folder = Folder::new();
     let key = Key::generate();
     let mut kinds = BTreeMap::new();
-    for mood in MOODS {
-        let github = GitHub::start(mood).await;
+    for behavior in MOODS {
+        let github = GitHub::start(behavior).await;
         let mut shown = Shown::default();
         personal(&mut shown, &github, &folder).await;
         installations(&mut shown, &github, &key).await;
@@ -406,7 +411,10 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
                 for (place, text) in [("what prints", &shown.0), ("the log", &log)] {
                     let found = text.find(&form);
                     let around = found.map(|at| around(text, at));
-                    assert!(found.is_none(), "{mood:?}: {what}, {form}, in {place}: {around:?}");
+                    assert!(
+                        found.is_none(),
+                        "{behavior:?}: {what}, {form}, in {place}: {around:?}"
+                    );
                 }
             }
         }

@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, Method};
 use octowire::ClientBuilder;
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
-use octowire::store::Memory;
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
+use octowire::store::MemoryStore;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ async fn second(name: &'static str, value: HeaderValue) -> CacheStatus {
         let body = json!({ "said": request.headers.get(name) }).to_string();
         Reply::Raw(support::json("200 OK", "cache-control: max-age=600\r\n", &body))
     });
-    let (server, store) = (server.await, Memory::new());
+    let (server, store) = (server.await, MemoryStore::new());
     let client = |builder: ClientBuilder| {
-        let policy = CachePolicy::trust(Duration::from_secs(600));
-        let cache = Cache::store(store.clone()).policy(policy);
+        let policy = CachePolicy::max_age(Duration::from_secs(600));
+        let cache = CacheConfig::store(store.clone()).default_policy(policy);
         builder.default_header(name, value.clone()).cache(cache).build().unwrap()
     };
     let mut status = CacheStatus::Bypass;
     for _ in 0..2 {
-        let call = client(server.unattended()).request(Method::GET, "/repeat");
+        let call = client(server.default_client_builder()).request(Method::GET, "/repeat");
         let response = call.send::<Value>().await.unwrap();
         assert_eq!(response["said"], value.to_str().unwrap());
         status = response.cache_status();
@@ -105,12 +105,12 @@ async fn a_response_whose_url_has_a_parameter_called_like_a_secret_is_not_shared
                 None => support::json("200 OK", "cache-control: max-age=600\r\n", "{}"),
             })
         });
-        let (server, store) = (server.await, Memory::new());
+        let (server, store) = (server.await, MemoryStore::new());
         let mut status = CacheStatus::Bypass;
         for _ in 0..2 {
-            let policy = CachePolicy::trust(Duration::from_secs(600));
-            let cache = Cache::store(store.clone()).policy(policy);
-            let client = server.unattended().cache(cache).build().unwrap();
+            let policy = CachePolicy::max_age(Duration::from_secs(600));
+            let cache = CacheConfig::store(store.clone()).default_policy(policy);
+            let client = server.default_client_builder().cache(cache).build().unwrap();
             let response = client.request(Method::GET, path).send::<Value>().await.unwrap();
             status = response.cache_status();
         }

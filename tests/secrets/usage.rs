@@ -3,27 +3,27 @@
 use std::sync::{Arc, Mutex};
 
 use http::Method;
-use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 
 use crate::SECRET;
 use crate::support::{Server, json};
-use crate::through::Through;
+use crate::through::InterceptingStore;
 use crate::watch::{Log, Shown};
 
 #[tokio::test]
 async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
     let log = Log::of_everything();
-    let server = Server::saying(json("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json("200 OK", "", "[]")).await;
     let noted = Arc::new(Mutex::new(String::new()));
     let notes = Arc::clone(&noted);
-    let store = Through::new(move |told| {
+    let store = InterceptingStore::new(move |told| {
         notes.lock().unwrap().push_str(&format!("{told}\n"));
         true
     });
-    let budget = Budget::new("b", Period::Month).soft(1).hard(2);
+    let budget = Budget::new("b", Period::Month).soft_limit(1).hard_limit(2);
     let client = server.builder().token(SECRET).store(store);
-    let client = client.usage(UsagePolicy::new().budget(budget)).build().unwrap();
+    let client = client.usage(UsageConfig::new().budget(budget)).build().unwrap();
     let mut shown = Shown::default();
     for _ in 0..3 {
         for own in [false, true] {
@@ -36,7 +36,7 @@ async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
             }
         }
     }
-    assert!(client.usage().tell().await);
+    assert!(client.usage().flush().await);
     let report = client.usage().report().await;
     shown.value(&report);
     shown.value(&client.usage());

@@ -6,8 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use octowire::store::{Memory, Store, StoreFuture};
-use octowire::webhooks::{Delivery, EnvelopeScheme, Once, OutgoingDelivery, Receiver, Verifier};
+use octowire::store::{MemoryStore, Store, StoreFuture};
+use octowire::webhooks::{
+    Deduplicator, Delivery, EnvelopeScheme, OutgoingDelivery, Verifier, WebhookReceiver,
+};
 use tower::ServiceExt;
 
 use crate::watch::{Log, Shown};
@@ -18,7 +20,7 @@ const PAYLOAD: &str = r#"{"action":"opened","issue":"p4yl04d-c4n4ry"}"#;
 /// Records its deliveries.
 #[derive(Debug, Default)]
 struct Watched {
-    store: Memory,
+    store: MemoryStore,
     given: Arc<Mutex<String>>,
 }
 
@@ -38,25 +40,35 @@ impl Store for Watched {
         self.note(key, &value);
         self.store.put(key, value, ttl)
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         self.note(key, &value);
-        self.store.claim(key, value, ttl)
+        self.store.put_if_absent(key, value, ttl)
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         self.note(key, &value);
-        self.store.renew(key, value, ttl)
+        self.store.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.note(key, b"");
         self.store.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.note(key, &value);
-        self.store.release(key, value)
+        self.store.remove_if_equal(key, value)
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.note(key, b"");
-        self.store.add(key, amount, ttl)
+        self.store.increment(key, amount, ttl)
     }
 }
 
@@ -64,7 +76,8 @@ impl Store for Watched {
 async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
     let log = Log::of_everything();
     let mut shown = Shown::default();
-    let verifier = Verifier::new(SECRET).unwrap().or(format!("{SECRET}-new")).unwrap();
+    let verifier =
+        Verifier::new(SECRET).unwrap().with_previous_secret(format!("{SECRET}-new")).unwrap();
     let scheme = EnvelopeScheme::new(verifier.clone());
     let store = Watched::default();
     let given = Arc::clone(&store.given);
@@ -77,10 +90,10 @@ async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
             _ => Ok(()),
         }
     };
-    let builder = Receiver::builder(verifier.clone()).once(Once::new(store));
+    let builder = WebhookReceiver::builder(verifier.clone()).deduplicator(Deduplicator::new(store));
     shown.value(&builder);
     let receiver = builder.start(handler).unwrap();
-    let envelopes = Receiver::envelopes(scheme.clone()).start(handler).unwrap();
+    let envelopes = WebhookReceiver::for_envelopes(scheme.clone()).start(handler).unwrap();
     let mut signatures = Vec::new();
     for (id, secret) in
         [("fine", SECRET), ("fails", SECRET), ("panics", SECRET), ("wrong", "other")]
@@ -90,16 +103,16 @@ async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {
         let request = outgoing.sign(secret, "http://u:p4ssw0rd-c4n4ry@localhost/").unwrap();
         let signature = request.headers()["x-hub-signature-256"].to_str().unwrap();
         signatures.push(signature.trim_start_matches("sha256=").to_owned());
-        let delivery = Delivery::read(&verifier, request.headers(), request.body().clone());
+        let delivery = Delivery::verify(&verifier, request.headers(), request.body().clone());
         shown.value(&delivery);
-        let answer = receiver.clone().oneshot(request.map(Full::new)).await.unwrap();
-        shown.value(&answer);
+        let response = receiver.clone().oneshot(request.map(Full::new)).await.unwrap();
+        shown.value(&response);
     }
-    let sealed = scheme.seal("issues", PAYLOAD).unwrap();
-    shown.value(&scheme.open(sealed.as_bytes()).map(|envelope| envelope.verified));
+    let sealed = scheme.sign("issues", PAYLOAD).unwrap();
+    shown.value(&scheme.verify(sealed.as_bytes()).map(|envelope| envelope.verified));
     let request = Request::post("/").body(Full::<Bytes>::from(sealed)).unwrap();
-    let answer = envelopes.clone().oneshot(request).await;
-    shown.value(&answer.unwrap());
+    let response = envelopes.clone().oneshot(request).await;
+    shown.value(&response.unwrap());
     receiver.shutdown(Duration::from_secs(600)).await;
     envelopes.shutdown(Duration::from_secs(600)).await;
     shown.value(&(&receiver, &verifier, &scheme));

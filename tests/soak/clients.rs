@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::Method;
-use octowire::cache::{Cache, CachePolicy};
-use octowire::limits::{OnLimit, Pacing, RateLimits};
-use octowire::store::Redis;
-use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::limits::{LimitAction, RateLimitPolicy, SecondaryLimits};
+use octowire::store::RedisStore;
+use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use octowire::{Client, Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -71,12 +71,12 @@ async fn the_clients() {
     process::report_panics(Path::new(&folder));
     let length = Duration::from_secs(variable(SECONDS).parse().unwrap());
     let mut random = Random::new(variable(SEED).parse().unwrap());
-    let store = Redis::builder(variable(REDIS)).build().unwrap();
+    let store = RedisStore::builder(variable(REDIS)).build().unwrap();
     let github = variable(GITHUB);
     let clients = [
-        worked(&github, WIDE, &store, Cache::store(store.clone())),
-        worked(&github, WIDE, &store, Cache::memory(8 << 20)),
-        worked(&github, NARROW, &store, Cache::memory(1 << 20)),
+        worked(&github, WIDE, &store, CacheConfig::store(store.clone())),
+        worked(&github, WIDE, &store, CacheConfig::memory(8 << 20)),
+        worked(&github, NARROW, &store, CacheConfig::memory(1 << 20)),
     ];
     let shared =
         Arc::new(Shared { folder: folder.into(), summary: Mutex::new(Summary::default()) });
@@ -111,27 +111,33 @@ async fn the_clients() {
     println!("\n{SUMMARY}{}", serde_json::to_string(&*summary).unwrap());
 }
 
-fn worked(github: &str, token: &'static str, store: &Redis, cache: Cache) -> Arc<Worked> {
-    let limits = RateLimits::default().on_limit(OnLimit::Wait { at_most: MAX_WAIT });
+fn worked(
+    github: &str,
+    token: &'static str,
+    store: &RedisStore,
+    cache: CacheConfig,
+) -> Arc<Worked> {
+    let limits = RateLimitPolicy::default().on_limit(LimitAction::Wait { max: MAX_WAIT });
     let limits = match token {
-        WIDE => limits.pacing(
-            Pacing::default()
-                .concurrent(WIDE_LIMITS.concurrent * 2 / 3)
-                .points(WIDE_LIMITS.points_per_minute)
-                .content_a_minute(u32::try_from(WIDE_LIMITS.content_per_minute).unwrap())
-                .content_an_hour(None)
-                .between_writes(Duration::ZERO),
+        WIDE => limits.secondary_limits(
+            SecondaryLimits::default()
+                .max_concurrent(WIDE_LIMITS.concurrent * 2 / 3)
+                .points_per_minute(WIDE_LIMITS.points_per_minute)
+                .content_per_minute(u32::try_from(WIDE_LIMITS.content_per_minute).unwrap())
+                .content_per_hour(None)
+                .min_write_interval(Duration::ZERO),
         ),
         _ => limits,
     };
-    let budget = Budget::new("soak", Period::Day).soft(1_000_000_000).hard(2_000_000_000);
+    let budget =
+        Budget::new("soak", Period::Day).soft_limit(1_000_000_000).hard_limit(2_000_000_000);
     let client = Client::builder()
         .base_url(github)
         .token(token)
         .rate_limits(limits)
         .store(store.clone())
         .cache(cache)
-        .usage(UsagePolicy::new().budget(budget))
+        .usage(UsageConfig::new().budget(budget))
         .attempt_timeout(Duration::from_secs(2))
         .call_timeout(Duration::from_secs(20))
         .build()
@@ -160,7 +166,7 @@ async fn step(worked: &Worked, shared: &Shared, random: &mut Random) -> Option<D
         80..=86 => shared.count("list", list(worked, shared, random).await),
         87..=93 => {
             let calls = (0..8).map(|number| worked.get((item + number) % ITEMS).send::<Value>());
-            let results = worked.client.batch(calls).concurrency(4).run().await;
+            let results = worked.client.batch(calls).concurrency(4).collect().await;
             let counted = results.into_iter().map(|result| shared.count("batch", result.map(drop)));
             counted.fold(None, Option::max)
         }
@@ -258,7 +264,7 @@ async fn all_is_given_back(worked: &Worked, shared: &Shared) {
     let began = Instant::now();
     loop {
         let limits = worked.client.health().limits;
-        if limits.running == 0 && limits.waiting == 0 {
+        if limits.in_flight == 0 && limits.queued == 0 {
             break;
         }
         if began.elapsed() > RECOVERY {
@@ -270,7 +276,7 @@ async fn all_is_given_back(worked: &Worked, shared: &Shared) {
     loop {
         let calls = (0..LAST_CALLS).map(|_| async {
             let request = worked.client.request(Method::GET, "/list");
-            request.cache(CachePolicy::bypass()).send::<Value>().await
+            request.cache(CachePolicy::no_store()).send::<Value>().await
         });
         let results = join_all(calls).await;
         let Some(error) = results.into_iter().find_map(Result::err) else { break };

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use octowire::webhooks::{Delivery, Journal, OutgoingDelivery, Receiver, RetrySchedule, Verifier};
+use octowire::webhooks::{
+    Delivery, DeliveryJournal, OutgoingDelivery, RetrySchedule, Verifier, WebhookReceiver,
+};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -68,21 +70,21 @@ async fn the_receiver() {
                 return Err("it fails at random");
             }
             // Deliveries started before the process was killed can have been handled.
-            if !(delivery.is_resumed() && before.contains(delivery.id())) {
+            if !(delivery.is_replayed() && before.contains(delivery.id())) {
                 let line = format!("{}\n", delivery.id());
                 assert_eq!((&*log).write(line.as_bytes()).unwrap(), line.len());
             }
             Ok(())
         }
     };
-    let journal = Journal::open(folder.join("journal").join("webhooks")).await.unwrap();
-    let receiver = Receiver::builder(Verifier::new(SECRET).unwrap())
+    let journal = DeliveryJournal::open(folder.join("journal").join("webhooks")).await.unwrap();
+    let receiver = WebhookReceiver::builder(Verifier::new(SECRET).unwrap())
         .journal(journal.clone())
         .concurrency(16)
         .retry(RetrySchedule::new(vec![Duration::from_millis(20); 19]).jitter(1.0))
         .start(handler)
         .unwrap();
-    let left = move || async move { journal.pending().to_string() };
+    let left = move || async move { journal.pending_count().to_string() };
     let app = Router::new().merge(receiver.router("/webhooks")).route("/left", get(left));
     let address = ("127.0.0.1", port.parse().unwrap());
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();

@@ -128,7 +128,7 @@ impl Browser {
             request["sessionId"] = json!(session);
         }
         self.socket.send(Message::text(request.to_string())).await.unwrap();
-        let answer = timeout(PATIENCE, async {
+        let response = timeout(PATIENCE, async {
             loop {
                 let text = match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => text,
@@ -142,9 +142,9 @@ impl Browser {
                 self.hear(&told);
             }
         });
-        let mut answer = answer.await.unwrap_or_else(|_| panic!("{method} is not answered"));
-        assert!(answer["error"].is_null(), "{method}: {answer}");
-        answer["result"].take()
+        let mut response = response.await.unwrap_or_else(|_| panic!("{method} is not answered"));
+        assert!(response["error"].is_null(), "{method}: {response}");
+        response["result"].take()
     }
 
     fn hear(&mut self, told: &Value) {

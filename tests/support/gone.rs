@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use octowire::bytes::Bytes;
-use octowire::store::{Lease, LeaseRequest, Store, StoreFuture};
+use octowire::store::{QuotaLease, QuotaRequest, Store, StoreFuture};
 
 #[derive(Debug)]
-pub struct Gone;
+pub struct UnresponsiveStore;
 
 macro_rules! never {
     ($($name:ident($($of:ty),*) -> $result:ty;)+) => {
-        impl Store for Gone {
+        impl Store for UnresponsiveStore {
             $(fn $name<'a>(&'a self, $(_: $of),*) -> StoreFuture<'a, $result> {
                 Box::pin(std::future::pending())
             })+
@@ -22,12 +22,12 @@ macro_rules! never {
 never! {
     get(&'a str) -> Option<Bytes>;
     put(&'a str, Bytes, Duration) -> ();
-    claim(&'a str, Bytes, Duration) -> bool;
-    renew(&'a str, Bytes, Duration) -> bool;
+    put_if_absent(&'a str, Bytes, Duration) -> bool;
+    extend_if_equal(&'a str, Bytes, Duration) -> bool;
     remove(&'a str) -> ();
-    release(&'a str, Bytes) -> bool;
-    add(&'a str, i64, Duration) -> i64;
-    lease(&'a str, &'a LeaseRequest) -> Option<Lease>;
-    tally(&'a str, &'a [(String, u64)], Duration) -> bool;
-    tallied(&'a str) -> BTreeMap<String, u64>;
+    remove_if_equal(&'a str, Bytes) -> bool;
+    increment(&'a str, i64, Duration) -> i64;
+    lease(&'a str, &'a QuotaRequest) -> Option<QuotaLease>;
+    increment_counters(&'a str, &'a [(String, u64)], Duration) -> bool;
+    counters(&'a str) -> BTreeMap<String, u64>;
 }

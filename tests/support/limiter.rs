@@ -14,22 +14,22 @@ use super::{Received, Reply, Server, json as answer};
 
 /// The limits.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowed {
+pub struct GitHubLimits {
     pub concurrent: usize,
     pub points: u32,
-    pub content_a_minute: usize,
-    pub content_an_hour: usize,
+    pub content_per_minute: usize,
+    pub content_per_hour: usize,
     pub core: u64,
     pub search: u64,
 }
 
-impl Default for Allowed {
+impl Default for GitHubLimits {
     fn default() -> Self {
         Self {
             concurrent: 100,
             points: 900,
-            content_a_minute: 80,
-            content_an_hour: 500,
+            content_per_minute: 80,
+            content_per_hour: 500,
             core: 5000,
             search: 30,
         }
@@ -43,7 +43,7 @@ pub struct Limiter {
 
 #[derive(Debug)]
 pub struct State {
-    allowed: Allowed,
+    allowed: GitHubLimits,
     start: Instant,
     wall: SystemTime,
     running: usize,
@@ -66,7 +66,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 impl Limiter {
     /// `latency` is how long each request takes, by tokio's clock.
-    pub async fn start(allowed: Allowed, latency: Duration) -> Self {
+    pub async fn start(allowed: GitHubLimits, latency: Duration) -> Self {
         let state = Arc::new(Mutex::new(State {
             allowed,
             start: Instant::now(),
@@ -127,9 +127,9 @@ impl State {
             Some("too many at once")
         } else if points + cost > self.allowed.points {
             Some("too many points")
-        } else if write && content >= self.allowed.content_a_minute {
+        } else if write && content >= self.allowed.content_per_minute {
             Some("too much content a minute")
-        } else if write && self.content.len() >= self.allowed.content_an_hour {
+        } else if write && self.content.len() >= self.allowed.content_per_hour {
             Some("too much content an hour")
         } else {
             None

@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use octowire::cache::Cache;
-use octowire::limits::RateLimits;
+use octowire::cache::CacheConfig;
+use octowire::limits::RateLimitPolicy;
 use octowire::{Client, ClientBuilder, RetryPolicy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -42,10 +42,10 @@ impl Drop for Folder {
 
 /// A store in the server at this URL, which may be slow to answer at first: others have just started, too.
 #[cfg(feature = "redis")]
-pub async fn connected(url: &str) -> octowire::store::Redis {
+pub async fn connected(url: &str) -> octowire::store::RedisStore {
     let start = std::time::Instant::now();
     loop {
-        match octowire::store::Redis::connect(url).await {
+        match octowire::store::RedisStore::connect(url).await {
             Ok(store) => return store,
             Err(error) => assert!(start.elapsed().as_secs() < 20, "{error}"),
         }
@@ -90,7 +90,7 @@ pub struct Server {
 
 impl Server {
     /// A server that answers with what `answer` makes of each request.
-    pub async fn start<F, R>(answer: F) -> Self
+    pub async fn start<F, R>(response: F) -> Self
     where
         F: Fn(Received) -> R + Send + Sync + 'static,
         R: Future<Output = Reply> + Send + 'static,
@@ -98,18 +98,18 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (answer, entries) = (Arc::new(answer), Arc::clone(&log));
+        let (response, entries) = (Arc::new(response), Arc::clone(&log));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (answer, entries) = (Arc::clone(&answer), Arc::clone(&entries));
-                tokio::spawn(async move { serve(socket, &*answer, &entries).await });
+                let (response, entries) = (Arc::clone(&response), Arc::clone(&entries));
+                tokio::spawn(async move { serve(socket, &*response, &entries).await });
             }
         });
         Self { url, log }
     }
 
     /// A server that always answers with the same bytes.
-    pub async fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+    pub async fn fixed_response(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |_| {
             let reply = Reply::Last(bytes.clone());
@@ -138,12 +138,12 @@ impl Server {
 
     /// A client that sends each call once, and at once: for tests of a single attempt.
     pub fn builder(&self) -> ClientBuilder {
-        let builder = self.unattended().rate_limits(RateLimits::none());
-        builder.retry(RetryPolicy::none()).cache(Cache::off())
+        let builder = self.default_client_builder().rate_limits(RateLimitPolicy::disabled());
+        builder.retry(RetryPolicy::disabled()).cache(CacheConfig::disabled())
     }
 
     /// A client as users have it.
-    pub fn unattended(&self) -> ClientBuilder {
+    pub fn default_client_builder(&self) -> ClientBuilder {
         Client::builder().base_url(&self.url)
     }
 
@@ -152,7 +152,7 @@ impl Server {
     }
 }
 
-async fn serve<F, R>(mut socket: TcpStream, answer: &F, log: &Mutex<Vec<Received>>)
+async fn serve<F, R>(mut socket: TcpStream, response: &F, log: &Mutex<Vec<Received>>)
 where
     F: Fn(Received) -> R,
     R: Future<Output = Reply>,
@@ -160,7 +160,7 @@ where
     let mut buffer = Vec::new();
     while let Some(request) = receive(&mut socket, &mut buffer).await {
         log.lock().unwrap().push(request.clone());
-        match answer(request).await {
+        match response(request).await {
             Reply::Raw(bytes) => {
                 if socket.write_all(&bytes).await.is_err() {
                     return;
@@ -221,9 +221,9 @@ pub fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
 
 /// Keeps tokio's paused clock from running ahead while the network is waited for: only
 /// [`tokio::time::advance`] moves it while this lives.
-pub struct Still(Option<std::sync::mpsc::Sender<()>>);
+pub struct FrozenClock(Option<std::sync::mpsc::Sender<()>>);
 
-impl Still {
+impl FrozenClock {
     pub fn new() -> Self {
         let (sender, receiver) = std::sync::mpsc::channel::<()>();
         // tokio does not advance by itself while a blocking task runs.
@@ -232,7 +232,7 @@ impl Still {
     }
 }
 
-impl Drop for Still {
+impl Drop for FrozenClock {
     fn drop(&mut self) {
         self.0.take();
     }

@@ -6,40 +6,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octowire::bytes::Bytes;
-use octowire::store::{Lease, LeaseRequest, Memory, Store, StoreFuture};
+use octowire::store::{MemoryStore, QuotaLease, QuotaRequest, Store, StoreFuture};
 
 /// Tells all that it is given in the clear: keys, and the names of what is added up. Where that is answered
 /// with `false`, the store never answers.
 #[derive(Clone)]
-pub struct Through {
-    memory: Memory,
+pub struct InterceptingStore {
+    memory: MemoryStore,
     tell: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-impl Through {
+impl InterceptingStore {
     pub fn new(tell: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self { memory: Memory::new(), tell: Arc::new(tell) }
+        Self { memory: MemoryStore::new(), tell: Arc::new(tell) }
     }
 
     fn ask<'a, T: Send + 'a>(
         &'a self,
         told: &str,
-        answer: impl FnOnce(&'a Memory) -> StoreFuture<'a, T>,
+        response: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
         match (self.tell)(told) {
-            true => answer(&self.memory),
+            true => response(&self.memory),
             false => Box::pin(std::future::pending()),
         }
     }
 }
 
-impl fmt::Debug for Through {
+impl fmt::Debug for InterceptingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Through")
     }
 }
 
-impl Store for Through {
+impl Store for InterceptingStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.ask(key, |memory| memory.get(key))
     }
@@ -48,44 +48,56 @@ impl Store for Through {
         self.ask(key, |memory| memory.put(key, value, ttl))
     }
 
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.claim(key, value, ttl))
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.ask(key, |memory| memory.put_if_absent(key, value, ttl))
     }
 
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.renew(key, value, ttl))
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.ask(key, |memory| memory.extend_if_equal(key, value, ttl))
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.ask(key, |memory| memory.remove(key))
     }
 
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.release(key, value))
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.ask(key, |memory| memory.remove_if_equal(key, value))
     }
 
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.ask(key, |memory| memory.add(key, amount, ttl))
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.ask(key, |memory| memory.increment(key, amount, ttl))
     }
 
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         self.ask(key, |memory| memory.lease(key, request))
     }
 
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
         ttl: Duration,
     ) -> StoreFuture<'a, bool> {
-        self.ask(&format!("{key} {amounts:?}"), |memory| memory.tally(key, amounts, ttl))
+        self.ask(&format!("{key} {amounts:?}"), |memory| {
+            memory.increment_counters(key, amounts, ttl)
+        })
     }
 
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.ask(key, |memory| memory.tallied(key))
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        self.ask(key, |memory| memory.counters(key))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use metrics_util::{CompositeKey, MetricKind as Kind};
-use octowire::telemetry::{METRICS, Metric, MetricKind};
+use octowire::telemetry::{METRICS, MetricDescription, MetricKind};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, OnItemError, RetryPolicy};
 use reqwest::Method;
@@ -14,9 +14,9 @@ use crate::scenes;
 use crate::spans::documented;
 
 /// The recorded metrics: by name, the kind, and the value of each set of labels.
-struct Seen(Vec<(CompositeKey, DebugValue)>);
+struct MetricsSnapshot(Vec<(CompositeKey, DebugValue)>);
 
-impl Seen {
+impl MetricsSnapshot {
     fn take(snapshotter: &Snapshotter) -> Self {
         let all = snapshotter.snapshot().into_vec();
         Self(all.into_iter().map(|(key, _, _, value)| (key, value)).collect())
@@ -40,14 +40,16 @@ impl Seen {
 }
 
 async fn delivery() {
-    use octowire::webhooks::{Delivery, Receiver, Verifier};
+    use octowire::webhooks::{Delivery, Verifier, WebhookReceiver};
 
     async fn handle(delivery: Delivery) -> octowire::Result<()> {
         delivery.event().map(drop)
     }
 
-    let receiver =
-        Receiver::builder(Verifier::new("a secret").unwrap()).inline().start(handle).unwrap();
+    let receiver = WebhookReceiver::builder(Verifier::new("a secret").unwrap())
+        .respond_after_handling()
+        .start(handle)
+        .unwrap();
     // It does not fit the event's type.
     let body = "{\"zen\":7}";
     let signature = octowire::webhooks::sign("a secret", body.as_bytes()).unwrap();
@@ -58,8 +60,8 @@ async fn delivery() {
         .header("x-hub-signature-256", signature);
     let request =
         request.body(http_body_util::Full::new(octowire::bytes::Bytes::from(body))).unwrap();
-    let answer = tower::ServiceExt::oneshot(receiver, request).await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let response = tower::ServiceExt::oneshot(receiver, request).await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]
@@ -69,7 +71,7 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     let _guard = ::metrics::set_default_local_recorder(&recorder);
     scenes::traffic().await;
     delivery().await;
-    let seen = Seen::take(&snapshotter);
+    let seen = MetricsSnapshot::take(&snapshotter);
 
     let mut told: BTreeMap<String, (Kind, BTreeSet<Vec<String>>)> = BTreeMap::new();
     for (key, _) in &seen.0 {
@@ -79,7 +81,7 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     }
     let expected: BTreeMap<_, _> = METRICS
         .iter()
-        .map(|Metric { name, kind, labels, .. }| {
+        .map(|MetricDescription { name, kind, labels, .. }| {
             let kind = match kind {
                 MetricKind::Counter => Kind::Counter,
                 MetricKind::Gauge => Kind::Gauge,
@@ -137,12 +139,12 @@ fn the_table_of_the_documentation_is_the_data() {
 }
 
 /// Returns the metrics recorded while a future runs.
-async fn recorded(goes_on: impl Future<Output = ()>) -> Seen {
+async fn recorded(goes_on: impl Future<Output = ()>) -> MetricsSnapshot {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = ::metrics::set_default_local_recorder(&recorder);
     goes_on.await;
-    Seen::take(&snapshotter)
+    MetricsSnapshot::take(&snapshotter)
 }
 
 #[tokio::test]
@@ -171,7 +173,11 @@ async fn a_page_is_counted_by_its_outcome_after_decoding() {
     ] {
         let mock = MockGitHub::start().await;
         let text = body.to_string();
-        mock.on(|github| github.issues().list_labels_for_repo()).raw(200, "application/json", text);
+        mock.on(|github| github.issues().list_labels_for_repo()).respond_raw(
+            200,
+            "application/json",
+            text,
+        );
         let github = mock.client();
         let call = github.issues().list_labels_for_repo().owner("a").repo("b");
         let seen = recorded(async {
@@ -200,15 +206,15 @@ async fn a_query_retried_after_a_rate_limit_is_one_call() {
     let mock = MockGitHub::start().await;
     let refused = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;
     mock.on_request(Method::POST, "/graphql")
-        .raw(200, "application/json", refused)
+        .respond_raw(200, "application/json", refused)
         .header("retry-after", "30")
-        .raw(200, "application/json", r#"{"data":{"viewer":{"login":"octocat"}}}"#);
+        .respond_raw(200, "application/json", r#"{"data":{"viewer":{"login":"octocat"}}}"#);
     let github = mock.client();
     let seen = recorded(async {
         github.graphql::<Value>("{ viewer { login } }", ()).await.unwrap();
     })
     .await;
-    assert_eq!(mock.received().len(), 2);
+    assert_eq!(mock.requests().len(), 2);
     assert_eq!(seen.value("octowire_calls_total", &[("outcome", "ok")]), 1.0);
     assert_eq!(seen.value("octowire_calls_total", &[]), 1.0);
     assert_eq!(seen.value("octowire_call_duration_seconds", &[]), 1.0);
@@ -220,7 +226,7 @@ async fn a_query_retried_after_a_rate_limit_is_one_call() {
 async fn a_304_saves_quota_only_for_authenticated_calls() {
     let seen = recorded(async {
         let mock = MockGitHub::start().await;
-        let (known, unauthenticated) = (mock.client(), mock.client().without_auth());
+        let (known, unauthenticated) = (mock.client(), mock.client().unauthenticated());
         for github in [&known, &known, &unauthenticated, &unauthenticated] {
             github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
         }
@@ -234,14 +240,14 @@ async fn a_304_saves_quota_only_for_authenticated_calls() {
 async fn a_responding_store_is_reported_and_another_client_hides_no_circuit() {
     let seen = recorded(async {
         let down = MockGitHub::start().await;
-        down.on_any().fault(Fault::ServerError(500));
-        let breaker = CircuitBreaker::default().attempts(1);
+        down.on_any_request().fault(Fault::ServerError(500));
+        let breaker = CircuitBreaker::default().min_samples(1);
         let builder = || down.client_builder().circuit_breaker(breaker.clone());
-        let github = builder().retry(RetryPolicy::none()).build().unwrap();
+        let github = builder().retry(RetryPolicy::disabled()).build().unwrap();
         github.users().get_authenticated().send().await.unwrap_err();
         let _another = builder().build().unwrap();
         let mock = MockGitHub::start().await;
-        let stored = mock.client_builder().store(octowire::store::Memory::new());
+        let stored = mock.client_builder().store(octowire::store::MemoryStore::new());
         let stored = stored.build().unwrap();
         stored.repos().get().owner("acme").repo("rocket").send().await.unwrap();
     })

@@ -10,8 +10,8 @@ use crate::scenes;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::telemetry::{BUCKETS, METRICS, MetricKind};
-use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
+use octowire::telemetry::{HISTOGRAM_BUCKETS, METRICS, MetricKind};
+use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier, WebhookReceiver};
 use reqwest::Client;
 use serde_json::Value;
 
@@ -89,12 +89,12 @@ impl Prometheus {
 
     /// The result of a query: empty while Prometheus has not started, or has no value.
     async fn ask(&self, query: &str) -> Result<usize, String> {
-        let answer = Client::new().post(&self.url).form(&[("query", query)]).send().await;
-        let Ok(answer) = answer else { return Ok(0) };
-        let answer: Value = answer.json().await.unwrap_or_default();
-        match answer["status"].as_str() {
-            Some("success") => Ok(answer["data"]["result"].as_array().map_or(0, Vec::len)),
-            _ => Err(format!("{query}: {answer}")),
+        let response = Client::new().post(&self.url).form(&[("query", query)]).send().await;
+        let Ok(response) = response else { return Ok(0) };
+        let response: Value = response.json().await.unwrap_or_default();
+        match response["status"].as_str() {
+            Some("success") => Ok(response["data"]["result"].as_array().map_or(0, Vec::len)),
+            _ => Err(format!("{query}: {response}")),
         }
     }
 }
@@ -114,11 +114,12 @@ async fn handle(delivery: Delivery) -> octowire::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_answers_for_each_metric_and_each_panel() {
     let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &BUCKETS)
+        .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &HISTOGRAM_BUCKETS)
         .unwrap()
         .install_recorder()
         .unwrap();
-    let receiver = Receiver::builder(Verifier::new("a secret").unwrap()).start(handle).unwrap();
+    let receiver =
+        WebhookReceiver::builder(Verifier::new("a secret").unwrap()).start(handle).unwrap();
     let app = Router::new()
         .route("/metrics", get(move || async move { metrics.render() }))
         .merge(receiver.router("/webhooks"));

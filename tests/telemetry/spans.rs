@@ -17,7 +17,7 @@ use crate::scenes;
 
 /// A span that ended or not: its name, level, and the fields that have a value.
 #[derive(Clone, Debug, Default)]
-struct Told {
+struct SpanRecord {
     name: &'static str,
     level: Option<Level>,
     fields: BTreeMap<String, String>,
@@ -25,13 +25,13 @@ struct Told {
 
 /// Keeps every span and event of each thread: a test has one.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<HashMap<ThreadId, Kept>>>);
+struct Log(Arc<Mutex<HashMap<ThreadId, ThreadRecords>>>);
 
 #[derive(Default)]
-struct Kept {
-    open: HashMap<u64, Told>,
-    closed: Vec<Told>,
-    events: Vec<Told>,
+struct ThreadRecords {
+    open: HashMap<u64, SpanRecord>,
+    closed: Vec<SpanRecord>,
+    events: Vec<SpanRecord>,
 }
 
 static LOG: LazyLock<Log> = LazyLock::new(|| {
@@ -41,7 +41,7 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
     log
 });
 
-impl Visit for Told {
+impl Visit for SpanRecord {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.fields.insert(field.name().to_owned(), format!("{value:?}"));
     }
@@ -54,15 +54,18 @@ impl Visit for Told {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
         let metadata = attributes.metadata();
-        let mut told =
-            Told { name: metadata.name(), level: Some(*metadata.level()), ..Told::default() };
-        attributes.record(&mut told);
-        self.kept(|kept| kept.open.insert(id.into_u64(), told));
+        let mut record = SpanRecord {
+            name: metadata.name(),
+            level: Some(*metadata.level()),
+            ..SpanRecord::default()
+        };
+        attributes.record(&mut record);
+        self.with_records(|records| records.open.insert(id.into_u64(), record));
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
-        self.kept(|kept| {
-            if let Some(told) = kept.open.get_mut(&id.into_u64()) {
+        self.with_records(|records| {
+            if let Some(told) = records.open.get_mut(&id.into_u64()) {
                 record.record(told);
             }
         });
@@ -70,16 +73,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut told =
-            Told { name: metadata.target(), level: Some(*metadata.level()), ..Told::default() };
-        event.record(&mut told);
-        self.kept(|kept| kept.events.push(told));
+        let mut record = SpanRecord {
+            name: metadata.target(),
+            level: Some(*metadata.level()),
+            ..SpanRecord::default()
+        };
+        event.record(&mut record);
+        self.with_records(|records| records.events.push(record));
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        self.kept(|kept| {
-            let told = kept.open.remove(&id.into_u64());
-            kept.closed.extend(told);
+        self.with_records(|records| {
+            let record = records.open.remove(&id.into_u64());
+            records.closed.extend(record);
         });
     }
 }
@@ -87,21 +93,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 impl Log {
     /// The log, without entries of another test on this thread.
     fn start() -> Self {
-        LOG.kept(|kept| *kept = Kept::default());
+        LOG.with_records(|records| *records = ThreadRecords::default());
         LOG.clone()
     }
 
-    fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+    fn with_records<T>(&self, look: impl FnOnce(&mut ThreadRecords) -> T) -> T {
         look(self.0.lock().unwrap().entry(thread::current().id()).or_default())
     }
 
     /// The spans of this name that ended.
-    fn spans(&self, name: &str) -> Vec<Told> {
-        self.kept(|kept| kept.closed.iter().filter(|told| told.name == name).cloned().collect())
+    fn spans(&self, name: &str) -> Vec<SpanRecord> {
+        self.with_records(|records| {
+            records.closed.iter().filter(|record| record.name == name).cloned().collect()
+        })
     }
 
-    fn events(&self) -> Vec<Told> {
-        self.kept(|kept| kept.events.clone())
+    fn events(&self) -> Vec<SpanRecord> {
+        self.with_records(|records| records.events.clone())
     }
 }
 
@@ -116,7 +124,7 @@ pub(crate) fn documented(begins: &str) -> Vec<Vec<String>> {
 async fn spans_have_the_fields_that_are_documented_and_no_others() {
     let log = Log::start();
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).passthrough();
     mock.on(|github| github.issues().get()).error(404, "Not Found");
     let github = mock.client();
     let repository = || github.repos().get().owner("acme").repo("rocket").send();
@@ -128,8 +136,8 @@ async fn spans_have_the_fields_that_are_documented_and_no_others() {
     let calls = log.spans("github");
     let attempts = log.spans("github.attempt");
     assert_eq!((calls.len(), attempts.len()), (4, 5));
-    let names = |spans: &[Told]| -> BTreeSet<String> {
-        spans.iter().flat_map(|told| told.fields.keys().cloned()).collect()
+    let names = |spans: &[SpanRecord]| -> BTreeSet<String> {
+        spans.iter().flat_map(|record| record.fields.keys().cloned()).collect()
     };
     let mut expected = (BTreeSet::new(), BTreeSet::new());
     for prefix in ["otel", "github.", "http.re", "url.", "server.", "error."] {
@@ -145,8 +153,8 @@ async fn spans_have_the_fields_that_are_documented_and_no_others() {
     }
     assert_eq!((names(&calls), names(&attempts)), expected);
 
-    let of = |spans: &[Told], name: &str, value: &str| -> Vec<Told> {
-        let has = |told: &&Told| told.fields.get(name).is_some_and(|is| is == value);
+    let of = |spans: &[SpanRecord], name: &str, value: &str| -> Vec<SpanRecord> {
+        let has = |record: &&SpanRecord| record.fields.get(name).is_some_and(|is| is == value);
         spans.iter().filter(has).cloned().collect()
     };
     let failed = &of(&calls, "github.operation", "issues/get")[0];
@@ -158,12 +166,12 @@ async fn spans_have_the_fields_that_are_documented_and_no_others() {
     assert!(failed.fields["github.request_id"].contains(':'));
     let cached: BTreeSet<_> = of(&calls, "github.operation", "repos/get")
         .iter()
-        .map(|told| told.fields["github.cache"].clone())
+        .map(|record| record.fields["github.cache"].clone())
         .collect();
     assert_eq!(cached, BTreeSet::from(["miss".to_owned(), "revalidated".to_owned()]));
     let sent = of(&attempts, "otel.name", "GET /repos/{owner}/{repo}");
     let resends: Vec<_> =
-        sent.iter().filter_map(|told| told.fields.get("http.request.resend_count")).collect();
+        sent.iter().filter_map(|record| record.fields.get("http.request.resend_count")).collect();
     assert_eq!((sent.len(), resends), (3, vec![&"1".to_owned()]));
     assert_eq!(of(&sent, "error.type", "502").len(), 1);
     let by_hand = &of(&calls, "github.operation", "GET /user")[0];
@@ -174,12 +182,12 @@ async fn spans_have_the_fields_that_are_documented_and_no_others() {
 async fn a_client_that_works_is_silent_at_info() {
     let log = Log::start();
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).pass();
+    mock.on(|github| github.repos().get()).fault(Fault::ServerError(502)).passthrough();
     let github = mock.client();
     github.repos().get().owner("acme").repo("rocket").send().await.unwrap();
     github.issues().get().owner("acme").repo("rocket").issue_number(1).send().await.unwrap_err();
     let loud: Vec<_> =
-        log.events().into_iter().filter(|told| told.level <= Some(Level::INFO)).collect();
+        log.events().into_iter().filter(|record| record.level <= Some(Level::INFO)).collect();
     assert!(loud.is_empty(), "{loud:#?}");
     assert!(!log.events().is_empty());
 }
@@ -188,19 +196,19 @@ async fn a_client_that_works_is_silent_at_info() {
 async fn bodies_are_logged_on_request_and_without_secrets() {
     let log = Log::start();
     let mock = MockGitHub::start().await;
-    let bodies = octowire::telemetry::BodyLog::default();
+    let bodies = octowire::telemetry::BodyLogging::default();
     for (client, logged) in
-        [(mock.client(), 0), (mock.client_builder().log_bodies(bodies).build().unwrap(), 4)]
+        [(mock.client(), 0), (mock.client_builder().body_logging(bodies).build().unwrap(), 4)]
     {
         let create = client.issues().create().owner("acme").repo("rocket").title("Shown");
         create.send().await.unwrap();
         let path = "/app/installations/7/access_tokens";
         let mint = client.request(Method::POST, path).json(&json!({ "repositories": ["rocket"] }));
         let token = mint.send::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
-        let told: Vec<_> =
-            log.events().into_iter().filter(|told| told.name == "octowire::body").collect();
-        assert_eq!(told.len(), logged);
-        let text = format!("{told:?}");
+        let record: Vec<_> =
+            log.events().into_iter().filter(|record| record.name == "octowire::body").collect();
+        assert_eq!(record.len(), logged);
+        let text = format!("{record:?}");
         assert_eq!(text.contains("Shown"), logged > 0);
         assert!(!text.contains(&token));
     }
@@ -211,19 +219,23 @@ async fn a_span_says_how_a_call_really_ended() {
     let log = Log::start();
     scenes::three_that_fail_late().await;
 
-    let ended = |spans: Vec<Told>| -> Vec<(String, Option<String>, Option<String>)> {
-        let ended = spans.into_iter().map(|told| {
-            let field = |name: &str| told.fields.get(name).cloned();
-            (told.fields["otel.name"].clone(), field("error.type"), field("otel.status_code"))
+    let ended = |spans: Vec<SpanRecord>| -> Vec<(String, Option<String>, Option<String>)> {
+        let ended = spans.into_iter().map(|record| {
+            let field = |name: &str| record.fields.get(name).cloned();
+            (record.fields["otel.name"].clone(), field("error.type"), field("otel.status_code"))
         });
         ended.collect()
     };
-    let told = |name: &str, failed: &str| {
+    let record = |name: &str, failed: &str| {
         (name.to_owned(), Some(failed.to_owned()), Some("ERROR".to_owned()))
     };
     assert_eq!(
         ended(log.spans("github")),
-        [told("POST", "graphql"), told("repos/get", "decode"), told("meta/root", "cancelled")]
+        [
+            record("POST", "graphql"),
+            record("repos/get", "decode"),
+            record("meta/root", "cancelled")
+        ]
     );
     let attempts = ended(log.spans("github.attempt"));
     assert_eq!(
@@ -231,32 +243,32 @@ async fn a_span_says_how_a_call_really_ended() {
         ("GET /repos/{owner}/{repo}".to_owned(), None, None),
         "the attempt itself was well"
     );
-    assert_eq!(attempts[2], told("GET /", "cancelled"));
+    assert_eq!(attempts[2], record("GET /", "cancelled"));
 }
 
 #[tokio::test]
 async fn a_shared_usage_budget_near_its_limit_is_warned_about_once() {
-    use octowire::cache::Cache;
-    use octowire::telemetry::usage::{Budget, Period, UsagePolicy};
+    use octowire::cache::CacheConfig;
+    use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 
     let log = Log::start();
     let mock = MockGitHub::start().await;
-    let store = octowire::store::Memory::new();
+    let store = octowire::store::MemoryStore::new();
     let client = || {
-        let budget = Budget::new("a plan", Period::Month).soft(3).hard(6);
-        let builder = mock.client_builder().usage(UsagePolicy::new().budget(budget));
-        builder.cache(Cache::off()).store(store.clone()).build().unwrap()
+        let budget = Budget::new("a plan", Period::Month).soft_limit(3).hard_limit(6);
+        let builder = mock.client_builder().usage(UsageConfig::new().budget(budget));
+        builder.cache(CacheConfig::disabled()).store(store.clone()).build().unwrap()
     };
     let (one, other) = (client(), client());
     for _ in 0..4 {
         let _ = one.meta().root().send().await;
         let _ = other.meta().root().send().await;
     }
-    let told: Vec<_> =
-        log.events().into_iter().filter(|told| told.level == Some(Level::WARN)).collect();
-    assert_eq!(told.len(), 1, "{told:#?}");
+    let record: Vec<_> =
+        log.events().into_iter().filter(|record| record.level == Some(Level::WARN)).collect();
+    assert_eq!(record.len(), 1, "{record:#?}");
     assert_eq!(
-        (told[0].fields["budget"].as_str(), told[0].fields["used"].as_str()),
+        (record[0].fields["budget"].as_str(), record[0].fields["used"].as_str()),
         ("a plan", "3")
     );
 }

@@ -53,7 +53,7 @@ fn every_payload_is_read_as_its_own_type_unless_github_has_removed_it() {
 }
 
 #[test]
-fn no_property_that_the_document_names_is_lost_on_the_way() {
+fn no_property_that_the_description_names_is_lost_on_the_way() {
     let document = Document::read();
     let mut lost = Vec::new();
     let mut compared = 0;

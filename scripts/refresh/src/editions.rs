@@ -3,21 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use crate::build::overlay::{Action, Overlay};
-use crate::pipeline::{self, Corrected};
-use crate::problem::{Fate, StaleAction};
+use crate::pipeline::{self, PatchedDescription};
+use crate::problem::{StaleActionReport, StaleResolution};
 use crate::source::EDITION;
 
 /// The other editions, except broken ones, which do not block a refresh.
 pub fn corrected<'a>(
     others: Option<&'a [PathBuf]>,
     overlay: &'a Overlay,
-) -> impl Iterator<Item = Corrected> + 'a {
+) -> impl Iterator<Item = PatchedDescription> + 'a {
     others.into_iter().flatten().filter_map(|path| pipeline::correct_file(path, overlay).ok())
 }
 
 /// The actions without effect on the description, and what to do with each. An action is not deleted if an
 /// edition might need it that is missing or cannot be read.
-pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -> Vec<StaleAction> {
+pub fn stale(
+    after: &PatchedDescription,
+    overlay: &Overlay,
+    others: Option<&[PathBuf]>,
+) -> Vec<StaleActionReport> {
     if after.stale.is_empty() {
         return Vec::new();
     }
@@ -27,7 +31,7 @@ pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -
     let (mut known, mut broken) = (Vec::new(), Vec::new());
     for path in others.into_iter().flatten() {
         match pipeline::correct_file(path, &everywhere) {
-            Ok(Corrected { name, stale, .. }) => known.push((name, stale)),
+            Ok(PatchedDescription { name, stale, .. }) => known.push((name, stale)),
             Err(_) => broken.push(stem(path)),
         }
     }
@@ -42,27 +46,27 @@ pub fn stale(after: &Corrected, overlay: &Overlay, others: Option<&[PathBuf]>) -
             .chain(broken.iter().filter(|name| may_concern(named, name)).cloned())
             .collect();
         let fate = match others {
-            _ if action.dangling => Fate::Dangling,
+            _ if action.dangling => StaleResolution::Dangling,
             None => narrowed(named),
-            Some(_) if !needed_in.is_empty() => Fate::Narrow(needed_in),
-            Some(_) if broken.is_empty() => Fate::Delete,
-            Some(_) => Fate::Unknown,
+            Some(_) if !needed_in.is_empty() => StaleResolution::Narrow(needed_in),
+            Some(_) if broken.is_empty() => StaleResolution::Delete,
+            Some(_) => StaleResolution::Unknown,
         };
-        StaleAction { action: action.clone(), fate }
+        StaleActionReport { action: action.clone(), fate }
     });
     stale.collect()
 }
 
 /// Returns whether an action is expected in an edition.
-fn may_concern(action: &Action, edition: &str) -> bool {
-    action.expected_in.as_ref().is_none_or(|names| names.iter().any(|name| name == edition))
+fn may_concern(action: &Action, version: &str) -> bool {
+    action.expected_in.as_ref().is_none_or(|names| names.iter().any(|name| name == version))
 }
 
 /// The remaining editions of those that an action names.
-fn narrowed(action: &Action) -> Fate {
+fn narrowed(action: &Action) -> StaleResolution {
     let named = action.expected_in.iter().flatten();
     let left: Vec<String> = named.filter(|name| *name != EDITION).cloned().collect();
-    if left.is_empty() { Fate::Unknown } else { Fate::Narrow(left) }
+    if left.is_empty() { StaleResolution::Unknown } else { StaleResolution::Narrow(left) }
 }
 
 /// `ghes-3.13` of `generated/ghes-3.13.json`.

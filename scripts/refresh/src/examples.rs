@@ -13,7 +13,7 @@ use serde_json::Value;
 pub use check::{Side, Violation, Wrong, violations};
 pub use proposal::{Proposal, render};
 
-use crate::build::document::{self, Located, operations};
+use crate::build::document::{self, LocatedOperation, operations};
 use crate::build::operations::{Output, describe, is_json, successes};
 use crate::build::webhooks::{self, Webhook};
 use crate::build::{Error, Result};
@@ -23,7 +23,7 @@ use crate::{broken_requests, broken_responses};
 const STAGE: &str = "examples";
 
 /// A schema, and the JSON pointer to it.
-pub type Placed<'a> = (&'a Value, String);
+pub type LocatedSchema<'a> = (&'a Value, String);
 
 /// An example with its possible schemas.
 pub struct Example<'a> {
@@ -34,7 +34,7 @@ pub struct Example<'a> {
     pub side: Side,
     pub body: Value,
     /// Several if different statuses have different bodies.
-    schemas: Vec<Placed<'a>>,
+    schemas: Vec<LocatedSchema<'a>>,
     /// Whether the body can be absent.
     nullable: bool,
 }
@@ -70,12 +70,12 @@ pub fn examples<'a>(document: &'a Value, payloads: &[Payload]) -> Result<Vec<Exa
 
 fn responses<'a>(
     document: &'a Value,
-    located: Located<'a>,
+    located: LocatedOperation<'a>,
     output: Output,
     examples: &mut Vec<Example<'a>>,
 ) -> Result<()> {
     let Output::Json { nullable } = output else { return Ok(()) };
-    let mut schemas: Vec<Placed<'a>> = Vec::new();
+    let mut schemas: Vec<LocatedSchema<'a>> = Vec::new();
     let mut found: Vec<(&str, &str, &Value)> = Vec::new();
     for (status, response) in successes(document, located)? {
         let raw = &located.operation["responses"][status];
@@ -109,7 +109,7 @@ fn responses<'a>(
 
 fn requests<'a>(
     document: &'a Value,
-    located: Located<'a>,
+    located: LocatedOperation<'a>,
     examples: &mut Vec<Example<'a>>,
 ) -> Result<()> {
     let Some(raw) = located.operation.get("requestBody") else { return Ok(()) };

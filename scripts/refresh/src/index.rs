@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::build::operations::Operation;
-use crate::build::refine::{Body, Call, Refined};
+use crate::build::refine::{ApiModel, Body, CallModel};
 use crate::build::webhooks::Webhook;
 
 /// The file's name.
@@ -22,8 +22,8 @@ const PREFACE: &str = "\
 ";
 
 /// The text of the file.
-pub fn index(refined: &Refined, webhooks: &[Webhook]) -> String {
-    let mut calls: Vec<&Call> = refined.calls.iter().collect();
+pub fn index(refined: &ApiModel, webhooks: &[Webhook]) -> String {
+    let mut calls: Vec<&CallModel> = refined.calls.iter().collect();
     calls.sort_by_key(|call| (&call.operation.tag, &call.operation.id));
     let mut webhooks: Vec<&Webhook> = webhooks.iter().collect();
     webhooks.sort_by_key(|webhook| (&webhook.event, &webhook.key));
@@ -44,7 +44,7 @@ pub fn index(refined: &Refined, webhooks: &[Webhook]) -> String {
     text
 }
 
-fn operation(call: &Call) -> String {
+fn operation(call: &CallModel) -> String {
     let Operation { id, method, path, server, statuses, deprecated, .. } = &call.operation;
     let server = server.as_deref().unwrap_or_default().trim_end_matches('/');
     let mut line = format!("{id}  {} {server}{path}", method.to_uppercase());

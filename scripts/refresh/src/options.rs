@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_comes_from_npm_a_file_or_githubs_repository() {
+    fn a_description_comes_from_npm_a_file_or_githubs_repository() {
         assert_eq!(source(""), Source::Npm(None));
         assert_eq!(source("--check 22.0.0"), Source::Npm(Some("22.0.0".to_owned())));
         assert_eq!(source("24.0.0-beta.1"), Source::Npm(Some("24.0.0-beta.1".to_owned())));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused_in_words() {
+    fn invalid_arguments_are_rejected_with_a_message() {
         for (line, says) in [
             ("newest", "neither a version nor a file"),
             ("1.0.0 2.0.0", "got two"),

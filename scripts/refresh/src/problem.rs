@@ -3,7 +3,7 @@
 use std::{fmt, io, path::Path};
 
 use crate::build::Error;
-use crate::build::overlay::Stale;
+use crate::build::overlay::StaleAction;
 
 pub type Result<T> = std::result::Result<T, Problem>;
 
@@ -15,19 +15,19 @@ pub enum Problem {
     /// The description could not be fetched: the network, or the program that uses it. It might work later.
     Unfetched(String),
     /// Actions of the overlay have no effect on the new description.
-    Stale(Vec<StaleAction>),
+    Stale(Vec<StaleActionReport>),
 }
 
 /// An action that no longer has an effect on the description.
 #[derive(Debug)]
-pub struct StaleAction {
-    pub action: Stale,
-    pub fate: Fate,
+pub struct StaleActionReport {
+    pub action: StaleAction,
+    pub fate: StaleResolution,
 }
 
 /// The next step for such an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum StaleResolution {
     /// No edition needs it.
     Delete,
     /// These other editions need it, or might.
@@ -70,7 +70,7 @@ impl fmt::Display for Problem {
             Self::Stale(stale) => {
                 writeln!(f, "{} of the overlay's actions no longer have an effect:", stale.len())?;
                 stale.iter().try_for_each(|stale| write!(f, "{stale}"))?;
-                if !stale.iter().all(StaleAction::can_be_pruned) {
+                if !stale.iter().all(StaleActionReport::can_be_pruned) {
                     return f.write_str(
                         "Apply the step after each action to openapi/overlay.yaml. --prune-overlay \
                          cannot be used until the undecided ones are resolved.",
@@ -86,23 +86,23 @@ impl fmt::Display for Problem {
     }
 }
 
-impl StaleAction {
+impl StaleActionReport {
     /// Returns whether the next step is known.
     pub fn can_be_pruned(&self) -> bool {
-        matches!(self.fate, Fate::Delete | Fate::Narrow(_))
+        matches!(self.fate, StaleResolution::Delete | StaleResolution::Narrow(_))
     }
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for StaleResolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delete => f.write_str("delete it"),
-            Self::Narrow(editions) => {
-                let editions = editions.join(", ");
+            Self::Narrow(versions) => {
+                let versions = versions.join(", ");
                 write!(
                     f,
                     "list only the editions that still need it, `x-octowire-expected-in: \
-                     [{editions}]`"
+                     [{versions}]`"
                 )
             }
             Self::Dangling => {
@@ -116,9 +116,9 @@ impl fmt::Display for Fate {
     }
 }
 
-impl fmt::Display for StaleAction {
+impl fmt::Display for StaleActionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Stale { index, target, about, message, .. } = &self.action;
+        let StaleAction { index, target, about, message, .. } = &self.action;
         let first = |text: &str| text.split(". ").next().unwrap_or_default().to_owned();
         let (about, what) = (first(about), first(message));
         let about = about.trim_end_matches('.');

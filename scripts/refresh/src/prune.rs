@@ -2,12 +2,12 @@
 //! stays, including comments: so this edits the text, and then parses it to check the result.
 
 use crate::build::overlay::{self, Overlay};
-use crate::problem::{Fate, Problem, Result, StaleAction};
+use crate::problem::{Problem, Result, StaleActionReport, StaleResolution};
 
 const EXPECTED_IN: &str = "x-octowire-expected-in:";
 
 /// The overlay's text without the stale actions, except those that need a decision.
-pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<String> {
+pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleActionReport]) -> Result<String> {
     if stale.is_empty() {
         return Ok(text.to_owned());
     }
@@ -23,9 +23,9 @@ pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<Str
     for (index, (from, to)) in spans.into_iter().enumerate() {
         pruned.extend(lines[next..from].iter().copied());
         match fate(index) {
-            Some(Fate::Delete) => {}
-            Some(Fate::Narrow(editions)) => {
-                pruned.push_str(&narrowed(&lines[from..to], editions));
+            Some(StaleResolution::Delete) => {}
+            Some(StaleResolution::Narrow(versions)) => {
+                pruned.push_str(&narrowed(&lines[from..to], versions));
             }
             _ => pruned.extend(lines[from..to].iter().copied()),
         }
@@ -35,8 +35,8 @@ pub fn prune(text: &str, overlay: &Overlay, stale: &[StaleAction]) -> Result<Str
     let expected = overlay.actions.iter().enumerate().filter_map(|(index, action)| {
         let mut action = action.clone();
         match fate(index) {
-            Some(Fate::Delete) => return None,
-            Some(Fate::Narrow(editions)) => action.expected_in = Some(editions.clone()),
+            Some(StaleResolution::Delete) => return None,
+            Some(StaleResolution::Narrow(versions)) => action.expected_in = Some(versions.clone()),
             _ => {}
         }
         Some(action)
@@ -81,9 +81,9 @@ fn spans(lines: &[&str]) -> Vec<(usize, usize)> {
 }
 
 /// An action that names its editions.
-fn narrowed(lines: &[&str], editions: &[String]) -> String {
+fn narrowed(lines: &[&str], versions: &[String]) -> String {
     let indent = lines[0].find('-').unwrap_or_default() + 2;
-    let names = format!("{:indent$}{EXPECTED_IN} [{}]\n", "", editions.join(", "));
+    let names = format!("{:indent$}{EXPECTED_IN} [{}]\n", "", versions.join(", "));
     let is_own = |line: &str| {
         line.len() - line.trim_start().len() == indent && line.trim_start().starts_with(EXPECTED_IN)
     };
@@ -97,7 +97,7 @@ fn narrowed(lines: &[&str], editions: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::overlay::Stale;
+    use crate::build::overlay::StaleAction;
 
     const TEXT: &str = "\
 # Head.
@@ -132,16 +132,16 @@ actions:
 # Tail.
 ";
 
-    fn fated(actions: Vec<(usize, Fate)>) -> String {
-        let stale: Vec<StaleAction> = actions
+    fn fated(actions: Vec<(usize, StaleResolution)>) -> String {
+        let stale: Vec<StaleActionReport> = actions
             .into_iter()
-            .map(|(index, fate)| StaleAction {
-                action: Stale {
+            .map(|(index, fate)| StaleActionReport {
+                action: StaleAction {
                     index,
                     target: String::new(),
                     about: String::new(),
                     message: String::new(),
-                    dangling: fate == Fate::Dangling,
+                    dangling: fate == StaleResolution::Dangling,
                 },
                 fate,
             })
@@ -151,17 +151,22 @@ actions:
 
     fn pruned(actions: &[(usize, &[&str])]) -> String {
         let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect();
-        let fate = |of: &[&str]| if of.is_empty() { Fate::Delete } else { Fate::Narrow(names(of)) };
+        let fate = |of: &[&str]| {
+            if of.is_empty() { StaleResolution::Delete } else { StaleResolution::Narrow(names(of)) }
+        };
         fated(actions.iter().map(|(index, of)| (*index, fate(of))).collect())
     }
 
     #[test]
-    fn what_a_person_decides_stays() {
-        assert_eq!(fated(vec![(0, Fate::Dangling), (1, Fate::Unknown)]), TEXT);
+    fn manual_decisions_are_preserved() {
+        assert_eq!(
+            fated(vec![(0, StaleResolution::Dangling), (1, StaleResolution::Unknown)]),
+            TEXT
+        );
     }
 
     #[test]
-    fn what_is_not_stale_stays_byte_for_byte() {
+    fn actions_that_are_not_stale_stay_byte_for_byte() {
         assert_eq!(pruned(&[]), TEXT);
         let without = |from: &str, to: &str| {
             let (head, rest) = TEXT.split_once(from).unwrap();

@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::build::overlay::{self, Overlay};
 use crate::build::required::relax;
 use crate::build::{verify, webhooks};
-use crate::drift::{self, Report};
+use crate::drift::{self, DriftReport};
 use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
-use crate::pipeline::{self, Corrected};
-use crate::problem::{Problem, Result, StaleAction};
+use crate::pipeline::{self, PatchedDescription};
+use crate::problem::{Problem, Result, StaleActionReport};
 use crate::required::{self, Editions, NotRequired, Version};
 use crate::source::{self, Published};
-use crate::swap::Staging;
+use crate::swap::ReplacementTransaction;
 use crate::{editions, features, index, payloads, prune, records, report};
 
 const DOCUMENT: &str = "api.github.com.json";
@@ -41,7 +41,7 @@ impl Vendored {
             fs::read_to_string(&path).map_err(|e| Problem::at(&path, "read", &e))
         };
         Ok(Self {
-            document: verify::vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
+            document: verify::load_vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
             upstream: text(UPSTREAM)?,
             overlay: overlay::read(&folder.join(OVERLAY))?,
             overlay_text: text(OVERLAY)?,
@@ -64,7 +64,7 @@ impl Vendored {
 /// Imports a description; returns the exit status. If it returns an error, nothing has changed.
 pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u8> {
     let mut say = |text: String| writeln!(out, "{text}").map_err(Problem::failed);
-    let staging = Staging::open(&options.root)?;
+    let staging = ReplacementTransaction::open(&options.root)?;
     if staging.repaired {
         say("An earlier refresh was interrupted: openapi/ has been restored.".to_owned())?;
     }
@@ -101,7 +101,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     report::write_drift(&options.report(), &drift, of_required.as_deref())?;
 
     let stale = editions::stale(&after, &vendored.overlay, others);
-    let can_go = |action: &StaleAction| options.prune && action.can_be_pruned();
+    let can_go = |action: &StaleActionReport| options.prune && action.can_be_pruned();
     if !stale.iter().all(can_go) {
         return Err(Problem::Stale(stale));
     }
@@ -144,10 +144,10 @@ fn not_required(
     published: &Published,
     others: Option<&[PathBuf]>,
 ) -> Vec<NotRequired> {
-    let editions = others.map(Editions::read);
+    let versions = others.map(Editions::read);
     let before = Version { name: vendored.says("version"), document: vendored.document.clone() };
     let known = &vendored.not_required;
-    required::collect(&published.document, &[before], editions.as_ref(), known)
+    required::collect(&published.document, &[before], versions.as_ref(), known)
 }
 
 /// The content of the file; empty if it does not exist yet.
@@ -161,7 +161,7 @@ fn not_required_before(path: &Path) -> Result<Vec<NotRequired>> {
 
 /// Writes the properties that not all versions in a folder require.
 pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
-    let staging = Staging::open(&options.root)?;
+    let staging = ReplacementTransaction::open(&options.root)?;
     let vendored = Vendored::read(&options.root)?;
     let version = vendored.says("version");
     let properties = required::from_folder(&vendored.document, &version, folder)?;
@@ -172,7 +172,7 @@ pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
 fn propose(
     options: &Options,
     proposals: &[Proposal],
-    after: &Corrected,
+    after: &PatchedDescription,
     overlay: &Overlay,
     others: Option<&[PathBuf]>,
 ) -> Result<()> {
@@ -204,7 +204,7 @@ fn left(proposals: &[Proposal], features: &[String]) -> Option<String> {
 /// The next steps, in words.
 fn next(
     options: &Options,
-    drift: &Report,
+    drift: &DriftReport,
     proposals: &[Proposal],
     features: &[String],
     which: &str,
@@ -240,7 +240,7 @@ fn next(
 
 /// Writes the index of the vendored document.
 pub fn write_index(options: &Options) -> Result<()> {
-    let staging = Staging::open(&options.root)?;
+    let staging = ReplacementTransaction::open(&options.root)?;
     let text = index_of(&options.root)?;
     staging.replace(&[(index::FILE, text.into_bytes())])
 }

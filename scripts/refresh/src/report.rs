@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::drift::{Bump, Report, Severity};
+use crate::drift::{DriftReport, SemverBump, Severity};
 use crate::problem::{Problem, Result};
 
 pub const MARKDOWN: &str = "drift.md";
@@ -35,13 +35,13 @@ pub fn clear(folder: &Path) -> Result<()> {
 }
 
 /// Writes the changes, completely. `more` follows them in Markdown.
-pub fn write_drift(folder: &Path, report: &Report, more: Option<&str>) -> Result<()> {
+pub fn write_drift(folder: &Path, report: &DriftReport, more: Option<&str>) -> Result<()> {
     write(folder, MARKDOWN, Some(&(report.to_markdown() + more.unwrap_or_default())))?;
     write(folder, JSON, Some(&format!("{:#}\n", report.to_json())))
 }
 
 /// The exit status for scripts: the effect of the changes on users of the library.
-pub fn status(report: &Report) -> u8 {
+pub fn status(report: &DriftReport) -> u8 {
     match report.severity() {
         Some(Severity::Breaking) => 20,
         Some(Severity::Notice) => 10,
@@ -50,7 +50,7 @@ pub fn status(report: &Report) -> u8 {
 }
 
 /// The changes, in short.
-pub fn summary(report: &Report) -> String {
+pub fn summary(report: &DriftReport) -> String {
     let counts = &report.counts;
     let mut text = format!(
         "\n## {} to {}\n\n{} breaking, {} to notice, {} compatible, {} of the documentation.\n",
@@ -76,11 +76,11 @@ pub fn summary(report: &Report) -> String {
 }
 
 /// The next version, in words.
-pub fn bump(bump: Bump) -> &'static str {
+pub fn bump(bump: SemverBump) -> &'static str {
     match bump {
-        Bump::Major => "a major version (before 1.0, a minor one)",
-        Bump::Minor => "a minor version",
-        Bump::Patch => "a patch",
+        SemverBump::Major => "a major version (before 1.0, a minor one)",
+        SemverBump::Minor => "a minor version",
+        SemverBump::Patch => "a patch",
         _ => "no new version",
     }
 }

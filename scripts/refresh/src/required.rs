@@ -58,19 +58,19 @@ pub struct Editions {
 impl Editions {
     /// Reads these files.
     pub fn read(paths: &[PathBuf]) -> Self {
-        let mut editions = Self::default();
+        let mut versions = Self::default();
         for path in paths {
-            match verify::other(path) {
+            match verify::load_custom(path) {
                 Ok(document) => {
-                    editions.read.push(Version { name: document_name(&document), document });
+                    versions.read.push(Version { name: document_name(&document), document });
                 }
                 Err(_) => {
                     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                    editions.broken.insert(name.into_owned());
+                    versions.broken.insert(name.into_owned());
                 }
             }
         }
-        editions
+        versions
     }
 }
 
@@ -170,7 +170,7 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
                 entries(&generated)?.into_iter().filter(|path| is_edition(path)).collect();
             editions = Some(Editions::read(&paths));
         } else {
-            let document = verify::other(&generated.join("api.github.com.json"))?;
+            let document = verify::load_custom(&generated.join("api.github.com.json"))?;
             versions.push(Version { name, document });
         }
     }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_version_does_not_require_is_not_required() {
+    fn a_property_optional_in_one_version_is_optional() {
         let current = description(&["id", "title", "type"]);
         let versions = [
             version("16.0.0", &["id"]),
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_keeps_what_earlier_versions_did_not_require() {
+    fn a_refresh_keeps_properties_that_earlier_versions_made_optional() {
         let before = [
             entry("id", &["ghes-3.15"]),
             entry("title", &["16.0.0", "20.0.0"]),
@@ -345,8 +345,8 @@ mod tests {
         ];
         let current = description(&["id", "title", "type"]);
         let previous = version("23.0.2", &["id", "title"]);
-        let editions = Editions::default();
-        let after = collect(&current, &[previous], Some(&editions), &before);
+        let versions = Editions::default();
+        let after = collect(&current, &[previous], Some(&versions), &before);
         // An edition that is no longer published is no longer supported.
         assert_eq!(after, [entry("title", &["16.0.0", "20.0.0"]), entry("type", &["23.0.2"])]);
         let report = changes(&before, &after).unwrap();
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_an_edition_that_is_not_at_hand_stays() {
+    fn entries_of_an_unavailable_version_are_preserved() {
         let before = [entry("id", &["ghec", "ghes-3.17"])];
         let current = description(&["id"]);
         assert_eq!(collect(&current, &[], None, &before), before);

@@ -71,10 +71,10 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
         ))
     })?;
     verify::check(&document)?;
-    let edition = overlay::document_name(&document);
-    if edition != EDITION {
+    let version = overlay::document_name(&document);
+    if version != EDITION {
         return Err(Problem::failed(format!(
-            "{} is the document of {edition}, but {EDITION} is vendored; to build from another \
+            "{} is the document of {version}, but {EDITION} is vendored; to build from another \
              edition, set OCTOWIRE_OPENAPI",
             path.display()
         )));

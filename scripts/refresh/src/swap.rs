@@ -21,7 +21,7 @@ const TARGET: &str = "openapi";
 const JOURNAL: &str = "journal";
 
 /// The exclusive right to replace files.
-pub struct Staging {
+pub struct ReplacementTransaction {
     root: PathBuf,
     /// Whether an earlier run was interrupted, and its files were restored.
     pub repaired: bool,
@@ -29,7 +29,7 @@ pub struct Staging {
     _lock: File,
 }
 
-impl Staging {
+impl ReplacementTransaction {
     /// Fails if the lock is held: two refreshes at a time are a mistake.
     pub fn open(root: &Path) -> Result<Self> {
         let target = root.join(TARGET);
@@ -175,7 +175,7 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for ReplacementTransaction {
     fn drop(&mut self) {
         // With a journal, the folder contains the files for the next run.
         if !self.folder().join(JOURNAL).exists() {

@@ -20,7 +20,7 @@ use crate::sanitize;
 /// The lifetime of a JWT: with the backdating of `iat`, exactly GitHub's ten minutes.
 pub(super) const LIFETIME: Duration = Duration::from_secs(9 * 60);
 /// GitHub recommends to backdate `iat`, in case its clock is behind.
-const SET_BACK: i64 = 60;
+const ISSUED_AT_SKEW: i64 = 60;
 
 /// Creates a JWT for the current time. `skew` is added to the local clock, in seconds.
 pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Result<SecretString> {
@@ -28,11 +28,11 @@ pub(super) async fn sign(issuer: &str, skew: i64, signer: &dyn AppSigner) -> Res
     let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX / 2).saturating_add(skew);
     let header = json!({ "alg": "RS256", "typ": "JWT" });
     let claims = json!({
-        "iat": now.saturating_sub(SET_BACK),
+        "iat": now.saturating_sub(ISSUED_AT_SKEW),
         "exp": now.saturating_add(LIFETIME.as_secs() as i64),
         "iss": claim(issuer),
     });
-    let message = format!("{}.{}", part(&header), part(&claims));
+    let message = format!("{}.{}", encode_part(&header), encode_part(&claims));
     let signature = signer.sign(message.as_bytes()).await?;
     if signature.is_empty() {
         return Err(AuthFailure::Signer.error(
@@ -50,6 +50,6 @@ fn claim(issuer: &str) -> Value {
     issuer.parse::<u64>().map_or_else(|_| issuer.into(), Value::from)
 }
 
-fn part(value: &Value) -> String {
+fn encode_part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }

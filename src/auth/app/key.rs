@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::signer::{AppSigner, SignatureFuture};
 use crate::auth::failure::AuthFailure;
-use crate::auth::token::Looks;
+use crate::auth::token::CredentialFormat;
 use crate::error::{Error, Result};
 use crate::pem::{self, PemError};
 
@@ -33,9 +33,9 @@ impl PrivateKey {
     }
 
     fn read_bytes(bytes: &[u8]) -> Result<Self> {
-        let pem = tidy(bytes)?;
+        let pem = normalize_pem(bytes)?;
         let mut der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| refuse(&pem).unwrap_or_else(|| invalid("is not a PEM private key")))?;
+            .map_err(|_| wrong_kind(&pem).unwrap_or_else(|| invalid("is not a PEM private key")))?;
         let key = match &der {
             PrivateKeyDer::Pkcs1(der) => KeyPair::from_der(der.secret_pkcs1_der()),
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
@@ -94,7 +94,7 @@ impl fmt::Debug for PrivateKey {
 }
 
 /// Returns the PEM as it was before environment variables and YAML changed it.
-fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
+fn normalize_pem(text: &[u8]) -> Result<Zeroizing<String>> {
     pem::normalize(text).map_err(|error| match error {
         PemError::Empty => AuthFailure::Empty.error("the App's private key is empty", ADVICE),
         PemError::NotText => invalid("is not UTF-8 text"),
@@ -103,7 +103,7 @@ fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
             let token = std::str::from_utf8(text).ok().map(|text| {
                 text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''))
             });
-            match token.and_then(|text| Looks::of(text).access_token()) {
+            match token.and_then(|text| CredentialFormat::detect(text).access_token_kind()) {
                 Some(kind) => AuthFailure::WrongKind.error(
                     format!("invalid App private key: the value looks like {kind}"),
                     "pass a token to ClientBuilder::token, and the App's .pem file as its private \
@@ -116,7 +116,7 @@ fn tidy(text: &[u8]) -> Result<Zeroizing<String>> {
 }
 
 /// Returns the kind of a PEM, if it is known and not a private key.
-fn refuse(pem: &str) -> Option<Error> {
+fn wrong_kind(pem: &str) -> Option<Error> {
     let has = |text: &str| pem.contains(text);
     if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
         return Some(AuthFailure::EncryptedKey.error(
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_never_shows_what_it_is() {
+    fn an_invalid_key_is_never_shown() {
         let [(label, der), _] = generated();
         let whole = String::from_utf8(Mangling::plain().mangle(label, &der)).unwrap();
         let cut = &whole[..whole.len() / 2];

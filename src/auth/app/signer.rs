@@ -33,11 +33,11 @@ use crate::error::Result;
 /// ```
 pub trait AppSigner: fmt::Debug + Send + Sync + 'static {
     /// Returns the RS256 signature of this message. It is called once per JWT, about every eight minutes. Report
-    /// failures with [`Error::token_source`](crate::Error::token_source).
+    /// failures with [`Error::token_provider`](crate::Error::token_provider).
     fn sign<'a>(&'a self, message: &'a [u8]) -> SignatureFuture<'a>;
 
     /// Returns when the key was created, if that is known: see
-    /// [`TokenSource::created_at`](crate::auth::TokenSource::created_at).
+    /// [`TokenProvider::credential_created_at`](crate::auth::TokenProvider::credential_created_at).
     fn created_at(&self) -> Option<SystemTime> {
         None
     }

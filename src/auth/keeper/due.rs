@@ -9,12 +9,12 @@ use tokio::time::Instant;
 /// The monotonic clock stands still while a machine sleeps, and the wall clock can be set back. Being early costs one
 /// refresh, being late a failed call.
 #[derive(Debug)]
-pub(super) struct Due {
+pub(super) struct Expiry {
     monotonic: Option<Instant>,
     wall: Option<SystemTime>,
 }
 
-impl Due {
+impl Expiry {
     pub(super) fn after(time: Duration) -> Self {
         Self {
             monotonic: Instant::now().checked_add(time),
@@ -22,7 +22,7 @@ impl Due {
         }
     }
 
-    pub(super) fn has_come(&self) -> bool {
+    pub(super) fn has_passed(&self) -> bool {
         self.monotonic.is_some_and(|due| Instant::now() >= due)
             || self.wall.is_some_and(|due| SystemTime::now() >= due)
     }

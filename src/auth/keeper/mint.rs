@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
-use super::{Keeper, LONGEST_FLIGHT, MintRequest};
+use super::{REFRESH_TIMEOUT, TokenManager, TokenRequest};
 use crate::auth::failure::AuthFailure;
 use crate::auth::policy::with_jitter;
-use crate::auth::source::Keep;
-use crate::auth::store::{StoreLock, TokenStore};
+use crate::auth::source::Persistence;
+use crate::auth::store::{TokenStore, TokenStoreLock};
 use crate::auth::token::AccessToken;
 use crate::client::Client;
 use crate::clock;
@@ -26,30 +26,34 @@ const MAX_SAVE_TIME: Duration = Duration::from_secs(30);
 const MAX_STALLED_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A token, and whether it came from the store.
-pub(super) struct Minted {
+pub(super) struct RefreshOutcome {
     pub(super) token: AccessToken,
-    pub(super) stored: bool,
+    pub(super) from_store: bool,
 }
 
-impl Keeper {
+impl TokenManager {
     /// Obtains a token, from the store or from the source. If the previous token request stalled, it might still hold
     /// the lock of the store, and the wait for the lock is short.
-    pub(super) async fn mint(&self, client: &Client, replaces_stalled: bool) -> Result<Minted> {
-        let new = |token| Minted { token, stored: false };
+    pub(super) async fn refresh(
+        &self,
+        client: &Client,
+        replaces_stalled: bool,
+    ) -> Result<RefreshOutcome> {
+        let new = |token| RefreshOutcome { token, from_store: false };
         let Some(store) = &self.store else {
-            if self.source.keep() == Keep::Must && self.last().is_some() {
+            if self.provider.persistence() == Persistence::Required && self.previous().is_some() {
                 warn!("single-use refresh token is kept in memory only; configure a token store");
             }
-            return self.ask(client, self.last().as_ref()).await.map(new);
+            return self.fetch_with_retries(client, self.previous().as_ref()).await.map(new);
         };
         let key = self.key(client);
         // Held until the new token is stored: other processes wait here, and then load it.
-        let (lock, stored) = if self.source.keep() == Keep::Must {
+        let (lock, stored) = if self.provider.persistence() == Persistence::Required {
             // Without the store the token could be lost, so the wait is unbounded.
             let lock = store.lock(&key).await?;
             (Some(lock), store.load(&key).await?)
         } else {
-            let patience = client.inner().store_timeout;
+            let patience = client.handle().store_timeout;
             match lock_and_load(&**store, &key, patience, replaces_stalled).await {
                 Ok((Ok(lock), stored)) => (Some(lock), stored),
                 Ok((Err(error), stored)) => {
@@ -59,30 +63,34 @@ impl Keeper {
                 Err(error) => {
                     warn!(%error, "token store read failed; refreshing without the store");
                     // The store is not written either: its content might be worth saving.
-                    return self.ask(client, self.last().as_ref()).await.map(new);
+                    return self
+                        .fetch_with_retries(client, self.previous().as_ref())
+                        .await
+                        .map(new);
                 }
             }
         };
         let mut stored = stored;
-        let is_usable = |stored: &AccessToken| self.takes(stored);
-        if self.source.keep() != Keep::Must
+        let is_usable = |stored: &AccessToken| self.is_acceptable(stored);
+        if self.provider.persistence() != Persistence::Required
             && lock.is_some()
             && !stored.as_ref().is_some_and(is_usable)
         {
             // Lock and token are requested at the same time: another process might have stored a token after this one
             // read, and before this one had the lock.
-            let again = timeout(client.inner().store_timeout, store.load(&key)).await;
+            let again = timeout(client.handle().store_timeout, store.load(&key)).await;
             stored = again.ok().and_then(Result::ok).flatten().or(stored);
         }
         if let Some(stored) = stored.clone().filter(is_usable) {
             debug!("token loaded from the store");
-            release_behind(client, lock);
-            return Ok(Minted { token: stored, stored: true });
+            release_in_background(client, lock);
+            return Ok(RefreshOutcome { token: stored, from_store: true });
         }
-        let token = self.ask(client, stored.or_else(|| self.last()).as_ref()).await?;
-        if self.source.keep() != Keep::Must && store.saves_behind() {
+        let token =
+            self.fetch_with_retries(client, stored.or_else(|| self.previous()).as_ref()).await?;
+        if self.provider.persistence() != Persistence::Required && store.saves_in_background() {
             let (store, token) = (Arc::clone(store), token.clone());
-            client.inner().background.continue_behind(async move {
+            client.handle().background.spawn(async move {
                 match timeout(MAX_SAVE_TIME, store.save(&key, &token)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => warn!(%error, "token not stored"),
@@ -97,7 +105,7 @@ impl Keeper {
             });
         } else {
             self.save(&**store, &key, &token).await;
-            release_behind(client, lock);
+            release_in_background(client, lock);
         }
         Ok(new(token))
     }
@@ -106,11 +114,11 @@ impl Keeper {
     /// several by path.
     fn key(&self, client: &Client) -> String {
         let base = client.base_url().as_str().trim_end_matches('/');
-        format!("{} at {base}", self.source.identity())
+        format!("{} at {base}", self.provider.identity())
     }
 
     /// Removes the token, in the store as well.
-    pub(crate) async fn forget(&self, client: &Client) -> Result<()> {
+    pub(crate) async fn invalidate(&self, client: &Client) -> Result<()> {
         self.set(None);
         match &self.store {
             Some(store) => store.remove(&self.key(client)).await,
@@ -119,24 +127,28 @@ impl Keeper {
     }
 
     /// Calls the source, and retries if the failure is retryable.
-    async fn ask(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
+    async fn fetch_with_retries(
+        &self,
+        client: &Client,
+        previous: Option<&AccessToken>,
+    ) -> Result<AccessToken> {
         let (mut failures, began) = (0_u32, Instant::now());
         loop {
-            match self.source.mint(MintRequest { client, previous }).await {
+            match self.provider.fetch_token(TokenRequest { client, previous }).await {
                 Err(error)
                     if error.is_retryable()
-                        && failures.saturating_add(1) < self.policy.attempts =>
+                        && failures.saturating_add(1) < self.policy.max_attempts =>
                 {
                     failures = failures.saturating_add(1);
-                    let delay = self.policy.delay(failures);
+                    let delay = self.policy.backoff_after(failures);
                     let asked = error.retry_after().unwrap_or_default();
-                    if asked > self.policy.longest_delay() {
+                    if asked > self.policy.max_backoff() {
                         return Err(error);
                     }
                     let delay = delay.max(asked);
                     let delay = with_jitter(delay);
                     // Later calls make further attempts, without this wait.
-                    if began.elapsed().saturating_add(delay) >= LONGEST_FLIGHT {
+                    if began.elapsed().saturating_add(delay) >= REFRESH_TIMEOUT {
                         return Err(error);
                     }
                     debug!(%error, ?delay, "token refresh failed; retrying");
@@ -149,32 +161,37 @@ impl Keeper {
 
     /// Returns whether a stored token is usable: it is not the current one that needs a refresh, nor one that GitHub
     /// rejected, and it is valid for a while.
-    fn takes(&self, stored: &AccessToken) -> bool {
+    fn is_acceptable(&self, stored: &AccessToken) -> bool {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
-        let refused = self.state().refused.as_ref().is_some_and(same);
-        let worn = self.current().is_some_and(|held| same(held.token()));
-        !refused && !worn && stored.lifetime().is_none_or(|left| left > self.margin(stored, left))
+        let refused = self.state().last_rejected.as_ref().is_some_and(same);
+        let worn = self.current().is_some_and(|cached| same(cached.token()));
+        !refused
+            && !worn
+            && stored
+                .remaining_lifetime()
+                .is_none_or(|left| left > self.stored_refresh_margin(stored, left))
     }
 
     /// Returns how long before its expiry a stored token is refreshed: like one that was requested here.
-    fn margin(&self, stored: &AccessToken, left: Duration) -> Duration {
-        let margin = self.policy.margin.max(Duration::from_secs(1));
-        let age = SystemTime::now().duration_since(stored.minted_at()).unwrap_or_default();
-        margin.min(clock::half(age.saturating_add(left)))
+    fn stored_refresh_margin(&self, stored: &AccessToken, left: Duration) -> Duration {
+        let margin = self.policy.refresh_before_expiry.max(Duration::from_secs(1));
+        let age = SystemTime::now().duration_since(stored.issued_at()).unwrap_or_default();
+        margin.min(clock::halved(age.saturating_add(left)))
     }
 
     /// Returns the last token of this manager: the cached one, or the one that GitHub rejected.
-    fn last(&self) -> Option<AccessToken> {
-        let held = self.current().map(|held| held.token().clone());
-        held.or_else(|| self.state().refused.clone())
+    fn previous(&self) -> Option<AccessToken> {
+        let cached = self.current().map(|cached| cached.token().clone());
+        cached.or_else(|| self.state().last_rejected.clone())
     }
 
     async fn save(&self, store: &dyn TokenStore, key: &str, token: &AccessToken) {
-        let attempts = if self.source.keep() == Keep::Must { SAVE_ATTEMPTS } else { 1 };
+        let attempts =
+            if self.provider.persistence() == Persistence::Required { SAVE_ATTEMPTS } else { 1 };
         for attempt in 1..=attempts {
             let Err(error) = store.save(key, token).await else { return };
             if attempt < attempts {
-                sleep(self.policy.delay(attempt)).await;
+                sleep(self.policy.backoff_after(attempt)).await;
             } else if attempts > 1 {
                 error!(%error, "refreshed token not stored; it is lost on restart");
             } else {
@@ -191,7 +208,7 @@ async fn lock_and_load(
     key: &str,
     patience: Duration,
     replaces_stalled: bool,
-) -> Result<(Result<StoreLock>, Option<AccessToken>)> {
+) -> Result<(Result<TokenStoreLock>, Option<AccessToken>)> {
     let locked = store.lock_and_load(key, patience);
     if !replaces_stalled {
         return locked.await;
@@ -199,21 +216,21 @@ async fn lock_and_load(
     if let Ok(locked) = timeout(MAX_STALLED_LOCK_WAIT, locked).await {
         return locked;
     }
-    let held = AuthFailure::Store.error(
+    let cached = AuthFailure::Store.error(
         format!(
             "token lock timed out after {MAX_STALLED_LOCK_WAIT:?}: an earlier token refresh stalled"
         ),
         "poll each runtime that requests tokens until its requests have finished",
     );
     match timeout(MAX_STALLED_LOCK_WAIT, store.load(key)).await {
-        Ok(stored) => Ok((Err(held), stored?)),
-        Err(_) => Ok((Err(held), None)),
+        Ok(stored) => Ok((Err(cached), stored?)),
+        Err(_) => Ok((Err(cached), None)),
     }
 }
 
 /// Releases a lock, and lets the end of the process wait until it is free.
-fn release_behind(client: &Client, lock: Option<StoreLock>) {
+fn release_in_background(client: &Client, lock: Option<TokenStoreLock>) {
     if let Some(lock) = lock {
-        client.inner().background.continue_behind(lock.release());
+        client.handle().background.spawn(lock.release());
     }
 }

@@ -12,12 +12,12 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use url::{Url, form_urlencoded};
 
 use super::form::Form;
-use super::refusal::{self, Grant};
+use super::refusal::{self, GrantType};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
-use crate::call::{Reading, call};
+use crate::call::{BodyMode, execute};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Markup, Result, tells_rate_limit};
+use crate::error::{Error, ErrorKind, Markup, OneLine, Result, indicates_rate_limit};
 use crate::request::Request;
 use crate::response::RawBody;
 
@@ -25,8 +25,8 @@ use crate::response::RawBody;
 pub(crate) const GITHUB: &str = "GitHub";
 
 /// One request to a token endpoint.
-pub(crate) struct Ask {
-    pub(crate) who: &'static str,
+pub(crate) struct TokenEndpointRequest {
+    pub(crate) server_name: &'static str,
     pub(crate) label: &'static str,
     pub(crate) url: Url,
     pub(crate) form: Form,
@@ -34,21 +34,21 @@ pub(crate) struct Ask {
 }
 
 /// A response of any status.
-pub(crate) struct Heard {
-    who: &'static str,
+pub(crate) struct TokenEndpointResponse {
+    server_name: &'static str,
     label: &'static str,
     status: StatusCode,
     headers: HeaderMap,
     html: bool,
-    fields: Fields,
+    fields: ResponseFields,
     /// The secrets of the request, which must not be shown if the response repeats them.
-    secrets: Vec<SecretString>,
+    sent_secrets: Vec<SecretString>,
 }
 
-impl Ask {
+impl TokenEndpointRequest {
     /// # Errors
     /// If there is no response; its content is not checked.
-    pub(crate) async fn send(self, client: &Client) -> Result<Heard> {
+    pub(crate) async fn send(self, client: &Client) -> Result<TokenEndpointResponse> {
         let (form, mut secrets) = self.form.into_parts();
         let mut request = Request::form(client, self.label, self.url, form);
         if let Some(authorization) = self.authorization {
@@ -57,19 +57,26 @@ impl Ask {
             secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
             request = request.header(AUTHORIZATION, authorization);
         }
-        let raw = call(request, Reading::Buffered).await.end()?;
+        let raw = execute(request, BodyMode::Buffered).await.finish()?;
         let body = match &raw.body {
             RawBody::Bytes(bytes) => &**bytes,
             // The client did not request it.
             RawBody::Stream(_) => &[],
         };
         let headers = std::sync::Arc::unwrap_or_clone(raw.headers);
-        Ok(Heard::read(self.who, self.label, raw.status, headers, body, secrets))
+        Ok(TokenEndpointResponse::read(
+            self.server_name,
+            self.label,
+            raw.status,
+            headers,
+            body,
+            secrets,
+        ))
     }
 }
 
-impl Heard {
-    /// Reads a response; `secrets` were sent, and must not be shown if it repeats them.
+impl TokenEndpointResponse {
+    /// Reads a response; `sent_secrets` were sent, and must not be shown if it repeats them.
     pub(super) fn read(
         who: &'static str,
         label: &'static str,
@@ -80,8 +87,9 @@ impl Heard {
     ) -> Self {
         let markup = Markup::of(&headers, body);
         let html = markup == Some(Markup::Html);
-        let fields = if markup.is_some() { Fields::default() } else { Fields::read(body) };
-        Self { who, label, status, headers, html, fields, secrets }
+        let fields =
+            if markup.is_some() { ResponseFields::default() } else { ResponseFields::read(body) };
+        Self { server_name: who, label, status, headers, html, fields, sent_secrets: secrets }
     }
 
     /// Returns the OAuth error in the response, such as `slow_down`.
@@ -92,7 +100,7 @@ impl Heard {
         code.filter(|_| self.status != StatusCode::NOT_FOUND)
     }
 
-    pub(crate) fn fields(&self) -> &Fields {
+    pub(crate) fn fields(&self) -> &ResponseFields {
         &self.fields
     }
 
@@ -101,14 +109,14 @@ impl Heard {
     }
 
     /// Returns whether a later retry might succeed.
-    pub(crate) fn is_temporary(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self.code() {
             Some(code) => matches!(code, "server_error" | "temporarily_unavailable"),
             None => match self.status.as_u16() {
                 // GitHub also rejects a caller that exceeds a limit with 403, and then had no effect.
                 403 => {
                     let message = self.fields.text("message").unwrap_or_default();
-                    tells_rate_limit(message, &self.headers)
+                    indicates_rate_limit(message, &self.headers)
                 }
                 status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             },
@@ -119,16 +127,16 @@ impl Heard {
     ///
     /// # Errors
     /// If there is none: the error states the reason as far as the response does.
-    pub(crate) fn token(self, grant: Grant) -> Result<AccessToken> {
+    pub(crate) fn token(self, grant: GrantType) -> Result<AccessToken> {
         if self.code().is_some() || !self.status.is_success() {
-            return Err(self.refused(grant));
+            return Err(self.unexpected_response(grant));
         }
         let Some(token) = self.fields.secret("access_token") else {
-            return Err(self.refused(grant));
+            return Err(self.unexpected_response(grant));
         };
         let kind = self.fields.text("token_type").unwrap_or_default();
         if !kind.eq_ignore_ascii_case("bearer") {
-            let (who, kind) = (self.who, self.shown(kind).unwrap_or_default());
+            let (who, kind) = (self.server_name, self.display_text(kind).unwrap_or_default());
             return Err(self.explain(
                 AuthFailure::OAuth,
                 format!("{who} issued a token of type \"{kind}\" instead of a bearer token"),
@@ -152,48 +160,50 @@ impl Heard {
     }
 
     /// Returns the error for an unexpected response.
-    pub(crate) fn refused(self, grant: Grant) -> Error {
+    pub(crate) fn unexpected_response(self, grant: GrantType) -> Error {
         let (failure, what, advice) = match self.code() {
-            Some(code) => refusal::of_code(self.who, code, self.shown(code), grant),
-            None => refusal::of_status(self.who, self.status, self.html),
+            Some(code) => {
+                refusal::from_code(self.server_name, code, self.display_text(code), grant)
+            }
+            None => refusal::from_status(self.server_name, self.status, self.html),
         };
-        let retryable = self.is_temporary();
+        let retryable = self.is_transient();
         self.explain(failure, what, advice).with_retryable(retryable)
     }
 
     /// Returns the error, with the response as its source. The outer error has no status: to a caller whose token is
     /// requested, a 404 would look like that of its own call.
     fn explain(self, failure: AuthFailure, what: String, advice: &'static str) -> Error {
-        let mut answer = format!("{} returned {}", self.who, self.status);
-        if let Some(code) = self.code().and_then(|code| self.shown(code)) {
-            answer.push_str(&format!(" with the error {code}"));
+        let mut response = format!("{} returned {}", self.server_name, self.status);
+        if let Some(code) = self.code().and_then(|code| self.display_text(code)) {
+            response.push_str(&format!(" with the error {code}"));
         }
         let description = self.fields.text("error_description");
-        if let Some(description) = description.and_then(|text| self.shown(text)) {
-            answer.push_str(&format!(": \"{description}\""));
+        if let Some(description) = description.and_then(|text| self.display_text(text)) {
+            response.push_str(&format!(": \"{description}\""));
         }
-        let source = Error::new(ErrorKind::Api, answer)
+        let source = Error::new(ErrorKind::Api, response)
             .with_operation(&self.label.into())
-            .with_retryable(self.is_temporary())
-            .with_answer(self.status, self.headers);
+            .with_retryable(self.is_transient())
+            .with_response(self.status, self.headers);
         failure.error(what, advice).with_source(source)
     }
 
     /// Returns a text from the response for an error message, unless it contains a secret.
-    fn shown(&self, text: &str) -> Option<String> {
+    fn display_text(&self, text: &str) -> Option<String> {
         let own = ["access_token", "refresh_token", "device_code"];
         let own = own.iter().filter_map(|name| self.fields.secret(name));
-        let mut secrets = self.secrets.iter().chain(own).map(|secret| secret.expose_secret());
+        let mut secrets = self.sent_secrets.iter().chain(own).map(|secret| secret.expose_secret());
         let leaks = secrets.any(|secret| !secret.is_empty() && text.contains(secret));
-        (!leaks).then(|| Line(text).to_string())
+        (!leaks).then(|| OneLine(text).to_string())
     }
 }
 
 /// The named values of a response. All are treated as secrets, since some of them are.
 #[derive(Default)]
-pub(crate) struct Fields(BTreeMap<String, SecretString>);
+pub(crate) struct ResponseFields(BTreeMap<String, SecretString>);
 
-impl Fields {
+impl ResponseFields {
     fn read(body: &[u8]) -> Self {
         if let Ok(fields) = serde_json::from_slice(body) {
             return fields;
@@ -218,25 +228,25 @@ impl Fields {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for ResponseFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
+            type Value = ResponseFields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ResponseFields, A::Error> {
                 let mut fields = BTreeMap::new();
                 while let Some((name, Field(value))) = map.next_entry::<String, Field>()? {
                     if let Some(value) = value {
                         fields.insert(name, value);
                     }
                 }
-                Ok(Fields(fields))
+                Ok(ResponseFields(fields))
             }
         }
 
@@ -313,7 +323,7 @@ mod tests {
             r#"{"access_token":"gho_a","expires_in":28800.0,"scope":"repo,gist","x":null}"#,
             "access_token=gho_a&expires_in=28800&scope=repo%2Cgist",
         ] {
-            let fields = Fields::read(body.as_bytes());
+            let fields = ResponseFields::read(body.as_bytes());
             assert_eq!(fields.text("access_token"), Some("gho_a"), "{body}");
             assert_eq!(fields.seconds("expires_in"), Some(Duration::from_secs(28800)), "{body}");
             assert_eq!(fields.text("scope"), Some("repo,gist"), "{body}");
@@ -322,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_has_no_fields_that_matter() {
+    fn an_invalid_token_response_has_no_fields() {
         for body in ["", "<html>access_token</html>", "[]", "null", "{", "\u{0}\u{1}=&&="] {
-            let fields = Fields::read(body.as_bytes());
+            let fields = ResponseFields::read(body.as_bytes());
             assert!(fields.secret("access_token").is_none(), "{body}");
             assert!(fields.text("error").is_none(), "{body}");
         }
-        let fields = Fields::read(br#"{"expires_in":-1,"interval":"soon"}"#);
+        let fields = ResponseFields::read(br#"{"expires_in":-1,"interval":"soon"}"#);
         assert!(fields.seconds("expires_in").is_none() && fields.seconds("interval").is_none());
     }
 }

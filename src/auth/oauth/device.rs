@@ -9,40 +9,40 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 use url::Url;
 
-use super::answer::{Ask, Fields, GITHUB, Heard};
-use super::refusal::Grant;
-use super::{Form, OAuthApp, ask_for_token, page};
+use super::answer::{GITHUB, ResponseFields, TokenEndpointRequest, TokenEndpointResponse};
+use super::refusal::GrantType;
+use super::{Form, OAuthApp, token_request, web_page};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
-use crate::clock::after;
+use crate::clock::saturating_after;
 use crate::error::{Error, Result};
 use crate::sanitize;
 
-/// A device authorization request; created by [`OAuthApp::device`].
+/// A device authorization request; created by [`OAuthApp::device_flow`].
 ///
 /// The flow has to be enabled in the application's settings. It is described on GitHub's page [Authorizing OAuth
 /// apps](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#device-flow).
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before `start`"]
-pub struct DeviceRequest {
+pub struct DeviceFlow {
     app: OAuthApp,
     client: Client,
     scopes: Vec<String>,
 }
 
 /// The lifetime of a code if GitHub sends none (the value in its documentation), and the longest one.
-const LIFE: Duration = Duration::from_secs(15 * 60);
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// The polling interval if GitHub sends none (RFC 8628 section 3.2), and the shortest one.
-const INTERVAL: Duration = Duration::from_secs(5);
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// The increment of `slow_down` (RFC 8628 section 3.5).
-const SLOWER: Duration = Duration::from_secs(5);
+const SLOW_DOWN_INCREMENT: Duration = Duration::from_secs(5);
 /// The longest delay after network failures; the interval, if that is longer.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-impl DeviceRequest {
+impl DeviceFlow {
     pub(super) fn new(app: OAuthApp, client: &Client) -> Self {
         Self { app, client: client.clone(), scopes: Vec::new() }
     }
@@ -58,42 +58,48 @@ impl DeviceRequest {
     ///
     /// # Errors
     /// If GitHub returns none: [`Error::auth_failure`] has the reason.
-    pub async fn start(self) -> Result<DeviceCode> {
+    pub async fn start(self) -> Result<DeviceAuthorization> {
         let mut form = Form::new().with("client_id", &self.app.client_id);
         if !self.scopes.is_empty() {
             form = form.with("scope", &self.scopes.join(" "));
         }
-        let url = page(&self.client, &["login", "device", "code"]);
-        let ask = Ask { who: GITHUB, label: "oauth/device-code", url, form, authorization: None };
-        let heard = ask.send(&self.client).await?;
-        if heard.code().is_none()
-            && let Some(code) = Code::read(heard.fields())
+        let url = web_page(&self.client, &["login", "device", "code"]);
+        let ask = TokenEndpointRequest {
+            server_name: GITHUB,
+            label: "oauth/device-code",
+            url,
+            form,
+            authorization: None,
+        };
+        let reply = ask.send(&self.client).await?;
+        if reply.code().is_none()
+            && let Some(code) = CodeResponse::read(reply.fields())
         {
-            return Ok(DeviceCode { app: self.app, client: self.client, code });
+            return Ok(DeviceAuthorization { app: self.app, client: self.client, code });
         }
-        Err(heard.refused(Grant::Device))
+        Err(reply.unexpected_response(GrantType::Device))
     }
 }
 
 /// A code that the user types in, with the wait for the token.
-pub struct DeviceCode {
+pub struct DeviceAuthorization {
     app: OAuthApp,
     client: Client,
-    code: Code,
+    code: CodeResponse,
 }
 
-struct Code {
+struct CodeResponse {
     device_code: SecretString,
     user_code: String,
     verification_uri: Url,
     verification_uri_complete: Option<Url>,
     expires_in: Duration,
     interval: Duration,
-    end: Instant,
+    expires_at: Instant,
 }
 
-impl Code {
-    fn read(fields: &Fields) -> Option<Self> {
+impl CodeResponse {
+    fn read(fields: &ResponseFields) -> Option<Self> {
         // An application might open it: only a web page is accepted.
         let page = |name| {
             let url = Url::parse(fields.text(name)?).ok()?;
@@ -101,21 +107,21 @@ impl Code {
         };
         let device_code = fields.secret("device_code")?.clone();
         sanitize::remember(device_code.expose_secret().as_bytes());
-        let expires_in = fields.seconds("expires_in").unwrap_or(LIFE).min(LONGEST_LIFE);
-        let interval = fields.seconds("interval").unwrap_or(INTERVAL);
+        let expires_in = fields.seconds("expires_in").unwrap_or(DEFAULT_LIFETIME).min(MAX_LIFETIME);
+        let interval = fields.seconds("interval").unwrap_or(DEFAULT_INTERVAL);
         Some(Self {
             device_code,
             user_code: fields.text("user_code").filter(|code| !code.is_empty())?.to_owned(),
             verification_uri: page("verification_uri")?,
             verification_uri_complete: page("verification_uri_complete"),
             expires_in,
-            interval: interval.clamp(SHORTEST_INTERVAL, LONGEST_LIFE),
-            end: after(Instant::now(), expires_in),
+            interval: interval.clamp(MIN_INTERVAL, MAX_LIFETIME),
+            expires_at: saturating_after(Instant::now(), expires_in),
         })
     }
 }
 
-impl DeviceCode {
+impl DeviceAuthorization {
     /// Returns the code for the user to type in, such as `WDJB-MJHT`.
     #[must_use]
     pub fn user_code(&self) -> &str {
@@ -160,33 +166,34 @@ impl DeviceCode {
         let mut last = None;
         let mut pause = interval;
         loop {
-            let rest = self.code.end.saturating_duration_since(Instant::now());
+            let rest = self.code.expires_at.saturating_duration_since(Instant::now());
             if pause >= rest {
                 sleep(rest).await;
                 return Err(expired(last));
             }
             sleep(pause).await;
-            let Ok(heard) = timeout_at(self.code.end, self.poll()).await else {
+            let Ok(reply) = timeout_at(self.code.expires_at, self.poll()).await else {
                 return Err(expired(last));
             };
             let mut asked_to_wait = Duration::ZERO;
-            match heard {
-                Ok(heard) => match heard.code() {
+            match reply {
+                Ok(reply) => match reply.code() {
                     Some("authorization_pending") => failures = 0,
                     Some("slow_down") => {
                         failures = 0;
-                        let given = heard.fields().seconds("interval");
+                        let given = reply.fields().seconds("interval");
                         let given = given.filter(|given| *given > interval);
-                        interval =
-                            given.unwrap_or(interval.saturating_add(SLOWER)).min(LONGEST_LIFE);
+                        interval = given
+                            .unwrap_or(interval.saturating_add(SLOW_DOWN_INCREMENT))
+                            .min(MAX_LIFETIME);
                         debug!(?interval, "slow_down received; polling interval increased");
                     }
-                    _ if heard.is_temporary() => {
+                    _ if reply.is_transient() => {
                         failures = failures.saturating_add(1);
-                        asked_to_wait = heard.retry_after().unwrap_or_default();
-                        last = Some(heard.refused(Grant::Device));
+                        asked_to_wait = reply.retry_after().unwrap_or_default();
+                        last = Some(reply.unexpected_response(GrantType::Device));
                     }
-                    _ => return heard.token(Grant::Device),
+                    _ => return reply.token(GrantType::Device),
                 },
                 Err(error) if error.is_retryable() => {
                     failures = failures.saturating_add(1);
@@ -197,17 +204,17 @@ impl DeviceCode {
             }
             // RFC 8628 (section 3.5) requires slower polling after a failure, doubling the delay.
             let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-            let backoff = interval.saturating_mul(factor).min(LONGEST_WAIT);
+            let backoff = interval.saturating_mul(factor).min(MAX_BACKOFF);
             pause = interval.max(backoff).max(asked_to_wait);
         }
     }
 
-    async fn poll(&self) -> Result<Heard> {
+    async fn poll(&self) -> Result<TokenEndpointResponse> {
         let form = Form::new()
             .with("client_id", &self.app.client_id)
             .with("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
             .with_secret("device_code", &self.code.device_code);
-        ask_for_token(&self.client, form).send(&self.client).await
+        token_request(&self.client, form).send(&self.client).await
     }
 }
 
@@ -222,7 +229,7 @@ fn expired(last: Option<Error>) -> Error {
     }
 }
 
-impl fmt::Debug for DeviceCode {
+impl fmt::Debug for DeviceAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The code that the user types in is not a secret to the user, but it is to a log.
         f.debug_struct("DeviceCode")

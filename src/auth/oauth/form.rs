@@ -17,13 +17,13 @@ use crate::sanitize;
 
 /// A form as in RFC 6749 (appendix B), and the secrets in it.
 pub(crate) struct Form {
-    text: Buffer,
+    text: ZeroizingBuffer,
     secrets: Vec<SecretString>,
 }
 
 impl Form {
     pub(crate) fn new() -> Self {
-        Self { text: Buffer::new(), secrets: Vec::new() }
+        Self { text: ZeroizingBuffer::new(), secrets: Vec::new() }
     }
 
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
@@ -43,7 +43,7 @@ impl Form {
     }
 
     /// Adds a secret that is sent beside the form.
-    pub(crate) fn hiding(mut self, secret: &SecretString) -> Self {
+    pub(crate) fn with_redacted(mut self, secret: &SecretString) -> Self {
         sanitize::remember(secret.expose_secret().as_bytes());
         self.secrets.push(secret.clone());
         self
@@ -57,7 +57,7 @@ impl Form {
 
 /// Returns the JSON of a value that contains a secret.
 pub(crate) fn secret_json(value: &impl Serialize) -> Result<Bytes> {
-    let mut buffer = Buffer::new();
+    let mut buffer = ZeroizingBuffer::new();
     serde_json::to_writer(&mut buffer, value).map_err(|_| {
         // This cannot fail: the values are strings. An error could quote them.
         AuthFailure::Other.error("request body serialization failed", "")
@@ -67,7 +67,7 @@ pub(crate) fn secret_json(value: &impl Serialize) -> Result<Bytes> {
 
 /// Returns the HTTP Basic credentials of a client id and its secret, as in RFC 7617.
 pub(crate) fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
-    let mut pair = Buffer::new();
+    let mut pair = ZeroizingBuffer::new();
     pair.push(id.as_bytes());
     pair.push(b":");
     pair.push(secret.expose_secret().as_bytes());
@@ -77,14 +77,14 @@ pub(crate) fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue> {
 /// Returns the same as in RFC 6749 (section 2.3.1) for token endpoints: both parts are form-encoded first, so that an
 /// id can contain a colon.
 pub(crate) fn basic_encoded(id: &str, secret: &SecretString) -> Result<HeaderValue> {
-    let mut pair = Buffer::new();
+    let mut pair = ZeroizingBuffer::new();
     pair.push_encoded(id);
     pair.push(b":");
     pair.push_encoded(secret.expose_secret());
     header(pair)
 }
 
-fn header(pair: Buffer) -> Result<HeaderValue> {
+fn header(pair: ZeroizingBuffer) -> Result<HeaderValue> {
     const BASIC: &[u8] = b"Basic ";
     let unusable = || AuthFailure::Malformed.error("the client id or secret is too long", "");
     let length = base64::encoded_len(pair.0.len(), true).ok_or_else(unusable)?;
@@ -99,14 +99,14 @@ fn header(pair: Buffer) -> Result<HeaderValue> {
 }
 
 /// Bytes that are overwritten when they are dropped or reallocated.
-struct Buffer(Zeroizing<Vec<u8>>);
+struct ZeroizingBuffer(Zeroizing<Vec<u8>>);
 
 /// More than most forms need.
-const CAPACITY: usize = 1024;
+const INITIAL_CAPACITY: usize = 1024;
 
-impl Buffer {
+impl ZeroizingBuffer {
     fn new() -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(CAPACITY)))
+        Self(Zeroizing::new(Vec::with_capacity(INITIAL_CAPACITY)))
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -130,7 +130,7 @@ impl Buffer {
     }
 }
 
-impl io::Write for Buffer {
+impl io::Write for ZeroizingBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.push(bytes);
         Ok(bytes.len())
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_form_is_encoded_and_may_outgrow_its_buffer() {
-        let long = "x".repeat(3 * CAPACITY);
+        let long = "x".repeat(3 * INITIAL_CAPACITY);
         let form = Form::new().with("a b", "c&d=e+f\u{e9}").with("long", &long);
         let (bytes, _) = form.into_parts();
         let expected = format!("a+b=c%26d%3De%2Bf%C3%A9&long={long}");

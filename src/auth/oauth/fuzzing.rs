@@ -5,8 +5,8 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use secrecy::SecretString;
 
-use super::answer::Heard;
-use super::refusal::Grant;
+use super::answer::TokenEndpointResponse;
+use super::refusal::GrantType;
 use crate::fuzzing::{first_line, headers};
 
 const SECRET: &str = "c4n4ry-of-the-fuzzer";
@@ -16,8 +16,8 @@ pub(crate) fn oauth_response(input: &[u8]) {
     let Some((status, rest)) = input.split_first() else { return };
     let status = [200, 201, 400, 401, 403, 404, 429, 500][usize::from(status & 7)];
     let (line, body) = first_line(rest);
-    let heard = || {
-        Heard::read(
+    let reply = || {
+        TokenEndpointResponse::read(
             "GitHub",
             "oauth",
             StatusCode::from_u16(status).unwrap_or_default(),
@@ -26,9 +26,9 @@ pub(crate) fn oauth_response(input: &[u8]) {
             vec![SecretString::from(SECRET)],
         )
     };
-    let _ = (heard().code(), heard().is_temporary(), heard().retry_after());
-    for grant in [Grant::Code, Grant::Refresh] {
-        if let Err(error) = heard().token(grant) {
+    let _ = (reply().code(), reply().is_transient(), reply().retry_after());
+    for grant in [GrantType::Code, GrantType::Refresh] {
+        if let Err(error) = reply().token(grant) {
             let mut shown = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(cause) = source {

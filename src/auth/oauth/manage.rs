@@ -19,7 +19,7 @@ use crate::request::Request;
 /// GitHub's data about a valid token: [`OAuthApp::check`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct CheckedToken {
+pub struct TokenInfo {
     /// The login of the token's user.
     pub login: Option<String>,
     /// The user's id, which does not change with the login.
@@ -33,14 +33,14 @@ pub struct CheckedToken {
 /// The parts of GitHub's response that are read.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Answer {
+struct TokenCheck {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     token: Option<SecretString>,
     #[serde(default)]
     scopes: Option<Vec<String>>,
     #[serde(default)]
-    user: Option<User>,
+    user: Option<TokenCheckUser>,
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     expires_at: Option<DateTime<Utc>>,
@@ -48,7 +48,7 @@ struct Answer {
 
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct User {
+struct TokenCheckUser {
     login: Option<String>,
     id: Option<u64>,
 }
@@ -61,23 +61,20 @@ impl OAuthApp {
     ///
     /// # Errors
     /// If GitHub rejects the application itself ([`AuthFailure::ClientRejected`]), or does not respond.
-    pub async fn check(
-        &self,
-        client: &Client,
-        token: &AccessToken,
-    ) -> Result<Option<CheckedToken>> {
-        let request = self.managing(client, Method::POST, "apps/check-token", "token", token)?;
-        let answer = match request.send::<Answer>().await {
-            Ok(answer) => answer.into_inner(),
+    pub async fn check(&self, client: &Client, token: &AccessToken) -> Result<Option<TokenInfo>> {
+        let request =
+            self.management_request(client, Method::POST, "apps/check-token", "token", token)?;
+        let response = match request.send::<TokenCheck>().await {
+            Ok(response) => response.into_inner(),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
             Err(error) => return Err(explain(error)),
         };
-        let (login, user_id) = answer.user.map_or((None, None), |user| (user.login, user.id));
-        Ok(Some(CheckedToken {
+        let (login, user_id) = response.user.map_or((None, None), |user| (user.login, user.id));
+        Ok(Some(TokenInfo {
             login,
             user_id,
-            scopes: answer.scopes.unwrap_or_default(),
-            expires_at: answer.expires_at.map(SystemTime::from),
+            scopes: response.scopes.unwrap_or_default(),
+            expires_at: response.expires_at.map(SystemTime::from),
         }))
     }
 
@@ -86,18 +83,19 @@ impl OAuthApp {
     /// # Errors
     /// As for [`check`](Self::check), and if the token is invalid: the error [is not found](Error::is_not_found).
     pub async fn reset(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
-        let request = self.managing(client, Method::PATCH, "apps/reset-token", "token", token)?;
-        let answer = request.send::<Answer>().await;
-        let answer = answer.map_err(explain)?.into_inner();
-        let new = answer.token.ok_or_else(|| {
+        let request =
+            self.management_request(client, Method::PATCH, "apps/reset-token", "token", token)?;
+        let response = request.send::<TokenCheck>().await;
+        let response = response.map_err(explain)?.into_inner();
+        let new = response.token.ok_or_else(|| {
             AuthFailure::OAuth
                 .error("token reset failed: GitHub returned no new token", "try again")
         })?;
         let mut new = AccessToken::new(new)?;
-        if let Some(scopes) = answer.scopes {
+        if let Some(scopes) = response.scopes {
             new = new.with_scopes(scopes);
         }
-        if let Some(end) = answer.expires_at {
+        if let Some(end) = response.expires_at {
             new = new.with_expires_at(end.into());
         }
         Ok(new)
@@ -128,7 +126,7 @@ impl OAuthApp {
         what: &str,
         token: &AccessToken,
     ) -> Result<bool> {
-        let request = self.managing(client, Method::DELETE, label, what, token)?;
+        let request = self.management_request(client, Method::DELETE, label, what, token)?;
         match request.send_empty().await {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
@@ -137,7 +135,7 @@ impl OAuthApp {
     }
 
     /// Creates a request with a token in its body, and the application's own credential.
-    fn managing(
+    fn management_request(
         &self,
         client: &Client,
         method: Method,
@@ -151,8 +149,12 @@ impl OAuthApp {
         }
         let authorization = basic(&self.client_id, self.secret("to manage user tokens")?)?;
         let body = secret_json(&Body { access_token: token.expose_secret() })?;
-        let request =
-            Request::known(client, method, label, &["applications", &self.client_id, what]);
+        let request = Request::internal_request(
+            client,
+            method,
+            label,
+            &["applications", &self.client_id, what],
+        );
         let request = request?.header(AUTHORIZATION, authorization);
         Ok(request.body("application/json", body))
     }
@@ -174,13 +176,13 @@ fn explain(error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Answer;
+    use super::TokenCheck;
 
     #[test]
     fn tokens_of_users_are_read_as_they_are_documented() {
         use crate::contract::mirrors::assert_reads;
-        assert_reads::<Answer>("apps/check-token", 200);
-        assert_reads::<Answer>("apps/reset-token", 200);
-        assert_reads::<Answer>("apps/scope-token", 200);
+        assert_reads::<TokenCheck>("apps/check-token", 200);
+        assert_reads::<TokenCheck>("apps/reset-token", 200);
+        assert_reads::<TokenCheck>("apps/scope-token", 200);
     }
 }

@@ -6,7 +6,7 @@ use crate::auth::failure::AuthFailure;
 
 /// The grant of a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Grant {
+pub(crate) enum GrantType {
     /// The authorization code of the web flow.
     Code,
     /// The device code of the device flow.
@@ -18,7 +18,7 @@ pub(crate) enum Grant {
 }
 
 /// The failure, its cause, and the next step.
-pub(crate) type Reason = (AuthFailure, String, &'static str);
+pub(crate) type OAuthErrorInfo = (AuthFailure, String, &'static str);
 
 /// Maps an error code (RFC 6749 section 5.2, RFC 8628 section 3.5, and GitHub's pages on [token
 /// requests](https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-request-errors),
@@ -28,25 +28,30 @@ pub(crate) type Reason = (AuthFailure, String, &'static str);
 /// flow](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#error-codes-for-the-device-flow)).
 ///
 /// `shown` is the code for the message, if it is safe to show.
-pub(crate) fn of_code(who: &str, code: &str, shown: Option<String>, grant: Grant) -> Reason {
+pub(crate) fn from_code(
+    who: &str,
+    code: &str,
+    shown: Option<String>,
+    grant: GrantType,
+) -> OAuthErrorInfo {
     use AuthFailure as Failure;
     let (failure, what, advice) = match (code, grant) {
-        ("bad_refresh_token", _) | ("invalid_grant", Grant::Refresh) => (
+        ("bad_refresh_token", _) | ("invalid_grant", GrantType::Refresh) => (
             Failure::RefreshTokenRejected,
             "rejected the refresh token",
             "it was used, revoked or has expired: let the user sign in again; share one token \
              store if several processes refresh",
         ),
-        ("bad_verification_code", _) | ("invalid_grant", Grant::Code) => (
+        ("bad_verification_code", _) | ("invalid_grant", GrantType::Code) => (
             Failure::CodeRejected,
             "rejected the code",
             "the code was already used, is older than 10 minutes or belongs to another sign-in: \
              send the user to sign in again",
         ),
-        ("incorrect_device_code", _) | ("invalid_grant", Grant::Device) => {
+        ("incorrect_device_code", _) | ("invalid_grant", GrantType::Device) => {
             (Failure::CodeRejected, "does not recognize the device code", "restart the device flow")
         }
-        ("incorrect_client_credentials" | "invalid_client", Grant::Client) => (
+        ("incorrect_client_credentials" | "invalid_client", GrantType::Client) => (
             Failure::ClientRejected,
             "rejected the client id or the client secret",
             "check both, and whether the server expects them in a Basic header or in the body; see \
@@ -106,7 +111,7 @@ pub(crate) fn of_code(who: &str, code: &str, shown: Option<String>, grant: Grant
 }
 
 /// Returns the failure for a response without an error code.
-pub(crate) fn of_status(who: &str, status: StatusCode, html: bool) -> Reason {
+pub(crate) fn from_status(who: &str, status: StatusCode, html: bool) -> OAuthErrorInfo {
     use AuthFailure as Failure;
     match status {
         StatusCode::UNAUTHORIZED => (

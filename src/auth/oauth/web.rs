@@ -11,16 +11,16 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::answer::GITHUB;
-use super::refusal::{self, Grant};
-use super::{OAuthApp, page};
+use super::refusal::{self, GrantType};
+use super::{OAuthApp, web_page};
 use crate::auth::failure::AuthFailure;
 use crate::auth::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Line, Result};
+use crate::error::{Error, ErrorKind, OneLine, Result};
 use crate::origins::{origin_of, same_origin};
 use crate::sanitize;
 
-/// An authorization request; created by [`OAuthApp::authorization`].
+/// An authorization request; created by [`OAuthApp::web_flow`].
 ///
 /// Its parameters are those of GitHub's
 /// [authorize page](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps#1-request-a-users-github-identity).
@@ -35,7 +35,7 @@ pub struct AuthorizationRequest {
 
 impl AuthorizationRequest {
     pub(super) fn new(app: OAuthApp, client: &Client) -> Self {
-        let page = page(client, &["login", "oauth", "authorize"]);
+        let page = web_page(client, &["login", "oauth", "authorize"]);
         Self { app, page, scopes: Vec::new(), extra: Vec::new() }
     }
 
@@ -73,7 +73,7 @@ impl AuthorizationRequest {
     /// # Errors
     /// If the application has no secret, which GitHub requires for the token request, or if the system returns no
     /// random numbers.
-    pub fn begin(self) -> Result<Authorization> {
+    pub fn start(self) -> Result<PendingAuthorization> {
         self.app.secret("to sign a user in with the browser")?;
         let (state, verifier) = (random()?, random()?);
         let mut url = self.page;
@@ -94,7 +94,7 @@ impl AuthorizationRequest {
                 query.append_pair(name, value);
             }
         }
-        Ok(Authorization::new(self.app, url, state, verifier))
+        Ok(PendingAuthorization::new(self.app, url, state, verifier))
     }
 }
 
@@ -102,7 +102,7 @@ impl AuthorizationRequest {
 ///
 /// It is valid for one user and one sign-in. Store it where only that user's browser can reach it, such as the user's
 /// session, since `state` protects against forged callbacks only there.
-pub struct Authorization {
+pub struct PendingAuthorization {
     app: OAuthApp,
     url: Url,
     state: SecretString,
@@ -113,7 +113,7 @@ pub struct Authorization {
 /// The prefix of a stored session, by which a later version can recognize it.
 const SESSION: &str = "octowire-sign-in-1";
 
-impl Authorization {
+impl PendingAuthorization {
     fn new(app: OAuthApp, url: Url, state: SecretString, verifier: SecretString) -> Self {
         for secret in [&state, &verifier] {
             sanitize::remember(secret.expose_secret().as_bytes());
@@ -205,12 +205,12 @@ impl Authorization {
             form = form.with("redirect_uri", uri);
         }
         form = form.with_secret("code", &code).with_secret("code_verifier", &self.verifier);
-        self.app.token(client, form, Grant::Code).await
+        self.app.token(client, form, GrantType::Code).await
     }
 
     /// Returns the code in the callback of this sign-in.
     fn code(&self, callback: &str) -> Result<SecretString> {
-        let query = query_of(callback);
+        let query = callback_query(callback);
         let mut found = HashMap::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let known = ["state", "code", "error", "error_description", "error_uri"]
@@ -224,7 +224,7 @@ impl Authorization {
             }
         }
         let get = |name| found.get(name).filter(|value| !value.expose_secret().is_empty());
-        if !get("state").is_some_and(|state| same(state, &self.state)) {
+        if !get("state").is_some_and(|state| constant_time_eq(state, &self.state)) {
             return Err(AuthFailure::StateMismatch.error(
                 "the callback does not match the pending sign-in",
                 "abort the sign-in, which might be an attack; a user with several open tabs has to \
@@ -232,7 +232,7 @@ impl Authorization {
             ));
         }
         if let Some(code) = get("error") {
-            return Err(self.refused(code.expose_secret(), get("error_description")));
+            return Err(self.callback_error(code.expose_secret(), get("error_description")));
         }
         let code = get("code").cloned();
         if let Some(code) = &code {
@@ -241,12 +241,12 @@ impl Authorization {
         code.ok_or_else(|| invalid("the callback contains neither a code nor an error"))
     }
 
-    fn refused(&self, code: &str, description: Option<&SecretString>) -> Error {
+    fn callback_error(&self, code: &str, description: Option<&SecretString>) -> Error {
         let (failure, mut what, advice) =
-            refusal::of_code(GITHUB, code, Some(Line(code).to_string()), Grant::Code);
+            refusal::from_code(GITHUB, code, Some(OneLine(code).to_string()), GrantType::Code);
         let description = description.map(|text| text.expose_secret());
         if let Some(text) = description.filter(|text| !text.contains(self.state.expose_secret())) {
-            what.push_str(&format!(": \"{}\"", Line(text)));
+            what.push_str(&format!(": \"{}\"", OneLine(text)));
         }
         failure
             .error(what, advice)
@@ -254,7 +254,7 @@ impl Authorization {
     }
 }
 
-impl fmt::Debug for Authorization {
+impl fmt::Debug for PendingAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The query contains the state.
         f.debug_struct("Authorization")
@@ -265,7 +265,7 @@ impl fmt::Debug for Authorization {
 }
 
 /// Returns the query of a callback that is a URL, a path with a query, or the query itself.
-fn query_of(callback: &str) -> &str {
+fn callback_query(callback: &str) -> &str {
     let callback = callback.trim();
     let callback = callback.split_once('#').map_or(callback, |(before, _)| before);
     let is_query = !callback.starts_with(['/', '?']) && Url::parse(callback).is_err();
@@ -297,7 +297,7 @@ fn challenge(verifier: &SecretString) -> String {
 }
 
 /// Compares two secrets in constant time.
-fn same(one: &SecretString, other: &SecretString) -> bool {
+fn constant_time_eq(one: &SecretString, other: &SecretString) -> bool {
     let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
     let pairs = digest(one).into_iter().zip(digest(other));
     pairs.fold(0, |different, (a, b)| different | (a ^ b)) == 0
@@ -318,7 +318,7 @@ mod tests {
     fn randomness_is_long_enough_and_never_the_same() {
         let (one, other) = (random().unwrap(), random().unwrap());
         assert!((43..=128).contains(&one.expose_secret().len()));
-        assert!(!same(&one, &other) && same(&one, &one.clone()));
+        assert!(!constant_time_eq(&one, &other) && constant_time_eq(&one, &one.clone()));
     }
 
     #[test]
@@ -331,8 +331,8 @@ mod tests {
             "?code=a?b&state=s",
             "code=a?b&state=s\n",
         ] {
-            assert_eq!(query_of(callback), "code=a?b&state=s", "{callback}");
+            assert_eq!(callback_query(callback), "code=a?b&state=s", "{callback}");
         }
-        assert_eq!(query_of("https://example.com/cb"), "");
+        assert_eq!(callback_query("https://example.com/cb"), "");
     }
 }

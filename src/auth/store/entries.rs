@@ -14,7 +14,7 @@ use crate::auth::token::AccessToken;
 pub(super) type Entries = BTreeMap<String, AccessToken>;
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct SerializedToken<'a> {
     token: &'a str,
     expires_at: Option<SystemTime>,
     refresh_token: Option<&'a str>,
@@ -26,7 +26,7 @@ struct Written<'a> {
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct DeserializedToken {
     token: SecretString,
     expires_at: Option<SystemTime>,
     refresh_token: Option<SecretString>,
@@ -41,7 +41,7 @@ struct Read {
 
 /// Removes tokens that have expired and cannot be refreshed, so that a store does not grow with every identity ever
 /// used.
-pub(super) fn drop_spent(entries: &mut Entries) {
+pub(super) fn drop_expired(entries: &mut Entries) {
     let now = SystemTime::now();
     let ended = |end: Option<SystemTime>| end.is_some_and(|end| end <= now);
     entries.retain(|_, token| {
@@ -52,10 +52,10 @@ pub(super) fn drop_spent(entries: &mut Entries) {
 
 /// Returns the JSON of the tokens, in one buffer that is overwritten when it is dropped.
 pub(super) fn to_json(entries: &Entries) -> serde_json::Result<Zeroizing<Vec<u8>>> {
-    let entries: BTreeMap<&str, Written<'_>> =
-        entries.iter().map(|(key, token)| (key.as_str(), written(token))).collect();
+    let entries: BTreeMap<&str, SerializedToken<'_>> =
+        entries.iter().map(|(key, token)| (key.as_str(), to_serialized(token))).collect();
     // Counted first: a growing vector leaves its old bytes in memory.
-    let mut count = Count(0);
+    let mut count = ByteCounter(0);
     serde_json::to_writer(&mut count, &entries)?;
     let mut json = Zeroizing::new(Vec::with_capacity(count.0));
     serde_json::to_writer(&mut *json, &entries)?;
@@ -65,27 +65,27 @@ pub(super) fn to_json(entries: &Entries) -> serde_json::Result<Zeroizing<Vec<u8>
 /// Parses the tokens of this JSON; `None` if it is not the output of [`to_json`]. There is no reason, since errors of
 /// `serde_json` quote the input.
 pub(super) fn from_json(json: &[u8]) -> Option<Entries> {
-    let entries: BTreeMap<String, Read> = serde_json::from_slice(json).ok()?;
+    let entries: BTreeMap<String, DeserializedToken> = serde_json::from_slice(json).ok()?;
     entries.into_iter().map(|(key, read)| Some((key, read.token()?))).collect()
 }
 
-fn written(token: &AccessToken) -> Written<'_> {
+fn to_serialized(token: &AccessToken) -> SerializedToken<'_> {
     // Serde has no times before 1970; this token has expired as well.
     let since_1970 = |time: SystemTime| time.max(SystemTime::UNIX_EPOCH);
-    Written {
+    SerializedToken {
         token: token.expose_secret(),
         expires_at: token.expires_at().map(since_1970),
         refresh_token: token.refresh_token().map(ExposeSecret::expose_secret),
         refresh_token_expires_at: token.refresh_token_expires_at().map(since_1970),
-        minted_at: Some(since_1970(token.minted_at())),
+        minted_at: Some(since_1970(token.issued_at())),
         ask_again_after: token
-            .asks_again_after()
+            .rechecked_after()
             .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         scopes: token.scopes(),
     }
 }
 
-impl Read {
+impl DeserializedToken {
     fn token(self) -> Option<AccessToken> {
         let mut token = AccessToken::new(self.token).ok()?;
         if let Some(time) = self.expires_at {
@@ -95,10 +95,10 @@ impl Read {
             token = token.with_refresh_token(refresh_token, self.refresh_token_expires_at);
         }
         if let Some(time) = self.minted_at {
-            token = token.with_minted_at(time);
+            token = token.with_issued_at(time);
         }
         if let Some(milliseconds) = self.ask_again_after {
-            token = token.ask_again_after(Duration::from_millis(milliseconds));
+            token = token.recheck_after(Duration::from_millis(milliseconds));
         }
         if let Some(scopes) = self.scopes {
             token = token.with_scopes(scopes);
@@ -108,9 +108,9 @@ impl Read {
 }
 
 /// The number of written bytes.
-struct Count(usize);
+struct ByteCounter(usize);
 
-impl Write for Count {
+impl Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 = self.0.saturating_add(bytes.len());
         Ok(bytes.len())
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_goes_and_what_can_be_renewed_stays() {
+    fn expired_tokens_are_dropped_and_refreshable_ones_stay() {
         let past = SystemTime::now() - Duration::from_secs(1);
         let future = SystemTime::now() + Duration::from_secs(60);
         let over = || token().with_expires_at(past);
@@ -168,13 +168,13 @@ mod tests {
             ("renewable for now", over().with_refresh_token("ghr_x", Some(future))),
             ("both over", over().with_refresh_token("ghr_x", Some(past))),
         ]);
-        drop_spent(&mut entries);
+        drop_expired(&mut entries);
         let left: Vec<_> = entries.keys().map(String::as_str).collect();
         assert_eq!(left, ["good", "lasts", "renewable", "renewable for now"]);
     }
 
     #[test]
-    fn what_is_no_such_json_is_refused() {
+    fn invalid_token_json_is_rejected() {
         for json in ["", "[]", "{\"a\":{}}", "{\"a\":{\"token\":\"\"}}", "{\"a\":{\"token\":1}}"] {
             assert!(from_json(json.as_bytes()).is_none(), "{json}");
         }

@@ -10,12 +10,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::entries::{Entries, drop_spent, from_json, to_json};
-use super::lock::{FileLock, Lasts};
-use super::seal::{Broken, SealingKey};
-use super::{StoreFuture, StoreLock, TokenStore};
+use super::entries::{Entries, drop_expired, from_json, to_json};
+use super::lock::{FileLock, LockFileCleanup};
+use super::seal::{EncryptionKey, SealError};
+use super::{TokenStore, TokenStoreFuture, TokenStoreLock};
 use crate::auth::failure::AuthFailure;
-use crate::auth::policy::some_of;
+use crate::auth::policy::random_fraction;
 use crate::auth::token::AccessToken;
 use crate::clock;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ use crate::private_files::{
 /// Tokens in one encrypted file, which the processes of one user on one machine can share.
 ///
 /// They outlive a restart, and a token that several processes need is requested once. The file is encrypted with
-/// AES-256-GCM as a whole: without the [`SealingKey`] neither tokens nor identities can be read, and a changed file is
+/// AES-256-GCM as a whole: without the [`EncryptionKey`] neither tokens nor identities can be read, and a changed file is
 /// an error. It is replaced atomically, so that a crash leaves the old tokens or the new ones. An error never alters
 /// the file.
 ///
@@ -36,7 +36,7 @@ use crate::private_files::{
 /// regular file is rejected. So is a folder that everyone can write to, or that belongs to another user than this one
 /// and root; if root runs the process, the folder of any user is accepted that only this user can write to. The folder
 /// itself is never changed, and can be a symbolic link. If the file system does not show the real owners and modes, see
-/// [`trust_file_permissions`](EncryptedFileBuilder::trust_file_permissions).
+/// [`trust_file_permissions`](EncryptedFileTokenStoreBuilder::trust_file_permissions).
 ///
 /// While they are needed, it has `….lock` files and a `….tmp` beside it. The folder has to be on a file system that
 /// supports locks: a local one, or some network ones.
@@ -46,37 +46,37 @@ use crate::private_files::{
 ///
 /// ```
 /// use octowire::Client;
-/// use octowire::auth::{App, EncryptedFile, SealingKey};
+/// use octowire::auth::{App, EncryptedFileTokenStore, EncryptionKey};
 ///
 /// # fn example(app: App) -> octowire::Result<()> {
-/// let key = SealingKey::from_env("OCTOWIRE_STORE_KEY")?;
-/// let store = EncryptedFile::open("/var/lib/bot/tokens", key)?;
+/// let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
+/// let store = EncryptedFileTokenStore::open("/var/lib/bot/tokens", key)?;
 /// let client = Client::builder().auth(app.installation(42)).token_store(store).build()?;
 /// # let _ = client;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct EncryptedFile {
-    place: Arc<Place>,
+pub struct EncryptedFileTokenStore {
+    location: Arc<FileLocation>,
     lock_wait: Duration,
 }
 
-/// The settings of an [`EncryptedFile`]: [`EncryptedFile::builder`].
+/// The settings of an [`EncryptedFileTokenStore`]: [`EncryptedFileTokenStore::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder opens nothing until `open` is called"]
-pub struct EncryptedFileBuilder {
+pub struct EncryptedFileTokenStoreBuilder {
     path: PathBuf,
-    key: SealingKey,
+    key: EncryptionKey,
     lock_wait: Duration,
     permissions: Permissions,
 }
 
-struct Place {
+struct FileLocation {
     path: PathBuf,
     folder: PathBuf,
     name: OsString,
-    key: SealingKey,
+    key: EncryptionKey,
     permissions: Permissions,
 }
 
@@ -87,19 +87,19 @@ const MAX_BYTES: u64 = 16 << 20;
 /// of 30 seconds each.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(100);
 /// The delays between two attempts to lock: they double from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(4);
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(4);
+const MAX_BACKOFF: Duration = Duration::from_millis(64);
 /// The name to which the encryption of the file is bound, so that no other encrypted data is accepted for it.
-const SEALED_AS: &str = "token file";
+const ASSOCIATED_NAME: &str = "token file";
 
 /// The outcome of an attempt to lock.
-enum Attempt<T, A> {
+enum LockAttempt<T, A> {
     Done(T),
     /// Another holder has the lock. Contains the unused closure.
     Busy(A),
 }
 
-impl EncryptedFile {
+impl EncryptedFileTokenStore {
     /// Opens the store in this file, which is created when the first token is saved. Its folder has to exist. The file
     /// is read at once, so that errors show at the start.
     ///
@@ -107,13 +107,13 @@ impl EncryptedFile {
     /// By [`AuthFailure`](crate::auth::AuthFailure): `StoreKey` if the file is encrypted with another key,
     /// `StoreTruncated` if it is truncated, `StoreTampered` if it was changed or is another file, `StoreVersion` if a
     /// later version of this library wrote it, and `Store` if it cannot be read.
-    pub fn open(path: impl AsRef<Path>, key: SealingKey) -> Result<Self> {
+    pub fn open(path: impl AsRef<Path>, key: EncryptionKey) -> Result<Self> {
         Self::builder(path, key).open()
     }
 
     /// Returns a builder of a store in this file, with more settings.
-    pub fn builder(path: impl AsRef<Path>, key: SealingKey) -> EncryptedFileBuilder {
-        EncryptedFileBuilder {
+    pub fn builder(path: impl AsRef<Path>, key: EncryptionKey) -> EncryptedFileTokenStoreBuilder {
+        EncryptedFileTokenStoreBuilder {
             path: path.as_ref().to_owned(),
             key,
             lock_wait: LOCK_WAIT,
@@ -132,8 +132,8 @@ impl EncryptedFile {
     /// Reads the file, changes its content, and replaces the file: one writer at a time, so that no process overwrites
     /// another's change.
     async fn change(&self, act: impl FnOnce(&mut Entries) + Send + 'static) -> Result<()> {
-        let name = self.place.sibling(".lock");
-        self.with_lock(name, Lasts::Stays, move |place, lock| {
+        let name = self.location.sibling(".lock");
+        self.with_lock(name, LockFileCleanup::Keep, move |place, lock| {
             let mut entries = place.read()?;
             act(&mut entries);
             let outcome = place.write(&entries);
@@ -146,13 +146,13 @@ impl EncryptedFile {
 
     /// Waits for a lock, and uses it in the same job: so a task that is not polled any longer does not hold the lock.
     /// Nothing blocks meanwhile, so a call that is dropped leaves no thread behind.
-    async fn with_lock<T, A>(&self, name: OsString, lasts: Lasts, act: A) -> Result<T>
+    async fn with_lock<T, A>(&self, name: OsString, lasts: LockFileCleanup, act: A) -> Result<T>
     where
         T: Send + 'static,
-        A: FnOnce(&Place, FileLock) -> Result<T> + Send + 'static,
+        A: FnOnce(&FileLocation, FileLock) -> Result<T> + Send + 'static,
     {
         let start = Instant::now();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = INITIAL_BACKOFF;
         let mut act = act;
         loop {
             let tried = name.clone();
@@ -160,17 +160,17 @@ impl EncryptedFile {
                 let taken =
                     place.folder().and_then(|folder| FileLock::try_take(folder, &tried, lasts));
                 match taken.map_err(|error| place.failed("locked", error))? {
-                    Some(lock) => act(place, lock).map(Attempt::Done),
-                    None => Ok(Attempt::Busy(act)),
+                    Some(lock) => act(place, lock).map(LockAttempt::Done),
+                    None => Ok(LockAttempt::Busy(act)),
                 }
             });
             match attempt.await? {
-                Attempt::Done(done) => return Ok(done),
-                Attempt::Busy(again) => act = again,
+                LockAttempt::Done(done) => return Ok(done),
+                LockAttempt::Busy(again) => act = again,
             }
             let left = self.lock_wait.saturating_sub(start.elapsed());
             if left.is_zero() {
-                let path = self.place.folder.join(name);
+                let path = self.location.folder.join(name);
                 return Err(AuthFailure::Store.error(
                     format!("cannot lock {}: timed out after {:?}", path.display(), self.lock_wait),
                     "another process is refreshing a token or hangs: find the process that has \
@@ -178,24 +178,24 @@ impl EncryptedFile {
                 ));
             }
             // Partly random, so that waiting tasks do not retry at once.
-            let half = clock::half(pause);
-            sleep(half.saturating_add(some_of(half)).min(left)).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            let half = clock::halved(pause);
+            sleep(half.saturating_add(random_fraction(half)).min(left)).await;
+            pause = pause.saturating_mul(2).min(MAX_BACKOFF);
         }
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&Place) -> Result<T> + Send + 'static,
+        act: impl FnOnce(&FileLocation) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let place = Arc::clone(&self.place);
+        let place = Arc::clone(&self.location);
         let done = tokio::task::spawn_blocking(move || act(&place)).await;
-        done.unwrap_or_else(|error| Err(self.place.failed("accessed", io::Error::other(error))))
+        done.unwrap_or_else(|error| Err(self.location.failed("accessed", io::Error::other(error))))
     }
 }
 
-impl EncryptedFileBuilder {
-    /// Sets the lock timeout, as [`EncryptedFile::lock_wait`] does; 100 seconds by default.
+impl EncryptedFileTokenStoreBuilder {
+    /// Sets the lock timeout, as [`EncryptedFileTokenStore::lock_wait`] does; 100 seconds by default.
     pub fn lock_wait(mut self, time: Duration) -> Self {
         self.lock_wait = time;
         self
@@ -216,57 +216,59 @@ impl EncryptedFileBuilder {
     /// Opens the store.
     ///
     /// # Errors
-    /// As for [`EncryptedFile::open`].
-    pub fn open(self) -> Result<EncryptedFile> {
-        let place = Place::new(&self.path, self.key, self.permissions)?;
+    /// As for [`EncryptedFileTokenStore::open`].
+    pub fn open(self) -> Result<EncryptedFileTokenStore> {
+        let place = FileLocation::new(&self.path, self.key, self.permissions)?;
         warn_if_trusted(&place.path, place.permissions);
         place.read()?;
-        Ok(EncryptedFile { place: Arc::new(place), lock_wait: self.lock_wait })
+        Ok(EncryptedFileTokenStore { location: Arc::new(place), lock_wait: self.lock_wait })
     }
 }
 
-impl TokenStore for EncryptedFile {
-    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
+impl TokenStore for EncryptedFileTokenStore {
+    fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>> {
         // Without a lock: the file is replaced atomically.
-        Box::pin(async move { Ok(self.blocking(Place::read).await?.remove(key)) })
+        Box::pin(async move { Ok(self.blocking(FileLocation::read).await?.remove(key)) })
     }
 
-    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()> {
         let (key, token) = (key.to_owned(), token.clone());
         Box::pin(self.change(move |entries| {
-            drop_spent(entries);
+            drop_expired(entries);
             entries.insert(key, token);
         }))
     }
 
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+    fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()> {
         let key = key.to_owned();
         Box::pin(self.change(move |entries| {
             entries.remove(&key);
         }))
     }
 
-    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
+    fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock> {
         // A digest, since a key can contain characters that a file name cannot.
         let digest = hex(&Sha256::digest(key)[..8]);
-        let name = self.place.sibling(&format!(".{digest}.lock"));
+        let name = self.location.sibling(&format!(".{digest}.lock"));
         Box::pin(async move {
-            Ok(StoreLock::new(self.with_lock(name, Lasts::Goes, |_, lock| Ok(lock)).await?))
+            Ok(TokenStoreLock::new(
+                self.with_lock(name, LockFileCleanup::Remove, |_, lock| Ok(lock)).await?,
+            ))
         })
     }
 }
 
-impl fmt::Debug for EncryptedFile {
+impl fmt::Debug for EncryptedFileTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptedFile")
-            .field("path", &self.place.path)
-            .field("key", &self.place.key)
+            .field("path", &self.location.path)
+            .field("key", &self.location.key)
             .finish_non_exhaustive()
     }
 }
 
-impl Place {
-    fn new(path: &Path, key: SealingKey, permissions: Permissions) -> Result<Self> {
+impl FileLocation {
+    fn new(path: &Path, key: EncryptionKey, permissions: Permissions) -> Result<Self> {
         // Absolute, since the process might change its working directory.
         let absolute = std::path::absolute(path);
         let path = absolute.as_deref().unwrap_or(path).to_owned();
@@ -296,15 +298,17 @@ impl Place {
             .and_then(|folder| folder.read(&self.name, FileRole::TokenFile, MAX_BYTES))
             .map_err(|error| self.failed("read", error))?;
         let Some(sealed) = sealed else { return Ok(Entries::new()) };
-        let json = self.key.open(SEALED_AS, &sealed).map_err(|broken| self.broken(broken))?;
+        let json =
+            self.key.open(ASSOCIATED_NAME, &sealed).map_err(|broken| self.corrupt_error(broken))?;
         // Encrypted with the right key, and yet not a content that this library writes: another program has the key.
-        from_json(&json).ok_or_else(|| self.broken(Broken::Tampered))
+        from_json(&json).ok_or_else(|| self.corrupt_error(SealError::Tampered))
     }
 
     fn write(&self, entries: &Entries) -> Result<()> {
         let failed = |error| self.failed("written", error);
         let json = to_json(entries).map_err(|error| failed(error.into()))?;
-        let sealed = self.key.seal(SEALED_AS, &json).map_err(|broken| self.broken(broken))?;
+        let sealed =
+            self.key.seal(ASSOCIATED_NAME, &json).map_err(|broken| self.corrupt_error(broken))?;
         if sealed.len() as u64 > MAX_BYTES {
             return Err(failed(io::ErrorKind::FileTooLarge.into()));
         }
@@ -317,7 +321,7 @@ impl Place {
             .map_err(failed)
     }
 
-    fn broken(&self, broken: Broken) -> Error {
+    fn corrupt_error(&self, broken: SealError) -> Error {
         broken.error(&self.name(), &self.key)
     }
 

@@ -1,12 +1,12 @@
 //! Entry points for fuzzers.
 #![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 
-use super::SealingKey;
+use super::EncryptionKey;
 use super::entries;
 
 /// Parses a token file: encrypted bytes, the JSON in them, and a key.
 pub(crate) fn token_file(input: &[u8]) {
-    let key = SealingKey::from_bytes([7; 32]);
+    let key = EncryptionKey::from_bytes([7; 32]);
     assert!(key.open("tokens", input).is_err(), "data sealed without the key was opened");
     let sealed = key.seal("tokens", input).expect("sealing failed");
     assert_eq!(&**key.open("tokens", &sealed).expect("opening failed"), input);
@@ -17,6 +17,6 @@ pub(crate) fn token_file(input: &[u8]) {
         assert_eq!(*entries::to_json(&again).expect("tokens do not serialize"), *written);
     }
     if let Ok(text) = std::str::from_utf8(input) {
-        let _ = SealingKey::from_base64(text);
+        let _ = EncryptionKey::from_base64(text);
     }
 }

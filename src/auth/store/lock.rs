@@ -15,16 +15,16 @@ pub(super) struct FileLock {
     file: File,
     folder: PrivateFolder,
     name: OsString,
-    lasts: Lasts,
+    cleanup: LockFileCleanup,
 }
 
 /// The fate of the locked file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lasts {
+pub(super) enum LockFileCleanup {
     /// The file stays.
-    Stays,
+    Keep,
     /// On Unix the file is removed with the lock, so that there are no more files than held locks.
-    Goes,
+    Remove,
 }
 
 impl FileLock {
@@ -32,7 +32,7 @@ impl FileLock {
     pub(super) fn try_take(
         folder: PrivateFolder,
         name: &OsStr,
-        lasts: Lasts,
+        lasts: LockFileCleanup,
     ) -> io::Result<Option<Self>> {
         let file = folder.file(name, FileRole::Lock, Access::Create)?;
         Self::try_lock(file, folder, name, lasts)
@@ -42,7 +42,7 @@ impl FileLock {
         file: File,
         folder: PrivateFolder,
         name: &OsStr,
-        lasts: Lasts,
+        lasts: LockFileCleanup,
     ) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -51,15 +51,15 @@ impl FileLock {
         }
         // The previous holder might have removed the file after it was opened here: then this locks a file that no
         // other process will find.
-        let is_there = folder.has(name, &file)?;
-        Ok(is_there.then(|| Self { file, folder, name: name.to_owned(), lasts }))
+        let is_there = folder.is_current_name(name, &file)?;
+        Ok(is_there.then(|| Self { file, folder, name: name.to_owned(), cleanup: lasts }))
     }
 }
 
 impl Drop for FileLock {
     fn drop(&mut self) {
         // Removed while it is locked, and so by this holder only. A file that stays does no harm.
-        if cfg!(unix) && self.lasts == Lasts::Goes {
+        if cfg!(unix) && self.cleanup == LockFileCleanup::Remove {
             let _ = self.folder.remove_opened(&self.name, &self.file);
         }
         // Closing the file also unlocks it; a process that is being started might still have it.
@@ -82,14 +82,14 @@ mod tests {
             let path = std::env::temp_dir();
             PrivateFolder::open(&path, FolderRole::Given, Permissions::Checked).unwrap()
         };
-        let take = || FileLock::try_take(folder(), &name, Lasts::Goes).unwrap();
+        let take = || FileLock::try_take(folder(), &name, LockFileCleanup::Remove).unwrap();
 
         let first = take().unwrap();
         let late = folder().file(&name, FileRole::Lock, Access::Create).unwrap();
         drop(first);
         assert!(!path.exists(), "it goes with its lock");
         let second = take().unwrap();
-        let late = FileLock::try_lock(late, folder(), &name, Lasts::Goes).unwrap();
+        let late = FileLock::try_lock(late, folder(), &name, LockFileCleanup::Remove).unwrap();
         assert!(late.is_none(), "two would hold the lock");
         assert!(path.exists(), "the file of the one who holds it stays");
         assert!(take().is_none());

@@ -39,21 +39,21 @@ use crate::sanitize;
 /// its memory is overwritten when it is dropped.
 ///
 /// ```
-/// use octowire::auth::SealingKey;
+/// use octowire::auth::EncryptionKey;
 ///
 /// # fn example() -> octowire::Result<()> {
 /// // Created once with `openssl rand -base64 32`, and kept with other secrets.
-/// let key = SealingKey::from_env("OCTOWIRE_STORE_KEY")?;
+/// let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
 /// // During a key rotation: decrypts with the old key too, and encrypts with the new one.
-/// let key = key.or_key(SealingKey::from_env("OCTOWIRE_STORE_KEY_OLD")?);
+/// let key = key.with_previous(EncryptionKey::from_env("OCTOWIRE_STORE_KEY_OLD")?);
 /// # let _ = key;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct SealingKey {
-    first: Key,
-    older: Vec<Key>,
+pub struct EncryptionKey {
+    current: Key,
+    previous: Vec<Key>,
 }
 
 #[derive(Clone)]
@@ -72,9 +72,9 @@ const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
 /// The advice for an invalid key.
-const MAKE_ONE: &str = "generate a key with: openssl rand -base64 32";
+const KEY_ADVICE: &str = "generate a key with: openssl rand -base64 32";
 
-impl SealingKey {
+impl EncryptionKey {
     /// Reads the key from this environment variable, in base64.
     ///
     /// # Errors
@@ -83,9 +83,9 @@ impl SealingKey {
         let variable = variable.as_ref();
         let text = read_variable(variable)?.ok_or_else(|| {
             AuthFailure::Missing
-                .error(format!("the environment variable {variable} is not set"), MAKE_ONE)
+                .error(format!("the environment variable {variable} is not set"), KEY_ADVICE)
         })?;
-        Self::from_base64(text).map_err(|error| error.named(variable))
+        Self::from_base64(text).map_err(|error| error.with_origin(variable))
     }
 
     /// Parses a key in base64, of the standard or the URL-safe alphabet, with or without padding. White space around it
@@ -97,18 +97,19 @@ impl SealingKey {
         let text = text.into();
         let text = text.expose_secret().trim();
         if text.is_empty() {
-            return Err(AuthFailure::Empty.error("the key of the token store is empty", MAKE_ONE));
+            return Err(AuthFailure::Empty.error("the key of the token store is empty", KEY_ADVICE));
         }
         let alphabet =
             if text.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
         // The reason is dropped on purpose: it shows a character of the key.
         let bytes = base64(alphabet).decode(text).map(Zeroizing::new).map_err(|_| {
-            AuthFailure::StoreKey.error("the key of the token store is not valid base64", MAKE_ONE)
+            AuthFailure::StoreKey
+                .error("the key of the token store is not valid base64", KEY_ADVICE)
         })?;
         let bytes: &[u8; KEY_LEN] = bytes.as_slice().try_into().map_err(|_| {
             let message =
                 format!("the key of the token store has {} bytes, not {KEY_LEN}", bytes.len());
-            AuthFailure::StoreKey.error(message, MAKE_ONE)
+            AuthFailure::StoreKey.error(message, KEY_ADVICE)
         })?;
         Ok(Self::from_bytes(*bytes))
     }
@@ -116,9 +117,9 @@ impl SealingKey {
     /// Creates a key of these bytes, which have to be random: a password is not a key.
     #[must_use]
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
-        let key = Self { first: Key::new(Zeroizing::new(bytes)), older: Vec::new() };
+        let key = Self { current: Key::new(Zeroizing::new(bytes)), previous: Vec::new() };
         sanitize::pin(key.to_base64().expose_secret().as_bytes());
-        sanitize::pin(&*key.first.bytes);
+        sanitize::pin(&*key.current.bytes);
         key
     }
 
@@ -139,22 +140,22 @@ impl SealingKey {
     /// Adds an older key for decryption. New data is encrypted with the first key, so that the older one can be removed
     /// once all data has been written again.
     #[must_use]
-    pub fn or_key(mut self, older: Self) -> Self {
-        self.older.push(older.first);
-        self.older.extend(older.older);
+    pub fn with_previous(mut self, older: Self) -> Self {
+        self.previous.push(older.current);
+        self.previous.extend(older.previous);
         self
     }
 
     /// Returns the key in base64, as [`from_base64`](Self::from_base64) accepts it: the first one only.
     #[must_use]
     pub fn to_base64(&self) -> SecretString {
-        base64(&alphabet::STANDARD).encode(self.first.bytes.as_slice()).into()
+        base64(&alphabet::STANDARD).encode(self.current.bytes.as_slice()).into()
     }
 
     /// Encrypts this under the name, with the first key.
-    pub(super) fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, Broken> {
+    pub(super) fn seal(&self, name: &str, plaintext: &[u8]) -> Result<Vec<u8>, SealError> {
         let header =
-            self.first.header(NONCE_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
+            self.current.header(NONCE_LEN.saturating_add(plaintext.len()).saturating_add(TAG_LEN));
         let start = HEADER_LEN + NONCE_LEN;
         // Allocated with its final length, since a growing vector leaves its old bytes in memory.
         let mut sealed = Zeroizing::new(Vec::with_capacity(
@@ -163,58 +164,61 @@ impl SealingKey {
         sealed.extend_from_slice(&header);
         sealed.extend_from_slice(&[0; NONCE_LEN]);
         sealed.extend_from_slice(plaintext);
-        let (front, text) = sealed.split_at_mut_checked(start).ok_or(Broken::Cipher)?;
-        let (nonce, tag) =
-            self.first.cipher()?.seal_in_place_separate_tag(bound_to(&header, name), text)?;
-        let place = front.last_chunk_mut::<NONCE_LEN>().ok_or(Broken::Cipher)?;
+        let (front, text) = sealed.split_at_mut_checked(start).ok_or(SealError::Cipher)?;
+        let (nonce, tag) = self
+            .current
+            .cipher()?
+            .seal_in_place_separate_tag(associated_data(&header, name), text)?;
+        let place = front.last_chunk_mut::<NONCE_LEN>().ok_or(SealError::Cipher)?;
         *place = *nonce.as_ref();
         sealed.extend_from_slice(tag.as_ref());
         Ok(std::mem::take(&mut *sealed))
     }
 
     /// Decrypts data of this name, with any of the keys.
-    pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Broken> {
+    pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let magic = sealed.get(..MAGIC.len()).unwrap_or(sealed);
         if !MAGIC.starts_with(magic) {
-            return Err(Broken::Foreign);
+            return Err(SealError::Foreign);
         }
-        let (header, body) = sealed.split_first_chunk::<HEADER_LEN>().ok_or(Broken::Truncated)?;
-        let (fields, check) = header.split_last_chunk::<CHECK_LEN>().ok_or(Broken::Tampered)?;
-        if digest(b"", fields) != *check {
-            return Err(Broken::Tampered);
+        let (header, body) =
+            sealed.split_first_chunk::<HEADER_LEN>().ok_or(SealError::Truncated)?;
+        let (fields, check) = header.split_last_chunk::<CHECK_LEN>().ok_or(SealError::Tampered)?;
+        if key_fingerprint(b"", fields) != *check {
+            return Err(SealError::Tampered);
         }
         // These fit, since the header has its length.
-        let (fields, length) = fields.split_last_chunk().ok_or(Broken::Tampered)?;
-        let (fields, fingerprint) = fields.split_last_chunk().ok_or(Broken::Tampered)?;
-        let version = *fields.last().ok_or(Broken::Tampered)?;
+        let (fields, length) = fields.split_last_chunk().ok_or(SealError::Tampered)?;
+        let (fields, fingerprint) = fields.split_last_chunk().ok_or(SealError::Tampered)?;
+        let version = *fields.last().ok_or(SealError::Tampered)?;
         if version != VERSION {
-            return Err(Broken::Version(version));
+            return Err(SealError::Version(version));
         }
         match u64::from_be_bytes(*length).cmp(&(body.len() as u64)) {
-            std::cmp::Ordering::Greater => return Err(Broken::Truncated),
-            std::cmp::Ordering::Less => return Err(Broken::Tampered),
+            std::cmp::Ordering::Greater => return Err(SealError::Truncated),
+            std::cmp::Ordering::Less => return Err(SealError::Tampered),
             std::cmp::Ordering::Equal => {}
         }
-        let mut keys = std::iter::once(&self.first).chain(&self.older);
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
         let key = keys.find(|key| key.fingerprint == *fingerprint);
-        let key = key.ok_or(Broken::Key(*fingerprint))?;
-        let (nonce, text) = body.split_first_chunk::<NONCE_LEN>().ok_or(Broken::Tampered)?;
+        let key = key.ok_or(SealError::Key(*fingerprint))?;
+        let (nonce, text) = body.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Tampered)?;
         let mut text = Zeroizing::new(text.to_vec());
         let opened = key
             .cipher()?
-            .open_in_place(Nonce::from(nonce), bound_to(header, name), &mut text)
-            .map_err(|_| Broken::Tampered)?
+            .open_in_place(Nonce::from(nonce), associated_data(header, name), &mut text)
+            .map_err(|_| SealError::Tampered)?
             .len();
         text.truncate(opened);
         Ok(text)
     }
 }
 
-impl fmt::Debug for SealingKey {
+impl fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealingKey")
-            .field("fingerprint", &format_args!("{}", Hex(&self.first.fingerprint)))
-            .field("older", &self.older.len())
+            .field("fingerprint", &format_args!("{}", Hex(&self.current.fingerprint)))
+            .field("older", &self.previous.len())
             .finish_non_exhaustive()
     }
 }
@@ -222,12 +226,12 @@ impl fmt::Debug for SealingKey {
 impl Key {
     fn new(bytes: Zeroizing<[u8; KEY_LEN]>) -> Self {
         // A digest of 256 random bits discloses nothing.
-        let fingerprint = digest(b"octowire sealing key\0", &*bytes);
+        let fingerprint = key_fingerprint(b"octowire sealing key\0", &*bytes);
         Self { bytes, fingerprint }
     }
 
     /// Creates the cipher for each use: expanding a key costs less than a microsecond.
-    fn cipher(&self) -> Result<RandomizedNonceKey, Broken> {
+    fn cipher(&self) -> Result<RandomizedNonceKey, SealError> {
         Ok(RandomizedNonceKey::new(&AES_256_GCM, &*self.bytes)?)
     }
 
@@ -237,7 +241,7 @@ impl Key {
         fields.push(VERSION);
         fields.extend_from_slice(&self.fingerprint);
         fields.extend_from_slice(&(body as u64).to_be_bytes());
-        let check: [u8; CHECK_LEN] = digest(b"", &fields);
+        let check: [u8; CHECK_LEN] = key_fingerprint(b"", &fields);
         fields.extend_from_slice(&check);
         let mut header = [0; HEADER_LEN];
         header.copy_from_slice(&fields);
@@ -247,7 +251,7 @@ impl Key {
 
 /// Why encryption or decryption failed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum SealError {
     /// It was encrypted with a key of this fingerprint, which is not available.
     Key([u8; FINGERPRINT_LEN]),
     /// It is truncated.
@@ -262,15 +266,15 @@ pub(super) enum Broken {
     Cipher,
 }
 
-impl Broken {
+impl SealError {
     /// Returns the error for data at this place, such as `the token store /var/lib/tokens`.
-    pub(super) fn error(self, place: &str, key: &SealingKey) -> Error {
+    pub(super) fn error(self, place: &str, key: &EncryptionKey) -> Error {
         match self {
             Self::Key(fingerprint) => AuthFailure::StoreKey.error(
                 format!(
                     "{place} is encrypted with the key of fingerprint {}, not {}",
                     Hex(&fingerprint),
-                    Hex(&key.first.fingerprint),
+                    Hex(&key.current.fingerprint),
                 ),
                 "pass the key that encrypted it, with or_key if it was replaced; or move it away \
                  to start without its tokens",
@@ -304,7 +308,7 @@ impl Broken {
     }
 }
 
-impl From<Unspecified> for Broken {
+impl From<Unspecified> for SealError {
     fn from(_: Unspecified) -> Self {
         Self::Cipher
     }
@@ -312,11 +316,11 @@ impl From<Unspecified> for Broken {
 
 /// Returns the associated data of the tag. The header has a fixed length, so no other header and name give the same
 /// bytes.
-fn bound_to(header: &[u8; HEADER_LEN], name: &str) -> Aad<Vec<u8>> {
+fn associated_data(header: &[u8; HEADER_LEN], name: &str) -> Aad<Vec<u8>> {
     Aad::from([header.as_slice(), name.as_bytes()].concat())
 }
 
-fn digest(prefix: &[u8], bytes: &[u8]) -> [u8; 8] {
+fn key_fingerprint(prefix: &[u8], bytes: &[u8]) -> [u8; 8] {
     let digest = Sha256::new_with_prefix(prefix).chain_update(bytes).finalize();
     let mut short = [0; 8];
     short.iter_mut().zip(digest).for_each(|(short, byte)| *short = byte);

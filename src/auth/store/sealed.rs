@@ -16,26 +16,26 @@ use tracing::warn;
 
 use super::entries::{Entries, from_json, to_json};
 use super::file::LOCK_WAIT;
-use super::seal::{Broken, SealingKey};
-use super::{StoreFuture, StoreLock, TokenStore};
+use super::seal::{EncryptionKey, SealError};
+use super::{TokenStore, TokenStoreFuture, TokenStoreLock};
 use crate::auth::failure::AuthFailure;
-use crate::auth::policy::some_of;
+use crate::auth::policy::random_fraction;
 use crate::auth::token::AccessToken;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::hex;
-use crate::store::{Guard, Ran, Store, WaitAllowance};
+use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget};
 
 /// Tokens in a [`Store`], for a fleet of processes that requests each token once.
 ///
-/// Each token is encrypted with AES-256-GCM and bound to its identity: without the [`SealingKey`] it cannot be read,
+/// Each token is encrypted with AES-256-GCM and bound to its identity: without the [`EncryptionKey`] it cannot be read,
 /// and a token that was changed, or moved to the place of another, is an error. The store sees a digest as key, from
 /// which the name of an identity can be guessed but no token.
 ///
 /// A token is kept until it expires, and a refreshable one until its refresh token expires; a token without an expiry
 /// for ten years. A store that evicts values, such as a Redis with `maxmemory-policy allkeys-lru`, costs a new token
 /// request, and for a user's refresh token another sign-in: use `noeviction` and persistence, or store those in an
-/// [`EncryptedFile`](super::EncryptedFile).
+/// [`EncryptedFileTokenStore`](super::EncryptedFileTokenStore).
 ///
 /// The client does not wait for a token that can be requested again: if the store does not respond within the client's
 /// [`store_timeout`](crate::ClientBuilder::store_timeout), the client requests one without it, and it returns a new
@@ -45,16 +45,16 @@ use crate::store::{Guard, Ran, Store, WaitAllowance};
 /// that a process that dies blocks the others for 30 seconds at most.
 ///
 /// ```
-/// use octowire::auth::{App, EncryptedStore, SealingKey};
-/// use octowire::store::Memory;
+/// use octowire::auth::{App, EncryptedTokenStore, EncryptionKey};
+/// use octowire::store::MemoryStore;
 /// use octowire::Client;
 ///
 /// # fn example(app: App) -> octowire::Result<()> {
-/// let store = Memory::new(); // or `Redis::connect(url).await?`
-/// let key = SealingKey::from_env("OCTOWIRE_STORE_KEY")?;
+/// let store = MemoryStore::new(); // or `Redis::connect(url).await?`
+/// let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
 /// let client = Client::builder()
 ///     .auth(app.installation(42))
-///     .token_store(EncryptedStore::new(store.clone(), key))
+///     .token_store(EncryptedTokenStore::new(store.clone(), key))
 ///     .store(store)
 ///     .build()?;
 /// # let _ = client;
@@ -62,31 +62,31 @@ use crate::store::{Guard, Ran, Store, WaitAllowance};
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct EncryptedStore {
+pub struct EncryptedTokenStore {
     store: Arc<dyn Store>,
-    key: SealingKey,
+    key: EncryptionKey,
     lock_wait: Duration,
     /// The store with the timeout of each client, so that the next call knows of an outage.
-    guards: Arc<Mutex<HashMap<Duration, Arc<Guard>>>>,
+    resilient_stores: Arc<Mutex<HashMap<Duration, Arc<ResilientStore>>>>,
 }
 
 /// The largest number of timeouts with a guard.
-const MAX_GUARDS: usize = 16;
+const MAX_CACHED_STORES: usize = 16;
 /// The TTL of a lock that is not renewed.
 const LOCK_TTL: Duration = Duration::from_secs(30);
 /// The interval at which the holder of a lock renews it.
-const RENEWED_EVERY: Duration = Duration::from_secs(10);
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// The delays between two attempts to lock: they double from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
+const MAX_BACKOFF: Duration = Duration::from_millis(320);
 /// The TTL of a token without an expiry: ten years.
-const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 86_400);
+const NO_EXPIRY_TTL: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-impl EncryptedStore {
+impl EncryptedTokenStore {
     /// Creates a token store in this store, encrypted with this key.
     #[must_use]
-    pub fn new(store: impl Store, key: SealingKey) -> Self {
-        Self { store: Arc::new(store), key, lock_wait: LOCK_WAIT, guards: Arc::default() }
+    pub fn new(store: impl Store, key: EncryptionKey) -> Self {
+        Self { store: Arc::new(store), key, lock_wait: LOCK_WAIT, resilient_stores: Arc::default() }
     }
 
     /// Sets how long the store waits for a lock that another client holds. By default 100 seconds. After that, a token
@@ -97,11 +97,11 @@ impl EncryptedStore {
         self
     }
 
-    async fn take_lock(&self, key: &str) -> Result<StoreLock> {
-        let (place, holder) = (lock_place(key), self.holder()?);
+    async fn take_lock(&self, key: &str) -> Result<TokenStoreLock> {
+        let (place, holder) = (lock_key(key), self.new_holder_id()?);
         let start = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        while !self.store.claim(&place, holder.clone(), LOCK_TTL).await.map_err(failed)? {
+        let mut pause = INITIAL_BACKOFF;
+        while !self.store.put_if_absent(&place, holder.clone(), LOCK_TTL).await.map_err(failed)? {
             let left = self.lock_wait.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return Err(AuthFailure::Store.error(
@@ -111,33 +111,35 @@ impl EncryptedStore {
                 ));
             }
             // Partly random, so that waiting tasks do not retry at once.
-            let half = clock::half(pause);
-            sleep(half.saturating_add(some_of(half)).min(left)).await;
-            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+            let half = clock::halved(pause);
+            sleep(half.saturating_add(random_fraction(half)).min(left)).await;
+            pause = pause.saturating_mul(2).min(MAX_BACKOFF);
         }
-        Ok(self.hold(place, holder))
+        Ok(self.lock_guard(place, holder))
     }
 
     /// Returns the store for a client with this timeout.
-    fn guard(&self, patience: Duration) -> Arc<Guard> {
-        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
-        if guards.len() >= MAX_GUARDS && !guards.contains_key(&patience) {
+    fn resilient_store(&self, patience: Duration) -> Arc<ResilientStore> {
+        let mut guards = self.resilient_stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if guards.len() >= MAX_CACHED_STORES && !guards.contains_key(&patience) {
             guards.clear();
         }
         let guard = guards.entry(patience);
-        Arc::clone(guard.or_insert_with(|| Guard::shared(Arc::clone(&self.store), patience)))
+        Arc::clone(
+            guard.or_insert_with(|| ResilientStore::shared(Arc::clone(&self.store), patience)),
+        )
     }
 
     /// Returns the lock that was acquired.
-    fn hold(&self, place: String, holder: Bytes) -> StoreLock {
+    fn lock_guard(&self, place: String, holder: Bytes) -> TokenStoreLock {
         let (lock, dropped) = oneshot::channel::<()>();
         let (ends, released) = oneshot::channel::<()>();
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
-            hold(store, place, holder, dropped).await;
+            renew_until_released(store, place, holder, dropped).await;
             drop(ends);
         });
-        StoreLock::released_by(lock, released)
+        TokenStoreLock::released_by(lock, released)
     }
 
     /// Acquires the lock and loads the token in one round trip, unless another client holds the lock.
@@ -145,46 +147,52 @@ impl EncryptedStore {
         &self,
         key: &str,
         patience: Duration,
-    ) -> Result<(Result<StoreLock>, Option<AccessToken>)> {
-        let guard = self.guard(patience);
-        let allowance = WaitAllowance::new(patience);
-        let (place, token_place, holder) = (lock_place(key), place_of(key), self.holder()?);
+    ) -> Result<(Result<TokenStoreLock>, Option<AccessToken>)> {
+        let guard = self.resilient_store(patience);
+        let allowance = StoreWaitBudget::new(patience);
+        let (place, token_place, holder) = (lock_key(key), token_key(key), self.new_holder_id()?);
         let (claimed, sealed) = join(
-            guard.try_run(&allowance, |store| store.claim(&place, holder.clone(), LOCK_TTL)),
+            guard.run_reporting(&allowance, |store| {
+                store.put_if_absent(&place, holder.clone(), LOCK_TTL)
+            }),
             guard.get(&token_place, usize::MAX, &allowance),
         )
         .await;
         match claimed {
-            Ran::Done(true) => {
-                let lock = self.hold(place, holder);
-                let sealed = sealed.ok_or_else(|| too_late(patience))?;
+            StoreResult::Done(true) => {
+                let lock = self.lock_guard(place, holder);
+                let sealed = sealed.ok_or_else(|| lock_timeout(patience))?;
                 Ok((Ok(lock), self.unseal(key, sealed)?))
             }
-            Ran::Done(false) => {
+            StoreResult::Done(false) => {
                 // Another client requests the token, which is stored after that.
                 let lock = self.take_lock(key).await;
-                let allowance = WaitAllowance::new(patience);
+                let allowance = StoreWaitBudget::new(patience);
                 let sealed = guard.get(&token_place, usize::MAX, &allowance).await;
-                Ok((lock, self.unseal(key, sealed.ok_or_else(|| too_late(patience))?)?))
+                Ok((lock, self.unseal(key, sealed.ok_or_else(|| lock_timeout(patience))?)?))
             }
-            Ran::Unknown => {
+            StoreResult::Indeterminate => {
                 // The lock might have been acquired, and nothing would release it for a while.
-                drop(self.hold(place, holder));
-                Err(too_late(patience))
+                drop(self.lock_guard(place, holder));
+                Err(lock_timeout(patience))
             }
-            Ran::NotTried | Ran::Unreadable => Err(too_late(patience)),
+            StoreResult::NotAttempted | StoreResult::Unreadable => Err(lock_timeout(patience)),
         }
     }
 
     fn unseal(&self, key: &str, sealed: Option<Bytes>) -> Result<Option<AccessToken>> {
         let Some(sealed) = sealed else { return Ok(None) };
-        let json = self.key.open(&sealed_as(key), &sealed).map_err(|why| self.broken(key, why))?;
-        let mut entries = from_json(&json).ok_or_else(|| self.broken(key, Broken::Tampered))?;
+        let json = self
+            .key
+            .open(&associated_name(key), &sealed)
+            .map_err(|why| self.corrupt_error(key, why))?;
+        let mut entries =
+            from_json(&json).ok_or_else(|| self.corrupt_error(key, SealError::Tampered))?;
         Ok(entries.remove(key))
     }
 
     /// Returns a unique name, for this holder of a lock.
-    fn holder(&self) -> Result<Bytes> {
+    fn new_holder_id(&self) -> Result<Bytes> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| {
             AuthFailure::Store
@@ -197,15 +205,15 @@ impl EncryptedStore {
         Ok(BASE64_STANDARD.encode(bytes).into())
     }
 
-    fn broken(&self, key: &str, broken: Broken) -> Error {
+    fn corrupt_error(&self, key: &str, broken: SealError) -> Error {
         broken.error(&format!("the token of {key} in the store"), &self.key)
     }
 }
 
-impl TokenStore for EncryptedStore {
-    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
+impl TokenStore for EncryptedTokenStore {
+    fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>> {
         Box::pin(async move {
-            let sealed = match self.store.get(&place_of(key)).await {
+            let sealed = match self.store.get(&token_key(key)).await {
                 Err(error) if error.is_unreadable_value() => None,
                 sealed => sealed.map_err(failed)?,
             };
@@ -213,7 +221,7 @@ impl TokenStore for EncryptedStore {
         })
     }
 
-    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()> {
         Box::pin(async move {
             let left = time_left(token, SystemTime::now());
             if left.is_zero() {
@@ -225,17 +233,19 @@ impl TokenStore for EncryptedStore {
                     .error("token serialization failed", "report this as a bug")
                     .with_source(error)
             })?;
-            let sealed =
-                self.key.seal(&sealed_as(key), &json).map_err(|why| self.broken(key, why))?;
-            self.store.put(&place_of(key), sealed.into(), left).await.map_err(failed)
+            let sealed = self
+                .key
+                .seal(&associated_name(key), &json)
+                .map_err(|why| self.corrupt_error(key, why))?;
+            self.store.put(&token_key(key), sealed.into(), left).await.map_err(failed)
         })
     }
 
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        Box::pin(async move { self.store.remove(&place_of(key)).await.map_err(failed) })
+    fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()> {
+        Box::pin(async move { self.store.remove(&token_key(key)).await.map_err(failed) })
     }
 
-    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
+    fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock> {
         Box::pin(self.take_lock(key))
     }
 
@@ -243,16 +253,16 @@ impl TokenStore for EncryptedStore {
         &'a self,
         key: &'a str,
         patience: Duration,
-    ) -> StoreFuture<'a, (Result<StoreLock>, Option<AccessToken>)> {
+    ) -> TokenStoreFuture<'a, (Result<TokenStoreLock>, Option<AccessToken>)> {
         Box::pin(self.take_lock_and_load(key, patience))
     }
 
-    fn saves_behind(&self) -> bool {
+    fn saves_in_background(&self) -> bool {
         true
     }
 }
 
-impl fmt::Debug for EncryptedStore {
+impl fmt::Debug for EncryptedTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptedStore")
             .field("store", &self.store)
@@ -262,14 +272,16 @@ impl fmt::Debug for EncryptedStore {
 }
 
 /// Renews a lock until its other end is dropped, and then releases it.
-async fn hold(
+async fn renew_until_released(
     store: Arc<dyn Store>,
     place: String,
     holder: Bytes,
     mut dropped: oneshot::Receiver<()>,
 ) {
-    while timeout(RENEWED_EVERY, &mut dropped).await.is_err() {
-        match timeout(RENEWED_EVERY, store.renew(&place, holder.clone(), LOCK_TTL)).await {
+    while timeout(RENEWAL_INTERVAL, &mut dropped).await.is_err() {
+        match timeout(RENEWAL_INTERVAL, store.extend_if_equal(&place, holder.clone(), LOCK_TTL))
+            .await
+        {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => {
                 warn!("token lock lost to another process; the token might be refreshed twice");
@@ -281,13 +293,13 @@ async fn hold(
         }
     }
     // If this fails, the lock expires.
-    let _ = timeout(LOCK_TTL, store.release(&place, holder)).await;
+    let _ = timeout(LOCK_TTL, store.remove_if_equal(&place, holder)).await;
 }
 
 /// Returns how long a token is useful: until it expires, or while it can be refreshed.
 fn time_left(token: &AccessToken, now: SystemTime) -> Duration {
     let left = |end: Option<SystemTime>| {
-        end.map_or(FOR_GOOD, |end| end.duration_since(now).unwrap_or_default())
+        end.map_or(NO_EXPIRY_TTL, |end| end.duration_since(now).unwrap_or_default())
     };
     let own = left(token.expires_at());
     match token.refresh_token() {
@@ -296,28 +308,28 @@ fn time_left(token: &AccessToken, now: SystemTime) -> Duration {
     }
 }
 
-fn lock_place(key: &str) -> String {
-    format!("token-lock/{}", digest(key))
+fn lock_key(key: &str) -> String {
+    format!("token-lock/{}", key_digest(key))
 }
 
-fn too_late(patience: Duration) -> Error {
+fn lock_timeout(patience: Duration) -> Error {
     AuthFailure::Store.error(
         format!("token store timed out after {patience:?}"),
         "check the store; tokens that do not require it are still refreshed",
     )
 }
 
-fn place_of(key: &str) -> String {
-    format!("token/{}", digest(key))
+fn token_key(key: &str) -> String {
+    format!("token/{}", key_digest(key))
 }
 
 /// Returns the name of the encryption, which binds a token to its identity.
-fn sealed_as(key: &str) -> String {
+fn associated_name(key: &str) -> String {
     format!("token of {key}")
 }
 
 /// Returns a digest, since a key can be longer than a store accepts.
-fn digest(key: &str) -> String {
+fn key_digest(key: &str) -> String {
     hex(&Sha256::digest(key)[..16])
 }
 

@@ -32,7 +32,7 @@ fn entry(body: Vec<u8>) -> Entry {
     headers.append("link", HeaderValue::from_static("<b>"));
     let time = time(NOW).unwrap();
     Entry {
-        about: About {
+        metadata: EntryMetadata {
             url: "https://api.github.com/x?y=1".parse().unwrap(),
             path: "/x".to_owned(),
             operation: "GET /x".to_owned(),
@@ -40,9 +40,9 @@ fn entry(body: Vec<u8>) -> Entry {
         },
         headers: headers.into(),
         body: body.into(),
-        times: Times { requested: time, received: time + Duration::from_millis(77) },
-        number: 7,
-        print: u64::MAX,
+        times: ResponseTimes { requested: time, received: time + Duration::from_millis(77) },
+        log_sequence: 7,
+        credential_fingerprint: u64::MAX,
     }
 }
 
@@ -56,8 +56,8 @@ fn forged(meta: &[u8], body: &[u8], integrity: &Integrity) -> Bytes {
 }
 
 fn meta_of(headers: Vec<(String, String)>, received: u64, number: u64) -> Vec<u8> {
-    let about = entry(Vec::new()).about;
-    let meta = Meta { about, headers, requested: 0, received, number, print: 0 };
+    let about = entry(Vec::new()).metadata;
+    let meta = StoredMetadata { about, headers, requested: 0, received, number, print: 0 };
     serde_json::to_vec(&meta).unwrap()
 }
 
@@ -125,7 +125,7 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..50),
     ) {
         if let Some(entry) = decode(&forged(&meta, &body, &Integrity::default())) {
-            prop_assert!(is_storable(&entry.headers) && entry.number <= MAX_NUMBER);
+            prop_assert!(is_storable(&entry.headers) && entry.log_sequence <= MAX_SEQUENCE);
             prop_assert!(entry.times.received <= time(NOW).unwrap() + MAX_CLOCK_SKEW);
             prop_assert!(entry.size() < LARGEST);
             prop_assert_eq!(&entry.body[..], &body[..]);
@@ -163,10 +163,10 @@ fn an_entry_with_impossible_numbers_or_times_is_rejected() {
         decode(&forged(&meta_of(Vec::new(), received, number), b"", &Integrity::default()))
     };
     let skew = MAX_CLOCK_SKEW.as_millis() as u64;
-    assert!(read(NOW + skew, MAX_NUMBER).is_some() && read(0, 0).is_some());
+    assert!(read(NOW + skew, MAX_SEQUENCE).is_some() && read(0, 0).is_some());
     // An entry received in the future would be fresh until then.
     for (received, number) in
-        [(NOW + skew + 1, 7), (u64::MAX, 7), (NOW, MAX_NUMBER + 1), (NOW, u64::MAX)]
+        [(NOW + skew + 1, 7), (u64::MAX, 7), (NOW, MAX_SEQUENCE + 1), (NOW, u64::MAX)]
     {
         assert_eq!(read(received, number), None, "{received} {number}");
     }
@@ -175,8 +175,20 @@ fn an_entry_with_impossible_numbers_or_times_is_rejected() {
 #[test]
 fn responses_beyond_the_bounds_are_not_stored() {
     let kept = |headers: &HeaderMap| {
-        let Entry { about, body, times, number, print, .. } = entry(vec![1]);
-        Entry::new(about, headers, &body, Exchanged { times, number, print })
+        let Entry {
+            metadata: about,
+            body,
+            times,
+            log_sequence: number,
+            credential_fingerprint: print,
+            ..
+        } = entry(vec![1]);
+        Entry::new(
+            about,
+            headers,
+            &body,
+            RevalidationInfo { times, log_sequence: number, credential_fingerprint: print },
+        )
     };
     let mut headers = HeaderMap::new();
     headers.insert(ETAG, HeaderValue::try_from("x".repeat(MAX_VALIDATOR)).unwrap());
@@ -194,19 +206,21 @@ fn responses_beyond_the_bounds_are_not_stored() {
     headers.insert("x", HeaderValue::try_from("x".repeat(MAX_HEADER_BYTES)).unwrap());
     assert_eq!(kept(&headers), None);
     // Nor does a confirmation make it so.
-    let Entry { about, times, number, print, .. } = stored.clone();
-    let of = Exchanged { times, number, print };
-    assert_eq!(stored.renewed(about.clone(), &Arc::new(headers), of), None);
-    assert!(stored.renewed(about, &stored.headers, of).is_some());
+    let Entry {
+        metadata: about, times, log_sequence: number, credential_fingerprint: print, ..
+    } = stored.clone();
+    let of = RevalidationInfo { times, log_sequence: number, credential_fingerprint: print };
+    assert_eq!(stored.revalidated(about.clone(), &Arc::new(headers), of), None);
+    assert!(stored.revalidated(about, &stored.headers, of).is_some());
 }
 
 /// Quotes are two bytes in JSON, so that headers that are stored can be more than is read again.
 #[test]
 fn an_entry_that_could_not_be_decoded_is_not_written() {
     let mut large = entry(Vec::new());
-    large.about.identity = "\"".repeat(MAX_META / 2);
+    large.metadata.identity = "\"".repeat(MAX_META / 2);
     assert_eq!(large.encode(key(1), &Integrity::default(), 100), None);
-    large.about.identity = "\"".repeat(MAX_META / 2 - 1_000);
+    large.metadata.identity = "\"".repeat(MAX_META / 2 - 1_000);
     assert_eq!(decode(&encode(&large, 100)), Some(large));
 }
 
@@ -215,7 +229,7 @@ fn an_entry_counts_for_its_key_only() {
     let bytes = encode(&entry(vec![1, 2, 3]), 10);
     let now = time(NOW).unwrap();
     let read = Entry::decode(&bytes, key(2), &Integrity::default(), LARGEST, now);
-    assert_eq!(read, Err(Unusable::Garbage));
+    assert_eq!(read, Err(Unusable::Invalid));
 }
 
 #[test]

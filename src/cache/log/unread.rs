@@ -1,10 +1,10 @@
 //! The part of the log that the client reads next.
 
-use super::{MAX_HINT, MAX_MARK, Shared, TAG};
+use super::{MAX_ENTRY_BYTES, MAX_HEAD_BYTES, Shared, TAG};
 
 /// Which task reads a part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Urgency {
+pub(crate) enum ReadUrgency {
     /// The call that looks up an entry, while it has time; otherwise a task.
     #[default]
     Now,
@@ -16,33 +16,34 @@ pub(crate) enum Urgency {
 
 /// The values of the log to read: a hint at its end, and consecutive marks.
 #[derive(Debug, Default)]
-pub(crate) struct Unread {
+pub(crate) struct UnreadRange {
     /// The number before the first mark.
-    pub(super) after: u64,
+    pub(super) after_sequence: u64,
     /// Whether the hint was read before, and is not read again.
     pub(super) is_last: bool,
-    pub(crate) urgency: Urgency,
+    pub(crate) urgency: ReadUrgency,
     pub(crate) names: Vec<String>,
 }
 
-impl Unread {
-    pub(super) fn after(shared: &Shared, after: u64, marks: u64) -> Self {
-        let numbers = (1..=marks).map_while(|ahead| after.checked_add(ahead));
-        let marks = numbers.map(|number| shared.name(number));
-        let names = std::iter::once(shared.hint_name()).chain(marks).collect();
-        Self { after, is_last: false, urgency: Urgency::Now, names }
+impl UnreadRange {
+    pub(super) fn after(shared: &Shared, after: u64, invalidations: u64) -> Self {
+        let numbers = (1..=invalidations).map_while(|ahead| after.checked_add(ahead));
+        let invalidations = numbers.map(|number| shared.entry_key(number));
+        let names = std::iter::once(shared.head_key()).chain(invalidations).collect();
+        Self { after_sequence: after, is_last: false, urgency: ReadUrgency::Now, names }
     }
 
     /// Returns the keys, each with the largest size of its value in bytes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, usize)> {
-        let bounds = std::iter::once(MAX_HINT).chain(std::iter::repeat(TAG + MAX_MARK));
+        let bounds =
+            std::iter::once(MAX_HEAD_BYTES).chain(std::iter::repeat(TAG + MAX_ENTRY_BYTES));
         self.names.iter().map(String::as_str).zip(bounds)
     }
 
     /// Returns the number that a log begins with if none might exist: only for a log of which nothing is known.
-    pub(crate) fn beginning(&self) -> Option<u64> {
+    pub(crate) fn initial_sequence(&self) -> Option<u64> {
         let start = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?;
         let start = u64::try_from(start.as_millis()).ok()?;
-        (self.after == 0 && !self.names.is_empty()).then_some(start)
+        (self.after_sequence == 0 && !self.names.is_empty()).then_some(start)
     }
 }

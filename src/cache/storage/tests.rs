@@ -2,9 +2,9 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::entry::About;
-use crate::cache::rules::Times;
-use crate::store::{Memory, Store, StoreFuture};
+use crate::cache::entry::EntryMetadata;
+use crate::cache::rules::ResponseTimes;
+use crate::store::{MemoryStore, Store, StoreFuture};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LARGEST: usize = 1 << 20;
@@ -18,9 +18,9 @@ fn entry(headers: usize, body: usize) -> Arc<Entry> {
     for each in 0..headers {
         map.append(["x-one", "x-other"][each % 2], HeaderValue::from(each));
     }
-    let time = clock::now();
+    let time = clock::monotonic_wall_clock();
     Arc::new(Entry {
-        about: About {
+        metadata: EntryMetadata {
             url: "https://api.github.com/x".parse().unwrap(),
             path: "/x".to_owned(),
             operation: "GET /x".to_owned(),
@@ -28,45 +28,45 @@ fn entry(headers: usize, body: usize) -> Arc<Entry> {
         },
         headers: map.into(),
         body: vec![b'x'; body].into(),
-        times: Times { requested: time, received: time },
-        number: 7,
-        print: 0,
+        times: ResponseTimes { requested: time, received: time },
+        log_sequence: 7,
+        credential_fingerprint: 0,
     })
 }
 
-fn shelf(store: &Memory, integrity_key: Option<&str>) -> Shelf {
-    let guard = Arc::new(Guard::new(Arc::new(store.clone()), Duration::from_secs(1)));
-    Shelf {
-        writer: Writer::new(Arc::clone(&guard)),
-        own_timeout: None,
-        guard,
+fn shelf(store: &MemoryStore, integrity_key: Option<&str>) -> StoreBackend {
+    let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), Duration::from_secs(1)));
+    StoreBackend {
+        writer: BackgroundWriter::new(Arc::clone(&guard)),
+        dedicated_timeout: None,
+        store: guard,
         integrity: Integrity::new(integrity_key.map(|key| key.to_owned().into())).unwrap(),
         prefix: "cache:".to_owned(),
-        keep: DAY,
+        retention: DAY,
         compress_above: 100,
         max_value: LARGEST,
     }
 }
 
 async fn get(storage: &Storage, key: Key) -> Option<Arc<Entry>> {
-    storage.get(key, LARGEST, &WaitAllowance::new(DAY)).await
+    storage.get(key, LARGEST, &StoreWaitBudget::new(DAY)).await
 }
 
 /// Looks up the last key that was stored for a request of any identity.
 async fn last_key_of_any_identity(storage: &Storage, question: Key) -> Option<Key> {
-    let allowance = WaitAllowance::new(DAY);
-    let search = Search { key: key(99), question: Some(question), needs_log: &|_| true };
-    storage.look_up(search, &Log::own(), LARGEST, &allowance).await.anybody
+    let allowance = StoreWaitBudget::new(DAY);
+    let search = LookupRequest { key: key(99), question: Some(question), needs_log: &|_| true };
+    storage.look_up(search, &InvalidationLog::local(), LARGEST, &allowance).await.last_writer
 }
 
 #[tokio::test]
 async fn an_unreadable_entry_is_removed_from_the_store() {
-    let store = Memory::new();
-    let shelf = shelf(&store, None);
-    let (name, question) = (shelf.name(key(1)), shelf.question(key(1)));
-    let whole = entry(3, 500).encode(key(1), &shelf.integrity, 100).unwrap();
-    let elsewhere = entry(3, 500).encode(key(2), &shelf.integrity, 100).unwrap();
-    let storage = Storage::Store(shelf);
+    let store = MemoryStore::new();
+    let backend = shelf(&store, None);
+    let (name, question) = (backend.name(key(1)), backend.last_writer_key(key(1)));
+    let whole = entry(3, 500).encode(key(1), &backend.integrity, 100).unwrap();
+    let elsewhere = entry(3, 500).encode(key(2), &backend.integrity, 100).unwrap();
+    let storage = Storage::Store(backend);
     for value in [Bytes::new(), whole.slice(..whole.len() - 1), elsewhere, "x".into()] {
         store.put(&name, value.clone(), DAY).await.unwrap();
         assert!(get(&storage, key(1)).await.is_none());
@@ -83,7 +83,7 @@ async fn an_unreadable_entry_is_removed_from_the_store() {
 /// Clients of one store differ in limits, clocks and versions: an entry unusable for one can be usable for another.
 #[tokio::test]
 async fn entries_readable_by_other_clients_are_not_removed() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let integrity = Integrity::default();
     let mut early = (*entry(3, 500)).clone();
     early.times.received += Duration::from_secs(60 * 60);
@@ -99,19 +99,19 @@ async fn entries_readable_by_other_clients_are_not_removed() {
         let name = small.name(key(1));
         store.put(&name, value.clone(), DAY).await.unwrap();
         let small = Storage::Store(small);
-        assert!(small.get(key(1), 1_000, &WaitAllowance::new(DAY)).await.is_none());
+        assert!(small.get(key(1), 1_000, &StoreWaitBudget::new(DAY)).await.is_none());
         assert_eq!(store.get(&name).await.unwrap(), Some(value.clone()), "read");
         // It is not removed if this client cannot store its new response.
         small.put(key(1), &entry(1, 3_000));
         assert_eq!(store.get(&name).await.unwrap(), Some(value), "not stored");
         small.put(key(1), &entry(1, 30));
-        assert!(small.get(key(1), 1_000, &WaitAllowance::new(DAY)).await.is_some());
+        assert!(small.get(key(1), 1_000, &StoreWaitBudget::new(DAY)).await.is_some());
     }
 }
 
 /// A store in which a value is replaced when it was read.
 #[derive(Debug)]
-struct Replacing(Memory, Bytes);
+struct Replacing(MemoryStore, Bytes);
 
 impl Store for Replacing {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
@@ -126,13 +126,13 @@ impl Store for Replacing {
 
 #[tokio::test]
 async fn garbage_is_removed_only_as_long_as_it_is_there() {
-    let memory = Memory::new();
-    let mut shelf = shelf(&memory, None);
-    let whole = entry(3, 500).encode(key(1), &shelf.integrity, 100).unwrap();
+    let memory = MemoryStore::new();
+    let mut backend = shelf(&memory, None);
+    let whole = entry(3, 500).encode(key(1), &backend.integrity, 100).unwrap();
     let store = Replacing(memory.clone(), whole.clone());
-    shelf.guard = Arc::new(Guard::new(Arc::new(store), Duration::from_secs(1)));
-    let (name, question) = (shelf.name(key(1)), shelf.question(key(2)));
-    let storage = Storage::Store(shelf);
+    backend.store = Arc::new(ResilientStore::new(Arc::new(store), Duration::from_secs(1)));
+    let (name, question) = (backend.name(key(1)), backend.last_writer_key(key(2)));
+    let storage = Storage::Store(backend);
     for name in [&name, &question] {
         memory.put(name, Bytes::from_static(b"garbage"), DAY).await.unwrap();
     }
@@ -145,12 +145,12 @@ async fn garbage_is_removed_only_as_long_as_it_is_there() {
 
 #[tokio::test]
 async fn a_response_that_cannot_be_stored_removes_the_previous_entry() {
-    let store = Memory::new();
-    let mut shelf = shelf(&store, None);
-    (shelf.max_value, shelf.compress_above) = (20_000, usize::MAX);
-    let storage = Storage::Store(shelf);
+    let store = MemoryStore::new();
+    let mut backend = shelf(&store, None);
+    (backend.max_value, backend.compress_above) = (20_000, usize::MAX);
+    let storage = Storage::Store(backend);
     let mut too_much_said = (*entry(1, 10)).clone();
-    too_much_said.about.identity = "\"".repeat(100_000);
+    too_much_said.metadata.identity = "\"".repeat(100_000);
     let mut too_large = (*entry(1, 10)).clone();
     too_large.body = vec![b'x'; 30_000].into();
     for entry_after in [too_much_said, too_large] {
@@ -163,7 +163,7 @@ async fn a_response_that_cannot_be_stored_removes_the_previous_entry() {
 
 #[tokio::test]
 async fn processes_with_other_integrity_keys_share_no_entries() {
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let keys = [None, Some("hunter2-hunter2-hunter2"), Some("another-key-of-hunter2")];
     for stored_by in keys {
         for read_by in keys {
@@ -181,11 +181,11 @@ async fn swept_entries_take_no_memory() {
     let storage = Storage::memory(100_000);
     for number in 0..4 {
         storage.put(key(number), &entry(3, 500));
-        storage.set_anybody(key(100 + number), key(number));
+        storage.set_last_writer(key(100 + number), key(number));
     }
-    storage.sweep(|_| false);
+    storage.evict_purged(|_| false);
     assert_eq!(last_key_of_any_identity(&storage, key(101)).await, Some(key(1)));
-    storage.sweep(|_| true);
+    storage.evict_purged(|_| true);
     assert_eq!(storage.bytes(), 0);
 }
 
@@ -204,15 +204,15 @@ proptest! {
                 match step {
                     0 => drop(get(&storage, key).await),
                     1 => storage.put(key, &entry(headers, body)),
-                    2 => storage.set_anybody(other, key),
+                    2 => storage.set_last_writer(other, key),
                     3 => storage.remove(key),
-                    _ => storage.sweep(|entry| entry.body.len() % 3 == 0),
+                    _ => storage.evict_purged(|entry| entry.body.len() % 3 == 0),
                 }
             });
             let Storage::Memory(held) = &storage else { unreachable!() };
             let held = lock(held);
             let sizes: usize = held.entries.iter().map(|(_, (entry, _))| entry.size()).sum();
-            prop_assert_eq!(held.bytes, sizes + held.anybody.len() * ANYBODY_SIZE);
+            prop_assert_eq!(held.bytes, sizes + held.last_writers.len() * LAST_WRITER_BYTES);
             prop_assert!(held.bytes <= max_bytes);
         }
     }

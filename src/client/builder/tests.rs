@@ -47,7 +47,7 @@ async fn server() -> String {
 async fn a_hundred_bodies_that_are_not_read_leave_their_connection_to_others() {
     let http = with_http2_windows(reqwest::Client::builder()).http2_prior_knowledge();
     let client = Client::builder().base_url(server().await).http_client(http.build().unwrap());
-    let client = client.rate_limits(RateLimits::none()).build().unwrap();
+    let client = client.rate_limits(RateLimitPolicy::disabled()).build().unwrap();
     let mut unread = Vec::new();
     for _ in 0..100 {
         let download = client.request(Method::GET, "/download").send_stream();
@@ -56,10 +56,10 @@ async fn a_hundred_bodies_that_are_not_read_leave_their_connection_to_others() {
     }
     for number in 0..20 {
         let path = format!("/answer/{number}");
-        let answer = client.request(Method::GET, path).send::<Option<u64>>();
-        let answer = timeout(Duration::from_secs(20), answer).await.expect("it stalls");
+        let response = client.request(Method::GET, path).send::<Option<u64>>();
+        let response = timeout(Duration::from_secs(20), response).await.expect("it stalls");
         // The blanks are no JSON: all of them came.
-        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(response.unwrap_err().kind(), ErrorKind::Decode);
     }
     let read = unread.swap_remove(50).bytes(DOWNLOAD).await.unwrap();
     assert_eq!(read.len(), DOWNLOAD, "the others do not keep it back");

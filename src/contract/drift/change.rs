@@ -13,11 +13,11 @@ pub struct Change {
     /// The effect on programs that already run.
     pub severity: Severity,
     /// The effect on this crate's version number.
-    pub bump: Bump,
+    pub bump: SemverBump,
     /// Whether it concerns requests, responses or the operation as a whole.
     pub direction: Direction,
     /// Its owner: an operation, a webhook, or a shared component.
-    pub place: Place,
+    pub owner: ChangeOwner,
     /// The location in the description, as an RFC 6901 pointer: in the new one, or in the old one if the new
     /// one does not have it.
     pub pointer: String,
@@ -58,7 +58,7 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Bump {
+pub enum SemverBump {
     /// None: the generated code is the same.
     None,
     /// A patch: the interface is the same.
@@ -90,7 +90,7 @@ pub enum Direction {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Place {
+pub enum ChangeOwner {
     /// An operation, by its id.
     Operation(String),
     /// A webhook, by its key.
@@ -98,7 +98,7 @@ pub enum Place {
     /// A component, by its name; `parameters/owner` if it is not a schema.
     Component(String),
     /// A part that applies to all operations at once, such as the server.
-    Document,
+    Description,
 }
 
 macro_rules! kinds {
@@ -286,7 +286,7 @@ impl Severity {
     }
 }
 
-impl Bump {
+impl SemverBump {
     /// Returns the name, as it is serialized: `major`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -313,13 +313,13 @@ impl Direction {
     }
 }
 
-impl Place {
+impl ChangeOwner {
     /// Returns the id, key or name; empty for the whole description.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Operation(name) | Self::Webhook(name) | Self::Component(name) => name,
-            Self::Document => "",
+            Self::Description => "",
         }
     }
 }
@@ -330,7 +330,7 @@ impl fmt::Display for Severity {
     }
 }
 
-impl fmt::Display for Bump {
+impl fmt::Display for SemverBump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -348,20 +348,20 @@ impl fmt::Display for Kind {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ChangeOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operation(id) => write!(f, "operation {id}"),
             Self::Webhook(key) => write!(f, "webhook {key}"),
             Self::Component(name) => write!(f, "component {name}"),
-            Self::Document => f.write_str("document"),
+            Self::Description => f.write_str("document"),
         }
     }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.severity, self.place, self.kind)?;
+        write!(f, "{}: {}: {}", self.severity, self.owner, self.kind)?;
         if !self.path.is_empty() {
             write!(f, " at {}", self.path)?;
         }

@@ -6,28 +6,28 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 
 use super::change::{Change, Direction, Kind};
-use super::document::{Document, Node, SCHEMAS, TEXTS, escape};
-use super::found::{At, Found, Owner};
-use super::schema::{Held, component_place};
+use super::document::{DescriptionTree, Node, SCHEMAS, TEXTS, escape};
+use super::found::{ChangeCollector, OwnerId, Position};
+use super::schema::{ValueContext, component_owner};
 use super::shape::Parts;
 
 /// The comparison of two descriptions.
 pub(super) struct Differ<'a> {
-    pub(super) old: Document<'a>,
-    pub(super) new: Document<'a>,
-    pub(super) found: Found,
+    pub(super) old: DescriptionTree<'a>,
+    pub(super) new: DescriptionTree<'a>,
+    pub(super) changes: ChangeCollector,
     /// Pairs of components that were compared, or are queued.
-    pairs: BTreeMap<(Direction, Part, String, String), Owner>,
-    open: VecDeque<Open<'a>>,
+    pairs: BTreeMap<(Direction, ComponentKind, String, String), OwnerId>,
+    pending: VecDeque<PendingPair<'a>>,
     /// Components that became or ceased to be nullable, by the way in which their users hold them.
-    nullabilities: BTreeMap<(Direction, String, Use), Owner>,
+    nullabilities: BTreeMap<(Direction, String, Usage), OwnerId>,
     /// The parts that apply to all operations at once.
-    pub(super) shared: BTreeMap<Kind, Owner>,
+    pub(super) shared: BTreeMap<Kind, OwnerId>,
     /// References to the components that are nullable in only one of the descriptions: equal texts can have
     /// different meanings there.
     changeable: BTreeSet<String>,
     /// The parts that were compared within the current owner, by both pointers.
-    seen: BTreeSet<(Direction, String, String)>,
+    visited: BTreeSet<(Direction, String, String)>,
     pub(super) depth: usize,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct Differ<'a> {
 const MAX_PAIRS: usize = 200_000;
 
 /// Whether a user of a component has an `Option`, a list and its own setter.
-type Use = (bool, bool, bool);
+type Usage = (bool, bool, bool);
 
 /// The definition of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum ComponentKind {
     Schema,
     Parameter,
     Body,
@@ -49,26 +49,26 @@ pub(super) enum Part {
 }
 
 /// A pair of components that is queued for comparison.
-struct Open<'a> {
-    part: Part,
-    at: At,
+struct PendingPair<'a> {
+    part: ComponentKind,
+    at: Position,
     old: Node<'a>,
     new: Node<'a>,
 }
 
 impl<'a> Differ<'a> {
-    pub(super) fn new(old: Document<'a>, new: Document<'a>) -> Self {
+    pub(super) fn new(old: DescriptionTree<'a>, new: DescriptionTree<'a>) -> Self {
         let changeable = changeable(&old, &new);
         Self {
             old,
             new,
             changeable,
-            found: Found::default(),
+            changes: ChangeCollector::default(),
             pairs: BTreeMap::new(),
-            open: VecDeque::new(),
+            pending: VecDeque::new(),
             nullabilities: BTreeMap::new(),
             shared: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            visited: BTreeSet::new(),
             depth: 0,
         }
     }
@@ -80,77 +80,82 @@ impl<'a> Differ<'a> {
     pub(super) fn run(mut self) -> Result<Vec<Change>, String> {
         self.operations();
         self.webhooks();
-        while let Some(open) = self.open.pop_front() {
+        while let Some(open) = self.pending.pop_front() {
             if self.pairs.len() > MAX_PAIRS {
                 return Err(format!(
                     "its components form more than {MAX_PAIRS} pairs with the old ones"
                 ));
             }
             self.start();
-            let Open { part, at, old, new } = open;
+            let PendingPair { part, at, old, new } = open;
             match part {
-                Part::Schema => self.schema(&old, &new, &at, Held::Elsewhere),
-                Part::Parameter => self.parameter(&old, &new, &at),
-                Part::Body => self.body(&old, &new, &at),
-                Part::Response => self.response(&old, &new, &at),
-                Part::Header => self.header(&old, &new, &at),
+                ComponentKind::Schema => self.schema(&old, &new, &at, ValueContext::Component),
+                ComponentKind::Parameter => self.parameter(&old, &new, &at),
+                ComponentKind::Body => self.body(&old, &new, &at),
+                ComponentKind::Response => self.response(&old, &new, &at),
+                ComponentKind::Header => self.header(&old, &new, &at),
             }
         }
-        Ok(self.found.into_changes())
+        Ok(self.changes.into_changes())
     }
 
     /// Starts with another owner.
     pub(super) fn start(&mut self) {
-        self.seen.clear();
+        self.visited.clear();
         self.depth = 0;
     }
 
     /// Returns whether these two were not compared within this owner before.
-    pub(super) fn first_time(&mut self, direction: Direction, old: &str, new: &str) -> bool {
-        self.seen.insert((direction, old.to_owned(), new.to_owned()))
+    pub(super) fn visit(&mut self, direction: Direction, old: &str, new: &str) -> bool {
+        self.visited.insert((direction, old.to_owned(), new.to_owned()))
     }
 
     /// Queues two referenced components, which are compared once, separately.
     pub(super) fn component(
         &mut self,
-        part: Part,
+        part: ComponentKind,
         old: (&str, &Node<'a>),
         new: (&str, &Node<'a>),
-        from: &At,
+        from: &Position,
     ) {
         let key = (from.direction, part, old.0.to_owned(), new.0.to_owned());
         if let Some(&owner) = self.pairs.get(&key) {
-            return self.found.refers(from.owner, owner);
+            return self.changes.add_reference(from.owner, owner);
         }
-        let owner = self.found.owner(component_place(new.0));
+        let owner = self.changes.owner_id(component_owner(new.0));
         self.pairs.insert(key, owner);
-        self.found.refers(from.owner, owner);
+        self.changes.add_reference(from.owner, owner);
         let path = match old.0 == new.0 {
             true => String::new(),
-            false => format!("(instead of {})", component_place(old.0).name()),
+            false => format!("(instead of {})", component_owner(old.0).name()),
         };
-        let at = At { path, ..At::new(owner, from.direction) };
-        self.open.push_back(Open { part, at, old: old.1.clone(), new: new.1.clone() });
+        let at = Position { path, ..Position::new(owner, from.direction) };
+        self.pending.push_back(PendingPair { part, at, old: old.1.clone(), new: new.1.clone() });
     }
 
     /// Returns the owner of the nullability change of a component for users of this kind, and whether this is
     /// its first use.
-    pub(super) fn nullability(&mut self, component: &str, user: Use, from: &At) -> (Owner, bool) {
+    pub(super) fn nullability(
+        &mut self,
+        component: &str,
+        user: Usage,
+        from: &Position,
+    ) -> (OwnerId, bool) {
         let key = (from.direction, component.to_owned(), user);
         let known = self.nullabilities.get(&key).copied();
-        let owner = known.unwrap_or_else(|| self.found.owner(component_place(component)));
+        let owner = known.unwrap_or_else(|| self.changes.owner_id(component_owner(component)));
         self.nullabilities.insert(key, owner);
-        self.found.refers(from.owner, owner);
+        self.changes.add_reference(from.owner, owner);
         (owner, known.is_none())
     }
 
     /// Compares two parts that can be components: separately if both are, otherwise in place.
-    pub(super) fn either(
+    pub(super) fn compare_component_or_inline(
         &mut self,
-        part: Part,
+        part: ComponentKind,
         old: &Node<'a>,
         new: &Node<'a>,
-        at: &At,
+        at: &Position,
         here: impl FnOnce(&mut Self, &Node<'a>, &Node<'a>),
     ) {
         let (a, old) = self.old.resolve(old);
@@ -167,13 +172,13 @@ impl<'a> Differ<'a> {
     }
 
     /// Handles parts that are the same in both: only their referenced components can differ.
-    pub(super) fn unchanged(&mut self, schema: &'a Value, at: &At) {
+    pub(super) fn unchanged(&mut self, schema: &'a Value, at: &Position) {
         let Some(map) = schema.as_object() else { return };
         if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
             let old = self.old.named(reference);
             let new = self.new.named(reference);
             if let Some(((a, old), (b, new))) = old.zip(new) {
-                self.component(Part::Schema, (&a, &old), (&b, &new), at);
+                self.component(ComponentKind::Schema, (&a, &old), (&b, &new), at);
             }
             return;
         }
@@ -194,19 +199,19 @@ impl<'a> Differ<'a> {
     }
 
     /// Counts the different texts.
-    pub(super) fn texts(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+    pub(super) fn texts(&mut self, old: &Node<'a>, new: &Node<'a>, at: &Position) {
         for key in TEXTS {
             let (a, b) = (old.get(key), new.get(key));
             if a.as_ref().map(|node| node.value) != b.as_ref().map(|node| node.value)
                 && let Some(node) = b.or(a)
             {
-                self.found.text(at, &node.pointer);
+                self.changes.text(at, &node.pointer);
             }
         }
     }
 }
 
-fn changeable(old: &Document<'_>, new: &Document<'_>) -> BTreeSet<String> {
+fn changeable(old: &DescriptionTree<'_>, new: &DescriptionTree<'_>) -> BTreeSet<String> {
     let Some(schemas) = new.root["components"]["schemas"].as_object() else {
         return BTreeSet::new();
     };

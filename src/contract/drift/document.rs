@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::nesting::{MAX_NESTING, is_too_deep};
-use super::report::Edition;
+use super::report::DescriptionVersion;
 
 /// The methods that OpenAPI 3.0 gives a path item.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -36,7 +36,7 @@ pub(super) struct Entry<'a> {
 }
 
 /// One of the two descriptions.
-pub(super) struct Document<'a> {
+pub(super) struct DescriptionTree<'a> {
     pub(super) root: &'a Value,
     /// Components `nullable-x` that equal `x` except for their nullability.
     nullable: BTreeMap<String, String>,
@@ -81,7 +81,7 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'a> Document<'a> {
+impl<'a> DescriptionTree<'a> {
     /// Reads the description. Fails with the defect.
     pub(super) fn new(root: &'a Value) -> Result<Self, String> {
         if is_too_deep(root) {
@@ -105,10 +105,10 @@ impl<'a> Document<'a> {
         Ok(Self { root, nullable: nullable_components(root) })
     }
 
-    pub(super) fn edition(&self) -> Edition {
+    pub(super) fn version(&self) -> DescriptionVersion {
         let info = &self.root["info"];
         let text = |key| info[key].as_str().map(str::to_owned);
-        Edition {
+        DescriptionVersion {
             version: text("version"),
             plan: text("x-github-plan"),
             operations: self.operations().len(),
@@ -189,31 +189,31 @@ fn nullable_components(root: &Value) -> BTreeMap<String, String> {
     let Some(schemas) = root["components"]["schemas"].as_object() else { return BTreeMap::new() };
     let pairs = schemas.iter().filter_map(|(name, schema)| {
         let base = name.strip_prefix("nullable-")?;
-        let same = same_but_for_nullable(schemas.get(base)?, schema);
+        let same = is_equal_but_nullable(schemas.get(base)?, schema);
         same.then(|| (format!("{SCHEMAS}{name}"), format!("{SCHEMAS}{base}")))
     });
     pairs.collect()
 }
 
-fn same_but_for_nullable(a: &Value, b: &Value) -> bool {
+fn is_equal_but_nullable(a: &Value, b: &Value) -> bool {
     let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return false };
     let matters = |key: &&String| key.as_str() != "nullable" && !TEXTS.contains(&key.as_str());
     let mut keys = a.keys().chain(b.keys()).filter(matters);
     b.get("nullable") == Some(&Value::Bool(true))
-        && keys.all(|key| same_part(key, a.get(key), b.get(key)))
+        && keys.all(|key| is_equal_part(key, a.get(key), b.get(key)))
 }
 
-fn same_part(key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
-    a.zip(b).is_some_and(|(a, b)| alike(a, b, key == "properties", MAX_DEPTH))
+fn is_equal_part(key: &str, a: Option<&Value>, b: Option<&Value>) -> bool {
+    a.zip(b).is_some_and(|(a, b)| is_equal_value(a, b, key == "properties", MAX_DEPTH))
 }
 
 /// Returns whether two schemas are the same except for texts.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
-    alike(a, b, false, MAX_DEPTH)
+pub(super) fn is_equal_but_texts(a: &Value, b: &Value) -> bool {
+    is_equal_value(a, b, false, MAX_DEPTH)
 }
 
 /// `names`: the keys are names instead of keywords.
-fn alike(a: &Value, b: &Value, names: bool, depth: usize) -> bool {
+fn is_equal_value(a: &Value, b: &Value, names: bool, depth: usize) -> bool {
     let Some(depth) = depth.checked_sub(1) else { return false };
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
@@ -221,11 +221,11 @@ fn alike(a: &Value, b: &Value, names: bool, depth: usize) -> bool {
             let mut keys = a.keys().chain(b.keys()).filter(matters);
             keys.all(|key| {
                 let names = !names && key == "properties";
-                a.get(key).zip(b.get(key)).is_some_and(|(a, b)| alike(a, b, names, depth))
+                a.get(key).zip(b.get(key)).is_some_and(|(a, b)| is_equal_value(a, b, names, depth))
             })
         }
         (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b, false, depth))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_equal_value(a, b, false, depth))
         }
         _ => a == b,
     }

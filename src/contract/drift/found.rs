@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, Direction, Kind, Place};
-use super::policy::{self, Facts};
+use super::change::{Change, ChangeOwner, Direction, Kind};
+use super::policy::{self, ChangeFacts};
 
 /// An operation, a webhook or a pair of components, by its number.
-pub(super) type Owner = usize;
+pub(super) type OwnerId = usize;
 
 /// The current position of the comparison.
 #[derive(Clone, Debug)]
-pub(super) struct At {
-    pub(super) owner: Owner,
+pub(super) struct Position {
+    pub(super) owner: OwnerId,
     pub(super) direction: Direction,
     /// The readable form.
     pub(super) path: String,
@@ -21,16 +21,16 @@ pub(super) struct At {
 
 /// The changes, and the references between owners.
 #[derive(Default)]
-pub(super) struct Found {
-    places: Vec<Place>,
-    refers_to: Vec<BTreeSet<Owner>>,
-    changes: Vec<(Owner, Change)>,
+pub(super) struct ChangeCollector {
+    owners: Vec<ChangeOwner>,
+    refers_to: Vec<BTreeSet<OwnerId>>,
+    changes: Vec<(OwnerId, Change)>,
     /// Per owner and direction: the number of different texts, and the location of the first one.
-    texts: BTreeMap<(Owner, Direction), (usize, String)>,
+    texts: BTreeMap<(OwnerId, Direction), (usize, String)>,
 }
 
-impl At {
-    pub(super) fn new(owner: Owner, direction: Direction) -> Self {
+impl Position {
+    pub(super) fn new(owner: OwnerId, direction: Direction) -> Self {
         Self { owner, direction, path: String::new(), is_body: false }
     }
 
@@ -49,25 +49,25 @@ impl At {
     }
 }
 
-impl Found {
-    pub(super) fn owner(&mut self, place: Place) -> Owner {
-        self.places.push(place);
+impl ChangeCollector {
+    pub(super) fn owner_id(&mut self, place: ChangeOwner) -> OwnerId {
+        self.owners.push(place);
         self.refers_to.push(BTreeSet::new());
-        self.places.len().saturating_sub(1)
+        self.owners.len().saturating_sub(1)
     }
 
     /// Records that changes of `to` affect all that `from` affects.
-    pub(super) fn refers(&mut self, from: Owner, to: Owner) {
+    pub(super) fn add_reference(&mut self, from: OwnerId, to: OwnerId) {
         if let Some(known) = self.refers_to.get_mut(from) {
             known.insert(to);
         }
     }
 
-    pub(super) fn change(
+    pub(super) fn add(
         &mut self,
-        at: &At,
+        at: &Position,
         kind: Kind,
-        facts: Facts,
+        facts: ChangeFacts,
         pointer: &str,
         message: String,
     ) {
@@ -77,7 +77,7 @@ impl Found {
             severity,
             bump,
             direction: at.direction,
-            place: self.places.get(at.owner).cloned().unwrap_or(Place::Document),
+            owner: self.owners.get(at.owner).cloned().unwrap_or(ChangeOwner::Description),
             pointer: pointer.to_owned(),
             path: at.path.clone(),
             message,
@@ -90,22 +90,22 @@ impl Found {
     }
 
     /// Records a change with the day of removal that the new description names.
-    pub(super) fn dated(
+    pub(super) fn add_dated(
         &mut self,
-        at: &At,
+        at: &Position,
         kind: Kind,
         pointer: &str,
         message: String,
         removal: Option<&str>,
     ) {
-        self.change(at, kind, Facts::default(), pointer, message);
+        self.add(at, kind, ChangeFacts::default(), pointer, message);
         if let Some((_, change)) = self.changes.last_mut() {
             change.removal_date = removal.map(str::to_owned);
         }
     }
 
     /// Counts a different text. Texts are one change for each owner and direction.
-    pub(super) fn text(&mut self, at: &At, pointer: &str) {
+    pub(super) fn text(&mut self, at: &Position, pointer: &str) {
         let first = || (0, pointer.to_owned());
         let (count, _) = self.texts.entry((at.owner, at.direction)).or_insert_with(first);
         *count = count.saturating_add(1);
@@ -114,19 +114,19 @@ impl Found {
     /// Returns all changes, with the affected operations and webhooks.
     pub(super) fn into_changes(mut self) -> Vec<Change> {
         for ((owner, direction), (count, pointer)) in std::mem::take(&mut self.texts) {
-            let at = At::new(owner, direction);
+            let at = Position::new(owner, direction);
             let message = match count {
                 1 => "one text changed".to_owned(),
                 count => format!("{count} texts changed"),
             };
-            self.change(&at, Kind::DocumentationChanged, Facts::default(), &pointer, message);
+            self.add(&at, Kind::DocumentationChanged, ChangeFacts::default(), &pointer, message);
         }
-        let reach = self.reach();
+        let reach = self.affected();
         let changes = self.changes.into_iter().map(|(owner, mut change)| {
             for &root in reach.get(&owner).into_iter().flatten() {
-                match self.places.get(root) {
-                    Some(Place::Operation(id)) => change.operations.push(id.clone()),
-                    Some(Place::Webhook(key)) => change.webhooks.push(key.clone()),
+                match self.owners.get(root) {
+                    Some(ChangeOwner::Operation(id)) => change.operations.push(id.clone()),
+                    Some(ChangeOwner::Webhook(key)) => change.webhooks.push(key.clone()),
                     _ => {}
                 }
             }
@@ -138,11 +138,11 @@ impl Found {
     }
 
     /// For every changed owner, the operations and webhooks that refer to it.
-    fn reach(&self) -> BTreeMap<Owner, BTreeSet<Owner>> {
-        let mut reach: BTreeMap<Owner, BTreeSet<Owner>> =
+    fn affected(&self) -> BTreeMap<OwnerId, BTreeSet<OwnerId>> {
+        let mut reach: BTreeMap<OwnerId, BTreeSet<OwnerId>> =
             self.changes.iter().map(|(owner, _)| (*owner, BTreeSet::new())).collect();
-        let roots = self.places.iter().enumerate().filter_map(|(root, place)| {
-            matches!(place, Place::Operation(_) | Place::Webhook(_)).then_some(root)
+        let roots = self.owners.iter().enumerate().filter_map(|(root, place)| {
+            matches!(place, ChangeOwner::Operation(_) | ChangeOwner::Webhook(_)).then_some(root)
         });
         for root in roots {
             let (mut seen, mut open) = (BTreeSet::from([root]), vec![root]);

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::change::Kind;
 use super::differ::Differ;
 use super::document::Node;
-use super::found::At;
-use super::policy::Facts;
+use super::found::Position;
+use super::policy::ChangeFacts;
 use super::shape::{Shape, Type};
 use super::words;
 
@@ -26,7 +26,7 @@ const LIMITS: [(&str, bool); 9] = [
 const SWITCHES: [&str; 3] = ["exclusiveMaximum", "exclusiveMinimum", "uniqueItems"];
 
 impl<'a> Differ<'a> {
-    pub(super) fn keywords(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    pub(super) fn keywords(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         self.values(old, new, at);
         self.format(old, new, at);
         self.default(old, new, at);
@@ -48,43 +48,45 @@ impl<'a> Differ<'a> {
                     None => format!("`{key}` was removed"),
                 };
                 // A property that is only sent does not appear in responses.
-                let facts =
-                    Facts { hidden: key == "writeOnly" && of(&b).is_some(), ..Facts::default() };
-                self.found.change(at, kind, facts, &pointer(b, a), message);
+                let facts = ChangeFacts {
+                    hidden: key == "writeOnly" && of(&b).is_some(),
+                    ..ChangeFacts::default()
+                };
+                self.changes.add(at, kind, facts, &pointer(b, a), message);
             }
         }
     }
 
-    fn values(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn values(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         let retyped = old.of() == Type::Plain("string");
-        let facts = Facts { retyped, ..Facts::default() };
+        let facts = ChangeFacts { retyped, ..ChangeFacts::default() };
         match (old.values(), new.values()) {
             (None, None) => {}
             (None, Some((list, _))) => {
                 let message = "it now allows only listed values".to_owned();
-                self.found.change(at, Kind::EnumIntroduced, facts, &list.pointer, message);
+                self.changes.add(at, Kind::EnumIntroduced, facts, &list.pointer, message);
             }
             (Some((list, _)), None) => {
                 let message = "it no longer allows only listed values".to_owned();
-                self.found.change(at, Kind::EnumDropped, facts, &list.pointer, message);
+                self.changes.add(at, Kind::EnumDropped, facts, &list.pointer, message);
             }
             (Some((old_list, old)), Some((new_list, new))) => {
                 for gone in old.iter().filter(|value| !new.contains(value)) {
                     let message = format!("the value {} was removed", words::value(Some(gone)));
                     let kind = Kind::EnumValueRemoved;
-                    self.found.change(at, kind, facts, &old_list.pointer, message);
+                    self.changes.add(at, kind, facts, &old_list.pointer, message);
                 }
                 for more in new.iter().filter(|value| !old.contains(value)) {
                     let message = format!("the value {} was added", words::value(Some(more)));
                     let kind = Kind::EnumValueAdded;
-                    self.found.change(at, kind, facts, &new_list.pointer, message);
+                    self.changes.add(at, kind, facts, &new_list.pointer, message);
                 }
             }
         }
     }
 
     /// Only times have a Rust type of their own.
-    fn format(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn format(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         let (a, b) = (old.keyword("format"), new.keyword("format"));
         let format = |node: &Option<Node<'a>>| node.as_ref().and_then(|node| node.value.as_str());
         let (before, after) = (format(&a), format(&b));
@@ -101,23 +103,29 @@ impl<'a> Differ<'a> {
             (_, None) | (Some("int32"), Some("int64")) | (Some("float"), Some("double"))
         );
         let unreadable = retyped && time(before).is_some();
-        let facts = Facts { retyped, unreadable, harmless, ..Facts::default() };
+        let facts = ChangeFacts { retyped, unreadable, harmless, ..ChangeFacts::default() };
         let of = |format: Option<&str>| format.map_or("none".to_owned(), |of| format!("`{of}`"));
         let message = format!("the format {} became {}", of(before), of(after));
-        self.found.change(at, Kind::FormatChanged, facts, &pointer(b, a), message);
+        self.changes.add(at, Kind::FormatChanged, facts, &pointer(b, a), message);
     }
 
-    fn default(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn default(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         let (a, b) = (old.keyword("default"), new.keyword("default"));
         let value = |node: &Option<Node<'a>>| node.as_ref().map(|node| node.value);
         if value(&a) != value(&b) {
             let (before, after) = (words::value(value(&a)), words::value(value(&b)));
             let message = format!("the default {before} became {after}");
-            self.found.change(at, Kind::DefaultChanged, Facts::default(), &pointer(b, a), message);
+            self.changes.add(
+                at,
+                Kind::DefaultChanged,
+                ChangeFacts::default(),
+                &pointer(b, a),
+                message,
+            );
         }
     }
 
-    fn limits(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn limits(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         for (key, higher_is_more) in LIMITS {
             if !applies(key, new.of()) {
                 continue;
@@ -145,7 +153,13 @@ impl<'a> Differ<'a> {
             (Some(a), Some(b)) if a != b => {
                 let message = format!("the pattern `{a}` became `{b}`");
                 let pointer = pointer(nodes.1, nodes.0);
-                self.found.change(at, Kind::PatternChanged, Facts::default(), &pointer, message);
+                self.changes.add(
+                    at,
+                    Kind::PatternChanged,
+                    ChangeFacts::default(),
+                    &pointer,
+                    message,
+                );
             }
             (Some(_), None) => self.limit("pattern", nodes, true, at),
             (None, Some(_)) => self.limit("pattern", nodes, false, at),
@@ -158,12 +172,12 @@ impl<'a> Differ<'a> {
         key: &str,
         (old, new): (Option<Node<'a>>, Option<Node<'a>>),
         loosened: bool,
-        at: &At,
+        at: &Position,
     ) {
         let value = |node: &Option<Node<'a>>| words::value(node.as_ref().map(|node| node.value));
         let message = format!("`{key}`: {} became {}", value(&old), value(&new));
         let kind = if loosened { Kind::BoundLoosened } else { Kind::BoundTightened };
-        self.found.change(at, kind, Facts::default(), &pointer(new, old), message);
+        self.changes.add(at, kind, ChangeFacts::default(), &pointer(new, old), message);
     }
 }
 

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::change::{Change, Place, Severity};
-use super::report::{Counts, Report};
+use super::change::{Change, ChangeOwner, Severity};
+use super::report::{DriftReport, SeverityCounts};
 
 /// Maximum number of locations of a change in one line; the rest is counted.
 const MAX_PLACES: usize = 8;
@@ -21,8 +21,8 @@ struct Section<'a> {
     folded: bool,
 }
 
-/// Writes the report within [`Report::MARKDOWN_LIMIT`].
-pub(super) fn write(report: &Report) -> String {
+/// Writes the report within [`DriftReport::MARKDOWN_LIMIT`].
+pub(super) fn write(report: &DriftReport) -> String {
     let mut out = summary(report);
     let of = |severity: Severity| -> Vec<&Change> {
         report.changes.iter().filter(|change| change.severity == severity).collect()
@@ -35,7 +35,7 @@ pub(super) fn write(report: &Report) -> String {
         Section { heading: "To notice", changes: notices, folded: false },
         Section { heading: "Compatible", changes: of(Severity::Compatible), folded: true },
     ];
-    let mut room = Report::MARKDOWN_LIMIT.saturating_sub(out.chars().count());
+    let mut room = DriftReport::MARKDOWN_LIMIT.saturating_sub(out.chars().count());
     for section in &sections {
         let text = section.write(room);
         room = room.saturating_sub(text.chars().count());
@@ -45,8 +45,8 @@ pub(super) fn write(report: &Report) -> String {
 }
 
 /// The two descriptions, and the number of changes.
-fn summary(report: &Report) -> String {
-    let Counts { breaking, notice, compatible, documentation } = report.counts;
+fn summary(report: &DriftReport) -> String {
+    let SeverityCounts { breaking, notice, compatible, documentation } = report.counts;
     let (old, new) = (&report.old, &report.new);
     let mut out = format!(
         "From {} ({} operations, {} webhooks) to {} ({} operations, {} webhooks).\n\n",
@@ -172,19 +172,19 @@ impl Line<'_> {
     /// As an item of a list.
     fn write(&self) -> String {
         let Change { path, message, .. } = self.changes[0];
-        let places = self.changes.iter().map(|change| match &change.place {
-            Place::Operation(id) => format!("operation {}", code(id)),
-            Place::Webhook(key) => format!("webhook {}", code(key)),
-            Place::Component(name) => format!("component {}", code(name)),
-            Place::Document => "the whole document".to_owned(),
+        let places = self.changes.iter().map(|change| match &change.owner {
+            ChangeOwner::Operation(id) => format!("operation {}", code(id)),
+            ChangeOwner::Webhook(key) => format!("webhook {}", code(key)),
+            ChangeOwner::Component(name) => format!("component {}", code(name)),
+            ChangeOwner::Description => "the whole document".to_owned(),
         });
-        let mut out = format!("- {}", some(places.collect(), MAX_PLACES));
+        let mut out = format!("- {}", list_some(places.collect(), MAX_PLACES));
         if !path.is_empty() {
             let _ = write!(out, " at {}", code(path));
         }
         let _ = write!(out, ": {}", escape_outside_code(message));
         let itself: BTreeSet<&str> =
-            self.changes.iter().map(|change| change.place.name()).collect();
+            self.changes.iter().map(|change| change.owner.name()).collect();
         let reached: BTreeSet<&str> = self
             .changes
             .iter()
@@ -196,7 +196,7 @@ impl Line<'_> {
             let _ = write!(
                 out,
                 ". Reaches {}",
-                some(reached.into_iter().map(code).collect(), MAX_REACHED)
+                list_some(reached.into_iter().map(code).collect(), MAX_REACHED)
             );
         }
         out.push('\n');
@@ -205,7 +205,7 @@ impl Line<'_> {
 }
 
 /// The first ones, and the number of the rest.
-fn some(words: Vec<String>, most: usize) -> String {
+fn list_some(words: Vec<String>, most: usize) -> String {
     let more = words.len().saturating_sub(most);
     let named: Vec<String> = words.into_iter().take(most).collect();
     match more {

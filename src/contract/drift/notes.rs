@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::change::Kind;
 use super::differ::Differ;
 use super::document::Node;
-use super::found::At;
+use super::found::Position;
 use super::keywords::{announcements, patches};
-use super::policy::Facts;
+use super::policy::ChangeFacts;
 
 /// The deprecation of a part.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Farewell<'a> {
+struct Deprecation<'a> {
     deprecated: bool,
     since: Option<&'a str>,
     removal: Option<&'a str>,
@@ -19,7 +19,7 @@ struct Farewell<'a> {
 
 impl<'a> Differ<'a> {
     /// Of a schema.
-    pub(super) fn notes(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+    pub(super) fn annotations(&mut self, old: &Node<'a>, new: &Node<'a>, at: &Position) {
         if old.str("$ref").is_some() && new.str("$ref").is_some() {
             return; // Components report their own changes.
         }
@@ -30,8 +30,8 @@ impl<'a> Differ<'a> {
     }
 
     /// Whether it is deprecated, since when, and until when it remains available.
-    pub(super) fn deprecation(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
-        let (before, after) = (Farewell::of(old), Farewell::of(new));
+    pub(super) fn deprecation(&mut self, old: &Node<'a>, new: &Node<'a>, at: &Position) {
+        let (before, after) = (Deprecation::of(old), Deprecation::of(new));
         if before == after {
             return;
         }
@@ -53,11 +53,11 @@ impl<'a> Differ<'a> {
                 format!("to be removed on {}, before: {}", day(after.removal), day(before.removal)),
             ),
         };
-        self.found.dated(at, kind, &new.pointer, message, after.removal);
+        self.changes.add_dated(at, kind, &new.pointer, message, after.removal);
     }
 
     /// The changes that later API versions announce.
-    pub(super) fn announced(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+    pub(super) fn announced(&mut self, old: &Node<'a>, new: &Node<'a>, at: &Position) {
         let (before, after) = (announcements(old), announcements(new));
         let keys: BTreeSet<_> = before.iter().chain(&after).map(|(key, _)| *key).collect();
         for key in keys {
@@ -83,12 +83,12 @@ impl<'a> Differ<'a> {
             let list = if new.is_empty() { &before } else { &after };
             let node = list.iter().find(|(other, _)| *other == key);
             let pointer = node.map(|(_, node)| node.pointer.as_str()).unwrap_or_default();
-            self.found.change(at, kind, Facts::default(), pointer, message);
+            self.changes.add(at, kind, ChangeFacts::default(), pointer, message);
         }
     }
 }
 
-impl<'a> Farewell<'a> {
+impl<'a> Deprecation<'a> {
     fn of(node: &Node<'a>) -> Self {
         let github = node.get("x-github");
         let day = |key| node.str(key).or_else(|| github.as_ref()?.str(key));

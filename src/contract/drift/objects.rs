@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::change::Kind;
 use super::differ::Differ;
-use super::document::{Document, Node};
-use super::found::At;
-use super::policy::Facts;
-use super::schema::Held;
+use super::document::{DescriptionTree, Node};
+use super::found::Position;
+use super::policy::ChangeFacts;
+use super::schema::ValueContext;
 use super::shape::{Parts, Shape, Type};
 
 impl<'a> Differ<'a> {
@@ -16,7 +16,7 @@ impl<'a> Differ<'a> {
         old: &Shape<'a>,
         new: &Shape<'a>,
         common: &(Shape<'a>, Shape<'a>),
-        at: &At,
+        at: &Position,
     ) {
         let names: BTreeSet<&str> = [&old.properties, &new.properties]
             .into_iter()
@@ -48,7 +48,7 @@ impl<'a> Differ<'a> {
                         Kind::PropertyAdded => format!("`{name}` was added"),
                         _ => format!("`{name}` was added, and is required"),
                     };
-                    self.found.change(&within, kind, Facts::default(), &b.pointer, message);
+                    self.changes.add(&within, kind, ChangeFacts::default(), &b.pointer, message);
                 }
                 (None, None) if own.0 != own.1 => {
                     let required = (own.0 || shared.0, own.1 || shared.1);
@@ -66,11 +66,11 @@ impl<'a> Differ<'a> {
         new: &Node<'a>,
         required: (bool, bool),
         setter: bool,
-        at: &At,
+        at: &Position,
     ) {
         if required.0 != required.1 {
             let parts = Parts::of(&self.old, old);
-            let facts = Facts {
+            let facts = ChangeFacts {
                 optional: if required.1 {
                     Parts::of(&self.new, new).is_option(&self.new)
                 } else {
@@ -78,24 +78,24 @@ impl<'a> Differ<'a> {
                 },
                 list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
                 setter,
-                ..Facts::default()
+                ..ChangeFacts::default()
             };
             let (kind, message) = match required.1 {
                 true => (Kind::PropertyBecameRequired, "it is now required"),
                 false => (Kind::PropertyBecameOptional, "it is no longer required"),
             };
-            self.found.change(at, kind, facts, &new.pointer, message.to_owned());
+            self.changes.add(at, kind, facts, &new.pointer, message.to_owned());
         }
         let required = required.0 && required.1;
-        self.schema(old, new, at, Held::Property { required, setter });
+        self.schema(old, new, at, ValueContext::Property { required, setter });
     }
 
-    fn property_removed(&mut self, name: &str, old: &Node<'a>, required: bool, at: &At) {
+    fn property_removed(&mut self, name: &str, old: &Node<'a>, required: bool, at: &Position) {
         let parts = Parts::of(&self.old, old);
-        let facts = Facts {
+        let facts = ChangeFacts {
             optional: parts.is_option(&self.old),
             list: matches!(parts.shape(&self.old).of(), Type::List | Type::Map),
-            ..Facts::default()
+            ..ChangeFacts::default()
         };
         let (kind, message) = match required {
             true => (
@@ -104,11 +104,11 @@ impl<'a> Differ<'a> {
             ),
             false => (Kind::PropertyRemoved, format!("`{name}` was removed")),
         };
-        self.found.change(at, kind, facts, &old.pointer, message);
+        self.changes.add(at, kind, facts, &old.pointer, message);
     }
 
     /// A required name that no property has.
-    fn only_required(&mut self, name: &str, required: (bool, bool), pointer: &str, at: &At) {
+    fn only_required(&mut self, name: &str, required: (bool, bool), pointer: &str, at: &Position) {
         let (kind, message) = match required {
             (false, true) => (
                 Kind::PropertyBecameRequired,
@@ -120,11 +120,11 @@ impl<'a> Differ<'a> {
             ),
             _ => return,
         };
-        let facts = Facts { nameless: true, ..Facts::default() };
-        self.found.change(at, kind, facts, pointer, message);
+        let facts = ChangeFacts { nameless: true, ..ChangeFacts::default() };
+        self.changes.add(at, kind, facts, pointer, message);
     }
 
-    fn additional_properties(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn additional_properties(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         let forbidden = |shape: &Shape<'a>| {
             shape.keyword("additionalProperties").is_some_and(|of| *of.value == false)
         };
@@ -142,12 +142,12 @@ impl<'a> Differ<'a> {
         };
         let pointer = new.keyword("additionalProperties");
         let pointer = pointer.map_or_else(|| new.pointer().to_owned(), |node| node.pointer);
-        self.found.change(at, kind, Facts::default(), &pointer, message.to_owned());
+        self.changes.add(at, kind, ChangeFacts::default(), &pointer, message.to_owned());
     }
 
     /// Compares a map and an object with named properties, on either side. Returns whether all properties of
     /// the object can be values of the map; if so, compares them with it.
-    pub(super) fn fits_map(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) -> bool {
+    pub(super) fn fits_map(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) -> bool {
         let was_map = old.of() == Type::Map;
         let (map, object) = if was_map { (old, new) } else { (new, old) };
         let Some(values) = map.keyword("additionalProperties") else { return true };
@@ -158,7 +158,7 @@ impl<'a> Differ<'a> {
         if *values.value == false {
             return members.is_empty();
         }
-        let shape = |document: &Document<'a>, node: &Node<'a>| {
+        let shape = |document: &DescriptionTree<'a>, node: &Node<'a>| {
             Parts::of(document, node).shape(document).of()
         };
         let documents = match was_map {
@@ -175,7 +175,7 @@ impl<'a> Differ<'a> {
         }
         for (name, node) in members {
             let (old, new) = if was_map { (&values, &node) } else { (&node, &values) };
-            self.schema(old, new, &at.within(name), Held::Always);
+            self.schema(old, new, &at.within(name), ValueContext::Standalone);
         }
         true
     }

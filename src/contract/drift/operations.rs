@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::change::{Direction, Kind, Place};
+use super::change::{ChangeOwner, Direction, Kind};
 use super::differ::Differ;
-use super::document::{Document, Entry, Node};
-use super::found::At;
+use super::document::{DescriptionTree, Entry, Node};
+use super::found::Position;
 use super::interface::names;
-use super::policy::Facts;
+use super::policy::ChangeFacts;
 
 /// The entries of `x-github` that have their own kinds of change.
 const ANNOTATIONS: [&str; 4] = ["category", "subcategory", "previews", "requestBodyParameterName"];
@@ -23,29 +23,29 @@ impl<'a> Differ<'a> {
             Some(format!("{} {}", entry.method, without_names(entry.path)))
         });
         for (id, after) in &new {
-            let owner = self.found.owner(Place::Operation(id.clone()));
-            let at = At::new(owner, Direction::Operation);
+            let owner = self.changes.owner_id(ChangeOwner::Operation(id.clone()));
+            let at = Position::new(owner, Direction::Operation);
             let former = renamed.get(id).cloned();
             match old.remove(former.as_ref().unwrap_or(id)) {
                 Some(before) => {
                     self.start();
                     if let Some(former) = former {
                         let message = format!("`{former}` became `{id}`");
-                        self.whole(&at, Kind::OperationRenamed, &after.operation, message);
+                        self.compare_whole(&at, Kind::OperationRenamed, &after.operation, message);
                     }
                     self.operation(&before, after, &at);
                 }
                 None => {
-                    let message = format!("{} was added", shown(after));
-                    self.whole(&at, Kind::OperationAdded, &after.operation, message);
+                    let message = format!("{} was added", method_and_path(after));
+                    self.compare_whole(&at, Kind::OperationAdded, &after.operation, message);
                 }
             }
         }
         for (id, before) in old {
-            let owner = self.found.owner(Place::Operation(id));
-            let at = At::new(owner, Direction::Operation);
-            let message = format!("{} was removed", shown(&before));
-            self.whole(&at, Kind::OperationRemoved, &before.operation, message);
+            let owner = self.changes.owner_id(ChangeOwner::Operation(id));
+            let at = Position::new(owner, Direction::Operation);
+            let message = format!("{} was removed", method_and_path(&before));
+            self.compare_whole(&at, Kind::OperationRemoved, &before.operation, message);
         }
     }
 
@@ -54,53 +54,53 @@ impl<'a> Differ<'a> {
         let renamed =
             renamed(&old, &new, |entry| entry.operation.str("operationId").map(str::to_owned));
         for (key, after) in &new {
-            let owner = self.found.owner(Place::Webhook(key.clone()));
-            let at = At::new(owner, Direction::Webhook);
+            let owner = self.changes.owner_id(ChangeOwner::Webhook(key.clone()));
+            let at = Position::new(owner, Direction::Webhook);
             let former = renamed.get(key).cloned();
             match old.remove(former.as_ref().unwrap_or(key)) {
                 Some(before) => {
                     self.start();
                     if let Some(former) = former {
                         let message = format!("`{former}` became `{key}`");
-                        self.whole(&at, Kind::WebhookRenamed, &after.operation, message);
+                        self.compare_whole(&at, Kind::WebhookRenamed, &after.operation, message);
                     }
                     self.webhook(&before, after, &at);
                 }
                 None => {
                     let message = format!("`{key}` was added");
-                    self.whole(&at, Kind::WebhookAdded, &after.operation, message);
+                    self.compare_whole(&at, Kind::WebhookAdded, &after.operation, message);
                 }
             }
         }
         for (key, before) in old {
             let message = format!("`{key}` was removed");
-            let owner = self.found.owner(Place::Webhook(key));
-            let at = At::new(owner, Direction::Webhook);
-            self.whole(&at, Kind::WebhookRemoved, &before.operation, message);
+            let owner = self.changes.owner_id(ChangeOwner::Webhook(key));
+            let at = Position::new(owner, Direction::Webhook);
+            self.compare_whole(&at, Kind::WebhookRemoved, &before.operation, message);
         }
     }
 
-    fn whole(&mut self, at: &At, kind: Kind, node: &Node<'a>, message: String) {
-        self.found.change(at, kind, Facts::default(), &node.pointer, message);
+    fn compare_whole(&mut self, at: &Position, kind: Kind, node: &Node<'a>, message: String) {
+        self.changes.add(at, kind, ChangeFacts::default(), &node.pointer, message);
     }
 
-    fn operation(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
+    fn operation(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &Position) {
         let (old, new) = (&before.operation, &after.operation);
         let moved = without_names(before.path) != without_names(after.path);
-        if moved || trades_places(before.path, after.path) {
+        if moved || swaps_parameters(before.path, after.path) {
             let message = format!("`{}` became `{}`", before.path, after.path);
-            self.whole(at, Kind::PathMoved, new, message);
+            self.compare_whole(at, Kind::PathMoved, new, message);
         }
         if before.method != after.method {
             let method = |entry: &Entry<'a>| entry.method.to_uppercase();
             let message = format!("{} became {}", method(before), method(after));
-            self.whole(at, Kind::MethodChanged, new, message);
+            self.compare_whole(at, Kind::MethodChanged, new, message);
         }
         let tags = (tag(old), tag(new));
         if tags.0 != tags.1 {
             let of = |tag: Option<&str>| tag.map_or("none".to_owned(), |tag| format!("`{tag}`"));
             let message = format!("the tag {} became {}", of(tags.0), of(tags.1));
-            self.whole(at, Kind::TagChanged, new, message);
+            self.compare_whole(at, Kind::TagChanged, new, message);
         }
         let servers = (server(&self.old, before), server(&self.new, after));
         if servers.0.url != servers.1.url {
@@ -116,41 +116,41 @@ impl<'a> Differ<'a> {
             let shared = shared.then_some("/security");
             self.own_or_shared(at, Kind::SecurityChanged, new, message, shared);
         }
-        self.said(old, new, at);
-        self.parameters(before, after, &At { direction: Direction::Request, ..at.clone() });
-        self.request_body(old, new, &At { direction: Direction::Request, ..at.clone() });
+        self.compare_metadata(old, new, at);
+        self.parameters(before, after, &Position { direction: Direction::Request, ..at.clone() });
+        self.request_body(old, new, &Position { direction: Direction::Request, ..at.clone() });
         self.responses(old, new, at.owner);
     }
 
     /// A change of the operation, or of the part that applies to all of them, at this location: one change.
     fn own_or_shared(
         &mut self,
-        at: &At,
+        at: &Position,
         kind: Kind,
         node: &Node<'a>,
         message: String,
         shared: Option<&str>,
     ) {
-        let Some(pointer) = shared else { return self.whole(at, kind, node, message) };
+        let Some(pointer) = shared else { return self.compare_whole(at, kind, node, message) };
         if let Some(&owner) = self.shared.get(&kind) {
-            return self.found.refers(at.owner, owner);
+            return self.changes.add_reference(at.owner, owner);
         }
-        let owner = self.found.owner(Place::Document);
+        let owner = self.changes.owner_id(ChangeOwner::Description);
         self.shared.insert(kind, owner);
-        self.found.refers(at.owner, owner);
-        let at = At { owner, ..at.clone() };
-        self.found.change(&at, kind, Facts::default(), pointer, message);
+        self.changes.add_reference(at.owner, owner);
+        let at = Position { owner, ..at.clone() };
+        self.changes.add(&at, kind, ChangeFacts::default(), pointer, message);
     }
 
-    fn webhook(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &At) {
+    fn webhook(&mut self, before: &Entry<'a>, after: &Entry<'a>, at: &Position) {
         let (old, new) = (&before.operation, &after.operation);
-        self.said(old, new, at);
+        self.compare_metadata(old, new, at);
         let events = (event(old), event(new));
         if events.0 != events.1 {
             let of =
                 |event: Option<String>| event.map_or("none".to_owned(), |of| format!("`{of}`"));
             let message = format!("the event {} became {}", of(events.0), of(events.1));
-            self.whole(at, Kind::WebhookEventChanged, new, message);
+            self.compare_whole(at, Kind::WebhookEventChanged, new, message);
         }
         let sorts = |node: &Node<'a>| {
             let github = node.get("x-github");
@@ -159,18 +159,18 @@ impl<'a> Differ<'a> {
         let sorts = (sorts(old), sorts(new));
         for gone in sorts.0.difference(&sorts.1) {
             let message = format!("hooks of type `{gone}` no longer receive it");
-            self.whole(at, Kind::WebhookTypeRemoved, new, message);
+            self.compare_whole(at, Kind::WebhookTypeRemoved, new, message);
         }
         for more in sorts.1.difference(&sorts.0) {
             let message = format!("hooks of type `{more}` also receive it");
-            self.whole(at, Kind::WebhookTypeAdded, new, message);
+            self.compare_whole(at, Kind::WebhookTypeAdded, new, message);
         }
         self.parameters(before, after, at);
         self.request_body(old, new, at);
     }
 
     /// The annotations of an operation or a webhook.
-    fn said(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At) {
+    fn compare_metadata(&mut self, old: &Node<'a>, new: &Node<'a>, at: &Position) {
         self.texts(old, new, at);
         self.deprecation(old, new, at);
         self.announced(old, new, at);
@@ -206,7 +206,7 @@ impl<'a> Differ<'a> {
                 (true, false) => off,
                 _ => continue,
             };
-            self.found.change(at, kind, Facts::default(), &pointer(key), message.to_owned());
+            self.changes.add(at, kind, ChangeFacts::default(), &pointer(key), message.to_owned());
         }
         // A webhook's subcategory is its event.
         let is_event = |key: &str| at.direction == Direction::Webhook && key == "subcategory";
@@ -215,7 +215,7 @@ impl<'a> Differ<'a> {
             if value(&github.0) != value(&github.1) {
                 let message = format!("`x-github.{key}` changed");
                 let kind = Kind::AnnotationChanged;
-                self.found.change(at, kind, Facts::default(), &pointer(key), message);
+                self.changes.add(at, kind, ChangeFacts::default(), &pointer(key), message);
             }
         }
     }
@@ -260,13 +260,13 @@ fn event(webhook: &Node<'_>) -> Option<String> {
 
 /// Returns whether a parameter of both paths is at another position in the new one, so that old programs
 /// write its value in the place of another.
-fn trades_places(old: &str, new: &str) -> bool {
+fn swaps_parameters(old: &str, new: &str) -> bool {
     let (old, new) = (names(old), names(new));
     let place = |name| new.iter().position(|other| *other == name);
     (0..).zip(old).any(|(at, name)| place(name).is_some_and(|now| now != at))
 }
 
-fn shown(entry: &Entry<'_>) -> String {
+fn method_and_path(entry: &Entry<'_>) -> String {
     format!("`{} {}`", entry.method.to_uppercase(), entry.path)
 }
 
@@ -281,13 +281,13 @@ struct Server<'a> {
     shared: bool,
 }
 
-fn server<'a>(document: &Document<'a>, entry: &Entry<'a>) -> Server<'a> {
+fn server<'a>(document: &DescriptionTree<'a>, entry: &Entry<'a>) -> Server<'a> {
     let url = |node: &Node<'a>| node.elements("servers").first()?.str("url");
     let own = url(&entry.operation).or_else(|| url(&entry.item));
     Server { url: own.or_else(|| url(&document.node())), shared: own.is_none() }
 }
 
-fn security<'a>(document: &Document<'a>, operation: &Node<'a>) -> Option<&'a Value> {
+fn security<'a>(document: &DescriptionTree<'a>, operation: &Node<'a>) -> Option<&'a Value> {
     let own = operation.get("security");
     own.or_else(|| document.node().get("security")).map(|node| node.value)
 }

@@ -12,13 +12,13 @@ mod sent;
 #[path = "policy/table.rs"]
 mod table;
 
-use super::change::{Bump, Direction, Kind, Severity};
+use super::change::{Direction, Kind, SemverBump, Severity};
 use read::read;
 use sent::sent;
 
 /// The facts about the location of a change, beside its kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct ChangeFacts {
     /// It could be absent or `null` before, or still can be: Rust has an `Option` on both sides.
     pub(super) optional: bool,
     /// It is a list or a map, which is empty if it is absent or `null`.
@@ -33,21 +33,21 @@ pub(super) struct Facts {
     /// before.
     pub(super) harmless: bool,
     /// A union beside properties: Rust has all of them in one struct.
-    pub(super) beside: bool,
+    pub(super) union_beside_properties: bool,
     /// A name in `required` that no property has, so that Rust has no field for it.
     pub(super) nameless: bool,
     /// No success status is left.
-    pub(super) last: bool,
+    pub(super) no_success_left: bool,
     /// It no longer occurs, although the description still has it.
     pub(super) hidden: bool,
 }
 
 /// The effect of a change on programs, the required version bump, and the reason.
-pub(super) type Verdict = (Severity, Bump, &'static str);
+pub(super) type Verdict = (Severity, SemverBump, &'static str);
 
 /// Rates the change.
-pub(super) fn judge(kind: Kind, direction: Direction, facts: Facts) -> Verdict {
-    let unknown = (Severity::Notice, Bump::Patch, UNKNOWN);
+pub(super) fn judge(kind: Kind, direction: Direction, facts: ChangeFacts) -> Verdict {
+    let unknown = (Severity::Notice, SemverBump::Patch, UNKNOWN);
     match direction {
         Direction::Operation => whole(kind).or_else(|| common(kind)).unwrap_or(unknown),
         Direction::Webhook => {
@@ -55,7 +55,7 @@ pub(super) fn judge(kind: Kind, direction: Direction, facts: Facts) -> Verdict {
         }
         Direction::Request => common(kind).unwrap_or_else(|| sent(kind, facts)),
         Direction::Response => common(kind).unwrap_or_else(|| read(kind, facts)),
-        Direction::Error => common(kind).unwrap_or_else(|| refused(kind)),
+        Direction::Error => common(kind).unwrap_or_else(|| error_response(kind)),
     }
 }
 
@@ -66,7 +66,7 @@ const UNKNOWN: &str = "the effect of this change is unknown and needs review";
 
 /// Changes of an operation or a webhook as a whole.
 fn whole(kind: Kind) -> Option<Verdict> {
-    use Bump::{Major, Minor, None, Patch};
+    use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Documentation, Notice};
     Some(match kind {
         Kind::OperationAdded => {
@@ -128,7 +128,7 @@ fn whole(kind: Kind) -> Option<Verdict> {
 
 /// Changes with the same effect everywhere.
 fn common(kind: Kind) -> Option<Verdict> {
-    use Bump::{None, Patch};
+    use SemverBump::{None, Patch};
     use Severity::{Compatible, Documentation, Notice};
     Some(match kind {
         Kind::Deprecated => (Notice, Patch, "it still works, but is to be removed"),
@@ -145,7 +145,7 @@ fn common(kind: Kind) -> Option<Verdict> {
 
 /// Changes of error responses, which the library reads in the same way for every operation: no type is
 /// generated from them.
-fn refused(kind: Kind) -> Verdict {
+fn error_response(kind: Kind) -> Verdict {
     use Severity::{Compatible, Notice};
     match kind {
         Kind::RequiredPropertyRemoved
@@ -155,13 +155,13 @@ fn refused(kind: Kind) -> Verdict {
         | Kind::MediaTypeRemoved
         | Kind::HeaderRemoved => (
             Notice,
-            Bump::None,
+            SemverBump::None,
             "errors are decoded leniently and have no generated types, but programs might inspect \
              them",
         ),
         _ => (
             Compatible,
-            Bump::None,
+            SemverBump::None,
             "errors and redirects are decoded in the same way for every operation",
         ),
     }

@@ -6,19 +6,19 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::change::{Bump, Change, Severity};
+use super::change::{Change, SemverBump, Severity};
 use super::markdown;
 
 /// The differences between two descriptions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct DriftReport {
     /// The old description.
-    pub old: Edition,
+    pub old: DescriptionVersion,
     /// The new description.
-    pub new: Edition,
+    pub new: DescriptionVersion,
     /// The number of changes of each severity.
-    pub counts: Counts,
+    pub counts: SeverityCounts,
     /// The changes: the most severe first, then by location.
     pub changes: Vec<Change>,
 }
@@ -26,7 +26,7 @@ pub struct Report {
 /// A version of the description.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Edition {
+pub struct DescriptionVersion {
     /// `info.version`.
     pub version: Option<String>,
     /// The variant of GitHub's description, by `info.x-github-plan`: `api.github.com`.
@@ -40,7 +40,7 @@ pub struct Edition {
 /// The number of changes of each severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Counts {
+pub struct SeverityCounts {
     /// [`Severity::Breaking`].
     pub breaking: usize,
     /// [`Severity::Notice`].
@@ -51,20 +51,24 @@ pub struct Counts {
     pub documentation: usize,
 }
 
-impl Report {
+impl DriftReport {
     /// Sorts the changes and counts them.
-    pub(super) fn new(old: Edition, new: Edition, mut changes: Vec<Change>) -> Self {
+    pub(super) fn new(
+        old: DescriptionVersion,
+        new: DescriptionVersion,
+        mut changes: Vec<Change>,
+    ) -> Self {
         changes.sort_by(|a, b| {
             let key = |change: &'_ Change| (change.direction, change.kind);
             b.severity
                 .cmp(&a.severity)
-                .then_with(|| a.place.cmp(&b.place))
+                .then_with(|| a.owner.cmp(&b.owner))
                 .then_with(|| a.path.cmp(&b.path))
                 .then_with(|| key(a).cmp(&key(b)))
                 .then_with(|| a.pointer.cmp(&b.pointer))
                 .then_with(|| a.message.cmp(&b.message))
         });
-        let mut counts = Counts::default();
+        let mut counts = SeverityCounts::default();
         for change in &changes {
             let count = counts.of_mut(change.severity);
             *count = count.saturating_add(1);
@@ -80,8 +84,8 @@ impl Report {
 
     /// Returns the version bump that the crate needs when it is generated again.
     #[must_use]
-    pub fn bump(&self) -> Bump {
-        self.changes.iter().map(|change| change.bump).max().unwrap_or(Bump::None)
+    pub fn bump(&self) -> SemverBump {
+        self.changes.iter().map(|change| change.bump).max().unwrap_or(SemverBump::None)
     }
 
     /// Returns whether there are no changes at all, not even of the documentation.
@@ -114,7 +118,7 @@ impl Report {
     /// Returns the report in Markdown, for the description of a pull request: a summary, then breaking
     /// changes, then notices, then, folded, compatible changes. Documentation changes are only counted.
     ///
-    /// It has at most [`Report::MARKDOWN_LIMIT`] characters. If the changes do not fit, the least severe are
+    /// It has at most [`DriftReport::MARKDOWN_LIMIT`] characters. If the changes do not fit, the least severe are
     /// omitted, and a note states their number.
     #[must_use]
     pub fn to_markdown(&self) -> String {
@@ -135,7 +139,7 @@ impl Report {
     }
 }
 
-impl Counts {
+impl SeverityCounts {
     /// The total.
     #[must_use]
     pub const fn total(self) -> usize {
@@ -153,7 +157,7 @@ impl Counts {
     }
 }
 
-impl fmt::Display for Edition {
+impl fmt::Display for DescriptionVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plan = self.plan.as_deref().unwrap_or("a document");
         write!(f, "{plan} {}", self.version.as_deref().unwrap_or("without a version"))
@@ -161,9 +165,9 @@ impl fmt::Display for Edition {
 }
 
 /// One line for each change except documentation.
-impl fmt::Display for Report {
+impl fmt::Display for DriftReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { breaking, notice, compatible, documentation } = self.counts;
+        let SeverityCounts { breaking, notice, compatible, documentation } = self.counts;
         write!(
             f,
             "{} to {}: {breaking} breaking, {notice} to notice, {compatible} compatible, \

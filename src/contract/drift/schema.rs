@@ -2,36 +2,42 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{Kind, Place};
-use super::differ::{Differ, Part};
+use super::change::{ChangeOwner, Kind};
+use super::differ::{ComponentKind, Differ};
 use super::document::{MAX_DEPTH, Node, SCHEMAS};
-use super::found::At;
-use super::policy::Facts;
+use super::found::Position;
+use super::policy::ChangeFacts;
 use super::shape::{Parts, Shape, Type};
 use super::words;
 
 /// The way in which a user holds the value of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum ValueContext {
     /// Directly: a body, a parameter, an element.
-    Always,
+    Standalone,
     /// In a property or parameter; whether it was required, and whether the call has a setter for it.
     Property { required: bool, setter: bool },
     /// As the component itself; its users determine the effect of its nullability.
-    Elsewhere,
+    Component,
 }
 
 impl<'a> Differ<'a> {
     /// Compares two schemas, down to the components that they refer to, which are compared separately.
-    pub(super) fn schema(&mut self, old: &Node<'a>, new: &Node<'a>, at: &At, held: Held) {
-        if self.depth >= MAX_DEPTH || !self.first_time(at.direction, &old.pointer, &new.pointer) {
+    pub(super) fn schema(
+        &mut self,
+        old: &Node<'a>,
+        new: &Node<'a>,
+        at: &Position,
+        held: ValueContext,
+    ) {
+        if self.depth >= MAX_DEPTH || !self.visit(at.direction, &old.pointer, &new.pointer) {
             return;
         }
         if self.is_unchanged(old.value, new.value) {
             return self.unchanged(new.value, at);
         }
         self.depth = self.depth.saturating_add(1);
-        self.notes(old, new, at);
+        self.annotations(old, new, at);
         let parts = (Parts::of(&self.old, old), Parts::of(&self.new, new));
         self.nullable((old, &parts.0), (new, &parts.1), at, held);
         self.parts(parts.0, parts.1, (&old.pointer, &new.pointer), at);
@@ -43,20 +49,20 @@ impl<'a> Differ<'a> {
         &mut self,
         old: (&Node<'a>, &Parts<'a>),
         new: (&Node<'a>, &Parts<'a>),
-        at: &At,
-        held: Held,
+        at: &Position,
+        held: ValueContext,
     ) {
         let is = (old.1.is_nullable(&self.old), new.1.is_nullable(&self.new));
-        if held == Held::Elsewhere || is.0 == is.1 {
+        if held == ValueContext::Component || is.0 == is.1 {
             return;
         }
         let (optional, setter) = match held {
-            Held::Property { required, setter } => (!required, setter),
+            ValueContext::Property { required, setter } => (!required, setter),
             _ => (false, false),
         };
         let list = matches!(old.1.shape(&self.old).of(), Type::List | Type::Map)
-            && matches!(held, Held::Property { .. });
-        let facts = Facts { optional, list, setter, ..Facts::default() };
+            && matches!(held, ValueContext::Property { .. });
+        let facts = ChangeFacts { optional, list, setter, ..ChangeFacts::default() };
         let (kind, message) = match is.1 {
             true => (Kind::BecameNullable, "it can now be `null`"),
             false => (Kind::BecameNotNullable, "it is no longer `null`"),
@@ -70,13 +76,13 @@ impl<'a> Differ<'a> {
                 != Parts::of(&self.new, new_target).is_nullable(&self.new)
         {
             let (owner, is_first) = self.nullability(a, (optional, list, setter), at);
-            let at = At { owner, path: String::new(), ..*at };
+            let at = Position { owner, path: String::new(), ..*at };
             if is_first {
-                self.found.change(&at, kind, facts, &new_target.pointer, message.to_owned());
+                self.changes.add(&at, kind, facts, &new_target.pointer, message.to_owned());
             }
             return;
         }
-        self.found.change(at, kind, facts, &new.0.pointer, message.to_owned());
+        self.changes.add(at, kind, facts, &new.0.pointer, message.to_owned());
     }
 
     /// `pointers` are the locations of the two schemas.
@@ -85,7 +91,7 @@ impl<'a> Differ<'a> {
         mut old: Parts<'a>,
         mut new: Parts<'a>,
         pointers: (&str, &str),
-        at: &At,
+        at: &Position,
     ) {
         let shared: BTreeSet<String> = old
             .references
@@ -96,7 +102,7 @@ impl<'a> Differ<'a> {
         let mut common = (Parts::default(), Parts::default());
         for name in &shared {
             if let Some((a, b)) = old.references.remove(name).zip(new.references.remove(name)) {
-                self.component(Part::Schema, (name, &a), (name, &b), at);
+                self.component(ComponentKind::Schema, (name, &a), (name, &b), at);
                 common.0.references.insert(name.clone(), a);
                 common.1.references.insert(name.clone(), b);
             }
@@ -104,7 +110,7 @@ impl<'a> Differ<'a> {
         if let (true, Some((a, old)), Some((b, new))) =
             (shared.is_empty(), old.reference(), new.reference())
         {
-            return self.component(Part::Schema, (a, old), (b, new), at);
+            return self.component(ComponentKind::Schema, (a, old), (b, new), at);
         }
         if old.references.is_empty()
             && new.references.is_empty()
@@ -127,7 +133,7 @@ impl<'a> Differ<'a> {
         new: &Shape<'a>,
         common: &(Shape<'a>, Shape<'a>),
         pointer: &str,
-        at: &At,
+        at: &Position,
     ) {
         use Type::{Any, List, Map, Object, Plain, Union};
         let has_common = !common.0.is_empty();
@@ -161,7 +167,7 @@ impl<'a> Differ<'a> {
         };
         if let Some(kind) = kind {
             let message = format!("{} became {}", words::shape(old), words::shape(new));
-            self.found.change(at, kind, Facts::default(), pointer, message);
+            self.changes.add(at, kind, ChangeFacts::default(), pointer, message);
             return;
         }
         self.keywords(old, new, at);
@@ -170,7 +176,7 @@ impl<'a> Differ<'a> {
             let union = shape.keyword("oneOf").or_else(|| shape.keyword("anyOf"));
             union.map_or_else(String::new, |list| list.pointer)
         };
-        let beside = Facts { beside: true, ..Facts::default() };
+        let beside = ChangeFacts { union_beside_properties: true, ..ChangeFacts::default() };
         match (variants.0.is_empty(), variants.1.is_empty()) {
             (true, true) => {}
             (false, false) => self.variants(variants.0, variants.1, at),
@@ -178,34 +184,34 @@ impl<'a> Differ<'a> {
             (true, false) => {
                 let required: BTreeSet<&str> =
                     old.required.union(&common.0.required).copied().collect();
-                let harmless = variants.1.iter().any(|variant| asks_for(variant, &required));
-                let beside = Facts { harmless, ..beside };
+                let harmless = variants.1.iter().any(|variant| only_requires(variant, &required));
+                let beside = ChangeFacts { harmless, ..beside };
                 let message = format!("it must be {} as well", words::variants(&variants.1));
-                self.found.change(at, Kind::TypeNarrowed, beside, &pointer(new), message);
+                self.changes.add(at, Kind::TypeNarrowed, beside, &pointer(new), message);
             }
             (false, true) => {
                 let message = format!("it no longer needs to be {}", words::variants(&variants.0));
-                self.found.change(at, Kind::TypeWidened, beside, &pointer(old), message);
+                self.changes.add(at, Kind::TypeWidened, beside, &pointer(old), message);
             }
         }
     }
 
-    fn items(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &At) {
+    fn items(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
         self.within(old, new, "items", &at.each("[]"));
     }
 
     /// The schema of the elements of a list or a map; any value if there is none.
-    pub(super) fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &At) {
+    pub(super) fn within(&mut self, old: &Shape<'a>, new: &Shape<'a>, key: &str, at: &Position) {
         let of = |shape: &Shape<'a>| shape.keyword(key).filter(|of| *of.value != true);
         match (of(old), of(new)) {
             (None, None) => {}
-            (Some(old), Some(new)) => self.schema(&old, &new, at, Held::Always),
+            (Some(old), Some(new)) => self.schema(&old, &new, at, ValueContext::Standalone),
             (None, Some(new)) => {
                 let shape = Parts::of(&self.new, &new).shape(&self.new);
                 if shape.of() != Type::Any {
                     let message = format!("anything became {}", words::shape(&shape));
                     let kind = Kind::TypeNarrowed;
-                    self.found.change(at, kind, Facts::default(), &new.pointer, message);
+                    self.changes.add(at, kind, ChangeFacts::default(), &new.pointer, message);
                 }
             }
             (Some(old), None) => {
@@ -213,7 +219,7 @@ impl<'a> Differ<'a> {
                 if shape.of() != Type::Any {
                     let message = format!("{} became anything", words::shape(&shape));
                     let kind = Kind::TypeWidened;
-                    self.found.change(at, kind, Facts::default(), &old.pointer, message);
+                    self.changes.add(at, kind, ChangeFacts::default(), &old.pointer, message);
                 }
             }
         }
@@ -221,7 +227,7 @@ impl<'a> Differ<'a> {
 }
 
 /// Returns whether a variant only requires properties that exist anyway.
-fn asks_for(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
+fn only_requires(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
     let only = variant.value.as_object().is_some_and(|map| {
         map.contains_key("required")
             && map.keys().all(|key| matches!(key.as_str(), "required" | "type"))
@@ -230,8 +236,8 @@ fn asks_for(variant: &Node<'_>, required: &BTreeSet<&str>) -> bool {
 }
 
 /// The name of a component in a report.
-pub(super) fn component_place(reference: &str) -> Place {
+pub(super) fn component_owner(reference: &str) -> ChangeOwner {
     let name = reference.strip_prefix(SCHEMAS);
     let name = name.or_else(|| reference.strip_prefix("#/components/"));
-    Place::Component(name.unwrap_or(reference).to_owned())
+    ChangeOwner::Component(name.unwrap_or(reference).to_owned())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::document::{Document, Node, TEXTS};
+use super::document::{DescriptionTree, Node, TEXTS};
 
 /// Maximum nesting of `allOf` and unions of one variant; deeper is a cycle.
 const MAX_DEPTH: usize = 16;
@@ -55,14 +55,14 @@ pub(super) enum Type<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(document: &Document<'a>, node: &Node<'a>) -> Self {
+    pub(super) fn of(document: &DescriptionTree<'a>, node: &Node<'a>) -> Self {
         let mut parts = Self::default();
         parts.collect(document, node, MAX_DEPTH);
         parts
     }
 
     /// Adds a schema, and whether it is nullable itself.
-    fn collect(&mut self, document: &Document<'a>, node: &Node<'a>, depth: usize) {
+    fn collect(&mut self, document: &DescriptionTree<'a>, node: &Node<'a>, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
         if let Some(reference) = node.str("$ref") {
             if let Some((base, target)) = document.base(reference) {
@@ -75,10 +75,10 @@ impl<'a> Parts<'a> {
             }
             return;
         }
-        self.nullable |= says_null(node);
+        self.nullable |= allows_null(node);
         let members = node.elements("allOf");
         let variants = variants(node);
-        let own = says_something(node);
+        let own = has_constraints(node);
         match (members.len(), variants.as_slice()) {
             (0, []) => self.inline.push(node.clone()),
             (0, [variant]) if !own => self.collect(document, variant, depth),
@@ -101,7 +101,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    fn at(document: &Document<'a>, node: &Node<'a>, depth: usize) -> Self {
+    fn at(document: &DescriptionTree<'a>, node: &Node<'a>, depth: usize) -> Self {
         let mut parts = Self::default();
         parts.collect(document, node, depth);
         parts
@@ -115,7 +115,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Returns whether `null` is an allowed value, directly or through the component.
-    pub(super) fn is_nullable(&self, document: &Document<'a>) -> bool {
+    pub(super) fn is_nullable(&self, document: &DescriptionTree<'a>) -> bool {
         let (mut nullable, mut next) = (self.nullable, self.reference().map(|(_, at)| at.clone()));
         for _ in 0..MAX_DEPTH {
             let Some(target) = next.filter(|_| !nullable) else { break };
@@ -127,7 +127,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Returns whether Rust has an `Option` of it, for `null`; a value of any type has no separate `null`.
-    pub(super) fn is_option(&self, document: &Document<'a>) -> bool {
+    pub(super) fn is_option(&self, document: &DescriptionTree<'a>) -> bool {
         let is_anything = |shape: &Shape<'a>| shape.of() == Type::Any;
         let shape = self.shape(document);
         // A union accepts any value if one of its variants does.
@@ -137,7 +137,7 @@ impl<'a> Parts<'a> {
     }
 
     /// All parts merged, with the components resolved.
-    pub(super) fn shape(&self, document: &Document<'a>) -> Shape<'a> {
+    pub(super) fn shape(&self, document: &DescriptionTree<'a>) -> Shape<'a> {
         let (mut shape, mut seen) = (Shape::default(), BTreeSet::new());
         shape.take(document, self, &mut seen);
         if shape.of() == Type::Union {
@@ -148,7 +148,12 @@ impl<'a> Parts<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn take(&mut self, document: &Document<'a>, parts: &Parts<'a>, seen: &mut BTreeSet<String>) {
+    fn take(
+        &mut self,
+        document: &DescriptionTree<'a>,
+        parts: &Parts<'a>,
+        seen: &mut BTreeSet<String>,
+    ) {
         for node in &parts.inline {
             for (name, property) in node.entries("properties") {
                 self.properties.entry(name).or_insert(property);
@@ -164,7 +169,7 @@ impl<'a> Shape<'a> {
     }
 
     /// A union of only strings; nested unions do not count.
-    fn union_of_strings(&self, document: &Document<'a>) -> Option<Strings<'a>> {
+    fn union_of_strings(&self, document: &DescriptionTree<'a>) -> Option<Strings<'a>> {
         let mut values = Some(Vec::new());
         for variant in self.variants() {
             let (mut shape, mut seen) = (Self::default(), BTreeSet::new());
@@ -256,7 +261,7 @@ fn type_name<'a>(node: &Node<'a>) -> Option<&'a str> {
     of.as_str().or_else(first)
 }
 
-fn says_null(node: &Node<'_>) -> bool {
+fn allows_null(node: &Node<'_>) -> bool {
     let has_null = |list: &Value, null: &Value| list.as_array().is_some_and(|of| of.contains(null));
     node.is_true("nullable")
         || node.get("enum").is_some_and(|list| has_null(list.value, &Value::Null))
@@ -281,7 +286,7 @@ fn variants<'a>(node: &Node<'a>) -> Vec<Node<'a>> {
 }
 
 /// Returns whether a schema has keywords beside its `allOf` and its unions.
-fn says_something(node: &Node<'_>) -> bool {
+fn has_constraints(node: &Node<'_>) -> bool {
     let quiet = |key: &String| {
         matches!(key.as_str(), "allOf" | "oneOf" | "anyOf" | "nullable" | "discriminator")
             || matches!(key.as_str(), "readOnly" | "writeOnly" | "deprecated" | "type")

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::document::{Document, Node, SCHEMAS, TEXTS, WEBHOOKS};
-use super::error::UnknownId;
+use super::document::{DescriptionTree, Node, SCHEMAS, TEXTS, WEBHOOKS};
+use super::error::UnknownOperation;
 
 /// The kept entries of `info` and of the description itself.
 const INFO: [&str; 3] = ["title", "version", "x-github-plan"];
@@ -28,15 +28,15 @@ const EVENT: &str = "subcategory";
 ///
 /// Texts are omitted: descriptions, titles, examples, links. Keys are sorted, so that equal descriptions give
 /// the same slice, which can be committed. Between two slices, [`compare`](super::compare) finds the same
-/// changes as between the two descriptions with [`Report::only`](super::Report::only), except for the
+/// changes as between the two descriptions with [`DriftReport::only`](super::DriftReport::only), except for the
 /// documentation.
 ///
 /// # Errors
 /// If the description has neither an operation nor a webhook with such a name, or is not an OpenAPI document.
-pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownId> {
-    let unknown = |id: &str| UnknownId { id: id.to_owned() };
+pub fn slice(document: &Value, ids: &[&str]) -> Result<Value, UnknownOperation> {
+    let unknown = |id: &str| UnknownOperation { id: id.to_owned() };
     let first = ids.first().copied().unwrap_or_default();
-    let document = Document::new(document).map_err(|_| unknown(first))?;
+    let document = DescriptionTree::new(document).map_err(|_| unknown(first))?;
     let (operations, webhooks) = (document.operations(), document.webhooks());
     let mut slice = Map::new();
     let mut paths: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
@@ -120,7 +120,7 @@ fn github(value: &Value, has_event: bool) -> Value {
 }
 
 /// The components that the slice refers to, directly and indirectly.
-fn components(document: &Document<'_>, slice: &Map<String, Value>) -> Value {
+fn components(document: &DescriptionTree<'_>, slice: &Map<String, Value>) -> Value {
     let mut open = BTreeSet::new();
     slice.values().for_each(|value| references(value, &mut open));
     let mut open: Vec<String> = open.into_iter().collect();
@@ -143,7 +143,10 @@ fn components(document: &Document<'_>, slice: &Map<String, Value>) -> Value {
 }
 
 /// The component that a reference points to, or into.
-fn component<'a>(document: &Document<'a>, reference: &str) -> Option<(String, String, Node<'a>)> {
+fn component<'a>(
+    document: &DescriptionTree<'a>,
+    reference: &str,
+) -> Option<(String, String, Node<'a>)> {
     let mut words = reference.strip_prefix("#/components/")?.split('/');
     let (kind, name) = (words.next()?, words.next()?);
     let node = document.target(&format!("#/components/{kind}/{name}"))?;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::change::Kind;
 use super::differ::Differ;
-use super::document::{Document, Node, SCHEMAS, same};
-use super::found::At;
-use super::policy::Facts;
-use super::schema::Held;
+use super::document::{DescriptionTree, Node, SCHEMAS, is_equal_but_texts};
+use super::found::Position;
+use super::policy::ChangeFacts;
+use super::schema::ValueContext;
 use super::shape::{Parts, Shape, Type};
 use super::words;
 
@@ -21,7 +21,7 @@ struct Variant<'a> {
 
 impl<'a> Differ<'a> {
     /// Pairs the variants and compares the pairs; a variant without a pair was added or removed.
-    pub(super) fn variants(&mut self, old: Vec<Node<'a>>, new: Vec<Node<'a>>, at: &At) {
+    pub(super) fn variants(&mut self, old: Vec<Node<'a>>, new: Vec<Node<'a>>, at: &Position) {
         let mut old: Vec<_> =
             (0..).zip(old).map(|(index, node)| Variant::of(&self.old, index, node)).collect();
         let mut new: Vec<_> =
@@ -30,14 +30,14 @@ impl<'a> Differ<'a> {
         let whole = (of(&old), of(&new));
         let equal = |a: &Variant<'a>, b: &Variant<'a>| a.reference == b.reference;
         let mut pairs = take_pairs(&mut old, &mut new, |a, b| {
-            (a.reference.is_some() && equal(a, b)) || same(a.node.value, b.node.value)
+            (a.reference.is_some() && equal(a, b)) || is_equal_but_texts(a.node.value, b.node.value)
         });
         // The most similar first, then in order.
         let mut likely: Vec<(usize, usize, usize)> = Vec::new();
         for a in &old {
             for b in &new {
                 let likeness = likeness(&a.shape, &b.shape);
-                if likeness >= ALIKE {
+                if likeness >= MIN_LIKENESS {
                     likely.push((likeness, a.index, b.index));
                 }
             }
@@ -50,7 +50,7 @@ impl<'a> Differ<'a> {
         }
         for (a, b) in pairs {
             let at = at.within(&b.label());
-            self.schema(&a.node, &b.node, &at, Held::Elsewhere);
+            self.schema(&a.node, &b.node, &at, ValueContext::Component);
         }
         for gone in old {
             let at = at.within(&gone.label());
@@ -59,7 +59,7 @@ impl<'a> Differ<'a> {
                 Some(of) if of != gone.shape.of() => Kind::TypeNarrowed,
                 _ => Kind::VariantRemoved,
             };
-            self.found.change(&at, kind, Facts::default(), &gone.node.pointer, message);
+            self.changes.add(&at, kind, ChangeFacts::default(), &gone.node.pointer, message);
         }
         for more in new {
             let at = at.within(&more.label());
@@ -68,7 +68,7 @@ impl<'a> Differ<'a> {
                 Some(of) if of != more.shape.of() => Kind::TypeWidened,
                 _ => Kind::VariantAdded,
             };
-            self.found.change(&at, kind, Facts::default(), &more.node.pointer, message);
+            self.changes.add(&at, kind, ChangeFacts::default(), &more.node.pointer, message);
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Differ<'a> {
         old: &Parts<'a>,
         new: &Parts<'a>,
         pointers: (&str, &str),
-        at: &At,
+        at: &Position,
     ) -> bool {
         let shapes = (old.shape(&self.old), new.shape(&self.new));
         let is_union = (
@@ -124,13 +124,13 @@ impl<'a> Differ<'a> {
             None => words::shape(shape),
         };
         let message = format!("{} became {}", of(old, &shapes.0), of(new, &shapes.1));
-        self.found.change(at, kind, Facts::default(), pointers.1, message);
+        self.changes.add(at, kind, ChangeFacts::default(), pointers.1, message);
         true
     }
 }
 
 impl<'a> Variant<'a> {
-    fn of(document: &Document<'a>, index: usize, node: Node<'a>) -> Self {
+    fn of(document: &DescriptionTree<'a>, index: usize, node: Node<'a>) -> Self {
         let parts = Parts::of(document, &node);
         let reference = parts.reference().map(|(name, _)| name.clone());
         Self { index, node, reference, shape: parts.shape(document) }
@@ -171,7 +171,7 @@ fn take_pairs<'a>(
 }
 
 /// Minimum similarity of paired variants: half of the names of their properties.
-const ALIKE: usize = 500;
+const MIN_LIKENESS: usize = 500;
 
 /// The similarity of two shapes, in thousandths.
 fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
@@ -190,12 +190,12 @@ fn likeness(old: &Shape<'_>, new: &Shape<'_>) -> usize {
 }
 
 /// A schema that is not a union, with its description.
-type One<'s, 'a> = (&'s Document<'a>, &'s Parts<'a>, &'s Shape<'a>);
+type SingleSchema<'s, 'a> = (&'s DescriptionTree<'a>, &'s Parts<'a>, &'s Shape<'a>);
 
 /// The variant that is most similar to the schema, if there is one: the first of several.
 fn best<'a>(
-    one: One<'_, 'a>,
-    document: &Document<'a>,
+    one: SingleSchema<'_, 'a>,
+    document: &DescriptionTree<'a>,
     variants: Vec<Node<'a>>,
 ) -> Option<Variant<'a>> {
     let mut best: Option<((bool, usize, usize), Variant<'a>)> = None;
@@ -207,7 +207,7 @@ fn best<'a>(
         let likeness = likeness(one.2, &variant.shape);
         let fit = (is_it, likeness, in_common(one, document, &variant.shape));
         let is_better = best.as_ref().is_none_or(|(known, _)| fit > *known);
-        if (is_it || likeness >= ALIKE) && is_better {
+        if (is_it || likeness >= MIN_LIKENESS) && is_better {
             best = Some((fit, variant));
         }
     }
@@ -215,8 +215,12 @@ fn best<'a>(
 }
 
 /// Distinguishes variants of one type: by the number of common values, and the type of elements.
-fn in_common<'a>(one: One<'_, 'a>, document: &Document<'a>, variant: &Shape<'a>) -> usize {
-    let items = |document: &Document<'a>, shape: &Shape<'a>| {
+fn in_common<'a>(
+    one: SingleSchema<'_, 'a>,
+    document: &DescriptionTree<'a>,
+    variant: &Shape<'a>,
+) -> usize {
+    let items = |document: &DescriptionTree<'a>, shape: &Shape<'a>| {
         let items = shape.keyword("items")?;
         Some(Parts::of(document, &items).shape(document).of())
     };

@@ -131,7 +131,7 @@ fn a_path_that_is_too_long_is_none() {
 }
 
 #[test]
-fn a_template_of_too_many_segments_is_refused() {
+fn a_template_of_too_many_segments_is_rejected() {
     let mut router = Router::default();
     let mut add = |count: usize| router.add_template(0, &"/a".repeat(count), "GET", |_| false);
     assert!(add(MAX_TEMPLATE_SEGMENTS).is_ok());

@@ -9,35 +9,35 @@ use futures_util::future::{Either, Fuse, FusedFuture, FutureExt, select};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::{FollowUp, Lane, State};
+use super::{AdmissionQueue, PostAdmission, State};
 use crate::runtimes::{self, HomeRuntime};
-use crate::store::{Lease, LeaseRequest};
+use crate::store::{QuotaLease, QuotaRequest};
 
 /// Admits calls when their limits end, until the queue is empty.
-pub(super) async fn keep_time(mut driver: Driver) {
-    let lane = &Arc::clone(&driver.lane);
+pub(super) async fn run_timer(mut driver: TimerTask) {
+    let queue = &Arc::clone(&driver.queue);
     let mut asking = pin!(Fuse::terminated());
     // The time after which calls no longer wait for the requested lease.
     let mut late = None;
     loop {
         let next = {
-            let mut state = lane.state();
+            let mut state = queue.state();
             if !driver.is_latest(&state) {
                 return;
             }
             let mut due = None;
             if asking.is_terminated() {
                 late = None;
-                let (at, request) = lane.ask(&mut state);
+                let (at, request) = queue.next_lease_request(&mut state);
                 due = at;
-                if let (Some(request), Some((guard, _))) = (request, &lane.shared) {
+                if let (Some(request), Some((guard, _))) = (request, &queue.shared) {
                     late = Instant::now().checked_add(guard.lease_timeout());
-                    let calls_wait = state.rules.waits_for_store();
-                    asking.set(lease(Arc::clone(lane), request, calls_wait).fuse());
+                    let calls_wait = state.limits.waits_for_store();
+                    asking.set(request_lease(Arc::clone(queue), request, calls_wait).fuse());
                 }
             }
             if state.queue.is_empty() && due.is_none() && asking.is_terminated() {
-                state.driven = false;
+                state.timer_running = false;
                 driver.done = true;
                 return;
             }
@@ -50,30 +50,30 @@ pub(super) async fn keep_time(mut driver: Driver) {
                 None => pending().await,
             }
         };
-        let (alarm, changed) = (pin!(alarm), pin!(lane.changed.notified()));
+        let (alarm, changed) = (pin!(alarm), pin!(queue.wake.notified()));
         let ended = select(asking.as_mut(), select(alarm, changed)).await;
         let now = Instant::now();
-        let mut then = FollowUp::default();
+        let mut then = PostAdmission::default();
         {
-            let mut state = lane.state();
+            let mut state = queue.state();
             // The store responds to another request by now.
             if !driver.is_latest(&state) {
                 return;
             }
             match ended {
                 Either::Left((lease, _)) => {
-                    state.rules.answered(now, lease);
-                    state.pump(now, lane, &mut then);
-                    state.end_silence(now);
+                    state.limits.apply_response(now, lease);
+                    state.admit_ready(now, queue, &mut then);
+                    state.on_store_response(now);
                     // Calls of other members can wait for their places.
-                    then.detached.extend(state.holders.take_older(now, DETACHED_AFTER));
+                    then.detached.extend(state.holders.take_older(now, DETACH_AFTER));
                 }
                 Either::Right(_) if late.is_some_and(|late| late <= now) => {
                     late = None;
-                    state.rules.answered(now, None);
-                    state.pump(now, lane, &mut then);
+                    state.limits.apply_response(now, None);
+                    state.admit_ready(now, queue, &mut then);
                 }
-                Either::Right(_) if state.is_due(now) => state.pump(now, lane, &mut then),
+                Either::Right(_) if state.is_due(now) => state.admit_ready(now, queue, &mut then),
                 Either::Right(_) => {}
             }
         }
@@ -82,43 +82,47 @@ pub(super) async fn keep_time(mut driver: Driver) {
 }
 
 /// Requests a quota lease from the store.
-async fn lease(lane: Arc<Lane>, request: LeaseRequest, calls_wait: bool) -> Option<Option<Lease>> {
-    let (guard, key) = lane.shared.as_ref()?;
+async fn request_lease(
+    queue: Arc<AdmissionQueue>,
+    request: QuotaRequest,
+    calls_wait: bool,
+) -> Option<Option<QuotaLease>> {
+    let (guard, key) = queue.shared.as_ref()?;
     guard.lease(key, &request, calls_wait).await
 }
 
 /// In a fleet, a call that is in flight for this time is detached with the next lease request: the waits of other
 /// members' calls are unknown here.
-const DETACHED_AFTER: Duration = Duration::from_secs(1);
+const DETACH_AFTER: Duration = Duration::from_secs(1);
 
 /// The timer task. If its runtime is shut down, or an application's store panics in it, a call that waits on another
 /// runtime, or the next call, starts it again. If its runtime makes no progress, a call that waits on another runtime
 /// replaces it.
-pub(super) struct Driver {
-    pub(super) lane: Arc<Lane>,
+pub(super) struct TimerTask {
+    pub(super) queue: Arc<AdmissionQueue>,
     /// Distinguishes it from the task that replaced it.
     pub(super) number: u64,
     /// Whether it has ended normally, so that another task can have replaced it.
     pub(super) done: bool,
 }
 
-impl Driver {
+impl TimerTask {
     /// Returns whether no other task has replaced it.
     fn is_latest(&self, state: &State) -> bool {
-        state.latest_driver.number == self.number
+        state.latest_timer.number == self.number
     }
 }
 
-impl Drop for Driver {
+impl Drop for TimerTask {
     fn drop(&mut self) {
         if self.done {
             return;
         }
-        let mut state = self.lane.state();
+        let mut state = self.queue.state();
         if !self.is_latest(&state) {
             return;
         }
-        state.driven = false;
+        state.timer_running = false;
         for waiter in state.queue.values() {
             waiter.wake.notify_one();
         }
@@ -127,14 +131,14 @@ impl Drop for Driver {
 
 /// The latest timer task, and its runtime.
 #[derive(Debug, Default)]
-pub(super) struct LatestDriver {
+pub(super) struct LatestTimer {
     number: u64,
     runtime: Option<HomeRuntime>,
 }
 
-impl LatestDriver {
+impl LatestTimer {
     /// Returns whether it runs on another runtime than the caller, which might not be polled.
-    pub(super) fn is_elsewhere(&self) -> bool {
+    pub(super) fn is_on_other_runtime(&self) -> bool {
         self.runtime.as_ref().is_some_and(|runtime| !runtime.is_current())
     }
 
@@ -147,18 +151,18 @@ impl LatestDriver {
 }
 
 /// Waits until the runtime of the timer task makes no progress, and replaces that task.
-pub(super) async fn replace_if_stalled(lane: &Arc<Lane>) {
+pub(super) async fn replace_if_stalled(queue: &Arc<AdmissionQueue>) {
     loop {
         let (number, runtime) = {
-            let latest = &lane.state().latest_driver;
+            let latest = &queue.state().latest_timer;
             (latest.number, latest.runtime.clone())
         };
         runtimes::stalled(runtime.as_ref()).await;
-        let mut state = lane.state();
-        if state.driven && state.latest_driver.number == number {
+        let mut state = queue.state();
+        if state.timer_running && state.latest_timer.number == number {
             debug!("the runtime of the rate-limit timer stalled; replacing the timer");
-            state.driven = false;
-            lane.drive(&mut state);
+            state.timer_running = false;
+            queue.ensure_timer(&mut state);
             // The waiting calls watch the new task.
             for waiter in state.queue.values() {
                 waiter.wake.notify_one();

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Lane;
+use super::AdmissionQueue;
 use crate::limits::batch_slots::BatchSlot;
-use crate::limits::cost::Cost;
-use crate::limits::rules::{Grant, Outcome};
+use crate::limits::cost::RequestCost;
+use crate::limits::rules::{AttemptOutcome, Reservation};
 
 /// A place among the calls in flight. It becomes free when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    pub(super) lane: Arc<Lane>,
-    pub(super) cost: Cost,
-    pub(super) grant: Grant,
-    pub(super) outcome: Option<Outcome<'static>>,
+    pub(super) queue: Arc<AdmissionQueue>,
+    pub(super) cost: RequestCost,
+    pub(super) reservation: Reservation,
+    pub(super) outcome: Option<AttemptOutcome<'static>>,
     /// Its key among the holders.
     pub(super) holder: u64,
     pub(super) slot: Option<BatchSlot>,
@@ -26,18 +26,18 @@ pub(crate) struct Permit {
 
 impl Permit {
     /// Records that GitHub can have received the request from now on.
-    pub(crate) fn sent(&mut self) {
-        self.outcome = Some(Outcome::Unanswered);
+    pub(crate) fn mark_sent(&mut self) {
+        self.outcome = Some(AttemptOutcome::NoResponse);
     }
 
     /// Ends with the known outcome of the call.
-    pub(crate) fn end(mut self, outcome: Outcome<'_>) {
+    pub(crate) fn end(mut self, outcome: AttemptOutcome<'_>) {
         self.outcome = None;
-        self.settle(outcome);
+        self.complete(outcome);
     }
 
-    fn settle(&mut self, outcome: Outcome<'_>) {
-        self.lane.settle(&self.cost, self.grant, self.holder, outcome);
+    fn complete(&mut self, outcome: AttemptOutcome<'_>) {
+        self.queue.complete(&self.cost, self.reservation, self.holder, outcome);
         if let Some(slot) = self.slot.take() {
             slot.end_send().offer();
         }
@@ -47,7 +47,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.take() {
-            self.settle(outcome);
+            self.complete(outcome);
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::client::transport::response;
-use crate::limits::{Pacing, RateLimits};
+use crate::limits::{RateLimitPolicy, SecondaryLimits};
 use crate::retry::RetryPolicy;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,9 +27,10 @@ impl Drop for Ended {
 fn client() -> (Client, Arc<Mutex<Vec<Instant>>>) {
     let ended = Arc::new(Mutex::new(Vec::new()));
     let pages = Arc::clone(&ended);
-    let limits = RateLimits::default().pacing(Pacing::none().concurrent(4));
+    let limits =
+        RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(4));
     let builder = Client::builder().http_client(reqwest::Client::new()).rate_limits(limits);
-    let builder = builder.retry(RetryPolicy::none()).attempt_timeout(30 * SECOND);
+    let builder = builder.retry(RetryPolicy::disabled()).attempt_timeout(30 * SECOND);
     let builder = builder.transport(move |request| {
         let pages = Arc::clone(&pages);
         async move {

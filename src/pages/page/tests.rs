@@ -6,21 +6,21 @@ use super::*;
 #[test]
 fn a_page_is_taken_apart_around_its_list() {
     let body = Bytes::from_static(br#" {"a":[1], "items" : [ {"x":"]"} ,2], "b":{"items":[3]}} "#);
-    let (rest, items) = take_apart(&body, Some("items")).unwrap();
+    let (rest, items) = split_items(&body, Some("items")).unwrap();
     let rest: Value = serde_json::from_slice(&rest).unwrap();
     assert_eq!(rest, json!({ "a": [1], "items": [], "b": { "items": [3] } }));
     let items: Vec<&str> = items.iter().map(|item| item.get()).collect();
     assert_eq!(items, [r#"{"x":"]"}"#, "2"]);
     for body in ["", "[]", "{}", "{\"items\":null}", "{\"items\":{}}", "{\"items\":[1]", "\u{0}"] {
         let body = Bytes::from_static(body.as_bytes());
-        assert!(take_apart(&body, Some("items")).is_none(), "{body:?}");
+        assert!(split_items(&body, Some("items")).is_none(), "{body:?}");
     }
 }
 
 #[test]
 fn counts_are_read_from_a_page_that_is_an_object() {
     let read = |page: &str| {
-        let counts = Counts::of(page.as_bytes())?;
+        let counts = PageCounts::of(page.as_bytes())?;
         Some((counts.listed, counts.total, counts.incomplete_results))
     };
     for (page, expected) in [
@@ -45,12 +45,12 @@ fn counts_are_read_from_a_page_that_is_an_object() {
 #[test]
 fn the_content_of_a_page_is_classified_by_its_json() {
     let hasher = RandomState::new();
-    let content = |page: &str| content(page.as_bytes(), &hasher);
+    let content = |page: &str| page_content(page.as_bytes(), &hasher);
     for empty in ["", " ", "[]", " [ \n] ", r#"{"total_count":9,"items":[]}"#, r#"{"x":[]}"#] {
-        assert_eq!(content(empty), Content::Empty, "{empty}");
+        assert_eq!(content(empty), PageContent::Empty, "{empty}");
     }
     for page in ["[1]", "[[]]", "{}", "null", "[", r#"{"x":[],"y":[]}"#, r#"{"x":[1]}"#] {
-        assert!(matches!(content(page), Content::Items(_)), "{page}");
+        assert!(matches!(content(page), PageContent::Items(_)), "{page}");
         assert_eq!(content(page), content(page), "{page}");
     }
     assert_ne!(content("[1]"), content("[2]"));
@@ -80,7 +80,7 @@ proptest! {
     ) {
         let page = json!({ "a": before, "items": items, "z": after });
         let body = Bytes::from(page.to_string());
-        let (rest, found) = take_apart(&body, Some("items")).unwrap();
+        let (rest, found) = split_items(&body, Some("items")).unwrap();
         let mut rest: Value = serde_json::from_slice(&rest).unwrap();
         prop_assert_eq!(&rest["items"], &json!([]));
         let found: Vec<Value> =
@@ -92,8 +92,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(body: Vec<u8>) {
         let body = Bytes::from(body);
-        let _ = take_apart(&body, Some("items"));
-        let _ = take_apart(&body, None);
-        let _ = Counts::of(&body);
+        let _ = split_items(&body, Some("items"));
+        let _ = split_items(&body, None);
+        let _ = PageCounts::of(&body);
     }
 }

@@ -28,7 +28,7 @@ fn issue() -> Request {
 }
 
 fn json(request: Request) -> String {
-    let Payload::Json(json) = request.prepare().unwrap().payload else {
+    let RequestBody::Json(json) = request.prepare().unwrap().payload else {
         panic!("no JSON");
     };
     String::from_utf8(json.to_vec()).unwrap()
@@ -80,7 +80,7 @@ fn an_encoded_dot_segment_cannot_leave_the_path() {
 }
 
 #[test]
-fn values_that_change_the_path_are_refused() {
+fn values_that_change_the_path_are_rejected() {
     for value in ["", ".", ".."] {
         let mut request = issue();
         request.set_path::<String>(1, value);
@@ -182,7 +182,10 @@ fn uploads_go_to_the_upload_server() {
         prepared.url.as_str(),
         "https://uploads.github.com/repos/o/r/releases/7/assets?name=a.zip"
     );
-    assert_eq!(prepared.own_headers(&Passes::default(), true)[CONTENT_TYPE], "application/zip");
+    assert_eq!(
+        prepared.request_headers(&RequestCredentials::default(), true)[CONTENT_TYPE],
+        "application/zip"
+    );
 }
 
 #[test]
@@ -195,7 +198,8 @@ fn a_default_accept_replaces_githubs_json_and_nothing_else() {
         request.set_path::<String>(1, "r");
         request.set_path::<String>(2, "7");
         let request = own.into_iter().fold(request, Request::accept);
-        let headers = request.prepare().unwrap().own_headers(&Passes::default(), true);
+        let headers =
+            request.prepare().unwrap().request_headers(&RequestCredentials::default(), true);
         headers[ACCEPT].to_str().unwrap().to_owned()
     };
     let client = Client::builder().default_header("accept", FULL).build().unwrap();

@@ -205,7 +205,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             prop_assert_eq!(phase(stage), model.phase);
             prop_assert_eq!(stage.deadline(), model.deadline);
             prop_assert_eq!(
-                stage.place().map(|place| (place.tier as usize, place.since)),
+                stage.position().map(|place| (place.tier as usize, place.since)),
                 model.evictable_at().map(|_| (model.phase as usize, model.since))
             );
         }

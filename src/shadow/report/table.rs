@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{OperationReport, Report, SideReport};
+use super::{MigrationReport, OperationReport, SideReport};
 
-impl fmt::Display for Report {
+impl fmt::Display for MigrationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "stage: {}; {}", self.stage, self.verdict)?;
         self.table(f)?;
@@ -16,7 +16,7 @@ impl fmt::Display for Report {
         for change in &self.changes {
             writeln!(f, "  after {:.1} s: {change}", change.after.as_secs_f64())?;
         }
-        let used = &self.old_use;
+        let used = &self.legacy_usage;
         write!(
             f,
             "\nthe old side served {} calls ({} writes) and mirrored {}",
@@ -33,7 +33,7 @@ impl fmt::Display for Report {
 const COLUMNS: [&str; 8] =
     ["side", "served", "mirrored", "failed", "p50 ms", "p95 ms", "compared", "differ"];
 
-impl Report {
+impl MigrationReport {
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.operations.iter().map(|of| of.operation.chars().count());
         let width = names.max().unwrap_or(0).max("operation".len());
@@ -62,8 +62,8 @@ impl Report {
                 write!(f, "{:>7} × {}", difference.count, newest.pattern)?;
                 writeln!(f, ": {}{}", newest.kind, Values(&newest.old, &newest.new))?;
             }
-            if of.differences_left_out > 0 {
-                writeln!(f, "{:>7} × at other paths", of.differences_left_out)?;
+            if of.differences_dropped > 0 {
+                writeln!(f, "{:>7} × at other paths", of.differences_dropped)?;
             }
         }
         Ok(())
@@ -75,10 +75,10 @@ fn side(f: &mut fmt::Formatter<'_>, name: &str, side: &SideReport) -> fmt::Resul
         .into_iter()
         .fold(side.failed, u64::saturating_add);
     write!(f, " {name:>9} {:>9} {:>9} {failed:>9}", side.served, side.mirrored)?;
-    write!(f, " {:>9} {:>9}", shown(side.p50), shown(side.p95))
+    write!(f, " {:>9} {:>9}", milliseconds(side.p50), milliseconds(side.p95))
 }
 
-fn shown(time: Option<Duration>) -> String {
+fn milliseconds(time: Option<Duration>) -> String {
     time.map_or_else(|| "-".to_owned(), |time| format!("{:.1}", time.as_secs_f64() * 1e3))
 }
 

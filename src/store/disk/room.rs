@@ -12,24 +12,24 @@ use std::time::{Duration, SystemTime};
 use tracing::warn;
 
 use super::folder::{
-    Folder, TOMBSTONE_TTL, age, draft_name, is_hex, marker, now, warn_not_trusted,
+    DiskInner, TOMBSTONE_TTL, age, is_hex, marker, now, temp_name, warn_not_trusted,
 };
-use super::lock::Lock;
-use super::value::{self, Start};
-use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, is_warning_due};
+use super::lock::FolderLock;
+use super::value::{self, ValueHeader};
+use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, should_warn};
 
 /// A draft of this age is not in use: its writer moves it to its place after it has waited for the lock for a second at
 /// most.
-pub(super) const ABANDONED: Duration = Duration::from_secs(5 * 60);
+pub(super) const ABANDONED_AGE: Duration = Duration::from_secs(5 * 60);
 /// The minimum size in bytes for which a file counts, so that the bound of bytes is also a bound of files.
 const MIN_FILE_BYTES: u64 = 256;
 /// The maximum size in bytes of a sum or claim, with its key. Such values are evicted last, and are verified before
 /// they are removed as expired.
-const SMALL: u64 = 4 * 1024;
+const MAX_SMALL_BYTES: u64 = 4 * 1024;
 
 /// A value that can be evicted. The order is that of eviction.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
+struct EvictionCandidate {
     is_small: bool,
     modified: SystemTime,
     bytes: u64,
@@ -38,26 +38,26 @@ struct Candidate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
+enum ValueState {
     Current,
     /// It can be current for another client.
     OtherVersion,
-    Over,
+    Expired,
     /// The file of a value that could not be read.
     Emptied,
     Damaged,
 }
 
-impl Folder {
-    pub(super) fn make_room(&self) -> io::Result<()> {
-        self.written.store(0, Ordering::Relaxed);
+impl DiskInner {
+    pub(super) fn evict(&self) -> io::Result<()> {
+        self.written_bytes.store(0, Ordering::Relaxed);
         let root = self.root()?;
         let names = root.names()?;
-        let mut draft_bytes = remove_drafts(&root, &names)?;
+        let mut draft_bytes = remove_temp_files(&root, &names)?;
         let mut bytes = remove_discarded(&root, &names, 2);
         let mut candidates = Vec::new();
         for shard in names.into_iter().filter(|name| is_hex(name, 2)) {
-            self.tidy_marker(&root, &shard)?;
+            self.clean_up_marker(&root, &shard)?;
             let folder = match root.subfolder(&shard, false) {
                 Ok(Some(folder)) => folder,
                 // The next write to it replaces it.
@@ -68,17 +68,23 @@ impl Folder {
                 Ok(None) => continue,
             };
             let names = folder.names()?;
-            draft_bytes = draft_bytes.saturating_add(remove_drafts(&folder, &names)?);
+            draft_bytes = draft_bytes.saturating_add(remove_temp_files(&folder, &names)?);
             bytes = bytes.saturating_add(remove_discarded(&folder, &names, 62));
             for name in names.into_iter().filter(|name| is_hex(name, 62)) {
-                let Some((modified, length)) = self.look_at(&folder, &shard, &name)? else {
+                let Some((modified, length)) = self.inspect(&folder, &shard, &name)? else {
                     continue;
                 };
-                let counted = length.max(MIN_FILE_BYTES);
-                bytes = bytes.saturating_add(counted);
-                let is_small = length <= SMALL;
+                let window = length.max(MIN_FILE_BYTES);
+                bytes = bytes.saturating_add(window);
+                let is_small = length <= MAX_SMALL_BYTES;
                 let shard = shard.clone();
-                candidates.push(Candidate { is_small, modified, bytes: counted, shard, name });
+                candidates.push(EvictionCandidate {
+                    is_small,
+                    modified,
+                    bytes: window,
+                    shard,
+                    name,
+                });
             }
         }
         candidates.sort_unstable();
@@ -88,24 +94,24 @@ impl Folder {
             if bytes.saturating_add(drafts) <= self.max_bytes {
                 break;
             }
-            self.evict(&candidate)?;
+            self.remove_unused(&candidate)?;
             bytes = bytes.saturating_sub(candidate.bytes);
         }
         Ok(())
     }
 
     /// Removes or empties a value if necessary. Returns its last use and its length, if it stays.
-    fn look_at(
+    fn inspect(
         &self,
         folder: &PrivateFolder,
         shard: &str,
         name: &str,
     ) -> io::Result<Option<(SystemTime, u64)>> {
-        let Some(kept) = judge(folder, name)? else { return Ok(None) };
+        let Some(kept) = value_state(folder, name)? else { return Ok(None) };
         if kept.is_due() {
             let lock = self.lock()?;
             if let Some(folder) = locked_shard(&lock, shard) {
-                tidy(&folder, name)?;
+                clean_up(&folder, name)?;
             }
             return Ok(None);
         }
@@ -119,23 +125,23 @@ impl Folder {
 
     /// Removes the marker of a shard whose replacement has expired. A marker that is not trusted, so that its time is
     /// unknown, is replaced.
-    fn tidy_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
+    fn clean_up_marker(&self, root: &PrivateFolder, shard: &str) -> io::Result<()> {
         let name = marker(shard);
         let judge =
             |root: &PrivateFolder| match root.file(&name, FileRole::StoreValue, Access::Read) {
-                Ok(file) if age(&file) > TOMBSTONE_TTL => Kept::Over,
-                Err(error) if fault(&error).is_some() => Kept::Damaged,
-                _ => Kept::Current,
+                Ok(file) if age(&file) > TOMBSTONE_TTL => ValueState::Expired,
+                Err(error) if fault(&error).is_some() => ValueState::Damaged,
+                _ => ValueState::Current,
             };
         if !judge(root).is_due() {
             return Ok(());
         }
         let lock = self.lock()?;
         match judge(&lock.root) {
-            Kept::Over => lock.root.remove(&name),
-            Kept::Damaged => {
+            ValueState::Expired => lock.root.remove(&name),
+            ValueState::Damaged => {
                 // A folder of this name stays.
-                let _ = lock.root.replace(&name, draft_name()?, b"", Durability::Deferred);
+                let _ = lock.root.replace(&name, temp_name()?, b"", Durability::Deferred);
                 Ok(())
             }
             _ => Ok(()),
@@ -143,7 +149,7 @@ impl Folder {
     }
 
     /// Removes a value that was not used in the meantime.
-    fn evict(&self, candidate: &Candidate) -> io::Result<()> {
+    fn remove_unused(&self, candidate: &EvictionCandidate) -> io::Result<()> {
         let lock = self.lock()?;
         let Some(shard) = locked_shard(&lock, &candidate.shard) else { return Ok(()) };
         let opened = shard.file(&candidate.name, FileRole::StoreValue, Access::Read);
@@ -157,40 +163,40 @@ impl Folder {
 }
 
 /// Opens a shard while the store is locked.
-fn locked_shard(lock: &Lock, shard: &str) -> Option<PrivateFolder> {
+fn locked_shard(lock: &FolderLock, shard: &str) -> Option<PrivateFolder> {
     lock.root.subfolder(shard, false).ok().flatten()
 }
 
 /// Returns the state of a value, or `None` if there is none.
-fn judge(folder: &PrivateFolder, name: &str) -> io::Result<Option<Kept>> {
+fn value_state(folder: &PrivateFolder, name: &str) -> io::Result<Option<ValueState>> {
     match folder.file(name, FileRole::StoreValue, Access::Read) {
         Err(error) if fault(&error).is_some() => {
             warn_not_trusted(&error);
-            Ok(Some(Kept::Damaged))
+            Ok(Some(ValueState::Damaged))
         }
         // Other processes remove values, too.
         Err(_) => Ok(None),
-        Ok(mut file) => kept(&mut file).map(Some),
+        Ok(mut file) => read_state(&mut file).map(Some),
     }
 }
 
 /// Removes or empties a value if necessary, while the store is locked. An empty file takes no space, and shows that
 /// there was a value.
-pub(super) fn tidy(shard: &PrivateFolder, name: &str) -> io::Result<()> {
-    match judge(shard, name)? {
-        Some(Kept::Over) => shard.remove(name),
-        Some(Kept::Damaged) => {
+pub(super) fn clean_up(shard: &PrivateFolder, name: &str) -> io::Result<()> {
+    match value_state(shard, name)? {
+        Some(ValueState::Expired) => shard.remove(name),
+        Some(ValueState::Damaged) => {
             // A folder of this name stays, and so does a file that the file system does not release.
-            let _ = shard.replace(name, draft_name()?, b"", Durability::Deferred);
+            let _ = shard.replace(name, temp_name()?, b"", Durability::Deferred);
             Ok(())
         }
         _ => Ok(()),
     }
 }
 
-impl Kept {
+impl ValueState {
     fn is_due(self) -> bool {
-        matches!(self, Self::Over | Self::Damaged)
+        matches!(self, Self::Expired | Self::Damaged)
     }
 }
 
@@ -202,7 +208,7 @@ fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> 
     let mut bytes = 0_u64;
     for name in names.iter().filter(is_discarded) {
         let Err(error) = folder.remove_tree(name) else { continue };
-        if is_warning_due(name.as_ref()) {
+        if should_warn(name.as_ref()) {
             warn!(name, %error, "removing a discarded folder of the disk store failed");
         }
         for length in folder.lengths_in(name) {
@@ -212,39 +218,39 @@ fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> 
     bytes
 }
 
-fn kept(file: &mut File) -> io::Result<Kept> {
+fn read_state(file: &mut File) -> io::Result<ValueState> {
     let length = file.metadata()?.len();
     if length == 0 {
         let is_over = age(file) > TOMBSTONE_TTL;
-        return Ok(if is_over { Kept::Over } else { Kept::Emptied });
+        return Ok(if is_over { ValueState::Expired } else { ValueState::Emptied });
     }
-    let until = match Start::read(file) {
-        Start::Until(until) => until,
-        Start::OtherVersion => return Ok(Kept::OtherVersion),
-        Start::Damaged => return Ok(Kept::Damaged),
+    let until = match ValueHeader::read(file) {
+        ValueHeader::Expires(until) => until,
+        ValueHeader::OtherVersion => return Ok(ValueState::OtherVersion),
+        ValueHeader::Damaged => return Ok(ValueState::Damaged),
     };
     if until > now() {
-        return Ok(Kept::Current);
+        return Ok(ValueState::Current);
     }
-    if length <= SMALL {
+    if length <= MAX_SMALL_BYTES {
         // The damage can concern the expiry itself.
         let mut bytes = Vec::new();
         io::Seek::rewind(file)?;
-        file.take(SMALL).read_to_end(&mut bytes)?;
+        file.take(MAX_SMALL_BYTES).read_to_end(&mut bytes)?;
         if !value::is_whole(&bytes) {
-            return Ok(Kept::Damaged);
+            return Ok(ValueState::Damaged);
         }
     }
-    Ok(Kept::Over)
+    Ok(ValueState::Expired)
 }
 
 /// Removes drafts whose writers have ended without moving them. Returns the bytes of the other drafts.
-fn remove_drafts(folder: &PrivateFolder, names: &[String]) -> io::Result<u64> {
+fn remove_temp_files(folder: &PrivateFolder, names: &[String]) -> io::Result<u64> {
     let is_draft = |name: &&String| name.strip_suffix(".tmp").is_some_and(|name| is_hex(name, 32));
     let mut bytes = 0_u64;
     for name in names.iter().filter(is_draft) {
         match folder.file(name, FileRole::StoreValue, Access::Read) {
-            Ok(file) if age(&file) <= ABANDONED => {
+            Ok(file) if age(&file) <= ABANDONED_AGE => {
                 bytes = bytes.saturating_add(file.metadata()?.len().max(MIN_FILE_BYTES));
             }
             // No other draft ever has the same name.

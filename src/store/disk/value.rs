@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 pub(super) struct Value {
     pub(super) bytes: Vec<u8>,
     /// The expiry, in milliseconds since 1970.
-    pub(super) until: u64,
+    pub(super) expires_at_ms: u64,
 }
 
 /// The first bytes, with the version of the format.
@@ -40,21 +40,21 @@ impl Value {
         let size = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         let (known, value) = rest.split_at_checked(size)?;
         let whole = known == key.as_bytes() && *sum == checksum(*until, *length, known, value);
-        whole.then(|| Self { bytes: value.to_vec(), until: u64::from_le_bytes(*until) })
+        whole.then(|| Self { bytes: value.to_vec(), expires_at_ms: u64::from_le_bytes(*until) })
     }
 }
 
 /// The beginning of a value's file. Its content can be damaged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Start {
+pub(super) enum ValueHeader {
     /// When the value expires, in milliseconds since 1970.
-    Until(u64),
+    Expires(u64),
     /// A value of a client that uses another version of the format.
     OtherVersion,
     Damaged,
 }
 
-impl Start {
+impl ValueHeader {
     pub(super) fn read(file: &mut File) -> Self {
         let mut start = [0; MAGIC.len() + 8];
         if file.read_exact(&mut start).is_err() {
@@ -62,7 +62,7 @@ impl Start {
         }
         let until = start.strip_prefix(MAGIC).and_then(<[u8]>::first_chunk::<8>);
         match until {
-            Some(until) => Self::Until(u64::from_le_bytes(*until)),
+            Some(until) => Self::Expires(u64::from_le_bytes(*until)),
             None if start.starts_with(ALL_VERSIONS) => Self::OtherVersion,
             None => Self::Damaged,
         }

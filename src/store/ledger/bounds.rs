@@ -6,9 +6,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Budget, Changes, GONE, LONGEST, Ledger, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, Member, Penalty,
+    LastChanges, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, MAX_WINDOW_MS, MEMBER_TIMEOUT, Member,
+    PauseState, PrimaryBudget, QuotaLedger,
 };
-use crate::store::LeaseRequest;
+use crate::store::QuotaRequest;
 
 /// The largest number: Redis scripts count exactly up to it.
 pub(super) const MAX_NUMBER: u64 = 1 << 53;
@@ -17,11 +18,11 @@ pub(in crate::store) const MAX_TEXT: usize = 512;
 /// The maximum number of stored parts of one window.
 pub(super) const MAX_PARTS: usize = 2_000;
 /// The longest pause that the ledger accepts, in milliseconds: a day.
-pub(in crate::store) const LONGEST_PAUSE: u64 = 24 * 60 * 60 * 1_000;
+pub(in crate::store) const MAX_PAUSE_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The maximum number of consecutive pauses.
-pub(in crate::store) const MAX_LEVEL: u32 = 64;
+pub(in crate::store) const MAX_CONSECUTIVE_PAUSES: u32 = 64;
 /// The longest time between two writes that one member can impose on the others, in milliseconds.
-pub(in crate::store) const LONGEST_BETWEEN_WRITES: u64 = 60 * 60 * 1_000;
+pub(in crate::store) const MAX_WRITE_INTERVAL_MS: u64 = 60 * 60 * 1_000;
 /// The maximum size of a ledger that is written and read, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -55,7 +56,7 @@ pub(in crate::store) enum LedgerProblem {
     Damaged,
 }
 
-impl Ledger {
+impl QuotaLedger {
     /// Reads a ledger from JSON.
     pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, LedgerProblem> {
         #[derive(Deserialize)]
@@ -92,7 +93,7 @@ impl Ledger {
         }
         for (name, other) in &mut self.members {
             if name != member {
-                other.last = Changes::default();
+                other.last_changes = LastChanges::default();
             }
         }
         if let Some(bytes) = written(self) {
@@ -105,95 +106,99 @@ impl Ledger {
     /// Returns whether [`lease`](Self::lease) can have produced the ledger.
     pub(super) fn is_sound(&self) -> bool {
         let epoch = self.epoch.len() <= 2 * MAX_TEXT && is_printable(&self.epoch);
-        let gathering = &self.gathering;
+        let recovery = &self.recovery;
         epoch
             && self.time <= MAX_NUMBER
-            && gathering.since <= MAX_NUMBER
-            && gathering.returned.len() <= MAX_MEMBERS
-            && gathering.returned.iter().all(|name| is_name(name))
-            && are_sound(&gathering.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
+            && recovery.since <= MAX_NUMBER
+            && recovery.returned_members.len() <= MAX_MEMBERS
+            && recovery.returned_members.iter().all(|name| is_name(name))
+            && all_sound(&recovery.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
             && self.departed <= MAX_NUMBER
-            && are_sound(&self.members, MAX_MEMBERS, Member::is_sound)
-            && are_sound(&self.windows, MAX_NAMES, super::counted::Counted::is_sound)
-            && are_sound(&self.budgets, MAX_NAMES, Budget::is_sound)
-            && are_sound(&self.owners, MAX_OWNERS, |next| *next <= MAX_NUMBER)
-            && self.pause.as_ref().is_none_or(Penalty::is_sound)
+            && all_sound(&self.members, MAX_MEMBERS, Member::is_sound)
+            && all_sound(&self.windows, MAX_NAMES, super::counted::GrantWindow::is_sound)
+            && all_sound(&self.budgets, MAX_NAMES, PrimaryBudget::is_sound)
+            && all_sound(&self.owners, MAX_OWNERS, |next| *next <= MAX_NUMBER)
+            && self.pause.as_ref().is_none_or(PauseState::is_sound)
     }
 
     /// Moves the ledger to this time. If the clock was set back since the last request, the difference is subtracted
     /// from each time in the ledger, as if no time had passed; times that are still too far in the future are dropped.
-    pub(super) fn settle(&mut self, now: u64, ask: &LeaseRequest) {
+    pub(super) fn rebase_time(&mut self, now: u64, ask: &QuotaRequest) {
         let back = self.time.saturating_sub(now);
         self.time = now;
         let past = |time: u64| time.saturating_sub(back).min(now);
-        self.gathering.since = past(self.gathering.since);
+        self.recovery.since = past(self.recovery.since);
         self.departed = past(self.departed);
-        let latest = now.saturating_add(LONGEST).min(MAX_NUMBER);
-        for until in self.gathering.unreported.values_mut() {
+        let latest = now.saturating_add(MAX_WINDOW_MS).min(MAX_NUMBER);
+        for until in self.recovery.unreported.values_mut() {
             *until = until.saturating_sub(back).min(latest);
         }
         // At most the number of members that the ledger distinguishes can return.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
-        self.gathering.expected = self.gathering.expected.min(most);
+        self.recovery.expected_members = self.recovery.expected_members.min(most);
         for member in self.members.values_mut() {
-            member.seen = past(member.seen);
+            member.last_seen = past(member.last_seen);
         }
-        for counted in self.windows.values_mut() {
-            counted.settle(past);
+        for window in self.windows.values_mut() {
+            window.rebase_time(past);
         }
         for budget in self.budgets.values_mut() {
-            budget.settle(now, back);
+            budget.rebase_time(now, back);
         }
-        let farthest = now.saturating_add(ask.between_writes.max(LONGEST_BETWEEN_WRITES));
+        let farthest = now.saturating_add(ask.min_write_interval.max(MAX_WRITE_INTERVAL_MS));
         self.owners.retain(|_, next| {
             *next = next.saturating_sub(back);
             *next <= farthest
         });
         if let Some(pause) = &mut self.pause {
             pause.until = pause.until.saturating_sub(back);
-            pause.prober_until = pause.prober_until.saturating_sub(back);
-            if pause.prober_until > now.saturating_add(GONE) {
-                pause.prober_until = 0;
+            pause.probe_expires_at = pause.probe_expires_at.saturating_sub(back);
+            if pause.probe_expires_at > now.saturating_add(MEMBER_TIMEOUT) {
+                pause.probe_expires_at = 0;
             }
         }
-        let farthest = now.saturating_add(LONGEST_PAUSE);
+        let farthest = now.saturating_add(MAX_PAUSE_MS);
         self.pause.take_if(|pause| pause.until > farthest);
     }
 }
 
 impl Member {
     fn is_sound(&self) -> bool {
-        let numbers = [self.seen, self.first, self.serial];
+        let numbers = [self.last_seen, self.first_serial, self.serial];
         numbers.iter().all(|number| *number <= MAX_NUMBER)
-            && are_sound(&self.alone, MAX_NAMES, |_| true)
-            && are_sound(&self.outstanding, MAX_NAMES, |amount| *amount <= MAX_NUMBER)
-            && are_sound(&self.last.windows, MAX_NAMES, super::counted::Change::is_sound)
+            && all_sound(&self.offline_allowance, MAX_NAMES, |_| true)
+            && all_sound(&self.unanswered, MAX_NAMES, |amount| *amount <= MAX_NUMBER)
+            && all_sound(
+                &self.last_changes.windows,
+                MAX_NAMES,
+                super::counted::WindowDelta::is_sound,
+            )
     }
 }
 
-impl Budget {
+impl PrimaryBudget {
     fn is_sound(&self) -> bool {
         let numbers = [self.limit, self.remaining, self.reset, self.next];
         numbers.iter().all(|number| *number <= MAX_NUMBER)
     }
 
-    fn settle(&mut self, now: u64, back: u64) {
+    fn rebase_time(&mut self, now: u64, back: u64) {
         if self.reset > 0 {
             self.reset = self.reset.saturating_sub(back).max(1);
         }
         self.next = self.next.saturating_sub(back).min(self.reset);
-        if self.reset > now.saturating_add(LONGEST) {
+        if self.reset > now.saturating_add(MAX_WINDOW_MS) {
             *self = Self::default();
         }
     }
 }
 
-impl Penalty {
+impl PauseState {
     fn is_sound(&self) -> bool {
         self.until <= MAX_NUMBER
-            && self.prober_until <= MAX_NUMBER
-            && self.level <= MAX_LEVEL
-            && is_name(&self.prober)
+            && self.probe_expires_at <= MAX_NUMBER
+            && self.consecutive <= MAX_CONSECUTIVE_PAUSES
+            && is_name(&self.probing_member)
     }
 }
 
@@ -211,7 +216,7 @@ pub(super) fn is_name(text: &str) -> bool {
     text.len() <= MAX_TEXT
 }
 
-fn are_sound<T>(entries: &BTreeMap<String, T>, most: usize, is_sound: impl Fn(&T) -> bool) -> bool {
+fn all_sound<T>(entries: &BTreeMap<String, T>, most: usize, is_sound: impl Fn(&T) -> bool) -> bool {
     entries.len() <= most && entries.iter().all(|(name, entry)| is_name(name) && is_sound(entry))
 }
 

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{MAX_NUMBER, is_name};
-use super::{GONE, LONGEST, MAX_MEMBERS, MAX_NAMES};
+use super::{MAX_MEMBERS, MAX_NAMES, MAX_WINDOW_MS, MEMBER_TIMEOUT};
 
 /// The state after an outage, while clients return one by one and the spending of the others is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Gathering {
+pub(super) struct OutageRecovery {
     pub(super) since: u64,
     /// The number of clients before the outage.
-    pub(super) expected: u32,
-    pub(super) returned: BTreeSet<String>,
+    pub(super) expected_members: u32,
+    pub(super) returned_members: BTreeSet<String>,
     /// Whether the ledger is new, so that the only known earlier spending is that which returning clients report.
-    pub(super) lost: bool,
+    pub(super) ledger_lost: bool,
     /// The number of calls that the returned clients can have in flight without this ledger.
     pub(super) slots: u32,
     /// For each window, the time until which clients that no present client reports for can have spent: the present
@@ -24,41 +24,42 @@ pub(super) struct Gathering {
     pub(super) unreported: BTreeMap<String, u64>,
 }
 
-impl Gathering {
+impl OutageRecovery {
     /// Counts a client as present. Returns `false` if it is counted already.
-    pub(super) fn count(&mut self, member: &str) -> bool {
-        self.returned.len() < MAX_MEMBERS && self.returned.insert(member.to_owned())
+    pub(super) fn add(&mut self, member: &str) -> bool {
+        self.returned_members.len() < MAX_MEMBERS && self.returned_members.insert(member.to_owned())
     }
 
     /// Undoes the count of a client.
-    pub(super) fn uncount(&mut self, member: &str, slots: u32) {
-        self.returned.remove(member);
+    pub(super) fn remove(&mut self, member: &str, slots: u32) {
+        self.returned_members.remove(member);
         self.slots = self.slots.saturating_sub(slots);
     }
 
     /// Returns the number of clients that can still return and report spending that counts for this time.
-    pub(super) fn absent(&self, now: u64, kept: u64) -> u32 {
-        let returned = u32::try_from(self.returned.len()).unwrap_or(u32::MAX);
+    pub(super) fn missing_members(&self, now: u64, kept: u64) -> u32 {
+        let returned = u32::try_from(self.returned_members.len()).unwrap_or(u32::MAX);
         if self.since.saturating_add(kept) <= now {
             0
         } else {
-            self.expected.saturating_sub(returned)
+            self.expected_members.saturating_sub(returned)
         }
     }
 
     /// Returns whether a new ledger lacks the spending of some client.
     pub(super) fn is_partial(&self, now: u64) -> bool {
         let is_unreported = || self.unreported.values().any(|until| *until > now);
-        self.lost && (self.absent(now, LONGEST) > 0 || is_unreported())
+        self.ledger_lost && (self.missing_members(now, MAX_WINDOW_MS) > 0 || is_unreported())
     }
 
     /// Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is
     /// complete.
     pub(super) fn unreported_until(&mut self, name: &str, now: u64, kept: u64) -> u64 {
-        if !self.lost {
+        if !self.ledger_lost {
             return 0;
         }
-        let absent = if self.absent(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
+        let absent =
+            if self.missing_members(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
         let gone = self.unreported.get_mut(name).map_or(0, |until| {
             // Spending up to now counts for this time.
             *until = (*until).min(now.saturating_add(kept));
@@ -68,55 +69,55 @@ impl Gathering {
     }
 
     /// Records this time from a client that received it from the lost ledger.
-    pub(super) fn learn_unreported(&mut self, name: &str, until: u64) {
+    pub(super) fn observe_unreported(&mut self, name: &str, until: u64) {
         let is_known = self.unreported.contains_key(name);
         let has_room = self.unreported.len() < MAX_NAMES && is_name(name);
-        if self.lost && (is_known || has_room) {
+        if self.ledger_lost && (is_known || has_room) {
             let known = self.unreported.entry(name.to_owned()).or_default();
             *known = until.min(MAX_NUMBER).max(*known);
         }
     }
 
     /// Returns the amount that can be granted from a window with this free amount.
-    pub(super) fn free(&self, free: u32, spare: u32, absent: u32, is_unreported: bool) -> u32 {
-        match (absent, self.lost) {
+    pub(super) fn grantable(&self, free: u32, spare: u32, absent: u32, is_unreported: bool) -> u32 {
+        match (absent, self.ledger_lost) {
             // The clients can spend this amount without the ledger, and the sum is within the limit.
             _ if is_unreported => free.min(spare),
             (0, _) | (_, true) => free,
             // The clients that have not returned can have spent this amount meanwhile.
-            (_, false) => free.saturating_sub(part_of(spare, absent, self.expected)),
+            (_, false) => free.saturating_sub(fraction_of(spare, absent, self.expected_members)),
         }
     }
 
     /// Returns whether clients can still join that started with the ledger, or return from the outage.
-    pub(super) fn is_young(&self, now: u64) -> bool {
-        now < self.since.saturating_add(GONE)
+    pub(super) fn may_expect_joins(&self, now: u64) -> bool {
+        now < self.since.saturating_add(MEMBER_TIMEOUT)
     }
 
     /// Returns how many of the calls in flight are reserved for clients that the ledger does not know yet: before they
     /// receive a lease, each has one.
-    pub(super) fn slots_of_strangers(&self, now: u64, limit: u32) -> u32 {
+    pub(super) fn slots_for_unknown(&self, now: u64, limit: u32) -> u32 {
         let others = limit.saturating_sub(1);
-        if self.is_young(now) { others.div_ceil(4) } else { limit.div_ceil(20).min(others) }
+        if self.may_expect_joins(now) { others.div_ceil(4) } else { limit.div_ceil(20).min(others) }
     }
 
     /// Returns the amount of a window that is reserved for them.
-    pub(super) fn units_of_strangers(&self, now: u64, limit: u32) -> u32 {
-        if self.is_young(now) { limit / 20 } else { 0 }
+    pub(super) fn units_for_unknown(&self, now: u64, limit: u32) -> u32 {
+        if self.may_expect_joins(now) { limit / 20 } else { 0 }
     }
 
     /// Returns the maximum number of calls in flight.
-    pub(super) fn slots(&self, now: u64, limit: u32) -> u32 {
-        match (self.absent(now, GONE), self.lost) {
+    pub(super) fn grantable_slots(&self, now: u64, limit: u32) -> u32 {
+        match (self.missing_members(now, MEMBER_TIMEOUT), self.ledger_lost) {
             (0, _) => limit,
             (_, true) => limit.min(self.slots).max(1),
-            (absent, false) => (limit - part_of(limit, absent, self.expected)).max(1),
+            (absent, false) => (limit - fraction_of(limit, absent, self.expected_members)).max(1),
         }
     }
 }
 
 /// Returns the part of an amount that `some` of `all` have; at most the amount.
-fn part_of(amount: u32, some: u32, all: u32) -> u32 {
+fn fraction_of(amount: u32, some: u32, all: u32) -> u32 {
     let part = (u64::from(amount) * u64::from(some.min(all))).div_ceil(u64::from(all.max(1)));
     u32::try_from(part).unwrap_or(amount)
 }

@@ -3,14 +3,21 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::VALID;
+use crate::store::LEASE_TTL_MS;
 
 const MINUTE: u64 = 60_000;
 /// The part of 900 points that a new ledger reserves for unknown clients.
 const LEFT: u32 = 45;
 
-fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowAsk> {
-    let ask = WindowAsk { limit, length: MINUTE, want, least, unspent: 0, part: 0 };
+fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowRequest> {
+    let ask = WindowRequest {
+        limit,
+        length: MINUTE,
+        requested: want,
+        min_useful: least,
+        unspent: 0,
+        bucket: 0,
+    };
     BTreeMap::from([("points".to_owned(), ask)])
 }
 
@@ -37,16 +44,16 @@ impl Client {
         Self { name: format!("m{name}"), ..Self::default() }
     }
 
-    fn ask(&mut self, ledger: &mut Ledger, now: u64, mut ask: LeaseRequest) -> Lease {
+    fn ask(&mut self, ledger: &mut QuotaLedger, now: u64, mut ask: QuotaRequest) -> QuotaLease {
         ask.member.clone_from(&self.name);
         ask.epoch.clone_from(&self.epoch);
         self.serial += 1;
-        (ask.serial, ask.heard) = (self.serial, self.heard);
+        (ask.serial, ask.last_seen_response) = (self.serial, self.heard);
         if ask.epoch.is_none() || self.alone > 0 {
             ask.join = Some(self.join(now));
         }
         let mut lease = ledger.lease(now, &ask);
-        if lease.unknown {
+        if lease.is_unknown_member {
             ask.join = Some(self.join(now));
             lease = ledger.lease(now, &ask);
         }
@@ -58,40 +65,47 @@ impl Client {
         self.epoch = Some(lease.epoch.clone());
         self.members = lease.members;
         if let Some(points) = lease.windows.get("points") {
-            self.spare = points.free / lease.members;
-            self.unreported_until = now + points.unreported;
+            self.spare = points.min_free / lease.members;
+            self.unreported_until = now + points.unreported_ms;
         }
         lease
     }
 
-    fn join(&self, now: u64) -> Join {
+    fn join(&self, now: u64) -> MemberJoin {
         let spare = BTreeMap::from([("points".to_owned(), self.spare)]);
         let unreported = self.unreported_until.saturating_sub(now);
         let unreported = BTreeMap::from([("points".to_owned(), unreported)]);
         let (members, alone) = (self.members, self.alone);
-        Join { members, alone, slots: 25, spare, unreported, ..Join::default() }
+        MemberJoin {
+            members,
+            offline_ms: alone,
+            offline_slots: 25,
+            offline_allowance: spare,
+            unreported_ms: unreported,
+            ..MemberJoin::default()
+        }
     }
 }
 
 #[test]
 fn an_unknown_member_joins_before_it_gets_a_lease() {
-    let mut ledger = Ledger::default();
-    let ask = LeaseRequest { member: "a".to_owned(), waiting: 1, ..LeaseRequest::default() };
-    assert!(ledger.lease(0, &ask).unknown);
+    let mut ledger = QuotaLedger::default();
+    let ask = QuotaRequest { member: "a".to_owned(), queued: 1, ..QuotaRequest::default() };
+    assert!(ledger.lease(0, &ask).is_unknown_member);
     let mut client = Client::new(0);
-    let lease = client.ask(&mut ledger, 5, LeaseRequest { waiting: 3, ..ask });
-    assert_eq!((lease.unknown, lease.members, lease.slots), (false, 1, 3));
+    let lease = client.ask(&mut ledger, 5, QuotaRequest { queued: 3, ..ask });
+    assert_eq!((lease.is_unknown_member, lease.members, lease.slots), (false, 1, 3));
 }
 
 #[test]
 fn a_member_that_holds_all_quota_shares_it_with_a_new_member() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |running, waiting| LeaseRequest {
-        running,
-        waiting,
-        concurrent: Some(100),
-        ..LeaseRequest::default()
+    let ask = |running, waiting| QuotaRequest {
+        in_flight: running,
+        queued: waiting,
+        max_concurrent: Some(100),
+        ..QuotaRequest::default()
     };
     // A quarter is left to others that may be about to join.
     assert_eq!(one.ask(&mut ledger, 0, ask(0, 500)).slots, 75);
@@ -101,15 +115,15 @@ fn a_member_that_holds_all_quota_shares_it_with_a_new_member() {
     assert_eq!(one.ask(&mut ledger, 40, ask(37, 500)).slots, 37);
     assert_eq!(two.ask(&mut ledger, 50, ask(0, 500)).slots, 38);
     // Later, it is a twentieth.
-    assert_eq!(one.ask(&mut ledger, GONE, ask(37, 500)).slots, 57);
-    assert_eq!(two.ask(&mut ledger, GONE, ask(38, 500)).slots, 38);
+    assert_eq!(one.ask(&mut ledger, MEMBER_TIMEOUT, ask(37, 500)).slots, 57);
+    assert_eq!(two.ask(&mut ledger, MEMBER_TIMEOUT, ask(38, 500)).slots, 38);
 }
 
 #[test]
 fn quota_held_by_a_dead_member_is_released() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = LeaseRequest { waiting: 9, concurrent: Some(9), ..LeaseRequest::default() };
+    let ask = QuotaRequest { queued: 9, max_concurrent: Some(9), ..QuotaRequest::default() };
     assert_eq!(one.ask(&mut ledger, 0, ask.clone()).slots, 7);
     assert_eq!(two.ask(&mut ledger, 9_999, ask.clone()).slots, 0);
     // One slot is reserved for a client that might join.
@@ -119,28 +133,32 @@ fn quota_held_by_a_dead_member_is_released() {
 #[test]
 fn an_old_ledger_leaves_one_call_at_least_to_a_client_that_starts() {
     for (concurrent, held) in [(1, 1), (2, 1), (10, 9), (19, 18), (20, 19), (21, 19), (100, 95)] {
-        let (mut ledger, mut one) = (Ledger::default(), Client::new(1));
+        let (mut ledger, mut one) = (QuotaLedger::default(), Client::new(1));
         let waiting = 500;
-        let ask = LeaseRequest { waiting, concurrent: Some(concurrent), ..LeaseRequest::default() };
+        let ask = QuotaRequest {
+            queued: waiting,
+            max_concurrent: Some(concurrent),
+            ..QuotaRequest::default()
+        };
         one.ask(&mut ledger, 0, ask.clone());
-        assert_eq!(one.ask(&mut ledger, 2 * GONE, ask).slots, held, "of {concurrent}");
+        assert_eq!(one.ask(&mut ledger, 2 * MEMBER_TIMEOUT, ask).slots, held, "of {concurrent}");
     }
 }
 
 #[test]
 fn a_write_reported_afterwards_delays_the_writes_of_other_members() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let told = |ago| LeaseRequest {
+    let told = |ago| QuotaRequest {
         written: BTreeMap::from([("octo".to_owned(), ago)]),
-        between_writes: 1_000,
-        ..LeaseRequest::default()
+        min_write_interval: 1_000,
+        ..QuotaRequest::default()
     };
-    let asks = LeaseRequest {
+    let asks = QuotaRequest {
         owners: vec!["octo".to_owned()],
-        waiting: 1,
-        between_writes: 1_000,
-        ..LeaseRequest::default()
+        queued: 1,
+        min_write_interval: 1_000,
+        ..QuotaRequest::default()
     };
     one.ask(&mut ledger, 5_000, told(300));
     assert_eq!(two.ask(&mut ledger, 5_100, asks.clone()).owners["octo"], 600);
@@ -153,84 +171,93 @@ fn a_write_reported_afterwards_delays_the_writes_of_other_members() {
 
 #[test]
 fn a_young_ledger_leaves_a_part_to_clients_that_are_about_to_join() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
-    let ask = |running, want| LeaseRequest {
-        running,
-        waiting: 500,
-        concurrent: Some(100),
+    let ask = |running, want| QuotaRequest {
+        in_flight: running,
+        queued: 500,
+        max_concurrent: Some(100),
         windows: points(900, want, 1),
-        ..LeaseRequest::default()
+        ..QuotaRequest::default()
     };
     let lease = one.ask(&mut ledger, 0, ask(0, 900));
     assert_eq!((lease.slots, lease.windows["points"].granted), (75, 900 - LEFT));
     let lease = one.ask(&mut ledger, 1, ask(75, 9));
-    assert_eq!((lease.windows["points"].granted, lease.windows["points"].wait), (0, VALID));
+    assert_eq!(
+        (lease.windows["points"].granted, lease.windows["points"].retry_after_ms),
+        (0, LEASE_TTL_MS)
+    );
     // Clients that have heard nothing yet have sent a call each, and tell so when they join.
     for number in 2..27 {
         let spent = BTreeMap::from([("points".to_owned(), vec![(5, 1)])]);
-        let join = Some(Join { spent, ..Join::default() });
+        let join = Some(MemberJoin { spent, ..MemberJoin::default() });
         let mut request =
-            LeaseRequest { member: format!("m{number}"), serial: 1, join, ..ask(1, 0) };
-        request.waiting = 0;
+            QuotaRequest { member: format!("m{number}"), serial: 1, join, ..ask(1, 0) };
+        request.queued = 0;
         let lease = ledger.lease(2, &request);
-        assert!(lease.slots <= 1 && !lease.unknown);
+        assert!(lease.slots <= 1 && !lease.is_unknown_member);
     }
-    assert_eq!(one.ask(&mut ledger, GONE - 1, ask(75, 9)).windows["points"].granted, 0);
+    assert_eq!(one.ask(&mut ledger, MEMBER_TIMEOUT - 1, ask(75, 9)).windows["points"].granted, 0);
     // The rest is shared by all.
-    let granted = one.ask(&mut ledger, GONE, ask(75, 900)).windows["points"].granted;
+    let granted = one.ask(&mut ledger, MEMBER_TIMEOUT, ask(75, 900)).windows["points"].granted;
     assert!((1..=LEFT - 25).contains(&granted), "{granted}");
 }
 
 #[test]
 fn the_last_request_of_a_primary_limit_is_granted_once() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask = |told: Option<u64>, outstanding| {
-        let told = told.map(|remaining| BudgetTold { limit: 5_000, remaining, ends_in: 60_000 });
-        let budget = BudgetAsk { told, outstanding, want: 5, ..BudgetAsk::default() };
+        let told =
+            told.map(|remaining| PrimaryObservation { limit: 5_000, remaining, ends_in: 60_000 });
+        let budget = PrimaryRequest {
+            observed: told,
+            in_flight: outstanding,
+            requested: 5,
+            ..PrimaryRequest::default()
+        };
         let budgets = BTreeMap::from([("core".to_owned(), budget)]);
-        LeaseRequest { budgets, waiting: 5, ..LeaseRequest::default() }
+        QuotaRequest { budgets, queued: 5, ..QuotaRequest::default() }
     };
-    let core = |lease: Lease| lease.budgets["core"].clone();
+    let core = |lease: QuotaLease| lease.budgets["core"].clone();
     assert_eq!(core(one.ask(&mut ledger, 0, ask(Some(1), 0))).granted, 1);
     assert_eq!(
         core(two.ask(&mut ledger, 0, ask(None, 0))),
-        BudgetGrant { granted: 0, wait: LATER }
+        PrimaryGrant { granted: 0, retry_after_ms: RETRY_AFTER_MS }
     );
     let spent = core(one.ask(&mut ledger, 1_000, ask(Some(0), 0)));
-    assert_eq!(spent, BudgetGrant { granted: 0, wait: 61_000 });
+    assert_eq!(spent, PrimaryGrant { granted: 0, retry_after_ms: 61_000 });
     let anew = core(two.ask(&mut ledger, 62_000, ask(None, 0)));
     assert_eq!(anew.granted, 5);
 }
 
 #[test]
 fn all_pause_and_one_finds_out_whether_it_was_long_enough() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = LeaseRequest { waiting: 9, windows: points(900, 9, 1), ..LeaseRequest::default() };
-    let hit = Pause { ends_in: 60_000, level: 1 };
-    let lease = one.ask(&mut ledger, 0, LeaseRequest { pause: Some(hit.clone()), ..ask.clone() });
+    let ask = QuotaRequest { queued: 9, windows: points(900, 9, 1), ..QuotaRequest::default() };
+    let hit = SecondaryPause { ends_in: 60_000, consecutive: 1 };
+    let lease = one.ask(&mut ledger, 0, QuotaRequest { pause: Some(hit.clone()), ..ask.clone() });
     assert_eq!((lease.pause, lease.slots), (Some(hit), 0));
     let lease = two.ask(&mut ledger, 1, ask.clone());
     assert_eq!((lease.windows["points"].granted, lease.slots), (0, 0));
     let probe = one.ask(&mut ledger, 60_000, ask.clone());
     assert_eq!((probe.slots, probe.windows["points"].granted), (1, 1));
     assert!(two.ask(&mut ledger, 60_001, ask.clone()).pause.is_some());
-    let well = LeaseRequest { recovered: true, ..ask.clone() };
+    let well = QuotaRequest { pause_over: true, ..ask.clone() };
     assert!(one.ask(&mut ledger, 60_002, well).pause.is_none());
     assert_eq!(two.ask(&mut ledger, 60_003, ask).slots, 9);
 }
 
 #[test]
 fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = LeaseRequest {
-        waiting: 1,
+    let ask = QuotaRequest {
+        queued: 1,
         owners: vec!["octo".to_owned()],
-        between_writes: 1_000,
-        ..LeaseRequest::default()
+        min_write_interval: 1_000,
+        ..QuotaRequest::default()
     };
     assert_eq!(one.ask(&mut ledger, 0, ask.clone()).owners["octo"], 0);
     assert_eq!(two.ask(&mut ledger, 400, ask.clone()).owners["octo"], 600);
@@ -240,20 +267,23 @@ fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
 #[test]
 fn a_lost_ledger_grants_no_more_than_the_offline_allowances_of_returned_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want, concurrent| LeaseRequest {
-        waiting: want,
+    let ask = |want, concurrent| QuotaRequest {
+        queued: want,
         windows: points(900, want, 1),
-        concurrent,
-        ..LeaseRequest::default()
+        max_concurrent: concurrent,
+        ..QuotaRequest::default()
     };
-    let mut before = Ledger::default();
+    let mut before = QuotaLedger::default();
     two.ask(&mut before, 0, ask(600 - LEFT, None));
     one.ask(&mut before, 0, ask(100, None));
     two.ask(&mut before, 0, ask(1, None));
     assert_eq!((one.spare, two.spare), (19, 19));
-    let mut after = Ledger::default();
+    let mut after = QuotaLedger::default();
     let back = one.ask(&mut after, 10, ask(900, Some(100)));
-    assert_eq!((back.windows["points"].granted, back.windows["points"].wait), (19, LATER));
+    assert_eq!(
+        (back.windows["points"].granted, back.windows["points"].retry_after_ms),
+        (19, RETRY_AFTER_MS)
+    );
     assert_eq!(back.slots, 25);
     assert_eq!(one.ask(&mut after, 20_000, ask(900, None)).windows["points"].granted, 0);
     // All are back, so that all that was spent is known.
@@ -264,25 +294,31 @@ fn a_lost_ledger_grants_no_more_than_the_offline_allowances_of_returned_members(
 fn an_absent_member_is_awaited_while_its_usage_can_count() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
     let ask =
-        || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
-    let mut before = Ledger::default();
+        || QuotaRequest { queued: 9, windows: points(900, 900, 1), ..QuotaRequest::default() };
+    let mut before = QuotaLedger::default();
     two.ask(&mut before, 0, ask());
     one.ask(&mut before, 0, ask());
-    let mut after = Ledger::default();
+    let mut after = QuotaLedger::default();
     assert_eq!(one.ask(&mut after, 10, ask()).windows["points"].granted, 0);
-    assert_eq!(one.ask(&mut after, 10 + kept(MINUTE) - 1, ask()).windows["points"].granted, 0);
-    assert_eq!(one.ask(&mut after, 10 + kept(MINUTE), ask()).windows["points"].granted, 900);
+    assert_eq!(
+        one.ask(&mut after, 10 + retention_ms(MINUTE) - 1, ask()).windows["points"].granted,
+        0
+    );
+    assert_eq!(
+        one.ask(&mut after, 10 + retention_ms(MINUTE), ask()).windows["points"].granted,
+        900
+    );
 }
 
 #[test]
 fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want| LeaseRequest {
-        waiting: want,
+    let ask = |want| QuotaRequest {
+        queued: want,
         windows: points(900, want, 1),
-        ..LeaseRequest::default()
+        ..QuotaRequest::default()
     };
-    let mut before = Ledger::default();
+    let mut before = QuotaLedger::default();
     assert_eq!(two.ask(&mut before, 1_000, ask(700)).windows["points"].granted, 700);
     // The ledger removes the member and keeps its usage.
     one.ask(&mut before, 11_000, ask(1));
@@ -292,15 +328,15 @@ fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
     // The ledger is lost twice, and the member is alone with each of the new ones.
     let mut granted = 0;
     for lost_at in [13_000, 20_000] {
-        let mut after = Ledger::default();
+        let mut after = QuotaLedger::default();
         for now in (0..5).map(|second| lost_at + second * 1_000) {
             granted += one.ask(&mut after, now, ask(900)).windows["points"].granted;
         }
         assert!(granted <= spare, "{granted} of {spare}");
     }
     // Its usage no longer counts.
-    let mut after = Ledger::default();
-    let end = 1_000 + kept(MINUTE);
+    let mut after = QuotaLedger::default();
+    let end = 1_000 + retention_ms(MINUTE);
     assert!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted <= spare);
     assert!(one.ask(&mut after, end, ask(900)).windows["points"].granted > 500);
 }
@@ -308,12 +344,12 @@ fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
 #[test]
 fn absent_members_keep_their_offline_allowance_after_an_outage() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want| LeaseRequest {
-        waiting: want,
+    let ask = |want| QuotaRequest {
+        queued: want,
         windows: points(900, want, 1),
-        ..LeaseRequest::default()
+        ..QuotaRequest::default()
     };
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     one.ask(&mut ledger, 0, ask(100));
     two.ask(&mut ledger, 0, ask(100));
     assert_eq!((one.spare, two.spare), (225, 112));
@@ -332,11 +368,11 @@ fn absent_members_keep_their_offline_allowance_after_an_outage() {
 fn a_new_member_is_not_counted_as_a_returned_one() {
     let (mut one, mut two, mut new) = (Client::new(1), Client::new(2), Client::new(3));
     let ask =
-        || LeaseRequest { waiting: 9, windows: points(900, 900, 1), ..LeaseRequest::default() };
-    let mut before = Ledger::default();
+        || QuotaRequest { queued: 9, windows: points(900, 900, 1), ..QuotaRequest::default() };
+    let mut before = QuotaLedger::default();
     two.ask(&mut before, 0, ask());
     one.ask(&mut before, 0, ask());
-    let mut after = Ledger::default();
+    let mut after = QuotaLedger::default();
     one.ask(&mut after, 10, ask());
     assert_eq!(new.ask(&mut after, 11, ask()).windows["points"].granted, 0);
     assert_eq!(new.ask(&mut after, 12, ask()).windows["points"].granted, 0);
@@ -346,12 +382,12 @@ fn a_new_member_is_not_counted_as_a_returned_one() {
 
 #[test]
 fn a_member_that_cannot_find_out_leaves_it_to_another() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = LeaseRequest { waiting: 1, ..LeaseRequest::default() };
-    let hit = Pause { ends_in: 1_000, level: 1 };
-    one.ask(&mut ledger, 0, LeaseRequest { pause: Some(hit), ..ask.clone() });
-    let idle = LeaseRequest::default();
+    let ask = QuotaRequest { queued: 1, ..QuotaRequest::default() };
+    let hit = SecondaryPause { ends_in: 1_000, consecutive: 1 };
+    one.ask(&mut ledger, 0, QuotaRequest { pause: Some(hit), ..ask.clone() });
+    let idle = QuotaRequest::default();
     assert!(one.ask(&mut ledger, 1_000, idle).pause.is_some(), "it has no call to make");
     assert!(one.ask(&mut ledger, 2_000, ask.clone()).pause.is_none());
     assert!(one.ask(&mut ledger, 11_999, ask.clone()).pause.is_none());
@@ -361,15 +397,15 @@ fn a_member_that_cannot_find_out_leaves_it_to_another() {
 
 #[test]
 fn a_lost_lease_response_costs_no_quota() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
     let ask = |want, unspent, part| {
         let mut windows = points(900, want, 1);
         let points = windows.get_mut("points").unwrap();
-        (points.unspent, points.part) = (unspent, part);
-        LeaseRequest { waiting: want, windows, ..LeaseRequest::default() }
+        (points.unspent, points.bucket) = (unspent, part);
+        QuotaRequest { queued: want, windows, ..QuotaRequest::default() }
     };
-    let granted = |lease: Lease| lease.windows["points"].granted;
+    let granted = |lease: QuotaLease| lease.windows["points"].granted;
     assert_eq!(granted(one.ask(&mut ledger, 0, ask(400, 0, 0))), 400);
     // It has 100 left, gives them back, asks for 600 and hears nothing: three times.
     for now in [100, 300, 700] {
@@ -382,106 +418,107 @@ fn a_lost_lease_response_costs_no_quota() {
 
 #[test]
 fn a_forgotten_member_returns_unused_quota_only_once() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
     let ask = |want, unspent| {
         let mut windows = points(900, want, 1);
         windows.get_mut("points").unwrap().unspent = unspent;
-        LeaseRequest { waiting: want, windows, ..LeaseRequest::default() }
+        QuotaRequest { queued: want, windows, ..QuotaRequest::default() }
     };
-    let granted = |lease: Lease| lease.windows["points"].granted;
+    let granted = |lease: QuotaLease| lease.windows["points"].granted;
     assert_eq!(granted(one.ask(&mut ledger, 0, ask(900, 0))), 900 - LEFT);
     // It gives 100 back, is not heard of until it is forgotten, and asks twice more.
-    for (now, deaf) in [(1, true), (GONE + 1, true), (GONE + 2, false)] {
+    for (now, deaf) in [(1, true), (MEMBER_TIMEOUT + 1, true), (MEMBER_TIMEOUT + 2, false)] {
         one.deaf = deaf;
         assert_eq!(granted(one.ask(&mut ledger, now, ask(0, 100))), 0);
     }
-    assert_eq!(granted(one.ask(&mut ledger, GONE + 3, ask(900, 0))), 100 + LEFT);
+    assert_eq!(granted(one.ask(&mut ledger, MEMBER_TIMEOUT + 3, ask(900, 0))), 100 + LEFT);
 }
 
 #[test]
 fn joining_again_adds_only_the_offline_usage_of_a_known_member() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
-    let ask = |join| LeaseRequest {
-        waiting: 900,
+    let ask = |join| QuotaRequest {
+        queued: 900,
         windows: points(900, 900, 1),
         join,
-        ..LeaseRequest::default()
+        ..QuotaRequest::default()
     };
-    one.ask(&mut ledger, 0, LeaseRequest { windows: points(900, 400, 1), ..ask(None) });
+    one.ask(&mut ledger, 0, QuotaRequest { windows: points(900, 400, 1), ..ask(None) });
     let history = |amount| BTreeMap::from([("points".to_owned(), vec![(10, amount)])]);
-    let join = Join {
+    let join = MemberJoin {
         members: 1,
-        alone: 2_000,
+        offline_ms: 2_000,
         spent: history(450),
-        apart: history(50),
-        ..Join::default()
+        spent_offline: history(50),
+        ..MemberJoin::default()
     };
     one.serial += 1;
-    let request = LeaseRequest {
+    let request = QuotaRequest {
         member: one.name.clone(),
         epoch: one.epoch.clone(),
         serial: 2,
-        heard: 1,
+        last_seen_response: 1,
         ..ask(Some(join))
     };
     assert_eq!(ledger.clone().lease(3_000, &request).windows["points"].granted, 450 - LEFT);
-    let mut new = Ledger::default();
+    let mut new = QuotaLedger::default();
     assert_eq!(new.lease(3_000, &request).windows["points"].granted, 450 - LEFT);
 }
 
 /// A client reports usage to a ledger that can have been lost since. Then other members are expected to return.
 #[test]
 fn a_join_with_unreported_usage_restores_the_expected_member_count() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
-    one.ask(&mut ledger, 0, LeaseRequest { windows: points(900, 9, 1), ..LeaseRequest::default() });
-    let owes = LeaseRequest {
+    one.ask(&mut ledger, 0, QuotaRequest { windows: points(900, 9, 1), ..QuotaRequest::default() });
+    let owes = QuotaRequest {
         member: one.name.clone(),
         epoch: one.epoch.clone(),
         serial: 2,
-        heard: 1,
-        waiting: 900,
+        last_seen_response: 1,
+        queued: 900,
         windows: points(900, 900, 1),
-        concurrent: Some(100),
-        join: Some(Join { members: 3, ..Join::default() }),
-        ..LeaseRequest::default()
+        max_concurrent: Some(100),
+        join: Some(MemberJoin { members: 3, ..MemberJoin::default() }),
+        ..QuotaRequest::default()
     };
     // The member was not away, so the ledger that knows it expects no other member.
     ledger.lease(3_000, &owes);
-    assert_eq!(ledger.gathering.expected, 0);
-    let mut lost = Ledger::default();
+    assert_eq!(ledger.recovery.expected_members, 0);
+    let mut lost = QuotaLedger::default();
     let lease = lost.lease(3_000, &owes);
-    assert_eq!(lost.gathering.expected, 3);
+    assert_eq!(lost.recovery.expected_members, 3);
     assert_eq!(lease.windows["points"].granted, 0, "what the others spent is not known");
 }
 
 #[test]
 fn an_overtaken_lease_request_changes_nothing() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut one = Client::new(1);
-    let ask = LeaseRequest { waiting: 9, windows: points(900, 9, 1), ..LeaseRequest::default() };
-    let late = LeaseRequest { member: "m1".to_owned(), serial: 1, ..ask.clone() };
+    let ask = QuotaRequest { queued: 9, windows: points(900, 9, 1), ..QuotaRequest::default() };
+    let late = QuotaRequest { member: "m1".to_owned(), serial: 1, ..ask.clone() };
     one.serial = 1;
     one.ask(&mut ledger, 0, ask);
     let before = ledger.clone();
-    assert!(ledger.lease(5, &LeaseRequest { join: Some(Join::default()), ..late }).unknown);
+    assert!(
+        ledger
+            .lease(5, &QuotaRequest { join: Some(MemberJoin::default()), ..late })
+            .is_unknown_member
+    );
     assert_eq!(ledger, before);
 }
 
 #[test]
 fn offline_allowances_of_members_do_not_overlap() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     let mut clients: Vec<_> = (0..4).map(Client::new).collect();
     let mut granted = 0;
     for round in 0..40 {
         for client in &mut clients {
-            let ask = LeaseRequest {
-                waiting: 90,
-                windows: points(900, 90, 1),
-                ..LeaseRequest::default()
-            };
+            let ask =
+                QuotaRequest { queued: 90, windows: points(900, 90, 1), ..QuotaRequest::default() };
             granted += client.ask(&mut ledger, round, ask).windows["points"].granted;
         }
         let alone: u32 = clients.iter().map(|client| client.spare).sum();
@@ -498,7 +535,7 @@ proptest! {
         limit in 20_u32..200,
         steps in prop::collection::vec((0_u64..4_000, 0_usize..4, 1_u32..60, 0_u32..60, 0..2_u64, 0..6_u8), 1..150),
     ) {
-        let mut ledger = Ledger::default();
+        let mut ledger = QuotaLedger::default();
         let mut clients: Vec<_> = (0..4).map(Client::new).collect();
         let mut leases = vec![WindowGrant::default(); 4];
         let mut last = [None; 4];
@@ -517,9 +554,9 @@ proptest! {
             clients[who].deaf = deaf == 0;
             let mut windows = points(limit, want, 1);
             windows.get_mut("points").unwrap().unspent = unspent;
-            windows.get_mut("points").unwrap().part = before.part;
-            let lease = clients[who].ask(&mut ledger, now, LeaseRequest {
-                waiting: want, windows, ..LeaseRequest::default()
+            windows.get_mut("points").unwrap().bucket = before.bucket;
+            let lease = clients[who].ask(&mut ledger, now, QuotaRequest {
+                queued: want, windows, ..QuotaRequest::default()
             });
             if deaf == 0 {
                 frozen[who] = Some(unspent);
@@ -527,7 +564,7 @@ proptest! {
             }
             leases[who] = lease.windows["points"].clone();
             last[who] = Some(spent.len());
-            spent.push((now + late * VALID, leases[who].granted));
+            spent.push((now + late * LEASE_TTL_MS, leases[who].granted));
             for (then, _) in &spent {
                 let sum: u32 = spent.iter()
                     .filter(|(when, _)| (*then..*then + MINUTE).contains(when))
@@ -540,17 +577,17 @@ proptest! {
     /// Clients that always request more get at least 95 % of the limit.
     #[test]
     fn greedy_clients_get_nearly_all(limit in 300_u32..1_000) {
-        let mut ledger = Ledger::default();
+        let mut ledger = QuotaLedger::default();
         let mut clients: Vec<_> = (0..4).map(Client::new).collect();
         let mut next = [0_u64; 4];
         let (mut now, mut sum) = (0, 0);
         while now < 20 * MINUTE {
             for (client, next) in clients.iter_mut().zip(&mut next) {
                 if *next > now { continue; }
-                let ask = LeaseRequest { waiting: 50, windows: points(limit, 50, 1), ..LeaseRequest::default() };
+                let ask = QuotaRequest { queued: 50, windows: points(limit, 50, 1), ..QuotaRequest::default() };
                 let lease = client.ask(&mut ledger, now, ask);
                 sum += lease.windows["points"].granted;
-                *next = now + lease.windows["points"].wait.clamp(20, 4_000);
+                *next = now + lease.windows["points"].retry_after_ms.clamp(20, 4_000);
             }
             now += 20;
         }

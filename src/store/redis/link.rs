@@ -13,7 +13,7 @@ use super::server::Server;
 use crate::runtimes::PerRuntime;
 
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(super) enum ActiveConnection {
     /// The connection manager reconnects itself.
     Single(ConnectionManager),
     /// The cluster connection reconnects itself.
@@ -22,28 +22,28 @@ pub(super) enum Connection {
     Master(Box<MultiplexedConnection>),
 }
 
-pub(super) struct Link {
+pub(super) struct RedisConnection {
     server: Server,
     /// The scripts that a new connection loads, so that their first use takes one round trip.
     scripts: fn() -> Vec<ScriptInvocation<'static>>,
     /// A connection is driven by a task of the runtime on which it was made.
-    by_runtime: PerRuntime<Arc<RuntimeLink>>,
+    by_runtime: PerRuntime<Arc<RuntimeConnection>>,
 }
 
 /// The connection of one runtime.
 #[derive(Default)]
-struct RuntimeLink {
-    current: Mutex<Option<Connection>>,
+struct RuntimeConnection {
+    current: Mutex<Option<ActiveConnection>>,
     /// The lock of the task that connects.
     connecting: AsyncMutex<()>,
 }
 
 /// Returns whether the connection was lost, so that the next command uses another one.
-pub(super) fn is_cut(error: &RedisError) -> bool {
+pub(super) fn is_disconnected(error: &RedisError) -> bool {
     error.is_connection_dropped() || error.is_io_error() && !error.is_timeout()
 }
 
-impl Link {
+impl RedisConnection {
     pub(super) fn new(
         server: Server,
         scripts: fn() -> Vec<ScriptInvocation<'static>>,
@@ -59,31 +59,33 @@ impl Link {
         self: &Arc<Self>,
         command: &Cmd,
     ) -> RedisResult<T> {
-        let answer = match self.connection().await? {
-            Connection::Single(mut connection) => command.query_async(&mut connection).await,
-            Connection::Cluster(mut connection) => command.query_async(&mut *connection).await,
-            Connection::Master(mut connection) => command.query_async(&mut *connection).await,
+        let response = match self.connection().await? {
+            ActiveConnection::Single(mut connection) => command.query_async(&mut connection).await,
+            ActiveConnection::Cluster(mut connection) => {
+                command.query_async(&mut *connection).await
+            }
+            ActiveConnection::Master(mut connection) => command.query_async(&mut *connection).await,
         };
-        self.heard(&answer);
-        answer
+        self.on_success(&response);
+        response
     }
 
     pub(super) async fn invoke<T: FromRedisValue>(
         self: &Arc<Self>,
         script: &ScriptInvocation<'_>,
     ) -> RedisResult<T> {
-        let answer = match self.connection().await? {
-            Connection::Single(mut connection) => invoke(script, &mut connection).await,
-            Connection::Cluster(mut connection) => invoke(script, &mut *connection).await,
-            Connection::Master(mut connection) => invoke(script, &mut *connection).await,
+        let response = match self.connection().await? {
+            ActiveConnection::Single(mut connection) => invoke(script, &mut connection).await,
+            ActiveConnection::Cluster(mut connection) => invoke(script, &mut *connection).await,
+            ActiveConnection::Master(mut connection) => invoke(script, &mut *connection).await,
         };
-        self.heard(&answer);
-        answer
+        self.on_success(&response);
+        response
     }
 
     /// Returns the connection, or a new one. A separate task connects, since the caller might not have the time.
-    async fn connection(self: &Arc<Self>) -> RedisResult<Connection> {
-        let own = self.own();
+    async fn connection(self: &Arc<Self>) -> RedisResult<ActiveConnection> {
+        let own = self.for_runtime();
         if let Some(connection) = own.current() {
             return Ok(connection);
         }
@@ -106,26 +108,26 @@ impl Link {
     }
 
     /// Drops the connection to a master that is unreachable, or is no longer the master.
-    fn heard<T>(&self, answer: &RedisResult<T>) {
-        let Err(error) = answer else { return };
-        let gone = is_cut(error) || error.is_timeout() || error.code() == Some("READONLY");
+    fn on_success<T>(&self, response: &RedisResult<T>) {
+        let Err(error) = response else { return };
+        let gone = is_disconnected(error) || error.is_timeout() || error.code() == Some("READONLY");
         if gone && matches!(self.server, Server::Sentinel(_)) {
-            self.own().set(None);
+            self.for_runtime().set(None);
         }
     }
 
     /// Returns the link of the caller's runtime.
-    fn own(&self) -> Arc<RuntimeLink> {
+    fn for_runtime(&self) -> Arc<RuntimeConnection> {
         self.by_runtime.get_or_make(|_, _| Arc::default())
     }
 }
 
-impl RuntimeLink {
-    fn current(&self) -> Option<Connection> {
+impl RuntimeConnection {
+    fn current(&self) -> Option<ActiveConnection> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, connection: Option<Connection>) {
+    fn set(&self, connection: Option<ActiveConnection>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 }
@@ -137,15 +139,15 @@ async fn invoke<T: FromRedisValue>(
     script.invoke_async(connection).await
 }
 
-async fn load(script: &ScriptInvocation<'_>, connection: Connection) {
+async fn load(script: &ScriptInvocation<'_>, connection: ActiveConnection) {
     let _ = match connection {
-        Connection::Single(mut connection) => script.load_async(&mut connection).await,
-        Connection::Cluster(mut connection) => script.load_async(&mut *connection).await,
-        Connection::Master(mut connection) => script.load_async(&mut *connection).await,
+        ActiveConnection::Single(mut connection) => script.load_async(&mut connection).await,
+        ActiveConnection::Cluster(mut connection) => script.load_async(&mut *connection).await,
+        ActiveConnection::Master(mut connection) => script.load_async(&mut *connection).await,
     };
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.server.name())
     }

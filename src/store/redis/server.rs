@@ -11,11 +11,11 @@ use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType}
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
 use tokio::sync::Mutex;
 
-use super::link::Connection;
+use super::link::ActiveConnection;
 use crate::sanitize;
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum ServerKind {
     Single,
     Cluster,
     /// With the name of the master.
@@ -65,12 +65,12 @@ impl Server {
     )]
     pub(super) fn new(
         mut nodes: Vec<ConnectionInfo>,
-        kind: Kind,
+        kind: ServerKind,
         login: Login,
         certificates: Certificates,
     ) -> RedisResult<Self> {
         match kind {
-            Kind::Single => {
+            ServerKind::Single => {
                 let node = nodes.swap_remove(0);
                 let node = with_login(node, login);
                 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
@@ -79,7 +79,7 @@ impl Server {
                 }
                 Ok(Self::Single(Box::new(Client::open(node)?)))
             }
-            Kind::Cluster => {
+            ServerKind::Cluster => {
                 let nodes = nodes.into_iter().map(|node| with_login(node, login.clone()));
                 let builder = ClusterClient::builder(nodes)
                     .connection_timeout(CONNECT_TIMEOUT)
@@ -93,7 +93,7 @@ impl Server {
                 };
                 Ok(Self::Cluster(Box::new(builder.build()?)))
             }
-            Kind::Sentinel(master) => sentinel(nodes, master, login, certificates),
+            ServerKind::Sentinel(master) => sentinel(nodes, master, login, certificates),
         }
     }
 
@@ -105,7 +105,7 @@ impl Server {
         }
     }
 
-    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+    pub(super) async fn connect(&self) -> RedisResult<ActiveConnection> {
         match self {
             Self::Single(client) => {
                 let config = ConnectionManagerConfig::new()
@@ -114,15 +114,15 @@ impl Server {
                     // The next command decides when to connect again.
                     .set_number_of_retries(0);
                 let connection = ConnectionManager::new_with_config(Client::clone(client), config);
-                Ok(Connection::Single(connection.await?))
+                Ok(ActiveConnection::Single(connection.await?))
             }
             Self::Cluster(client) => {
-                Ok(Connection::Cluster(Box::new(client.get_async_connection().await?)))
+                Ok(ActiveConnection::Cluster(Box::new(client.get_async_connection().await?)))
             }
             Self::Sentinel(client) => {
                 let connecting = async { client.lock().await.get_async_connection().await };
                 match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                    Ok(connection) => Ok(Connection::Master(Box::new(connection?))),
+                    Ok(connection) => Ok(ActiveConnection::Master(Box::new(connection?))),
                     Err(_) => Err(redis::RedisError::from((
                         redis::ErrorKind::Io,
                         "no Sentinel responded in time",

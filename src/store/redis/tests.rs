@@ -9,8 +9,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::store::lease::{BudgetAsk, BudgetTold, Join, Pause, WindowAsk};
-use crate::store::{Disk, Guard, Ledger, Memory, WaitAllowance};
+use crate::store::lease::{
+    MemberJoin, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
+};
+use crate::store::{DiskStore, MemoryStore, QuotaLedger, ResilientStore, StoreWaitBudget};
 
 #[allow(unreachable_pub, reason = "other test binaries use it as well")]
 #[path = "../../../tests/support/redis_servers.rs"]
@@ -44,12 +46,12 @@ fn bytes(text: &'static str) -> Bytes {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The wait allowance of a separate call.
-fn allowance() -> WaitAllowance {
-    WaitAllowance::new(PATIENCE)
+fn allowance() -> StoreWaitBudget {
+    StoreWaitBudget::new(PATIENCE)
 }
 
 /// Checks the guarantees of any store.
-async fn keeps_its_promises(store: &dyn Store) {
+async fn check_conformance(store: &dyn Store) {
     assert_eq!(store.get("v").await.unwrap(), None);
     store.put("v", bytes("one"), LONG).await.unwrap();
     store.put("v", Bytes::from_static(&[0, 255, 10]), LONG).await.unwrap();
@@ -71,17 +73,17 @@ async fn keeps_its_promises(store: &dyn Store) {
     tokio::time::sleep(2 * SHORT).await;
     assert_eq!(store.get("short").await.unwrap(), None);
 
-    assert!(store.claim("c", bytes("me"), LONG).await.unwrap());
-    assert!(!store.claim("c", bytes("you"), LONG).await.unwrap());
-    assert!(!store.renew("c", bytes("you"), LONG).await.unwrap());
-    assert!(store.renew("c", bytes("me"), LONG).await.unwrap());
-    assert!(!store.release("c", bytes("you")).await.unwrap());
-    assert!(store.release("c", bytes("me")).await.unwrap());
-    assert!(!store.release("c", bytes("me")).await.unwrap());
-    assert!(store.claim("c", bytes("you"), LONG).await.unwrap());
+    assert!(store.put_if_absent("c", bytes("me"), LONG).await.unwrap());
+    assert!(!store.put_if_absent("c", bytes("you"), LONG).await.unwrap());
+    assert!(!store.extend_if_equal("c", bytes("you"), LONG).await.unwrap());
+    assert!(store.extend_if_equal("c", bytes("me"), LONG).await.unwrap());
+    assert!(!store.remove_if_equal("c", bytes("you")).await.unwrap());
+    assert!(store.remove_if_equal("c", bytes("me")).await.unwrap());
+    assert!(!store.remove_if_equal("c", bytes("me")).await.unwrap());
+    assert!(store.put_if_absent("c", bytes("you"), LONG).await.unwrap());
 
-    assert_eq!(store.add("n", 5, LONG).await.unwrap(), 5);
-    assert_eq!(store.add("n", -7, LONG).await.unwrap(), -2);
+    assert_eq!(store.increment("n", 5, LONG).await.unwrap(), 5);
+    assert_eq!(store.increment("n", -7, LONG).await.unwrap(), -2);
     assert_eq!(store.get("n").await.unwrap().unwrap(), b"-2"[..]);
     assert_eq!(store.sum("n").await.unwrap(), Some(-2));
     assert_eq!(store.sum("no-sum").await.unwrap(), None);
@@ -89,69 +91,85 @@ async fn keeps_its_promises(store: &dyn Store) {
     assert_eq!(store.get_within("n", 2).await.unwrap().unwrap(), b"-2"[..]);
     assert!(store.get_within("n", 1).await.unwrap_err().is_unreadable_value());
     assert_eq!(store.get_within("no-value", 0).await.unwrap(), None);
-    assert!(store.claim("begun", bytes("1000"), LONG).await.unwrap());
-    assert_eq!(store.add("begun", 1, LONG).await.unwrap(), 1001);
+    assert!(store.put_if_absent("begun", bytes("1000"), LONG).await.unwrap());
+    assert_eq!(store.increment("begun", 1, LONG).await.unwrap(), 1001);
 
-    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (1, true));
-    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (2, true));
-    assert_eq!(store.spend("s", 0, 2, LONG).await.unwrap(), (2, false));
-    assert_eq!(store.spend("s", -1, 2, LONG).await.unwrap(), (2, true));
-    assert_eq!(store.spend("s", 5, 2, LONG).await.unwrap(), (7, false));
-    assert_eq!(store.spend("s", 0, i64::MAX, LONG).await.unwrap(), (8, true));
-    store.spend("t", 0, 2, SHORT).await.unwrap();
+    assert_eq!(store.try_consume("s", 0, 2, LONG).await.unwrap(), (1, true));
+    assert_eq!(store.try_consume("s", 0, 2, LONG).await.unwrap(), (2, true));
+    assert_eq!(store.try_consume("s", 0, 2, LONG).await.unwrap(), (2, false));
+    assert_eq!(store.try_consume("s", -1, 2, LONG).await.unwrap(), (2, true));
+    assert_eq!(store.try_consume("s", 5, 2, LONG).await.unwrap(), (7, false));
+    assert_eq!(store.try_consume("s", 0, i64::MAX, LONG).await.unwrap(), (8, true));
+    store.try_consume("t", 0, 2, SHORT).await.unwrap();
     tokio::time::sleep(2 * SHORT).await;
     assert_eq!(store.get("t").await.unwrap(), None);
 
     for garbage in ["", "garbage", "007", "1e300", "9223372036854775807", "-9007199254740993"] {
         store.put("g", bytes(garbage), LONG).await.unwrap();
-        for failed in
-            [store.add("g", 1, LONG).await, store.spend("g", 0, 9, LONG).await.map(|it| it.0)]
-        {
+        for failed in [
+            store.increment("g", 1, LONG).await,
+            store.try_consume("g", 0, 9, LONG).await.map(|it| it.0),
+        ] {
             assert!(failed.unwrap_err().is_unreadable_value(), "{garbage}");
         }
         assert!(store.sum("g").await.unwrap_err().is_unreadable_value(), "{garbage}");
         assert_eq!(store.get("g").await.unwrap().unwrap(), garbage.as_bytes(), "left as it is");
         assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 3);
-        assert_eq!(store.spend("g", 0, 4, LONG).await.unwrap(), (4, true));
+        assert_eq!(store.try_consume("g", 0, 4, LONG).await.unwrap(), (4, true));
         assert_eq!(store.repair_sum("g", 3, LONG).await.unwrap(), 4, "it is raised only");
         assert_eq!(store.repair_sum("g", 9, LONG).await.unwrap(), 9);
         store.put("g", bytes(garbage), LONG).await.unwrap();
-        assert_eq!(store.tallied("g").await.unwrap(), BTreeMap::new());
-        assert!(store.tally("g", &[("a".to_owned(), 7)], LONG).await.unwrap());
-        assert_eq!(store.tallied("g").await.unwrap(), BTreeMap::from([("a".to_owned(), 7)]));
+        assert_eq!(store.counters("g").await.unwrap(), BTreeMap::new());
+        assert!(store.increment_counters("g", &[("a".to_owned(), 7)], LONG).await.unwrap());
+        assert_eq!(store.counters("g").await.unwrap(), BTreeMap::from([("a".to_owned(), 7)]));
     }
     let most = 1 << 53;
-    assert_eq!(store.add("large", i64::MAX, LONG).await.unwrap(), most);
-    assert_eq!(store.add("large", i64::MAX, LONG).await.unwrap(), most, "it can be read again");
-    assert_eq!(store.add("large", i64::MIN, LONG).await.unwrap(), -most);
-    assert_eq!(store.spend("large", 0, 9, LONG).await.unwrap(), (1, true), "nothing is below zero");
+    assert_eq!(store.increment("large", i64::MAX, LONG).await.unwrap(), most);
+    assert_eq!(
+        store.increment("large", i64::MAX, LONG).await.unwrap(),
+        most,
+        "it can be read again"
+    );
+    assert_eq!(store.increment("large", i64::MIN, LONG).await.unwrap(), -most);
+    assert_eq!(
+        store.try_consume("large", 0, 9, LONG).await.unwrap(),
+        (1, true),
+        "nothing is below zero"
+    );
 
     let amounts = |amounts: &[(&str, u64)]| -> Vec<_> {
         amounts.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
     };
-    assert_eq!(store.tallied("t").await.unwrap(), BTreeMap::new());
-    assert!(store.tally("t", &amounts(&[("a", 1), ("b c", 2)]), LONG).await.unwrap());
-    assert!(store.tally("t", &amounts(&[("b c", 40), ("d", 3)]), LONG).await.unwrap());
+    assert_eq!(store.counters("t").await.unwrap(), BTreeMap::new());
+    assert!(store.increment_counters("t", &amounts(&[("a", 1), ("b c", 2)]), LONG).await.unwrap());
+    assert!(store.increment_counters("t", &amounts(&[("b c", 40), ("d", 3)]), LONG).await.unwrap());
     let all = BTreeMap::from_iter(amounts(&[("a", 1), ("b c", 42), ("d", 3)]));
-    assert_eq!(store.tallied("t").await.unwrap(), all);
+    assert_eq!(store.counters("t").await.unwrap(), all);
     let many: Vec<_> = (0..10_005).map(|number| (format!("n{number}"), 1)).collect();
-    store.tally("many", &many, LONG).await.unwrap();
-    let held = store.tallied("many").await.unwrap();
+    store.increment_counters("many", &many, LONG).await.unwrap();
+    let held = store.counters("many").await.unwrap();
     assert_eq!((held.len(), held["other"]), (10_001, 5));
-    store.tally("brief", &all.into_iter().collect::<Vec<_>>(), SHORT).await.unwrap();
+    store.increment_counters("brief", &all.into_iter().collect::<Vec<_>>(), SHORT).await.unwrap();
     tokio::time::sleep(2 * SHORT).await;
-    assert_eq!(store.tallied("brief").await.unwrap(), BTreeMap::new());
+    assert_eq!(store.counters("brief").await.unwrap(), BTreeMap::new());
 
-    let ask = LeaseRequest {
+    let ask = QuotaRequest {
         member: "m".to_owned(),
-        join: Some(Join { members: 1, ..Join::default() }),
-        waiting: 3,
-        concurrent: Some(100),
+        join: Some(MemberJoin { members: 1, ..MemberJoin::default() }),
+        queued: 3,
+        max_concurrent: Some(100),
         windows: BTreeMap::from([(
             "points".to_owned(),
-            WindowAsk { limit: 900, length: 60_000, want: 40, least: 1, unspent: 0, part: 0 },
+            WindowRequest {
+                limit: 900,
+                length: 60_000,
+                requested: 40,
+                min_useful: 1,
+                unspent: 0,
+                bucket: 0,
+            },
         )]),
-        ..LeaseRequest::default()
+        ..QuotaRequest::default()
     };
     let lease = store.lease("l", &ask).await.unwrap().unwrap();
     assert_eq!((lease.slots, lease.windows["points"].granted), (3, 40));
@@ -168,20 +186,20 @@ async fn keeps_its_promises(store: &dyn Store) {
 
 #[tokio::test]
 async fn the_memory_keeps_its_promises() {
-    keeps_its_promises(&Memory::new()).await;
+    check_conformance(&MemoryStore::new()).await;
 }
 
 #[tokio::test]
 async fn the_disk_keeps_its_promises() {
     let folder = Temporary::new("promises");
-    keeps_its_promises(&Disk::open(&folder.0).unwrap()).await;
+    check_conformance(&DiskStore::open(&folder.0).unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_single_server_keeps_its_promises() {
     let server = RedisServer::start();
-    let redis = Redis::builder(server.url()).prefix("here:").connect().await.unwrap();
-    keeps_its_promises(&redis).await;
+    let redis = RedisStore::builder(server.url()).prefix("here:").connect().await.unwrap();
+    check_conformance(&redis).await;
     assert!(server.ask(&["KEYS", "*"]).lines().all(|key| key.starts_with("here:")));
     assert!(server.ask(&["PTTL", "here:l"]).parse::<u64>().unwrap() > 3_600_000);
 }
@@ -189,8 +207,8 @@ async fn a_single_server_keeps_its_promises() {
 #[tokio::test]
 async fn a_cluster_keeps_its_promises() {
     let nodes = RedisServer::cluster();
-    let redis = Redis::builder(nodes[0].url()).node(nodes[1].url()).cluster();
-    keeps_its_promises(&redis.connect().await.unwrap()).await;
+    let redis = RedisStore::builder(nodes[0].url()).node(nodes[1].url()).cluster();
+    check_conformance(&redis.connect().await.unwrap()).await;
     for node in &nodes {
         assert_ne!(node.ask(&["DBSIZE"]), "0", "the keys are spread");
     }
@@ -200,16 +218,16 @@ async fn a_cluster_keeps_its_promises() {
 async fn a_master_that_sentinels_name_keeps_its_promises() {
     let master = RedisServer::start();
     let sentinel = RedisServer::sentinel(&master, "mymaster");
-    let redis = Redis::builder(sentinel.url()).sentinel("mymaster").connect().await.unwrap();
-    keeps_its_promises(&redis).await;
+    let redis = RedisStore::builder(sentinel.url()).sentinel("mymaster").connect().await.unwrap();
+    check_conformance(&redis).await;
     assert_ne!(master.ask(&["DBSIZE"]), "0");
 }
 
 #[tokio::test]
 async fn a_server_that_was_restarted_is_used_again() {
     let mut server = RedisServer::start();
-    let redis = Redis::connect(server.url()).await.unwrap();
-    let guard = Guard::new(Arc::new(redis), PATIENCE);
+    let redis = RedisStore::connect(server.url()).await.unwrap();
+    let guard = ResilientStore::new(Arc::new(redis), PATIENCE);
     assert_eq!(guard.run(&allowance(), |store| store.get("k")).await, Some(None));
     server.kill();
     let start = Instant::now();
@@ -224,7 +242,7 @@ async fn a_server_that_was_restarted_is_used_again() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
-    assert_eq!((guard.health().down, guard.health().outages), (None, 1));
+    assert_eq!((guard.health().unavailable_for, guard.health().outages), (None, 1));
 }
 
 #[tokio::test]
@@ -232,17 +250,18 @@ async fn a_password_is_needed_and_never_shown() {
     let server = RedisServer::with(&["--requirepass", "right-secret"]);
     let port = server.port;
     let wrong = format!("redis://:wrong-secret@127.0.0.1:{port}");
-    let error = Redis::connect(wrong.clone()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store);
+    let error = RedisStore::connect(wrong.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     let right = format!("redis://:right-secret@127.0.0.1:{port}");
-    let redis = Redis::connect(right.clone()).await.unwrap();
-    keeps_its_promises(&redis).await;
-    let login = Redis::builder(server.url()).login(None, "right-secret").connect().await.unwrap();
-    let nonsense = Redis::connect("redis://:odd-secret@:x:y/").await.unwrap_err();
+    let redis = RedisStore::connect(right.clone()).await.unwrap();
+    check_conformance(&redis).await;
+    let login =
+        RedisStore::builder(server.url()).login(None, "right-secret").connect().await.unwrap();
+    let nonsense = RedisStore::connect("redis://:odd-secret@:x:y/").await.unwrap_err();
     let shown = format!(
         "{error} {error:?} {redis:?} {login:?} {:?} {nonsense} {nonsense:?} {:?}",
-        Redis::builder(right),
-        Redis::builder(wrong).login(Some("me"), "a-secret"),
+        RedisStore::builder(right),
+        RedisStore::builder(wrong).login(Some("me"), "a-secret"),
     );
     assert!(!shown.contains("secret"), "{shown}");
 }
@@ -281,47 +300,48 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
         &file("authority.pem", &authority.pem()),
     ]);
     let url = format!("rediss://localhost:{port}");
-    let refused = Redis::connect(url.clone()).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
+    let refused = RedisStore::connect(url.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StoreUnavailable, "{refused}");
     let (chain, key) = certificate("client");
-    let trusting = || Redis::builder(url.clone()).root_certificates(authority.pem());
+    let trusting = || RedisStore::builder(url.clone()).root_certificates(authority.pem());
     let store = trusting().client_certificate(chain, key).connect().await.unwrap();
-    keeps_its_promises(&store).await;
+    check_conformance(&store).await;
     let unknown = trusting().connect().await.unwrap_err();
-    assert_eq!(unknown.kind(), ErrorKind::Store, "{unknown}");
-    let plain = Redis::builder("redis://localhost").root_certificates(authority.pem()).build();
+    assert_eq!(unknown.kind(), ErrorKind::StoreUnavailable, "{unknown}");
+    let plain = RedisStore::builder("redis://localhost").root_certificates(authority.pem()).build();
     assert_eq!(plain.unwrap_err().kind(), ErrorKind::Configuration);
-    let broken = Redis::builder(url).root_certificates("no certificate").build();
+    let broken = RedisStore::builder(url).root_certificates("no certificate").build();
     assert_eq!(broken.unwrap_err().kind(), ErrorKind::Configuration);
 }
 
 #[tokio::test]
 async fn connect_fails_without_a_server_and_build_succeeds() {
-    let error = Redis::connect("redis://127.0.0.1:1").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store);
+    let error = RedisStore::connect("redis://127.0.0.1:1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::StoreUnavailable);
     assert!(error.is_retryable());
-    assert!(Redis::builder("redis://127.0.0.1:1").build().is_ok());
-    let error = Redis::connect("http://example.com").await.unwrap_err();
+    assert!(RedisStore::builder("redis://127.0.0.1:1").build().is_ok());
+    let error = RedisStore::connect("http://example.com").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
 mod hostile;
 
-fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
+fn requests() -> impl Strategy<Value = Vec<(u64, QuotaRequest)>> {
     let window = (0_u32..80, 1_u32..6, 0_u32..20, 0_u64..3)
         .prop_map(|(want, least, unspent, ago)| (want, least, unspent, ago));
-    let told =
-        prop::option::of((0_u64..60, 0_u64..100_000).prop_map(|(remaining, ends_in)| BudgetTold {
+    let told = prop::option::of(
+        (0_u64..60, 0_u64..100_000).prop_map(|(remaining, ends_in)| PrimaryObservation {
             limit: 60,
             remaining,
             ends_in,
-        }));
+        }),
+    );
     let budget = (told, 0_u64..10, 0_u32..30, 0_u64..10, any::<bool>()).prop_map(
-        |(told, outstanding, want, keep, spread)| BudgetAsk {
-            told,
-            outstanding,
-            want,
-            keep,
+        |(told, outstanding, want, keep, spread)| PrimaryRequest {
+            observed: told,
+            in_flight: outstanding,
+            requested: want,
+            reserved: keep,
             spread,
         },
     );
@@ -353,48 +373,60 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
             now = now + passed - back.unwrap_or_default();
             let (want, least, unspent, ago) = window;
             let part = now / 250 - ago;
-            let ask = WindowAsk { limit: 100, length: 60_000, want, least, unspent, part };
+            let ask = WindowRequest {
+                limit: 100,
+                length: 60_000,
+                requested: want,
+                min_useful: least,
+                unspent,
+                bucket: part,
+            };
             // Mostly the next, but one whose answer was lost, or that comes late.
             serial += 1;
-            let heard = last[usize::from(member)] / if other.4 == 0 { 2 } else { 1 };
+            let reply = last[usize::from(member)] / if other.4 == 0 { 2 } else { 1 };
             last[usize::from(member)] = serial;
             // Some have written to them without asking.
             let written = other.2.iter().filter(|_| want % 3 == 0);
             let written = written.map(|owner| (owner.clone(), u64::from(want) * 10)).collect();
-            let request = LeaseRequest {
+            let request = QuotaRequest {
                 member: format!("m{member}"),
                 serial: if other.4 == 1 { serial / 2 } else { serial },
-                heard,
+                last_seen_response: reply,
                 // Of no ledger at all, of one that is lost, or of the one that answered last.
                 epoch: match other.3 {
                     0 => None,
                     1 => Some("lost".to_owned()),
                     _ => Some(String::new()),
                 },
-                join: join.map(|(members, alone, spent, apart, (slots, spare))| Join {
+                join: join.map(|(members, alone, spent, apart, (slots, spare))| MemberJoin {
                     members,
-                    alone,
+                    offline_ms: alone,
                     spent: BTreeMap::from([("points".to_owned(), spent)]),
-                    apart: BTreeMap::from([("points".to_owned(), apart)]),
-                    slots,
-                    spare: spare.map(|spare| ("points".to_owned(), spare)).into_iter().collect(),
+                    spent_offline: BTreeMap::from([("points".to_owned(), apart)]),
+                    offline_slots: slots,
+                    offline_allowance: spare
+                        .map(|spare| ("points".to_owned(), spare))
+                        .into_iter()
+                        .collect(),
                     // Some have heard of clients that are gone.
-                    unreported: spare
+                    unreported_ms: spare
                         .filter(|spare| spare % 2 == 1)
                         .map(|spare| ("points".to_owned(), u64::from(spare) * 500))
                         .into_iter()
                         .collect(),
                 }),
-                running: slots.0,
-                waiting: slots.1,
-                concurrent: slots.2,
+                in_flight: slots.0,
+                queued: slots.1,
+                max_concurrent: slots.2,
                 windows: BTreeMap::from([("points".to_owned(), ask)]),
                 budgets,
                 owners: other.2,
                 written,
-                between_writes: 1_000,
-                pause: other.0.map(|(ends_in, level)| Pause { ends_in, level }),
-                recovered: other.1,
+                min_write_interval: 1_000,
+                pause: other
+                    .0
+                    .map(|(ends_in, level)| SecondaryPause { ends_in, consecutive: level }),
+                pause_over: other.1,
             };
             requests.push((now, request));
         }
@@ -403,13 +435,13 @@ fn requests() -> impl Strategy<Value = Vec<(u64, LeaseRequest)>> {
 }
 
 /// The script, by a clock that the test holds.
-struct Clocked {
+struct ScriptWithClock {
     _server: RedisServer,
     connection: RefCell<redis::Connection>,
     script: Script,
 }
 
-impl Clocked {
+impl ScriptWithClock {
     fn start() -> Self {
         let server = RedisServer::start();
         let client = redis::Client::open(server.url()).unwrap();
@@ -423,36 +455,36 @@ impl Clocked {
     }
 
     /// Returns the lease, and the defect of the previous value.
-    fn lease(&self, key: &str, now: u64, request: &LeaseRequest) -> (Lease, String) {
+    fn lease(&self, key: &str, now: u64, request: &QuotaRequest) -> (QuotaLease, String) {
         let (lease, problem) = self.answer(key, now, request);
         (serde_json::from_str(&lease).unwrap(), problem)
     }
 
-    fn answer(&self, key: &str, now: u64, request: &LeaseRequest) -> (String, String) {
+    fn answer(&self, key: &str, now: u64, request: &QuotaRequest) -> (String, String) {
         let mut script = self.script.key(key);
         script.arg(serde_json::to_string(request).unwrap()).arg(now);
         script.invoke(&mut *self.connection.borrow_mut()).unwrap()
     }
 }
 
-/// The script and [`Ledger::lease`] return the same lease for any request and any change of the clock.
+/// The script and [`QuotaLedger::lease`] return the same lease for any request and any change of the clock.
 #[test]
 fn the_script_answers_as_the_ledger_does() {
-    let clocked = Clocked::start();
+    let clocked = ScriptWithClock::start();
     let case = Cell::new(0);
     let mut runner = TestRunner::new(Config::with_cases(300));
     let result = runner.run(&requests(), |requests| {
         case.set(case.get() + 1);
-        let mut ledger = Ledger::default();
+        let mut ledger = QuotaLedger::default();
         let mut epoch = None;
         for (now, mut request) in requests {
             if request.epoch.as_deref() == Some("") {
                 request.epoch.clone_from(&epoch);
             }
             let expected = ledger.lease(now, &request);
-            let answer = clocked.lease(&format!("case{}", case.get()), now, &request);
-            prop_assert_eq!(&answer, &(expected.clone(), String::new()), "{:?}", request);
-            let written = Ledger::read(&serde_json::to_vec(&ledger).unwrap());
+            let response = clocked.lease(&format!("case{}", case.get()), now, &request);
+            prop_assert_eq!(&response, &(expected.clone(), String::new()), "{:?}", request);
+            let written = QuotaLedger::read(&serde_json::to_vec(&ledger).unwrap());
             prop_assert_eq!(written, Ok(ledger.clone()), "what is written can be read");
             epoch = Some(expected.epoch).filter(|epoch| !epoch.is_empty());
         }

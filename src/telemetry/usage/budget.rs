@@ -1,7 +1,7 @@
 //! Limits on usage that the owner of a budget sets.
 
 use super::period::Period;
-use super::plan::Plan;
+use super::plan::PricingPlan;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A limit on the requests in an hour, a day or a month: a bound that the application sets, or the requests that a plan
@@ -14,21 +14,21 @@ use crate::error::{Error, ErrorKind, Result};
 /// A request is counted in the client's [store](crate::ClientBuilder::store) before it is sent, which costs one round
 /// trip for all budgets, within the time that a call [waits for its store](crate::ClientBuilder::store_timeout). While
 /// the store responds in time, not one request exceeds a hard limit, whatever clients share it. While it does not, each
-/// process keeps its own count of a budget that is not [strict](Self::strict). If a store loses or evicts values, it
-/// loses budgets: the client's own memory when the client ends, [`Memory`](crate::store::Memory) when it is full of
-/// them, [`Disk`](crate::store::Disk) the least recently used values when it is full, Redis if eviction is enabled
+/// process keeps its own count of a budget that is not [strict](Self::fail_closed). If a store loses or evicts values, it
+/// loses budgets: the client's own memory when the client ends, [`MemoryStore`](crate::store::MemoryStore) when it is full of
+/// them, [`DiskStore`](crate::store::DiskStore) the least recently used values when it is full, Redis if eviction is enabled
 /// (`maxmemory-policy`).
 ///
 /// ```
 /// use octowire::Client;
-/// use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
+/// use octowire::telemetry::usage::{Budget, Period, PricingPlan, UsageConfig};
 ///
 /// # fn example() -> octowire::Result<()> {
-/// let plan = Plan::new("gateway", Period::Month, "USD").tier(1_000, 0).tier(10_000, 29_00);
-/// let budget = Budget::of(plan).soft(8_000).hard(10_000).exempt("apps/get-authenticated");
+/// let plan = PricingPlan::new("gateway", Period::Month, "USD").tier(1_000, 0).tier(10_000, 29_00);
+/// let budget = Budget::from_plan(plan).soft_limit(8_000).hard_limit(10_000).exempt_operation("apps/get-authenticated");
 /// let client = Client::builder()
 ///     .token_from_env("GITHUB_TOKEN")
-///     .usage(UsagePolicy::new().environment("production").budget(budget))
+///     .usage(UsageConfig::new().environment("production").budget(budget))
 ///     .build()?;
 /// # let _ = client;
 /// # Ok(())
@@ -39,13 +39,13 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Budget {
     pub(super) name: String,
     pub(super) period: Period,
-    pub(super) plan: Option<Plan>,
-    pub(super) soft: Option<u64>,
-    pub(super) hard: Option<u64>,
-    pub(super) exempt: Vec<String>,
+    pub(super) plan: Option<PricingPlan>,
+    pub(super) soft_limit: Option<u64>,
+    pub(super) hard_limit: Option<u64>,
+    pub(super) exempt_operations: Vec<String>,
     pub(super) shared: bool,
-    pub(super) strict: bool,
-    pub(super) free_304: bool,
+    pub(super) fail_closed: bool,
+    pub(super) exclude_not_modified: bool,
 }
 
 /// The maximum length of a name, in bytes.
@@ -61,44 +61,44 @@ impl Budget {
             name: name.into(),
             period,
             plan: None,
-            soft: None,
-            hard: None,
-            exempt: Vec::new(),
+            soft_limit: None,
+            hard_limit: None,
+            exempt_operations: Vec::new(),
             shared: false,
-            strict: false,
-            free_304: false,
+            fail_closed: false,
+            exclude_not_modified: false,
         }
     }
 
     /// Creates a budget with the plan's name and period, whose report states the cost. The plan itself sets no limit:
-    /// set a [hard](Self::hard) limit as well.
-    pub fn of(plan: Plan) -> Self {
+    /// set a [hard](Self::hard_limit) limit as well.
+    pub fn from_plan(plan: PricingPlan) -> Self {
         Self { plan: Some(plan.clone()), ..Self::new(plan.name, plan.period) }
     }
 
     /// Sets the number of requests that causes a warning, once in the period, however many processes share the store.
     /// None by default.
-    pub fn soft(mut self, requests: u64) -> Self {
-        self.soft = Some(requests);
+    pub fn soft_limit(mut self, requests: u64) -> Self {
+        self.soft_limit = Some(requests);
         self
     }
 
     /// Sets the maximum number of requests. Further requests are rejected, with an error of the kind
-    /// [`Budget`](crate::ErrorKind::Budget). None by default.
-    pub fn hard(mut self, requests: u64) -> Self {
-        self.hard = Some(requests);
+    /// [`Budget`](crate::ErrorKind::BudgetExhausted). None by default.
+    pub fn hard_limit(mut self, requests: u64) -> Self {
+        self.hard_limit = Some(requests);
         self
     }
 
     /// Exempts an operation, such as `rate-limit/get`: its requests count, but are never rejected. A call without a
     /// generated operation is named by its method and path, such as `GET /rate_limit`.
-    pub fn exempt(mut self, operation: impl Into<String>) -> Self {
-        self.exempt.push(operation.into());
+    pub fn exempt_operation(mut self, operation: impl Into<String>) -> Self {
+        self.exempt_operations.push(operation.into());
         self
     }
 
     /// Uses one budget for all identities of the environment together, and not one for each.
-    pub fn across_identities(mut self) -> Self {
+    pub fn shared(mut self) -> Self {
         self.shared = true;
         self
     }
@@ -106,16 +106,16 @@ impl Budget {
     /// Rejects requests also while the store that counts them is unavailable, so that the limit holds in all cases. By
     /// default, requests are then sent if the count of this process and its last known sum are within the limit: each
     /// of several processes can use the whole rest.
-    pub fn strict(mut self) -> Self {
-        self.strict = true;
+    pub fn fail_closed(mut self) -> Self {
+        self.fail_closed = true;
         self
     }
 
     /// Does not count a response that confirms a cached one (304) to a call with a token, just as GitHub's
     /// [primary limit](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests-if-appropriate)
     /// does not.
-    pub fn not_modified_is_free(mut self) -> Self {
-        self.free_304 = true;
+    pub fn exclude_not_modified(mut self) -> Self {
+        self.exclude_not_modified = true;
         self
     }
 
@@ -130,7 +130,7 @@ impl Budget {
         if self.name.chars().any(char::is_control) {
             return wrong("the name contains a control character", "remove the character");
         }
-        let limits = [self.soft, self.hard];
+        let limits = [self.soft_limit, self.hard_limit];
         if limits.into_iter().flatten().any(|limit| limit == 0 || limit > MAX_REQUESTS) {
             return wrong("a limit is zero or above 2^53", "use a limit between them, or none");
         }
@@ -139,7 +139,7 @@ impl Budget {
         {
             return wrong("soft exceeds hard", "set soft to at most hard");
         }
-        for operation in &self.exempt {
+        for operation in &self.exempt_operations {
             let form = operation.split_once('/').is_some_and(|(of, name)| {
                 !of.is_empty() && !name.is_empty() && !operation.starts_with('/')
             });
@@ -150,7 +150,7 @@ impl Budget {
                 );
             }
         }
-        self.plan.as_ref().map_or(Ok(()), Plan::check)
+        self.plan.as_ref().map_or(Ok(()), PricingPlan::check)
     }
 }
 
@@ -159,24 +159,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_not_be_kept_is_refused() {
+    fn an_invalid_budget_is_rejected() {
         let day = |name: &str| Budget::new(name, Period::Day);
         let wrong = [
             (day(""), "empty or too long"),
             (day(&"x".repeat(65)), "empty or too long"),
             (day("a\nb"), "control character"),
-            (day("a").hard(0), "zero"),
-            (day("a").soft(11).hard(10), "soft exceeds hard"),
-            (day("a").exempt("rate_limit"), "unknown exempt operation"),
-            (day("a").exempt("/rate_limit"), "unknown exempt operation"),
-            (Budget::of(Plan::new("p", Period::Day, "USD")), "no tier"),
+            (day("a").hard_limit(0), "zero"),
+            (day("a").soft_limit(11).hard_limit(10), "soft exceeds hard"),
+            (day("a").exempt_operation("rate_limit"), "unknown exempt operation"),
+            (day("a").exempt_operation("/rate_limit"), "unknown exempt operation"),
+            (Budget::from_plan(PricingPlan::new("p", Period::Day, "USD")), "no tier"),
         ];
         for (budget, expected) in wrong {
             let error = budget.check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);
             assert!(error.to_string().contains(expected), "{error}");
         }
-        let well = Budget::of(Plan::github(5_000)).soft(10).hard(10);
-        well.exempt("rate-limit/get").exempt("GET /rate_limit").check().unwrap();
+        let well = Budget::from_plan(PricingPlan::github(5_000)).soft_limit(10).hard_limit(10);
+        well.exempt_operation("rate-limit/get")
+            .exempt_operation("GET /rate_limit")
+            .check()
+            .unwrap();
     }
 }

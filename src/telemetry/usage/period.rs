@@ -25,8 +25,8 @@ impl Period {
     pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
     /// Returns the hour, day or month that contains a time.
-    pub(super) fn at(self, time: SystemTime) -> Window {
-        let time = clock::date(time);
+    pub(super) fn at(self, time: SystemTime) -> CalendarWindow {
+        let time = clock::to_utc(time);
         let midnight = time.date_naive().and_time(NaiveTime::MIN).and_utc();
         let hours = TimeDelta::hours(i64::from(time.hour()));
         let days = TimeDelta::days(i64::from(time.day0()));
@@ -38,11 +38,11 @@ impl Period {
                 (first, first.checked_add_months(Months::new(1)))
             }
         };
-        Window { period: self, began, ends: ends.unwrap_or(began) }
+        CalendarWindow { period: self, start: began, end: ends.unwrap_or(began) }
     }
 
     /// Returns how long counts are kept after their window began.
-    pub(super) fn kept(self) -> Duration {
+    pub(super) fn retention(self) -> Duration {
         let days = match self {
             Self::Hour => 3,
             Self::Day => 40,
@@ -67,33 +67,33 @@ const DAY: TimeDelta = TimeDelta::days(1);
 
 /// A certain hour, day or month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Window {
+pub(crate) struct CalendarWindow {
     pub(super) period: Period,
-    pub(super) began: DateTime<Utc>,
-    pub(super) ends: DateTime<Utc>,
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
 }
 
-impl Window {
+impl CalendarWindow {
     /// Returns this window, of an hour, and the day and the month that contain it.
-    pub(super) fn all_around(self) -> [Self; 3] {
-        let began = SystemTime::from(self.began);
+    pub(super) fn enclosing(self) -> [Self; 3] {
+        let began = SystemTime::from(self.start);
         Period::ALL.map(|period| period.at(began))
     }
 
     /// Returns the time until it ends.
-    pub(super) fn left(self, now: SystemTime) -> Duration {
-        SystemTime::from(self.ends).duration_since(now).unwrap_or_default()
+    pub(super) fn remaining(self, now: SystemTime) -> Duration {
+        SystemTime::from(self.end).duration_since(now).unwrap_or_default()
     }
 }
 
-impl fmt::Display for Window {
+impl fmt::Display for CalendarWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let format = match self.period {
             Period::Hour => "%Y-%m-%dT%H",
             Period::Day => "%Y-%m-%d",
             Period::Month => "%Y-%m",
         };
-        write!(f, "{}", self.began.format(format))
+        write!(f, "{}", self.start.format(format))
     }
 }
 
@@ -114,10 +114,10 @@ mod tests {
         let leap_day = at("2028-02-29T23:59:59Z");
         let names = Period::ALL.map(|period| period.at(leap_day).to_string());
         assert_eq!(names, ["2028-02-29T23", "2028-02-29", "2028-02"]);
-        let ends = Period::ALL.map(|period| SystemTime::from(period.at(leap_day).ends));
+        let ends = Period::ALL.map(|period| SystemTime::from(period.at(leap_day).end));
         assert_eq!(ends, [at("2028-03-01T00:00:00Z"); 3]);
         assert_eq!(
-            Period::Month.at(at("2026-12-31T12:00:00Z")).left(at("2026-12-31T12:00:00Z")),
+            Period::Month.at(at("2026-12-31T12:00:00Z")).remaining(at("2026-12-31T12:00:00Z")),
             Duration::from_secs(12 * 60 * 60)
         );
     }
@@ -128,11 +128,11 @@ mod tests {
             let now = UNIX_EPOCH + Duration::from_secs(seconds);
             for period in Period::ALL {
                 let window = period.at(now);
-                prop_assert!(SystemTime::from(window.began) <= now && now < SystemTime::from(window.ends));
-                prop_assert_eq!(period.at(window.began.into()), window);
-                prop_assert_eq!(period.at(window.ends.into()).began, window.ends);
+                prop_assert!(SystemTime::from(window.start) <= now && now < SystemTime::from(window.end));
+                prop_assert_eq!(period.at(window.start.into()), window);
+                prop_assert_eq!(period.at(window.end.into()).start, window.end);
             }
-            prop_assert_eq!(Period::Hour.at(now).all_around(), Period::ALL.map(|period| period.at(now)));
+            prop_assert_eq!(Period::Hour.at(now).enclosing(), Period::ALL.map(|period| period.at(now)));
         }
     }
 }

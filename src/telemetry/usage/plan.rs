@@ -8,9 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The prices of a provider for requests, as data that `serde` can read and write.
 ///
 /// ```
-/// use octowire::telemetry::usage::{Period, Plan};
+/// use octowire::telemetry::usage::{Period, PricingPlan};
 ///
-/// let plan = Plan::new("gateway", Period::Month, "USD")
+/// let plan = PricingPlan::new("gateway", Period::Month, "USD")
 ///     .tier(1_000, 0)
 ///     .tier(10_000, 29_00)
 ///     .tier(100_000, 99_00);
@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Plan {
+pub struct PricingPlan {
     /// The name of the plan.
     pub name: String,
     /// The period of its numbers.
@@ -28,24 +28,24 @@ pub struct Plan {
     /// The currency, such as `USD`.
     pub currency: String,
     /// The tiers, from the smallest to the largest.
-    pub tiers: Vec<Tier>,
+    pub tiers: Vec<PricingTier>,
 }
 
-/// The requests that a [`Plan`] includes for one price.
+/// The requests that a [`PricingPlan`] includes for one price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Tier {
+pub struct PricingTier {
     /// The number of requests in the plan's period.
     pub requests: u64,
     /// The price of all of them, in hundredths of the currency, such as cents.
     pub price: u64,
 }
 
-/// The tier of a [`Plan`] that a number of requests needs.
+/// The tier of a [`PricingPlan`] that a number of requests needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Cost {
+pub struct PlanCost {
     /// The number of requests that the tier includes.
     pub requests: u64,
     /// The price, in hundredths of the currency.
@@ -56,7 +56,7 @@ pub struct Cost {
     pub exceeded: bool,
 }
 
-impl Plan {
+impl PricingPlan {
     /// Creates a plan without a tier.
     pub fn new(name: impl Into<String>, period: Period, currency: impl Into<String>) -> Self {
         Self { name: name.into(), period, currency: currency.into(), tiers: Vec::new() }
@@ -73,18 +73,19 @@ impl Plan {
     /// Adds a tier, larger than the earlier ones: a number of requests, and their price in hundredths of the currency.
     #[must_use]
     pub fn tier(mut self, requests: u64, price: u64) -> Self {
-        self.tiers.push(Tier { requests, price });
+        self.tiers.push(PricingTier { requests, price });
         self
     }
 
     /// Returns the cost of this number of requests: the price of the first tier that includes them, or of the largest
     /// one.
     #[must_use]
-    pub fn cost(&self, requests: u64) -> Cost {
+    pub fn cost(&self, requests: u64) -> PlanCost {
         let fits = self.tiers.iter().find(|tier| tier.requests >= requests);
         let tier = fits.or(self.tiers.last());
-        let Tier { requests, price } = tier.copied().unwrap_or(Tier { requests: 0, price: 0 });
-        Cost { requests, price, currency: self.currency.clone(), exceeded: fits.is_none() }
+        let PricingTier { requests, price } =
+            tier.copied().unwrap_or(PricingTier { requests: 0, price: 0 });
+        PlanCost { requests, price, currency: self.currency.clone(), exceeded: fits.is_none() }
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -102,7 +103,7 @@ impl Plan {
     }
 }
 
-impl std::fmt::Display for Cost {
+impl std::fmt::Display for PlanCost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{:02} {}", self.price / 100, self.price % 100, self.currency)?;
         if self.exceeded { f.write_str(", exceeded") } else { Ok(()) }
@@ -120,7 +121,7 @@ mod tests {
         let text = r#"{"name": "gateway", "period": "month", "currency": "USD", "tiers": [
             {"requests": 1000, "price": 0}, {"requests": 10000, "price": 2900},
             {"requests": 100000, "price": 9900}]}"#;
-        let plan: Plan = serde_json::from_str(text).unwrap();
+        let plan: PricingPlan = serde_json::from_str(text).unwrap();
         let prices = [0, 1_000, 1_001, 10_000, 10_001, 100_000, 100_001].map(|requests| {
             let cost = plan.cost(requests);
             (cost.price, cost.exceeded)
@@ -145,7 +146,7 @@ mod tests {
         /// More requests never cost less, and their tier includes them.
         #[test]
         fn prices_follow_requests(steps in prop::collection::vec((1_u64..1_000, 0_u64..1_000), 1..8), one in 0_u64..9_000, more in 0_u64..9_000) {
-            let (mut requests, mut price, mut plan) = (0, 0, Plan::new("p", Period::Day, "EUR"));
+            let (mut requests, mut price, mut plan) = (0, 0, PricingPlan::new("p", Period::Day, "EUR"));
             for step in steps {
                 (requests, price) = (requests + step.0, price + step.1);
                 plan = plan.tier(requests, price);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Account, Books, Cost, Count, Period, Window};
+use super::{CalendarWindow, IdentityUsageState, Period, PlanCost, UsageCount, UsageRegistry};
 use crate::clock;
 
 /// The usage of an identity: [`Usage::report`](super::Usage::report).
@@ -16,7 +16,7 @@ use crate::clock;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UsageReport {
-    /// The environment that [`UsagePolicy::environment`](super::UsagePolicy::environment) names.
+    /// The environment that [`UsageConfig::environment`](super::UsageConfig::environment) names.
     pub environment: String,
     /// The identity that GitHub limits, similar to [`Client::identity`](crate::Client::identity).
     pub identity: String,
@@ -38,11 +38,11 @@ pub struct PeriodUsage {
     /// The kind of period.
     pub period: Period,
     /// The beginning of the period.
-    pub began: DateTime<Utc>,
+    pub start: DateTime<Utc>,
     /// The end of the period.
-    pub ends: DateTime<Utc>,
+    pub end: DateTime<Utc>,
     /// The total of all operations.
-    pub total: Count,
+    pub total: UsageCount,
     /// Each operation that was called; those with the most requests come first. Calls without a generated operation are
     /// combined as `request`.
     pub operations: Vec<OperationUsage>,
@@ -56,7 +56,7 @@ pub struct OperationUsage {
     pub operation: String,
     /// The numbers of calls and requests.
     #[serde(flatten)]
-    pub count: Count,
+    pub count: UsageCount,
 }
 
 /// The state of a [`Budget`](super::Budget).
@@ -68,22 +68,22 @@ pub struct BudgetReport {
     /// The period of the budget.
     pub period: Period,
     /// The end of the current window.
-    pub ends: DateTime<Utc>,
+    pub end: DateTime<Utc>,
     /// Whether a limit is reached.
     pub state: BudgetState,
     /// The requests in the window.
     pub used: u64,
     /// The number of requests that causes a warning.
-    pub soft: Option<u64>,
+    pub soft_limit: Option<u64>,
     /// The maximum number of requests.
-    pub hard: Option<u64>,
+    pub hard_limit: Option<u64>,
     /// The expected requests at the end of the window, at the rate since its first request; `None` until a hundredth of
     /// the window, or ten minutes, have passed since then.
     pub forecast: Option<u64>,
     /// The cost of the requests so far, if the budget has a plan.
-    pub cost: Option<Cost>,
+    pub cost: Option<PlanCost>,
     /// The cost of the forecast.
-    pub forecast_cost: Option<Cost>,
+    pub forecast_cost: Option<PlanCost>,
 }
 
 /// The state of a budget.
@@ -92,11 +92,11 @@ pub struct BudgetReport {
 #[non_exhaustive]
 pub enum BudgetState {
     /// No limit is reached.
-    Within,
+    Ok,
     /// The soft limit is reached.
-    Soft,
+    SoftLimitReached,
     /// The hard limit is reached: requests are rejected.
-    Spent,
+    Exhausted,
 }
 
 /// The usage of an identity in a month.
@@ -120,60 +120,67 @@ impl UsageReport {
     }
 }
 
-pub(super) async fn report(books: &Books, account: &Arc<Account>, time: SystemTime) -> UsageReport {
+pub(super) async fn report(
+    registry: &UsageRegistry,
+    account: &Arc<IdentityUsageState>,
+    time: SystemTime,
+) -> UsageReport {
     let mut is_complete = true;
     // Counts that are written to a failing store are missing from this report.
-    if account.place.answers() {
-        account.tally.tell().await;
+    if account.storage.is_available() {
+        account.counter.flush().await;
     }
     let mut periods = Vec::new();
     for window in Period::ALL.map(|period| period.at(time)) {
-        let (counts, heard) = account.tally.counts(window).await;
-        is_complete &= heard;
+        let (counts, reply) = account.counter.counts(window).await;
+        is_complete &= reply;
         let operations =
             counts.into_iter().map(|(operation, count)| OperationUsage { operation, count });
         let mut operations: Vec<_> = operations.collect();
         operations
             .sort_by_key(|usage| std::cmp::Reverse((usage.count.requests, usage.count.calls)));
-        let mut total = Count::default();
+        let mut total = UsageCount::default();
         operations.iter().for_each(|usage| total.add(usage.count));
-        let Window { period, began, ends } = window;
-        periods.push(PeriodUsage { period, began, ends, total, operations });
+        let CalendarWindow { period, start: began, end: ends } = window;
+        periods.push(PeriodUsage { period, start: began, end: ends, total, operations });
     }
     let mut budgets = Vec::new();
     for spending in &account.budgets {
         let budget = &spending.budget;
         let window = budget.period.at(time);
-        let (used, first, heard) = spending.used(&account.place, window).await;
-        is_complete &= heard;
-        let forecast = forecast(used, first, window, clock::now());
+        let (used, first, reply) = spending.used(&account.storage, window).await;
+        is_complete &= reply;
+        let forecast = forecast(used, first, window, clock::monotonic_wall_clock());
         let cost = |requests| budget.plan.as_ref().map(|plan| plan.cost(requests));
         budgets.push(BudgetReport {
             name: budget.name.clone(),
             period: budget.period,
-            ends: window.ends,
-            state: state(used, budget.soft, budget.hard),
+            end: window.end,
+            state: state(used, budget.soft_limit, budget.hard_limit),
             used,
-            soft: budget.soft,
-            hard: budget.hard,
+            soft_limit: budget.soft_limit,
+            hard_limit: budget.hard_limit,
             forecast,
             cost: cost(used),
             forecast_cost: forecast.and_then(cost),
         });
     }
     UsageReport {
-        environment: books.environment.clone(),
+        environment: registry.environment.clone(),
         identity: account.identity.clone(),
-        time: clock::date(time),
+        time: clock::to_utc(time),
         is_complete,
         periods,
         budgets,
     }
 }
 
-pub(super) async fn identities(books: &Books, month: Window) -> Option<Vec<IdentityUsage>> {
-    let prefix = super::key(["usage", &books.github, "all"]);
-    let all = books.place.tallied(&format!("{prefix}:{month}")).await?;
+pub(super) async fn identities(
+    registry: &UsageRegistry,
+    month: CalendarWindow,
+) -> Option<Vec<IdentityUsage>> {
+    let prefix = super::key(["usage", &registry.github, "all"]);
+    let all = registry.storage.counters(&format!("{prefix}:{month}")).await?;
     let all = all.into_iter().map(|(name, requests)| {
         // The combined entry of further identities has no environment.
         let (environment, identity) = name.split_once('\n').unwrap_or(("", &name));
@@ -186,29 +193,35 @@ pub(super) async fn identities(books: &Books, month: Window) -> Option<Vec<Ident
 }
 
 /// The time after the first request before which, unless a hundredth of the window has passed, there is no forecast.
-const TELLING: Duration = Duration::from_secs(10 * 60);
+const MIN_FORECAST_FRACTION: Duration = Duration::from_secs(10 * 60);
 
 /// Returns the expected number at the end of the window, at the rate since the first request.
-fn forecast(used: u64, first: Option<SystemTime>, window: Window, now: SystemTime) -> Option<u64> {
-    let left = window.left(now);
+fn forecast(
+    used: u64,
+    first: Option<SystemTime>,
+    window: CalendarWindow,
+    now: SystemTime,
+) -> Option<u64> {
+    let left = window.remaining(now);
     if left.is_zero() {
         return Some(used);
     }
-    let began = SystemTime::from(window.began);
+    let began = SystemTime::from(window.start);
     let seen = now.duration_since(first?.max(began)).unwrap_or_default();
-    let length = SystemTime::from(window.ends).duration_since(began).unwrap_or_default();
+    let length = SystemTime::from(window.end).duration_since(began).unwrap_or_default();
     // A number beyond 2^64 saturates.
     let more = used as f64 * (left.as_secs_f64() / seen.as_secs_f64());
-    (seen >= TELLING.min(length / 100)).then(|| used.saturating_add(more.round() as u64))
+    (seen >= MIN_FORECAST_FRACTION.min(length / 100))
+        .then(|| used.saturating_add(more.round() as u64))
 }
 
 fn state(used: u64, soft: Option<u64>, hard: Option<u64>) -> BudgetState {
     if hard.is_some_and(|hard| used >= hard) {
-        BudgetState::Spent
+        BudgetState::Exhausted
     } else if soft.is_some_and(|soft| used >= soft) {
-        BudgetState::Soft
+        BudgetState::SoftLimitReached
     } else {
-        BudgetState::Within
+        BudgetState::Ok
     }
 }
 
@@ -224,7 +237,7 @@ impl fmt::Display for UsageReport {
         write!(f, " at {}", self.time.format("%Y-%m-%d %H:%M UTC"))?;
         writeln!(f, "{}", if self.is_complete { "" } else { " (this process only)" })?;
         writeln!(f, "{:<40} {:>10} {:>10} {:>10}", "", "requests", "calls", "failed")?;
-        for PeriodUsage { period, began, total, .. } in &self.periods {
+        for PeriodUsage { period, start: began, total, .. } in &self.periods {
             let name = format!("{period} from {}", began.format("%Y-%m-%d %H:%M"));
             row(f, &name, *total)?;
         }
@@ -240,14 +253,14 @@ impl fmt::Display for UsageReport {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, count: Count) -> fmt::Result {
+fn row(f: &mut fmt::Formatter<'_>, name: &str, count: UsageCount) -> fmt::Result {
     writeln!(f, "{name:<40} {:>10} {:>10} {:>10}", count.requests, count.calls, count.failed)
 }
 
 impl fmt::Display for BudgetReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "budget {}: {}", self.name, self.used)?;
-        if let Some(limit) = self.hard.or(self.soft) {
+        if let Some(limit) = self.hard_limit.or(self.soft_limit) {
             write!(f, " of {limit}")?;
         }
         write!(f, " requests this {}", self.period)?;
@@ -261,9 +274,9 @@ impl fmt::Display for BudgetReport {
             write!(f, " ({cost})")?;
         }
         f.write_str(match self.state {
-            BudgetState::Within => "",
-            BudgetState::Soft => "; soft limit reached",
-            BudgetState::Spent => "; exhausted",
+            BudgetState::Ok => "",
+            BudgetState::SoftLimitReached => "; soft limit reached",
+            BudgetState::Exhausted => "; exhausted",
         })
     }
 }
@@ -276,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_forecast_goes_on_as_before(used in 0_u64..1_000_000, first in 0_u64..80_000, seen in 600_u64..6_000) {
+        fn a_forecast_continues_as_before(used in 0_u64..1_000_000, first in 0_u64..80_000, seen in 600_u64..6_000) {
             let window = Period::Day.at(SystemTime::UNIX_EPOCH);
             let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
             let forecast = forecast(used, Some(at(first)), window, at(first + seen)).unwrap();
@@ -288,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_seen_for_long_has_none_and_what_is_over_is_what_it_was() {
+    fn a_short_window_has_no_forecast_and_a_past_one_has_its_total() {
         let at = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
         let (hour, month) = (Period::Hour.at(at(0)), Period::Month.at(at(0)));
         assert_eq!(forecast(9, None, hour, at(1_800)), None);

@@ -10,15 +10,15 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::period::{Period, Window};
-use super::place::{Patience, Place as Where, Ran};
+use super::period::{CalendarWindow, Period};
+use super::place::{StoreResult, StoreTimeout, UsageStorage as Where};
 use crate::clock;
-use crate::telemetry::place::{ByPlace, Place};
+use crate::telemetry::place::{StaticStrMap, StaticStrPtr};
 
 /// Numbers of calls and requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Count {
+pub struct UsageCount {
     /// Calls that ended, including those that the cache served.
     pub calls: u64,
     /// Calls that failed, for any reason.
@@ -27,7 +27,7 @@ pub struct Count {
     pub requests: u64,
 }
 
-impl Count {
+impl UsageCount {
     pub(super) fn add(&mut self, more: Self) {
         self.calls = self.calls.saturating_add(more.calls);
         self.failed = self.failed.saturating_add(more.failed);
@@ -40,181 +40,203 @@ impl Count {
 }
 
 /// The usage of one identity.
-pub(super) struct Tally {
-    place: Arc<Where>,
+pub(super) struct UsageCounter {
+    storage: Arc<Where>,
     /// The prefix of its keys.
     prefix: String,
     /// The key of the list of identities, and the name in it.
-    listed: (String, String),
+    index_entry: (String, String),
     state: Mutex<State>,
     /// Held during a write to the store: the next task that takes it finds all written counts.
-    telling: AsyncMutex<()>,
+    flush_locks: AsyncMutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     /// The current hour.
-    hour: Option<Window>,
+    hour: Option<CalendarWindow>,
     /// The end of that hour, or the time of the next check of the clock.
-    until: Option<Instant>,
-    counts: ByPlace<Count>,
+    hour_end: Option<Instant>,
+    counts: StaticStrMap<UsageCount>,
     /// The counts that are not written yet, by window and by name.
-    untold: BTreeMap<Window, BTreeMap<String, u64>>,
+    pending: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
     /// Counts that were written without a response since the store last responded: a report that cannot read the store
     /// includes them.
-    unsure: BTreeMap<Window, BTreeMap<String, u64>>,
+    unconfirmed: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
     /// Whether the same applies to the list of identities, which no report shows.
     is_listing_unsure: bool,
-    listed: BTreeMap<Window, u64>,
+    is_listed: BTreeMap<CalendarWindow, u64>,
     /// When a task will have written the counts; in the past if that task has ended early.
-    scheduled: Option<Instant>,
+    next_flush_at: Option<Instant>,
 }
 
 /// The interval of writes while there are counts to write. It doubles while the store is unavailable, up to the longest
 /// pause.
-const TOLD_AFTER: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// The longest wait for another task that writes.
-const MAX_WAIT: Duration = Duration::from_secs(2);
+const MAX_FLUSH_WAIT: Duration = Duration::from_secs(2);
 /// How long a write is retried: the tally of an identity that is no longer used ends then.
-const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
+const FLUSH_GIVE_UP: Duration = Duration::from_secs(60 * 60);
 /// The interval of checks of the clock: a check costs more than a count.
-const LOOKED_AFTER: Duration = Duration::from_secs(1);
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum number of hours, days and months for which counts are pending during an outage of the store.
 const MAX_WINDOWS: usize = 200;
 
-impl Tally {
-    pub(super) fn new(place: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
+impl UsageCounter {
+    pub(super) fn new(storage: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
         let (state, telling) = (Mutex::default(), AsyncMutex::new(()));
-        Self { place, prefix, listed, state, telling }
+        Self { storage, prefix, index_entry: listed, state, flush_locks: telling }
     }
 
-    pub(super) fn count(self: &Arc<Self>, now: Instant, operation: &'static str, count: Count) {
+    pub(super) fn count(
+        self: &Arc<Self>,
+        now: Instant,
+        operation: &'static str,
+        count: UsageCount,
+    ) {
         let mut state = self.state();
-        let turned = state.until.is_none_or(|until| until <= now) && state.look(now);
-        state.counts.entry(Place(operation)).or_default().add(count);
-        if !self.place.is_shared() {
+        let turned = state.hour_end.is_none_or(|until| until <= now) && state.roll_hour(now);
+        state.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+        if !self.storage.is_shared() {
             drop(state);
             if turned {
                 // Without a shared store, the write takes no time.
-                let _ = self.tell().now_or_never();
+                let _ = self.flush().now_or_never();
             }
             return;
         }
-        if state.scheduled.is_none_or(|at| at + TOLD_AFTER <= now) {
+        if state.next_flush_at.is_none_or(|at| at + FLUSH_INTERVAL <= now) {
             // Calls run on a runtime; without one, no task can write the counts later.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-            state.scheduled = Some(now + TOLD_AFTER);
+            state.next_flush_at = Some(now + FLUSH_INTERVAL);
             drop(state);
-            runtime.spawn(Arc::clone(self).tell_later());
+            runtime.spawn(Arc::clone(self).schedule_flush());
         }
     }
 
     /// Writes the counts to the store, and retries if it is unavailable.
-    async fn tell_later(self: Arc<Self>) {
-        let (began, mut pause) = (Instant::now(), TOLD_AFTER);
+    async fn schedule_flush(self: Arc<Self>) {
+        let (began, mut pause) = (Instant::now(), FLUSH_INTERVAL);
         loop {
             tokio::time::sleep(pause).await;
-            if self.tell().await || began.elapsed() > TRIED_FOR {
+            if self.flush().await || began.elapsed() > FLUSH_GIVE_UP {
                 break;
             }
             debug!("usage flush postponed: store unavailable");
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            self.state().scheduled = Some(Instant::now() + pause);
+            pause = (pause * 2).min(MAX_BACKOFF);
+            self.state().next_flush_at = Some(Instant::now() + pause);
         }
-        self.state().scheduled = None;
+        self.state().next_flush_at = None;
     }
 
     /// Writes all counts to the store. Returns whether the store confirmed them. Counts without a response can have
     /// been stored, and are not written again.
-    pub(super) async fn tell(&self) -> bool {
-        self.tell_with(Patience::Guarded).await == Ran::Done(())
+    pub(super) async fn flush(&self) -> bool {
+        self.flush_with(StoreTimeout::Bounded).await == StoreResult::Done(())
     }
 
     /// Writes the counts with this patience, and returns whether the store can have accepted unconfirmed counts.
-    pub(super) async fn tell_with(&self, patience: Patience) -> Ran<()> {
-        let _telling = self.alone().await;
+    pub(super) async fn flush_with(&self, patience: StoreTimeout) -> StoreResult<()> {
+        let _telling = self.lock_flush().await;
         let (untold, listed) = {
             let mut state = self.state();
-            state.settle();
-            (std::mem::take(&mut state.untold), std::mem::take(&mut state.listed))
+            state.move_to_pending();
+            (std::mem::take(&mut state.pending), std::mem::take(&mut state.is_listed))
         };
-        let mut telling = Telling { tally: self, untold, listed, asked: None, is_listing: false };
+        let mut telling = FlushGuard {
+            counter: self,
+            pending: untold,
+            index_entry: listed,
+            in_flight: None,
+            is_listing: false,
+        };
         // If there is nothing to write, the client sends no request to the store, and has no confirmation.
-        let mut heard = false;
-        while let Some((window, numbers)) = telling.untold.pop_first() {
-            let (key, kept) = (self.key(window), window.period.kept());
+        let mut reply = false;
+        while let Some((window, numbers)) = telling.pending.pop_first() {
+            let (key, kept) = (self.key(window), window.period.retention());
             let amounts = Vec::from_iter(numbers.clone());
-            telling.asked = Some((window, numbers));
-            match self.place.tally(&key, &amounts, kept, patience).await {
-                Ran::Done(()) => heard = true,
-                Ran::NotTried => {
-                    telling.untold.extend(telling.asked.take());
-                    return Ran::NotTried;
+            telling.in_flight = Some((window, numbers));
+            match self.storage.increment_counters(&key, &amounts, kept, patience).await {
+                StoreResult::Done(()) => reply = true,
+                StoreResult::NotAttempted => {
+                    telling.pending.extend(telling.in_flight.take());
+                    return StoreResult::NotAttempted;
                 }
-                Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
+                StoreResult::Indeterminate | StoreResult::Unreadable => {
+                    return StoreResult::Indeterminate;
+                }
             }
-            telling.asked = None;
+            telling.in_flight = None;
         }
-        while let Some((month, requests)) = telling.listed.pop_first() {
-            let amounts = [(self.listed.1.clone(), requests)];
-            let key = format!("{}:{month}", self.listed.0);
+        while let Some((month, requests)) = telling.index_entry.pop_first() {
+            let amounts = [(self.index_entry.1.clone(), requests)];
+            let key = format!("{}:{month}", self.index_entry.0);
             telling.is_listing = true;
-            match self.place.tally(&key, &amounts, month.period.kept(), patience).await {
-                Ran::Done(()) => heard = true,
-                Ran::NotTried => {
+            match self
+                .storage
+                .increment_counters(&key, &amounts, month.period.retention(), patience)
+                .await
+            {
+                StoreResult::Done(()) => reply = true,
+                StoreResult::NotAttempted => {
                     telling.is_listing = false;
-                    telling.listed.insert(month, requests);
-                    return Ran::NotTried;
+                    telling.index_entry.insert(month, requests);
+                    return StoreResult::NotAttempted;
                 }
-                Ran::Unknown | Ran::Unreadable => return Ran::Unknown,
+                StoreResult::Indeterminate | StoreResult::Unreadable => {
+                    return StoreResult::Indeterminate;
+                }
             }
             telling.is_listing = false;
         }
-        if heard {
+        if reply {
             let mut state = self.state();
-            state.unsure.clear();
+            state.unconfirmed.clear();
             state.is_listing_unsure = false;
         }
-        Ran::Done(())
+        StoreResult::Done(())
     }
 
     /// Waits until no other task writes to the store, except for a task whose runtime is not polled: its counts are
     /// missing until it has ended.
-    async fn alone(&self) -> Option<AsyncMutexGuard<'_, ()>> {
-        match self.telling.try_lock() {
+    async fn lock_flush(&self) -> Option<AsyncMutexGuard<'_, ()>> {
+        match self.flush_locks.try_lock() {
             Ok(telling) => Some(telling),
-            Err(_) => timeout(MAX_WAIT, self.telling.lock()).await.ok(),
+            Err(_) => timeout(MAX_FLUSH_WAIT, self.flush_locks.lock()).await.ok(),
         }
     }
 
     /// Returns whether a write had no response, and the store has not responded since.
-    pub(super) fn is_unsure(&self) -> bool {
+    pub(super) fn has_unconfirmed(&self) -> bool {
         let state = self.state();
-        !state.unsure.is_empty() || state.is_listing_unsure
+        !state.unconfirmed.is_empty() || state.is_listing_unsure
     }
 
     /// Returns whether there are counts that are not written, or are being written.
     pub(super) fn is_pending(&self) -> bool {
         let state = self.state();
-        let untold = !state.counts.is_empty() || !state.untold.is_empty();
-        untold || !state.listed.is_empty() || self.telling.try_lock().is_err()
+        let untold = !state.counts.is_empty() || !state.pending.is_empty();
+        untold || !state.is_listed.is_empty() || self.flush_locks.try_lock().is_err()
     }
 
     /// Returns the counts of a window, and whether they were read from the store.
-    pub(super) async fn counts(&self, window: Window) -> (BTreeMap<String, Count>, bool) {
-        let _telling = self.alone().await;
-        let told = self.place.tallied(&self.key(window)).await;
-        let heard = told.is_some();
-        let mut numbers = told.unwrap_or_default();
+    pub(super) async fn counts(
+        &self,
+        window: CalendarWindow,
+    ) -> (BTreeMap<String, UsageCount>, bool) {
+        let _telling = self.lock_flush().await;
+        let update = self.storage.counters(&self.key(window)).await;
+        let reply = update.is_some();
+        let mut numbers = update.unwrap_or_default();
         let mut state = self.state();
-        state.settle();
-        add(&mut numbers, state.untold.get(&window));
-        if !heard {
-            add(&mut numbers, state.unsure.get(&window));
+        state.move_to_pending();
+        add(&mut numbers, state.pending.get(&window));
+        if !reply {
+            add(&mut numbers, state.unconfirmed.get(&window));
         }
         drop(state);
-        let mut counts = BTreeMap::<String, Count>::new();
+        let mut counts = BTreeMap::<String, UsageCount>::new();
         for (name, amount) in numbers {
             let Some((operation, of)) = name.rsplit_once(' ') else { continue };
             let count = counts.entry(operation.to_owned()).or_default();
@@ -225,10 +247,10 @@ impl Tally {
                 _ => {}
             }
         }
-        (counts, heard)
+        (counts, reply)
     }
 
-    fn key(&self, window: Window) -> String {
+    fn key(&self, window: CalendarWindow) -> String {
         format!("{}:{window}", self.prefix)
     }
 
@@ -237,49 +259,49 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for UsageCounter {
     fn drop(&mut self) {
         // Without a shared store, the write takes no time. Otherwise the task that writes holds the tally.
-        if !self.place.is_shared() {
-            let _ = self.tell().now_or_never();
+        if !self.storage.is_shared() {
+            let _ = self.flush().now_or_never();
         }
     }
 }
 
 impl State {
     /// Checks the clock, and begins another hour if it has changed. Returns whether it has.
-    fn look(&mut self, now: Instant) -> bool {
-        let time = clock::now();
+    fn roll_hour(&mut self, now: Instant) -> bool {
+        let time = clock::monotonic_wall_clock();
         let hour = Period::Hour.at(time);
         let turned = self.hour != Some(hour);
         if turned {
-            self.settle();
+            self.move_to_pending();
             self.hour = Some(hour);
         }
-        self.until = now.checked_add(hour.left(time).min(LOOKED_AFTER));
+        self.hour_end = now.checked_add(hour.remaining(time).min(CLOCK_CHECK_INTERVAL));
         turned
     }
 
     /// Moves the counts of the current hour to those that are to be written.
-    fn settle(&mut self) {
+    fn move_to_pending(&mut self) {
         let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
-        let windows = hour.all_around();
-        for (Place(operation), count) in self.counts.drain() {
+        let windows = hour.enclosing();
+        for (StaticStrPtr(operation), count) in self.counts.drain() {
             for (of, amount) in count.numbers().into_iter().filter(|(_, amount)| *amount > 0) {
                 for window in windows {
                     let name = format!("{operation} {of}");
-                    let number = self.untold.entry(window).or_default().entry(name).or_default();
+                    let number = self.pending.entry(window).or_default().entry(name).or_default();
                     *number = number.saturating_add(amount);
                 }
             }
-            let requests = self.listed.entry(windows[2]).or_default();
+            let requests = self.is_listed.entry(windows[2]).or_default();
             *requests = requests.saturating_add(count.requests);
         }
-        trim(&mut self.untold);
+        trim(&mut self.pending);
     }
 }
 
-fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
+fn trim(numbers: &mut BTreeMap<CalendarWindow, BTreeMap<String, u64>>) {
     while numbers.len() > MAX_WINDOWS {
         // The order is by period first: this removes the oldest hour.
         numbers.pop_first();
@@ -288,29 +310,29 @@ fn trim(numbers: &mut BTreeMap<Window, BTreeMap<String, u64>>) {
 
 /// A write in progress. If it ends early, the counts that were not sent are written again, and those that were sent
 /// without a response are unsure.
-struct Telling<'a> {
-    tally: &'a Tally,
-    untold: BTreeMap<Window, BTreeMap<String, u64>>,
-    listed: BTreeMap<Window, u64>,
+struct FlushGuard<'a> {
+    counter: &'a UsageCounter,
+    pending: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
+    index_entry: BTreeMap<CalendarWindow, u64>,
     /// The numbers that were sent, until the store responds.
-    asked: Option<(Window, BTreeMap<String, u64>)>,
+    in_flight: Option<(CalendarWindow, BTreeMap<String, u64>)>,
     /// Whether the list of identities was sent, until the store responds.
     is_listing: bool,
 }
 
-impl Drop for Telling<'_> {
+impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.tally.state();
-        if let Some((window, numbers)) = self.asked.take() {
-            add(state.unsure.entry(window).or_default(), Some(&numbers));
-            trim(&mut state.unsure);
+        let mut state = self.counter.state();
+        if let Some((window, numbers)) = self.in_flight.take() {
+            add(state.unconfirmed.entry(window).or_default(), Some(&numbers));
+            trim(&mut state.unconfirmed);
         }
         state.is_listing_unsure |= self.is_listing;
-        for (window, numbers) in &self.untold {
-            add(state.untold.entry(*window).or_default(), Some(numbers));
+        for (window, numbers) in &self.pending {
+            add(state.pending.entry(*window).or_default(), Some(numbers));
         }
-        for (month, requests) in &self.listed {
-            let listed = state.listed.entry(*month).or_default();
+        for (month, requests) in &self.index_entry {
+            let listed = state.is_listed.entry(*month).or_default();
             *listed = listed.saturating_add(*requests);
         }
     }

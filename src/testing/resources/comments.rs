@@ -3,10 +3,14 @@
 use serde_json::{Value, json};
 
 use super::issues::set;
-use super::{Ask, Reply, Repository};
+use super::{Repository, ResourceRequest, WireResponse};
 
 impl Repository {
-    pub(super) fn comment_call(&mut self, call: &str, ask: &Ask<'_>) -> Option<Reply> {
+    pub(super) fn comment_call(
+        &mut self,
+        call: &str,
+        ask: &ResourceRequest<'_>,
+    ) -> Option<WireResponse> {
         Some(match call {
             "create-comment" => self.create_comment(ask.number("issue_number")?, ask),
             "list-comments" => {
@@ -32,7 +36,7 @@ impl Repository {
             "delete-comment" => match self.comments.remove(&ask.number("comment_id")?) {
                 Some((issue, _)) => {
                     self.count(issue, ask);
-                    ask.nothing()
+                    ask.no_content()
                 }
                 None => ask.not_found(),
             },
@@ -40,7 +44,7 @@ impl Repository {
         })
     }
 
-    fn create_comment(&mut self, issue: u64, ask: &Ask<'_>) -> Reply {
+    fn create_comment(&mut self, issue: u64, ask: &ResourceRequest<'_>) -> WireResponse {
         if !self.issues.contains_key(&issue) {
             return ask.not_found();
         }
@@ -61,7 +65,7 @@ impl Repository {
         reply
     }
 
-    fn list_comments(&self, of: Option<u64>, ask: &Ask<'_>) -> Vec<Value> {
+    fn list_comments(&self, of: Option<u64>, ask: &ResourceRequest<'_>) -> Vec<Value> {
         let comments = self
             .comments
             .values()
@@ -70,7 +74,7 @@ impl Repository {
     }
 
     /// Updates the number of comments of an issue.
-    fn count(&mut self, issue: u64, ask: &Ask<'_>) {
+    fn count(&mut self, issue: u64, ask: &ResourceRequest<'_>) {
         let count = self.comments.values().filter(|(of, _)| *of == issue).count();
         if let Some(issue) = self.issues.get_mut(&issue) {
             set(issue, "comments", json!(count));

@@ -2,10 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Ask, Reply, Repository};
+use super::{Repository, ResourceRequest, WireResponse};
 
 impl Repository {
-    pub(super) fn issue_call(&mut self, call: &str, ask: &Ask<'_>) -> Option<Reply> {
+    pub(super) fn issue_call(
+        &mut self,
+        call: &str,
+        ask: &ResourceRequest<'_>,
+    ) -> Option<WireResponse> {
         Some(match call {
             "create" => self.create_issue(ask),
             "list-for-repo" => ask.list(self.list_issues(ask)),
@@ -18,7 +22,7 @@ impl Repository {
             "lock" | "unlock" => match self.issues.get_mut(&ask.number("issue_number")?) {
                 Some(issue) => {
                     set(issue, "locked", json!(call == "lock"));
-                    ask.nothing()
+                    ask.no_content()
                 }
                 None => ask.not_found(),
             },
@@ -26,7 +30,7 @@ impl Repository {
         })
     }
 
-    fn create_issue(&mut self, ask: &Ask<'_>) -> Reply {
+    fn create_issue(&mut self, ask: &ResourceRequest<'_>) -> WireResponse {
         let title = title(&ask.body["title"]);
         if title.is_empty() {
             return ask.invalid("Issue", "title", "missing_field");
@@ -64,7 +68,7 @@ impl Repository {
         reply
     }
 
-    fn update_issue(&mut self, ask: &Ask<'_>) -> Reply {
+    fn update_issue(&mut self, ask: &ResourceRequest<'_>) -> WireResponse {
         let number = ask.number("issue_number").unwrap_or_default();
         let Some(mut issue) = self.issues.get(&number).cloned() else {
             return ask.not_found();
@@ -99,7 +103,7 @@ impl Repository {
         reply
     }
 
-    fn assign(&mut self, call: &str, ask: &Ask<'_>) -> Reply {
+    fn assign(&mut self, call: &str, ask: &ResourceRequest<'_>) -> WireResponse {
         let user = self.examples.issue["user"].clone();
         let number = ask.number("issue_number").unwrap_or_default();
         let Some(issue) = self.issues.get_mut(&number) else { return ask.not_found() };
@@ -151,9 +155,9 @@ impl Repository {
         }
     }
 
-    fn list_issues(&self, ask: &Ask<'_>) -> Vec<Value> {
+    fn list_issues(&self, ask: &ResourceRequest<'_>) -> Vec<Value> {
         let mut issues: Vec<&Value> =
-            self.issues.values().filter(|issue| is_asked_for(issue, ask)).collect();
+            self.issues.values().filter(|issue| matches_filters(issue, ask)).collect();
         let text = |issue: &Value, name: &str| issue[name].as_str().unwrap_or_default().to_owned();
         match ask.query("sort") {
             Some("updated") => issues.sort_by_key(|issue| text(issue, "updated_at")),
@@ -169,7 +173,7 @@ impl Repository {
 }
 
 /// Returns whether an issue matches the filters of a list.
-fn is_asked_for(issue: &Value, ask: &Ask<'_>) -> bool {
+fn matches_filters(issue: &Value, ask: &ResourceRequest<'_>) -> bool {
     let state = ask.query("state").unwrap_or("open");
     let is_one_of = |asked: &str, is: Option<String>| match (asked, is) {
         ("*", is) => is.is_some(),

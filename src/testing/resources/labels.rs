@@ -4,10 +4,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::issues::set;
-use super::{Ask, Reply, Repository};
+use super::{Repository, ResourceRequest, WireResponse};
 
 impl Repository {
-    pub(super) fn label_call(&mut self, call: &str, ask: &Ask<'_>) -> Option<Reply> {
+    pub(super) fn label_call(
+        &mut self,
+        call: &str,
+        ask: &ResourceRequest<'_>,
+    ) -> Option<WireResponse> {
         Some(match call {
             "list-labels-for-repo" => ask.list(self.labels.values().cloned().collect()),
             "create-label" => self.create_label(ask),
@@ -20,9 +24,9 @@ impl Repository {
                 Some(label) => {
                     let name = label["name"].as_str().unwrap_or_default().to_owned();
                     for issue in self.issues.values_mut() {
-                        take_off(issue, &name);
+                        remove_label(issue, &name);
                     }
-                    ask.nothing()
+                    ask.no_content()
                 }
                 None => ask.not_found(),
             },
@@ -36,7 +40,7 @@ impl Repository {
     }
 
     /// A call for the labels of an issue.
-    fn labels_call(&mut self, call: &str, number: u64, ask: &Ask<'_>) -> Reply {
+    fn labels_call(&mut self, call: &str, number: u64, ask: &ResourceRequest<'_>) -> WireResponse {
         if !self.issues.contains_key(&number) {
             return ask.not_found();
         }
@@ -62,11 +66,11 @@ impl Repository {
             "set-labels" => set(issue, "labels", labels.into()),
             "remove-all-labels" => {
                 set(issue, "labels", json!([]));
-                return ask.nothing();
+                return ask.no_content();
             }
             "remove-label" => {
                 let name = ask.parameter("name").unwrap_or_default();
-                if !take_off(issue, name) {
+                if !remove_label(issue, name) {
                     return ask.not_found();
                 }
             }
@@ -78,7 +82,7 @@ impl Repository {
         ask.reply(&issue["labels"])
     }
 
-    fn create_label(&mut self, ask: &Ask<'_>) -> Reply {
+    fn create_label(&mut self, ask: &ResourceRequest<'_>) -> WireResponse {
         let name = ask.body["name"].as_str().unwrap_or_default().to_owned();
         if name.is_empty() {
             return ask.invalid("Label", "name", "missing_field");
@@ -92,7 +96,7 @@ impl Repository {
         ask.created(&label)
     }
 
-    fn update_label(&mut self, name: &str, ask: &Ask<'_>) -> Reply {
+    fn update_label(&mut self, name: &str, ask: &ResourceRequest<'_>) -> WireResponse {
         let Some(mut label) = self.labels.get(&name.to_lowercase()).cloned() else {
             return ask.not_found();
         };
@@ -156,7 +160,7 @@ impl Repository {
 }
 
 /// Removes a label from an issue, and returns whether it had it.
-fn take_off(issue: &mut Value, name: &str) -> bool {
+fn remove_label(issue: &mut Value, name: &str) -> bool {
     let Some(labels) = issue["labels"].as_array_mut() else { return false };
     let before = labels.len();
     labels.retain(|label| {

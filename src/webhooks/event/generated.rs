@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{AccountRef, EnterpriseRef, RepositoryRef, UnknownEvent};
 
 /// Common accessors of every payload.
-pub(crate) trait Payload {
+pub(crate) trait EventPayload {
     /// Returns whether it matches one of the types in the description.
     fn fits(&self) -> bool {
         true
@@ -35,18 +35,18 @@ pub(crate) trait Payload {
 }
 
 /// An object with an id and, mostly, a name.
-pub(crate) trait Concerned {
-    fn concerned(&self) -> Option<(i64, &str)>;
+pub(crate) trait EntityRef {
+    fn entity(&self) -> Option<(i64, &str)>;
 }
 
 /// A property that can be a number.
-pub(crate) trait Number {
-    fn number(&self) -> Option<i64>;
+pub(crate) trait AsInteger {
+    fn as_integer(&self) -> Option<i64>;
 }
 
 /// A property that can be text.
-pub(crate) trait Text {
-    fn text(&self) -> Option<&str>;
+pub(crate) trait AsText {
+    fn as_text(&self) -> Option<&str>;
 }
 
 impl<'a> From<(i64, &'a str)> for AccountRef<'a> {
@@ -67,64 +67,64 @@ impl<'a> From<(i64, &'a str)> for EnterpriseRef<'a> {
     }
 }
 
-impl<T: Concerned> Concerned for Option<T> {
-    fn concerned(&self) -> Option<(i64, &str)> {
-        self.as_ref()?.concerned()
+impl<T: EntityRef> EntityRef for Option<T> {
+    fn entity(&self) -> Option<(i64, &str)> {
+        self.as_ref()?.entity()
     }
 }
 
-impl<T: Concerned> Concerned for Box<T> {
-    fn concerned(&self) -> Option<(i64, &str)> {
-        (**self).concerned()
+impl<T: EntityRef> EntityRef for Box<T> {
+    fn entity(&self) -> Option<(i64, &str)> {
+        (**self).entity()
     }
 }
 
-impl Number for i64 {
-    fn number(&self) -> Option<i64> {
+impl AsInteger for i64 {
+    fn as_integer(&self) -> Option<i64> {
         Some(*self)
     }
 }
 
-impl Number for Option<i64> {
-    fn number(&self) -> Option<i64> {
+impl AsInteger for Option<i64> {
+    fn as_integer(&self) -> Option<i64> {
         *self
     }
 }
 
-impl Text for String {
-    fn text(&self) -> Option<&str> {
+impl AsText for String {
+    fn as_text(&self) -> Option<&str> {
         Some(self)
     }
 }
 
-impl Text for Option<String> {
-    fn text(&self) -> Option<&str> {
+impl AsText for Option<String> {
+    fn as_text(&self) -> Option<&str> {
         self.as_deref()
     }
 }
 
-impl Payload for UnknownEvent {
+impl EventPayload for UnknownEvent {
     fn action(&self) -> Option<&str> {
         Self::action(self)
     }
     fn sender(&self) -> Option<AccountRef<'_>> {
-        named(self.payload(), "sender", "login").map(Into::into)
+        entity_ref(self.payload(), "sender", "login").map(Into::into)
     }
     fn repository(&self) -> Option<RepositoryRef<'_>> {
-        named(self.payload(), "repository", "full_name").map(Into::into)
+        entity_ref(self.payload(), "repository", "full_name").map(Into::into)
     }
     fn organization(&self) -> Option<AccountRef<'_>> {
-        named(self.payload(), "organization", "login").map(Into::into)
+        entity_ref(self.payload(), "organization", "login").map(Into::into)
     }
     fn installation(&self) -> Option<i64> {
         self.payload().get("installation")?.get("id")?.as_i64()
     }
     fn enterprise(&self) -> Option<EnterpriseRef<'_>> {
-        named(self.payload(), "enterprise", "slug").map(Into::into)
+        entity_ref(self.payload(), "enterprise", "slug").map(Into::into)
     }
 }
 
-fn named<'a>(payload: &'a Value, role: &str, label: &str) -> Option<(i64, &'a str)> {
+fn entity_ref<'a>(payload: &'a Value, role: &str, label: &str) -> Option<(i64, &'a str)> {
     let value = payload.get(role)?;
     Some((value.get("id")?.as_i64()?, value.get(label)?.as_str()?))
 }
@@ -132,17 +132,17 @@ fn named<'a>(payload: &'a Value, role: &str, label: &str) -> Option<(i64, &'a st
 /// Implements the type of such an object.
 macro_rules! concerned {
     ($of:ident) => {
-        impl $crate::webhooks::event::generated::Concerned for $crate::api::types::$of {
-            fn concerned(&self) -> Option<(i64, &str)> {
-                Some(($crate::webhooks::event::generated::Number::number(&self.id)?, ""))
+        impl $crate::webhooks::event::generated::EntityRef for $crate::api::types::$of {
+            fn entity(&self) -> Option<(i64, &str)> {
+                Some(($crate::webhooks::event::generated::AsInteger::as_integer(&self.id)?, ""))
             }
         }
     };
     ($of:ident, $label:ident) => {
-        impl $crate::webhooks::event::generated::Concerned for $crate::api::types::$of {
-            fn concerned(&self) -> Option<(i64, &str)> {
-                use $crate::webhooks::event::generated::{Number, Text};
-                Some((Number::number(&self.id)?, Text::text(&self.$label)?))
+        impl $crate::webhooks::event::generated::EntityRef for $crate::api::types::$of {
+            fn entity(&self) -> Option<(i64, &str)> {
+                use $crate::webhooks::event::generated::{AsInteger, AsText};
+                Some((AsInteger::as_integer(&self.id)?, AsText::as_text(&self.$label)?))
             }
         }
     };
@@ -151,41 +151,41 @@ macro_rules! concerned {
 /// Implements the traits of a payload that is a record.
 macro_rules! payload {
     ($of:ident { $($role:ident: $field:ident),* }) => {
-        impl $crate::webhooks::event::generated::Payload for $crate::api::types::$of {
-            $($crate::webhooks::event::generated::says!($role $field);)*
+        impl $crate::webhooks::event::generated::EventPayload for $crate::api::types::$of {
+            $($crate::webhooks::event::generated::payload_roles!($role $field);)*
         }
     };
 }
 
-macro_rules! says {
+macro_rules! payload_roles {
     (action $field:ident) => {
         fn action(&self) -> Option<&str> {
-            $crate::webhooks::event::generated::Text::text(&self.$field)
+            $crate::webhooks::event::generated::AsText::as_text(&self.$field)
         }
     };
     (sender $field:ident) => {
         fn sender(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
-            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+            $crate::webhooks::event::generated::EntityRef::entity(&self.$field).map(Into::into)
         }
     };
     (repository $field:ident) => {
         fn repository(&self) -> Option<$crate::webhooks::RepositoryRef<'_>> {
-            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+            $crate::webhooks::event::generated::EntityRef::entity(&self.$field).map(Into::into)
         }
     };
     (organization $field:ident) => {
         fn organization(&self) -> Option<$crate::webhooks::AccountRef<'_>> {
-            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+            $crate::webhooks::event::generated::EntityRef::entity(&self.$field).map(Into::into)
         }
     };
     (installation $field:ident) => {
         fn installation(&self) -> Option<i64> {
-            Some($crate::webhooks::event::generated::Concerned::concerned(&self.$field)?.0)
+            Some($crate::webhooks::event::generated::EntityRef::entity(&self.$field)?.0)
         }
     };
     (enterprise $field:ident) => {
         fn enterprise(&self) -> Option<$crate::webhooks::EnterpriseRef<'_>> {
-            $crate::webhooks::event::generated::Concerned::concerned(&self.$field).map(Into::into)
+            $crate::webhooks::event::generated::EntityRef::entity(&self.$field).map(Into::into)
         }
     };
 }
@@ -194,14 +194,14 @@ macro_rules! says {
 macro_rules! payload_union {
     ($of:ident { $($variant:ident),* }) => {
         const _: () = {
-            use $crate::webhooks::event::generated::Payload;
+            use $crate::webhooks::event::generated::EventPayload;
             use $crate::webhooks::{AccountRef, EnterpriseRef, RepositoryRef};
             impl $crate::api::types::$of {
-                fn record(&self) -> Option<&dyn Payload> {
+                fn record(&self) -> Option<&dyn EventPayload> {
                     match self { $(Self::$variant(payload) => Some(payload),)* _ => None }
                 }
             }
-            impl Payload for $crate::api::types::$of {
+            impl EventPayload for $crate::api::types::$of {
                 fn fits(&self) -> bool { self.record().is_some() }
                 fn action(&self) -> Option<&str> { self.record()?.action() }
                 fn sender(&self) -> Option<AccountRef<'_>> { self.record()?.sender() }
@@ -215,7 +215,7 @@ macro_rules! payload_union {
 }
 
 /// The accessors of every event.
-macro_rules! questions {
+macro_rules! event_accessors {
     () => {
         /// Returns the user of the event: GitHub's `sender`.
         #[must_use]
@@ -277,14 +277,14 @@ macro_rules! actions {
                 }
             }
 
-            $crate::webhooks::event::generated::questions!();
+            $crate::webhooks::event::generated::event_accessors!();
 
-            fn payload(&self) -> &dyn $crate::webhooks::event::generated::Payload {
+            fn payload(&self) -> &dyn $crate::webhooks::event::generated::EventPayload {
                 match self { $(Self::$variant(payload) => &**payload,)* Self::Unknown(unknown) => unknown }
             }
 
-            pub(crate) fn read(action: &str, payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
-                match action { $($action => payload.read(stringify!($of), Some($action)).map(Self::$variant),)* _ => $crate::webhooks::event::generated::Known::No }
+            pub(crate) fn read(action: &str, payload: &$crate::webhooks::event::generated::PayloadSource<'_>) -> $crate::webhooks::event::generated::DecodeOutcome<Self> {
+                match action { $($action => payload.read(stringify!($of), Some($action)).map(Self::$variant),)* _ => $crate::webhooks::event::generated::DecodeOutcome::Unknown }
             }
         }
         impl ::serde::Serialize for $name {
@@ -309,7 +309,7 @@ macro_rules! events {
         #[non_exhaustive]
         #[allow(clippy::large_enum_variant, reason = "the larger ones are the rare ones")]
         pub enum Event {
-            $($(#[$about])* $variant($crate::webhooks::event::generated::held!($kind $of)),)*
+            $($(#[$about])* $variant($crate::webhooks::event::generated::payload_field!($kind $of)),)*
             /// An event whose feature is disabled, that is not in the description, or whose payload does not match it.
             Unknown($crate::webhooks::UnknownEvent),
         }
@@ -350,9 +350,9 @@ macro_rules! events {
                 }
             }
 
-            $crate::webhooks::event::generated::questions!();
+            $crate::webhooks::event::generated::event_accessors!();
 
-            fn payload(&self) -> &dyn $crate::webhooks::event::generated::Payload {
+            fn payload(&self) -> &dyn $crate::webhooks::event::generated::EventPayload {
                 match self {
                     $(Self::$variant(event) => $crate::webhooks::event::generated::payload_of!($kind event),)*
                     Self::Unknown(unknown) => unknown,
@@ -360,10 +360,10 @@ macro_rules! events {
             }
 
             /// Parses a payload by its event and its action.
-            pub(crate) fn read_known(event: &str, _payload: &$crate::webhooks::event::generated::Source<'_>) -> $crate::webhooks::event::generated::Known<Self> {
+            pub(crate) fn read_known(event: &str, _payload: &$crate::webhooks::event::generated::PayloadSource<'_>) -> $crate::webhooks::event::generated::DecodeOutcome<Self> {
                 match event {
                     $($event => $crate::webhooks::event::generated::read!($kind $of _payload).map(Self::$variant),)*
-                    _ => $crate::webhooks::event::generated::Known::No,
+                    _ => $crate::webhooks::event::generated::DecodeOutcome::Unknown,
                 }
             }
 
@@ -386,14 +386,14 @@ macro_rules! events {
     };
 }
 
-macro_rules! held {
+macro_rules! payload_field {
     (payload $of:ident) => { Box<$crate::api::types::$of> };
     (actions $of:ident) => { $of };
 }
 
 macro_rules! action_of {
     (payload $event:ident) => {
-        $crate::webhooks::event::generated::Payload::action(&**$event)
+        $crate::webhooks::event::generated::EventPayload::action(&**$event)
     };
     (actions $event:ident) => {
         Some($event.action()).filter(|action| !action.is_empty())
@@ -442,8 +442,8 @@ macro_rules! wrap_unknown {
     };
 }
 
-pub(crate) use super::read::{Known, Source};
+pub(crate) use super::read::{DecodeOutcome, PayloadSource};
 pub(crate) use {
-    action_of, actions, concerned, events, held, payload, payload_of, payload_union, questions,
-    read, says, unknown_of, wrap_unknown,
+    action_of, actions, concerned, event_accessors, events, payload, payload_field, payload_of,
+    payload_roles, payload_union, read, unknown_of, wrap_unknown,
 };

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, MapAcces
 use serde_json::Value;
 use tracing::warn;
 
-use super::generated::Payload;
+use super::generated::EventPayload;
 use super::{Event, Mismatch, UnknownEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json_path;
@@ -20,67 +20,67 @@ use crate::telemetry::meter;
 const MAX_REASON_CHARS: usize = 500;
 
 /// A parsed payload.
-pub(crate) struct Source<'a> {
+pub(crate) struct PayloadSource<'a> {
     text: &'a str,
 }
 
 /// The result of parsing a payload with a type.
-pub(crate) enum Known<T> {
-    Yes(T),
+pub(crate) enum DecodeOutcome<T> {
+    Decoded(T),
     /// There is no type for it.
-    No,
+    Unknown,
     /// The type does not match.
-    Misfit(Misfit),
+    Mismatch(TypeMismatch),
 }
 
 /// A type that a payload does not match.
-pub(crate) struct Misfit {
+pub(crate) struct TypeMismatch {
     expected: &'static str,
     action: Option<&'static str>,
     error: serde_json::Error,
 }
 
-impl<T> Known<T> {
-    pub(crate) fn map<U>(self, wrap: impl FnOnce(T) -> U) -> Known<U> {
+impl<T> DecodeOutcome<T> {
+    pub(crate) fn map<U>(self, wrap: impl FnOnce(T) -> U) -> DecodeOutcome<U> {
         match self {
-            Self::Yes(value) => Known::Yes(wrap(value)),
-            Self::No => Known::No,
-            Self::Misfit(misfit) => Known::Misfit(misfit),
+            Self::Decoded(value) => DecodeOutcome::Decoded(wrap(value)),
+            Self::Unknown => DecodeOutcome::Unknown,
+            Self::Mismatch(misfit) => DecodeOutcome::Mismatch(misfit),
         }
     }
 }
 
-pub(crate) fn read(name: &str, payload: &[u8]) -> Result<Event> {
+pub(crate) fn decode(name: &str, payload: &[u8]) -> Result<Event> {
     let text = std::str::from_utf8(payload).map_err(|error| {
         Error::new(
             ErrorKind::Decode,
             format!("the payload of `{name}` is not valid UTF-8: {error}"),
         )
     })?;
-    let mismatch = match Event::read_known(name, &Source { text }) {
-        Known::Yes(event) => return Ok(event),
-        Known::No => None,
-        Known::Misfit(misfit) => Some(misfit),
+    let mismatch = match Event::read_known(name, &PayloadSource { text }) {
+        DecodeOutcome::Decoded(event) => return Ok(event),
+        DecodeOutcome::Unknown => None,
+        DecodeOutcome::Mismatch(misfit) => Some(misfit),
     };
     let json: Value = serde_json::from_str(text)
-        .map_err(|error| self::misfit(name, payload, &error, "is not valid JSON"))?;
-    let mismatch = mismatch.map(|misfit| Box::new(mismatched(name, payload, misfit)));
+        .map_err(|error| self::decode_error(name, payload, &error, "is not valid JSON"))?;
+    let mismatch = mismatch.map(|misfit| Box::new(to_mismatch(name, payload, misfit)));
     Ok(Event::from_unknown(UnknownEvent { event: name.to_owned(), payload: json, mismatch }))
 }
 
-fn mismatched(name: &str, payload: &[u8], misfit: Misfit) -> Mismatch {
-    let Misfit { expected, action, error } = misfit;
+fn to_mismatch(name: &str, payload: &[u8], misfit: TypeMismatch) -> Mismatch {
+    let TypeMismatch { expected, action, error } = misfit;
     Mismatch {
         event: Event::KNOWN.iter().find(|known| **known == name).copied().unwrap_or_default(),
         action,
         expected,
-        error: self::misfit(name, payload, &error, "does not match the OpenAPI description"),
+        error: self::decode_error(name, payload, &error, "does not match the OpenAPI description"),
         reason: sanitize::display(&error, MAX_REASON_CHARS),
     }
 }
 
 /// Logs and counts a payload that does not match its type. The payload's content is not logged.
-pub(crate) fn report(mismatch: &Mismatch) {
+pub(crate) fn report_mismatch(mismatch: &Mismatch) {
     warn!(
         event = mismatch.event,
         action = mismatch.action,
@@ -92,31 +92,36 @@ pub(crate) fn report(mismatch: &Mismatch) {
 }
 
 /// Returns the mismatch of the payload of an event, with the JSON path.
-pub(crate) fn misfit(name: &str, payload: &[u8], error: &serde_json::Error, what: &str) -> Error {
+pub(crate) fn decode_error(
+    name: &str,
+    payload: &[u8],
+    error: &serde_json::Error,
+    what: &str,
+) -> Error {
     let path = json_path::locate(payload, error.line(), error.column());
     let message = format!("the payload of `{name}` {what}: {error}, at {path}");
     Error::new(ErrorKind::Decode, message).with_json_path(path)
 }
 
-impl<'a> Source<'a> {
+impl<'a> PayloadSource<'a> {
     /// Parses the payload as the expected type: a type of this name, for this action.
-    pub(crate) fn read<T: DeserializeOwned + Payload>(
+    pub(crate) fn read<T: DeserializeOwned + EventPayload>(
         &self,
         expected: &'static str,
         action: Option<&'static str>,
-    ) -> Known<Box<T>> {
+    ) -> DecodeOutcome<Box<T>> {
         let error = match serde_json::from_str::<Box<T>>(self.text) {
-            Ok(payload) if payload.fits() => return Known::Yes(payload),
+            Ok(payload) if payload.fits() => return DecodeOutcome::Decoded(payload),
             Ok(_) => serde_json::Error::custom("it matches no documented shape"),
             Err(error) => error,
         };
-        Known::Misfit(Misfit { expected, action, error })
+        DecodeOutcome::Mismatch(TypeMismatch { expected, action, error })
     }
 
     /// Handles a payload without an action, for an event with actions.
-    pub(crate) fn without_action<T>(&self, expected: &'static str) -> Known<T> {
+    pub(crate) fn without_action<T>(&self, expected: &'static str) -> DecodeOutcome<T> {
         let error = serde_json::Error::custom("`action` is missing, or is not a string");
-        Known::Misfit(Misfit { expected, action: None, error })
+        DecodeOutcome::Mismatch(TypeMismatch { expected, action: None, error })
     }
 
     /// Returns the payload's `action`. GitHub writes it first, so that hardly more than it is read.

@@ -13,7 +13,7 @@ use redb::{
 use tracing::{debug, warn};
 
 use super::Limits;
-use super::inbox::{InMemory, Inbox, Totals, make_tables};
+use super::inbox::{InMemory, JournalTransaction, Totals, make_tables};
 use crate::error::{Error, ErrorKind, Result};
 use crate::private_files::{Access, FileRole, FolderRole, Permissions, PrivateFolder, fault};
 
@@ -26,17 +26,17 @@ const UNSEALED_FORMAT: u64 = 1;
 /// redb's own cache, for data that it reads and has not written. A delivery is written once and read once at most.
 const CACHE: usize = 32 * 1024 * 1024;
 /// A file is compacted if it is this many times as large as its content …
-const MOSTLY_FREE: u64 = 4;
+const COMPACTION_RATIO: u64 = 4;
 /// … and by more than this.
-const WORTH_IT: u64 = 64 * 1024 * 1024;
+const MIN_COMPACTION_BYTES: u64 = 64 * 1024 * 1024;
 /// The approximate size of one remembered delivery.
-const REMEMBERED_BYTES: u64 = 100;
+const DEDUPLICATED_BYTES: u64 = 100;
 /// A file whose creation was interrupted is no larger.
-const UNMADE_BYTES: u64 = 8 * 1024 * 1024;
+const MAX_INCOMPLETE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The path of the file, and how it is opened.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct FileLocation {
     pub(super) path: PathBuf,
     pub(super) permissions: Permissions,
 }
@@ -44,42 +44,43 @@ pub(super) struct Place {
 /// Whether the whole file is read when it is opened, to verify its checksums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verification {
-    Whole,
+    Full,
     /// This process had the file open, and found no damage. redb still reads the parts that it needs.
     None,
 }
 
 /// The open file, which is locked.
-pub(super) struct File {
+pub(super) struct JournalFile {
     database: Database,
     totals: Totals,
 }
 
 /// The advice for a file that cannot be used any longer.
-pub(super) const MOVE_AWAY: &str = "use another path, or move this file away, and a new journal is \
+pub(super) const MOVE_AWAY_ADVICE: &str = "use another path, or move this file away, and a new journal is \
                                     created; the deliveries pending in it are not handled: \
                                     redeliver them on the webhook's settings page or with a \
                                     Reconciler";
 
 pub(super) fn damaged(path: &Path) -> Error {
     let message = format!("{} is not a journal, or is damaged", path.display());
-    Error::new(ErrorKind::Configuration, message).with_advice(MOVE_AWAY)
+    Error::new(ErrorKind::Configuration, message).with_advice(MOVE_AWAY_ADVICE)
 }
 
-impl File {
+impl JournalFile {
     /// Opens the file, or creates it.
-    pub(super) fn open(place: &Place, verification: Verification) -> Result<Self> {
+    pub(super) fn open(place: &FileLocation, verification: Verification) -> Result<Self> {
         let path = &*place.path;
-        let database = open_database(place, verification).map_err(|error| refused(path, error))?;
+        let database =
+            open_database(place, verification).map_err(|error| open_error(path, error))?;
         Self::read(database).map_err(|error| match error {
-            Unreadable::Strange => damaged(path),
-            Unreadable::Later(format) => {
+            Unreadable::Foreign => damaged(path),
+            Unreadable::NewerVersion(format) => {
                 let message = format!("{} has the unsupported format {format}", path.display());
                 Error::new(ErrorKind::Configuration, message)
                     .with_advice("use the version of octowire that wrote it, or a later one")
             }
             Unreadable::Failed(error) => match error {
-                redb::Error::Io(_) | redb::Error::PreviousIo => unusable(path),
+                redb::Error::Io(_) | redb::Error::PreviousIo => unusable_error(path),
                 _ => damaged(path),
             }
             .with_source(error),
@@ -98,12 +99,12 @@ impl File {
     }
 
     /// Compacts the file if most of it is free. If that fails, the file is unchanged.
-    pub(super) fn shrink(self, place: &Place) -> Result<Self> {
+    pub(super) fn compact(self, place: &FileLocation) -> Result<Self> {
         let Self { mut database, totals } = self;
-        let remembered = totals.remembered.saturating_mul(REMEMBERED_BYTES);
+        let remembered = totals.deduplicated.saturating_mul(DEDUPLICATED_BYTES);
         let used = totals.bytes.saturating_add(remembered);
         let length = std::fs::metadata(&place.path).map_or(0, |metadata| metadata.len());
-        if length <= used.saturating_mul(MOSTLY_FREE).saturating_add(WORTH_IT) {
+        if length <= used.saturating_mul(COMPACTION_RATIO).saturating_add(MIN_COMPACTION_BYTES) {
             return Ok(Self { database, totals });
         }
         let shrunk = catch_unwind(AssertUnwindSafe(move || {
@@ -113,7 +114,7 @@ impl File {
             Ok(database) => Ok(Self { database, totals }),
             Err(error) => {
                 warn!(error, "journal compaction failed");
-                Self::open(place, Verification::Whole)
+                Self::open(place, Verification::Full)
             }
         }
     }
@@ -124,15 +125,16 @@ impl File {
 
     /// Runs one transaction, which is on the disk when this returns, or has no effect if it fails. Returns whether
     /// anything was to be written.
-    pub(super) fn change(
+    pub(super) fn transact(
         &mut self,
         limits: &Limits,
         now: Duration,
         in_memory: &mut InMemory,
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<(), redb::Error>,
     ) -> Result<bool, redb::Error> {
         let transaction = begin(&self.database)?;
-        let mut inbox = Inbox::open(&transaction, self.totals, limits, now, in_memory)?;
+        let mut inbox =
+            JournalTransaction::open(&transaction, self.totals, limits, now, in_memory)?;
         act(&mut inbox)?;
         let Some((totals, given_up)) = inbox.close()? else {
             transaction.abort()?;
@@ -158,15 +160,15 @@ impl File {
                     transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
                     transaction.commit()?;
                 }
-                Some(format) => return Err(Unreadable::Later(format)),
-                None => return Err(Unreadable::Strange),
+                Some(format) => return Err(Unreadable::NewerVersion(format)),
+                None => return Err(Unreadable::Foreign),
             },
             Err(TableError::TableDoesNotExist(_)) => {
                 let tables = transaction.list_tables()?.count();
                 if tables + transaction.list_multimap_tables()?.count() > 0 {
-                    return Err(Unreadable::Strange);
+                    return Err(Unreadable::Foreign);
                 }
-                lay_out(&database)?;
+                create_tables(&database)?;
                 return Ok(Self { database, totals: Totals::default() });
             }
             Err(error) => return Err(error.into()),
@@ -180,9 +182,9 @@ impl File {
 /// Why the content cannot be used.
 enum Unreadable {
     /// It belongs to another program.
-    Strange,
+    Foreign,
     /// It is of a later version, with this number.
-    Later(u64),
+    NewerVersion(u64),
     Failed(redb::Error),
 }
 
@@ -192,14 +194,19 @@ impl<E: Into<redb::Error>> From<E> for Unreadable {
     }
 }
 
-fn open_database(place: &Place, verification: Verification) -> Result<Database, DatabaseError> {
+fn open_database(
+    place: &FileLocation,
+    verification: Verification,
+) -> Result<Database, DatabaseError> {
     match open_file(place, verification) {
-        Err(error) if is_invalid(&error) && clear_unmade(place)? => open_file(place, verification),
+        Err(error) if is_invalid(&error) && remove_incomplete(place)? => {
+            open_file(place, verification)
+        }
         result => result,
     }
 }
 
-fn open_file(place: &Place, verification: Verification) -> Result<Database, DatabaseError> {
+fn open_file(place: &FileLocation, verification: Verification) -> Result<Database, DatabaseError> {
     #[cfg(test)]
     opened::note(verification);
     let path = &*place.path;
@@ -207,7 +214,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
     let is_new = file.metadata()?.len() == 0;
     let mut builder = Database::builder();
     // Data that was corrupted or changed on the disk is an error, and not a later panic.
-    builder.set_check_integrity_on_open(verification == Verification::Whole);
+    builder.set_check_integrity_on_open(verification == Verification::Full);
     builder.set_cache_size(CACHE).set_repair_callback({
         let path = path.to_owned();
         move |session| {
@@ -228,7 +235,7 @@ fn open_file(place: &Place, verification: Verification) -> Result<Database, Data
 }
 
 /// Opens the file, which is created, with its folder, if it does not exist.
-fn private_file(place: &Place) -> io::Result<(PrivateFolder, std::fs::File)> {
+fn private_file(place: &FileLocation) -> io::Result<(PrivateFolder, std::fs::File)> {
     let name = place.path.file_name().ok_or(IoErrorKind::IsADirectory)?;
     let folder = folder_of(&place.path);
     let folder = PrivateFolder::create(&folder, FolderRole::Given, place.permissions)?;
@@ -242,9 +249,9 @@ fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// Truncates a file that contains only the beginning of a header: its creation was interrupted. Returns whether it did.
-fn clear_unmade(place: &Place) -> io::Result<bool> {
+fn remove_incomplete(place: &FileLocation) -> io::Result<bool> {
     let (_, mut file) = private_file(place)?;
-    if file.try_lock().is_err() || file.metadata()?.len() > UNMADE_BYTES {
+    if file.try_lock().is_err() || file.metadata()?.len() > MAX_INCOMPLETE_BYTES {
         return Ok(false);
     }
     let mut content = Vec::new();
@@ -268,14 +275,14 @@ fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
 }
 
 /// Creates all tables, in a file that has none.
-fn lay_out(database: &Database) -> Result<(), redb::Error> {
+fn create_tables(database: &Database) -> Result<(), redb::Error> {
     let transaction = begin(database)?;
     transaction.open_table(META)?.insert(FORMAT.0, FORMAT.1)?;
     make_tables(&transaction)?;
     Ok(transaction.commit()?)
 }
 
-fn refused(path: &Path, error: DatabaseError) -> Error {
+fn open_error(path: &Path, error: DatabaseError) -> Error {
     let refused = match &error {
         DatabaseError::Storage(StorageError::Io(error)) if fault(error).is_some() => {
             let fault = fault(error).map(|fault| (fault.to_string(), fault.advice()));
@@ -288,13 +295,13 @@ fn refused(path: &Path, error: DatabaseError) -> Error {
             Error::new(ErrorKind::Configuration, message)
                 .with_advice("use a separate journal for each process")
         }
-        DatabaseError::Storage(StorageError::Io(_)) if !is_invalid(&error) => unusable(path),
+        DatabaseError::Storage(StorageError::Io(_)) if !is_invalid(&error) => unusable_error(path),
         _ => damaged(path),
     };
     refused.with_source(error)
 }
 
-pub(super) fn unusable(path: &Path) -> Error {
+pub(super) fn unusable_error(path: &Path) -> Error {
     let message = format!("the journal {} cannot be opened", path.display());
     Error::new(ErrorKind::Configuration, message).with_advice(
         "use a path that this program can create and write to, on a disk with free space",
@@ -319,7 +326,7 @@ pub(super) mod opened {
 
     pub(super) fn note(verification: Verification) {
         ALL.fetch_add(1, Ordering::Relaxed);
-        VERIFIED.fetch_add(u64::from(verification == Verification::Whole), Ordering::Relaxed);
+        VERIFIED.fetch_add(u64::from(verification == Verification::Full), Ordering::Relaxed);
     }
 
     /// Returns how often a file was opened, and how often all of it was verified.

@@ -9,7 +9,7 @@ use redb::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Accepted, FailedDelivery, Limits};
+use super::{AcceptOutcome, FailedDelivery, Limits};
 use crate::names::hex;
 
 /// Unhandled deliveries: the number of the record, and its size.
@@ -26,17 +26,17 @@ const HANDLED: TableDefinition<u128, u64> = TableDefinition::new("handled");
 const HANDLED_ORDER: TableDefinition<u64, (u64, u128)> = TableDefinition::new("handled-order");
 
 /// A key that is longer than GitHub's is stored as its digest.
-const LONGEST_ID: usize = 128;
-const LONGEST_ERROR: usize = 2_000;
+const MAX_ID_BYTES: usize = 128;
+const MAX_ERROR_BYTES: usize = 2_000;
 /// The bytes of an error that are kept in memory, until it is recorded.
 const UNRECORDED_ERROR: usize = 200;
 /// redb's limit is 3 GiB.
-const LARGEST_RECORD: usize = 1024 * 1024 * 1024;
+const MAX_RECORD_BYTES: usize = 1024 * 1024 * 1024;
 /// The limit of outcomes that cannot be recorded: 20 MB of ids, and as much of errors. While it is reached, no delivery
 /// is accepted or replayed.
 pub(super) const MAX_UNRECORDED: usize = if cfg!(test) { 2_000 } else { 100_000 };
 /// The number of expired entries that one transaction removes: more than one transaction can add.
-const FORGOTTEN_AT_ONCE: u64 = 1024;
+const MAX_EXPIRED_PER_TRANSACTION: u64 = 1024;
 
 /// The totals.
 #[derive(Clone, Copy, Default)]
@@ -45,7 +45,7 @@ pub(super) struct Totals {
     /// Of pending and failed deliveries.
     pub(super) bytes: u64,
     /// Of handled deliveries.
-    pub(super) remembered: u64,
+    pub(super) deduplicated: u64,
     /// The next number.
     next: u64,
 }
@@ -69,12 +69,12 @@ pub(super) enum Outcome {
 
 impl Outcome {
     pub(super) fn failed(error: &str) -> Self {
-        Self::Failed(cut_to(error, UNRECORDED_ERROR).to_owned())
+        Self::Failed(truncate(error, UNRECORDED_ERROR).to_owned())
     }
 }
 
 /// A transaction, with all tables.
-pub(super) struct Inbox<'a> {
+pub(super) struct JournalTransaction<'a> {
     pending: Table<'a, &'static str, (u64, u64)>,
     records: Table<'a, u64, &'static [u8]>,
     failed: Table<'a, u64, (&'static str, u64, u64, u64, &'static str)>,
@@ -88,23 +88,23 @@ pub(super) struct Inbox<'a> {
     in_memory: &'a mut InMemory,
     changed: bool,
     /// How many failed deliveries were deleted.
-    given_up: u64,
+    discarded_count: u64,
 }
 
 /// Returns a delivery's key, or its digest if it is too long.
 pub(crate) fn key(id: &str) -> String {
-    if id.len() <= LONGEST_ID {
+    if id.len() <= MAX_ID_BYTES {
         return id.to_owned();
     }
     hex(Sha256::digest(id))
 }
 
 /// Returns the beginning of a text, up to the limit.
-pub(super) fn cut(error: &str) -> &str {
-    cut_to(error, LONGEST_ERROR)
+pub(super) fn truncate_error(error: &str) -> &str {
+    truncate(error, MAX_ERROR_BYTES)
 }
 
-fn cut_to(error: &str, bytes: usize) -> &str {
+fn truncate(error: &str, bytes: usize) -> &str {
     let mut end = error.len().min(bytes);
     while !error.is_char_boundary(end) {
         end -= 1;
@@ -129,7 +129,7 @@ impl Totals {
         let failed = transaction.open_table(FAILED)?;
         let handled_order = transaction.open_table(HANDLED_ORDER)?;
         let mut totals =
-            Self { pending: pending.len()?, remembered: handled_order.len()?, ..Self::default() };
+            Self { pending: pending.len()?, deduplicated: handled_order.len()?, ..Self::default() };
         for entry in pending.iter()? {
             let (number, size) = entry?.1.value();
             totals.count(number, size);
@@ -157,7 +157,7 @@ impl Totals {
     }
 }
 
-impl<'a> Inbox<'a> {
+impl<'a> JournalTransaction<'a> {
     pub(super) fn open(
         transaction: &'a WriteTransaction,
         totals: Totals,
@@ -177,7 +177,7 @@ impl<'a> Inbox<'a> {
             now: milliseconds(now),
             in_memory,
             changed: false,
-            given_up: 0,
+            discarded_count: 0,
         })
     }
 
@@ -187,15 +187,15 @@ impl<'a> Inbox<'a> {
         if !self.changed {
             return Ok(None);
         }
-        let given_up = self.clear()?;
+        let given_up = self.expire()?;
         self.totals.pending = self.pending.len()?;
-        self.totals.remembered = self.handled_order.len()?;
+        self.totals.deduplicated = self.handled_order.len()?;
         Ok(Some((self.totals, given_up)))
     }
 
-    pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<Accepted, redb::Error> {
+    pub(super) fn accept(&mut self, id: &str, record: &[u8]) -> Result<AcceptOutcome, redb::Error> {
         match self.in_memory.unrecorded.get(id) {
-            Some(Outcome::Handled) => return Ok(Accepted::Done),
+            Some(Outcome::Handled) => return Ok(AcceptOutcome::Done),
             // It is a redelivery, and so it is handled again. In the file it is pending.
             Some(Outcome::Failed(_)) => {
                 self.in_memory.unrecorded.remove(id);
@@ -204,25 +204,27 @@ impl<'a> Inbox<'a> {
             None => {}
         }
         if self.in_memory.unrecorded.len() >= MAX_UNRECORDED {
-            return Ok(Accepted::Full);
+            return Ok(AcceptOutcome::Full);
         }
         if self.pending.get(id)?.is_some() {
             let was_nobodys = self.in_memory.unclaimed.remove(id);
-            return Ok(if was_nobodys { Accepted::New } else { Accepted::Pending });
+            return Ok(if was_nobodys { AcceptOutcome::New } else { AcceptOutcome::Pending });
         }
         if self.is_handled(id)? {
-            return Ok(Accepted::Done);
+            return Ok(AcceptOutcome::Done);
         }
         let size = record.len() as u64;
         let is_over = |bytes: u64| bytes.saturating_add(size) > self.limits.max_bytes;
         // Failed deliveries are deleted before any delivery is rejected.
         let over = is_over(self.totals.bytes);
         let over_at_best = over && is_over(self.totals.bytes.saturating_sub(self.failed_bytes()?));
-        if over_at_best || record.len() > LARGEST_RECORD {
-            return Ok(Accepted::Full);
+        if over_at_best || record.len() > MAX_RECORD_BYTES {
+            return Ok(AcceptOutcome::Full);
         }
-        self.forget(id)?;
-        while self.totals.bytes.saturating_add(size) > self.limits.max_bytes && self.give_up()? {}
+        self.discard_failed(id)?;
+        while self.totals.bytes.saturating_add(size) > self.limits.max_bytes
+            && self.discard_oldest_failed()?
+        {}
         let bytes = self.totals.bytes.saturating_add(size);
         self.in_memory.unclaimed.remove(id);
         let number = self.totals.take_number();
@@ -230,12 +232,12 @@ impl<'a> Inbox<'a> {
         self.records.insert(number, record)?;
         self.totals.bytes = bytes;
         self.changed = true;
-        Ok(Accepted::New)
+        Ok(AcceptOutcome::New)
     }
 
-    pub(super) fn done(&mut self, id: &str) -> Result<(), redb::Error> {
+    pub(super) fn complete(&mut self, id: &str) -> Result<(), redb::Error> {
         self.discard(id)?;
-        self.forget(id)?;
+        self.discard_failed(id)?;
         let (number, digest) = (self.totals.take_number(), digest(id));
         let before = self.handled.insert(digest, number)?.map(|before| before.value());
         if let Some(before) = before {
@@ -248,7 +250,7 @@ impl<'a> Inbox<'a> {
 
     pub(super) fn record(&mut self, id: &str, outcome: &Outcome) -> Result<(), redb::Error> {
         match outcome {
-            Outcome::Handled => self.done(id),
+            Outcome::Handled => self.complete(id),
             Outcome::Failed(error) => self.fail(id, error),
         }
     }
@@ -261,7 +263,7 @@ impl<'a> Inbox<'a> {
         Ok(())
     }
 
-    pub(super) fn revive(&mut self, id: &str) -> Result<Option<Bytes>, redb::Error> {
+    pub(super) fn requeue_failed(&mut self, id: &str) -> Result<Option<Bytes>, redb::Error> {
         if self.is_unrecorded(id) {
             return Ok(None);
         }
@@ -287,7 +289,7 @@ impl<'a> Inbox<'a> {
         Ok(())
     }
 
-    pub(super) fn forget(&mut self, id: &str) -> Result<bool, redb::Error> {
+    pub(super) fn discard_failed(&mut self, id: &str) -> Result<bool, redb::Error> {
         let Some((record, size)) = self.take_failed(id)? else { return Ok(false) };
         self.remove_record(record, size)?;
         Ok(true)
@@ -303,7 +305,7 @@ impl<'a> Inbox<'a> {
         Ok(self.records.get(number)?.map(|record| Bytes::copy_from_slice(record.value())))
     }
 
-    pub(super) fn unfinished(&self) -> Result<Vec<String>, redb::Error> {
+    pub(super) fn pending_ids(&self) -> Result<Vec<String>, redb::Error> {
         let mut all = Vec::new();
         for entry in self.pending.iter()? {
             let (id, value) = entry?;
@@ -322,13 +324,18 @@ impl<'a> Inbox<'a> {
             let (id, _, size, when, error) = value.value();
             let when = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(when));
             let when = when.unwrap_or(SystemTime::UNIX_EPOCH);
-            all.push(FailedDelivery { id: id.to_owned(), when, error: error.to_owned(), size });
+            all.push(FailedDelivery {
+                id: id.to_owned(),
+                failed_at: when,
+                error: error.to_owned(),
+                size,
+            });
         }
         Ok(all)
     }
 
     /// Deliveries that reached no caller and were not written have no owner.
-    pub(super) fn review_unclaimed(&mut self) -> Result<(), redb::Error> {
+    pub(super) fn reconcile_unclaimed(&mut self) -> Result<(), redb::Error> {
         let mut kept = HashSet::new();
         for id in &self.in_memory.unclaimed {
             if self.pending.get(id.as_str())?.is_some() {
@@ -340,28 +347,29 @@ impl<'a> Inbox<'a> {
     }
 
     /// Removes deliveries that were handled long ago, and excess failed ones. Returns how many failed ones.
-    fn clear(&mut self) -> Result<u64, redb::Error> {
-        for _ in 0..FORGOTTEN_AT_ONCE {
+    fn expire(&mut self) -> Result<u64, redb::Error> {
+        for _ in 0..MAX_EXPIRED_PER_TRANSACTION {
             let first = self.handled_order.first()?;
             let Some((when, digest)) = first.map(|(_, value)| value.value()) else { break };
-            let is_over = self.is_over(when) || self.handled.len()? > self.limits.max_remembered;
+            let is_over =
+                self.is_expired(when) || self.handled.len()? > self.limits.max_deduplicated;
             if !is_over {
                 break;
             }
             self.handled_order.pop_first()?;
             self.handled.remove(digest)?;
         }
-        let most = self.given_up + FORGOTTEN_AT_ONCE;
-        while self.given_up < most && self.failed.len()? > self.limits.max_failed {
-            if !self.give_up()? {
+        let most = self.discarded_count + MAX_EXPIRED_PER_TRANSACTION;
+        while self.discarded_count < most && self.failed.len()? > self.limits.max_failed {
+            if !self.discard_oldest_failed()? {
                 break;
             }
         }
-        Ok(self.given_up)
+        Ok(self.discarded_count)
     }
 
     /// Deletes the oldest failed delivery, if there is one.
-    fn give_up(&mut self) -> Result<bool, redb::Error> {
+    fn discard_oldest_failed(&mut self) -> Result<bool, redb::Error> {
         let first = self.failed.pop_first()?.map(|(_, value)| {
             let (id, record, size, _, _) = value.value();
             (id.to_owned(), record, size)
@@ -369,7 +377,7 @@ impl<'a> Inbox<'a> {
         let Some((id, record, size)) = first else { return Ok(false) };
         self.failed_ids.remove(id.as_str())?;
         self.remove_record(record, size)?;
-        self.given_up += 1;
+        self.discarded_count += 1;
         self.changed = true;
         Ok(true)
     }
@@ -402,13 +410,13 @@ impl<'a> Inbox<'a> {
             return Ok(false);
         };
         let when = self.handled_order.get(number)?.map(|value| value.value().0);
-        Ok(when.is_some_and(|when| !self.is_over(when)))
+        Ok(when.is_some_and(|when| !self.is_expired(when)))
     }
 
     /// Returns whether an entry has expired. An entry with a future time was written while the clock was wrong, and is
     /// kept.
-    fn is_over(&self, when: u64) -> bool {
-        self.now.saturating_sub(when) >= milliseconds(self.limits.keep)
+    fn is_expired(&self, when: u64) -> bool {
+        self.now.saturating_sub(when) >= milliseconds(self.limits.retention)
     }
 
     fn take_pending(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {

@@ -4,125 +4,128 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::inbox::{Inbox, Outcome};
+use super::inbox::{JournalTransaction, Outcome};
 use crate::error::{Error, Result};
 
 /// An operation on the file, with the caller that waits for it.
-pub(super) struct Job<T> {
-    act: Option<Act<T>>,
+pub(super) struct WriteJob<T> {
+    write: Option<WriteFn<T>>,
     outcome: Option<T>,
-    answer: Option<oneshot::Sender<Result<Answer<T>>>>,
-    hands_over: Option<HandsOver<T>>,
+    reply: Option<oneshot::Sender<Result<JobResult<T>>>>,
+    transfer: Option<OwnershipTransfer<T>>,
     /// The delivery whose outcome the job records.
     records: Option<(String, Outcome)>,
     /// The job changes nothing.
-    reads: bool,
+    is_reading: bool,
     size: usize,
 }
 
-type Act<T> = Box<dyn FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send>;
+type WriteFn<T> = Box<dyn FnOnce(&mut JournalTransaction<'_>) -> Result<T, redb::Error> + Send>;
 
 /// A delivery that the caller owns if the outcome says so.
-struct HandsOver<T> {
+struct OwnershipTransfer<T> {
     id: String,
-    does: fn(&T) -> bool,
+    transfers: fn(&T) -> bool,
 }
 
 /// The outcome of a job.
-pub(super) struct Answer<T> {
+pub(super) struct JobResult<T> {
     outcome: T,
-    yours: Option<Yours>,
+    owned: Option<OwnedDelivery>,
 }
 
 /// A delivery on its way to the caller, which might have been dropped: if this is dropped, the delivery has no owner.
-struct Yours {
+struct OwnedDelivery {
     id: Option<String>,
-    left: Left,
+    unclaimed: UnclaimedIds,
 }
 
 /// The keys of deliveries without an owner.
-pub(super) type Left = Arc<Mutex<Vec<String>>>;
+pub(super) type UnclaimedIds = Arc<Mutex<Vec<String>>>;
 
-impl<T> Answer<T> {
+impl<T> JobResult<T> {
     /// Returns the outcome to the caller, which owns the delivery from then on.
     pub(super) fn take(self) -> T {
-        if let Some(yours) = self.yours {
+        if let Some(yours) = self.owned {
             yours.take();
         }
         self.outcome
     }
 }
 
-impl Yours {
+impl OwnedDelivery {
     fn take(mut self) {
         self.id = None;
     }
 }
 
-impl Drop for Yours {
+impl Drop for OwnedDelivery {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
-            self.left.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+            self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         }
     }
 }
 
-impl<T> Job<T> {
+impl<T> WriteJob<T> {
     pub(super) fn new(
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
-        let act: Act<T> = Box::new(act);
+        let act: WriteFn<T> = Box::new(act);
         Self {
-            act: Some(act),
+            write: Some(act),
             outcome: None,
-            answer: None,
-            hands_over: None,
+            reply: None,
+            transfer: None,
             records: None,
-            reads: false,
+            is_reading: false,
             size: 0,
         }
     }
 
     /// Creates a job that changes nothing: it runs even if the disk is full.
-    pub(super) fn reading(
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+    pub(super) fn read_only(
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
-        Self { reads: true, ..Self::new(act) }
+        Self { is_reading: true, ..Self::new(act) }
     }
 
-    /// Creates a job for which an outcome with a true `does` gives the delivery to the caller.
-    pub(super) fn handing_over(
+    /// Creates a job for which an outcome with a true `transfers` gives the delivery to the caller.
+    pub(super) fn with_transfer(
         id: &str,
         does: fn(&T) -> bool,
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
-        Self { hands_over: Some(HandsOver { id: id.to_owned(), does }), ..Self::new(act) }
+        Self {
+            transfer: Some(OwnershipTransfer { id: id.to_owned(), transfers: does }),
+            ..Self::new(act)
+        }
     }
 
     /// Creates a job that records the outcome of a delivery. If it fails, the thread records it later.
-    pub(super) fn recording(
+    pub(super) fn with_outcome(
         id: &str,
         outcome: Outcome,
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<T, redb::Error> + Send + 'static,
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Self {
         Self { records: Some((id.to_owned(), outcome)), ..Self::new(act) }
     }
 
     /// Returns the receiver of the outcome.
-    pub(super) fn answered(&mut self) -> oneshot::Receiver<Result<Answer<T>>> {
-        let (answer, answered) = oneshot::channel();
-        self.answer = Some(answer);
+    pub(super) fn receiver(&mut self) -> oneshot::Receiver<Result<JobResult<T>>> {
+        let (response, answered) = oneshot::channel();
+        self.reply = Some(response);
         answered
     }
 
     /// Sets how many bytes it writes.
-    pub(super) fn of_size(self, bytes: usize) -> Self {
+    pub(super) fn with_size(self, bytes: usize) -> Self {
         Self { size: bytes, ..self }
     }
 }
 
-/// A [`Job`] of any outcome.
-pub(super) trait Work: Send {
+/// A [`WriteJob`] of any outcome.
+pub(super) trait ErasedJob: Send {
     fn size(&self) -> usize;
 
     /// Returns whether the job changes nothing.
@@ -131,50 +134,50 @@ pub(super) trait Work: Send {
     /// Takes the delivery whose outcome the job records.
     fn take_recorded(&mut self) -> Option<(String, Outcome)>;
 
-    fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error>;
+    fn run(&mut self, inbox: &mut JournalTransaction<'_>) -> Result<(), redb::Error>;
 
     /// Sends the outcome. A delivery for the caller is left if the caller was dropped, or if it is unknown whether it
     /// is on the disk.
-    fn answer(self: Box<Self>, error: Option<&Error>, left: &Left);
+    fn reply(self: Box<Self>, error: Option<&Error>, left: &UnclaimedIds);
 }
 
-impl<T: Send> Work for Job<T> {
+impl<T: Send> ErasedJob for WriteJob<T> {
     fn size(&self) -> usize {
         self.size
     }
 
     fn is_reading(&self) -> bool {
-        self.reads
+        self.is_reading
     }
 
     fn take_recorded(&mut self) -> Option<(String, Outcome)> {
         self.records.take()
     }
 
-    fn act(&mut self, inbox: &mut Inbox<'_>) -> Result<(), redb::Error> {
-        let is_left = self.answer.as_ref().is_none_or(oneshot::Sender::is_closed);
-        if is_left && self.hands_over.is_some() {
+    fn run(&mut self, inbox: &mut JournalTransaction<'_>) -> Result<(), redb::Error> {
+        let is_left = self.reply.as_ref().is_none_or(oneshot::Sender::is_closed);
+        if is_left && self.transfer.is_some() {
             return Ok(());
         }
-        if let Some(act) = self.act.take() {
+        if let Some(act) = self.write.take() {
             self.outcome = Some(act(inbox)?);
         }
         Ok(())
     }
 
-    fn answer(self: Box<Self>, error: Option<&Error>, left: &Left) {
-        let Self { outcome, answer, hands_over, .. } = *self;
+    fn reply(self: Box<Self>, error: Option<&Error>, left: &UnclaimedIds) {
+        let Self { outcome, reply: response, transfer: hands_over, .. } = *self;
         let yours = hands_over.zip(outcome.as_ref()).and_then(|(hands_over, outcome)| {
-            let id = (hands_over.does)(outcome).then_some(hands_over.id);
-            id.map(|id| Yours { id: Some(id), left: Arc::clone(left) })
+            let id = (hands_over.transfers)(outcome).then_some(hands_over.id);
+            id.map(|id| OwnedDelivery { id: Some(id), unclaimed: Arc::clone(left) })
         });
         let said = match (error, outcome) {
             (Some(error), _) => Err(error.clone()),
-            (None, Some(outcome)) => Ok(Answer { outcome, yours }),
+            (None, Some(outcome)) => Ok(JobResult { outcome, owned: yours }),
             (None, None) => return,
         };
-        if let Some(answer) = answer {
-            let _ = answer.send(said);
+        if let Some(response) = response {
+            let _ = response.send(said);
         }
     }
 }

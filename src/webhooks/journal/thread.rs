@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::file::{File, MOVE_AWAY, Place, Verification};
-use super::inbox::{InMemory, Inbox, Outcome, Totals};
-use super::job::{Left, Work};
+use super::file::{FileLocation, JournalFile, MOVE_AWAY_ADVICE, Verification};
+use super::inbox::{InMemory, JournalTransaction, Outcome, Totals};
+use super::job::{ErasedJob, UnclaimedIds};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,26 +22,26 @@ pub(super) const BATCH_JOBS: usize = 256;
 /// … and, without the last job, its maximum size in bytes.
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// The number of handled deliveries that one transaction records, while other jobs wait.
-const RECORDED_AT_ONCE: usize = 256;
+const MAX_RECORDED_PER_TRANSACTION: usize = 256;
 /// The delays between two attempts after a failure of the file: they double from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// A delay is at least this many times as long as the attempt and the openings before it: opening a large file can read
 /// all of it, and takes at most a fifth of the time ...
-const PAUSE_PER_ATTEMPT: u32 = 4;
+const BACKOFF_PER_ATTEMPT_TIME: u32 = 4;
 /// ... unless it takes so long that the delay is this one.
-const LONGEST_PAUSE_OF_LARGE: Duration = Duration::from_secs(30);
+const MAX_BACKOFF_OF_LARGE: Duration = Duration::from_secs(30);
 
 /// The thread that owns the file.
-pub(super) struct Thread {
-    place: Place,
+pub(super) struct WriterThread {
+    location: FileLocation,
     /// `None` after it failed, until it is opened again.
-    file: Option<File>,
+    file: Option<JournalFile>,
     /// The failed attempts since the last write.
-    failures: Option<Failures>,
+    failures: Option<FailureState>,
     /// The time to reopen the file, for reads as well, since the last failure.
-    reopening: Duration,
-    left: Left,
+    reopen_time: Duration,
+    unclaimed: UnclaimedIds,
     in_memory: InMemory,
     /// The state of the file at the last read or write.
     totals: Totals,
@@ -52,12 +52,12 @@ pub(super) struct Thread {
 }
 
 /// Consecutive failed attempts.
-struct Failures {
-    last: Error,
+struct FailureState {
+    last_error: Error,
     /// When the next attempt to write is due. Until then, jobs fail with the last error.
-    due: Instant,
+    retry_at: Instant,
     /// Zero after the first failure: the next attempt follows at once, since most failures are short.
-    pause: Duration,
+    backoff: Duration,
     /// The content of the file is in doubt.
     is_damaged: bool,
     /// The last attempt could not even open the file, so that reads fail too.
@@ -74,23 +74,23 @@ pub(super) struct Counts {
     pub(super) flush: AtomicBool,
 }
 
-impl Thread {
+impl WriterThread {
     /// Creates the thread's state. The timer is its own, so that it depends on no runtime of the application.
     pub(super) fn new(
-        place: Place,
-        file: File,
+        place: FileLocation,
+        file: JournalFile,
         timer: Runtime,
         counts: Arc<Counts>,
         limits: Limits,
         clock: Clock,
     ) -> Self {
         Self {
-            place,
+            location: place,
             totals: file.totals(),
             file: Some(file),
             failures: None,
-            reopening: Duration::ZERO,
-            left: Left::default(),
+            reopen_time: Duration::ZERO,
+            unclaimed: UnclaimedIds::default(),
             in_memory: InMemory::default(),
             timer,
             counts,
@@ -99,7 +99,7 @@ impl Thread {
         }
     }
 
-    pub(super) fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Work>>) {
+    pub(super) fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn ErasedJob>>) {
         while let Some(first) = self.next(&mut waiting) {
             let mut size = first.size();
             let mut batch = vec![first];
@@ -111,12 +111,13 @@ impl Thread {
             if self.counts.flush.swap(false, Ordering::Relaxed) {
                 self.record_all();
             }
-            batch = self.refuse_paused(batch);
+            batch = self.reject_during_backoff(batch);
             if !batch.is_empty() {
-                let act =
-                    |inbox: &mut Inbox<'_>| batch.iter_mut().try_for_each(|job| job.act(inbox));
+                let act = |inbox: &mut JournalTransaction<'_>| {
+                    batch.iter_mut().try_for_each(|job| job.run(inbox))
+                };
                 let error = self.transact(act).err();
-                self.answer(batch, error.as_ref());
+                self.reply_all(batch, error.as_ref());
             }
             // No caller waits for it.
             if self.is_due() {
@@ -128,7 +129,10 @@ impl Thread {
     }
 
     /// Waits for the next job. Meanwhile, records handled deliveries when that is due.
-    fn next(&mut self, waiting: &mut mpsc::Receiver<Box<dyn Work>>) -> Option<Box<dyn Work>> {
+    fn next(
+        &mut self,
+        waiting: &mut mpsc::Receiver<Box<dyn ErasedJob>>,
+    ) -> Option<Box<dyn ErasedJob>> {
         loop {
             let Some(due) = self.due() else { return waiting.blocking_recv() };
             let left = due.saturating_duration_since(Instant::now());
@@ -146,7 +150,7 @@ impl Thread {
         if self.in_memory.unrecorded.is_empty() {
             return None;
         }
-        Some(self.failures.as_ref().map_or_else(Instant::now, |failures| failures.due))
+        Some(self.failures.as_ref().map_or_else(Instant::now, |failures| failures.retry_at))
     }
 
     fn is_due(&self) -> bool {
@@ -155,26 +159,27 @@ impl Thread {
 
     /// Rejects the jobs of a batch that are not tried in the delay after a failure: those that write, and all if the
     /// file cannot be opened. Returns the others.
-    fn refuse_paused(&mut self, batch: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+    fn reject_during_backoff(&mut self, batch: Vec<Box<dyn ErasedJob>>) -> Vec<Box<dyn ErasedJob>> {
         let now = Instant::now();
-        let Some(failures) = self.failures.as_ref().filter(|failures| failures.due > now) else {
+        let Some(failures) = self.failures.as_ref().filter(|failures| failures.retry_at > now)
+        else {
             return batch;
         };
-        let (error, is_closed) = (failures.last.clone(), failures.is_closed);
+        let (error, is_closed) = (failures.last_error.clone(), failures.is_closed);
         let (tried, refused) = batch.into_iter().partition(|job| job.is_reading() && !is_closed);
-        self.answer(refused, Some(&error));
+        self.reply_all(refused, Some(&error));
         tried
     }
 
     /// Sends the outcomes to the callers of jobs. The outcomes of deliveries that failed jobs were to record are kept.
-    fn answer(&mut self, mut batch: Vec<Box<dyn Work>>, error: Option<&Error>) {
+    fn reply_all(&mut self, mut batch: Vec<Box<dyn ErasedJob>>, error: Option<&Error>) {
         if error.is_some() {
             let recorded = batch.iter_mut().filter_map(|job| job.take_recorded());
             self.in_memory.unrecorded.extend(recorded);
             self.count();
         }
         for job in batch {
-            job.answer(error, &self.left);
+            job.reply(error, &self.unclaimed);
         }
     }
 
@@ -187,13 +192,13 @@ impl Thread {
     fn record(&mut self) -> bool {
         let unrecorded = self.in_memory.unrecorded.iter();
         let outcomes: Vec<(String, Outcome)> = unrecorded
-            .take(RECORDED_AT_ONCE)
+            .take(MAX_RECORDED_PER_TRANSACTION)
             .map(|(id, outcome)| (id.clone(), outcome.clone()))
             .collect();
         if outcomes.is_empty() {
             return false;
         }
-        let record = |inbox: &mut Inbox<'_>| {
+        let record = |inbox: &mut JournalTransaction<'_>| {
             outcomes.iter().try_for_each(|(id, outcome)| inbox.record(id, outcome))
         };
         match self.transact(record) {
@@ -220,14 +225,14 @@ impl Thread {
     /// all of it, so there is a delay between two attempts to write.
     fn transact(
         &mut self,
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<(), redb::Error>,
     ) -> Result<bool> {
         let start = Instant::now();
         let outcome = self.attempt(act);
         match &outcome {
             Ok(true) => {
                 self.failures = None;
-                self.reopening = Duration::ZERO;
+                self.reopen_time = Duration::ZERO;
             }
             // A successful read does not show that the disk has space.
             Ok(false) => {}
@@ -237,22 +242,28 @@ impl Thread {
     }
 
     /// Sets when the next attempt is due.
-    fn failed(&mut self, failure: &Failure, took: Duration) {
-        let took = took.max(std::mem::take(&mut self.reopening));
-        let pause = next_pause(self.failures.as_ref().map(|failures| failures.pause), took);
+    fn failed(&mut self, failure: &WriteFailure, took: Duration) {
+        let took = took.max(std::mem::take(&mut self.reopen_time));
+        let pause = next_backoff(self.failures.as_ref().map(|failures| failures.backoff), took);
         // A time beyond the range of the clock is due at once.
         let now = Instant::now();
         let due = now.checked_add(pause).unwrap_or(now);
-        let &Failure { ref error, is_damaged, is_closed } = failure;
-        self.failures = Some(Failures { last: error.clone(), due, pause, is_damaged, is_closed });
+        let &WriteFailure { ref error, is_damaged, is_closed } = failure;
+        self.failures = Some(FailureState {
+            last_error: error.clone(),
+            retry_at: due,
+            backoff: pause,
+            is_damaged,
+            is_closed,
+        });
     }
 
     fn attempt(
         &mut self,
-        act: impl FnOnce(&mut Inbox<'_>) -> Result<(), redb::Error>,
-    ) -> Result<bool, Failure> {
+        act: impl FnOnce(&mut JournalTransaction<'_>) -> Result<(), redb::Error>,
+    ) -> Result<bool, WriteFailure> {
         let now = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_memory.unclaimed.extend(left.drain(..));
         drop(left);
         let is_anew = self.file.is_none();
@@ -261,16 +272,16 @@ impl Thread {
             None => {
                 let start = Instant::now();
                 let opened = self.reopen();
-                self.reopening = self.reopening.saturating_add(start.elapsed());
+                self.reopen_time = self.reopen_time.saturating_add(start.elapsed());
                 opened?
             }
         };
         let (in_memory, limits) = (&mut self.in_memory, &self.limits);
-        let path = &*self.place.path;
-        let (file, changed) = guarded(path, move || {
-            let changed = file.change(limits, now, in_memory, |inbox| {
+        let path = &*self.location.path;
+        let (file, changed) = catch_panic(path, move || {
+            let changed = file.transact(limits, now, in_memory, |inbox| {
                 if is_anew {
-                    inbox.review_unclaimed()?;
+                    inbox.reconcile_unclaimed()?;
                 }
                 act(inbox)
             });
@@ -278,9 +289,9 @@ impl Thread {
             match changed {
                 Ok(changed) => Ok((file, changed)),
                 Err(error @ redb::Error::Corrupted(_)) => {
-                    Err(Failure::damaging(damaged(path).with_source(error)))
+                    Err(WriteFailure::damaged(damaged(path).with_source(error)))
                 }
-                Err(error) => Err(Failure::passing(failed(path, &error).with_source(error))),
+                Err(error) => Err(WriteFailure::transient(failed(path, &error).with_source(error))),
             }
         })?;
         self.totals = file.totals();
@@ -290,20 +301,20 @@ impl Thread {
     }
 
     /// Opens the file again. All of it is verified only if its content is in doubt.
-    fn reopen(&self) -> Result<File, Failure> {
+    fn reopen(&self) -> Result<JournalFile, WriteFailure> {
         let is_damaged = self.failures.as_ref().is_some_and(|failures| failures.is_damaged);
-        let verification = if is_damaged { Verification::Whole } else { Verification::None };
-        let path = &*self.place.path;
-        let opened = guarded(path, || {
-            File::open(&self.place, verification).map_err(|error| {
+        let verification = if is_damaged { Verification::Full } else { Verification::None };
+        let path = &*self.location.path;
+        let opened = catch_panic(path, || {
+            JournalFile::open(&self.location, verification).map_err(|error| {
                 let message = format!("cannot be reopened: {error}");
-                Failure {
+                WriteFailure {
                     is_damaged,
-                    ..Failure::passing(failed(path, &message).with_source(error))
+                    ..WriteFailure::transient(failed(path, &message).with_source(error))
                 }
             })
         });
-        opened.map_err(|failure| Failure { is_closed: true, ..failure })
+        opened.map_err(|failure| WriteFailure { is_closed: true, ..failure })
     }
 
     /// Publishes the counts.
@@ -324,41 +335,50 @@ impl Counts {
 
 /// Returns the delay after a failure: by the previous delay, if there was one, and by the time that the attempt and the
 /// openings of the file took.
-pub(super) fn next_pause(last: Option<Duration>, took: Duration) -> Duration {
+pub(super) fn next_backoff(last: Option<Duration>, took: Duration) -> Duration {
     let Some(last) = last else { return Duration::ZERO };
-    let doubled = last.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-    doubled.max(took.saturating_mul(PAUSE_PER_ATTEMPT)).min(LONGEST_PAUSE_OF_LARGE)
+    let doubled = last.saturating_mul(2).clamp(INITIAL_BACKOFF, MAX_BACKOFF);
+    doubled.max(took.saturating_mul(BACKOFF_PER_ATTEMPT_TIME)).min(MAX_BACKOFF_OF_LARGE)
 }
 
 /// Why an attempt failed.
-struct Failure {
+struct WriteFailure {
     error: Error,
     is_damaged: bool,
     is_closed: bool,
 }
 
-impl Failure {
-    fn passing(error: Error) -> Self {
+impl WriteFailure {
+    fn transient(error: Error) -> Self {
         Self { error, is_damaged: false, is_closed: false }
     }
 
-    fn damaging(error: Error) -> Self {
-        Self { is_damaged: true, ..Self::passing(error) }
+    fn damaged(error: Error) -> Self {
+        Self { is_damaged: true, ..Self::transient(error) }
     }
 }
 
 /// Runs an action, and converts a panic to an error: redb panics at some kinds of damage.
-fn guarded<T>(path: &Path, act: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err(Failure::damaging(damaged(path))))
+fn catch_panic<T>(
+    path: &Path,
+    act: impl FnOnce() -> Result<T, WriteFailure>,
+) -> Result<T, WriteFailure> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err(WriteFailure::damaged(damaged(path))))
 }
 
 pub(super) fn failed(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Store, format!("the journal {} failed: {reason}", path.display()))
-        .with_advice("check that the disk works and has free space; the journal is retried after at most 30 s")
-        .with_retryable(true)
+    Error::new(
+        ErrorKind::StoreUnavailable,
+        format!("the journal {} failed: {reason}", path.display()),
+    )
+    .with_advice(
+        "check that the disk works and has free space; the journal is retried after at most 30 s",
+    )
+    .with_retryable(true)
 }
 
 fn damaged(path: &Path) -> Error {
-    Error::new(ErrorKind::Store, format!("the journal {} is damaged", path.display()))
-        .with_advice(MOVE_AWAY)
+    Error::new(ErrorKind::StoreUnavailable, format!("the journal {} is damaged", path.display()))
+        .with_advice(MOVE_AWAY_ADVICE)
 }

@@ -8,25 +8,25 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::mpsc;
 
-use super::file::{File, Place, Verification};
-use super::job::{Job, Work};
-use super::thread::{BATCH_JOBS, Counts, Thread, failed};
+use super::file::{FileLocation, JournalFile, Verification};
+use super::job::{ErasedJob, WriteJob};
+use super::thread::{BATCH_JOBS, Counts, WriterThread, failed};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The handle to the thread. Dropping it waits until the thread has ended and the file is closed.
-pub(super) struct Writer {
-    place: Place,
+pub(super) struct WriterHandle {
+    location: FileLocation,
     counts: Arc<Counts>,
     /// Taken when it is dropped, which ends the thread.
-    jobs: Option<mpsc::Sender<Box<dyn Work>>>,
+    jobs: Option<mpsc::Sender<Box<dyn ErasedJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl WriterHandle {
     /// Opens the file and starts its thread. It blocks the calling thread.
-    pub(super) fn start(place: Place, limits: Limits, clock: Clock) -> Result<Self> {
-        let file = File::open(&place, Verification::Whole)?.shrink(&place)?;
+    pub(super) fn start(place: FileLocation, limits: Limits, clock: Clock) -> Result<Self> {
+        let file = JournalFile::open(&place, Verification::Full)?.compact(&place)?;
         let counts = Arc::new(Counts::default());
         counts.set(file.totals(), 0);
         let (jobs, waiting) = mpsc::channel(BATCH_JOBS);
@@ -37,24 +37,24 @@ impl Writer {
         };
         let timer =
             RuntimeBuilder::new_current_thread().enable_time().build().map_err(no_thread)?;
-        let own = Thread::new(place.clone(), file, timer, Arc::clone(&counts), limits, clock);
+        let own = WriterThread::new(place.clone(), file, timer, Arc::clone(&counts), limits, clock);
         let thread = thread::Builder::new()
             .name("octowire-journal".to_owned())
             .spawn(move || own.run(waiting))
             .map_err(no_thread)?;
-        Ok(Self { place, counts, jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { location: place, counts, jobs: Some(jobs), thread: Some(thread) })
     }
 
-    pub(super) async fn run<T: Send + 'static>(&self, mut job: Job<T>) -> Result<T> {
-        let ended = || failed(&self.place.path, &"its writer thread has ended");
-        let answered = job.answered();
+    pub(super) async fn run<T: Send + 'static>(&self, mut job: WriteJob<T>) -> Result<T> {
+        let ended = || failed(&self.location.path, &"its writer thread has ended");
+        let answered = job.receiver();
         let Some(jobs) = &self.jobs else { return Err(ended()) };
         jobs.send(Box::new(job)).await.map_err(|_| ended())?;
         Ok(answered.await.unwrap_or_else(|_| Err(ended()))?.take())
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.place.path
+        &self.location.path
     }
 
     pub(super) fn pending(&self) -> u64 {
@@ -75,7 +75,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::Receipt;
-use super::rooms::Rooms;
+use super::ReceiveOutcome;
+use super::rooms::Capacity;
 use crate::telemetry::meter;
-use crate::webhooks::refusal::Refusal;
+use crate::webhooks::refusal::RejectionReason;
 
-/// The counts of a [`Receiver`](super::Receiver) since its start, and its current queue:
-/// [`Receiver::stats`](super::Receiver::stats).
+/// The counts of a [`WebhookReceiver`](super::WebhookReceiver) since its start, and its current queue:
+/// [`WebhookReceiver::stats`](super::WebhookReceiver::stats).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReceiverStats {
@@ -26,7 +26,7 @@ pub struct ReceiverStats {
     /// Deliveries that were given up.
     pub failed: u64,
     /// Deliveries that an earlier process or receiver left in the journal, and that were replayed.
-    pub resumed: u64,
+    pub replayed: u64,
     /// Journal records that failed verification: they were changed, or were signed with a secret that is no longer
     /// known. They are not handled, and kept among the journal's failed ones.
     pub rejected_records: u64,
@@ -52,25 +52,25 @@ pub struct ReceiverStats {
     pub queued_bytes: usize,
     /// The ones that are being handled now.
     pub running: usize,
-    /// The ones that failed before and occupy [`ReceiverBuilder::retry_queue`](super::ReceiverBuilder::retry_queue).
+    /// The ones that failed before and occupy [`WebhookReceiverBuilder::max_retrying`](super::WebhookReceiverBuilder::max_retrying).
     pub retrying: usize,
 }
 
-pub(super) struct Counts {
+pub(super) struct StatsCounters {
     counts: [AtomicU64; 12],
     undecoded: Arc<AtomicU64>,
     by_secret: Vec<AtomicU64>,
 }
 
-/// The index of a count in [`Counts`].
+/// The index of a count in [`StatsCounters`].
 #[derive(Clone, Copy)]
-enum Count {
+enum StatsCounter {
     Accepted,
     Duplicates,
     Handled,
     FailedAttempts,
     Failed,
-    Resumed,
+    Replayed,
     #[cfg_attr(
         not(feature = "webhooks-journal"),
         allow(dead_code, reason = "a journal has records")
@@ -83,7 +83,7 @@ enum Count {
     InProgress,
 }
 
-impl Count {
+impl StatsCounter {
     /// Returns the label in metrics.
     fn name(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Count {
             Self::Handled => "handled",
             Self::FailedAttempts => "failed_attempt",
             Self::Failed => "failed",
-            Self::Resumed => "resumed",
+            Self::Replayed => "resumed",
             Self::RejectedRecords => "rejected_record",
             Self::Unauthorized => "unauthorized",
             Self::Malformed => "malformed",
@@ -103,95 +103,97 @@ impl Count {
     }
 }
 
-impl Counts {
+impl StatsCounters {
     pub(super) fn new(secrets: usize) -> Self {
         let by_secret = (0..secrets).map(|_| AtomicU64::new(0)).collect();
         Self { counts: Default::default(), undecoded: Arc::default(), by_secret }
     }
 
     /// Counts the response to a delivery or a request; the event is known for verified deliveries.
-    pub(super) fn answered(
+    pub(super) fn record_response(
         &self,
         event: Option<&str>,
-        answer: Result<Receipt, Refusal>,
-    ) -> Result<Receipt, Refusal> {
+        response: Result<ReceiveOutcome, RejectionReason>,
+    ) -> Result<ReceiveOutcome, RejectionReason> {
         self.add(
             event,
-            match &answer {
+            match &response {
                 // The handling is counted when it completes.
-                Ok(Receipt::Accepted | Receipt::Handled) => Count::Accepted,
-                Ok(Receipt::Duplicate) => Count::Duplicates,
-                Err(Refusal::Signature(_) | Refusal::Envelope(_)) => Count::Unauthorized,
-                Err(Refusal::Busy) => Count::Busy,
-                Err(Refusal::Store) => Count::StoreFailures,
-                Err(Refusal::InProgress) => Count::InProgress,
+                Ok(ReceiveOutcome::Accepted | ReceiveOutcome::Handled) => StatsCounter::Accepted,
+                Ok(ReceiveOutcome::Duplicate) => StatsCounter::Duplicates,
+                Err(RejectionReason::Signature(_) | RejectionReason::Envelope(_)) => {
+                    StatsCounter::Unauthorized
+                }
+                Err(RejectionReason::Busy) => StatsCounter::Busy,
+                Err(RejectionReason::Store) => StatsCounter::StoreFailures,
+                Err(RejectionReason::InProgress) => StatsCounter::InProgress,
                 // A delivery that was accepted, and failed.
-                Err(Refusal::Failed) => Count::Accepted,
-                Err(_) => Count::Malformed,
+                Err(RejectionReason::Failed) => StatsCounter::Accepted,
+                Err(_) => StatsCounter::Malformed,
             },
         );
-        answer
+        response
     }
 
-    pub(super) fn signed_with(&self, secret: usize) {
+    pub(super) fn record_secret(&self, secret: usize) {
         if let Some(count) = self.by_secret.get(secret) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Returns the count of payloads that do not match their type, for deliveries to increment.
-    pub(super) fn undecoded(&self) -> Arc<AtomicU64> {
+    pub(super) fn undecoded_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.undecoded)
     }
 
-    pub(super) fn handled(&self, event: &str) {
-        self.add(Some(event), Count::Handled);
+    pub(super) fn record_handled(&self, event: &str) {
+        self.add(Some(event), StatsCounter::Handled);
     }
 
-    pub(super) fn failed_attempt(&self, event: &str) {
-        self.add(Some(event), Count::FailedAttempts);
+    pub(super) fn record_failed_attempt(&self, event: &str) {
+        self.add(Some(event), StatsCounter::FailedAttempts);
     }
 
-    pub(super) fn failed(&self, event: &str) {
-        self.add(Some(event), Count::Failed);
-    }
-
-    #[cfg(feature = "webhooks-journal")]
-    pub(super) fn resumed(&self, event: &str) {
-        self.add(Some(event), Count::Resumed);
+    pub(super) fn record_failed(&self, event: &str) {
+        self.add(Some(event), StatsCounter::Failed);
     }
 
     #[cfg(feature = "webhooks-journal")]
-    pub(super) fn rejected_record(&self) {
-        self.add(None, Count::RejectedRecords);
+    pub(super) fn record_replayed(&self, event: &str) {
+        self.add(Some(event), StatsCounter::Replayed);
     }
 
-    fn add(&self, event: Option<&str>, count: Count) {
+    #[cfg(feature = "webhooks-journal")]
+    pub(super) fn record_rejected_record(&self) {
+        self.add(None, StatsCounter::RejectedRecords);
+    }
+
+    fn add(&self, event: Option<&str>, count: StatsCounter) {
         meter::delivery(event, count.name());
         self.counts[count as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn stats(&self, rooms: &Rooms) -> ReceiverStats {
-        let of = |count: Count| self.counts[count as usize].load(Ordering::Relaxed);
+    pub(super) fn stats(&self, capacity: &Capacity) -> ReceiverStats {
+        let of = |count: StatsCounter| self.counts[count as usize].load(Ordering::Relaxed);
         ReceiverStats {
-            accepted: of(Count::Accepted),
-            duplicates: of(Count::Duplicates),
-            handled: of(Count::Handled),
-            failed_attempts: of(Count::FailedAttempts),
-            failed: of(Count::Failed),
-            resumed: of(Count::Resumed),
-            rejected_records: of(Count::RejectedRecords),
-            unauthorized: of(Count::Unauthorized),
-            malformed: of(Count::Malformed),
-            busy: of(Count::Busy),
-            store_failures: of(Count::StoreFailures),
-            in_progress: of(Count::InProgress),
+            accepted: of(StatsCounter::Accepted),
+            duplicates: of(StatsCounter::Duplicates),
+            handled: of(StatsCounter::Handled),
+            failed_attempts: of(StatsCounter::FailedAttempts),
+            failed: of(StatsCounter::Failed),
+            replayed: of(StatsCounter::Replayed),
+            rejected_records: of(StatsCounter::RejectedRecords),
+            unauthorized: of(StatsCounter::Unauthorized),
+            malformed: of(StatsCounter::Malformed),
+            busy: of(StatsCounter::Busy),
+            store_failures: of(StatsCounter::StoreFailures),
+            in_progress: of(StatsCounter::InProgress),
             undecoded: self.undecoded.load(Ordering::Relaxed),
             by_secret: self.by_secret.iter().map(|n| n.load(Ordering::Relaxed)).collect(),
-            queued: rooms.taken(),
-            queued_bytes: rooms.taken_bytes(),
-            running: rooms.running(),
-            retrying: rooms.retries(),
+            queued: capacity.in_use_count(),
+            queued_bytes: capacity.in_use_bytes(),
+            running: capacity.running(),
+            retrying: capacity.retries(),
         }
     }
 }

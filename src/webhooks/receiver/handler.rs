@@ -20,55 +20,55 @@ type Handled = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 /// A handler returns it, or an error with it as a source.
 ///
 /// ```
-/// use octowire::webhooks::{Delivery, GiveUp};
+/// use octowire::webhooks::{Delivery, PermanentFailure};
 ///
 /// async fn handle(delivery: Delivery) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 ///     if delivery.payload().len() > 1_000_000 {
-///         return Err(GiveUp::because("it is too large for the database").into());
+///         return Err(PermanentFailure::new("it is too large for the database").into());
 ///     }
 ///     Ok(())
 /// }
 /// # let _ = handle;
 /// ```
 #[derive(Debug)]
-pub struct GiveUp {
-    reason: Reason,
+pub struct PermanentFailure {
+    reason: PermanentReason,
 }
 
-/// The source of a [`GiveUp`], by which it is recognized inside another error, such as `anyhow`'s.
+/// The source of a [`PermanentFailure`], by which it is recognized inside another error, such as `anyhow`'s.
 #[derive(Debug)]
-struct Reason(BoxError);
+struct PermanentReason(BoxError);
 
 /// The timeout and the retry schedule of the handler.
 #[derive(Clone, Debug)]
-pub(super) struct Handling {
-    pub(super) within: Duration,
+pub(super) struct HandlerConfig {
+    pub(super) timeout: Duration,
     pub(super) retry: RetrySchedule,
 }
 
 /// The handler, type-erased.
 pub(super) struct Handler {
     call: Box<dyn Fn(Delivery) -> Handled + Send + Sync>,
-    pub(super) how: Handling,
+    pub(super) config: HandlerConfig,
 }
 
 /// A failed attempt.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct HandlerError {
     pub(super) error: BoxError,
     /// Another attempt would fail as well.
-    pub(super) last: bool,
+    pub(super) is_permanent: bool,
 }
 
-impl GiveUp {
+impl PermanentFailure {
     /// Creates it with the reason: an error, or text.
-    pub fn because(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { reason: Reason(reason.into()) }
+    pub fn new(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { reason: PermanentReason(reason.into()) }
     }
 }
 
 impl Handler {
-    pub(super) fn new<F, R, E>(handler: F, how: Handling) -> Self
+    pub(super) fn new<F, R, E>(handler: F, how: HandlerConfig) -> Self
     where
         F: Fn(Delivery) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), E>> + Send + 'static,
@@ -78,7 +78,7 @@ impl Handler {
             let handled = handler(delivery);
             Box::pin(async move { handled.await.map_err(Into::into) })
         };
-        Self { call: Box::new(call), how }
+        Self { call: Box::new(call), config: how }
     }
 
     /// Runs one attempt.
@@ -86,23 +86,25 @@ impl Handler {
         &self,
         delivery: Delivery,
         within: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), HandlerError> {
         // After a panic, the handler's state is its own responsibility, as with a thread's panic; it contains no state
         // of this library.
         let handled = AssertUnwindSafe(async { (self.call)(delivery).await }).catch_unwind();
-        let failed = |error: BoxError| Failure { last: gives_up(&*error), error };
+        let failed = |error: BoxError| HandlerError { is_permanent: is_permanent(&*error), error };
         match timeout(within, handled).await {
             Ok(Ok(result)) => result.map_err(failed),
-            Ok(Err(panic)) => Err(failed(format!("handler panicked: {}", said(&*panic)).into())),
+            Ok(Err(panic)) => {
+                Err(failed(format!("handler panicked: {}", panic_message(&*panic)).into()))
+            }
             Err(_) => Err(failed(format!("handler timed out after {within:?}").into())),
         }
     }
 }
 
-fn gives_up(error: &(dyn std::error::Error + 'static)) -> bool {
+fn is_permanent(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(one) = error {
-        if one.is::<GiveUp>() || one.is::<Reason>() {
+        if one.is::<PermanentFailure>() || one.is::<PermanentReason>() {
             return true;
         }
         error = one.source();
@@ -110,7 +112,7 @@ fn gives_up(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no panic message")
 }
@@ -119,7 +121,7 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
 const MAX_REASON_CHARS: usize = 2_048;
 
 /// Formats an error with its sources, on one line.
-pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -129,25 +131,25 @@ pub(super) fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
     sanitize::text(&line, MAX_REASON_CHARS).into_owned()
 }
 
-impl fmt::Display for GiveUp {
+impl fmt::Display for PermanentFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("permanent failure")
     }
 }
 
-impl std::error::Error for GiveUp {
+impl std::error::Error for PermanentFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.reason)
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for PermanentReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl std::error::Error for Reason {
+impl std::error::Error for PermanentReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
     }

@@ -2,47 +2,47 @@
 
 use bytes::Bytes;
 
-use super::Signed;
-use super::intake::Kept;
+use super::SignatureScheme;
+use super::intake::PersistOutcome;
 use super::record::RecordKeys;
 use crate::error::Result;
-use crate::webhooks::Journal;
+use crate::webhooks::DeliveryJournal;
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::journal::{Accepted, key};
+use crate::webhooks::journal::{AcceptOutcome, key};
 use crate::webhooks::once::Claim;
 
 #[derive(Clone, Debug)]
-pub(super) struct Inbox(Option<Sealed>);
+pub(super) struct OptionalJournal(Option<JournalWithKeys>);
 
 /// A journal, and the keys of its records.
 #[derive(Clone, Debug)]
-struct Sealed {
-    journal: Journal,
+struct JournalWithKeys {
+    journal: DeliveryJournal,
     keys: RecordKeys,
 }
 
-impl Inbox {
+impl OptionalJournal {
     pub(super) fn none() -> Self {
         Self(None)
     }
 
-    pub(super) fn new(journal: Journal, signed: &Signed) -> Self {
-        Self(Some(Sealed { journal, keys: RecordKeys::new(signed.verifier()) }))
+    pub(super) fn new(journal: DeliveryJournal, signed: &SignatureScheme) -> Self {
+        Self(Some(JournalWithKeys { journal, keys: RecordKeys::new(signed.verifier()) }))
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 
     /// Leaves a delivery to the journal; returns whether there is one.
-    pub(super) fn leave(&self, delivery: &Delivery) -> bool {
+    pub(super) fn hand_back(&self, delivery: &Delivery) -> bool {
         if let Some(journal) = self.journal() {
-            journal.leave(delivery.key());
+            journal.return_unclaimed(delivery.key());
         }
-        self.is_there()
+        self.is_enabled()
     }
 
-    pub(super) fn journal(&self) -> Option<&Journal> {
+    pub(super) fn journal(&self) -> Option<&DeliveryJournal> {
         self.0.as_ref().map(|sealed| &sealed.journal)
     }
 
@@ -51,26 +51,32 @@ impl Inbox {
         self.0.as_ref().map(|sealed| sealed.keys.decode(id, record))
     }
 
-    pub(super) async fn keep(&self, delivery: &Delivery, claim: &Claim) -> Result<Kept> {
-        let Some(Sealed { journal, keys }) = &self.0 else { return Ok(Kept::New) };
+    pub(super) async fn persist(
+        &self,
+        delivery: &Delivery,
+        claim: &Claim,
+    ) -> Result<PersistOutcome> {
+        let Some(JournalWithKeys { journal, keys }) = &self.0 else {
+            return Ok(PersistOutcome::New);
+        };
         let id = key(&delivery.key());
         let record = keys.encode(&id, delivery, claim)?;
         Ok(match journal.accept(&id, record).await? {
-            Accepted::New => Kept::New,
-            Accepted::Pending => Kept::Already,
-            Accepted::Done => Kept::Done,
-            Accepted::Full => Kept::Full,
+            AcceptOutcome::New => PersistOutcome::New,
+            AcceptOutcome::Pending => PersistOutcome::Pending,
+            AcceptOutcome::Done => PersistOutcome::Done,
+            AcceptOutcome::Full => PersistOutcome::Full,
         })
     }
 
-    pub(super) async fn done(&self, id: &str) -> Result<()> {
+    pub(super) async fn complete(&self, id: &str) -> Result<()> {
         match self.journal() {
-            Some(journal) => journal.done(id).await,
+            Some(journal) => journal.complete(id).await,
             None => Ok(()),
         }
     }
 
-    pub(super) async fn failed(&self, id: &str, error: &str) -> Result<()> {
+    pub(super) async fn fail(&self, id: &str, error: &str) -> Result<()> {
         match self.journal() {
             Some(journal) => journal.fail(id, error).await,
             None => Ok(()),

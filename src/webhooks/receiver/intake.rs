@@ -6,19 +6,19 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::rooms::Room;
-use super::{Mode, Phase, Receipt, Shared, work};
+use super::rooms::CapacityPermit;
+use super::{Lifecycle, ReceiveOutcome, ResponseMode, Shared, work};
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::once::{Claim, Taken};
-use crate::webhooks::refusal::Refusal;
+use crate::webhooks::once::{Claim, ClaimOutcome};
+use crate::webhooks::refusal::RejectionReason;
 
 /// The outcome of storing a delivery on the disk.
 #[cfg_attr(not(feature = "webhooks-journal"), allow(dead_code, reason = "a journal has it"))]
-pub(super) enum Kept {
+pub(super) enum PersistOutcome {
     /// It is stored, or does not have to be, and has to be handled.
     New,
     /// It was stored before, and will be handled.
-    Already,
+    Pending,
     /// It was handled before.
     Done,
     /// The journal is full.
@@ -26,82 +26,86 @@ pub(super) enum Kept {
 }
 
 /// Accepts a delivery, if it is to be handled and there is capacity, and responds until this deadline.
-pub(super) async fn take(
+pub(super) async fn accept(
     shared: &Arc<Shared>,
     delivery: Delivery,
     by: Instant,
-) -> Result<Receipt, Refusal> {
-    if *shared.phase.borrow() != Phase::Open {
-        return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
+) -> Result<ReceiveOutcome, RejectionReason> {
+    if *shared.phase.borrow() != Lifecycle::Open {
+        return shared
+            .stats
+            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
     }
-    let Some(room) = shared.rooms.now(delivery.payload().len()) else {
-        return shared.counts.answered(Some(delivery.event_name()), Err(Refusal::Busy));
+    let Some(permit) = shared.capacity.try_acquire(delivery.payload().len()) else {
+        return shared
+            .stats
+            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
     };
     let (tell, told) = oneshot::channel();
     // A task of its own: the sender might disconnect, and work that has started for a delivery has to be completed.
-    let work = take_and_handle(Arc::clone(shared), delivery, room, by, tell);
+    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, tell);
     shared.runtime.spawn(work);
     // The task ends without a response only if the runtime ends, or the store or the disk hangs.
     match timeout_at(by, told).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => Err(Refusal::Busy),
-        Err(_) => Err(Refusal::Store),
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Err(RejectionReason::Busy),
+        Err(_) => Err(RejectionReason::Store),
     }
 }
 
-async fn take_and_handle(
+async fn accept_and_handle(
     shared: Arc<Shared>,
     delivery: Delivery,
-    room: Room,
+    permit: CapacityPermit,
     by: Instant,
-    tell: oneshot::Sender<Result<Receipt, Refusal>>,
+    tell: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
 ) {
     let event = delivery.event_name().to_owned();
-    let tell = |answer| {
+    let tell = |response| {
         // Also if the request was dropped meanwhile.
-        let _ = tell.send(shared.counts.answered(Some(&event), answer));
+        let _ = tell.send(shared.stats.record_response(Some(&event), response));
     };
     let claim = match claim(&shared, &delivery).await {
         Ok(Some(claim)) => claim,
-        refused => return tell(refused.map(|_| Receipt::Duplicate)),
+        refused => return tell(refused.map(|_| ReceiveOutcome::Duplicate)),
     };
     match shared.mode {
-        Mode::Queued if *shared.phase.borrow() == Phase::Ended => {
+        ResponseMode::Queued if *shared.phase.borrow() == Lifecycle::Ended => {
             // The sender received no acceptance, and will receive none.
-            tell(Err(Refusal::Busy));
-            work::leave(&shared, &delivery, claim).await;
+            tell(Err(RejectionReason::Busy));
+            work::hand_back(&shared, &delivery, claim).await;
         }
-        Mode::Queued => {
-            tell(Ok(Receipt::Accepted));
-            work::handle(&shared, delivery, claim, room).await;
+        ResponseMode::Queued => {
+            tell(Ok(ReceiveOutcome::Accepted));
+            work::handle(&shared, delivery, claim, permit).await;
         }
-        Mode::Inline => tell(work::handle_once(&shared, delivery, claim, room, by).await),
+        ResponseMode::Inline => tell(work::handle_once(&shared, delivery, claim, permit, by).await),
     }
 }
 
 /// Claims a stored delivery; `None` if it was handled, or is sure to be.
-async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, Refusal> {
+async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, RejectionReason> {
     let unknown = |error: crate::Error| {
         warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
-        Refusal::Store
+        RejectionReason::Store
     };
-    let claim = match shared.once.take(&delivery.key()).await.map_err(unknown)? {
-        Taken::Claimed(claim) => claim,
-        Taken::Done => return Ok(None),
-        Taken::InProgress => return Err(Refusal::InProgress),
+    let claim = match shared.deduplicator.try_claim(&delivery.key()).await.map_err(unknown)? {
+        ClaimOutcome::Claimed(claim) => claim,
+        ClaimOutcome::Done => return Ok(None),
+        ClaimOutcome::InProgress => return Err(RejectionReason::InProgress),
     };
-    let answer = match shared.inbox.keep(delivery, &claim).await {
-        Ok(Kept::New) => return Ok(Some(claim)),
-        Ok(Kept::Done) => {
-            let _ = claim.done().await;
+    let response = match shared.journal.persist(delivery, &claim).await {
+        Ok(PersistOutcome::New) => return Ok(Some(claim)),
+        Ok(PersistOutcome::Done) => {
+            let _ = claim.complete().await;
             return Ok(None);
         }
         // This process has it, or will replay it, with a claim of its own.
-        Ok(Kept::Already) => Ok(None),
-        Ok(Kept::Full) => Err(Refusal::Busy),
+        Ok(PersistOutcome::Pending) => Ok(None),
+        Ok(PersistOutcome::Full) => Err(RejectionReason::Busy),
         Err(error) => Err(unknown(error)),
     };
     // If this fails, the claim expires.
-    let _ = claim.failed().await;
-    answer
+    let _ = claim.release().await;
+    response
 }

@@ -1,35 +1,35 @@
 //! The replacement for the journal in builds without it.
 
-use super::intake::Kept;
+use super::intake::PersistOutcome;
 use crate::error::Result;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::once::Claim;
 
 #[derive(Clone, Debug)]
-pub(super) struct Inbox;
+pub(super) struct OptionalJournal;
 
-impl Inbox {
+impl OptionalJournal {
     pub(super) fn none() -> Self {
         Self
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(super) fn is_enabled(&self) -> bool {
         false
     }
 
-    pub(super) fn leave(&self, _: &Delivery) -> bool {
+    pub(super) fn hand_back(&self, _: &Delivery) -> bool {
         false
     }
 
-    pub(super) async fn keep(&self, _: &Delivery, _: &Claim) -> Result<Kept> {
-        Ok(Kept::New)
+    pub(super) async fn persist(&self, _: &Delivery, _: &Claim) -> Result<PersistOutcome> {
+        Ok(PersistOutcome::New)
     }
 
-    pub(super) async fn done(&self, _: &str) -> Result<()> {
+    pub(super) async fn complete(&self, _: &str) -> Result<()> {
         Ok(())
     }
 
-    pub(super) async fn failed(&self, _: &str, _: &str) -> Result<()> {
+    pub(super) async fn fail(&self, _: &str, _: &str) -> Result<()> {
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::webhooks::delivery::{About, Delivery};
+use crate::webhooks::delivery::{Delivery, DeliveryMetadata};
 use crate::webhooks::once::Claim;
 use crate::webhooks::verify::Verifier;
 
@@ -27,8 +27,8 @@ pub(super) struct RecordKeys(Vec<Key>);
 
 /// The part before the payload.
 #[derive(Serialize, Deserialize)]
-struct Header {
-    about: About,
+struct RecordHeader {
+    metadata: DeliveryMetadata,
     /// The token of the claim.
     claim: String,
 }
@@ -47,13 +47,13 @@ impl RecordKeys {
     /// Returns the record of a delivery, to be stored under this id.
     pub(super) fn encode(&self, id: &str, delivery: &Delivery, claim: &Claim) -> Result<Bytes> {
         let claim = String::from_utf8_lossy(claim.token()).into_owned();
-        let header = Header { about: delivery.about().clone(), claim };
+        let header = RecordHeader { metadata: delivery.metadata().clone(), claim };
         let header = serde_json::to_vec(&header).map_err(|error| unreadable(&error))?;
         // With the secret that signed the delivery, so that both can be verified for the same time. A
         // delivery that was verified elsewhere can have an index that does not exist here.
         let key = self.0.get(delivery.verified().secret).or_else(|| self.0.first());
         let key = key.ok_or_else(|| unreadable(&"no secret is configured"))?;
-        let seal = seal(key, id, [&header, b"\n", delivery.payload()]);
+        let seal = seal_tag(key, id, [&header, b"\n", delivery.payload()]);
         let length = 1 + SEAL_LEN + header.len() + 1 + delivery.payload().len();
         let mut record = BytesMut::with_capacity(length);
         record.put_u8(VERSION);
@@ -91,14 +91,15 @@ impl RecordKeys {
         let length = content.iter().position(|byte| *byte == b'\n');
         let length = length.ok_or_else(|| unreadable(&"no payload"))?;
         let (header, _) = content.split_at_checked(length).unwrap_or((content, &[]));
-        let header: Header = serde_json::from_slice(header).map_err(|error| unreadable(&error))?;
+        let header: RecordHeader =
+            serde_json::from_slice(header).map_err(|error| unreadable(&error))?;
         let payload = record.slice(start.saturating_add(length).saturating_add(1)..);
-        let about = header.about.verified_with(secret);
+        let about = header.metadata.verified_with(secret);
         Ok((Delivery::new(about, payload), Bytes::from(header.claim)))
     }
 }
 
-fn seal(key: &Key, id: &str, content: [&[u8]; 3]) -> hmac::Tag {
+fn seal_tag(key: &Key, id: &str, content: [&[u8]; 3]) -> hmac::Tag {
     let mut context = context(key, id);
     content.iter().for_each(|part| context.update(part));
     context.sign()
@@ -113,7 +114,7 @@ fn context(key: &Key, id: &str) -> hmac::Context {
 }
 
 fn unreadable(reason: &dyn std::fmt::Display) -> Error {
-    Error::new(ErrorKind::Store, format!("invalid journal record: {reason}"))
+    Error::new(ErrorKind::StoreUnavailable, format!("invalid journal record: {reason}"))
         .with_advice("redeliver it from GitHub if it is needed")
 }
 
@@ -143,7 +144,7 @@ pub(in crate::webhooks) fn fuzz_content(
 ) -> Result<Delivery> {
     let keys = RecordKeys::new(verifier);
     let key = keys.0.first().ok_or_else(|| unreadable(&"no secret is configured"))?;
-    let seal = seal(key, id, [content, &[], &[]]);
+    let seal = seal_tag(key, id, [content, &[], &[]]);
     fuzz_record(verifier, id, &[&[VERSION], seal.as_ref(), content].concat())
 }
 
@@ -153,8 +154,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::Memory;
-    use crate::webhooks::{Once, sign};
+    use crate::store::MemoryStore;
+    use crate::webhooks::{Deduplicator, sign};
 
     fn verifier(secret: &str) -> Verifier {
         Verifier::new(secret.to_owned()).unwrap()
@@ -171,18 +172,19 @@ mod tests {
         ] {
             headers.insert(name, value.parse().unwrap());
         }
-        Delivery::read(verifier, &headers, Bytes::copy_from_slice(body.as_bytes())).unwrap()
+        Delivery::verify(verifier, &headers, Bytes::copy_from_slice(body.as_bytes())).unwrap()
     }
 
     fn record(keys: &RecordKeys, delivery: &Delivery) -> Bytes {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let claim = runtime.block_on(Once::new(Memory::new()).claim("d-1")).unwrap().unwrap();
+        let claim =
+            runtime.block_on(Deduplicator::new(MemoryStore::new()).claim("d-1")).unwrap().unwrap();
         keys.encode("d-1", delivery, &claim).unwrap()
     }
 
     #[test]
     fn a_record_is_read_with_any_of_the_secrets_and_with_no_other() {
-        let both = verifier("old").or("new".to_owned()).unwrap();
+        let both = verifier("old").with_previous_secret("new".to_owned()).unwrap();
         let sealed = record(&RecordKeys::new(&both), &delivery(&both, "new", "{\"a\":1}"));
         // The old secret was removed: the index is that of the current verifier.
         let (read, claim) = RecordKeys::new(&verifier("new")).decode("d-1", &sealed).unwrap();
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_the_seal_is_not_what_signs_deliveries() {
+    fn the_seal_key_differs_from_the_signing_secret() {
         let verifier = verifier("secret");
         let sealed = record(&RecordKeys::new(&verifier), &delivery(&verifier, "secret", "{}"));
         let (seal, content) = sealed[1..].split_at(SEAL_LEN);

@@ -7,131 +7,144 @@ use crate::telemetry::meter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The limits of deliveries that are held and handled.
-pub(super) struct Rooms {
-    places: Arc<Semaphore>,
+pub(super) struct Capacity {
+    slots: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     running: Semaphore,
     /// The slots and bytes of deliveries that wait for a retry.
-    retry_places: Arc<Semaphore>,
+    retry_slots: Arc<Semaphore>,
     retry_bytes: Arc<Semaphore>,
-    taken: Arc<Taken>,
-    most_bytes: u32,
-    most_running: usize,
+    in_use: Arc<InUse>,
+    max_bytes: u32,
+    max_running: usize,
 }
 
 /// The limits that a receiver is built with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct CapacityLimits {
     pub(super) queue: (u32, u32),
     pub(super) retries: (u32, u32),
     pub(super) running: u32,
 }
 
 /// The slot of a delivery and its bytes, until it is dropped.
-pub(super) struct Room {
-    _place: OwnedSemaphorePermit,
+pub(super) struct CapacityPermit {
+    _slot: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
     size: u32,
     retries: bool,
     /// It is given up unhandled, since the receiver shuts down.
-    left: bool,
-    taken: Arc<Taken>,
+    is_handed_back: bool,
+    in_use: Arc<InUse>,
     _queued: meter::InFlight,
 }
 
 /// The amount in use, which the semaphores do not show while a delivery waits for many bytes.
 #[derive(Default)]
-struct Taken {
-    places: AtomicUsize,
+struct InUse {
+    slots: AtomicUsize,
     bytes: AtomicUsize,
     retries: AtomicUsize,
-    /// Deliveries that occupy a slot, or gave it up with [`Room::leave`]: one number, so that none is counted twice on
+    /// Deliveries that occupy a slot, or gave it up with [`CapacityPermit::hand_back`]: one number, so that none is counted twice on
     /// its way from the one to the other.
     unhandled: AtomicUsize,
     free: Notify,
 }
 
-impl Rooms {
-    pub(super) fn new(bounds: Bounds) -> Self {
+impl Capacity {
+    pub(super) fn new(bounds: CapacityLimits) -> Self {
         // At most as many as a semaphore supports, on every platform.
         let semaphore = |most: u32| Semaphore::new((most as usize).min(Semaphore::MAX_PERMITS));
         Self {
-            places: Arc::new(semaphore(bounds.queue.0)),
+            slots: Arc::new(semaphore(bounds.queue.0)),
             bytes: Arc::new(semaphore(bounds.queue.1)),
             running: semaphore(bounds.running),
-            retry_places: Arc::new(semaphore(bounds.retries.0)),
+            retry_slots: Arc::new(semaphore(bounds.retries.0)),
             retry_bytes: Arc::new(semaphore(bounds.retries.1)),
-            taken: Arc::default(),
-            most_bytes: bounds.queue.1,
-            most_running: bounds.running as usize,
+            in_use: Arc::default(),
+            max_bytes: bounds.queue.1,
+            max_running: bounds.running as usize,
         }
     }
 
     /// Moves a failed delivery from the queue to the retries, if these have capacity, so that it does not occupy
     /// capacity for new ones while it waits.
-    pub(super) fn set_aside(&self, room: &mut Room) {
-        if room.retries {
+    pub(super) fn move_to_retries(&self, permit: &mut CapacityPermit) {
+        if permit.retries {
             return;
         }
-        let place = Arc::clone(&self.retry_places).try_acquire_owned();
-        let bytes = Arc::clone(&self.retry_bytes).try_acquire_many_owned(room.size);
+        let place = Arc::clone(&self.retry_slots).try_acquire_owned();
+        let bytes = Arc::clone(&self.retry_bytes).try_acquire_many_owned(permit.size);
         if let (Ok(place), Ok(bytes)) = (place, bytes) {
-            (room._place, room._bytes, room.retries) = (place, bytes, true);
-            self.taken.retries.fetch_add(1, Ordering::AcqRel);
+            (permit._slot, permit._bytes, permit.retries) = (place, bytes, true);
+            self.in_use.retries.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Returns how many occupy a slot, or gave it up with [`Room::leave`].
+    /// Returns how many occupy a slot, or gave it up with [`CapacityPermit::hand_back`].
     pub(super) fn unhandled(&self) -> usize {
-        self.taken.unhandled.load(Ordering::Acquire)
+        self.in_use.unhandled.load(Ordering::Acquire)
     }
 
     /// Returns how many of those wait for a retry.
     pub(super) fn retries(&self) -> usize {
-        self.taken.retries.load(Ordering::Acquire)
+        self.in_use.retries.load(Ordering::Acquire)
     }
 
     /// Acquires capacity for a delivery of this size, if available.
-    pub(super) fn now(&self, size: usize) -> Option<Room> {
-        let size = self.size(size);
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+    pub(super) fn try_acquire(&self, size: usize) -> Option<CapacityPermit> {
+        let size = self.clamped_size(size);
+        let place = Arc::clone(&self.slots).try_acquire_owned().ok()?;
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(size).ok()?;
-        Some(self.room(place, bytes, size))
+        Some(self.permit(place, bytes, size))
     }
 
     /// Acquires capacity for a delivery of this size, and waits for it.
     #[cfg(feature = "webhooks-journal")]
-    pub(super) async fn later(&self, size: usize) -> Option<Room> {
-        let size = self.size(size);
-        let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+    pub(super) async fn acquire(&self, size: usize) -> Option<CapacityPermit> {
+        let size = self.clamped_size(size);
+        let place = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await.ok()?;
-        Some(self.room(place, bytes, size))
+        Some(self.permit(place, bytes, size))
     }
 
-    fn room(&self, place: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, size: u32) -> Room {
-        self.taken.unhandled.fetch_add(1, Ordering::AcqRel);
-        self.taken.places.fetch_add(1, Ordering::AcqRel);
-        self.taken.bytes.fetch_add(size as usize, Ordering::AcqRel);
-        let taken = Arc::clone(&self.taken);
+    fn permit(
+        &self,
+        place: OwnedSemaphorePermit,
+        bytes: OwnedSemaphorePermit,
+        size: u32,
+    ) -> CapacityPermit {
+        self.in_use.unhandled.fetch_add(1, Ordering::AcqRel);
+        self.in_use.slots.fetch_add(1, Ordering::AcqRel);
+        self.in_use.bytes.fetch_add(size as usize, Ordering::AcqRel);
+        let taken = Arc::clone(&self.in_use);
         let _queued = meter::InFlight::delivery();
-        Room { _place: place, _bytes: bytes, size, retries: false, left: false, taken, _queued }
+        CapacityPermit {
+            _slot: place,
+            _bytes: bytes,
+            size,
+            retries: false,
+            is_handed_back: false,
+            in_use: taken,
+            _queued,
+        }
     }
 
     /// Returns its share of the bytes: all of them, if it has more.
-    fn size(&self, size: usize) -> u32 {
-        u32::try_from(size).unwrap_or(u32::MAX).min(self.most_bytes)
+    fn clamped_size(&self, size: usize) -> u32 {
+        u32::try_from(size).unwrap_or(u32::MAX).min(self.max_bytes)
     }
 
     /// Acquires the right to be handled.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn acquire_worker(&self) -> Option<SemaphorePermit<'_>> {
         self.running.acquire().await.ok()
     }
 
     /// Waits until no delivery occupies a slot.
-    pub(super) async fn all_free(&self) {
+    pub(super) async fn drained(&self) {
         loop {
-            let free = self.taken.free.notified();
-            if self.taken() == 0 {
+            let free = self.in_use.free.notified();
+            if self.in_use_count() == 0 {
                 return;
             }
             free.await;
@@ -139,38 +152,38 @@ impl Rooms {
     }
 
     /// Returns how many deliveries occupy a slot.
-    pub(super) fn taken(&self) -> usize {
-        self.taken.places.load(Ordering::Acquire)
+    pub(super) fn in_use_count(&self) -> usize {
+        self.in_use.slots.load(Ordering::Acquire)
     }
 
-    pub(super) fn taken_bytes(&self) -> usize {
-        self.taken.bytes.load(Ordering::Acquire)
+    pub(super) fn in_use_bytes(&self) -> usize {
+        self.in_use.bytes.load(Ordering::Acquire)
     }
 
     pub(super) fn running(&self) -> usize {
-        self.most_running.saturating_sub(self.running.available_permits())
+        self.max_running.saturating_sub(self.running.available_permits())
     }
 }
 
-impl Room {
+impl CapacityPermit {
     /// Records that the delivery is left to the next receiver that opens the journal.
-    pub(super) fn leave(&mut self) {
-        self.left = true;
+    pub(super) fn hand_back(&mut self) {
+        self.is_handed_back = true;
     }
 }
 
-impl Drop for Room {
+impl Drop for CapacityPermit {
     fn drop(&mut self) {
-        self.taken.bytes.fetch_sub(self.size as usize, Ordering::AcqRel);
-        // Before the slot is free: `all_free` then knows that the number is final.
-        if !self.left {
-            self.taken.unhandled.fetch_sub(1, Ordering::AcqRel);
+        self.in_use.bytes.fetch_sub(self.size as usize, Ordering::AcqRel);
+        // Before the slot is free: `drained` then knows that the number is final.
+        if !self.is_handed_back {
+            self.in_use.unhandled.fetch_sub(1, Ordering::AcqRel);
         }
         if self.retries {
-            self.taken.retries.fetch_sub(1, Ordering::AcqRel);
+            self.in_use.retries.fetch_sub(1, Ordering::AcqRel);
         }
-        if self.taken.places.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.taken.free.notify_waiters();
+        if self.in_use.slots.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.in_use.free.notify_waiters();
         }
     }
 }
@@ -181,39 +194,40 @@ mod tests {
 
     use super::*;
 
-    fn rooms(places: u32) -> Rooms {
-        Rooms::new(Bounds { queue: (places, 1_000), retries: (1, 1_000), running: 1 })
+    fn rooms(places: u32) -> Capacity {
+        Capacity::new(CapacityLimits { queue: (places, 1_000), retries: (1, 1_000), running: 1 })
     }
 
     #[test]
     fn a_delivery_that_is_left_is_unhandled_and_one_that_ended_is_not() {
-        let rooms = rooms(3);
-        let (ended, mut left) = (rooms.now(1).unwrap(), rooms.now(1).unwrap());
-        let kept = rooms.now(1).unwrap();
+        let capacity = rooms(3);
+        let (ended, mut left) =
+            (capacity.try_acquire(1).unwrap(), capacity.try_acquire(1).unwrap());
+        let kept = capacity.try_acquire(1).unwrap();
         drop(ended);
-        left.leave();
+        left.hand_back();
         drop(left);
-        assert_eq!((rooms.taken(), rooms.unhandled()), (1, 2));
+        assert_eq!((capacity.in_use_count(), capacity.unhandled()), (1, 2));
         drop(kept);
-        assert_eq!((rooms.taken(), rooms.unhandled()), (0, 1));
+        assert_eq!((capacity.in_use_count(), capacity.unhandled()), (0, 1));
     }
 
     #[test]
     fn no_delivery_is_counted_twice_while_it_is_left() {
         const ALL: usize = 200;
-        let rooms = rooms(ALL as u32);
-        let taken: Vec<_> = (0..ALL).map(|_| rooms.now(1).unwrap()).collect();
+        let capacity = rooms(ALL as u32);
+        let taken: Vec<_> = (0..ALL).map(|_| capacity.try_acquire(1).unwrap()).collect();
         let ends = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for mut room in taken {
-                    room.leave();
-                    drop(room);
+                for mut permit in taken {
+                    permit.hand_back();
+                    drop(permit);
                 }
                 ends.store(true, Ordering::Release);
             });
             while !ends.load(Ordering::Acquire) {
-                assert_eq!(rooms.unhandled(), ALL);
+                assert_eq!(capacity.unhandled(), ALL);
             }
         });
     }

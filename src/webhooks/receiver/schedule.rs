@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::retry::jittered;
+use crate::retry::with_jitter;
 
-/// The delays between the handling attempts of a delivery: [`ReceiverBuilder::retry`].
+/// The delays between the handling attempts of a delivery: [`WebhookReceiverBuilder::retry`].
 ///
 /// There is one attempt more than there are delays, and nothing else bounds their number or their time: the schedule
 /// ends with its last delay. The default is 5 s, 30 s, 2 min and 5 min, which makes five attempts over more than seven
@@ -20,7 +20,7 @@ use crate::retry::jittered;
 /// assert_eq!(schedule.attempts(), 3);
 /// ```
 ///
-/// [`ReceiverBuilder::retry`]: super::ReceiverBuilder::retry
+/// [`WebhookReceiverBuilder::retry`]: super::WebhookReceiverBuilder::retry
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a schedule does nothing before it is given to a receiver"]
 pub struct RetrySchedule {
@@ -68,7 +68,7 @@ impl RetrySchedule {
     pub(super) fn pause(&self, attempt: u32) -> Option<Duration> {
         let index = usize::try_from(attempt.checked_sub(1)?).ok()?;
         let pause = *self.pauses.get(index)?;
-        Some(jittered(pause, self.jitter))
+        Some(with_jitter(pause, self.jitter))
     }
 }
 

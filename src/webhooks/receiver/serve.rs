@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::{Phase, Receiver};
+use super::{Lifecycle, WebhookReceiver};
 use crate::server::{self, ServerLimits};
 
-const LIMITS: ServerLimits = ServerLimits {
+const SERVER_LIMITS: ServerLimits = ServerLimits {
     max_connections: 512,
     header_timeout: Duration::from_secs(10),
     // Longer than the default idle timeout of proxies, which could otherwise send on a connection that ends.
@@ -16,7 +16,7 @@ const LIMITS: ServerLimits = ServerLimits {
     max_age: Duration::from_secs(60 * 60),
 };
 
-impl Receiver {
+impl WebhookReceiver {
     /// Serves deliveries at any path by HTTP/1.1, until [`shutdown`](Self::shutdown) is called and the requests in
     /// progress have their responses, or the future is dropped, which ends all connections.
     ///
@@ -30,10 +30,10 @@ impl Receiver {
     /// bounds none of these.
     ///
     /// ```no_run
-    /// use octowire::webhooks::{Delivery, Receiver, Verifier};
+    /// use octowire::webhooks::{Delivery, WebhookReceiver, Verifier};
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let receiver = Receiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
+    /// let receiver = WebhookReceiver::builder(Verifier::from_env("WEBHOOK_SECRET")?)
     ///     .start(|delivery: Delivery| async move { println!("{delivery:?}"); Ok::<_, octowire::Error>(()) })?;
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     /// receiver.serve(listener).await;
@@ -42,7 +42,7 @@ impl Receiver {
     /// ```
     #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-axum")))]
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + 'static {
-        self.serve_within(LIMITS, listener)
+        self.serve_within(SERVER_LIMITS, listener)
     }
 
     fn serve_within(
@@ -55,7 +55,7 @@ impl Receiver {
         async move {
             let shutdown = async {
                 // An error would mean that the receiver was dropped.
-                let _ = phase.wait_for(|phase| *phase != Phase::Open).await;
+                let _ = phase.wait_for(|phase| *phase != Lifecycle::Open).await;
             };
             server::serve(listener, |_| receiver.clone(), limits, shutdown).await;
         }
@@ -74,12 +74,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silent_connections_in_every_place_do_not_keep_a_delivery_out() {
         let verifier = Verifier::new("a secret of this test").unwrap();
-        let receiver = Receiver::builder(verifier)
+        let receiver = WebhookReceiver::builder(verifier)
             .start(|_: Delivery| async { Ok::<_, std::convert::Infallible>(()) })
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limits = ServerLimits { max_connections: 16, ..LIMITS };
+        let limits = ServerLimits { max_connections: 16, ..SERVER_LIMITS };
         tokio::spawn(receiver.serve_within(limits, listener));
         let mut silent = Vec::new();
         for _ in 0..limits.max_connections {

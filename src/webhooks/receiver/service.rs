@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tower_service::Service;
 use tracing::debug;
 
-use super::{Receipt, Receiver, Shared, Signed};
+use super::{ReceiveOutcome, Shared, SignatureScheme, WebhookReceiver};
 use crate::webhooks::body::BoxError;
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::refusal::Refusal;
+use crate::webhooks::refusal::RejectionReason;
 
-impl<B> Service<Request<B>> for Receiver
+impl<B> Service<Request<B>> for WebhookReceiver
 where
     B: Body + Send + 'static,
     B::Data: Send,
@@ -36,55 +36,63 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let receiver = self.clone();
         Box::pin(async move {
-            let by = Instant::now() + receiver.0.answered_within;
+            let by = Instant::now() + receiver.0.response_timeout;
             let result = match deliver(&receiver.0, request, by).await {
-                Ok(delivery) => super::intake::take(&receiver.0, delivery, by).await,
-                Err(refusal) => receiver.0.counts.answered(None, Err(refusal)),
+                Ok(delivery) => super::intake::accept(&receiver.0, delivery, by).await,
+                Err(refusal) => receiver.0.stats.record_response(None, Err(refusal)),
             };
             if let Err(refusal) = &result {
                 debug!(%refusal, "webhook request rejected");
             }
-            Ok(answer(result))
+            Ok(respond(result))
         })
     }
 }
 
 /// Reads and verifies a delivery.
-async fn deliver<B>(shared: &Shared, request: Request<B>, by: Instant) -> Result<Delivery, Refusal>
+async fn deliver<B>(
+    shared: &Shared,
+    request: Request<B>,
+    by: Instant,
+) -> Result<Delivery, RejectionReason>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
     let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
-        return Err(Refusal::Method);
+        return Err(RejectionReason::Method);
     }
-    if let Signed::ByGitHub(verifier) = &shared.signed {
+    if let SignatureScheme::GitHub(verifier) = &shared.scheme {
         // The body of a request without any signature is not read.
-        verifier.check(&parts.headers).map_err(Refusal::Signature)?;
+        verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
     }
     // Held until the delivery is verified.
-    let (body, _held) = shared.bodies.read(body, by).await?;
-    let delivery = read(&shared.signed, &parts.headers, body)?;
-    shared.counts.signed_with(delivery.verified().secret);
+    let (body, _held) = shared.body_reader.read(body, by).await?;
+    let delivery = read(&shared.scheme, &parts.headers, body)?;
+    shared.stats.record_secret(delivery.verified().secret);
     Ok(delivery)
 }
 
-fn read(signed: &Signed, headers: &HeaderMap, body: Bytes) -> Result<Delivery, Refusal> {
+fn read(
+    signed: &SignatureScheme,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Delivery, RejectionReason> {
     match signed {
-        Signed::ByGitHub(verifier) => Delivery::read(verifier, headers, body),
-        Signed::ByGateway(scheme) => Delivery::read_envelope(scheme, &body),
+        SignatureScheme::GitHub(verifier) => Delivery::verify(verifier, headers, body),
+        SignatureScheme::Envelope(scheme) => Delivery::verify_envelope(scheme, &body),
     }
 }
 
-fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
+fn respond(result: Result<ReceiveOutcome, RejectionReason>) -> Response<Full<Bytes>> {
     let (status, text) = match &result {
-        Ok(Receipt::Accepted) => (StatusCode::ACCEPTED, "accepted\n"),
-        Ok(Receipt::Handled) => (StatusCode::OK, "handled\n"),
-        Ok(Receipt::Duplicate) => (StatusCode::OK, "known\n"),
-        Err(refusal) => (refusal.status(), refusal.told()),
+        Ok(ReceiveOutcome::Accepted) => (StatusCode::ACCEPTED, "accepted\n"),
+        Ok(ReceiveOutcome::Handled) => (StatusCode::OK, "handled\n"),
+        Ok(ReceiveOutcome::Duplicate) => (StatusCode::OK, "known\n"),
+        Err(rejection) => (rejection.status(), rejection.public_message()),
     };
-    let encoded = matches!(result, Err(Refusal::ContentEncoding));
+    let encoded = matches!(result, Err(RejectionReason::ContentEncoding));
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -105,9 +113,9 @@ fn answer(result: Result<Receipt, Refusal>) -> Response<Full<Bytes>> {
     response
 }
 
-impl Refusal {
+impl RejectionReason {
     /// Returns the response to the sender.
     pub(in crate::webhooks) fn response(self) -> Response<Full<Bytes>> {
-        answer(Err(self))
+        respond(Err(self))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use octowire_refresh::drift::{Change, Kind, Report, Severity, compare, slice};
+use octowire_refresh::drift::{Change, DriftReport, Kind, Severity, compare, slice};
 use serde_json::Value;
 
 use super::{V16, V22, V23, document};
@@ -32,7 +32,7 @@ fn additions_and_removals_are_the_items_of_only_one_description() {
         let report = compare(old, new).unwrap();
         let of = |kind: Kind| -> BTreeSet<&str> {
             let of = report.changes.iter().filter(|change| change.kind == kind);
-            of.map(|change| change.place.name()).collect()
+            of.map(|change| change.owner.name()).collect()
         };
         let (before, after) = (operations(old), operations(new));
         let ids = |of: &BTreeSet<(String, String)>| -> BTreeSet<String> {
@@ -53,7 +53,7 @@ fn additions_and_removals_are_the_items_of_only_one_description() {
 }
 
 /// Without those of the documentation, which slices do not have.
-fn meant(report: &Report) -> Vec<Change> {
+fn meant(report: &DriftReport) -> Vec<Change> {
     let changes = report.changes.iter();
     changes.filter(|change| change.severity != Severity::Documentation).cloned().collect()
 }
@@ -98,7 +98,7 @@ fn every_other_document_is_compared_as_well() {
         let report = compare(&old, &new).unwrap();
         assert!(compare(&new, &new).unwrap().is_empty());
         assert!(report.counts.total() > 0);
-        assert!(report.to_markdown().chars().count() <= Report::MARKDOWN_LIMIT);
+        assert!(report.to_markdown().chars().count() <= DriftReport::MARKDOWN_LIMIT);
         println!("{}", report.to_string().lines().next().unwrap_or_default());
     }
 }

@@ -1,6 +1,6 @@
 //! Random and malformed descriptions.
 
-use octowire_refresh::drift::{Report, compare, slice};
+use octowire_refresh::drift::{DriftReport, compare, slice};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ proptest! {
     #[test]
     fn nothing_that_documents_say_ends_a_comparison(old in document(), new in document()) {
         let report = compare(&old, &new).unwrap();
-        prop_assert!(report.to_markdown().chars().count() <= Report::MARKDOWN_LIMIT);
+        prop_assert!(report.to_markdown().chars().count() <= DriftReport::MARKDOWN_LIMIT);
         prop_assert!(compare(&old, &old).unwrap().is_empty());
         let ids: Vec<&str> = ["a"].to_vec();
         let slices = (slice(&old, &ids).unwrap(), slice(&new, &ids).unwrap());

@@ -1,8 +1,8 @@
 //! Changes to schemas of responses and deliveries.
 
-use octowire_refresh::drift::Bump::{Major, Minor, Patch};
 use octowire_refresh::drift::Direction::{Response, Webhook};
 use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::SemverBump::{Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! Edits that do not change the meaning of a description.
 
-use octowire_refresh::drift::Bump::Patch;
 use octowire_refresh::drift::Direction::Response;
 use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::SemverBump::Patch;
 use octowire_refresh::drift::Severity::Documentation;
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! Types that change to types which seem to include the old one.
 
-use octowire_refresh::drift::Bump::{Major, Minor};
 use octowire_refresh::drift::Direction::{Request, Response};
 use octowire_refresh::drift::Kind;
+use octowire_refresh::drift::SemverBump::{Major, Minor};
 use octowire_refresh::drift::Severity::{Breaking, Compatible};
 use serde_json::json;
 

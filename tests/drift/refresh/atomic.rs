@@ -8,7 +8,7 @@ use std::time::Instant;
 use std::{env, fs};
 
 use octowire_refresh::build::verify::sha256;
-use octowire_refresh::swap::{FOLDER, Staging};
+use octowire_refresh::swap::{FOLDER, ReplacementTransaction};
 
 use crate::refresh::reworded;
 use crate::refresh::small::Small;
@@ -52,7 +52,7 @@ fn a_refresh_that_is_killed_leaves_everything_old_or_everything_new() {
         }
         refresh.kill().unwrap();
         refresh.wait().unwrap();
-        let staging = Staging::open(small.root()).unwrap();
+        let staging = ReplacementTransaction::open(small.root()).unwrap();
         repaired += u32::from(staging.repaired);
         drop(staging);
         let now = small.openapi();
@@ -78,7 +78,7 @@ const NAMES: [&str; 4] = ["api.github.com.json", "upstream.toml", "added.txt", "
 fn killed_between_two_files() {
     let (Some(root), Ok(after)) = (env::var_os(KILLED.0), env::var(KILLED.1)) else { return };
     let after: usize = after.parse().unwrap();
-    let staging = Staging::open(root.as_ref()).unwrap();
+    let staging = ReplacementTransaction::open(root.as_ref()).unwrap();
     let files = NAMES.map(|name| (name, b"new".to_vec()));
     let kill = &mut |replaced| {
         if replaced == after {
@@ -103,7 +103,7 @@ fn a_kill_between_any_two_files_is_repaired() {
         let now = small.openapi();
         let new = NAMES.iter().filter(|name| now.get(**name).is_some_and(|it| it == b"new"));
         assert_eq!(new.count(), after);
-        let staging = Staging::open(small.root()).unwrap();
+        let staging = ReplacementTransaction::open(small.root()).unwrap();
         assert!(staging.repaired, "after {after} files");
         drop(staging);
         assert!(small.openapi() == old, "after {after} files");
@@ -195,7 +195,7 @@ fn a_file_that_cannot_be_replaced_puts_the_others_back() {
 fn files_that_were_renamed_are_put_back_if_a_later_one_fails() {
     let small = Small::new();
     let old = small.openapi();
-    let staging = Staging::open(small.root()).unwrap();
+    let staging = ReplacementTransaction::open(small.root()).unwrap();
     let files = [
         ("upstream.toml", b"new".to_vec()),
         ("added.txt", b"new".to_vec()),

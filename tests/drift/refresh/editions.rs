@@ -8,7 +8,7 @@ use std::process::Command;
 
 use octowire_refresh::build::overlay::{self, Action};
 use octowire_refresh::pipeline;
-use octowire_refresh::problem::{Fate, StaleAction};
+use octowire_refresh::problem::{StaleActionReport, StaleResolution};
 use octowire_refresh::prune::prune;
 
 use crate::support::{Copy, assert_contains, files, root};
@@ -53,8 +53,10 @@ fn settle(copy: &Copy, older: &Path) {
     assert_contains(&said, "the defect is not fixed");
     assert!(files(&copy.root().join("openapi")) == before);
     println!("{} actions are left to a person", stale.len());
-    let stale: Vec<StaleAction> =
-        stale.into_iter().map(|action| StaleAction { action, fate: Fate::Delete }).collect();
+    let stale: Vec<StaleActionReport> = stale
+        .into_iter()
+        .map(|action| StaleActionReport { action, fate: StaleResolution::Delete })
+        .collect();
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, prune(&text, &overlay, &stale).unwrap()).unwrap();
 }

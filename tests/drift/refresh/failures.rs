@@ -10,16 +10,16 @@ use crate::refresh::{changed, reworded};
 use crate::support::assert_contains;
 
 #[test]
-fn a_document_that_is_none_is_refused() {
+fn a_description_that_is_none_is_rejected() {
     let whole = text(&reworded("2.0.0"));
-    let edition = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
+    let version = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
     let newer = changed("2.0.0", |document| document["openapi"] = json!("3.1.0"));
     for (bytes, says) in [
         (&whole[..whole.len() / 2], "is not valid JSON, or is incomplete"),
         ("", "is not valid JSON, or is incomplete"),
         ("{}", "not an OpenAPI document"),
         (&text(&newer), "unsupported OpenAPI version 3.1.0"),
-        (&text(&edition), "is the document of ghec, but api.github.com is vendored"),
+        (&text(&version), "is the document of ghec, but api.github.com is vendored"),
     ] {
         let small = Small::new();
         small.write("new.json", bytes);
@@ -31,7 +31,7 @@ fn a_document_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_stage_that_does_not_take_the_document_is_named_with_the_place() {
+fn a_stage_that_does_not_take_the_description_is_named_with_the_place() {
     let small = Small::new();
     let new = changed("2.0.0", |document| {
         let thing = &mut document["components"]["schemas"]["thing"];
@@ -57,7 +57,7 @@ fn npm_that_fails_is_quoted() {
 }
 
 #[test]
-fn a_download_that_was_cut_off_is_refused() {
+fn a_download_that_was_cut_off_is_rejected() {
     let small = Small::new();
     small.publish(&reworded("2.0.0"));
     let cut = format!(

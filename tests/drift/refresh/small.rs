@@ -12,12 +12,12 @@ use crate::support::files;
 
 /// The exit status, and all that was said.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub status: i32,
     pub text: String,
 }
 
-impl From<Output> for Said {
+impl From<Output> for CommandOutput {
     fn from(output: Output) -> Self {
         let text = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap()).concat();
         Self { status: output.status.code().unwrap_or(-1), text }
@@ -112,7 +112,7 @@ impl Small {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.command(arguments).output().unwrap().into()
     }
 
@@ -120,7 +120,7 @@ impl Small {
     #[track_caller]
     pub fn fails(&self, mut command: Command, status: i32) -> String {
         let before = self.openapi();
-        let said = Said::from(command.output().unwrap());
+        let said = CommandOutput::from(command.output().unwrap());
         assert_eq!(said.status, status, "{}", said.text);
         assert!(before == self.openapi(), "files were changed: {}", said.text);
         assert!(!self.path(".refresh-openapi").exists(), "something was left: {}", said.text);
@@ -137,13 +137,13 @@ pub fn text(document: &Value) -> String {
 pub fn document(version: &str) -> Value {
     let thing = json!({ "$ref": "#/components/schemas/thing" });
     let content = json!({ "application/json": { "schema": thing, "example": { "id": 1 } } });
-    let operation = |id: &str, answer: &Value| {
+    let operation = |id: &str, response: &Value| {
         json!({
             "operationId": id, "tags": ["things"], "summary": "Of things",
             "parameters": [
                 { "name": "id", "in": "path", "required": true, "schema": { "type": "integer" } },
             ],
-            "responses": { "200": { "description": "Done", "content": answer } },
+            "responses": { "200": { "description": "Done", "content": response } },
         })
     };
     json!({

@@ -10,8 +10,8 @@ use super::{broken, corrected, others, vendored};
 use crate::build::document::{self, operations};
 use crate::build::model::{Definition, Kind, Type};
 use crate::build::operations::is_json;
-use crate::build::refine::{Body, Call};
-use crate::build::select::Choice;
+use crate::build::refine::{Body, CallModel};
+use crate::build::select::Selection;
 use crate::build::{Result, overlay};
 use crate::support::{call, ok, refined, refined_tags, taking};
 
@@ -55,12 +55,12 @@ fn examples(document: &Value) -> Result<Vec<Example>> {
 
 /// Tries to send each example, named by its operation and its own name.
 fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
-    let refined = refined_tags(document, &Choice::All)?;
-    let calls: BTreeMap<&str, &Call> =
+    let refined = refined_tags(document, &Selection::All)?;
+    let calls: BTreeMap<&str, &CallModel> =
         refined.calls.iter().map(|call| (call.operation.id.as_str(), call)).collect();
     let mut results = BTreeMap::new();
     for Example { operation, key, optional, body } in examples(document)? {
-        let Body::Json { of, .. } = &calls[operation.as_str()].body else {
+        let Body::Json { ty: of, .. } = &calls[operation.as_str()].body else {
             panic!("{operation} takes JSON, but has no type for it");
         };
         // An example that is `null` shows that the body may be left out.
@@ -135,7 +135,7 @@ fn definition_fits(types: &Types, definition: &Definition, value: &Value, path: 
         Kind::Union(variants) => {
             let mut why = Vec::new();
             for variant in variants {
-                match fits(types, &variant.of, value, path) {
+                match fits(types, &variant.ty, value, path) {
                     Ok(()) => return Ok(()),
                     Err(reason) => why.push(reason),
                 }
@@ -146,23 +146,25 @@ fn definition_fits(types: &Types, definition: &Definition, value: &Value, path: 
             let Some(object) = value.as_object() else {
                 return Err(format!("{path} is {value}, not an object"));
             };
-            for field in fields.iter().filter(|field| field.required && !field.rest) {
+            for field in fields.iter().filter(|field| field.required && !field.catch_all) {
                 if !object.contains_key(&field.name) {
                     return Err(format!("{path} lacks {}", field.name));
                 }
             }
             for (name, value) in object {
                 let path = format!("{path}.{name}");
-                match fields.iter().find(|field| !field.rest && field.name == *name) {
+                match fields.iter().find(|field| !field.catch_all && field.name == *name) {
                     // An optional property that GitHub does not accept as `null` is omitted if it is `None`.
                     Some(field) if !field.required && !field.nullable && value.is_null() => {
                         return Err(format!("{path} is null, which cannot be sent"));
                     }
-                    Some(field) => fits(types, &field.of, value, &path)?,
-                    None => match fields.iter().find(|field| field.rest).map(|field| &field.of) {
-                        Some(Type::Map(of)) => fits(types, of, value, &path)?,
-                        _ => return Err(format!("{path} is no property")),
-                    },
+                    Some(field) => fits(types, &field.ty, value, &path)?,
+                    None => {
+                        match fields.iter().find(|field| field.catch_all).map(|field| &field.ty) {
+                            Some(Type::Map(of)) => fits(types, of, value, &path)?,
+                            _ => return Err(format!("{path} is no property")),
+                        }
+                    }
                 }
             }
             Ok(())
@@ -221,7 +223,7 @@ fn an_example_that_cannot_be_sent_is_reported_by_its_path() {
         "required": ["name"],
     });
     let refined = ok(refined(&taking(schema, json!({}))));
-    let Body::Json { of, .. } = &call(&refined, "tests/send").body else { panic!("no JSON") };
+    let Body::Json { ty: of, .. } = &call(&refined, "tests/send").body else { panic!("no JSON") };
     let why = |body: Value| fits(&refined.types, of, &body, "$").err().unwrap_or_default();
     for (body, expected) in [
         (json!({ "name": "n", "kind": "a", "ids": [1], "files": { "f": null } }), ""),

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
-use octowire::limits::RateLimits;
-use octowire::store::{Disk, Memory};
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
+use octowire::limits::RateLimitPolicy;
+use octowire::store::{DiskStore, MemoryStore};
 use octowire::{Client, Response};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -80,11 +80,12 @@ async fn read(client: &Client, path: &str, accept: &str, policy: &CachePolicy) -
     call.send::<Value>().await.unwrap()
 }
 
-async fn play(cache: Cache, steps: Vec<Step>, policy: CachePolicy) {
+async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
     let github = Resources::start().await;
     github.state().body = body;
-    let limits = RateLimits::none();
-    let client = github.server.unattended().rate_limits(limits).cache(cache).build().unwrap();
+    let limits = RateLimitPolicy::disabled();
+    let client =
+        github.server.default_client_builder().rate_limits(limits).cache(cache).build().unwrap();
     let sources: Vec<Rotating> = WHO.iter().map(|name| Rotating::new(name)).collect();
     let clients: Vec<Client> =
         sources.iter().map(|source| client.with_auth(source.clone())).collect();
@@ -124,7 +125,7 @@ async fn play(cache: Cache, steps: Vec<Step>, policy: CachePolicy) {
                 assert_eq!(response["version"], version, "{} wrote {}", WHO[who], PATHS[path]);
             }
             Step::Rotate { who } => {
-                clients[who].forget_token().await.unwrap();
+                clients[who].invalidate_token().await.unwrap();
                 sources[who].number.fetch_add(1, Ordering::Relaxed);
             }
             Step::Tags(observed) => github.state().observed_tags = observed,
@@ -133,9 +134,9 @@ async fn play(cache: Cache, steps: Vec<Step>, policy: CachePolicy) {
 }
 
 /// Plays random stories, with this many for each policy.
-pub fn stories(cases: u32, cache: impl Fn() -> Cache) {
+pub fn stories(cases: u32, cache: impl Fn() -> CacheConfig) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    for policy in [CachePolicy::revalidate(), CachePolicy::moderate()] {
+    for policy in [CachePolicy::revalidate(), CachePolicy::five_minutes()] {
         let mut runner = TestRunner::new(Config::with_cases(cases));
         let result = runner.run(&steps(), |steps| {
             runtime.block_on(play(cache(), steps, policy.clone()));
@@ -147,12 +148,12 @@ pub fn stories(cases: u32, cache: impl Fn() -> Cache) {
 
 #[test]
 fn a_memory_cache_never_returns_another_identitys_response() {
-    stories(150, Cache::default);
+    stories(150, CacheConfig::default);
 }
 
 #[test]
 fn a_shared_cache_never_returns_another_identitys_response_from_a_store() {
-    stories(60, || Cache::store(Memory::new()).compress_above(100));
+    stories(60, || CacheConfig::store(MemoryStore::new()).compress_above(100));
 }
 
 #[test]
@@ -161,20 +162,22 @@ fn a_shared_cache_never_returns_another_identitys_response_from_disk() {
     let number = std::cell::Cell::new(0);
     stories(30, || {
         number.set(number.get() + 1);
-        let disk = Disk::open(folder.0.join(number.get().to_string())).unwrap();
-        Cache::store(disk).store_timeout(std::time::Duration::from_secs(5))
+        let disk = DiskStore::open(folder.0.join(number.get().to_string())).unwrap();
+        CacheConfig::store(disk).store_timeout(std::time::Duration::from_secs(5))
     });
 }
 
 #[cfg(feature = "redis")]
 #[test]
 fn a_shared_cache_never_returns_another_identitys_response_from_redis() {
-    use octowire::store::Redis;
+    use octowire::store::RedisStore;
     let server = crate::redis_servers::RedisServer::start();
     stories(30, || {
         server.ask(&["FLUSHALL"]);
-        let redis = Redis::builder(server.url()).build().unwrap();
-        Cache::store(redis).compress_above(100).store_timeout(std::time::Duration::from_secs(5))
+        let redis = RedisStore::builder(server.url()).build().unwrap();
+        CacheConfig::store(redis)
+            .compress_above(100)
+            .store_timeout(std::time::Duration::from_secs(5))
     });
 }
 
@@ -182,7 +185,7 @@ fn a_shared_cache_never_returns_another_identitys_response_from_redis() {
 async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_both() {
     let github = Resources::start().await;
     github.state().body = body;
-    let client = github.server.unattended().build().unwrap();
+    let client = github.server.default_client_builder().build().unwrap();
     let [a, b, app, _] = WHO.map(|name| client.with_auth(Rotating::new(name)));
     let policy = CachePolicy::revalidate();
     let status = async |client, path| read(client, path, ACCEPT[0], &policy).await.cache_status();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy, CacheStatus};
+use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use serde_json::Value;
 use tokio::time::advance;
 
@@ -182,8 +182,8 @@ async fn keep(Case { rule, told, asks, after, expected }: Case) {
         async { Reply::Raw(reply) }
     })
     .await;
-    let cache = Cache::default().policy(CachePolicy::as_server_says());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     let call = || client.request(Method::GET, "/x").header("x-same", "same");
     assert_eq!(call().send::<Value>().await.unwrap().cache_status(), Miss, "{rule}");
     advance(Duration::from_secs(after)).await;
@@ -209,8 +209,8 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
         })
     })
     .await;
-    let cache = Cache::default().policy(CachePolicy::as_server_says());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     let call = || client.request(Method::GET, "/x").send::<Vec<u8>>();
     for expected in [Miss, Revalidated, Hit] {
         let response = call().await.unwrap();
@@ -229,20 +229,24 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
 #[tokio::test]
 async fn only_whole_answers_to_reads_are_stored() {
     for status in ["201 Created", "202 Accepted", "203 Other", "206 Partial"] {
-        let server =
-            Server::saying(answer(status, "cache-control: max-age=60\r\netag: \"1\"\r\n", "{}"))
-                .await;
-        let cache = Cache::default().policy(CachePolicy::as_server_says());
-        let client = server.unattended().cache(cache).build().unwrap();
+        let server = Server::fixed_response(answer(
+            status,
+            "cache-control: max-age=60\r\netag: \"1\"\r\n",
+            "{}",
+        ))
+        .await;
+        let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+        let client = server.default_client_builder().cache(cache).build().unwrap();
         for _ in 0..2 {
             let call = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
             assert_eq!(call.cache_status(), Miss, "{status}");
         }
         assert!(!server.requests()[1].headers.contains_key("if-none-match"));
     }
-    let server = Server::saying(answer("200 OK", "cache-control: max-age=60\r\n", "{}")).await;
-    let cache = Cache::default().policy(CachePolicy::as_server_says());
-    let client = server.unattended().cache(cache).build().unwrap();
+    let server =
+        Server::fixed_response(answer("200 OK", "cache-control: max-age=60\r\n", "{}")).await;
+    let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let client = server.default_client_builder().cache(cache).build().unwrap();
     for method in [Method::POST, Method::PUT, Method::HEAD] {
         let call = client.request(method.clone(), "/x").send_empty().await.unwrap();
         assert_eq!(call.cache_status(), Bypass, "{method}");

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy, CacheStatus, Purge};
-use octowire::store::{Disk, Memory, Store};
+use octowire::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
+use octowire::store::{DiskStore, MemoryStore, Store};
 use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
 
@@ -17,11 +17,17 @@ use crate::support::resources::Resources;
 const PATIENT: Duration = Duration::from_secs(10);
 
 /// Two processes that share a store, as far as the cache can tell.
-async fn two_share(cache: impl Fn() -> Cache) {
+async fn two_share(cache: impl Fn() -> CacheConfig) {
     let github = Resources::start().await;
     let client = || {
-        let cache = cache().policy(CachePolicy::moderate()).compress_above(2_000);
-        github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+        let cache = cache().default_policy(CachePolicy::five_minutes()).compress_above(2_000);
+        github
+            .server
+            .default_client_builder()
+            .auth(Rotating::new("octo"))
+            .cache(cache)
+            .build()
+            .unwrap()
     };
     github.state().body = |path, version, _| {
         let more = if path == "/large" { "x".repeat(50_000) } else { String::new() };
@@ -44,41 +50,41 @@ async fn two_share(cache: impl Fn() -> Cache) {
     // The other client sees a write within a second.
     one.request(Method::PUT, "/small").send_empty().await.unwrap();
     assert_eq!(get(&one, "/small").await["version"], 1);
-    other.cache().purge(Purge::prefix("/large")).await;
+    other.cache().purge(CacheSelector::prefix("/large")).await;
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     assert_eq!(status(&one, "/large").await, CacheStatus::Miss);
     assert_eq!(get(&other, "/small").await["version"], 1);
     // A client that starts later has no history, and revalidates.
-    one.cache().purge(Purge::prefix("/x")).await;
+    one.cache().purge(CacheSelector::prefix("/x")).await;
     assert_eq!(status(&client(), "/small").await, CacheStatus::Revalidated);
 }
 
 #[tokio::test]
 async fn two_share_a_memory() {
-    let store = Memory::new();
-    two_share(|| Cache::store(store.clone()).store_timeout(PATIENT)).await;
+    let store = MemoryStore::new();
+    two_share(|| CacheConfig::store(store.clone()).store_timeout(PATIENT)).await;
 }
 
 const KEY: &str = "hunter2-hunter2-hunter2";
 
 #[tokio::test]
 async fn two_share_a_memory_with_a_key() {
-    let store = Memory::new();
-    two_share(|| Cache::store(store.clone()).integrity_key(KEY).store_timeout(PATIENT)).await;
+    let store = MemoryStore::new();
+    two_share(|| CacheConfig::store(store.clone()).integrity_key(KEY).store_timeout(PATIENT)).await;
 }
 
 #[tokio::test]
 async fn a_client_with_another_integrity_key_reads_no_stored_entry() {
     let github = Resources::start().await;
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let client = |key: Option<&str>| {
-        let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        let cache = CacheConfig::store(store.clone()).default_policy(CachePolicy::five_minutes());
         let cache = cache.store_timeout(PATIENT);
         let cache = match key {
             Some(key) => cache.integrity_key(key),
             None => cache,
         };
-        github.server.unattended().cache(cache).build()
+        github.server.default_client_builder().cache(cache).build()
     };
     let keys = [Some(KEY), None, Some("another-key-of-hunter2")];
     for (stored_by, read_by) in keys.into_iter().flat_map(|key| keys.map(|other| (key, other))) {
@@ -89,7 +95,7 @@ async fn a_client_with_another_integrity_key_reads_no_stored_entry() {
     }
     let short = client(Some("too short")).unwrap_err();
     assert_eq!(short.kind(), ErrorKind::Configuration);
-    let shown = format!("{:?} {short:?}", Cache::default().integrity_key(KEY));
+    let shown = format!("{:?} {short:?}", CacheConfig::default().integrity_key(KEY));
     assert!(!shown.contains("hunter2") && !shown.contains("too short"), "{shown}");
 }
 
@@ -97,11 +103,17 @@ async fn a_client_with_another_integrity_key_reads_no_stored_entry() {
 #[tokio::test]
 async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
     let github = Resources::start().await;
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let client = || {
-        let cache = Cache::store(store.clone()).policy(CachePolicy::moderate());
+        let cache = CacheConfig::store(store.clone()).default_policy(CachePolicy::five_minutes());
         let cache = cache.store_timeout(PATIENT);
-        github.server.unattended().auth(Rotating::new("octo")).cache(cache).build().unwrap()
+        github
+            .server
+            .default_client_builder()
+            .auth(Rotating::new("octo"))
+            .cache(cache)
+            .build()
+            .unwrap()
     };
     let name = format!("cache:{}/:marks", github.server.url);
     let day = Duration::from_secs(24 * 60 * 60);
@@ -113,7 +125,7 @@ async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Hit);
         assert_eq!(status(&other, "/repos/o/r").await, CacheStatus::Hit);
         // The other client reads the invalidation.
-        other.cache().invalidate(Purge::prefix("/repos/o")).await;
+        other.cache().invalidate(CacheSelector::prefix("/repos/o")).await;
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Revalidated);
         let number = String::from_utf8(store.get(&name).await.unwrap().unwrap().to_vec()).unwrap();
@@ -124,16 +136,17 @@ async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
 #[tokio::test]
 async fn two_share_a_disk() {
     let folder = Folder::new("cache-shared");
-    two_share(|| Cache::store(Disk::open(&folder.0).unwrap()).store_timeout(PATIENT)).await;
+    two_share(|| CacheConfig::store(DiskStore::open(&folder.0).unwrap()).store_timeout(PATIENT))
+        .await;
 }
 
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn two_share_a_redis() {
-    use octowire::store::Redis;
+    use octowire::store::RedisStore;
     let server = crate::redis_servers::RedisServer::start();
-    let redis = || Redis::builder(server.url()).build().unwrap();
-    two_share(|| Cache::store(redis()).store_timeout(PATIENT)).await;
+    let redis = || RedisStore::builder(server.url()).build().unwrap();
+    two_share(|| CacheConfig::store(redis()).store_timeout(PATIENT)).await;
     // Everything that is kept goes by itself.
     for name in server.ask(&["KEYS", "*"]).lines() {
         assert!(server.ask(&["PTTL", name]).parse::<i64>().unwrap() > 0, "{name}");
@@ -145,9 +158,10 @@ async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
     let github = Resources::start().await;
     github.state().body = |_, _, token| format!("\"{}{token}\"", "x".repeat(30_000));
     for (largest, expected) in [(20_000, CacheStatus::Miss), (40_000, CacheStatus::Hit)] {
-        let cache = Cache::store(Memory::new()).policy(CachePolicy::moderate());
-        let cache = cache.max_answer_bytes(largest).compress_above(1 << 20).store_timeout(PATIENT);
-        let client = github.server.unattended().cache(cache).build().unwrap();
+        let cache =
+            CacheConfig::store(MemoryStore::new()).default_policy(CachePolicy::five_minutes());
+        let cache = cache.max_entry_bytes(largest).compress_above(1 << 20).store_timeout(PATIENT);
+        let client = github.server.default_client_builder().cache(cache).build().unwrap();
         client.request(Method::GET, "/x").send::<String>().await.unwrap();
         let again = client.request(Method::GET, "/x").send::<String>().await.unwrap();
         assert_eq!(again.cache_status(), expected);
@@ -159,9 +173,10 @@ async fn a_damaged_entry_or_another_format_version_is_a_miss() {
     let github = Resources::start().await;
     let folder = Folder::new("cache-damaged");
     let client = || {
-        let cache = Cache::store(Disk::open(&folder.0).unwrap()).policy(CachePolicy::moderate());
+        let cache = CacheConfig::store(DiskStore::open(&folder.0).unwrap())
+            .default_policy(CachePolicy::five_minutes());
         let cache = cache.store_timeout(PATIENT);
-        github.server.unattended().cache(cache).build().unwrap()
+        github.server.default_client_builder().cache(cache).build().unwrap()
     };
     let first = client();
     get(&first, "/x").await;
@@ -194,12 +209,12 @@ async fn a_damaged_entry_or_another_format_version_is_a_miss() {
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn a_store_that_is_gone_costs_a_miss_and_no_more() {
-    use octowire::store::Redis;
+    use octowire::store::RedisStore;
     let github = Resources::start().await;
     let mut server = crate::redis_servers::RedisServer::start();
-    let cache = Cache::store(Redis::builder(server.url()).build().unwrap());
-    let cache = cache.policy(CachePolicy::moderate()).store_timeout(PATIENT);
-    let client = github.server.unattended().cache(cache).build().unwrap();
+    let cache = CacheConfig::store(RedisStore::builder(server.url()).build().unwrap());
+    let cache = cache.default_policy(CachePolicy::five_minutes()).store_timeout(PATIENT);
+    let client = github.server.default_client_builder().cache(cache).build().unwrap();
     get(&client, "/x").await;
     // It is written after the call.
     client.close().await;
@@ -226,9 +241,9 @@ fn body(path: &str, version: u64, _: &str) -> String {
     json!({ "version": version, "parts": part.repeat(2_000) }).to_string()
 }
 
-fn is_whole(path: &str, answer: &Value) -> bool {
-    let part = format!("{path}:{};", answer["version"]);
-    answer["parts"].as_str().is_some_and(|parts| parts == part.repeat(2_000))
+fn is_whole(path: &str, response: &Value) -> bool {
+    let part = format!("{path}:{};", response["version"]);
+    response["parts"].as_str().is_some_and(|parts| parts == part.repeat(2_000))
 }
 
 const PATHS: usize = 8;
@@ -258,13 +273,13 @@ async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
         tokio::time::sleep(Duration::from_millis(150 + 37 * round)).await;
         writer.kill().unwrap();
         writer.wait().unwrap();
-        let cache = Cache::store(Disk::open(&folder.0).unwrap()).store_timeout(PATIENT);
-        let client = github.server.unattended().cache(cache).build().unwrap();
+        let cache = CacheConfig::store(DiskStore::open(&folder.0).unwrap()).store_timeout(PATIENT);
+        let client = github.server.default_client_builder().cache(cache).build().unwrap();
         for path in (0..PATHS).map(|number| format!("/x/{number}")) {
             let call = client.request(Method::GET, &*path).cache(CachePolicy::only_if_cached());
             match call.send::<Value>().await {
-                Ok(answer) => {
-                    assert!(is_whole(&path, &answer));
+                Ok(response) => {
+                    assert!(is_whole(&path, &response));
                     kept += 1;
                 }
                 Err(error) => assert_eq!(error.kind(), ErrorKind::NotCached),
@@ -281,8 +296,8 @@ async fn a_writer() {
     let (Ok(github), Ok(folder)) = (std::env::var("GITHUB"), std::env::var("FOLDER")) else {
         return;
     };
-    let cache = Cache::store(Disk::open(folder).unwrap()).store_timeout(PATIENT);
-    let limits = octowire::limits::RateLimits::none();
+    let cache = CacheConfig::store(DiskStore::open(folder).unwrap()).store_timeout(PATIENT);
+    let limits = octowire::limits::RateLimitPolicy::disabled();
     let client = Client::builder().base_url(github).rate_limits(limits).cache(cache);
     let client = client.build().unwrap();
     let write = async |start: usize| {
@@ -300,11 +315,11 @@ async fn no_token_is_in_a_stored_entry_or_its_key() {
     let github = Resources::start().await;
     let folder = Folder::new("cache-tokens");
     let cache = || {
-        let cache = Cache::store(Disk::open(&folder.0).unwrap()).compress_above(1 << 20);
-        cache.policy(CachePolicy::trust(Duration::ZERO)).store_timeout(PATIENT)
+        let cache = CacheConfig::store(DiskStore::open(&folder.0).unwrap()).compress_above(1 << 20);
+        cache.default_policy(CachePolicy::max_age(Duration::ZERO)).store_timeout(PATIENT)
     };
     let token = "ghp_canaryOfAToken0123456789";
-    let builder = || github.server.unattended().cache(cache());
+    let builder = || github.server.default_client_builder().cache(cache());
     let personal = builder().token(token).build().unwrap();
     let rotating = builder().auth(Rotating::new("octo")).build().unwrap();
     for client in [&personal, &rotating] {
@@ -336,18 +351,19 @@ async fn no_token_is_in_a_stored_entry_or_its_key() {
 #[tokio::test]
 async fn a_background_refresh_updates_the_entry_in_a_store() {
     let github = Resources::start().await;
-    let policy = CachePolicy::trust(Duration::from_secs(3));
+    let policy = CachePolicy::max_age(Duration::from_secs(3));
     let policy = policy.stale_while_revalidate(Duration::from_secs(600));
-    let cache = Cache::store(Memory::new()).policy(policy).store_timeout(PATIENT);
-    let client = github.server.unattended().cache(cache).build().unwrap();
+    let cache =
+        CacheConfig::store(MemoryStore::new()).default_policy(policy).store_timeout(PATIENT);
+    let client = github.server.default_client_builder().cache(cache).build().unwrap();
     get(&client, "/x").await;
     tokio::time::sleep(Duration::from_millis(3_200)).await;
     assert_eq!(status(&client, "/x").await, CacheStatus::Stale);
-    let is_fresh = async {
+    let becomes_fresh = async {
         while status(&client, "/x").await != CacheStatus::Hit {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), is_fresh).await.expect("it is never fresh");
+    tokio::time::timeout(Duration::from_secs(10), becomes_fresh).await.expect("it is never fresh");
     assert_eq!(github.sent(), 2);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use octowire::contract::{CheckRequest, CheckResponse, Document, drift};
+use octowire::contract::{ApiDescription, RequestToValidate, ResponseToValidate, drift};
 use octowire::http::{HeaderMap, StatusCode};
 use octowire::testing::MockGitHub;
 use proptest::prelude::*;
@@ -41,14 +41,14 @@ fn with_schema(schema: &Value, schemas: Value) -> Value {
 }
 
 /// A schema that contains others at some place.
-type Place = (&'static str, fn(&Value) -> Value);
+type Nesting = (&'static str, fn(&Value) -> Value);
 
 /// Schemas that contain themselves, or one another, at each kind of place.
-fn circles() -> Vec<(String, Value)> {
+fn recursive_schemas() -> Vec<(String, Value)> {
     let (x, y) = (schema("x"), schema("y"));
     let schemas = |x: Value, y: Value| json!({ "x": x, "y": y });
     let mut all = vec![("$ref".to_owned(), schemas(x.clone(), x.clone()))];
-    let places: [Place; 14] = [
+    let places: [Nesting; 14] = [
         ("allOf", |of| json!({ "allOf": [of] })),
         ("oneOf", |of| json!({ "oneOf": [of] })),
         ("anyOf", |of| json!({ "anyOf": [of] })),
@@ -122,7 +122,7 @@ fn values() -> Vec<Value> {
 }
 
 /// Requests and answers, checked.
-fn checked(read: &Document) {
+fn checked(read: &ApiDescription) {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", "application/json".parse().unwrap());
     headers.insert("x-h", "1".parse().unwrap());
@@ -130,20 +130,20 @@ fn checked(read: &Document) {
     for value in values() {
         let body = value.to_string();
         for path in ["/t/1?q=1&list=1,a,2", "/t/a?q=true&list[]=a&q=b"] {
-            let request = CheckRequest::new(&method, path, &headers).body(body.as_bytes());
+            let request = RequestToValidate::new(&method, path, &headers).body(body.as_bytes());
             let _ = read.check_request(request).map(|matched| matched.deviations);
         }
         for operation in read.operations() {
             let status = StatusCode::OK;
-            let answer = CheckResponse::new(&method, status, &headers, body.as_bytes());
-            let _ = read.check_response(operation, answer);
+            let response = ResponseToValidate::new(&method, status, &headers, body.as_bytes());
+            let _ = read.check_response(operation, response);
         }
     }
 }
 
 /// All that reads a document.
-fn exercise(document: &Value) -> Option<Document> {
-    let read = Document::from_slice(document.to_string().as_bytes()).ok()?;
+fn exercise(document: &Value) -> Option<ApiDescription> {
+    let read = ApiDescription::from_slice(document.to_string().as_bytes()).ok()?;
     assert!(read.operation_at(&Method::POST, "/t/1").is_some());
     checked(&read);
     let _ = drift::slice(document, &["tests/both"]).unwrap();
@@ -159,7 +159,7 @@ fn exercise(document: &Value) -> Option<Document> {
 
 #[test]
 fn schemas_that_contain_themselves_are_checked_within_bounds() {
-    for (name, schemas) in circles() {
+    for (name, schemas) in recursive_schemas() {
         let began = Instant::now();
         let (nullable, at) = (json!({ "allOf": [schema("x")], "nullable": true }), schema("x"));
         for place in [&at, &nullable, &json!({ "oneOf": [at, { "type": "string" }] })] {
@@ -229,7 +229,7 @@ fn forget(mut value: Value) {
 }
 
 #[test]
-fn a_document_of_a_hundred_thousand_levels_is_an_error() {
+fn a_description_of_a_hundred_thousand_levels_is_an_error() {
     let levels = 100_000;
     let deep = |open: &str, close: &str| open.repeat(levels) + "1" + &close.repeat(levels);
     for deep in [deep("[", "]"), deep("{\"a\":", "}"), deep("{\"allOf\":[", "]}")] {
@@ -242,7 +242,7 @@ fn a_document_of_a_hundred_thousand_levels_is_an_error() {
             ),
             deep.clone(),
         ] {
-            let error = Document::from_slice(place.as_bytes()).unwrap_err().to_string();
+            let error = ApiDescription::from_slice(place.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("nests more than 127 levels deep"), "{error}");
         }
     }
@@ -258,10 +258,11 @@ fn a_document_of_a_hundred_thousand_levels_is_an_error() {
 
 #[test]
 fn a_body_of_a_hundred_thousand_levels_is_no_json() {
-    let document = Document::from_slice(with_schema(&json!({}), json!({})).to_string().as_bytes());
+    let document =
+        ApiDescription::from_slice(with_schema(&json!({}), json!({})).to_string().as_bytes());
     let (document, headers) = (document.unwrap(), HeaderMap::new());
     let body = "[".repeat(100_000) + &"]".repeat(100_000);
-    let request = CheckRequest::new(&Method::POST, "/t/1?q=1", &headers).body(body.as_bytes());
+    let request = RequestToValidate::new(&Method::POST, "/t/1?q=1", &headers).body(body.as_bytes());
     let found = document.check_request(request).unwrap().deviations;
     assert!(
         found.iter().any(|deviation| deviation.message.starts_with("is not valid JSON")),
@@ -282,7 +283,8 @@ fn operations_that_refer_to_a_large_component_again_and_again_are_an_error() {
             "large": { "name": "large", "in": "query", "schema": large },
         } },
     });
-    let error = Document::from_slice(document.to_string().as_bytes()).unwrap_err().to_string();
+    let error =
+        ApiDescription::from_slice(document.to_string().as_bytes()).unwrap_err().to_string();
     assert!(error.contains("too large in total"), "{error}");
 }
 
@@ -327,13 +329,13 @@ fn patterns_are_matched_in_time_that_is_in_proportion_to_the_text() {
         let began = Instant::now();
         let at = json!({ "type": "string", "pattern": pattern, "maxLength": 5 });
         let document = with_schema(&at, json!({}));
-        let document = Document::from_slice(document.to_string().as_bytes()).unwrap();
+        let document = ApiDescription::from_slice(document.to_string().as_bytes()).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("content-type", "application/json".parse().unwrap());
         let (method, body) = (Method::POST, json!(text).to_string());
         for _ in 0..2 {
             let request =
-                CheckRequest::new(&method, "/t/aab?q=aab", &headers).body(body.as_bytes());
+                RequestToValidate::new(&method, "/t/aab?q=aab", &headers).body(body.as_bytes());
             let found = document.check_request(request).unwrap().deviations;
             // All else is checked.
             assert!(found.iter().any(|found| found.message.contains("maxLength")), "{found:?}");
@@ -358,9 +360,9 @@ fn unchecked_parts_are_listed_once_within_bounds() {
         })
         .collect();
     let document = with_schema(&json!({ "properties": many, "$ref": "#/nowhere" }), json!({}));
-    let document = Document::from_slice(document.to_string().as_bytes()).unwrap();
+    let document = ApiDescription::from_slice(document.to_string().as_bytes()).unwrap();
     let headers = HeaderMap::new();
-    let request = CheckRequest::new(&Method::POST, "/t/1?q=1", &headers).body(b"{}");
+    let request = RequestToValidate::new(&Method::POST, "/t/1?q=1", &headers).body(b"{}");
     let _ = document.check_request(request).unwrap();
     let unchecked = document.unchecked();
     assert_eq!(unchecked.len(), 100);
@@ -369,20 +371,20 @@ fn unchecked_parts_are_listed_once_within_bounds() {
 
 #[tokio::test]
 async fn the_mock_server_responds_with_recursive_schemas() {
-    for (name, schemas) in circles() {
+    for (name, schemas) in recursive_schemas() {
         let began = Instant::now();
         let document = with_schema(&schema("x"), schemas);
-        let document = Document::from_slice(document.to_string().as_bytes()).unwrap();
-        let mock = MockGitHub::builder().document(Arc::new(document)).start().await;
+        let document = ApiDescription::from_slice(document.to_string().as_bytes()).unwrap();
+        let mock = MockGitHub::builder().description(Arc::new(document)).start().await;
         let example = mock.example_request("tests/both");
         assert!(example.body.len() < 1_000_000, "{name}: {}", example.body.len());
         let client = reqwest::Client::new();
         for body in values() {
             let url = format!("{}/t/1?q=1", mock.base_url());
             let request = client.post(url).header("x-h", "1").json(&body);
-            let answer = request.send().await.unwrap();
-            assert!(answer.status().as_u16() < 500, "{name}: {}", answer.status());
-            assert!(answer.bytes().await.unwrap().len() < 1_000_000, "{name}");
+            let response = request.send().await.unwrap();
+            assert!(response.status().as_u16() < 500, "{name}: {}", response.status());
+            assert!(response.bytes().await.unwrap().len() < 1_000_000, "{name}");
         }
         assert!(began.elapsed() < LONG, "{name}: {:?}", began.elapsed());
     }
@@ -459,7 +461,7 @@ proptest! {
         let _ = drift::compare(&usual(), &document).map(|report| report.to_markdown());
         let _ = drift::compare(&document, &usual());
         let _ = drift::slice(&document, &["tests/both"]);
-        if let Ok(read) = Document::from_slice(document.to_string().as_bytes()) {
+        if let Ok(read) = ApiDescription::from_slice(document.to_string().as_bytes()) {
             checked(&read);
         }
     }
@@ -470,14 +472,14 @@ proptest! {
         kind in "(application/json|text/[a-z]{0,5}|[ -~]{0,20})",
         body in prop::collection::vec(any::<u8>(), 0..80),
     ) {
-        let read = Document::from_slice(usual().to_string().as_bytes()).unwrap();
+        let read = ApiDescription::from_slice(usual().to_string().as_bytes()).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("content-type", kind.parse().unwrap());
-        for document in [&read, Document::built_in()] {
-            let request = CheckRequest::new(&Method::POST, &path, &headers).body(&body);
+        for document in [&read, ApiDescription::built_in()] {
+            let request = RequestToValidate::new(&Method::POST, &path, &headers).body(&body);
             let _ = document.check_request(request);
-            let answer = CheckResponse::new(&Method::GET, StatusCode::OK, &headers, &body);
-            let _ = document.check_response(&document.operations()[0], answer.accept(Some(&kind)));
+            let response = ResponseToValidate::new(&Method::GET, StatusCode::OK, &headers, &body);
+            let _ = document.check_response(&document.operations()[0], response.accept(Some(&kind)));
         }
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::bytes::Bytes;
-use octowire::cache::{Cache, CachePolicy};
+use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::dashboard::Dashboard;
 use octowire::store::Store;
-use octowire::telemetry::usage::{Budget, Period, Plan, UsagePolicy};
+use octowire::telemetry::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::testing::{Fault, MockGitHub};
-use octowire::webhooks::{Delivery, GiveUp, Receiver, Verifier, sign};
+use octowire::webhooks::{Delivery, PermanentFailure, Verifier, WebhookReceiver, sign};
 use octowire::{CircuitBreaker, Client, RetryPolicy};
 use serde_json::Value;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use super::serve;
 use crate::browser::Browser;
 use crate::support::github_app::Key;
-use crate::through::Through;
+use crate::through::InterceptingStore;
 
 /// Keeps each text that a figure has had.
 const WATCH: &str = r#"
@@ -63,7 +63,7 @@ fn is_still(figure: &str) -> bool {
 
 const SECRET: &str = "It's a Secret to Everybody";
 
-async fn deliver(receiver: &Receiver, id: &str, secret: &str, content_type: &str) {
+async fn deliver(receiver: &WebhookReceiver, id: &str, secret: &str, content_type: &str) {
     // An invalid payload does not fit the type of the event either.
     let is_bad = id.starts_with("bad");
     let body = if is_bad { r#"{"zen":7}"# } else { r#"{"zen":"Keep it logically awesome."}"# };
@@ -76,14 +76,18 @@ async fn deliver(receiver: &Receiver, id: &str, secret: &str, content_type: &str
     tower::ServiceExt::oneshot(receiver.clone(), request).await.unwrap();
 }
 
-async fn handle(delivery: Delivery) -> Result<(), GiveUp> {
+async fn handle(delivery: Delivery) -> Result<(), PermanentFailure> {
     sleep(Duration::from_millis(1_500)).await;
     let _ = delivery.event();
-    if delivery.id().starts_with("bad") { Err(GiveUp::because("it is of no use")) } else { Ok(()) }
+    if delivery.id().starts_with("bad") {
+        Err(PermanentFailure::new("it is of no use"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Each sort of thing happens, for some seconds.
-async fn traffic(round: u64, github: &Client, receiver: &Receiver, hangs: &AtomicBool) {
+async fn traffic(round: u64, github: &Client, receiver: &WebhookReceiver, hangs: &AtomicBool) {
     for (id, secret, content_type) in [
         ("one", SECRET, "application/json"),
         ("bad", SECRET, "application/json"),
@@ -103,7 +107,7 @@ async fn traffic(round: u64, github: &Client, receiver: &Receiver, hangs: &Atomi
         // One is fresh for a while, one is not current and the server fails, and one is not stored.
         let _ = github.meta().get().send().await;
         let _ = github.users().get_authenticated().send().await;
-        let bypass = github.request(Method::GET, "/meta").cache(CachePolicy::bypass());
+        let bypass = github.request(Method::GET, "/meta").cache(CachePolicy::no_store());
         let _ = bypass.send::<Value>().await;
         hangs.store((5..12).contains(&round), Ordering::Relaxed);
     }
@@ -121,24 +125,26 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     let mock = MockGitHub::start().await;
     let repo = mock.on(|github| github.repos().get());
     // Once in each round.
-    repo.pass()
+    repo.passthrough()
         .fault(Fault::ServerError(502))
-        .pass()
+        .passthrough()
         .times(23)
         .fault(Fault::ServerError(502))
-        .pass();
+        .passthrough();
     mock.on(|github| github.issues().get()).error(404, "Not <b>Found</b>");
     mock.on(|github| github.issues().list_for_repo()).delay(Duration::from_millis(200));
     mock.on(|github| github.meta().root()).fault(Fault::ServerError(503));
-    mock.on(|github| github.users().get_authenticated()).pass().fault(Fault::ServerError(504));
-    let plan = Plan::new("gateway", Period::Month, "USD").tier(20, 0).tier(1_000, 29_00);
-    let budget = Budget::of(plan).soft(50).hard(1_000);
+    mock.on(|github| github.users().get_authenticated())
+        .passthrough()
+        .fault(Fault::ServerError(504));
+    let plan = PricingPlan::new("gateway", Period::Month, "USD").tier(20, 0).tier(1_000, 29_00);
+    let budget = Budget::from_plan(plan).soft_limit(50).hard_limit(1_000);
     let hangs = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&hangs);
-    let store = Through::new(move |_| !told.load(Ordering::Relaxed));
+    let store = InterceptingStore::new(move |_| !told.load(Ordering::Relaxed));
     // One of them is left to a client that starts.
-    let limits = octowire::limits::Pacing::default().concurrent(3);
-    let limits = octowire::limits::RateLimits::default().pacing(limits);
+    let limits = octowire::limits::SecondaryLimits::default().max_concurrent(3);
+    let limits = octowire::limits::RateLimitPolicy::default().secondary_limits(limits);
     // The month's first request was an hour ago.
     let now =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
@@ -146,26 +152,29 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     let month = now.format("%Y-%m");
     let first = format!("budget:{github}/::gateway:of:installation%3A1:{month}:first");
     let hour_ago = Bytes::from((now.timestamp() - 3_600).to_string());
-    store.claim(&first, hour_ago, Duration::from_secs(600)).await.unwrap();
+    store.put_if_absent(&first, hour_ago, Duration::from_secs(600)).await.unwrap();
     let app = octowire::auth::App::new("Iv23liOctowire", key.pem).unwrap();
     let minute = Duration::from_secs(60);
-    let cache = Cache::default()
-        .operation("meta/get", CachePolicy::trust(minute))
-        .operation("users/get-authenticated", CachePolicy::revalidate().stale_if_error(minute));
+    let cache = CacheConfig::default()
+        .policy_for("meta/get", CachePolicy::max_age(minute))
+        .policy_for("users/get-authenticated", CachePolicy::revalidate().stale_if_error(minute));
     let github = mock
         .client_builder()
         .cache(cache)
         .auth(app.installation(1))
         .rate_limits(limits)
         .store(store)
-        .usage(UsagePolicy::new().budget(budget))
+        .usage(UsageConfig::new().budget(budget))
         .circuit_breaker(
-            CircuitBreaker::default().attempts(20).share(0.25).open_for(Duration::from_secs(4)),
+            CircuitBreaker::default()
+                .min_samples(20)
+                .failure_rate(0.25)
+                .open_duration(Duration::from_secs(4)),
         )
-        .retry(RetryPolicy::none())
+        .retry(RetryPolicy::disabled())
         .build()
         .unwrap();
-    let receiver = Receiver::builder(Verifier::new(SECRET).unwrap()).start(handle).unwrap();
+    let receiver = WebhookReceiver::builder(Verifier::new(SECRET).unwrap()).start(handle).unwrap();
     let dashboard = || Dashboard::new(&github).title("Octowire").webhooks(&receiver);
     // On a runtime of its own, which can be ended with all its connections.
     let runtime = tokio::runtime::Runtime::new().unwrap();

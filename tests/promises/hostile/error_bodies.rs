@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::Method;
-use octowire::cache::Cache;
-use octowire::limits::RateLimits;
+use octowire::cache::CacheConfig;
+use octowire::limits::RateLimitPolicy;
 use octowire::{Client, ClientBuilder, Error, ErrorKind, RetryPolicy};
 use serde_json::{Value, json};
 
@@ -18,9 +18,14 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 
 /// Short times, but otherwise a client as users have it.
 fn client(builder: ClientBuilder) -> Client {
-    let retry = RetryPolicy::default().delays(Duration::from_millis(1), Duration::from_millis(2));
+    let retry = RetryPolicy::default().backoff(Duration::from_millis(1), Duration::from_millis(2));
     let builder = builder.attempt_timeout(ATTEMPT).retry(retry);
-    builder.rate_limits(RateLimits::none()).cache(Cache::off()).token("t0ken").build().unwrap()
+    builder
+        .rate_limits(RateLimitPolicy::disabled())
+        .cache(CacheConfig::disabled())
+        .token("t0ken")
+        .build()
+        .unwrap()
 }
 
 async fn get(client: &Client) -> Error {
@@ -93,7 +98,7 @@ async fn a_rate_limit_without_its_body_is_one() {
     let steps = vec![Step::Send(head.into()), Step::Stall];
     let server = Http1::start(move |_, _| steps.clone()).await;
     let builder = server.builder().attempt_timeout(ATTEMPT);
-    let limits = RateLimits::default().on_limit(octowire::limits::OnLimit::FailFast);
+    let limits = RateLimitPolicy::default().on_limit(octowire::limits::LimitAction::FailFast);
     let client = builder.rate_limits(limits).token("t0ken").build().unwrap();
     let error = get(&client).await;
     assert!(error.is_rate_limited(), "{error}");
@@ -105,7 +110,7 @@ async fn a_rate_limit_without_its_body_is_one() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_refused_is_not_sent_again() {
+async fn a_write_that_was_rejected_is_not_sent_again() {
     let head = "HTTP/1.1 500 Oops\r\ncontent-length: 100\r\n\r\n{";
     let steps = vec![Step::Send(head.into()), Step::Stall];
     let server = Http1::start(move |_, _| steps.clone()).await;

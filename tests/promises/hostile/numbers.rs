@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy};
-use octowire::limits::{OnLimit, RateLimits};
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::limits::{LimitAction, RateLimitPolicy};
 use octowire::{Client, RetryPolicy};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -72,17 +72,22 @@ async fn call(
 }
 
 fn limited(server: &Server) -> Client {
-    let limits = RateLimits::default().on_limit(OnLimit::FailFast);
-    let retry = RetryPolicy::default().within(Duration::from_secs(2));
-    let builder = server.unattended().rate_limits(limits).retry(retry).cache(Cache::off());
+    let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
+    let retry = RetryPolicy::default().max_elapsed(Duration::from_secs(2));
+    let builder = server
+        .default_client_builder()
+        .rate_limits(limits)
+        .retry(retry)
+        .cache(CacheConfig::disabled());
     builder.call_timeout(Duration::from_secs(2)).token("t0ken").build().unwrap()
 }
 
 fn caching(server: &Server) -> Client {
-    let policy = CachePolicy::as_server_says();
+    let policy = CachePolicy::respect_server();
     let policy = policy.stale_while_revalidate(Duration::MAX).stale_if_error(Duration::MAX);
-    let builder = server.unattended().cache(Cache::memory(1 << 20).policy(policy));
-    builder.retry(RetryPolicy::none()).token("t0ken").build().unwrap()
+    let builder =
+        server.default_client_builder().cache(CacheConfig::memory(1 << 20).default_policy(policy));
+    builder.retry(RetryPolicy::disabled()).token("t0ken").build().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,7 +28,7 @@ async fn a_circle_is_left_when_it_would_be_gone_round_again() {
             for (length, back) in [(1, 0), (2, 0), (3, 0), (5, 2), (10, 0), (10, 9)] {
                 let server = circle(status, length, back).await;
                 // A client as users have it: nothing of this is tried again.
-                let client = server.unattended().token("t0ken").build().unwrap();
+                let client = server.default_client_builder().token("t0ken").build().unwrap();
                 let mut call = client.request(method.clone(), "/0");
                 if method != Method::GET {
                     call = call.json(&json!({ "a": 1 }));
@@ -90,7 +90,12 @@ async fn cookie_gateway(way: &'static [&'static str], cookie_at: usize, rounds: 
 /// A client whose HTTP client the application gives, which can have a cookie store.
 fn with_http_client(server: &Server) -> octowire::Client {
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    server.unattended().http_client(http.build().unwrap()).token("t0ken").build().unwrap()
+    server
+        .default_client_builder()
+        .http_client(http.build().unwrap())
+        .token("t0ken")
+        .build()
+        .unwrap()
 }
 
 const WAYS: [(&[&str], usize); 4] =
@@ -119,7 +124,7 @@ async fn a_redirect_back_with_a_new_cookie_is_followed_once_more() {
 async fn a_client_without_a_cookie_store_does_not_follow_a_cookie_redirect() {
     for (way, cookie_at) in WAYS {
         let server = cookie_gateway(way, cookie_at, 1).await;
-        let client = server.unattended().token("t0ken").build().unwrap();
+        let client = server.default_client_builder().token("t0ken").build().unwrap();
         let error = client.request(Method::GET, "/x").send_empty().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Redirect, "{way:?}");
         let text = error.to_string();
@@ -167,8 +172,9 @@ async fn each_attempt_follows_redirects_from_the_start() {
         })
     })
     .await;
-    let retry = RetryPolicy::default().attempts(3).delays(Default::default(), Default::default());
-    let client = server.unattended().retry(retry).build().unwrap();
+    let retry =
+        RetryPolicy::default().max_attempts(3).backoff(Default::default(), Default::default());
+    let client = server.default_client_builder().retry(retry).build().unwrap();
     let error = client.request(Method::GET, "/from").send_empty().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 503, "{error}");
     assert_eq!(server.requests().len(), 6);

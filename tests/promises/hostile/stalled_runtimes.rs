@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use octowire::auth::{AccessToken, Keep, MemoryTokenStore, MintRequest, TokenFuture, TokenSource};
-use octowire::cache::{Cache, CachePolicy};
-use octowire::limits::{Pacing, RateLimits};
-use octowire::store::Memory;
+use octowire::auth::{
+    AccessToken, MemoryTokenStore, Persistence, TokenFuture, TokenProvider, TokenRequest,
+};
+use octowire::cache::{CacheConfig, CachePolicy};
+use octowire::limits::{RateLimitPolicy, SecondaryLimits};
+use octowire::store::MemoryStore;
 use octowire::{Client, ClientBuilder, Error};
 use serde_json::{Value, json as value};
 use tokio::runtime::{Builder, Runtime};
@@ -64,7 +66,7 @@ fn run_promptly(calls: impl Future<Output = Result<(), Error>>) {
 #[test]
 fn its_connections_are_not_those_of_others() {
     let (_servers, server) = server(Duration::ZERO);
-    let client = server.unattended().token("t0ken").build().unwrap();
+    let client = server.default_client_builder().token("t0ken").build().unwrap();
     let first = runtime();
     first.block_on(get(&client, "/a")).unwrap();
     // The connection of the first call is open, and nothing drives it.
@@ -81,7 +83,7 @@ fn its_connections_are_not_those_of_others() {
 #[test]
 fn a_runtime_that_was_shut_down_leaves_the_client_usable() {
     let (_servers, server) = server(Duration::ZERO);
-    let client = server.unattended().token("t0ken").build().unwrap();
+    let client = server.default_client_builder().token("t0ken").build().unwrap();
     for number in 0..20 {
         run_promptly(get(&client, &format!("/{number}")));
     }
@@ -91,16 +93,17 @@ fn a_runtime_that_was_shut_down_leaves_the_client_usable() {
 #[test]
 fn a_stalled_runtime_does_not_delay_rate_limit_waits_of_others() {
     let (_servers, server) = server(Duration::ZERO);
-    let pacing = Pacing::none().between_writes(Duration::from_millis(300));
-    let limits = RateLimits::default().pacing(pacing);
-    let client = server.unattended().rate_limits(limits).token("t0ken").build().unwrap();
+    let pacing = SecondaryLimits::disabled().min_write_interval(Duration::from_millis(300));
+    let limits = RateLimitPolicy::default().secondary_limits(pacing);
+    let client =
+        server.default_client_builder().rate_limits(limits).token("t0ken").build().unwrap();
     let first = runtime();
     first.block_on(async {
         write(&client).await.unwrap();
         // This one waits, and a task of this runtime keeps the time.
         let other = client.clone();
         tokio::spawn(async move { write(&other).await });
-        until(|| client.health().limits.waiting == 1).await;
+        until(|| client.health().limits.queued == 1).await;
     });
     run_promptly(async {
         for _ in 0..3 {
@@ -113,7 +116,7 @@ fn a_stalled_runtime_does_not_delay_rate_limit_waits_of_others() {
 #[test]
 fn a_stalled_runtime_does_not_delay_quota_leases_of_others() {
     let (_servers, server) = server(Duration::ZERO);
-    let builder = server.unattended().store(Memory::new());
+    let builder = server.default_client_builder().store(MemoryStore::new());
     let client = builder.token("t0ken").build().unwrap();
     let first = runtime();
     // The task that leases waits for the next call.
@@ -132,12 +135,12 @@ const AT_LAST: Duration = Duration::from_secs(20);
 /// A source whose first token never comes.
 #[derive(Debug)]
 struct Source {
-    keep: Keep,
+    keep: Persistence,
     minted: Arc<AtomicUsize>,
 }
 
-impl TokenSource for Source {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Source {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         let number = self.minted.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if number == 0 {
@@ -151,18 +154,21 @@ impl TokenSource for Source {
         Cow::Borrowed("test")
     }
 
-    fn keep(&self) -> Keep {
+    fn persistence(&self) -> Persistence {
         self.keep
     }
 }
 
 /// A client whose token is being obtained on a runtime that is not polled.
-fn waiting_for_a_token(keep: Keep, server: &Server) -> (Runtime, Client, Arc<AtomicUsize>) {
-    waiting_client(server.unattended(), keep)
+fn waiting_for_a_token(keep: Persistence, server: &Server) -> (Runtime, Client, Arc<AtomicUsize>) {
+    waiting_client(server.default_client_builder(), keep)
 }
 
 /// The same with the client's other settings.
-fn waiting_client(builder: ClientBuilder, keep: Keep) -> (Runtime, Client, Arc<AtomicUsize>) {
+fn waiting_client(
+    builder: ClientBuilder,
+    keep: Persistence,
+) -> (Runtime, Client, Arc<AtomicUsize>) {
     let minted = Arc::new(AtomicUsize::new(0));
     let source = Source { keep, minted: Arc::clone(&minted) };
     let client = builder.auth(source).build().unwrap();
@@ -178,7 +184,7 @@ fn waiting_client(builder: ClientBuilder, keep: Keep) -> (Runtime, Client, Arc<A
 #[test]
 fn a_stalled_runtime_does_not_delay_token_refreshes_of_others() {
     let (_servers, server) = server(Duration::ZERO);
-    for keep in [Keep::No, Keep::Share] {
+    for keep in [Persistence::None, Persistence::BestEffort] {
         let (_first, client, minted) = waiting_for_a_token(keep, &server);
         run_promptly(get(&client, "/b"));
         run_promptly(get(&client, "/c"));
@@ -189,9 +195,9 @@ fn a_stalled_runtime_does_not_delay_token_refreshes_of_others() {
 #[test]
 fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
     let (_servers, server) = server(Duration::ZERO);
-    let with_store = server.unattended().token_store(MemoryTokenStore::new());
-    for builder in [server.unattended(), with_store] {
-        let (_first, client, minted) = waiting_client(builder, Keep::Must);
+    let with_store = server.default_client_builder().token_store(MemoryTokenStore::new());
+    for builder in [server.default_client_builder(), with_store] {
+        let (_first, client, minted) = waiting_client(builder, Persistence::Required);
         let waits = async { timeout(Duration::from_secs(2), get(&client, "/b")).await };
         let waited = runtime().block_on(waits);
         assert!(waited.is_err(), "it waits");
@@ -202,8 +208,8 @@ fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
 #[test]
 fn the_lock_of_a_token_that_it_obtains_is_not_waited_for() {
     let (_servers, server) = server(Duration::ZERO);
-    let builder = server.unattended().token_store(MemoryTokenStore::new());
-    let (_first, client, minted) = waiting_client(builder, Keep::Share);
+    let builder = server.default_client_builder().token_store(MemoryTokenStore::new());
+    let (_first, client, minted) = waiting_client(builder, Persistence::BestEffort);
     run_promptly(get(&client, "/b"));
     run_promptly(get(&client, "/c"));
     assert_eq!(minted.load(Ordering::SeqCst), 2, "one other token, for all");
@@ -213,9 +219,9 @@ fn the_lock_of_a_token_that_it_obtains_is_not_waited_for() {
 fn the_lock_of_a_token_that_another_client_obtains_on_it_is_not_waited_for() {
     let (_servers, server) = server(Duration::ZERO);
     let store = MemoryTokenStore::new();
-    let builder = || server.unattended().token_store(store.clone());
-    let (_first, _client, minted) = waiting_client(builder(), Keep::Share);
-    let source = Source { keep: Keep::Share, minted: Arc::clone(&minted) };
+    let builder = || server.default_client_builder().token_store(store.clone());
+    let (_first, _client, minted) = waiting_client(builder(), Persistence::BestEffort);
+    let source = Source { keep: Persistence::BestEffort, minted: Arc::clone(&minted) };
     let other = builder().auth(source).build().unwrap();
     run_promptly(get(&other, "/b"));
     assert_eq!(minted.load(Ordering::SeqCst), 2);
@@ -224,16 +230,18 @@ fn the_lock_of_a_token_that_another_client_obtains_on_it_is_not_waited_for() {
 #[cfg(feature = "token-store")]
 #[test]
 fn the_lock_of_a_token_in_a_file_or_a_shared_store_is_not_waited_for() {
-    use octowire::auth::{EncryptedFile, EncryptedStore, SealingKey};
+    use octowire::auth::{EncryptedFileTokenStore, EncryptedTokenStore, EncryptionKey};
 
     let (_servers, server) = server(Duration::ZERO);
-    let key = || SealingKey::from_bytes([7; 32]);
+    let key = || EncryptionKey::from_bytes([7; 32]);
     let path = std::env::temp_dir().join(format!("octowire-stalled-{}", std::process::id()));
-    let file = EncryptedFile::open(&path, key()).unwrap();
-    let in_file = server.unattended().token_store(file);
-    let in_store = server.unattended().token_store(EncryptedStore::new(Memory::new(), key()));
+    let file = EncryptedFileTokenStore::open(&path, key()).unwrap();
+    let in_file = server.default_client_builder().token_store(file);
+    let in_store = server
+        .default_client_builder()
+        .token_store(EncryptedTokenStore::new(MemoryStore::new(), key()));
     for builder in [in_file, in_store] {
-        let (_first, client, minted) = waiting_client(builder, Keep::Share);
+        let (_first, client, minted) = waiting_client(builder, Persistence::BestEffort);
         run_promptly(get(&client, "/b"));
         assert_eq!(minted.load(Ordering::SeqCst), 2);
     }
@@ -243,7 +251,7 @@ fn the_lock_of_a_token_in_a_file_or_a_shared_store_is_not_waited_for() {
 #[test]
 fn reads_of_others_do_not_wait_for_its_own() {
     let (_servers, server) = server(Duration::from_millis(300));
-    let client = server.unattended().token("t0ken").build().unwrap();
+    let client = server.default_client_builder().token("t0ken").build().unwrap();
     let first = runtime();
     first.block_on(async {
         let other = client.clone();
@@ -261,8 +269,8 @@ struct Gated {
     gate: watch::Receiver<bool>,
 }
 
-impl TokenSource for Gated {
-    fn mint<'a>(&'a self, _: MintRequest<'a>) -> TokenFuture<'a> {
+impl TokenProvider for Gated {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut gate = self.gate.clone();
         Box::pin(async move {
@@ -284,7 +292,7 @@ fn reads_that_it_has_joined_do_not_depend_on_it() {
     let (open, gate) = watch::channel(false);
     let asked = Arc::new(AtomicUsize::new(0));
     let source = Gated { asked: Arc::clone(&asked), gate };
-    let client = server.unattended().auth(source).build().unwrap();
+    let client = server.default_client_builder().auth(source).build().unwrap();
     let theirs = client.clone();
     let running = std::thread::spawn(move || {
         runtime().block_on(async {
@@ -311,7 +319,7 @@ fn reads_that_it_has_joined_do_not_depend_on_it() {
 #[test]
 fn a_read_whose_caller_does_not_poll_it_is_driven_for_other_runtimes() {
     let (_servers, server) = server(Duration::from_millis(300));
-    let client = server.unattended().token("t0ken").build().unwrap();
+    let client = server.default_client_builder().token("t0ken").build().unwrap();
     let running = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (ended, has_ended) = oneshot::channel::<()>();
     let theirs = client.clone();
@@ -336,7 +344,7 @@ fn a_read_whose_caller_does_not_poll_it_is_driven_for_other_runtimes() {
 #[test]
 fn a_coalesced_read_dropped_by_its_caller_continues_for_other_runtimes() {
     let (_servers, server) = server(Duration::from_millis(500));
-    let client = server.unattended().token("t0ken").build().unwrap();
+    let client = server.default_client_builder().token("t0ken").build().unwrap();
     let running = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let theirs = client.clone();
     let theirs = running.spawn(async move { get(&theirs, "/same").await });
@@ -355,9 +363,9 @@ fn a_coalesced_read_dropped_by_its_caller_continues_for_other_runtimes() {
 #[test]
 fn responses_that_it_revalidates_are_revalidated_by_others() {
     let (_servers, server) = server(Duration::from_millis(300));
-    let policy = CachePolicy::trust(Duration::ZERO).stale_while_revalidate(AT_LAST * 10);
-    let cache = Cache::memory(1 << 20).policy(policy);
-    let client = server.unattended().cache(cache).token("t0ken").build().unwrap();
+    let policy = CachePolicy::max_age(Duration::ZERO).stale_while_revalidate(AT_LAST * 10);
+    let cache = CacheConfig::memory(1 << 20).default_policy(policy);
+    let client = server.default_client_builder().cache(cache).token("t0ken").build().unwrap();
     // More than may be revalidated at a time.
     const PATHS: usize = 20;
     let first = runtime();
@@ -389,7 +397,7 @@ fn equal_reads_of_runtimes_that_run_are_one() {
     // On a busy machine, a runtime that runs can be silent for longer than is waited for it.
     let sent = || {
         let (_servers, server) = server(Duration::from_millis(500));
-        let client = server.unattended().token("t0ken").build().unwrap();
+        let client = server.default_client_builder().token("t0ken").build().unwrap();
         let other = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let theirs = client.clone();
         let theirs = other.spawn(async move { get(&theirs, "/same").await });
@@ -411,7 +419,8 @@ fn its_connection_to_redis_is_not_that_of_others() {
     let first = runtime();
     let client = first.block_on(async {
         let store = crate::support::connected(&redis.url()).await;
-        let patient = server.unattended().store(store).store_timeout(Duration::from_secs(2));
+        let patient =
+            server.default_client_builder().store(store).store_timeout(Duration::from_secs(2));
         let client = patient.token("t0ken").build().unwrap();
         get(&client, "/a").await.unwrap();
         client
@@ -423,5 +432,9 @@ fn its_connection_to_redis_is_not_that_of_others() {
         Ok(())
     });
     let health = client.store_health().unwrap();
-    assert_eq!((health.down, health.outages), (None, 0), "the store answers each runtime");
+    assert_eq!(
+        (health.unavailable_for, health.outages),
+        (None, 0),
+        "the store answers each runtime"
+    );
 }

@@ -15,7 +15,7 @@ use crate::support::hostile::{CANCEL, Frame, Http1, Http2, INTERNAL_ERROR, NO_ER
 const BODY: &[u8] = b"[1,2,3]          ";
 
 fn once(builder: ClientBuilder) -> Client {
-    builder.retry(RetryPolicy::none()).token("t0ken").build().unwrap()
+    builder.retry(RetryPolicy::disabled()).token("t0ken").build().unwrap()
 }
 
 /// The body, collected for decoding and as a stream.

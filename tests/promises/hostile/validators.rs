@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
-use octowire::cache::{Cache, CachePolicy};
+use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::{Client, Error, ErrorKind};
 use serde_json::Value;
 
 use crate::support::{Received, Reply, Server, json};
 
 fn client(server: &Server) -> Client {
-    let cache = Cache::memory(1 << 20).policy(CachePolicy::revalidate());
-    server.unattended().cache(cache).token("t0ken").build().unwrap()
+    let cache = CacheConfig::memory(1 << 20).default_policy(CachePolicy::revalidate());
+    server.default_client_builder().cache(cache).token("t0ken").build().unwrap()
 }
 
 async fn get(client: &Client) -> Result<Value, Error> {
@@ -80,7 +80,7 @@ async fn refusing_conditions(status: &'static str, length: usize) -> Server {
 }
 
 #[tokio::test]
-async fn a_condition_that_is_refused_is_left_out_from_then_on() {
+async fn a_condition_that_is_rejected_is_left_out_from_then_on() {
     for (status, length) in [
         ("431 Too Large", 1),
         ("431 Too Large", 1_000),
@@ -118,7 +118,7 @@ async fn a_bad_request_with_a_short_condition_is_one_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_without_a_condition_as_well_fails_and_stays_conditional() {
+async fn a_request_that_is_rejected_without_a_condition_as_well_fails_and_stays_conditional() {
     for status in ["431 Too Large", "400 Bad Request", "412 Precondition Failed"] {
         let stored = Arc::new(AtomicBool::new(false));
         let server = Server::start(move |_: Received| {

@@ -11,7 +11,7 @@ use crate::support::github_app::Key;
 fn app(mock: &MockGitHub) -> Client {
     let app = App::new("Iv23liABC", Key::generate().pem).unwrap();
     let builder = mock.client_builder().auth(app.installation(Installation::id(7)));
-    builder.retry(RetryPolicy::none()).build().unwrap()
+    builder.retry(RetryPolicy::disabled()).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -22,17 +22,17 @@ async fn an_app_fetches_a_token_and_refreshes_it_before_it_expires() {
     for _ in 0..3 {
         read().await.unwrap();
     }
-    assert_eq!(mock.requests("apps/create-installation-access-token"), 1);
+    assert_eq!(mock.count("apps/create-installation-access-token"), 1);
     tokio::time::advance(Duration::from_secs(2 * 3600)).await;
     for _ in 0..3 {
         read().await.unwrap();
     }
-    assert_eq!(mock.requests("apps/create-installation-access-token"), 2);
+    assert_eq!(mock.count("apps/create-installation-access-token"), 2);
 }
 
 #[tokio::test]
 async fn an_authenticated_mock_server_rejects_invalid_credentials() {
-    let mock = MockGitHub::builder().authenticated().start().await;
+    let mock = MockGitHub::builder().require_token().start().await;
     let http = reqwest::Client::new();
     let url = mock.base_url();
     for (path, token, said) in [
@@ -46,9 +46,9 @@ async fn an_authenticated_mock_server_rejects_invalid_credentials() {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 401, "{path} {token:?}");
-        let body: serde_json::Value = answer.json().await.unwrap();
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 401, "{path} {token:?}");
+        let body: serde_json::Value = response.json().await.unwrap();
         assert!(body["message"].as_str().unwrap().contains(said), "{body}");
     }
     assert!(app(&mock).as_app().unwrap().apps().get_authenticated().send().await.is_ok());

@@ -76,8 +76,8 @@ async fn an_invalid_control_request_is_rejected_with_the_cause() {
             "unknown rate limit",
         ),
     ] {
-        let (status, answer) = control(&mock, path, body).await;
-        let message = answer["message"].as_str().unwrap();
+        let (status, response) = control(&mock, path, body).await;
+        let message = response["message"].as_str().unwrap();
         assert!(status == 422 && message.contains(said), "{status} {message}");
     }
     let anything = json!({ "steps": [{ "status": 200, "body": { "title": 1 }, "raw": true }] });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octowire::testing::{Answer, Fault, MockGitHub};
+use octowire::testing::{Fault, MockGitHub, MockResponse};
 use octowire::{Client as GitHub, RetryPolicy};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn client() -> Client {
 }
 
 fn once(mock: &MockGitHub) -> GitHub {
-    mock.client_builder().retry(RetryPolicy::none()).build().unwrap()
+    mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap()
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> &'a str {
@@ -37,7 +37,7 @@ async fn user_written_text_is_returned_unchanged() {
     let release = json_of(client().get(mock.base_url() + "/repos/acme/rocket/releases/1")).await;
     let upload = release["upload_url"].as_str().unwrap();
     assert!(upload.starts_with(&mock.base_url()), "{upload}");
-    mock.on_request(Method::GET, "/x").raw(200, "application/json", format!("{text:?}"));
+    mock.on_request(Method::GET, "/x").respond_raw(200, "application/json", format!("{text:?}"));
     assert_eq!(json_of(client().get(mock.base_url() + "/x")).await, text);
 }
 
@@ -99,7 +99,7 @@ async fn a_stub_for_a_name_answers_the_link_by_id() {
     let labels = list(&mock.client()).stream().collect_all(9).await.unwrap();
     let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
     assert_eq!(names, ["one", "two"]);
-    let second = &mock.received()[1];
+    let second = &mock.requests()[1];
     assert_eq!(second.path(), "/repositories/7/labels");
     assert_eq!(second.operation_id(), Some("issues/list-labels-for-repo"));
     assert!(mock.deviations().is_empty(), "{:?}", mock.deviations());
@@ -108,7 +108,7 @@ async fn a_stub_for_a_name_answers_the_link_by_id() {
 #[tokio::test]
 async fn a_tag_is_compared_weakly_and_may_be_a_stub_s() {
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.repos().get()).pass().header("etag", "\"abc\"");
+    mock.on(|github| github.repos().get()).passthrough().header("etag", "\"abc\"");
     let (http, url) = (client(), mock.base_url() + "/repos/acme/rocket");
     for (known, status) in
         [("\"abc\"", 304), ("W/\"abc\"", 304), ("\"x\", \"abc\"", 304), ("\"x\"", 200)]
@@ -172,7 +172,7 @@ async fn each_token_has_its_own_limits_and_get_rate_limit_is_free() {
 
 #[test]
 #[should_panic(expected = "unknown rate limit \"serach\"")]
-fn a_rate_limit_that_github_does_not_have_is_refused() {
+fn a_rate_limit_that_github_does_not_have_is_rejected() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
@@ -183,7 +183,8 @@ fn a_rate_limit_that_github_does_not_have_is_refused() {
 #[tokio::test]
 async fn a_stub_s_success_is_for_requests_that_github_would_take() {
     let mock = MockGitHub::builder().token("right").start().await;
-    mock.on(|github| github.issues().create()).edit(|issue| issue["title"] = "Stubbed".into());
+    mock.on(|github| github.issues().create())
+        .modify_example(|issue| issue["title"] = "Stubbed".into());
     let http = client();
     let post = |body: Value, token: &str| {
         http.post(mock.base_url() + "/repos/a/b/issues").bearer_auth(token).json(&body).send()
@@ -211,16 +212,16 @@ async fn items_of_a_stub_come_in_pages() {
         count += 1;
         assert_eq!(label.name, format!("l{count}"));
     }
-    assert_eq!((count, mock.requests("issues/list-labels-for-repo")), (45, 5));
+    assert_eq!((count, mock.count("issues/list-labels-for-repo")), (45, 5));
 }
 
 #[tokio::test]
 async fn a_stub_function_can_return_every_stub_response() {
     let mock = MockGitHub::start().await;
-    mock.on(|github| github.users().get_authenticated()).with(|request| {
+    mock.on(|github| github.users().get_authenticated()).respond_with(|request| {
         match request.query_parameter("x") {
-            _ if request.headers().contains_key("x-slow") => Answer::usual(),
-            _ => Answer::raw(200, "application/json", "{}").header("x-own", "yes"),
+            _ if request.headers().contains_key("x-slow") => MockResponse::default_response(),
+            _ => MockResponse::raw(200, "application/json", "{}").header("x-own", "yes"),
         }
     });
     let url = mock.base_url() + "/user";
@@ -228,7 +229,7 @@ async fn a_stub_function_can_return_every_stub_response() {
     assert_eq!(header(&own, "x-own"), "yes");
     let usual = json_of(client().get(&url).header("x-slow", "1")).await;
     assert_eq!(usual["login"], "octocat");
-    mock.on(|github| github.users().get_authenticated()).with(|_| Fault::ServerError(502));
+    mock.on(|github| github.users().get_authenticated()).respond_with(|_| Fault::ServerError(502));
     assert_eq!(client().get(&url).send().await.unwrap().status(), 502);
 }
 
@@ -240,7 +241,8 @@ fn a_stub_function_with_an_undocumented_response_fails_the_test() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
-        mock.on(|github| github.users().get_authenticated()).with(|_| (200, json!({ "login": 7 })));
+        mock.on(|github| github.users().get_authenticated())
+            .respond_with(|_| (200, json!({ "login": 7 })));
         let error = once(&mock).users().get_authenticated().send().await.unwrap_err();
         assert_eq!(error.status().unwrap(), 500);
     });
@@ -252,7 +254,8 @@ fn a_function_that_panics_fails_the_test() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
-        mock.on(|github| github.users().get_authenticated()).with(|_| -> Answer { panic!("oh") });
+        mock.on(|github| github.users().get_authenticated())
+            .respond_with(|_| -> MockResponse { panic!("oh") });
         let _ = once(&mock).users().get_authenticated().send().await.unwrap_err();
     });
 }
@@ -260,7 +263,7 @@ fn a_function_that_panics_fails_the_test() {
 #[tokio::test]
 async fn a_stub_of_an_undocumented_path_is_no_deviation() {
     let mock = MockGitHub::start().await;
-    mock.on_request(Method::POST, "/graphql").with(|_| (200, json!({ "data": {} })));
+    mock.on_request(Method::POST, "/graphql").respond_with(|_| (200, json!({ "data": {} })));
     mock.client().graphql::<Value>("{ viewer { login } }", ()).await.unwrap();
     let archive = mock.client().repos().download_zipball_archive();
     archive.owner("a").repo("b").ref_("main").send().await.unwrap();
@@ -269,7 +272,7 @@ async fn a_stub_of_an_undocumented_path_is_no_deviation() {
 
 #[test]
 #[should_panic(expected = "issues/create, at $.title: is required, but missing")]
-fn a_stub_for_a_path_of_the_document_keeps_to_it() {
+fn a_stub_for_a_path_of_the_description_keeps_to_it() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
@@ -301,16 +304,16 @@ async fn recorded_requests_are_bounded() {
         let request = http.post(url).header("content-type", "application/octet-stream");
         assert_eq!(request.body(body.clone()).send().await.unwrap().status(), 201);
     }
-    assert_eq!(mock.requests("repos/upload-release-asset"), 5);
-    assert_eq!(mock.received().len(), 3, "64 MiB of bodies");
+    assert_eq!(mock.count("repos/upload-release-asset"), 5);
+    assert_eq!(mock.requests().len(), 3, "64 MiB of bodies");
 }
 
 #[tokio::test]
 async fn a_list_that_is_longer_is_there_to_be_changed() {
     let mock = MockGitHub::start().await;
-    mock.list("issues/list-for-repo", 75);
-    mock.list("issues/list-comments", 3);
-    mock.list("issues/list-labels-for-repo", 4);
+    mock.seed_list("issues/list-for-repo", 75);
+    mock.seed_list("issues/list-comments", 3);
+    mock.seed_list("issues/list-labels-for-repo", 4);
     let github = mock.client();
     let issues = github.issues();
     let listed = issues.list_for_repo().owner("a").repo("b").send().await.unwrap();

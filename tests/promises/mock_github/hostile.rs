@@ -23,10 +23,10 @@ async fn connect(mock: &MockGitHub) -> TcpStream {
 
 /// Reads until the other side closes.
 async fn rest(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = timeout(LONG, stream.read_to_end(&mut answer)).await;
+    let mut response = Vec::new();
+    let read = timeout(LONG, stream.read_to_end(&mut response)).await;
     read.expect("an answer and an end").expect("no reset");
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 /// Sends, without ever reading, as a client that knows only of its own body.
@@ -57,10 +57,10 @@ async fn a_body_that_is_too_large_is_answered_by_413_and_the_connection_ends() {
             stream.write_all(&part).await.unwrap();
         }
         stream.write_all(&vec![b'x'; more]).await.unwrap();
-        let answer = rest(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-        assert!(answer.contains("bodies of up to 104857600 bytes"), "{answer}");
-        assert!(answer.contains("connection: close"), "{answer}");
+        let response = rest(&mut stream).await;
+        assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+        assert!(response.contains("bodies of up to 104857600 bytes"), "{response}");
+        assert!(response.contains("connection: close"), "{response}");
     }
     // Before any of it is sent.
     let mut stream = connect(&mock).await;
@@ -70,7 +70,7 @@ async fn a_body_that_is_too_large_is_answered_by_413_and_the_connection_ends() {
     timeout(LONG, stream.read_exact(&mut start)).await.expect("an answer").unwrap();
     assert_eq!(&start, b"HTTP/1.1 413");
     // Nothing of it came in, and the mock goes on.
-    assert!(mock.received().is_empty());
+    assert!(mock.requests().is_empty());
     assert_eq!(Client::new().get(mock.base_url() + "/zen").send().await.unwrap().status(), 200);
 }
 
@@ -80,8 +80,8 @@ async fn a_client_of_the_field_gets_the_413() {
     for more in [1, 20 * MEBIBYTE] {
         let body = vec![b'x'; MAX_BODY + more];
         let sent = Client::new().post(mock.base_url() + "/markdown").body(body).send();
-        let answer = timeout(LONG, sent).await.expect("it does not hang").unwrap();
-        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let response = timeout(LONG, sent).await.expect("it does not hang").unwrap();
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 }
 
@@ -90,12 +90,12 @@ async fn a_body_in_chunks_without_end_is_answered_by_413() {
     let mock = MockGitHub::start().await;
     let head = format!("{POST}transfer-encoding: chunked\r\n\r\n");
     let chunk = [format!("{MEBIBYTE:x}\r\n").into_bytes(), vec![b'x'; MEBIBYTE], b"\r\n".to_vec()];
-    let answer = sent(&mock, &head, &chunk.concat(), 120).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = sent(&mock, &head, &chunk.concat(), 120).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn a_head_that_is_too_large_is_rejected() {
     let mock = MockGitHub::start().await;
     let mut many = "GET /zen HTTP/1.1\r\nhost: x\r\n".to_owned();
     for at in 0..300 {
@@ -105,8 +105,8 @@ async fn a_head_that_is_too_large_is_refused() {
     for head in [many, long] {
         let mut stream = connect(&mock).await;
         stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-        let answer = rest(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        let response = rest(&mut stream).await;
+        assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
     }
 }
 
@@ -119,8 +119,8 @@ async fn a_path_that_is_too_long_is_answered_by_414() {
         let mut stream = connect(&mock).await;
         let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
-        let answer = rest(&mut stream).await;
-        assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
+        let response = rest(&mut stream).await;
+        assert!(response.starts_with("HTTP/1.1 414 "), "{response}");
         let path = &path[..16 * 1024];
         let status = Client::new().get(mock.base_url() + path).send().await.unwrap().status();
         assert!(status.as_u16() < 500, "{status}");
@@ -161,13 +161,13 @@ async fn clients_that_are_slow_do_not_keep_others_out() {
 /// The numbers that come from outside: of a test, of its control, of a token, of a query.
 #[tokio::test]
 async fn extreme_numbers_do_not_overflow() {
-    let mock = MockGitHub::builder().authenticated().start().await;
+    let mock = MockGitHub::builder().require_token().start().await;
     for window in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::ZERO] {
         for limit in [0, 1, u64::MAX] {
             mock.rate_limit("core", limit, window);
             mock.rate_limit("search", limit, window);
-            let answer = Client::new().get(mock.base_url() + "/rate_limit").send().await.unwrap();
-            assert!(answer.status().as_u16() < 500);
+            let response = Client::new().get(mock.base_url() + "/rate_limit").send().await.unwrap();
+            assert!(response.status().as_u16() < 500);
         }
     }
     mock.reset();
@@ -217,17 +217,20 @@ async fn extreme_numbers_do_not_overflow() {
 #[tokio::test]
 async fn pages_at_the_end_of_all_numbers_are_pages() {
     let mock = MockGitHub::start().await;
-    mock.list("repos/list-branches", usize::MAX);
-    mock.on_any().fault(Fault::PrimaryRateLimit { reset_in: Duration::MAX }).times(1).pass();
+    mock.seed_list("repos/list-branches", usize::MAX);
+    mock.on_any_request()
+        .fault(Fault::PrimaryRateLimit { reset_in: Duration::MAX })
+        .times(1)
+        .passthrough();
     let client = Client::new();
     let mut statuses = Vec::new();
     for query in
         ["page=1", "page=18446744073709551615", "page=18446744073709551614&per_page=1", "page=0"]
     {
         let url = format!("{}/repos/o/r/branches?{query}", mock.base_url());
-        let answer = client.get(url).send().await.unwrap();
-        statuses.push(answer.status().as_u16());
-        assert!(answer.bytes().await.unwrap().len() < MEBIBYTE);
+        let response = client.get(url).send().await.unwrap();
+        statuses.push(response.status().as_u16());
+        assert!(response.bytes().await.unwrap().len() < MEBIBYTE);
     }
     assert!(statuses.iter().all(|status| *status < 500), "{statuses:?}");
 }
@@ -238,5 +241,5 @@ async fn a_stub_that_nests_too_deeply_is_a_mistake_of_the_test() {
     let mock = MockGitHub::start().await;
     // Not so deep that the test's own stack is too small.
     let deep = (0..500).fold(json!(1), |value, _| json!([value]));
-    let _ = mock.on_any().json(deep);
+    let _ = mock.on_any_request().json(deep);
 }

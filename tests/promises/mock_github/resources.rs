@@ -153,8 +153,8 @@ async fn labels_are_those_of_the_repository() {
 #[tokio::test]
 async fn created_resources_conform_to_the_description() {
     let mock = MockGitHub::start().await;
-    let checker = octowire::contract::Checker::new();
-    let github = mock.client_builder().contract(checker.clone()).build().unwrap();
+    let checker = octowire::contract::ResponseValidator::new();
+    let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
     let number = create(&github, "First", &["bug", "fresh"]).await;
     let issues = github.issues();
     issues.get().owner(REPO.0).repo(REPO.1).issue_number(number).send().await.unwrap();
@@ -164,6 +164,6 @@ async fn created_resources_conform_to_the_description() {
     let _ = issues.get().owner(REPO.0).repo(REPO.1).issue_number(9).send().await;
     let create = issues.create_label().owner(REPO.0).repo(REPO.1).name("bug");
     let _ = create.send().await.unwrap_err();
-    assert_eq!(checker.checked(), 6);
-    assert!(checker.seen().is_empty(), "{:#?}", checker.seen());
+    assert_eq!(checker.validated(), 6);
+    assert!(checker.deviations().is_empty(), "{:#?}", checker.deviations());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{form, get_user};
-use crate::support::{Reply, Server, Still, json as answer};
+use crate::support::{FrozenClock, Reply, Server, json as answer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::Error;
@@ -53,7 +53,7 @@ async fn a_gateway_token_is_sent_besides_the_token_of_github() {
 #[tokio::test]
 async fn a_gateway_that_authenticates_itself_gets_only_its_own_token() {
     let server = gateway(HOUR).await;
-    let client = server.builder().auth(credentials(&server).in_body()).build().unwrap();
+    let client = server.builder().auth(credentials(&server).credentials_in_body()).build().unwrap();
     get_user(&client).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests[1].headers["authorization"], "Bearer gateway-hunter2");
@@ -64,7 +64,7 @@ async fn a_gateway_that_authenticates_itself_gets_only_its_own_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_before_its_end_and_one_without_an_end_is_kept() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     for (token, count) in [(HOUR, 2), (ENDLESS, 1)] {
         let server = gateway(token).await;
         let client = server.builder().auth(credentials(&server)).build().unwrap();
@@ -77,7 +77,7 @@ async fn a_token_is_renewed_before_its_end_and_one_without_an_end_is_kept() {
 }
 
 async fn error(bytes: Vec<u8>) -> Error {
-    let server = Server::saying(bytes).await;
+    let server = Server::fixed_response(bytes).await;
     let client = server.builder().auth(credentials(&server)).build().unwrap();
     let error = get_user(&client).await.unwrap_err();
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{CLIENT_ID, Login, quiet, until};
-use crate::support::{Still, json as answer};
+use crate::support::{FrozenClock, json as answer};
 use octowire::Error;
-use octowire::auth::{AccessToken, AuthFailure, DeviceCode, OAuthApp};
+use octowire::auth::{AccessToken, AuthFailure, DeviceAuthorization, OAuthApp};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::advance;
@@ -26,10 +26,10 @@ fn device_answer(login: &Login) -> Value {
     })
 }
 
-async fn begin(login: &Login, body: &Value) -> Result<DeviceCode, Error> {
+async fn begin(login: &Login, body: &Value) -> Result<DeviceAuthorization, Error> {
     login.script_json(body);
-    let app = OAuthApp::public(CLIENT_ID).unwrap();
-    app.device(&login.client()).scopes(["repo", "gist"]).start().await
+    let app = OAuthApp::public_client(CLIENT_ID).unwrap();
+    app.device_flow(&login.client()).scopes(["repo", "gist"]).start().await
 }
 
 type Wait = JoinHandle<Result<AccessToken, Error>>;
@@ -67,7 +67,7 @@ fn granted() -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_user_signs_in_on_another_device() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let code = begin(&login, &device_answer(&login)).await.unwrap();
     assert_eq!(code.user_code(), "WDJB-MJHT");
@@ -93,7 +93,7 @@ async fn a_user_signs_in_on_another_device() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_down_really_slows() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     asks_after(&login, seconds(5), json!({ "error": "slow_down" })).await;
@@ -107,7 +107,7 @@ async fn slow_down_really_slows() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_that_pass_are_waited_out() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     login.script(answer("502 Bad Gateway", "", ""));
@@ -127,7 +127,7 @@ async fn failures_that_pass_are_waited_out() {
 
 #[tokio::test(start_paused = true)]
 async fn the_life_of_the_code_bounds_the_wait() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let mut body = device_answer(&login);
     body["expires_in"] = json!(12);
@@ -142,7 +142,7 @@ async fn the_life_of_the_code_bounds_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_network_outage_ends_the_device_flow_when_the_code_expires() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let mut body = device_answer(&login);
     body["expires_in"] = json!(20);
@@ -157,7 +157,7 @@ async fn a_network_outage_ends_the_device_flow_when_the_code_expires() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_ends_the_wait() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     for (code, failure) in [
         ("access_denied", AuthFailure::Denied),
         ("expired_token", AuthFailure::DeviceCodeExpired),
@@ -174,7 +174,7 @@ async fn a_refusal_ends_the_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_wait_ends_it() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_answer(&login)).await;
     asks_after(&login, seconds(5), pending()).await;
@@ -199,8 +199,8 @@ async fn a_device_flow_that_cannot_start_returns_the_cause() {
         assert_eq!(error.auth_failure(), Some(failure), "{body}");
     }
     // The response of GitHub to an unknown client id.
-    let app = OAuthApp::public(CLIENT_ID).unwrap();
-    let error = app.device(&login.client()).start().await.unwrap_err();
+    let app = OAuthApp::public_client(CLIENT_ID).unwrap();
+    let error = app.device_flow(&login.client()).start().await.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::ClientRejected));
 }
 

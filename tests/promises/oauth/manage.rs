@@ -69,7 +69,7 @@ async fn a_token_that_is_not_valid_is_no_error_to_ask_about() {
 async fn a_wrong_secret_or_none_is_named() {
     let login = Login::start().await;
     let client = login.client();
-    let public = OAuthApp::public(CLIENT_ID).unwrap();
+    let public = OAuthApp::public_client(CLIENT_ID).unwrap();
     let error = public.check(&client, &token()).await.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::Missing));
     assert!(login.server.requests().is_empty());
@@ -79,7 +79,7 @@ async fn a_wrong_secret_or_none_is_named() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_decode_keeps_its_token_to_itself() {
+async fn a_response_that_does_not_decode_keeps_its_token_to_itself() {
     let login = Login::start().await;
     for body in [r#"{"token":"gho_hunter2","scopes":7}"#, r#"{"token":"gho_hunter2"#] {
         login.script(answer("200 OK", "", body));

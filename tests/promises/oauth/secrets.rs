@@ -9,7 +9,7 @@ use crate::support::{Reply, Server, json as answer};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::auth::{
-    AccessToken, Authorization, ClientCredentials, MemoryTokenStore, OAuthApp, TokenPolicy,
+    AccessToken, ClientCredentials, MemoryTokenStore, OAuthApp, PendingAuthorization, TokenPolicy,
     UserToken,
 };
 use octowire::{ClientBuilder, Error};
@@ -77,7 +77,7 @@ async fn a_failed_flow_shows_no_secret() {
         let server = echo(way).await;
         let client = server.builder().build().unwrap();
 
-        let sign_in = app().authorization(&client).scopes(["repo"]).begin().unwrap();
+        let sign_in = app().web_flow(&client).scopes(["repo"]).start().unwrap();
         let pairs = sign_in.url().query_pairs().into_owned();
         let (_, state) = pairs.into_iter().find(|(name, _)| name == "state").unwrap();
         let session = sign_in.into_session();
@@ -86,15 +86,15 @@ async fn a_failed_flow_shows_no_secret() {
             format!("{CALLBACK}?code=code-hunter2&code=hunter2&state={state}"),
             format!("{CALLBACK}?code=code-hunter2&state=hunter2"),
         ] {
-            let sign_in = Authorization::from_session(&app(), session.clone()).unwrap();
+            let sign_in = PendingAuthorization::from_session(&app(), session.clone()).unwrap();
             shown.value(&sign_in);
             shown.error(&sign_in.exchange(&client, callback).await.unwrap_err());
         }
         assert!(!shown.0.contains(&state), "{}", shown.0);
         shown.value(&session);
-        shown.error(&Authorization::from_session(&app(), "aHVudGVyMg hunter2").unwrap_err());
+        shown.error(&PendingAuthorization::from_session(&app(), "aHVudGVyMg hunter2").unwrap_err());
 
-        let request = app().device(&client);
+        let request = app().device_flow(&client);
         shown.value(&request);
         shown.error(&request.start().await.unwrap_err());
 
@@ -107,7 +107,7 @@ async fn a_failed_flow_shows_no_secret() {
         let url = format!("{}/token", server.url);
         for source in [
             ClientCredentials::new(&url, "id", "hunter2").unwrap(),
-            ClientCredentials::new(&url, "id", "hunter2").unwrap().in_body(),
+            ClientCredentials::new(&url, "id", "hunter2").unwrap().credentials_in_body(),
         ] {
             shown.value(&source);
             failing(&mut shown, impatient(&server).auth(source)).await;
@@ -121,7 +121,7 @@ async fn a_failed_flow_shows_no_secret() {
 
 /// Failures are retried immediately.
 fn impatient(server: &Server) -> ClientBuilder {
-    server.builder().token_policy(TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO))
+    server.builder().token_policy(TokenPolicy::default().backoff(Duration::ZERO, Duration::ZERO))
 }
 
 /// Calls a client whose token cannot be fetched.
@@ -137,9 +137,9 @@ async fn a_successful_flow_shows_no_secret() {
     let mut shown = Shown::default();
     let login = Login::start().await;
     let client = login.client();
-    let request = app().authorization(&client);
+    let request = app().web_flow(&client);
     shown.value(&request);
-    let sign_in = request.begin().unwrap();
+    let sign_in = request.start().unwrap();
     let callback = login.agree(sign_in.url());
     let token = sign_in.exchange(&client, callback).await.unwrap();
     shown.value(&token);
@@ -156,7 +156,8 @@ async fn a_successful_flow_shows_no_secret() {
         "",
         r#"{"device_code":"hunter2","user_code":"USER-hunter2","verification_uri":"https://x/"}"#,
     ));
-    let code = OAuthApp::new(CLIENT_ID, SECRET).unwrap().device(&client).start().await.unwrap();
+    let code =
+        OAuthApp::new(CLIENT_ID, SECRET).unwrap().device_flow(&client).start().await.unwrap();
     shown.value(&code);
     assert!(shown.0.contains(CLIENT_ID), "{}", shown.0);
     assert!(!shown.0.contains("hunter2"), "{}", around(&shown.0));

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::{CLIENT_ID, Login, app, get_user};
-use crate::support::Still;
+use crate::support::FrozenClock;
 use octowire::auth::{
-    AccessToken, AuthFailure, MemoryTokenStore, OAuthApp, StoreFuture, StoreLock, TokenPolicy,
-    TokenStore, UserToken,
+    AccessToken, AuthFailure, MemoryTokenStore, OAuthApp, TokenPolicy, TokenStore,
+    TokenStoreFuture, TokenStoreLock, UserToken,
 };
 use octowire::{Client, Error, ErrorKind};
 use tokio::time::advance;
@@ -33,8 +33,9 @@ impl Login {
     }
 
     fn user_of(&self, app: OAuthApp, token: AccessToken, store: impl TokenStore) -> Client {
-        let policy = TokenPolicy::default().delays(Duration::ZERO, Duration::ZERO);
-        let builder = self.server.builder().auth(UserToken::new(app, token).named("octocat"));
+        let policy = TokenPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
+        let builder =
+            self.server.builder().auth(UserToken::new(app, token).with_identity("octocat"));
         builder.token_policy(policy).token_store(store).build().unwrap()
     }
 
@@ -97,7 +98,7 @@ async fn a_restart_with_the_same_store_uses_the_latest_token_pair() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_refreshed_before_it_ends() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let client = login.user(login.pair(), MemoryTokenStore::new());
     get_user(&client).await.unwrap();
@@ -160,7 +161,7 @@ async fn a_user_who_revoked_the_application_has_to_sign_in_again() {
 async fn a_device_refreshes_without_a_secret() {
     let login = Login::start().await;
     let ended = login.pair().with_expires_at(ago(HOUR));
-    let public = OAuthApp::public(CLIENT_ID).unwrap();
+    let public = OAuthApp::public_client(CLIENT_ID).unwrap();
     let client = login.user_of(public, ended, MemoryTokenStore::new());
     assert!(get_user(&client).await.is_ok());
     assert!(!login.forms()[0].contains_key("client_secret"));
@@ -187,29 +188,29 @@ struct FullDisk {
 }
 
 impl TokenStore for FullDisk {
-    fn load<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<AccessToken>> {
+    fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>> {
         self.store.load(key)
     }
 
-    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> StoreFuture<'a, ()> {
+    fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()> {
         if self.full.load(Ordering::SeqCst) {
-            return Box::pin(async { Err(Error::token_source("the disk is full", false, None)) });
+            return Box::pin(async { Err(Error::token_provider("the disk is full", false, None)) });
         }
         self.store.save(key, token)
     }
 
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
+    fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()> {
         self.store.remove(key)
     }
 
-    fn lock<'a>(&'a self, key: &'a str) -> StoreFuture<'a, StoreLock> {
+    fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock> {
         self.store.lock(key)
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pair_that_could_not_be_stored_is_used_on() {
-    let _held = Still::new();
+    let _held = FrozenClock::new();
     let login = Login::start().await;
     let store = FullDisk::default();
     let first = login.pair().expires_in(Duration::from_secs(30));

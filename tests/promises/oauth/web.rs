@@ -2,7 +2,7 @@
 
 use super::{CALLBACK, CLIENT_ID, Login, SECRET, app};
 use crate::support::{Server, json as answer};
-use octowire::auth::{AuthFailure, Authorization, OAuthApp};
+use octowire::auth::{AuthFailure, OAuthApp, PendingAuthorization};
 use octowire::{Error, ErrorKind};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -13,8 +13,8 @@ async fn a_user_signs_in_by_the_browser() {
     // Neither the client's token nor its headers are for the login page.
     let client = login.server.builder().token("ghp_own").default_header("x-key", "k");
     let client = client.build().unwrap();
-    let sign_in = app().authorization(&client).scopes(["repo", "gist"]).login("octocat");
-    let sign_in = sign_in.allow_signup(false).prompt("select_account").begin().unwrap();
+    let sign_in = app().web_flow(&client).scopes(["repo", "gist"]).login("octocat");
+    let sign_in = sign_in.allow_signup(false).prompt("select_account").start().unwrap();
     let page = sign_in.url().clone();
     assert_eq!(
         page.as_str().split('?').next(),
@@ -50,7 +50,7 @@ async fn a_user_signs_in_by_the_browser() {
 }
 
 #[tokio::test]
-async fn an_answer_as_a_form_is_read_as_well() {
+async fn a_response_as_a_form_is_read_as_well() {
     let login = Login::start().await;
     let body = "access_token=gho_x&scope=repo%2Cgist&token_type=Bearer";
     login.script(format!(
@@ -58,7 +58,7 @@ async fn an_answer_as_a_form_is_read_as_well() {
          content-length: {}\r\n\r\n{body}",
         body.len()
     ));
-    let sign_in = app().authorization(&login.client()).begin().unwrap();
+    let sign_in = app().web_flow(&login.client()).start().unwrap();
     let callback = login.agree(sign_in.url());
     let token = sign_in.exchange(&login.client(), callback).await.unwrap();
     assert_eq!(token.expose_secret(), "gho_x");
@@ -69,7 +69,7 @@ async fn an_answer_as_a_form_is_read_as_well() {
 #[tokio::test]
 async fn a_sign_in_waits_in_the_users_session() {
     let login = Login::start().await;
-    let sign_in = app().authorization(&login.client()).scopes(["repo"]).begin().unwrap();
+    let sign_in = app().web_flow(&login.client()).scopes(["repo"]).start().unwrap();
     let page = sign_in.url().clone();
     let session = sign_in.into_session();
     let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
@@ -79,17 +79,17 @@ async fn a_sign_in_waits_in_the_users_session() {
     let stranger = OAuthApp::new("Iv23liOTHER", SECRET).unwrap();
     let changed = format!("{}AA", &session.expose_secret()[2..]);
     for error in [
-        Authorization::from_session(&stranger, session.clone()).unwrap_err(),
-        Authorization::from_session(&app(), changed).unwrap_err(),
-        Authorization::from_session(&app(), "").unwrap_err(),
-        Authorization::from_session(&app(), "hunter2 {}").unwrap_err(),
+        PendingAuthorization::from_session(&stranger, session.clone()).unwrap_err(),
+        PendingAuthorization::from_session(&app(), changed).unwrap_err(),
+        PendingAuthorization::from_session(&app(), "").unwrap_err(),
+        PendingAuthorization::from_session(&app(), "hunter2 {}").unwrap_err(),
     ] {
         assert_eq!(error.auth_failure(), Some(AuthFailure::StateMismatch));
     }
 
     // The redirect URI stays the one of the start, also if the application's has changed.
     let elsewhere = app().redirect_uri("https://example.com/new").unwrap();
-    let resumed = Authorization::from_session(&elsewhere, session).unwrap();
+    let resumed = PendingAuthorization::from_session(&elsewhere, session).unwrap();
     assert_eq!(*resumed.url(), page);
     let callback = login.agree(&page);
     let query = callback.split_once('?').unwrap().1;
@@ -99,19 +99,19 @@ async fn a_sign_in_waits_in_the_users_session() {
 #[tokio::test]
 async fn an_authorization_code_is_valid_once_and_for_one_flow() {
     let login = Login::start().await;
-    let sign_in = app().authorization(&login.client()).begin().unwrap();
+    let sign_in = app().web_flow(&login.client()).start().unwrap();
     let callback = login.agree(sign_in.url());
     let session = sign_in.into_session();
-    let resume = || Authorization::from_session(&app(), session.clone()).unwrap();
+    let resume = || PendingAuthorization::from_session(&app(), session.clone()).unwrap();
     resume().exchange(&login.client(), &callback).await.unwrap();
     let again = resume().exchange(&login.client(), &callback).await.unwrap_err();
     assert_eq!(again.auth_failure(), Some(AuthFailure::CodeRejected));
 
     // A code that was stolen on its way is of no use: the thief has another verifier.
-    let victim = app().authorization(&login.client()).begin().unwrap();
+    let victim = app().web_flow(&login.client()).start().unwrap();
     let stolen = login.agree(victim.url());
     let code = stolen.split(['?', '&']).find(|part| part.starts_with("code=")).unwrap();
-    let thief = app().authorization(&login.client()).begin().unwrap();
+    let thief = app().web_flow(&login.client()).start().unwrap();
     let pairs = thief.url().query_pairs().into_owned();
     let (_, state) = pairs.into_iter().find(|(name, _)| name == "state").unwrap();
     let forged = format!("{code}&state={state}");
@@ -122,7 +122,7 @@ async fn an_authorization_code_is_valid_once_and_for_one_flow() {
 #[tokio::test]
 async fn a_wrong_callback_sends_nothing() {
     let login = Login::start().await;
-    let sign_in = app().authorization(&login.client()).begin().unwrap();
+    let sign_in = app().web_flow(&login.client()).start().unwrap();
     let callback = login.agree(sign_in.url());
     let session = sign_in.into_session();
     let state = callback.split_once("state=").unwrap().1;
@@ -143,7 +143,7 @@ async fn a_wrong_callback_sends_nothing() {
         (format!("error=application_suspended&state={state}"), AuthFailure::ApplicationSuspended),
         (format!("error=something_new&state={state}"), AuthFailure::OAuth),
     ] {
-        let sign_in = Authorization::from_session(&app(), session.clone()).unwrap();
+        let sign_in = PendingAuthorization::from_session(&app(), session.clone()).unwrap();
         let error = sign_in.exchange(&login.client(), format!("{CALLBACK}?{query}")).await;
         let error = error.unwrap_err();
         assert_eq!(error.auth_failure(), Some(failure), "{query}");
@@ -156,7 +156,7 @@ async fn a_wrong_callback_sends_nothing() {
 #[tokio::test]
 async fn an_authorization_code_is_sent_only_to_its_own_server() {
     let (login, other) = (Login::start().await, Login::start().await);
-    let sign_in = app().authorization(&login.client()).begin().unwrap();
+    let sign_in = app().web_flow(&login.client()).start().unwrap();
     let callback = login.agree(sign_in.url());
     let error = sign_in.exchange(&other.client(), callback).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
@@ -164,19 +164,19 @@ async fn an_authorization_code_is_sent_only_to_its_own_server() {
 }
 
 #[tokio::test]
-async fn the_web_flow_without_a_secret_is_refused_before_the_user_leaves() {
+async fn the_web_flow_without_a_secret_is_rejected_before_the_user_leaves() {
     let login = Login::start().await;
-    let public = OAuthApp::public(CLIENT_ID).unwrap();
-    let error = public.authorization(&login.client()).begin().unwrap_err();
+    let public = OAuthApp::public_client(CLIENT_ID).unwrap();
+    let error = public.web_flow(&login.client()).start().unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::Missing));
     assert!(error.to_string().contains("OAuthApp::device"), "{error}");
 }
 
 /// The error of an exchange that is answered with these bytes.
 async fn refused(bytes: Vec<u8>) -> Error {
-    let server = Server::saying(bytes).await;
+    let server = Server::fixed_response(bytes).await;
     let client = server.builder().build().unwrap();
-    let sign_in = app().authorization(&client).begin().unwrap();
+    let sign_in = app().web_flow(&client).start().unwrap();
     let pairs = sign_in.url().query_pairs().into_owned();
     let (_, state) = pairs.into_iter().find(|(name, _)| name == "state").unwrap();
     let callback = format!("{CALLBACK}?code=abc&state={state}");
@@ -223,7 +223,7 @@ async fn every_documented_oauth_error_gives_advice() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_token_is_an_error_that_explains_itself() {
+async fn a_response_without_a_token_is_an_error_that_explains_itself() {
     let token = r#"{"access_token":"gho_hunter2","token_type":"mac"}"#;
     let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     for (bytes, failure, retryable, part) in [

@@ -136,7 +136,7 @@ mod of_operations {
     /// A search whose page has these items, with this beside them.
     async fn search(items: Value, mut page: Value) -> Server {
         page["items"] = items;
-        Server::saying(answer("200 OK", "", &page.to_string())).await
+        Server::fixed_response(answer("200 OK", "", &page.to_string())).await
     }
 
     fn topic(name: &str) -> Value {

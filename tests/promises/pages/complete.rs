@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Reply, Server, json as answer};
 
 #[derive(Deserialize)]
-struct Found {
+struct SearchPage {
     items: Vec<u64>,
 }
 
@@ -18,7 +18,7 @@ fn search(client: &Client) -> Request {
 }
 
 fn items(server: &Server) -> Items<u64> {
-    search(&server.client()).items(|page: Found| page.items)
+    search(&server.client()).items(|page: SearchPage| page.items)
 }
 
 /// A server with these pages, each with its headers.
@@ -151,12 +151,12 @@ async fn a_stream_that_starts_later_is_not_compared() {
     let server = pages(vec![page(5, &[1, 2]), page(5, &[3, 4]), page(5, &[5])]).await;
     for (start, expected) in [(1, 5), (2, 3), (3, 1), (9, 0)] {
         let call = search(&server.client()).query("page", start);
-        let all = call.items(|page: Found| page.items).collect_all(9).await.unwrap();
+        let all = call.items(|page: SearchPage| page.items).collect_all(9).await.unwrap();
         assert_eq!(all.len(), expected, "from page {start}");
     }
     let server = cursors(vec![page(5, &[1, 2]).1, page(5, &[3]).1]).await;
     let call = search(&server.client()).query("after", 1);
-    assert_eq!(call.items(|page: Found| page.items).collect_all(9).await.unwrap(), [3]);
+    assert_eq!(call.items(|page: SearchPage| page.items).collect_all(9).await.unwrap(), [3]);
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn results_that_need_single_sign_on_are_not_missed_in_silence() {
 #[tokio::test]
 async fn a_list_without_a_count_reports_single_sign_on_from_any_start_page() {
     let headers = "x-github-sso: partial-results; organizations=7\r\n";
-    let server = Server::saying(answer("200 OK", headers, "[1,2]")).await;
+    let server = Server::fixed_response(answer("200 OK", headers, "[1,2]")).await;
     let call = server.client().request(Method::GET, "/user/repos").query("page", 3);
     let (all, error) = read(call.items(|page: Vec<u64>| page)).await;
     assert_eq!(all, [1, 2]);
@@ -221,7 +221,7 @@ async fn a_list_without_a_count_reports_single_sign_on_from_any_start_page() {
 #[tokio::test]
 async fn the_total_is_known_after_the_first_page_and_follows_the_pages() {
     let server = pages(vec![page(7, &[1, 2]), page(6, &[3, 4])]).await;
-    let mut items = search(&server.client()).prefetch(0).items(|page: Found| page.items);
+    let mut items = search(&server.client()).prefetch(0).items(|page: SearchPage| page.items);
     assert_eq!(items.total(), None);
     items.try_next().await.unwrap();
     assert_eq!(items.total(), Some(7));
@@ -229,7 +229,7 @@ async fn the_total_is_known_after_the_first_page_and_follows_the_pages() {
     items.try_next().await.unwrap();
     assert_eq!(items.total(), Some(6));
 
-    let server = Server::saying(answer("200 OK", "", "[1]")).await;
+    let server = Server::fixed_response(answer("200 OK", "", "[1]")).await;
     let mut items = server.client().request(Method::GET, "/x").items(|page: Vec<u64>| page);
     items.try_next().await.unwrap();
     assert_eq!(items.total(), None);
@@ -250,7 +250,7 @@ async fn an_invalid_total_count_is_not_compared() {
         [("9", 9), ("9.0", 9), ("18446744073709551615", u64::MAX), ("1e300", u64::MAX)]
     {
         let body = format!("{{\"total_count\": {total}, \"items\": [1]}}");
-        let server = Server::saying(answer("200 OK", "", &body)).await;
+        let server = Server::fixed_response(answer("200 OK", "", &body)).await;
         let error = read(items(&server)).await.1.expect("more than one");
         assert_eq!(error.incomplete().unwrap().total, Some(expected), "{total}");
     }
@@ -259,7 +259,7 @@ async fn an_invalid_total_count_is_not_compared() {
 #[tokio::test]
 async fn an_ambiguous_total_count_is_not_compared() {
     let body = json!({ "total_count": 9, "things": [1], "errors": [2] });
-    let server = Server::saying(answer("200 OK", "", &body.to_string())).await;
+    let server = Server::fixed_response(answer("200 OK", "", &body.to_string())).await;
     #[derive(Deserialize)]
     struct Things {
         things: Vec<u64>,
@@ -275,7 +275,7 @@ async fn an_ambiguous_total_count_is_not_compared() {
 async fn items_that_the_caller_leaves_out_are_not_missing() {
     let server = pages(vec![page(3, &[1, 2]), page(3, &[3])]).await;
     let call = search(&server.client());
-    let odd = |page: Found| page.items.into_iter().filter(|item| item % 2 == 1).collect();
+    let odd = |page: SearchPage| page.items.into_iter().filter(|item| item % 2 == 1).collect();
     assert_eq!(call.items(odd).collect_all(9).await.unwrap(), [1, 3]);
 }
 
@@ -285,7 +285,7 @@ async fn a_search_of_more_than_a_thousand_results_ends_with_an_error() {
     use octowire::testing::MockGitHub;
 
     let mock = MockGitHub::start().await;
-    mock.list("search/topics", 1_677);
+    mock.seed_list("search/topics", 1_677);
     let mut topics = mock.client().search().topics().q("x").per_page(100).stream();
     let mut delivered = 0;
     let error = loop {

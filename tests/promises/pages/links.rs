@@ -144,9 +144,10 @@ async fn numbered_pages(base: &str, public: &'static str) {
 #[tokio::test]
 async fn a_page_of_another_server_leads_nowhere() {
     // GitHub redirects to another server, whose link is no page of GitHub's.
-    let other = Server::saying(json("200 OK", "link: </list?page=2>; rel=next\r\n", "[1]")).await;
+    let other =
+        Server::fixed_response(json("200 OK", "link: </list?page=2>; rel=next\r\n", "[1]")).await;
     let location = format!("location: {}/list\r\n", other.url);
-    let server = Server::saying(json("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json("302 Found", &location, "")).await;
     let mut items = items(&server, "");
     assert_eq!(items.try_next().await.unwrap(), Some(1));
     let error = items.try_next().await.unwrap_err();

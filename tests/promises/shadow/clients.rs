@@ -1,6 +1,6 @@
 //! Two clients, or a client and a hand-written integration, side by side.
 
-use octowire::shadow::{Decision, Rules, Shadow, Side, Stage, StepBack};
+use octowire::shadow::{ComparisonRules, Migration, NextStep, RollbackPolicy, Side, Stage};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::types::Issue;
 use octowire::{Client, Response, Result, RetryPolicy};
@@ -10,7 +10,7 @@ const MIRROR: Stage = Stage::Mirror { share: 1.0 };
 
 /// A client that does not try again.
 fn client(mock: &MockGitHub) -> Client {
-    mock.client_builder().retry(RetryPolicy::none()).build().unwrap()
+    mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap()
 }
 
 async fn issue(github: Client) -> Result<Issue> {
@@ -21,7 +21,9 @@ async fn issue(github: Client) -> Result<Issue> {
 /// A GitHub whose issues have this title.
 async fn github(title: &'static str) -> MockGitHub {
     let mock = MockGitHub::start().await;
-    let _ = mock.on(|github| github.issues().get()).edit(|issue| issue["title"] = title.into());
+    let _ = mock
+        .on(|github| github.issues().get())
+        .modify_example(|issue| issue["title"] = title.into());
     mock
 }
 
@@ -29,30 +31,30 @@ async fn github(title: &'static str) -> MockGitHub {
 async fn responses_of_both_sides_are_compared_and_the_legacy_one_is_returned() {
     let (old, new) = (github("old").await, github("new").await);
     // They are at two addresses.
-    let rules = Rules::default().ignore("$..*url");
+    let rules = ComparisonRules::default().ignore("$..*url");
     let shadow =
-        Shadow::builder(client(&old), client(&new)).stage(MIRROR).rules(rules).build().unwrap();
-    let issue = shadow.read_each("issues/get", issue).key("acme/rocket").run().await.unwrap();
+        Migration::builder(client(&old), client(&new)).stage(MIRROR).rules(rules).build().unwrap();
+    let issue = shadow.read_same("issues/get", issue).key("acme/rocket").run().await.unwrap();
     assert_eq!(issue.title, "old");
-    shadow.settled().await;
+    shadow.drain().await;
     let report = shadow.report();
     let differences = &report.operations[0].differences;
     let places: Vec<_> = differences.iter().map(|one| one.newest.pattern.as_str()).collect();
     assert_eq!(places, ["$.title"], "{report}");
-    assert_eq!((old.requests("issues/get"), new.requests("issues/get")), (1, 1));
+    assert_eq!((old.count("issues/get"), new.count("issues/get")), (1, 1));
 }
 
 #[tokio::test]
 async fn a_write_reaches_one_of_two_servers() {
     let (old, new) = (MockGitHub::start().await, MockGitHub::start().await);
-    let shadow = Shadow::builder(client(&old), client(&new)).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(client(&old), client(&new)).stage(MIRROR).build().unwrap();
     let create = async |title: &'static str| {
-        let call = shadow.write_each("issues/create", move |github: Client| async move {
+        let call = shadow.write_same("issues/create", move |github: Client| async move {
             let call = github.issues().create().owner("acme").repo("rocket").title(title);
             call.send().await.map(|issue| issue.number)
         });
         call.run().await.unwrap();
-        (old.requests("issues/create"), new.requests("issues/create"))
+        (old.count("issues/create"), new.count("issues/create"))
     };
     assert_eq!(create("It leaks").await, (1, 0));
     shadow.set_stage(Stage::Shift { percent: 100.0, share: 1.0 });
@@ -63,16 +65,16 @@ async fn a_write_reaches_one_of_two_servers() {
 async fn a_failing_new_side_is_rolled_back_without_an_error_for_the_caller() {
     let (old, new) = (github("old").await, MockGitHub::start().await);
     let _ = new.on(|github| github.issues().get()).fault(Fault::ServerError(502));
-    let shadow = Shadow::builder(client(&old), client(&new))
+    let shadow = Migration::builder(client(&old), client(&new))
         .stage(Stage::Shift { percent: 100.0, share: 0.0 })
-        .step_back(StepBack::default().minimum(10))
+        .rollback(RollbackPolicy::default().min_samples(10))
         .build()
         .unwrap();
     for _ in 0..20 {
-        shadow.read_each("issues/get", issue).run().await.unwrap();
+        shadow.read_same("issues/get", issue).run().await.unwrap();
     }
     assert_eq!(shadow.stage(), Stage::Mirror { share: 0.0 });
-    assert_eq!(new.requests("issues/get"), 10);
+    assert_eq!(new.count("issues/get"), 10);
     let operation = &shadow.report().operations[0];
     assert_eq!((operation.fallbacks, operation.saved, operation.new.failed), (10, 10, 10));
 }
@@ -83,20 +85,20 @@ async fn an_error_response_to_both_sides_is_no_failure() {
     for mock in [&old, &new] {
         let _ = mock.on(|github| github.issues().get()).error(404, "Not Found");
     }
-    let shadow = Shadow::builder(client(&old), client(&new))
+    let shadow = Migration::builder(client(&old), client(&new))
         .stage(Stage::Shift { percent: 50.0, share: 1.0 })
-        .step_back(StepBack::default().minimum(10))
+        .rollback(RollbackPolicy::default().min_samples(10))
         .build()
         .unwrap();
     for key in 0..20 {
-        let call = shadow.read_each("issues/get", issue).key(key.to_string());
+        let call = shadow.read_same("issues/get", issue).key(key.to_string());
         assert!(call.run().await.unwrap_err().is_not_found());
-        shadow.settled().await;
+        shadow.drain().await;
     }
     let report = shadow.report();
     let operation = &report.operations[0];
     assert_eq!((operation.compared, operation.mismatched, operation.fallbacks), (20, 0, 0));
-    assert_eq!(report.verdict.decision, Decision::Shift { percent: 100.0 });
+    assert_eq!(report.verdict.decision, NextStep::Shift { percent: 100.0 });
 }
 
 #[tokio::test]
@@ -104,13 +106,13 @@ async fn a_client_written_by_hand_is_compared_with_this_one() {
     let mock = github("It leaks").await;
     let url = mock.base_url() + "/repos/acme/rocket/issues/7";
     let http = reqwest::Client::builder().user_agent("by hand").build().unwrap();
-    let shadow = Shadow::builder(http, client(&mock)).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(http, client(&mock)).stage(MIRROR).build().unwrap();
     let call = shadow
         .read_with(
             "issues/get",
             move |http| async move {
-                let answer = http.get(url).send().await.map_err(|error| error.to_string())?;
-                answer.json::<Value>().await.map_err(|error| error.to_string())
+                let response = http.get(url).send().await.map_err(|error| error.to_string())?;
+                response.json::<Value>().await.map_err(|error| error.to_string())
             },
             |github| async move {
                 let issue = issue(github).await.map_err(|error| error.to_string())?;
@@ -118,11 +120,11 @@ async fn a_client_written_by_hand_is_compared_with_this_one() {
             },
         )
         // The types have the properties of the description; the response can have more.
-        .view(|_: Side, issue: &Value| {
+        .project(|_: Side, issue: &Value| {
             json!([issue["number"], issue["title"], issue["user"]["login"]])
         });
     assert_eq!(call.run().await.unwrap()["title"], "It leaks");
-    shadow.settled().await;
+    shadow.drain().await;
     let report = shadow.report();
     assert_eq!(
         (report.operations[0].compared, report.operations[0].mismatched),

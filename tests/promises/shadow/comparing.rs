@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octowire::shadow::{DifferenceKind, Rules};
+use octowire::shadow::{ComparisonRules, DifferenceKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -25,20 +25,23 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
+fn rules() -> impl Strategy<Value = ComparisonRules> {
     let pattern = prop::sample::select(vec![
         "$", "$..*", "$..a", "$..b", "$..id", "$.a", "$[*]", "$[0]", "$.a[*].b", "$..[1]",
     ]);
     prop::collection::vec((0..7_u8, pattern), 0..5).prop_map(|rules| {
-        rules.into_iter().fold(Rules::default().limit(1_000), |rules, (rule, pattern)| match rule {
-            0 => rules.ignore(pattern),
-            1 => rules.unordered(pattern),
-            2 => rules.unordered_by(pattern, "id"),
-            3 => rules.times_within(pattern, Duration::from_secs(1)),
-            4 => rules.numbers_as_text(pattern),
-            5 => rules.null_is_absent(),
-            _ => rules.empty_is_absent(),
-        })
+        rules.into_iter().fold(
+            ComparisonRules::default().max_differences(1_000),
+            |rules, (rule, pattern)| match rule {
+                0 => rules.ignore(pattern),
+                1 => rules.unordered(pattern),
+                2 => rules.unordered_by_key(pattern, "id"),
+                3 => rules.time_tolerance(pattern, Duration::from_secs(1)),
+                4 => rules.coerce_numbers(pattern),
+                5 => rules.ignore_nulls(),
+                _ => rules.ignore_empty(),
+            },
+        )
     })
 }
 
@@ -89,9 +92,9 @@ proptest! {
         by_id in any::<bool>(),
         tolerance in 0..3_u64,
     ) {
-        let rules = Rules::default().times_within("$..*", Duration::from_secs(tolerance));
+        let rules = ComparisonRules::default().time_tolerance("$..*", Duration::from_secs(tolerance));
         let rules = match by_id {
-            true => rules.unordered_by("$..*", "id").unordered_by("$", "id"),
+            true => rules.unordered_by_key("$..*", "id").unordered_by_key("$", "id"),
             false => rules.unordered("$..*").unordered("$"),
         };
         prop_assert_eq!(rules.compare(&value, &reordered(&value)).unwrap(), []);
@@ -100,7 +103,7 @@ proptest! {
     #[test]
     fn without_rules_values_are_compared_as_json(old in value(), new in value()) {
         let equal = rules_free(&old) == rules_free(&new);
-        prop_assert_eq!(Rules::default().compare(&old, &new).unwrap().is_empty(), equal);
+        prop_assert_eq!(ComparisonRules::default().compare(&old, &new).unwrap().is_empty(), equal);
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use octowire::shadow::{Ramp, Reason, Shadow, ShadowBuilder, Side, Stage, StageChange, StepBack};
+use octowire::shadow::{
+    Migration, MigrationBuilder, RollbackPolicy, RolloutSchedule, Side, Stage, StageChange,
+    StageChangeReason,
+};
 use tokio::time::{Instant, advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,28 +47,28 @@ type Running = std::pin::Pin<Box<dyn Future<Output = Result<u32, String>> + Send
 const AT_50: Stage = Stage::Shift { percent: 50.0, share: 1.0 };
 const MIRROR: Stage = Stage::Mirror { share: 1.0 };
 
-fn builder() -> ShadowBuilder<Function, Function> {
+fn builder() -> MigrationBuilder<Function, Function> {
     let (old, new): (Function, Function) = (|w| Box::pin(old(w)), |w| Box::pin(new(w)));
-    Shadow::builder(old, new).stage(AT_50)
+    Migration::builder(old, new).stage(AT_50)
 }
 
 /// Makes calls of many keys, one after the other.
-async fn calls(shadow: &Shadow<Function, Function>, wrong: Wrong, count: u32) {
+async fn calls(shadow: &Migration<Function, Function>, wrong: Wrong, count: u32) {
     for key in 0..count {
-        let answer = shadow.read("call", wrong).key(key.to_string()).run().await;
-        assert_eq!(answer.is_err(), wrong == Wrong::BothFail);
-        shadow.settled().await;
+        let response = shadow.read("call", wrong).key(key.to_string()).run().await;
+        assert_eq!(response.is_err(), wrong == Wrong::BothFail);
+        shadow.drain().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_call_after_the_one_that_passes_the_threshold_is_served_by_the_old_side() {
     let changes = Arc::new(Mutex::new(Vec::<(Instant, StageChange)>::new()));
-    let heard = Arc::clone(&changes);
+    let reply = Arc::clone(&changes);
     // Nothing is mirrored: only the calls that the new side serves count.
     let shadow = builder()
         .stage(Stage::Shift { percent: 100.0, share: 0.0 })
-        .on_change(move |change| heard.lock().unwrap().push((Instant::now(), change.clone())))
+        .on_change(move |change| reply.lock().unwrap().push((Instant::now(), change.clone())))
         .build()
         .unwrap();
     for _ in 0..990 {
@@ -79,16 +82,19 @@ async fn the_call_after_the_one_that_passes_the_threshold_is_served_by_the_old_s
     // Ten of a thousand are one percent, and eleven are more.
     for _ in 0..10 {
         last = failing().await;
-        assert_eq!(shadow.serves("any"), Side::New);
+        assert_eq!(shadow.serving_side("any"), Side::New);
     }
     let failed_at = last + SECOND / 100;
     failing().await;
-    assert_eq!(shadow.serves("any"), Side::Old, "before the call returns");
+    assert_eq!(shadow.serving_side("any"), Side::Old, "before the call returns");
     let changes = changes.lock().unwrap();
     let [(at, change)] = changes.as_slice() else { panic!("{changes:?}") };
     assert_eq!(*at, failed_at, "with the result itself");
     assert_eq!(change.to, Stage::Mirror { share: 0.0 });
-    assert!(matches!(change.reason, Reason::Errors { old: 0.0, new } if new > 0.01), "{change}");
+    assert!(
+        matches!(change.reason, StageChangeReason::Errors { old: 0.0, new } if new > 0.01),
+        "{change}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,22 +108,22 @@ async fn differences_take_it_back_once_they_are_compared() {
     assert_eq!(shadow.stage(), MIRROR);
     assert!(began.elapsed() <= SECOND / 50, "{:?}", began.elapsed());
     let reason = shadow.report().changes[0].reason.clone();
-    assert_eq!(reason, Reason::Differences { share: 0.02 });
+    assert_eq!(reason, StageChangeReason::Differences { share: 0.02 });
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_new_side_is_rolled_back_after_the_mirror_timeout() {
     let (old, new): (Function, Function) =
         (|w| Box::pin(old(w)), |_| Box::pin(std::future::pending()));
-    let shadow = Shadow::builder(old, new)
+    let shadow = Migration::builder(old, new)
         .stage(Stage::Shift { percent: 0.0, share: 1.0 })
-        .step_back(StepBack::default().minimum(16))
+        .rollback(RollbackPolicy::default().min_samples(16))
         .build()
         .unwrap();
     let calls = (0..16).map(|_| shadow.read("call", Wrong::Nothing).run());
     futures_util::future::join_all(calls).await;
     let served = Instant::now();
-    shadow.settled().await;
+    shadow.drain().await;
     assert_eq!(shadow.stage(), MIRROR);
     assert!(served.elapsed() <= 10 * SECOND, "{:?}", served.elapsed());
 }
@@ -133,7 +139,7 @@ async fn latency_takes_it_back_within_a_second_more() {
         calls(&shadow, Wrong::IsSlow, 1).await;
     }
     assert!(began.elapsed() <= 2 * SECOND, "{:?}", began.elapsed());
-    assert!(matches!(shadow.report().changes[0].reason, Reason::Latency { .. }));
+    assert!(matches!(shadow.report().changes[0].reason, StageChangeReason::Latency { .. }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,10 +150,10 @@ async fn ten_milliseconds_more_are_no_matter() {
             Ok::<_, String>(1)
         }
     };
-    let shadow = Shadow::builder(wait(1), wait(9)).stage(AT_50).build().unwrap();
+    let shadow = Migration::builder(wait(1), wait(9)).stage(AT_50).build().unwrap();
     for key in 0..1_000 {
         shadow.read("call", ()).key(key.to_string()).run().await.unwrap();
-        shadow.settled().await;
+        shadow.drain().await;
     }
     assert_eq!(shadow.stage(), AT_50);
 }
@@ -172,8 +178,8 @@ async fn mismatches_outside_the_window_do_not_count() {
 
 #[tokio::test(start_paused = true)]
 async fn rollback_can_go_step_by_step() {
-    let step_back = StepBack::default().minimum(10).by_one_step();
-    let shadow = builder().step_back(step_back).build().unwrap();
+    let step_back = RollbackPolicy::default().min_samples(10).one_step_at_a_time();
+    let shadow = builder().rollback(step_back).build().unwrap();
     let mut stages = Vec::new();
     for _ in 0..4 {
         calls(&shadow, Wrong::Lies, 10).await;
@@ -185,7 +191,7 @@ async fn rollback_can_go_step_by_step() {
 
 #[tokio::test(start_paused = true)]
 async fn rollback_can_be_disabled() {
-    let shadow = builder().step_back(StepBack::off()).build().unwrap();
+    let shadow = builder().rollback(RollbackPolicy::disabled()).build().unwrap();
     calls(&shadow, Wrong::Lies, 300).await;
     assert_eq!(shadow.stage(), AT_50);
 }
@@ -194,8 +200,8 @@ async fn rollback_can_be_disabled() {
 async fn after_it_went_back_a_ramp_pauses_longer_each_time() {
     let shadow = builder()
         .stage(MIRROR)
-        .step_back(StepBack::default().minimum(10))
-        .ramp(Ramp::after(MINUTE).again_after(60 * MINUTE))
+        .rollback(RollbackPolicy::default().min_samples(10))
+        .rollout(RolloutSchedule::automatic(MINUTE).cooldown(60 * MINUTE))
         .build()
         .unwrap();
     let mut pauses = Vec::new();
@@ -218,12 +224,12 @@ async fn after_it_went_back_a_ramp_pauses_longer_each_time() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_started_before_a_stage_change_count_only_in_the_report() {
-    let shadow = builder().step_back(StepBack::default().minimum(10)).build().unwrap();
+    let shadow = builder().rollback(RollbackPolicy::default().min_samples(10)).build().unwrap();
     let calls = (0..16).map(|key| shadow.read("call", Wrong::Lies).key(key.to_string()).run());
     let stage = Stage::Shift { percent: 60.0, share: 1.0 };
     let change = async { shadow.set_stage(stage) };
     futures_util::future::join(futures_util::future::join_all(calls), change).await;
-    shadow.settled().await;
+    shadow.drain().await;
     assert_eq!(shadow.stage(), stage);
     assert_eq!(shadow.report().operations[0].mismatched, 16);
 }

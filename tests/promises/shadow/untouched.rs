@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use octowire::shadow::{Mirroring, Report, Shadow, Side, SideReport, Stage};
+use octowire::shadow::{Migration, MigrationReport, MirrorConfig, Side, SideReport, Stage};
 use serde::{Serialize, Serializer};
 use tokio::time::{Instant, sleep};
 
@@ -19,21 +19,21 @@ async fn double(number: u64) -> Result<u64, String> {
 }
 
 /// Has ten calls served while `new` is mirrored, and makes sure that it does not show.
-async fn unharmed<F>(new: impl Fn(u64) -> F + Clone + Send + Sync + 'static) -> Report
+async fn unharmed<F>(new: impl Fn(u64) -> F + Clone + Send + Sync + 'static) -> MigrationReport
 where
     F: Future<Output = Result<u64, String>> + Send + 'static,
 {
-    let shadow = Shadow::builder(double, new).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(double, new).stage(MIRROR).build().unwrap();
     for number in 0..10 {
         let began = Instant::now();
         assert_eq!(shadow.read("double", number).run().await, Ok(2 * number));
         assert_eq!(began.elapsed(), SECOND / 10);
     }
-    shadow.settled().await;
+    shadow.drain().await;
     shadow.report()
 }
 
-fn new(report: &Report) -> &SideReport {
+fn new(report: &MigrationReport) -> &SideReport {
     &report.operations[0].new
 }
 
@@ -99,14 +99,14 @@ async fn no_more_than_sixteen_are_mirrored_at_a_time() {
             Ok(2 * number)
         }
     };
-    let shadow = Shadow::builder(double, new).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(double, new).stage(MIRROR).build().unwrap();
     let began = Instant::now();
     let calls = (0..100).map(|number| shadow.read("double", number).run());
-    for (number, answer) in (0..).zip(futures_util::future::join_all(calls).await) {
-        assert_eq!(answer, Ok(2 * number));
+    for (number, response) in (0..).zip(futures_util::future::join_all(calls).await) {
+        assert_eq!(response, Ok(2 * number));
     }
     assert_eq!(began.elapsed(), SECOND / 10);
-    shadow.settled().await;
+    shadow.drain().await;
     assert_eq!(most.load(Ordering::SeqCst), 16);
     let operation = &shadow.report().operations[0];
     assert_eq!((operation.compared, operation.skipped.full), (16, 84));
@@ -117,7 +117,7 @@ async fn a_cancelled_call_cancels_its_mirror() {
     let ended = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&ended);
     let new = move |_: u64| {
-        let guard = Counted(Arc::clone(&seen));
+        let guard = DropCounter(Arc::clone(&seen));
         async move {
             sleep(5 * SECOND).await;
             drop(guard);
@@ -125,19 +125,19 @@ async fn a_cancelled_call_cancels_its_mirror() {
         }
     };
     let old = |_: u64| pending::<Result<u64, String>>();
-    let shadow = Shadow::builder(old, new).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(old, new).stage(MIRROR).build().unwrap();
     let began = Instant::now();
     let call = shadow.read("double", 1).run();
     tokio::time::timeout(SECOND, call).await.unwrap_err();
-    shadow.settled().await;
+    shadow.drain().await;
     assert_eq!((began.elapsed(), ended.load(Ordering::SeqCst)), (SECOND, 1));
     let operation = &shadow.report().operations[0];
     assert_eq!((operation.skipped.abandoned, operation.old.abandoned), (1, 1));
 }
 
-struct Counted(Arc<AtomicUsize>);
+struct DropCounter(Arc<AtomicUsize>);
 
-impl Drop for Counted {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
@@ -159,26 +159,26 @@ impl Serialize for Unfit {
 #[tokio::test(start_paused = true)]
 async fn a_response_that_cannot_be_compared_is_still_returned() {
     let side = |how: &'static str| async move { Ok::<_, String>(Unfit(how)) };
-    let shadow = Shadow::builder(side, side).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(side, side).stage(MIRROR).build().unwrap();
     for how in ["panic", "error"] {
         assert_eq!(shadow.read("unfit", how).run().await, Ok(Unfit(how)));
     }
     let view = |_: Side, _: &Unfit| panic!("a view that panics");
-    assert_eq!(shadow.read("unfit", "").view(view).run().await, Ok(Unfit("")));
-    shadow.settled().await;
+    assert_eq!(shadow.read("unfit", "").project(view).run().await, Ok(Unfit("")));
+    shadow.drain().await;
     let operation = &shadow.report().operations[0];
     assert_eq!((operation.compared, operation.uncompared), (0, 3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_time_and_the_number_of_mirrors_are_the_users() {
-    let mirroring = Mirroring::default().timeout(SECOND / 2).concurrency(3);
-    let shadow = Shadow::builder(double, |_| pending()).stage(MIRROR).mirroring(mirroring);
+    let mirroring = MirrorConfig::default().timeout(SECOND / 2).concurrency(3);
+    let shadow = Migration::builder(double, |_| pending()).stage(MIRROR).mirror(mirroring);
     let shadow = shadow.build().unwrap();
     let began = Instant::now();
     let calls = (0..10).map(|number| shadow.read("double", number).run());
     futures_util::future::join_all(calls).await;
-    shadow.settled().await;
+    shadow.drain().await;
     assert_eq!(began.elapsed(), SECOND / 2);
     let operation = &shadow.report().operations[0];
     assert_eq!((operation.new.timed_out, operation.skipped.full), (3, 7));
@@ -186,8 +186,8 @@ async fn the_time_and_the_number_of_mirrors_are_the_users() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_may_be_spawned() {
-    let shadow = Shadow::builder(double, double).stage(MIRROR).build().unwrap();
-    let call = shadow.read("double", 4).key("acme").view(|_, number| (*number).into()).run();
+    let shadow = Migration::builder(double, double).stage(MIRROR).build().unwrap();
+    let call = shadow.read("double", 4).key("acme").project(|_, number| (*number).into()).run();
     drop(shadow);
     assert_eq!(tokio::spawn(call).await.unwrap(), Ok(8));
 }
@@ -195,17 +195,17 @@ async fn a_call_may_be_spawned() {
 #[test]
 fn without_a_runtime_nothing_is_mirrored_and_the_call_succeeds() {
     let side = |number: u64| async move { Ok::<_, String>(number) };
-    let shadow = Shadow::builder(side, side).stage(MIRROR).build().unwrap();
+    let shadow = Migration::builder(side, side).stage(MIRROR).build().unwrap();
     // Nothing in it waits, so that polling it once is enough.
-    let answer = futures_util::FutureExt::now_or_never(shadow.read("echo", 7).run());
-    assert_eq!(answer, Some(Ok(7)));
+    let response = futures_util::FutureExt::now_or_never(shadow.read("echo", 7).run());
+    assert_eq!(response, Some(Ok(7)));
     assert_eq!(shadow.report().operations[0].skipped.no_runtime, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_share_of_the_reads_is_mirrored_and_without_a_stage_none() {
     let side = |number: u64| async move { Ok::<_, String>(number) };
-    let shadow = Shadow::new(side, side);
+    let shadow = Migration::new(side, side);
     for number in 0..10 {
         shadow.read("echo", number).run().await.unwrap();
     }
@@ -213,7 +213,7 @@ async fn a_share_of_the_reads_is_mirrored_and_without_a_stage_none() {
     shadow.set_stage(Stage::Mirror { share: 0.25 });
     for number in 0..2_000 {
         shadow.read("echo", number).run().await.unwrap();
-        shadow.settled().await;
+        shadow.drain().await;
     }
     let report = shadow.report();
     let mirrored = new(&report).mirrored;

@@ -12,16 +12,20 @@ use http::header::{
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use octowire::webhooks::{Delivery, EnvelopeScheme, OutgoingDelivery, Receiver, Refusal, sign};
+use octowire::webhooks::{
+    Delivery, EnvelopeScheme, OutgoingDelivery, RejectionReason, WebhookReceiver, sign,
+};
 use tower::ServiceExt;
 
-use super::{Handled, SECRET, URL, builder, delivery, read, send, settled, signed, verifier};
+use super::{
+    HandledDeliveries, SECRET, URL, builder, delivery, read, send, settled, signed, verifier,
+};
 
 const SIGNATURE: &str = "x-hub-signature-256";
 
 #[tokio::test]
 async fn a_signed_delivery_is_accepted_and_handled_as_json_or_as_a_form() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let target = [
         ("x-github-hook-installation-target-type", "repository"),
@@ -46,7 +50,7 @@ async fn a_signed_delivery_is_accepted_and_handled_as_json_or_as_a_form() {
         assert_eq!(delivery.event_name(), "issues");
         assert_eq!((delivery.hook_id(), delivery.target()), (Some(42), Some(("repository", 7))));
         assert!(delivery.payload().starts_with(b"{\"action\":\"opened\""));
-        assert_eq!((delivery.attempt(), delivery.is_resumed()), (1, false));
+        assert_eq!((delivery.attempt(), delivery.is_replayed()), (1, false));
         assert_eq!(delivery.event().unwrap().sender().unwrap().login, "octocat");
     }
     let stats = receiver.stats();
@@ -55,7 +59,7 @@ async fn a_signed_delivery_is_accepted_and_handled_as_json_or_as_a_form() {
 
 #[tokio::test]
 async fn every_unauthenticated_delivery_gets_the_same_response() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let good = || signed(delivery("d"));
     let with = |signature: &str| {
@@ -87,23 +91,23 @@ async fn every_unauthenticated_delivery_gets_the_same_response() {
         with(&good().headers()[SIGNATURE].to_str().unwrap().to_uppercase()),
     ];
     let count = bad.len();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for request in bad {
         let response = receiver.clone().oneshot(request).await.unwrap();
         let headers = format!("{:?}", response.headers());
         let (status, text) = read(Ok(response)).await;
-        answers.push((status, headers, text));
+        responses.push((status, headers, text));
     }
-    answers.dedup();
-    assert_eq!(answers.len(), 1, "{answers:#?}");
-    assert_eq!((answers[0].0, &*answers[0].2), (StatusCode::UNAUTHORIZED, "unauthorized\n"));
+    responses.dedup();
+    assert_eq!(responses.len(), 1, "{responses:#?}");
+    assert_eq!((responses[0].0, &*responses[0].2), (StatusCode::UNAUTHORIZED, "unauthorized\n"));
     assert_eq!(receiver.stats().unauthorized, count as u64);
     assert!(handled.ids().is_empty());
 }
 
 #[tokio::test]
 async fn a_signed_request_that_is_no_delivery_is_rejected_with_its_cause() {
-    let receiver = Handled::default().start(builder());
+    let receiver = HandledDeliveries::default().start(builder());
     let without = |name: &'static str| {
         let mut request = signed(delivery("d"));
         request.headers_mut().remove(name);
@@ -128,8 +132,8 @@ async fn a_signed_request_that_is_no_delivery_is_rejected_with_its_cause() {
         (body("", form), 400),
     ] {
         let shown = format!("{request:?}");
-        let (answer, text) = send(&receiver, request).await;
-        assert_eq!(answer.as_u16(), status, "{shown}");
+        let (response, text) = send(&receiver, request).await;
+        assert_eq!(response.as_u16(), status, "{shown}");
         assert!(!text.is_empty() && !text.contains("unauthorized"), "{text}");
     }
     assert_eq!(receiver.stats().malformed, 8);
@@ -149,7 +153,7 @@ fn signed_body(media_type: &str, encoding: Option<&str>, body: &[u8]) -> Request
 
 #[tokio::test]
 async fn a_signed_undecodable_delivery_is_rejected_counted_and_not_handled() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let (json, form) = ("application/json", "application/x-www-form-urlencoded");
     let gzip: Vec<u8> = {
@@ -207,18 +211,18 @@ async fn a_signed_undecodable_delivery_is_rejected_counted_and_not_handled() {
 #[tokio::test]
 async fn an_undecodable_delivery_is_not_journaled() {
     let folder = super::journal::Folder::new();
-    let journal = octowire::webhooks::Journal::open(folder.file()).await.unwrap();
-    let receiver = Handled::default().start(builder().journal(journal.clone()));
+    let journal = octowire::webhooks::DeliveryJournal::open(folder.file()).await.unwrap();
+    let receiver = HandledDeliveries::default().start(builder().journal(journal.clone()));
     let broken = signed_body("application/json", None, b"{");
     assert_eq!(send(&receiver, broken).await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(journal.pending(), 0);
+    assert_eq!(journal.pending_count(), 0);
     // It can come again as it should have been, under the same name.
     assert_eq!(super::deliver(&receiver, "d").await, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]
 async fn any_json_is_accepted_for_any_event() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let bodies = [
         "{}",
@@ -246,11 +250,12 @@ async fn any_json_is_accepted_for_any_event() {
 
 #[tokio::test]
 async fn an_envelope_with_an_undecodable_payload_is_rejected() {
-    let receiver = Handled::default().start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
+    let receiver = HandledDeliveries::default()
+        .start(WebhookReceiver::for_envelopes(EnvelopeScheme::new(verifier())));
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for data in [&*deep, "1e999", "\"\\ud800\""] {
         // It is JSON by its grammar, so that it can be signed.
-        let sealed = EnvelopeScheme::new(verifier()).seal("issues", data).unwrap();
+        let sealed = EnvelopeScheme::new(verifier()).sign("issues", data).unwrap();
         let request = Request::post(URL).body(Full::from(sealed)).unwrap();
         assert_eq!(send(&receiver, request).await.0, StatusCode::BAD_REQUEST, "{data}");
     }
@@ -259,7 +264,7 @@ async fn an_envelope_with_an_undecodable_payload_is_rejected() {
 
 #[tokio::test]
 async fn only_a_post_is_taken_and_no_origin_is_allowed() {
-    let receiver = Handled::default().start(builder());
+    let receiver = HandledDeliveries::default().start(builder());
     for method in [Method::GET, Method::PUT, Method::OPTIONS, Method::HEAD, Method::DELETE] {
         let mut request = signed(delivery("d"));
         *request.method_mut() = method;
@@ -324,9 +329,9 @@ fn slow(body: Slow) -> Request<Slow> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_memory() {
-    let receiver =
-        Handled::default().start(builder().max_body_bytes(1_000).unverified_bytes(1_500));
+async fn a_body_that_is_too_large_too_slow_or_broken_is_rejected_with_bounded_memory() {
+    let receiver = HandledDeliveries::default()
+        .start(builder().max_body_bytes(1_000).max_unverified_bytes(1_500));
     let ask = |body| {
         let receiver = receiver.clone();
         async move { read(receiver.oneshot(slow(body)).await).await.0.as_u16() }
@@ -358,7 +363,7 @@ async fn a_body_that_is_too_large_too_slow_or_broken_is_refused_with_bounded_mem
 
 #[tokio::test]
 async fn a_body_in_many_parts_is_one() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let body = signed(delivery("parts")).into_body().collect().await.unwrap().to_bytes();
     let frames = body.chunks(7).map(|part| (0, Ok(part.to_vec()))).collect();
@@ -370,8 +375,8 @@ async fn a_body_in_many_parts_is_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_replaced_and_it_shows_when_the_old_one_is_not_used_any_more() {
-    let both = verifier().or("the new secret").unwrap();
-    let receiver = Handled::default().start(Receiver::builder(both));
+    let both = verifier().with_previous_secret("the new secret").unwrap();
+    let receiver = HandledDeliveries::default().start(WebhookReceiver::builder(both));
     let new = |id| delivery(id).sign("the new secret", URL).unwrap().map(Full::new);
     send(&receiver, signed(delivery("old"))).await;
     send(&receiver, new("new-1")).await;
@@ -381,9 +386,9 @@ async fn a_secret_is_replaced_and_it_shows_when_the_old_one_is_not_used_any_more
 
 #[tokio::test]
 async fn an_envelope_is_received_once_and_in_time() {
-    let handled = Handled::default();
-    let receiver = handled.start(Receiver::envelopes(EnvelopeScheme::new(verifier())));
-    let seal = |data: &str| EnvelopeScheme::new(verifier()).seal("issues", data).unwrap();
+    let handled = HandledDeliveries::default();
+    let receiver = handled.start(WebhookReceiver::for_envelopes(EnvelopeScheme::new(verifier())));
+    let seal = |data: &str| EnvelopeScheme::new(verifier()).sign("issues", data).unwrap();
     let post = |body: String| Request::post(URL).body(Full::from(body)).unwrap();
     let sealed = seal(r#"{"n":1}"#);
     assert_eq!(send(&receiver, post(sealed.clone())).await.0, StatusCode::ACCEPTED);
@@ -406,25 +411,26 @@ async fn an_envelope_is_received_once_and_in_time() {
 fn a_refusal_states_its_cause_to_the_operator_and_not_to_the_sender() {
     let read = |request: Request<Bytes>| {
         let (parts, body) = request.into_parts();
-        Delivery::read(&verifier(), &parts.headers, body).unwrap_err()
+        Delivery::verify(&verifier(), &parts.headers, body).unwrap_err()
     };
     let signed = |secret: &str| delivery("d").sign(secret, URL).unwrap();
     let wrong = read(signed("another"));
     assert!(
-        matches!(wrong, Refusal::Signature(_)) && wrong.to_string().contains("matches no secret")
+        matches!(wrong, RejectionReason::Signature(_))
+            && wrong.to_string().contains("matches no secret")
     );
     let mut missing = signed(SECRET);
     missing.headers_mut().remove("x-github-delivery");
-    assert_eq!(read(missing), Refusal::Header("x-github-delivery"));
+    assert_eq!(read(missing), RejectionReason::Header("x-github-delivery"));
     let mut long = signed(SECRET);
     long.headers_mut().insert("x-github-delivery", "x".repeat(300).parse().unwrap());
-    assert_eq!(read(long), Refusal::Header("x-github-delivery"));
+    assert_eq!(read(long), RejectionReason::Header("x-github-delivery"));
 }
 
 #[tokio::test]
 async fn a_full_receiver_says_when_to_come_back() {
     let never = |_| std::future::pending::<Result<(), &str>>();
-    let receiver = builder().queue(1, 1_000).start(never).unwrap();
+    let receiver = builder().max_queued(1, 1_000).start(never).unwrap();
     assert_eq!(send(&receiver, signed(delivery("first"))).await.0, StatusCode::ACCEPTED);
     let response = receiver.oneshot(signed(delivery("second"))).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -433,7 +439,7 @@ async fn a_full_receiver_says_when_to_come_back() {
 
 #[tokio::test]
 async fn the_body_of_an_unsigned_request_is_not_read() {
-    let receiver = Handled::default().start(builder());
+    let receiver = HandledDeliveries::default().start(builder());
     let unread = || Slow::new(vec![(0, Err("it is read"))], 10);
     let request = Request::post(URL).body(unread()).unwrap();
     assert_eq!(read(receiver.clone().oneshot(request).await).await.0, StatusCode::UNAUTHORIZED);
@@ -444,14 +450,14 @@ async fn the_body_of_an_unsigned_request_is_not_read() {
 
 #[tokio::test]
 async fn a_body_of_the_largest_size_can_be_held() {
-    let builder = builder().max_body_bytes(1_000).unverified_bytes(999);
+    let builder = builder().max_body_bytes(1_000).max_unverified_bytes(999);
     let started = builder.start(|_| async { Ok::<_, std::convert::Infallible>(()) });
     assert!(started.unwrap_err().to_string().contains("unverified_bytes"));
 }
 
 #[tokio::test]
 async fn no_debug_shows_a_payload_or_a_secret() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let outgoing = OutgoingDelivery::new("issues", r#"{"canary":"c4n4ry"}"#);
     let shown = format!("{outgoing:?} {:?} {receiver:?}", builder());

@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::post;
-use octowire::webhooks::{Delivery, OutgoingDelivery, Receiver, Verifier};
+use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier, WebhookReceiver};
 use tokio::net::TcpListener;
 
-use super::{Handled, SECRET, builder, delivery, settled, verifier};
+use super::{HandledDeliveries, SECRET, builder, delivery, settled, verifier};
 
 async fn serve(app: Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -15,13 +15,13 @@ async fn serve(app: Router) -> String {
     url
 }
 
-async fn received(receiver: &Receiver) -> String {
+async fn received(receiver: &WebhookReceiver) -> String {
     serve(Router::new().merge(receiver.router("/webhooks"))).await
 }
 
 #[tokio::test]
 async fn one_line_mounts_a_receiver() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let url = received(&receiver).await;
     for (outgoing, secret, status) in [
@@ -34,16 +34,16 @@ async fn one_line_mounts_a_receiver() {
     settled(&receiver).await;
     assert_eq!(delivery("1").send(SECRET, &url).await.unwrap().as_u16(), 200);
     assert_eq!(handled.ids(), ["1", "2"]);
-    let answer = reqwest::get(&url).await.unwrap();
+    let response = reqwest::get(&url).await.unwrap();
     assert_eq!(
-        (answer.status().as_u16(), &answer.headers()["allow"]),
+        (response.status().as_u16(), &response.headers()["allow"]),
         (405, &"POST".parse().unwrap())
     );
 }
 
 #[tokio::test]
 async fn twenty_five_megabytes_are_taken_and_more_is_not() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let url = received(&receiver).await;
     let payload = |bytes: usize| format!("{{\"text\":\"{}\"}}", "x".repeat(bytes - 11));
@@ -55,8 +55,8 @@ async fn twenty_five_megabytes_are_taken_and_more_is_not() {
         OutgoingDelivery::new("push", payload(25 * 1024 * 1024 + 1)).sign(SECRET, &url).unwrap();
     let larger = reqwest::Request::try_from(larger).unwrap();
     // The server answers before all of it is sent, and may close the connection on it.
-    if let Ok(answer) = reqwest::Client::new().execute(larger).await {
-        assert_eq!(answer.status().as_u16(), 413);
+    if let Ok(response) = reqwest::Client::new().execute(larger).await {
+        assert_eq!(response.status().as_u16(), 413);
     }
     assert_eq!((receiver.stats().malformed, receiver.stats().queued_bytes), (1, 0));
 }
@@ -97,7 +97,7 @@ async fn a_server_of_its_own_ends_slow_connections_and_serves_until_the_receiver
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

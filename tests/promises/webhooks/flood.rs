@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use octowire::webhooks::{Delivery, Journal, OutgoingDelivery, RetrySchedule};
+use octowire::webhooks::{Delivery, DeliveryJournal, OutgoingDelivery, RetrySchedule};
 use sha2::{Digest, Sha256};
 
 use super::journal::Folder;
@@ -66,14 +66,14 @@ async fn the_program_that_is_flooded() {
                 return Err("it fails at random");
             }
             // Only deliveries started before the program was killed can be in the file.
-            if !(delivery.is_resumed() && done.contains(delivery.id())) {
+            if !(delivery.is_replayed() && done.contains(delivery.id())) {
                 let line = format!("{}\n", delivery.id());
                 assert_eq!((&*log).write(line.as_bytes()).unwrap(), line.len());
             }
             Ok(())
         }
     };
-    let journal = Journal::open(folder.join("journal")).await.unwrap();
+    let journal = DeliveryJournal::open(folder.join("journal")).await.unwrap();
     let at_once = Duration::from_millis(1);
     let receiver = builder()
         .journal(journal.clone())
@@ -81,7 +81,7 @@ async fn the_program_that_is_flooded() {
         .retry(RetrySchedule::new(vec![5 * at_once; 19]).jitter(1.0))
         .start(handler)
         .unwrap();
-    let left = move || async move { journal.pending().to_string() };
+    let left = move || async move { journal.pending_count().to_string() };
     let app = Router::new().merge(receiver.router("/webhooks")).route("/left", get(left));
     let address = ("127.0.0.1", port.parse().unwrap());
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
@@ -146,7 +146,8 @@ async fn send(client: &reqwest::Client, url: &str, number: u32) -> u32 {
     };
     for attempt in 1..20_000 {
         let secret = if is_broken(number) { "another" } else { SECRET };
-        let status = client.execute(request(secret)).await.map(|answer| answer.status().as_u16());
+        let status =
+            client.execute(request(secret)).await.map(|response| response.status().as_u16());
         match status {
             Ok(200 | 202) => {
                 assert!(!is_broken(number), "{} is acknowledged", id(number));

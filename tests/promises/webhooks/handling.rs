@@ -7,23 +7,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use octowire::ErrorKind;
-use octowire::store::{Memory, Store, StoreFuture};
-use octowire::webhooks::{Delivery, GiveUp, Once, Receipt, Receiver, Refusal, RetrySchedule};
+use octowire::store::{MemoryStore, Store, StoreFuture};
+use octowire::webhooks::{
+    Deduplicator, Delivery, PermanentFailure, ReceiveOutcome, RejectionReason, RetrySchedule,
+    WebhookReceiver,
+};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::{Handled, builder, deliver, delivery, send, settled, signed, turns};
+use super::{HandledDeliveries, builder, deliver, delivery, send, settled, signed, turns};
 
 const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 const OK: StatusCode = StatusCode::OK;
 const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 /// A receiver whose handler waits for a permit each time.
-fn waiting(builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled, Arc<Semaphore>) {
-    let (handled, gate) = (Handled::default(), Arc::new(Semaphore::new(0)));
+fn waiting(
+    builder: octowire::webhooks::WebhookReceiverBuilder,
+) -> (WebhookReceiver, HandledDeliveries, Arc<Semaphore>) {
+    let (handled, gate) = (HandledDeliveries::default(), Arc::new(Semaphore::new(0)));
     let (note, wait) = (handled.clone(), Arc::clone(&gate));
     let handler = move |delivery| {
-        note.note(delivery);
+        note.record(delivery);
         let wait = Arc::clone(&wait);
         async move { wait.acquire_owned().await.map(tokio::sync::OwnedSemaphorePermit::forget) }
     };
@@ -34,10 +39,10 @@ fn waiting(builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled, 
 async fn of_a_hundred_duplicate_deliveries_one_is_handled() {
     let (receiver, handled, gate) = waiting(builder());
     let calls = (0..100).map(|_| deliver(&receiver, "same"));
-    let answers = futures_util::future::join_all(calls).await;
-    assert_eq!(answers.iter().filter(|status| **status == ACCEPTED).count(), 1);
+    let responses = futures_util::future::join_all(calls).await;
+    assert_eq!(responses.iter().filter(|status| **status == ACCEPTED).count(), 1);
     // Its outcome is not known yet, so no duplicate is acknowledged.
-    assert_eq!(answers.iter().filter(|status| **status == BUSY).count(), 99);
+    assert_eq!(responses.iter().filter(|status| **status == BUSY).count(), 99);
     gate.add_permits(1);
     settled(&receiver).await;
     assert_eq!(deliver(&receiver, "same").await, OK);
@@ -48,9 +53,10 @@ async fn of_a_hundred_duplicate_deliveries_one_is_handled() {
 
 #[tokio::test]
 async fn processes_that_share_a_store_handle_a_delivery_once() {
-    let (store, handled) = (Memory::new(), Handled::default());
-    let receivers: Vec<Receiver> =
-        (0..3).map(|_| handled.start(builder().once(Once::new(store.clone())))).collect();
+    let (store, handled) = (MemoryStore::new(), HandledDeliveries::default());
+    let receivers: Vec<WebhookReceiver> = (0..3)
+        .map(|_| handled.start(builder().deduplicator(Deduplicator::new(store.clone()))))
+        .collect();
     let ids: Vec<String> = (0..100).map(|number| format!("d-{}", number % 10)).collect();
     let calls = ids.iter().zip(receivers.iter().cycle()).map(|(id, to)| deliver(to, id));
     futures_util::future::join_all(calls).await;
@@ -64,7 +70,7 @@ async fn processes_that_share_a_store_handle_a_delivery_once() {
 
 #[tokio::test]
 async fn an_event_is_handled_once_for_each_webhook_that_delivers_it() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     for hook in [1, 2, 1] {
         send(&receiver, signed(delivery("same").hook_id(hook))).await;
@@ -77,7 +83,7 @@ async fn an_event_is_handled_once_for_each_webhook_that_delivers_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_fails_is_called_again_until_it_succeeds() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.failing(3, builder());
     assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
     settled(&receiver).await;
@@ -89,7 +95,7 @@ async fn a_handler_that_fails_is_called_again_until_it_succeeds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delivery_that_failed_finally_is_accepted_again() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.failing(5, builder());
     let began = tokio::time::Instant::now();
     deliver(&receiver, "d").await;
@@ -111,7 +117,7 @@ async fn a_handler_may_give_up_panic_or_hang_and_the_next_delivery_is_handled() 
         counted.fetch_add(1, Ordering::Relaxed);
         async move {
             match delivery.id() {
-                "gives-up" => return Err(GiveUp::because("it is none of ours").into()),
+                "gives-up" => return Err(PermanentFailure::new("it is none of ours").into()),
                 "panics" => panic!("it panics"),
                 "hangs" => std::future::pending::<()>().await,
                 _ => {}
@@ -138,7 +144,7 @@ async fn a_handler_may_give_up_panic_or_hang_and_the_next_delivery_is_handled() 
 
 #[tokio::test]
 async fn queued_and_running_deliveries_are_bounded() {
-    let (receiver, handled, gate) = waiting(builder().queue(5, 1_000_000).concurrency(2));
+    let (receiver, handled, gate) = waiting(builder().max_queued(5, 1_000_000).concurrency(2));
     for number in 0..5 {
         assert_eq!(deliver(&receiver, &number.to_string()).await, ACCEPTED);
     }
@@ -156,7 +162,7 @@ async fn queued_and_running_deliveries_are_bounded() {
     settled(&receiver).await;
     assert_eq!(handled.ids().len(), 6);
     // By bytes as well; one that is larger than all of it goes alone.
-    let (receiver, _, gate) = waiting(builder().queue(100, 100));
+    let (receiver, _, gate) = waiting(builder().max_queued(100, 100));
     assert_eq!(deliver(&receiver, "1").await, ACCEPTED);
     assert_eq!(deliver(&receiver, "2").await, BUSY);
     assert_eq!(receiver.stats().queued_bytes, 55);
@@ -168,11 +174,11 @@ async fn queued_and_running_deliveries_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retried_delivery_does_not_delay_others() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
         let fails = delivery.id() == "fails";
-        note.note(delivery);
+        note.record(delivery);
         async move { if fails { Err("it fails") } else { Ok(()) } }
     };
     let receiver = builder().concurrency(1).start(handler).unwrap();
@@ -184,13 +190,16 @@ async fn a_retried_delivery_does_not_delay_others() {
 }
 
 /// A handler that fails for this long, as while its database is restarted.
-fn down_for(time: Duration, builder: octowire::webhooks::ReceiverBuilder) -> (Receiver, Handled) {
-    let (handled, began) = (Handled::default(), tokio::time::Instant::now());
+fn down_for(
+    time: Duration,
+    builder: octowire::webhooks::WebhookReceiverBuilder,
+) -> (WebhookReceiver, HandledDeliveries) {
+    let (handled, began) = (HandledDeliveries::default(), tokio::time::Instant::now());
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
         let up = began.elapsed() >= time;
         if up {
-            note.note(delivery);
+            note.record(delivery);
         }
         async move { if up { Ok(()) } else { Err("the database is down") } }
     };
@@ -212,14 +221,14 @@ async fn an_outage_of_a_handler_dependency_loses_no_delivery() {
 
 #[tokio::test(start_paused = true)]
 async fn deliveries_that_await_a_retry_take_no_capacity_from_new_ones() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
         let fails = delivery.id().starts_with("fails");
-        note.note(delivery);
+        note.record(delivery);
         async move { if fails { Err("it fails") } else { Ok(()) } }
     };
-    let bounded = builder().queue(2, 1_000).retry_queue(30, 1_000_000).concurrency(1);
+    let bounded = builder().max_queued(2, 1_000).max_retrying(30, 1_000_000).concurrency(1);
     let receiver = bounded.start(handler).unwrap();
     for number in 0..30 {
         assert_eq!(deliver(&receiver, &format!("fails-{number}")).await, ACCEPTED);
@@ -254,8 +263,9 @@ async fn a_receiver_that_ends_does_not_wait_for_a_pause_of_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_lasts_as_long_as_its_handler_and_its_queue() {
-    let once = Once::new(Memory::new()).claims_last(Duration::from_secs(10));
-    let receiver = builder().once(once).concurrency(1).handled_within(Duration::from_secs(120));
+    let once = Deduplicator::new(MemoryStore::new()).claim_ttl(Duration::from_secs(10));
+    let receiver =
+        builder().deduplicator(once).concurrency(1).handler_timeout(Duration::from_secs(120));
     let (receiver, handled, gate) = waiting(receiver);
     deliver(&receiver, "first").await;
     deliver(&receiver, "second").await;
@@ -271,14 +281,14 @@ async fn a_claim_lasts_as_long_as_its_handler_and_its_queue() {
 
 #[tokio::test(start_paused = true)]
 async fn inline_handling_responds_with_the_outcome() {
-    let handled = Handled::default();
-    let receiver = handled.failing(1, builder().inline());
+    let handled = HandledDeliveries::default();
+    let receiver = handled.failing(1, builder().respond_after_handling());
     assert_eq!(deliver(&receiver, "d").await, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "handled\n".into()));
     assert_eq!(send(&receiver, signed(delivery("d"))).await, (OK, "known\n".into()));
     assert_eq!(handled.attempts(), [1, 1]);
     // GitHub would not wait for longer.
-    let (receiver, _, _gate) = waiting(builder().inline());
+    let (receiver, _, _gate) = waiting(builder().respond_after_handling());
     let began = tokio::time::Instant::now();
     assert_eq!(deliver(&receiver, "hangs").await, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(began.elapsed(), Duration::from_millis(8_800));
@@ -287,7 +297,7 @@ async fn inline_handling_responds_with_the_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn inline_handling_rejects_a_delivery_that_is_queued_too_long() {
-    let (receiver, handled, _gate) = waiting(builder().inline().concurrency(1));
+    let (receiver, handled, _gate) = waiting(builder().respond_after_handling().concurrency(1));
     let (first, second) = tokio::join!(deliver(&receiver, "first"), deliver(&receiver, "second"));
     assert_eq!((first, second), (StatusCode::INTERNAL_SERVER_ERROR, BUSY));
     assert_eq!(handled.ids(), ["first"]);
@@ -298,10 +308,11 @@ async fn inline_handling_rejects_a_delivery_that_is_queued_too_long() {
 
 #[tokio::test(start_paused = true)]
 async fn a_queued_delivery_that_another_process_handled_is_not_handled_again() {
-    let store = Memory::new();
-    let once = || Once::new(store.clone()).claims_last(Duration::from_secs(30));
-    let (receiver, handled, gate) =
-        waiting(builder().once(once()).concurrency(1).handled_within(Duration::from_secs(600)));
+    let store = MemoryStore::new();
+    let once = || Deduplicator::new(store.clone()).claim_ttl(Duration::from_secs(30));
+    let (receiver, handled, gate) = waiting(
+        builder().deduplicator(once()).concurrency(1).handler_timeout(Duration::from_secs(600)),
+    );
     for id in ["first", "done", "elsewhere", "free"] {
         deliver(&receiver, id).await;
     }
@@ -310,8 +321,8 @@ async fn a_queued_delivery_that_another_process_handled_is_not_handled_again() {
     for id in ["done", "elsewhere", "free"] {
         store.remove(&format!("delivery:{id}")).await.unwrap();
     }
-    once().claim("done").await.unwrap().unwrap().done().await.unwrap();
-    let other = Once::new(store.clone()).claims_last(Duration::from_secs(10_000));
+    once().claim("done").await.unwrap().unwrap().complete().await.unwrap();
+    let other = Deduplicator::new(store.clone()).claim_ttl(Duration::from_secs(10_000));
     let _elsewhere = other.claim("elsewhere").await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     gate.add_permits(10);
@@ -321,7 +332,7 @@ async fn a_queued_delivery_that_another_process_handled_is_not_handled_again() {
 
 /// An error that hides another, as those of `anyhow` do in a box.
 #[derive(Debug)]
-struct Hides(GiveUp);
+struct Hides(PermanentFailure);
 
 impl std::fmt::Display for Hides {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -341,7 +352,7 @@ async fn give_up_is_recognized_inside_any_error() {
     let counted = Arc::clone(&calls);
     let handler = move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
-        async { Err::<(), _>(Box::new(Hides(GiveUp::because("it is none of ours")))) }
+        async { Err::<(), _>(Box::new(Hides(PermanentFailure::new("it is none of ours")))) }
     };
     let receiver = builder().start(handler).unwrap();
     deliver(&receiver, "d").await;
@@ -351,11 +362,11 @@ async fn give_up_is_recognized_inside_any_error() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_in_the_queue_is_no_time_of_trying() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let note = handled.clone();
     let handler = move |delivery: Delivery| {
         let (first, attempt) = (delivery.id() == "first", delivery.attempt());
-        note.note(delivery);
+        note.record(delivery);
         async move {
             if first {
                 tokio::time::sleep(Duration::from_secs(3_000)).await;
@@ -364,7 +375,7 @@ async fn the_time_in_the_queue_is_no_time_of_trying() {
         }
     };
     let hour = Duration::from_secs(3_600);
-    let receiver = builder().concurrency(1).handled_within(hour).start(handler).unwrap();
+    let receiver = builder().concurrency(1).handler_timeout(hour).start(handler).unwrap();
     deliver(&receiver, "first").await;
     deliver(&receiver, "second").await;
     settled(&receiver).await;
@@ -373,7 +384,7 @@ async fn the_time_in_the_queue_is_no_time_of_trying() {
 
 #[tokio::test]
 async fn a_sender_that_disconnects_loses_no_delivery() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     for number in 0..50 {
         let request = signed(delivery(&format!("d-{number}")));
@@ -413,7 +424,7 @@ impl<F: Future> Stepped<F> {
 
 #[tokio::test(start_paused = true)]
 async fn closing_a_receiver_handles_accepted_deliveries_and_rejects_new_ones() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.failing(2, builder());
     deliver(&receiver, "d").await;
     let ends = receiver.shutdown(Duration::from_secs(60));
@@ -427,28 +438,29 @@ async fn closing_a_receiver_handles_accepted_deliveries_and_rejects_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_a_receiver_without_a_wait_reports_and_releases_unhandled_deliveries() {
-    let store = Memory::new();
-    let (receiver, _, _gate) = waiting(builder().once(Once::new(store.clone())).concurrency(1));
+    let store = MemoryStore::new();
+    let (receiver, _, _gate) =
+        waiting(builder().deduplicator(Deduplicator::new(store.clone())).concurrency(1));
     deliver(&receiver, "runs").await;
     deliver(&receiver, "waits").await;
     assert_eq!(receiver.shutdown(Duration::from_secs(5)).await, 2);
     turns().await;
-    let handled = Handled::default();
-    let next = handled.start(builder().once(Once::new(store)));
+    let handled = HandledDeliveries::default();
+    let next = handled.start(builder().deduplicator(Deduplicator::new(store)));
     assert_eq!((deliver(&next, "runs").await, deliver(&next, "waits").await), (ACCEPTED, ACCEPTED));
 }
 
 /// A store of which so many commands fail, after they were carried out, or never end.
 #[derive(Debug)]
 struct Failing {
-    store: Memory,
+    store: MemoryStore,
     failures: AtomicU32,
     hangs: bool,
 }
 
 impl Failing {
     fn times(failures: u32) -> Self {
-        Self { store: Memory::new(), failures: AtomicU32::new(failures), hangs: false }
+        Self { store: MemoryStore::new(), failures: AtomicU32::new(failures), hangs: false }
     }
 
     fn hanging() -> Self {
@@ -461,7 +473,7 @@ impl Failing {
             let left = |failures: u32| failures.checked_sub(1);
             match self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
                 Ok(_) if self.hangs => std::future::pending().await,
-                Ok(_) => Err(octowire::store::Disk::open("/dev/null/nowhere").unwrap_err()),
+                Ok(_) => Err(octowire::store::DiskStore::open("/dev/null/nowhere").unwrap_err()),
                 Err(_) => result,
             }
         })
@@ -475,27 +487,37 @@ impl Store for Failing {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.after(self.store.put(key, value, ttl))
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.after(self.store.claim(key, value, ttl))
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.after(self.store.put_if_absent(key, value, ttl))
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.after(self.store.renew(key, value, ttl))
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.after(self.store.extend_if_equal(key, value, ttl))
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.after(self.store.remove(key))
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.after(self.store.release(key, value))
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.after(self.store.remove_if_equal(key, value))
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.after(self.store.add(key, amount, ttl))
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.after(self.store.increment(key, amount, ttl))
     }
 }
 
 #[tokio::test]
 async fn a_command_that_the_store_loses_costs_no_delivery() {
-    let handled = Handled::default();
-    let receiver = handled.start(builder().once(Once::new(Failing::times(1))));
+    let handled = HandledDeliveries::default();
+    let receiver = handled.start(builder().deduplicator(Deduplicator::new(Failing::times(1))));
     assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
     settled(&receiver).await;
     assert_eq!(deliver(&receiver, "d").await, OK);
@@ -504,7 +526,8 @@ async fn a_command_that_the_store_loses_costs_no_delivery() {
 
 #[tokio::test(start_paused = true)]
 async fn github_gets_a_response_in_time_if_the_store_or_handler_hangs() {
-    let receiver = Handled::default().start(builder().once(Once::new(Failing::hanging())));
+    let receiver = HandledDeliveries::default()
+        .start(builder().deduplicator(Deduplicator::new(Failing::hanging())));
     let began = tokio::time::Instant::now();
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert_eq!(began.elapsed(), Duration::from_secs(9));
@@ -512,9 +535,9 @@ async fn github_gets_a_response_in_time_if_the_store_or_handler_hangs() {
 
 #[tokio::test]
 async fn without_the_store_nothing_is_acknowledged() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     // The claim is requested twice, and then reported as not acquired.
-    let receiver = handled.start(builder().once(Once::new(Failing::times(3))));
+    let receiver = handled.start(builder().deduplicator(Deduplicator::new(Failing::times(3))));
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert!(handled.ids().is_empty());
     let stats = receiver.stats();
@@ -525,15 +548,15 @@ async fn without_the_store_nothing_is_acknowledged() {
 
 #[tokio::test]
 async fn a_delivery_can_arrive_without_http() {
-    let handled = Handled::default();
+    let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
     let (parts, body) = delivery("queued").sign(super::SECRET, super::URL).unwrap().into_parts();
-    let delivery = Delivery::read(&super::verifier(), &parts.headers, body).unwrap();
-    assert_eq!(receiver.receive(delivery.clone()).await, Ok(Receipt::Accepted));
+    let delivery = Delivery::verify(&super::verifier(), &parts.headers, body).unwrap();
+    assert_eq!(receiver.receive(delivery.clone()).await, Ok(ReceiveOutcome::Accepted));
     settled(&receiver).await;
-    assert_eq!(receiver.receive(delivery.clone()).await, Ok(Receipt::Duplicate));
+    assert_eq!(receiver.receive(delivery.clone()).await, Ok(ReceiveOutcome::Duplicate));
     receiver.shutdown(Duration::ZERO).await;
-    assert_eq!(receiver.receive(delivery).await, Err(Refusal::Busy));
+    assert_eq!(receiver.receive(delivery).await, Err(RejectionReason::Busy));
 }
 
 #[test]

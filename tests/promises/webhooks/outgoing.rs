@@ -10,7 +10,7 @@ use crate::support::{Server, json};
 
 fn read(request: Request<Bytes>) -> Delivery {
     let (parts, body) = request.into_parts();
-    Delivery::read(&verifier(), &parts.headers, body).unwrap()
+    Delivery::verify(&verifier(), &parts.headers, body).unwrap()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_invalid_outgoing_delivery_is_rejected_before_sending() {
 
 #[tokio::test]
 async fn an_outgoing_delivery_returns_the_response_of_the_program() {
-    let server = Server::saying(json("202 Accepted", "", "{}")).await;
+    let server = Server::fixed_response(json("202 Accepted", "", "{}")).await;
     let status = delivery("d-1").send(SECRET, &format!("{}/hooks", server.url)).await.unwrap();
     assert_eq!(status.as_u16(), 202);
     let request = &server.requests()[0];
@@ -59,7 +59,7 @@ async fn an_outgoing_delivery_returns_the_response_of_the_program() {
     assert_eq!(request.headers["x-github-event"], "issues");
     // GitHub follows no redirect.
     let moved = json("302 Found", "location: /elsewhere\r\n", "");
-    let server = Server::saying(moved).await;
+    let server = Server::fixed_response(moved).await;
     assert_eq!(delivery("d").send(SECRET, &server.url).await.unwrap().as_u16(), 302);
     assert_eq!(server.requests().len(), 1);
     let error = delivery("d").send(SECRET, "http://127.0.0.1:9/").await.unwrap_err();
@@ -76,10 +76,11 @@ async fn a_recorded_delivery_is_sent_again_with_its_id() {
         "request": { "headers": { "X-GitHub-Hook-ID": "77", "X-Hub-Signature-256": "sha256=old" },
             "payload": { "action": "opened", "n": 1 } },
         "response": { "headers": {}, "payload": "" } }"#;
-    let github = Server::saying(json("200 OK", "", record)).await;
+    let github = Server::fixed_response(json("200 OK", "", record)).await;
     let recorded =
         github.client().apps().get_webhook_delivery().delivery_id(1).send().await.unwrap();
-    let delivery = read(OutgoingDelivery::recorded(&recorded).unwrap().sign(SECRET, URL).unwrap());
+    let delivery =
+        read(OutgoingDelivery::from_recorded(&recorded).unwrap().sign(SECRET, URL).unwrap());
     assert_eq!(
         (delivery.id(), delivery.event_name(), delivery.hook_id()),
         ("g-1", "issues", Some(77))
@@ -87,6 +88,6 @@ async fn a_recorded_delivery_is_sent_again_with_its_id() {
     assert_eq!(delivery.json::<serde_json::Value>().unwrap()["n"], 1);
     let mut empty = recorded.into_inner();
     empty.request.payload.clear();
-    let error = OutgoingDelivery::recorded(&empty).unwrap_err();
+    let error = OutgoingDelivery::from_recorded(&empty).unwrap_err();
     assert!(error.to_string().contains("g-1 has no payload"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use octowire::chrono::DateTime;
-use octowire::store::Memory;
+use octowire::store::MemoryStore;
 use octowire::webhooks::Reconciler;
 use serde_json::{Value, json};
 
@@ -90,9 +90,9 @@ struct GitHub {
 impl GitHub {
     async fn with(hook: Hook) -> Self {
         let hook = Arc::new(Mutex::new(hook));
-        let answers = Arc::clone(&hook);
+        let responses = Arc::clone(&hook);
         let server = Server::start(move |request: Received| {
-            let bytes = answers.lock().unwrap().answer(&request);
+            let bytes = responses.lock().unwrap().answer(&request);
             async { Reply::Raw(bytes) }
         });
         Self { hook, server: server.await }
@@ -149,7 +149,7 @@ async fn a_delivery_that_fails_repeatedly_is_abandoned() {
     let mut hook = Hook::of(&[("hopeless", DAY, 500)]);
     hook.succeeds = false;
     let github = GitHub::with(hook).await;
-    let reconciler = github.app().settle(Duration::ZERO).attempts(3);
+    let reconciler = github.app().grace_period(Duration::ZERO).max_attempts(3);
     for _ in 0..2 {
         assert_eq!(guids(&reconciler.run().await.unwrap().redelivered), ["hopeless"]);
     }
@@ -173,7 +173,7 @@ async fn a_requested_redelivery_is_awaited_before_it_is_listed() {
     let result = reconciler.run().await.unwrap();
     assert_eq!((result.redelivered.len(), result.recent, github.asked().len()), (0, 1, 1));
     // Nor is it asked for without end if it never is.
-    let reconciler = github.app().settle(Duration::ZERO).attempts(4);
+    let reconciler = github.app().grace_period(Duration::ZERO).max_attempts(4);
     for _ in 0..10 {
         reconciler.run().await.unwrap();
     }
@@ -222,7 +222,7 @@ async fn a_flood_of_deliveries_is_examined_in_part_and_reported() {
     let many: Vec<(&str, u64, u16)> =
         (0..30).map(|number| (NAMES[number as usize], 3600 - number, 200)).collect();
     let github = GitHub::with(Hook::of(&many)).await;
-    let result = github.app().look_at_most(10).run().await.unwrap();
+    let result = github.app().max_scanned(10).run().await.unwrap();
     assert_eq!((result.listed, result.truncated), (10, true));
     assert!(result.to_string().ends_with("there are more"));
 }
@@ -245,9 +245,9 @@ async fn repository_webhooks_are_reconciled_by_id() {
 #[tokio::test]
 async fn one_process_of_a_fleet_reconciles_at_a_time() {
     let github = GitHub::with(Hook::of(&[("failed", 3600, 500)])).await;
-    let store = Memory::new();
+    let store = MemoryStore::new();
     let every = || async {
-        github.app().alone_in(store.clone()).run_every(Duration::from_secs(3600)).await;
+        github.app().exclusive(store.clone()).run_every(Duration::from_secs(3600)).await;
     };
     let asked = async {
         while github.asked().is_empty() {
@@ -266,7 +266,8 @@ async fn one_process_of_a_fleet_reconciles_at_a_time() {
 #[tokio::test]
 async fn an_unavailable_delivery_list_is_an_error() {
     let server =
-        Server::saying(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)).await;
+        Server::fixed_response(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#))
+            .await;
     let error = Reconciler::app(server.client()).run().await.unwrap_err();
     assert_eq!(
         error.operation().map(ToString::to_string).as_deref(),

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use octowire::webhooks::{Once, Receiver};
+use octowire::webhooks::{Deduplicator, WebhookReceiver};
 
-use super::{Handled, builder, deliver, settled};
+use super::{HandledDeliveries, builder, deliver, settled};
 use crate::redis_servers::RedisServer;
 
-async fn receiver(redis: &RedisServer, handled: &Handled) -> Receiver {
+async fn receiver(redis: &RedisServer, handled: &HandledDeliveries) -> WebhookReceiver {
     let store = crate::support::connected(&redis.url()).await;
-    handled.start(builder().once(Once::new(store)))
+    handled.start(builder().deduplicator(Deduplicator::new(store)))
 }
 
 #[tokio::test]
 async fn one_process_of_a_fleet_handles_a_delivery_and_all_recognize_duplicates() {
-    let (redis, handled) = (RedisServer::start(), Handled::default());
+    let (redis, handled) = (RedisServer::start(), HandledDeliveries::default());
     let mut fleet = Vec::new();
     for _ in 0..3 {
         fleet.push(receiver(&redis, &handled).await);
@@ -24,11 +24,11 @@ async fn one_process_of_a_fleet_handles_a_delivery_and_all_recognize_duplicates(
     // Each of fifty to all three, at once.
     let ids: Vec<String> = (0..150).map(|number| format!("d-{}", number / 3)).collect();
     let calls = ids.iter().zip(fleet.iter().cycle()).map(|(id, to)| deliver(to, id));
-    let answers = futures_util::future::join_all(calls).await;
+    let responses = futures_util::future::join_all(calls).await;
     for receiver in &fleet {
         settled(receiver).await;
     }
-    let accepted = answers.iter().filter(|status| **status == StatusCode::ACCEPTED).count();
+    let accepted = responses.iter().filter(|status| **status == StatusCode::ACCEPTED).count();
     let unique: BTreeSet<String> = handled.ids().into_iter().collect();
     assert_eq!((accepted, handled.ids().len(), unique.len()), (50, 50, 50));
     // A process that begins later knows as well.
@@ -42,7 +42,7 @@ async fn one_process_of_a_fleet_handles_a_delivery_and_all_recognize_duplicates(
 
 #[tokio::test]
 async fn deliveries_are_acknowledged_only_while_redis_is_available() {
-    let (mut redis, handled) = (RedisServer::start(), Handled::default());
+    let (mut redis, handled) = (RedisServer::start(), HandledDeliveries::default());
     let receiver = receiver(&redis, &handled).await;
     assert_eq!(deliver(&receiver, "before").await, StatusCode::ACCEPTED);
     settled(&receiver).await;

@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::Placed;
-use super::shape::{Kind, Shape, are_strings};
+use super::LocatedSchema;
+use super::shape::{Shape, ValueShape, are_strings};
 
 /// The direction of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +45,9 @@ pub enum Wrong {
 
 /// The location of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Presence {
     /// The whole body, or an item of a list or map.
-    Alone,
+    Root,
     Required,
     Optional,
 }
@@ -56,7 +56,7 @@ enum Place {
 pub fn violations(
     document: &Value,
     side: Side,
-    schemas: &[Placed<'_>],
+    schemas: &[LocatedSchema<'_>],
     nullable: bool,
     value: &Value,
 ) -> Vec<Violation> {
@@ -67,11 +67,11 @@ pub fn violations(
         [(schema, at)] => {
             // GitHub writes an object without properties for an empty body.
             let kind = Shape::of(document, schema, at).kind(document);
-            let is_nothing = matches!(kind, Kind::Map(_)) && side == Side::Read;
+            let is_nothing = matches!(kind, ValueShape::Map(_)) && side == Side::Read;
             if is_nothing && value.is_null() && schema.get("$ref").is_none() {
                 return Vec::new();
             }
-            check.value(schema, at, value, "$", Place::Alone)
+            check.value(schema, at, value, "$", Presence::Root)
         }
         several => check.union(several, &several[0].1, value, "$"),
     }
@@ -89,7 +89,7 @@ impl<'a> Check<'a> {
         at: &str,
         value: &Value,
         path: &str,
-        place: Place,
+        place: Presence,
     ) -> Vec<Violation> {
         let shape = Shape::of(self.document, schema, at);
         if let Some((one, at)) = shape.only_variant() {
@@ -109,30 +109,30 @@ impl<'a> Check<'a> {
             wrong(Wrong::Type { expected, actual: type_of(value) }, at)
         };
         match kind {
-            Kind::Anything => Vec::new(),
-            Kind::Union(variants) => self.union(&variants, at, value, path),
-            Kind::List(items) => match value {
+            ValueShape::Anything => Vec::new(),
+            ValueShape::Union(variants) => self.union(&variants, at, value, path),
+            ValueShape::List(items) => match value {
                 Value::Array(values) => self.items(items.as_slice(), values, path),
                 _ => other("array"),
             },
-            Kind::ListOf(items) => match value {
+            ValueShape::ListOf(items) => match value {
                 Value::Array(values) => self.items(&items, values, path),
                 _ => other("array"),
             },
-            Kind::Map(values) => match (value, values) {
+            ValueShape::Map(values) => match (value, values) {
                 (Value::Object(map), Some((schema, at))) => map
                     .iter()
                     .flat_map(|(name, value)| {
                         let path = format!("{path}.{name}");
-                        self.value(schema, &at, value, &path, Place::Alone)
+                        self.value(schema, &at, value, &path, Presence::Root)
                     })
                     .collect(),
                 (Value::Object(_), None) => Vec::new(),
                 _ => other("object"),
             },
-            Kind::Object if value.is_object() => self.object(&shape, value, path),
-            Kind::Object => other("object"),
-            Kind::Scalar(of) => match scalar(of, value) {
+            ValueShape::Object if value.is_object() => self.object(&shape, value, path),
+            ValueShape::Object => other("object"),
+            ValueShape::Scalar(of) => match scalar(of, value) {
                 false if self.is_seconds(&shape, value, place) => Vec::new(),
                 false => other(of),
                 true => self
@@ -142,19 +142,21 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn may_be_null(&self, shape: &Shape<'a>, kind: &Kind<'a>, place: Place) -> bool {
+    fn may_be_null(&self, shape: &Shape<'a>, kind: &ValueShape<'a>, place: Presence) -> bool {
         if shape.nullable {
             return true;
         }
         match (self.side, kind) {
-            (Side::Sent, Kind::Anything) => place != Place::Optional,
+            (Side::Sent, ValueShape::Anything) => place != Presence::Optional,
             (Side::Sent, _) => false,
-            (Side::Read, Kind::Anything) => true,
-            (Side::Read, Kind::Union(variants)) => {
-                place == Place::Optional || !are_strings(self.document, variants)
+            (Side::Read, ValueShape::Anything) => true,
+            (Side::Read, ValueShape::Union(variants)) => {
+                place == Presence::Optional || !are_strings(self.document, variants)
             }
-            (Side::Read, Kind::List(_) | Kind::ListOf(_) | Kind::Map(_)) => place != Place::Alone,
-            (Side::Read, _) => place == Place::Optional,
+            (Side::Read, ValueShape::List(_) | ValueShape::ListOf(_) | ValueShape::Map(_)) => {
+                place != Presence::Root
+            }
+            (Side::Read, _) => place == Presence::Optional,
         }
     }
 
@@ -163,7 +165,7 @@ impl<'a> Check<'a> {
         &self,
         shape: &'s Shape<'a>,
         value: &Value,
-        place: Place,
+        place: Presence,
     ) -> Option<(Wrong, &'s str)> {
         let text = value.as_str()?;
         if let Some((Value::Array(values), at)) = shape.says("enum") {
@@ -180,17 +182,17 @@ impl<'a> Check<'a> {
     }
 
     /// A time in seconds since 1970.
-    fn is_seconds(&self, shape: &Shape<'a>, value: &Value, place: Place) -> bool {
+    fn is_seconds(&self, shape: &Shape<'a>, value: &Value, place: Presence) -> bool {
         let is_time = shape.says("format").is_some_and(|(format, _)| format == "date-time");
-        is_time && self.side == Side::Read && place != Place::Alone && value.is_i64()
+        is_time && self.side == Side::Read && place != Presence::Root && value.is_i64()
     }
 
-    fn items(&self, items: &[Placed<'a>], values: &[Value], path: &str) -> Vec<Violation> {
+    fn items(&self, items: &[LocatedSchema<'a>], values: &[Value], path: &str) -> Vec<Violation> {
         let each = values.iter().enumerate().flat_map(|(index, value)| {
             let path = format!("{path}[{index}]");
             match items {
                 [] => Vec::new(),
-                [(schema, at)] => self.value(schema, at, value, &path, Place::Alone),
+                [(schema, at)] => self.value(schema, at, value, &path, Presence::Root),
                 several => self.union(several, &several[0].1, value, &path),
             }
         });
@@ -200,7 +202,7 @@ impl<'a> Check<'a> {
     /// The violations of the best variant; none in responses, where the JSON is kept.
     fn union(
         &self,
-        variants: &[Placed<'a>],
+        variants: &[LocatedSchema<'a>],
         at: &str,
         value: &Value,
         path: &str,
@@ -214,7 +216,8 @@ impl<'a> Check<'a> {
             return Vec::new();
         }
         let variants = variants.iter();
-        let tries = variants.map(|(schema, at)| self.value(schema, at, value, path, Place::Alone));
+        let tries =
+            variants.map(|(schema, at)| self.value(schema, at, value, path, Presence::Root));
         tries.min_by_key(Vec::len).unwrap_or_default()
     }
 
@@ -224,7 +227,7 @@ impl<'a> Check<'a> {
         let mut found = Vec::new();
         for (name, (schema, at)) in &properties {
             let is_required = required.iter().any(|(required, _)| required == name);
-            let place = if is_required { Place::Required } else { Place::Optional };
+            let place = if is_required { Presence::Required } else { Presence::Optional };
             match value.get(name) {
                 Some(value) => {
                     let path = format!("{path}.{name}");
@@ -258,16 +261,17 @@ impl<'a> Check<'a> {
             return self.may_be_missing(one, &at);
         }
         let kind = shape.kind(self.document);
-        let is_many = matches!(kind, Kind::List(_) | Kind::ListOf(_) | Kind::Map(_));
+        let is_many =
+            matches!(kind, ValueShape::List(_) | ValueShape::ListOf(_) | ValueShape::Map(_));
         // A value of any type has no separate `null`.
-        let is_nullable = shape.nullable && !matches!(kind, Kind::Anything);
+        let is_nullable = shape.nullable && !matches!(kind, ValueShape::Anything);
         self.side == Side::Read && (is_nullable || is_many)
     }
 
     fn unnamed(&self, shape: &Shape<'a>, name: &str, value: &Value, path: &str) -> Vec<Violation> {
         let path = format!("{path}.{name}");
         if let Some((schema, at)) = shape.rest() {
-            return self.value(schema, &at, value, &path, Place::Alone);
+            return self.value(schema, &at, value, &path, Presence::Root);
         }
         if self.side == Side::Read || shape.is_open() {
             return Vec::new();
@@ -289,10 +293,10 @@ fn scalar(of: &str, value: &Value) -> bool {
 }
 
 /// A time in a response: of a property, in GitHub's notations beside RFC 3339.
-fn is_time(text: &str, place: Place) -> bool {
+fn is_time(text: &str, place: Presence) -> bool {
     let is_usual = text.parse::<chrono::DateTime<chrono::Utc>>().is_ok();
     let is_plain = || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").is_ok();
-    is_usual || (place != Place::Alone && is_plain())
+    is_usual || (place != Presence::Root && is_plain())
 }
 
 /// The type's name in a schema.

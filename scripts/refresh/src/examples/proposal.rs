@@ -140,7 +140,7 @@ actions:
 
 /// The proposals as the text of an overlay. `editions` are the corrected descriptions that were published
 /// together.
-pub fn render(proposals: &[Proposal], document: &Value, editions: &[(String, Value)]) -> String {
+pub fn render(proposals: &[Proposal], document: &Value, versions: &[(String, Value)]) -> String {
     let mut text = PREFACE.to_owned();
     let mut none = true;
     for proposal in proposals {
@@ -150,14 +150,14 @@ pub fn render(proposals: &[Proposal], document: &Value, editions: &[(String, Val
             text.push_str(&by_hand(proposal));
         }
         for action in actions {
-            text.push_str(&written(&action, &proposal.cited(), editions));
+            text.push_str(&written(&action, &proposal.cited(), versions));
         }
     }
     // An empty list would be `null` in YAML.
     if none { text.replacen("\nactions:\n", "\nactions: []\n", 1) } else { text }
 }
 
-fn written(action: &Action, cited: &str, editions: &[(String, Value)]) -> String {
+fn written(action: &Action, cited: &str, versions: &[(String, Value)]) -> String {
     let mut text = format!(
         "\n  - target: {}\n    description: >-\n{}",
         target(&action.target),
@@ -170,12 +170,12 @@ fn written(action: &Action, cited: &str, editions: &[(String, Value)]) -> String
     let matches = |document: &Value| {
         JsonPath::parse(&action.target).is_ok_and(|path| !path.query(document).is_empty())
     };
-    let those: Vec<&str> = editions
+    let those: Vec<&str> = versions
         .iter()
         .filter(|(_, document)| matches(document))
         .map(|(name, _)| name.as_str())
         .collect();
-    if editions.len() == 1 || those.len() < editions.len() {
+    if versions.len() == 1 || those.len() < versions.len() {
         text.push_str(&format!("    x-octowire-expected-in: [{}]\n", those.join(", ")));
     }
     text

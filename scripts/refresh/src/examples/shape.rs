@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::Placed;
+use super::LocatedSchema;
 use crate::build::document;
 
 /// Maximum length of a chain of references before it counts as a cycle.
@@ -12,20 +12,20 @@ const MAX_DEPTH: usize = 32;
 /// A schema with all its parts.
 pub struct Shape<'a> {
     /// The schema and the parts of its `allOf`; none has a `$ref` or a nested `allOf`.
-    parts: Vec<Placed<'a>>,
+    parts: Vec<LocatedSchema<'a>>,
     pub nullable: bool,
 }
 
 /// The type of a schema's values.
-pub enum Kind<'a> {
+pub enum ValueShape<'a> {
     Anything,
     /// One of these.
-    Union(Vec<Placed<'a>>),
+    Union(Vec<LocatedSchema<'a>>),
     /// A list whose items are one of these.
-    ListOf(Vec<Placed<'a>>),
-    List(Option<Placed<'a>>),
+    ListOf(Vec<LocatedSchema<'a>>),
+    List(Option<LocatedSchema<'a>>),
     /// An object without named properties, with these values.
-    Map(Option<Placed<'a>>),
+    Map(Option<LocatedSchema<'a>>),
     Object,
     /// `string`, `integer`, `number` or `boolean`.
     Scalar(&'a str),
@@ -63,7 +63,7 @@ impl<'a> Shape<'a> {
     }
 
     /// The parts of a union that is not a real one: all but one of its variants are `null`, or the same.
-    pub fn only_variant(&self) -> Option<Placed<'a>> {
+    pub fn only_variant(&self) -> Option<LocatedSchema<'a>> {
         if self.says("properties").is_some() {
             return None;
         }
@@ -73,40 +73,40 @@ impl<'a> Shape<'a> {
     }
 
     /// The variants of a union, without `null`.
-    fn variants(&self) -> impl Iterator<Item = Placed<'a>> {
+    fn variants(&self) -> impl Iterator<Item = LocatedSchema<'a>> {
         let variants = self.parts.iter().flat_map(|(schema, at)| variants(schema, at));
         variants.filter(|(variant, _)| variant["type"] != "null")
     }
 
-    pub fn kind(&self, document: &'a Value) -> Kind<'a> {
+    pub fn kind(&self, document: &'a Value) -> ValueShape<'a> {
         if let Some((one, at)) = self.only_variant() {
             return Self::of(document, one, &at).kind(document);
         }
-        let variants: Vec<Placed<'a>> = self.variants().collect();
+        let variants: Vec<LocatedSchema<'a>> = self.variants().collect();
         let properties = self.says("properties");
         if properties.is_none() && !variants.is_empty() {
             return union(document, variants);
         }
         let items = self.says("items").map(|(items, at)| (items, format!("{at}/items")));
         match self.says("type").and_then(|(of, _)| of.as_str()) {
-            Some("array") => Kind::List(items),
-            None if items.is_some() => Kind::List(items),
-            None | Some("object") if properties.is_some() => Kind::Object,
-            Some("object") => Kind::Map(self.rest()),
-            Some(of) => Kind::Scalar(of),
+            Some("array") => ValueShape::List(items),
+            None if items.is_some() => ValueShape::List(items),
+            None | Some("object") if properties.is_some() => ValueShape::Object,
+            Some("object") => ValueShape::Map(self.rest()),
+            Some(of) => ValueShape::Scalar(of),
             None => match self.says("enum") {
                 Some((Value::Array(values), _))
                     if values.iter().all(|value| value.is_string() || value.is_null()) =>
                 {
-                    Kind::Scalar("string")
+                    ValueShape::Scalar("string")
                 }
-                _ => Kind::Anything,
+                _ => ValueShape::Anything,
             },
         }
     }
 
     /// The schema of unnamed properties.
-    pub fn rest(&self) -> Option<Placed<'a>> {
+    pub fn rest(&self) -> Option<LocatedSchema<'a>> {
         let (schema, at) = self.says("additionalProperties")?;
         schema.is_object().then(|| (schema, format!("{at}/additionalProperties")))
     }
@@ -118,8 +118,8 @@ impl<'a> Shape<'a> {
 
     /// Every property by its name. If two parts describe it, the more specific description is used; variants
     /// beside properties add theirs.
-    pub fn properties(&self, document: &'a Value) -> Vec<(&'a str, Placed<'a>)> {
-        let mut properties: Vec<(&str, Placed<'a>)> = Vec::new();
+    pub fn properties(&self, document: &'a Value) -> Vec<(&'a str, LocatedSchema<'a>)> {
+        let mut properties: Vec<(&str, LocatedSchema<'a>)> = Vec::new();
         for (schema, at) in self.parts.iter().cloned().chain(self.variants_parts(document)) {
             for (name, property) in document::object(schema, "properties") {
                 let within = document::pointer(&["properties", name]);
@@ -134,7 +134,7 @@ impl<'a> Shape<'a> {
         properties
     }
 
-    fn variants_parts(&self, document: &'a Value) -> Vec<Placed<'a>> {
+    fn variants_parts(&self, document: &'a Value) -> Vec<LocatedSchema<'a>> {
         self.variants().filter_map(|placed| resolve(document, placed)).collect()
     }
 
@@ -149,38 +149,42 @@ impl<'a> Shape<'a> {
     }
 }
 
-fn union<'a>(document: &'a Value, variants: Vec<Placed<'a>>) -> Kind<'a> {
-    let kinds: Vec<Option<Kind<'a>>> = variants
+fn union<'a>(document: &'a Value, variants: Vec<LocatedSchema<'a>>) -> ValueShape<'a> {
+    let kinds: Vec<Option<ValueShape<'a>>> = variants
         .iter()
         .map(|(variant, at)| {
             // A reference keeps its name.
             variant.get("$ref").is_none().then(|| Shape::of(document, variant, at).kind(document))
         })
         .collect();
-    let all = |is: fn(&Kind<'a>) -> bool| kinds.iter().all(|kind| kind.as_ref().is_some_and(is));
-    if all(|kind| matches!(kind, Kind::Scalar("string"))) {
-        return Kind::Union(variants);
+    let all =
+        |is: fn(&ValueShape<'a>) -> bool| kinds.iter().all(|kind| kind.as_ref().is_some_and(is));
+    if all(|kind| matches!(kind, ValueShape::Scalar("string"))) {
+        return ValueShape::Union(variants);
     }
-    if all(|kind| matches!(kind, Kind::List(_))) {
-        let items = |kind| if let Some(Kind::List(items)) = kind { items } else { None };
-        let items: Option<Vec<Placed<'a>>> = kinds.into_iter().map(items).collect();
-        return items.map_or(Kind::List(None), Kind::ListOf);
+    if all(|kind| matches!(kind, ValueShape::List(_))) {
+        let items = |kind| if let Some(ValueShape::List(items)) = kind { items } else { None };
+        let items: Option<Vec<LocatedSchema<'a>>> = kinds.into_iter().map(items).collect();
+        return items.map_or(ValueShape::List(None), ValueShape::ListOf);
     }
-    if kinds.iter().any(|kind| matches!(kind, Some(Kind::Anything))) {
-        return Kind::Anything;
+    if kinds.iter().any(|kind| matches!(kind, Some(ValueShape::Anything))) {
+        return ValueShape::Anything;
     }
-    Kind::Union(variants)
+    ValueShape::Union(variants)
 }
 
 /// Returns whether a union contains only strings, and so is read as a string.
-pub fn are_strings(document: &Value, variants: &[Placed<'_>]) -> bool {
+pub fn are_strings(document: &Value, variants: &[LocatedSchema<'_>]) -> bool {
     variants.iter().all(|(variant, at)| {
         variant.get("$ref").is_none()
-            && matches!(Shape::of(document, variant, at).kind(document), Kind::Scalar("string"))
+            && matches!(
+                Shape::of(document, variant, at).kind(document),
+                ValueShape::Scalar("string")
+            )
     })
 }
 
-fn variants<'a>(schema: &'a Value, at: &str) -> impl Iterator<Item = Placed<'a>> {
+fn variants<'a>(schema: &'a Value, at: &str) -> impl Iterator<Item = LocatedSchema<'a>> {
     ["oneOf", "anyOf"].into_iter().flat_map(move |key| {
         document::array(schema, key)
             .enumerate()
@@ -188,7 +192,7 @@ fn variants<'a>(schema: &'a Value, at: &str) -> impl Iterator<Item = Placed<'a>>
     })
 }
 
-fn resolve<'a>(document: &'a Value, (schema, at): Placed<'a>) -> Option<Placed<'a>> {
+fn resolve<'a>(document: &'a Value, (schema, at): LocatedSchema<'a>) -> Option<LocatedSchema<'a>> {
     match super::target(schema) {
         None => Some((schema, at)),
         Some(target) => Some((document.pointer(&target)?, target)),

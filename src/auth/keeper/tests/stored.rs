@@ -7,13 +7,13 @@ use futures_util::future::join;
 use tokio::time::timeout;
 
 use super::*;
-use crate::auth::store::{EncryptedStore, SealingKey};
-use crate::store::{Memory, STORE_TIMEOUT, Store, StoreFuture};
+use crate::auth::store::{EncryptedTokenStore, EncryptionKey};
+use crate::store::{MemoryStore, STORE_TIMEOUT, Store, StoreFuture};
 
 /// A store of which reads, claims and writes take so long.
 #[derive(Debug, Default)]
 struct Slow {
-    memory: Memory,
+    memory: MemoryStore,
     reads: Duration,
     claims: Duration,
     writes: Duration,
@@ -44,43 +44,53 @@ impl Store for Slow {
             self.memory.put(key, value, ttl).await
         })
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.takes(self.claims).await;
-            self.memory.claim(key, value, ttl).await
+            self.memory.put_if_absent(key, value, ttl).await
         })
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.memory.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.takes(self.writes).await;
-            self.memory.release(key, value).await
+            self.memory.remove_if_equal(key, value).await
         })
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.memory.add(key, amount, ttl)
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.memory.increment(key, amount, ttl)
     }
 }
 
 const MS: Duration = Duration::from_millis(1);
 
-fn room(store: EncryptedStore) -> Room {
-    let source = Source { keep: Some(Keep::Share), ..Source::default() };
-    Room::with(source, TokenPolicy::default(), Some(Arc::new(store)))
+fn room(store: EncryptedTokenStore) -> Fixture {
+    let source = Source { persistence: Some(Persistence::BestEffort), ..Source::default() };
+    Fixture::with(source, TokenPolicy::default(), Some(Arc::new(store)))
 }
 
-fn encrypted(store: impl Store) -> EncryptedStore {
-    EncryptedStore::new(store, SealingKey::from_bytes([1; 32]))
+fn encrypted(store: impl Store) -> EncryptedTokenStore {
+    EncryptedTokenStore::new(store, EncryptionKey::from_bytes([1; 32]))
 }
 
 #[tokio::test(start_paused = true)]
 async fn close_waits_until_a_token_is_stored_and_its_lock_is_free() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let store = Slow { memory: memory.clone(), writes: 300 * MS, ..Slow::default() };
     let room_of_slow = room(encrypted(store));
     let start = Instant::now();
@@ -95,7 +105,7 @@ async fn close_waits_until_a_token_is_stored_and_its_lock_is_free() {
     let start = Instant::now();
     drop(reader.lock(key).await.unwrap());
     let next = room(encrypted(memory));
-    assert_eq!((next.token().await.as_str(), next.minted()), ("token-1", 0));
+    assert_eq!((next.token().await.as_str(), next.fetch_count()), ("token-1", 0));
     assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
 }
 
@@ -106,9 +116,9 @@ async fn a_token_store_that_is_silent_is_waited_for_once() {
     let store = encrypted(store);
     let mut waits = Vec::new();
     for _ in 0..3 {
-        let room = room(store.clone());
+        let fixture = room(store.clone());
         let start = Instant::now();
-        assert_eq!(room.token().await, "token-1");
+        assert_eq!(fixture.token().await, "token-1");
         waits.push(start.elapsed() - SECOND);
     }
     // Minting takes longer than the pause after an outage: a task finds out whether it is over.
@@ -117,7 +127,7 @@ async fn a_token_store_that_is_silent_is_waited_for_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_stored_while_its_lock_was_held_is_not_fetched_again() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let first = room(encrypted(memory.clone()));
     let store = Slow { memory, reads: 10 * MS, claims: 10 * MS, ..Slow::default() };
     let second = room(encrypted(store));
@@ -128,15 +138,15 @@ async fn a_token_stored_while_its_lock_was_held_is_not_fetched_again() {
     };
     let tokens = timeout(HOUR, join(first.token(), later)).await.unwrap();
     assert_eq!(tokens, ("token-1".to_owned(), "token-1".to_owned()));
-    assert_eq!((first.minted(), second.minted()), (1, 0));
+    assert_eq!((first.fetch_count(), second.fetch_count()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_lock_is_released_if_the_store_never_accepts_the_token() {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let store = Slow { memory: memory.clone(), writes: 24 * HOUR, ..Slow::default() };
-    let room = room(encrypted(store));
-    assert_eq!(room.token().await, "token-1");
+    let fixture = room(encrypted(store));
+    assert_eq!(fixture.token().await, "token-1");
     let other = encrypted(memory);
     let start = Instant::now();
     let lock = other.lock("test at https://api.github.com").await;

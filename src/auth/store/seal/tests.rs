@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn key(byte: u8) -> SealingKey {
-    SealingKey::from_bytes([byte; KEY_LEN])
+fn key(byte: u8) -> EncryptionKey {
+    EncryptionKey::from_bytes([byte; KEY_LEN])
 }
 
 fn sealed() -> Vec<u8> {
@@ -14,7 +14,7 @@ fn sealed() -> Vec<u8> {
 fn a_sealed_value_opens_only_with_its_key_and_name() {
     assert_eq!(*key(1).open("installation:42", &sealed()).unwrap(), b"hunter2");
     assert!(!sealed().windows(7).any(|bytes| bytes == b"hunter2"));
-    assert_eq!(key(1).open("installation:43", &sealed()), Err(Broken::Tampered));
+    assert_eq!(key(1).open("installation:43", &sealed()), Err(SealError::Tampered));
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn every_truncation_is_detected() {
     for length in 0..sealed.len() {
         assert_eq!(
             key(1).open("installation:42", &sealed[..length]),
-            Err(Broken::Truncated),
+            Err(SealError::Truncated),
             "{length}"
         );
     }
@@ -40,20 +40,20 @@ fn every_changed_bit_is_detected() {
     for (index, bit) in (0..sealed.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
         let mut changed = sealed.clone();
         changed[index] ^= 1 << bit;
-        let expected = if index < MAGIC.len() { Broken::Foreign } else { Broken::Tampered };
+        let expected = if index < MAGIC.len() { SealError::Foreign } else { SealError::Tampered };
         assert_eq!(key(1).open("installation:42", &changed), Err(expected), "{index} {bit}");
     }
     let longer = [sealed.as_slice(), b"x"].concat();
-    assert_eq!(key(1).open("installation:42", &longer), Err(Broken::Tampered));
+    assert_eq!(key(1).open("installation:42", &longer), Err(SealError::Tampered));
 }
 
 #[test]
 fn a_wrong_key_is_reported_and_a_previous_key_decrypts() {
     assert_eq!(
         key(2).open("installation:42", &sealed()),
-        Err(Broken::Key(key(1).first.fingerprint))
+        Err(SealError::Key(key(1).current.fingerprint))
     );
-    let both = key(3).or_key(key(2).or_key(key(1)));
+    let both = key(3).with_previous(key(2).with_previous(key(1)));
     assert_eq!(*both.open("installation:42", &sealed()).unwrap(), b"hunter2");
     let again = both.seal("installation:42", b"hunter2").unwrap();
     assert_eq!(*key(3).open("installation:42", &again).unwrap(), b"hunter2");
@@ -63,9 +63,9 @@ fn a_wrong_key_is_reported_and_a_previous_key_decrypts() {
 fn a_later_format_version_is_reported() {
     let mut later = sealed();
     later[MAGIC.len()] = 2;
-    let check: [u8; CHECK_LEN] = digest(b"", &later[..HEADER_LEN - CHECK_LEN]);
+    let check: [u8; CHECK_LEN] = key_fingerprint(b"", &later[..HEADER_LEN - CHECK_LEN]);
     later[HEADER_LEN - CHECK_LEN..HEADER_LEN].copy_from_slice(&check);
-    assert_eq!(key(1).open("installation:42", &later), Err(Broken::Version(2)));
+    assert_eq!(key(1).open("installation:42", &later), Err(SealError::Version(2)));
 }
 
 #[test]
@@ -73,24 +73,27 @@ fn a_forged_header_with_a_valid_checksum_is_detected() {
     // The check is no secret: what counts is the tag.
     let mut forged = sealed();
     let start = MAGIC.len() + 1;
-    forged[start..start + FINGERPRINT_LEN].copy_from_slice(&key(2).first.fingerprint);
-    let check: [u8; CHECK_LEN] = digest(b"", &forged[..HEADER_LEN - CHECK_LEN]);
+    forged[start..start + FINGERPRINT_LEN].copy_from_slice(&key(2).current.fingerprint);
+    let check: [u8; CHECK_LEN] = key_fingerprint(b"", &forged[..HEADER_LEN - CHECK_LEN]);
     forged[HEADER_LEN - CHECK_LEN..HEADER_LEN].copy_from_slice(&check);
     assert_eq!(
-        key(1).or_key(key(2)).open("installation:42", &forged),
-        Err(Broken::Tampered),
+        key(1).with_previous(key(2)).open("installation:42", &forged),
+        Err(SealError::Tampered),
         "another key than the one it was sealed with"
     );
 }
 
 #[test]
 fn a_key_is_read_from_base64_of_either_alphabet() {
-    let generated = SealingKey::generate().unwrap();
+    let generated = EncryptionKey::generate().unwrap();
     let text = generated.to_base64();
     let text = text.expose_secret();
     let url = text.replace('+', "-").replace('/', "_");
     for text in [text, &format!("{text}\n"), text.trim_end_matches('='), &url] {
-        assert_eq!(SealingKey::from_base64(text).unwrap().first.bytes, generated.first.bytes);
+        assert_eq!(
+            EncryptionKey::from_base64(text).unwrap().current.bytes,
+            generated.current.bytes
+        );
     }
 }
 
@@ -103,24 +106,24 @@ fn an_invalid_encryption_key_is_rejected_with_advice_to_generate_one() {
         ("hunter2!", AuthFailure::StoreKey),
         (hex.as_str(), AuthFailure::StoreKey),
     ] {
-        let error = SealingKey::from_base64(text).unwrap_err();
+        let error = EncryptionKey::from_base64(text).unwrap_err();
         assert_eq!(error.auth_failure(), Some(failure));
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("openssl rand -base64 32"), "{shown}");
         assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
     }
-    let error = SealingKey::from_env("OCTOWIRE_NO_SUCH_KEY").unwrap_err();
+    let error = EncryptionKey::from_env("OCTOWIRE_NO_SUCH_KEY").unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::Missing));
     assert!(error.to_string().contains("OCTOWIRE_NO_SUCH_KEY"), "{error}");
 }
 
 #[test]
 fn debug_shows_a_fingerprint_and_no_key() {
-    let key = SealingKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
+    let key = EncryptionKey::from_bytes(*b"hunter2hunter2hunter2hunter2hunt");
     let shown = format!("{key:?}");
     assert!(!shown.contains("hunter2") && !shown.contains(key.to_base64().expose_secret()));
     assert!(!shown.contains("104, 117"), "{shown}");
-    assert!(shown.contains(&Hex(&key.first.fingerprint).to_string()), "{shown}");
+    assert!(shown.contains(&Hex(&key.current.fingerprint).to_string()), "{shown}");
 }
 
 proptest! {

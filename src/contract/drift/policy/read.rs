@@ -1,11 +1,11 @@
 //! Rates changes of responses and deliveries.
 
-use super::super::change::{Bump, Kind, Severity};
-use super::{Facts, PLAIN, UNKNOWN, Verdict};
+use super::super::change::{Kind, SemverBump, Severity};
+use super::{ChangeFacts, PLAIN, UNKNOWN, Verdict};
 
 /// Changes of responses and deliveries.
-pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
-    use Bump::{Major, Minor, None, Patch};
+pub(super) fn read(kind: Kind, facts: ChangeFacts) -> Verdict {
+    use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};
     let retyped = if facts.retyped { Major } else { None };
     match kind {
@@ -20,7 +20,7 @@ pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
         Kind::SuccessStatusAdded => {
             (Compatible, None, "every 2xx is a success, and it has the same body as another one")
         }
-        Kind::SuccessStatusRemoved if facts.last => {
+        Kind::SuccessStatusRemoved if facts.no_success_left => {
             (Breaking, Major, "no response is a success, so calls fail")
         }
         Kind::SuccessStatusRemoved => {
@@ -83,7 +83,7 @@ pub(super) fn read(kind: Kind, facts: Facts) -> Verdict {
             (Breaking, Major, "programs fail to decode `null`, and `T` becomes `Option<T>`")
         }
         Kind::TypeChanged => (Breaking, Major, "programs fail to decode the new type"),
-        Kind::TypeWidened | Kind::TypeNarrowed if facts.beside => {
+        Kind::TypeWidened | Kind::TypeNarrowed if facts.union_beside_properties => {
             (Compatible, None, "programs decode all variants as one type")
         }
         Kind::TypeWidened => {

@@ -1,11 +1,11 @@
 //! Rates changes of requests.
 
-use super::super::change::{Bump, Kind, Severity};
-use super::{Facts, PLAIN, UNKNOWN, Verdict};
+use super::super::change::{Kind, SemverBump, Severity};
+use super::{ChangeFacts, PLAIN, UNKNOWN, Verdict};
 
 /// Changes of requests.
-pub(super) fn sent(kind: Kind, facts: Facts) -> Verdict {
-    use Bump::{Major, Minor, None, Patch};
+pub(super) fn sent(kind: Kind, facts: ChangeFacts) -> Verdict {
+    use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};
     let retyped = if facts.retyped { Major } else { None };
     match kind {
@@ -67,13 +67,13 @@ pub(super) fn sent(kind: Kind, facts: Facts) -> Verdict {
             (Breaking, Major, "programs that send `null` are rejected; `Option<T>` becomes `T`")
         }
         Kind::TypeChanged => (Breaking, Major, "programs send the old type, which is rejected"),
-        Kind::TypeWidened if facts.beside => {
+        Kind::TypeWidened if facts.union_beside_properties => {
             (Compatible, None, "the values that programs send are still accepted")
         }
         Kind::TypeNarrowed if facts.harmless => {
             (Compatible, None, "programs already had to send values that it allows")
         }
-        Kind::TypeNarrowed if facts.beside => (
+        Kind::TypeNarrowed if facts.union_beside_properties => (
             Breaking,
             None,
             "some values that programs send are rejected; the Rust type does not reflect it",

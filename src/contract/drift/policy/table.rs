@@ -1,7 +1,7 @@
 //! Compares the documentation's table with the ratings.
 
 use super::super::change::{Direction, Kind};
-use super::{Facts, judge};
+use super::{ChangeFacts, judge};
 
 /// The rating of a kind and direction in the documentation, if the cell is plain: `breaking / major`, with an
 /// optional addition after a colon or a semicolon.
@@ -65,10 +65,10 @@ fn is_plain(cell: &str) -> bool {
 }
 
 #[test]
-fn the_table_says_what_is_judged() {
+fn the_table_matches_the_policy() {
     let rows = rows(include_str!("../../drift.rs"));
     // The first rating is of a text, whose values are an enum in Rust.
-    let facts = Facts { retyped: true, ..Facts::default() };
+    let facts = ChangeFacts { retyped: true, ..ChangeFacts::default() };
     let plain: Vec<&Row> = rows.iter().filter(|row| is_plain(&row.cell)).collect();
     for Row { kind, direction, cell } in &plain {
         let (severity, bump, _) = judge(*kind, *direction, facts);

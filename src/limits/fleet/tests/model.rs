@@ -39,7 +39,7 @@ impl Random {
 /// A store that takes any time, and is silent at times.
 #[derive(Clone, Debug)]
 struct Erratic {
-    ledger: Handle,
+    ledger: FlakyHandle,
     random: Random,
     /// The highest latency of a response in milliseconds, after the clients know of each other.
     slowest: u64,
@@ -62,7 +62,7 @@ impl Erratic {
             from = until;
         }
         Self {
-            ledger: Handle::default(),
+            ledger: FlakyHandle::default(),
             random: random.clone(),
             slowest,
             silences,
@@ -82,8 +82,8 @@ impl Erratic {
 
     /// When a client was answered.
     fn answers_to(&self, client: usize) -> Vec<Instant> {
-        let answers = self.answers.lock().unwrap();
-        answers.get(&format!("client {client}")).cloned().unwrap_or_default()
+        let responses = self.answers.lock().unwrap();
+        responses.get(&format!("client {client}")).cloned().unwrap_or_default()
     }
 
     fn slowest(&self) -> u64 {
@@ -101,33 +101,33 @@ impl Store for Erratic {
     fn put<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
         unimplemented!()
     }
-    fn claim<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
+    fn put_if_absent<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
-    fn renew<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
+    fn extend_if_equal<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
     fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
         unimplemented!()
     }
-    fn release<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
+    fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
-    fn add<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
+    fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
         unimplemented!()
     }
     fn lease<'a>(
         &'a self,
         key: &'a str,
-        request: &'a LeaseRequest,
-    ) -> StoreFuture<'a, Option<Lease>> {
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
         Box::pin(async move {
             let most = self.slowest();
             self.travel(most).await;
             let lease = self.ledger.memory().lease(key, request).await;
             self.travel(most).await;
-            let mut answers = self.answers.lock().unwrap();
-            answers.entry(request.member.clone()).or_default().push(Instant::now());
+            let mut responses = self.answers.lock().unwrap();
+            responses.entry(request.member.clone()).or_default().push(Instant::now());
             lease
         })
     }
@@ -136,24 +136,31 @@ impl Store for Erratic {
 /// The observations of GitHub for all clients.
 #[derive(Debug, Default)]
 struct GitHub {
-    seen: Seen,
+    seen: ObservedTraffic,
     /// The remaining quota of the window; the first window has little.
     left: Mutex<Option<(u64, Instant)>>,
-    refused: AtomicU32,
+    rejected: AtomicU32,
     /// When each client wrote to an owner.
     writes: Mutex<BTreeMap<String, Vec<(Instant, usize)>>>,
 }
 
 impl GitHub {
     /// Runs one call to its end. Returns the instant of its admission.
-    async fn call(&self, lane: &Arc<Lane>, client: usize, cost: Cost, latency: u64) -> Instant {
+    async fn call(
+        &self,
+        queue: &Arc<AdmissionQueue>,
+        client: usize,
+        cost: RequestCost,
+        latency: u64,
+    ) -> Instant {
         let mut call = CallHandle::default();
-        call.store_wait = Some(WaitAllowance::new(STORE_TIMEOUT));
-        let patience = Patience::new(Duration::MAX);
+        call.store_wait = Some(StoreWaitBudget::new(STORE_TIMEOUT));
+        let wait_budget = WaitBudget::new(Duration::MAX);
         let (points, resource) = (cost.points, cost.resource.clone());
         let owner = cost.owner.clone();
-        let mut permit = lane.admit(cost, Priority::Interactive, patience, &call).await.unwrap();
-        permit.sent();
+        let mut permit =
+            queue.admit(cost, Priority::Interactive, wait_budget, &call).await.unwrap();
+        permit.mark_sent();
         let sent = Instant::now();
         self.seen.calls.lock().unwrap().push((sent, points));
         if let Some(owner) = owner {
@@ -161,7 +168,7 @@ impl GitHub {
             writes.entry(owner.to_string()).or_default().push((sent, client));
         }
         let running = 1 + self.seen.running.fetch_add(1, Ordering::Relaxed);
-        self.seen.most.fetch_max(running, Ordering::Relaxed);
+        self.seen.max_running.fetch_max(running, Ordering::Relaxed);
         let (mut limit, mut remaining, mut ends_in) = (1_000_000, 999_999, 60 * MINUTE);
         if resource == "search" {
             let mut left = self.left.lock().unwrap();
@@ -170,7 +177,7 @@ impl GitHub {
                 (*left, *reset) = (1_000, sent + 60 * MINUTE);
             }
             if *left == 0 {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.rejected.fetch_add(1, Ordering::Relaxed);
             }
             *left = left.saturating_sub(1);
             (limit, remaining, ends_in) = (1_000, *left, *reset - sent);
@@ -178,8 +185,8 @@ impl GitHub {
         tokio::time::sleep(Duration::from_millis(latency)).await;
         self.seen.running.fetch_sub(1, Ordering::Relaxed);
         let ends_in = ends_in.saturating_sub(sent.elapsed());
-        let told = Told { resource: &resource, limit, remaining, reset: 0, ends_in };
-        permit.end(Outcome::Answered(Some(told)));
+        let told = RateLimitHeaders { resource: &resource, limit, remaining, reset: 0, ends_in };
+        permit.end(AttemptOutcome::Response(Some(told)));
         sent
     }
 
@@ -194,15 +201,15 @@ impl GitHub {
     }
 }
 
-fn search() -> Cost {
-    Cost::rest(&Method::GET, "/search/issues", Cow::Borrowed("search"), false)
+fn search() -> RequestCost {
+    RequestCost::rest(&Method::GET, "/search/issues", Cow::Borrowed("search"), false)
 }
 
-fn clients(store: &Erratic, policy: &RateLimits) -> Vec<Arc<Lane>> {
+fn clients(store: &Erratic, policy: &RateLimitPolicy) -> Vec<Arc<AdmissionQueue>> {
     let client = |client| {
-        let guard = Arc::new(Guard::new(Arc::new(store.clone()), STORE_TIMEOUT));
+        let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), STORE_TIMEOUT));
         let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
-        Lane::in_fleet(Arc::new(policy.clone()), guard, key, member)
+        AdmissionQueue::with_shared_quota(Arc::new(policy.clone()), guard, key, member)
     };
     (0..CLIENTS).map(client).collect()
 }
@@ -211,15 +218,15 @@ fn clients(store: &Erratic, policy: &RateLimits) -> Vec<Arc<Lane>> {
 async fn run(seed: u64, slowest: u64, silent: bool) -> Arc<GitHub> {
     let random = Random::new(seed);
     let store = Erratic::new(&random, slowest, silent);
-    let pacing = Pacing::default().concurrent(CONCURRENT).points(POINTS);
-    let lanes = clients(&store, &RateLimits::default().pacing(pacing));
+    let pacing = SecondaryLimits::default().max_concurrent(CONCURRENT).points_per_minute(POINTS);
+    let queues = clients(&store, &RateLimitPolicy::default().secondary_limits(pacing));
     let github = Arc::new(GitHub::default());
     *github.left.lock().unwrap() = Some((LEFT, Instant::now() + RESET));
     let end = Instant::now() + 90 * SECOND;
     let mut all = tokio::task::JoinSet::new();
-    for (client, lane) in lanes.iter().enumerate() {
+    for (client, queue) in queues.iter().enumerate() {
         for _ in 0..12 {
-            let (lane, github, random) = (Arc::clone(lane), Arc::clone(&github), random.clone());
+            let (queue, github, random) = (Arc::clone(queue), Arc::clone(&github), random.clone());
             all.spawn(async move {
                 while Instant::now() < end {
                     let owner = ["one", "two", "three"][random.below(3) as usize];
@@ -228,7 +235,7 @@ async fn run(seed: u64, slowest: u64, silent: bool) -> Arc<GitHub> {
                         6..10 => write(owner),
                         _ => search(),
                     };
-                    github.call(&lane, client, cost, 10 + random.below(200)).await;
+                    github.call(&queue, client, cost, 10 + random.below(200)).await;
                     tokio::time::sleep(Duration::from_millis(random.below(1_500))).await;
                 }
             });
@@ -255,11 +262,11 @@ proptest! {
     #[test]
     fn a_store_that_answers_in_time_keeps_every_shared_limit(seed in any::<u64>()) {
         let github = paused(run(seed, 48, false));
-        prop_assert_eq!(github.refused.load(Ordering::Relaxed), 0);
+        prop_assert_eq!(github.rejected.load(Ordering::Relaxed), 0);
         // An admitted write is sent within 200 ms, and the client learns of it later than the store granted it.
         let shortest = github.shortest(|_| true);
         prop_assert!(shortest >= 750 * MS, "{:?} between two writes", shortest);
-        prop_assert!(github.seen.most.load(Ordering::Relaxed) <= CONCURRENT);
+        prop_assert!(github.seen.max_running.load(Ordering::Relaxed) <= CONCURRENT);
         let minute = github.seen.busiest_minute();
         prop_assert!(minute <= POINTS, "{} in a minute", minute);
     }
@@ -269,14 +276,14 @@ proptest! {
         let github = paused(run(seed, 80, true));
         let minute = github.seen.busiest_minute();
         prop_assert!(minute <= POINTS, "{} in a minute", minute);
-        prop_assert!(github.seen.most.load(Ordering::Relaxed) <= CONCURRENT);
+        prop_assert!(github.seen.max_running.load(Ordering::Relaxed) <= CONCURRENT);
         // Each client alone keeps a second between its writes, also when others write.
         for client in 0..CLIENTS {
             let shortest = github.shortest(|writer| writer == client);
             prop_assert!(shortest >= 990 * MS, "{:?} between two writes", shortest);
         }
         // Clients that hear nothing of each other learn from GitHub that nothing is left.
-        let refused = github.refused.load(Ordering::Relaxed);
+        let refused = github.rejected.load(Ordering::Relaxed);
         prop_assert!(refused <= CONCURRENT, "{} refused", refused);
     }
 
@@ -289,7 +296,7 @@ proptest! {
             let until = from + Duration::from_millis(1 + random.below(30_000));
             store.silences = vec![(from, until)];
             // Nothing but the store is waited for: each client uses less than it may alone.
-            let lanes = clients(&store, &RateLimits::default());
+            let queues = clients(&store, &RateLimitPolicy::default());
             let github = GitHub::default();
             let (mut owner, start) = (0, Instant::now());
             while start.elapsed() < until {
@@ -300,11 +307,11 @@ proptest! {
                     _ => read(),
                 };
                 let asked = Instant::now();
-                let sent = github.call(&lanes[client], client, cost, random.below(100)).await;
+                let sent = github.call(&queues[client], client, cost, random.below(100)).await;
                 // An answer ends the silence, and the next request begins another one.
-                let answers = store.answers_to(client);
-                let heard = answers.into_iter().filter(|heard| (asked..sent).contains(heard));
-                let silence = sent - heard.max().unwrap_or(asked);
+                let responses = store.answers_to(client);
+                let reply = responses.into_iter().filter(|reply| (asked..sent).contains(reply));
+                let silence = sent - reply.max().unwrap_or(asked);
                 assert!(silence <= STORE_TIMEOUT + MS, "{silence:?} at {:?}", start.elapsed());
                 assert!(sent - asked <= 2 * STORE_TIMEOUT + MS, "{:?}", sent - asked);
                 tokio::time::sleep(Duration::from_millis(random.below(3_000))).await;

@@ -47,7 +47,7 @@ fn run(test: impl Future<Output = ()>) {
 /// A key whose value is in the same shard as that of another.
 fn neighbour_of(key: &str) -> String {
     let keys = (0..).map(|number| format!("k{number}"));
-    keys.into_iter().find(|other| place(other).0 == place(key).0).unwrap()
+    keys.into_iter().find(|other| value_path(other).0 == value_path(key).0).unwrap()
 }
 
 #[test]
@@ -58,28 +58,28 @@ fn counters_of_a_shard_that_cannot_be_listed_do_not_restart_at_zero() {
     );
     let Some(folder) = as_user(test, |_| {}) else { return };
     run(async {
-        let disk = Disk::open(&folder).unwrap();
-        assert_eq!(disk.spend("n", 4, 9, LONG).await.unwrap(), (5, true));
+        let disk = DiskStore::open(&folder).unwrap();
+        assert_eq!(disk.try_consume("n", 4, 9, LONG).await.unwrap(), (5, true));
         let shard = disk.0.place_of("n").parent().unwrap().to_owned();
         fs::set_permissions(&shard, fs::Permissions::from_mode(0o000)).unwrap();
-        assert!(disk.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
+        assert!(disk.try_consume("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
         // This replaces the shard.
         let neighbour = neighbour_of("n");
         disk.put(&neighbour, Bytes::from_static(b"v"), LONG).await.unwrap();
         assert_eq!(disk.get(&neighbour).await.unwrap().as_deref(), Some(&b"v"[..]));
         for _ in 0..2 {
-            assert!(disk.spend("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
-            assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
+            assert!(disk.try_consume("n", 0, 9, LONG).await.unwrap_err().is_unreadable_value());
+            assert!(disk.increment("n", 1, LONG).await.unwrap_err().is_unreadable_value());
             assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
-            disk.0.make_room().unwrap();
+            disk.0.evict().unwrap();
         }
         // Its owner can remove its content, if it can be listed.
         assert_eq!(disk.repair_sum("n", 9, LONG).await.unwrap(), 9);
-        assert_eq!(disk.spend("n", 0, 9, LONG).await.unwrap(), (9, false));
+        assert_eq!(disk.try_consume("n", 0, 9, LONG).await.unwrap(), (9, false));
         // All values except counters start empty.
         let other = (0..).map(|number| format!("c{number}"));
-        let other = { other }.find(|other| place(other).0 == place("n").0).unwrap();
-        assert!(disk.claim(&other, Bytes::new(), LONG).await.unwrap());
+        let other = { other }.find(|other| value_path(other).0 == value_path("n").0).unwrap();
+        assert!(disk.put_if_absent(&other, Bytes::new(), LONG).await.unwrap());
     });
 }
 
@@ -91,15 +91,15 @@ fn advice_for_a_file_of_another_user_does_not_repeat_a_completed_step() {
     );
     let prepare = |folder: &Path| {
         let store = folder.join("store");
-        Disk::builder(&store).trust_file_permissions(true).open().unwrap();
-        for path in [store.clone(), store.join(OWN)] {
+        DiskStore::builder(&store).trust_file_permissions(true).open().unwrap();
+        for path in [store.clone(), store.join(SUBFOLDER)] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
     };
     let Some(folder) = as_user(test, prepare) else { return };
     run(async {
         // The user id has changed, and the lock of mode 0600 is the other user's.
-        let error = Disk::builder(&folder).trust_file_permissions(true).open().unwrap_err();
+        let error = DiskStore::builder(&folder).trust_file_permissions(true).open().unwrap_err();
         let said = error.to_string();
         assert!(said.contains("belongs to the user 0"), "{said}");
         assert!(!said.contains("trust_file_permissions(true)"), "{said}");
@@ -109,19 +109,19 @@ fn advice_for_a_file_of_another_user_does_not_repeat_a_completed_step() {
 #[tokio::test]
 async fn a_replacement_that_was_interrupted_begins_no_sum() {
     let folder = Temporary::new("interrupted");
-    let disk = Disk::open(&folder.0).unwrap();
-    disk.add("n", 5, LONG).await.unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
+    disk.increment("n", 5, LONG).await.unwrap();
     let shard = disk.0.place_of("n").parent().unwrap().to_owned();
     // The old folder is gone, and the new one is not there yet.
-    fs::write(disk.0.path().join(folder::marker(&place("n").0)), "").unwrap();
+    fs::write(disk.0.path().join(folder::marker(&value_path("n").0)), "").unwrap();
     fs::set_permissions(
-        disk.0.path().join(folder::marker(&place("n").0)),
+        disk.0.path().join(folder::marker(&value_path("n").0)),
         fs::Permissions::from_mode(0o600),
     )
     .unwrap();
     fs::remove_dir_all(&shard).unwrap();
     assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
-    assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
+    assert!(disk.increment("n", 1, LONG).await.unwrap_err().is_unreadable_value());
 }
 
 /// Everything but a sum that is absent from a shard is absent, whether the shard was replaced or is not trusted: the
@@ -129,8 +129,8 @@ async fn a_replacement_that_was_interrupted_begins_no_sum() {
 #[tokio::test]
 async fn values_absent_from_a_lost_shard_are_unreadable_only_as_counters() {
     let folder = Temporary::new("absent");
-    let disk = Disk::open(&folder.0).unwrap();
-    disk.add("n", 5, LONG).await.unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
+    disk.increment("n", 5, LONG).await.unwrap();
     let shard = disk.0.place_of("n").parent().unwrap().to_owned();
     fs::remove_dir_all(&shard).unwrap();
     fs::write(&shard, "a file in its place").unwrap();
@@ -145,9 +145,12 @@ async fn values_absent_from_a_lost_shard_are_unreadable_only_as_counters() {
         let many = disk.get_many(&[("n", 99), (neighbour.as_str(), 99)]).await.unwrap();
         let many: Vec<_> = many.into_iter().map(Result::unwrap).collect();
         assert_eq!(many, [None, found], "{is_replaced}");
-        assert_eq!(disk.tallied("n").await.unwrap(), BTreeMap::new());
+        assert_eq!(disk.counters("n").await.unwrap(), BTreeMap::new());
         assert!(disk.sum("n").await.unwrap_err().is_unreadable_value(), "{is_replaced}");
-        assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value(), "{is_replaced}");
+        assert!(
+            disk.increment("n", 1, LONG).await.unwrap_err().is_unreadable_value(),
+            "{is_replaced}"
+        );
     }
 }
 
@@ -155,18 +158,18 @@ async fn values_absent_from_a_lost_shard_are_unreadable_only_as_counters() {
 #[tokio::test]
 async fn a_counter_whose_ttl_is_shorter_than_the_time_since_the_loss_restarts() {
     let folder = Temporary::new("short-sums");
-    let disk = Disk::open(&folder.0).unwrap();
-    disk.add("n", 5, LONG).await.unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
+    disk.increment("n", 5, LONG).await.unwrap();
     let shard = disk.0.place_of("n").parent().unwrap().to_owned();
     fs::remove_dir_all(&shard).unwrap();
     fs::write(&shard, "a file in its place").unwrap();
     disk.put(&neighbour_of("n"), Bytes::new(), LONG).await.unwrap();
-    assert!(disk.add("n", 1, LONG).await.unwrap_err().is_unreadable_value());
-    let marker = disk.0.path().join(folder::marker(&place("n").0));
+    assert!(disk.increment("n", 1, LONG).await.unwrap_err().is_unreadable_value());
+    let marker = disk.0.path().join(folder::marker(&value_path("n").0));
     let before = SystemTime::now() - LONG - Duration::from_secs(60);
     File::options().write(true).open(&marker).unwrap().set_modified(before).unwrap();
-    assert!(disk.add("n", 1, 2 * LONG).await.unwrap_err().is_unreadable_value());
-    assert_eq!(disk.add("n", 1, LONG).await.unwrap(), 1);
+    assert!(disk.increment("n", 1, 2 * LONG).await.unwrap_err().is_unreadable_value());
+    assert_eq!(disk.increment("n", 1, LONG).await.unwrap(), 1);
     assert_eq!(disk.sum("n").await.unwrap(), Some(1));
 }
 
@@ -175,8 +178,8 @@ async fn a_counter_whose_ttl_is_shorter_than_the_time_since_the_loss_restarts() 
 async fn a_marker_that_is_not_trusted_ends_as_well() {
     use std::os::unix::fs::chown;
     let folder = Temporary::new("foreign-marker");
-    let disk = Disk::open(&folder.0).unwrap();
-    let marker = disk.0.path().join(folder::marker(&place("n").0));
+    let disk = DiskStore::open(&folder.0).unwrap();
+    let marker = disk.0.path().join(folder::marker(&value_path("n").0));
     fs::create_dir_all(disk.0.place_of("n").parent().unwrap()).unwrap();
     fs::write(&marker, "").unwrap();
     if chown(&marker, Some(USER), None).is_err() {
@@ -184,7 +187,7 @@ async fn a_marker_that_is_not_trusted_ends_as_well() {
         return;
     }
     assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
-    disk.0.make_room().unwrap();
+    disk.0.evict().unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(33 * 24 * 60 * 60);
     File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(disk.sum("n").await.unwrap(), None);
@@ -192,8 +195,8 @@ async fn a_marker_that_is_not_trusted_ends_as_well() {
 
 /// Each user of the machine could replace its content by an earlier one.
 #[test]
-fn a_folder_of_root_that_everyone_can_write_to_is_refused() {
-    let test = concat!(module_path!(), "::a_folder_of_root_that_everyone_can_write_to_is_refused");
+fn a_folder_of_root_that_everyone_can_write_to_is_rejected() {
+    let test = concat!(module_path!(), "::a_folder_of_root_that_everyone_can_write_to_is_rejected");
     let prepare = |folder: &Path| {
         for (name, mode) in [("store", 0o777), ("group", 0o2777), ("sticky", 0o1777)] {
             let shared = folder.join(name);
@@ -208,10 +211,10 @@ fn a_folder_of_root_that_everyone_can_write_to_is_refused() {
     }
     run(async {
         for shared in [folder.clone(), folder.with_file_name("group")] {
-            let error = Disk::open(&shared).unwrap_err().to_string();
+            let error = DiskStore::open(&shared).unwrap_err().to_string();
             assert!(error.contains("other users can write to it"), "{error}");
         }
-        let disk = Disk::open(folder.with_file_name("sticky")).unwrap();
+        let disk = DiskStore::open(folder.with_file_name("sticky")).unwrap();
         disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
         assert!(disk.get("k").await.unwrap().is_some());
     });
@@ -220,26 +223,26 @@ fn a_folder_of_root_that_everyone_can_write_to_is_refused() {
 #[tokio::test]
 async fn the_marker_of_a_replaced_shard_is_removed_after_the_longest_window() {
     let folder = Temporary::new("markers");
-    let disk = Disk::open(&folder.0).unwrap();
-    disk.add("n", 5, LONG).await.unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
+    disk.increment("n", 5, LONG).await.unwrap();
     let shard = disk.0.place_of("n").parent().unwrap().to_owned();
     fs::remove_dir_all(&shard).unwrap();
     fs::write(&shard, "a file in its place").unwrap();
     disk.put(&neighbour_of("n"), Bytes::new(), LONG).await.unwrap();
-    disk.0.make_room().unwrap();
+    disk.0.evict().unwrap();
     assert!(disk.sum("n").await.unwrap_err().is_unreadable_value());
-    let marker = disk.0.path().join(folder::marker(&place("n").0));
+    let marker = disk.0.path().join(folder::marker(&value_path("n").0));
     let long_ago = SystemTime::now() - Duration::from_secs(33 * 24 * 60 * 60);
     File::options().write(true).open(&marker).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(disk.sum("n").await.unwrap(), None);
-    disk.0.make_room().unwrap();
+    disk.0.evict().unwrap();
     assert!(!marker.exists());
 }
 
 #[tokio::test]
 async fn discarded_folders_are_removed() {
     let folder = Temporary::new("discarded");
-    let disk = Disk::open(&folder.0).unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
     disk.put("k", Bytes::from_static(b"v"), LONG).await.unwrap();
     background_ended(&disk).await;
     // A folder with content in place of a value, and one in place of a shard that has been moved away.
@@ -252,7 +255,7 @@ async fn discarded_folders_are_removed() {
     fs::write(aside.join("file"), vec![0; 5_000]).unwrap();
     let kept = disk.0.path().join("notes.discarded-1");
     fs::create_dir_all(&kept).unwrap();
-    disk.0.make_room().unwrap();
+    disk.0.evict().unwrap();
     assert!(!aside.exists());
     assert!(kept.exists(), "it is not the store's");
     let names = fs::read_dir(file.parent().unwrap()).unwrap();
@@ -263,13 +266,13 @@ async fn discarded_folders_are_removed() {
 #[tokio::test]
 async fn a_value_of_another_version_stays_and_counts() {
     let folder = Temporary::new("versions");
-    let disk = Disk::open(&folder.0).unwrap();
+    let disk = DiskStore::open(&folder.0).unwrap();
     disk.put("k", Bytes::from(vec![7; 20_000]), LONG).await.unwrap();
     let file = disk.0.place_of("k");
     let mut bytes = fs::read(&file).unwrap();
     bytes[7] = 2;
     fs::write(&file, &bytes).unwrap();
-    disk.0.make_room().unwrap();
+    disk.0.evict().unwrap();
     assert_eq!(fs::read(&file).unwrap(), bytes);
     assert_eq!(disk.get("k").await.unwrap(), None);
     // It counts, and makes room as others do.
@@ -278,7 +281,7 @@ async fn a_value_of_another_version_stays_and_counts() {
     }
     let past = SystemTime::now() - Duration::from_secs(9);
     File::options().write(true).open(&file).unwrap().set_modified(past).unwrap();
-    Disk::with_max_bytes(&folder.0, 110_000).unwrap().0.make_room().unwrap();
+    DiskStore::with_max_bytes(&folder.0, 110_000).unwrap().0.evict().unwrap();
     assert!(!file.exists());
     assert!(folder.bytes() > 100_000, "no other has to go");
 }
@@ -292,15 +295,15 @@ fn the_folder_of_the_store_is_no_link_and_the_one_above_is_checked() {
     fs::create_dir_all(&given).unwrap();
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o777)).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    std::os::unix::fs::symlink(&elsewhere, given.join(OWN)).unwrap();
-    let error = Disk::open(&given).unwrap_err().to_string();
+    std::os::unix::fs::symlink(&elsewhere, given.join(SUBFOLDER)).unwrap();
+    let error = DiskStore::open(&given).unwrap_err().to_string();
     assert!(error.contains("is a symbolic link"), "{error}");
     assert_eq!(mode(&elsewhere), 0o777, "what it leads to is not changed");
-    fs::remove_file(given.join(OWN)).unwrap();
+    fs::remove_file(given.join(SUBFOLDER)).unwrap();
     fs::set_permissions(&given, fs::Permissions::from_mode(0o777)).unwrap();
-    let error = Disk::open(&given).unwrap_err().to_string();
+    let error = DiskStore::open(&given).unwrap_err().to_string();
     assert!(error.contains("other users can write to it"), "{error}");
     assert_eq!(mode(&given), 0o777);
     fs::set_permissions(&given, fs::Permissions::from_mode(0o755)).unwrap();
-    Disk::open(&given).unwrap();
+    DiskStore::open(&given).unwrap();
 }

@@ -4,37 +4,59 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::lease::{BudgetAsk, BudgetGrant, BudgetTold, Join, LATER, Pause, WindowAsk};
-use crate::store::{Lease, VALID};
+use crate::store::lease::{
+    MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, RETRY_AFTER_MS, SecondaryPause,
+    WindowRequest,
+};
+use crate::store::{LEASE_TTL_MS, QuotaLease};
 
 /// Some day in 2026.
 const NOW: u64 = 1_790_000_000_000;
 const HOUR: u64 = 60 * 60 * 1_000;
 const YEAR: u64 = 365 * 24 * HOUR;
 
-fn points(limit: u32, want: u32) -> BTreeMap<String, WindowAsk> {
-    let ask = WindowAsk { limit, length: 60_000, want, least: 1, unspent: 0, part: 0 };
+fn points(limit: u32, want: u32) -> BTreeMap<String, WindowRequest> {
+    let ask = WindowRequest {
+        limit,
+        length: 60_000,
+        requested: want,
+        min_useful: 1,
+        unspent: 0,
+        bucket: 0,
+    };
     BTreeMap::from([("points".to_owned(), ask)])
 }
 
-fn core(want: u32, told: Option<BudgetTold>) -> BTreeMap<String, BudgetAsk> {
-    BTreeMap::from([("core".to_owned(), BudgetAsk { told, want, ..BudgetAsk::default() })])
+fn core(want: u32, told: Option<PrimaryObservation>) -> BTreeMap<String, PrimaryRequest> {
+    BTreeMap::from([(
+        "core".to_owned(),
+        PrimaryRequest { observed: told, requested: want, ..PrimaryRequest::default() },
+    )])
 }
 
 /// Asks as a client that hears each answer.
-fn ask(ledger: &mut Ledger, now: u64, member: &str, serial: u64, ask: LeaseRequest) -> Lease {
+fn ask(
+    ledger: &mut QuotaLedger,
+    now: u64,
+    member: &str,
+    serial: u64,
+    ask: QuotaRequest,
+) -> QuotaLease {
     let known = ledger.members.contains_key(member);
-    let join = (!known).then(|| Join { members: 1, ..Join::default() });
+    let join = (!known).then(|| MemberJoin { members: 1, ..MemberJoin::default() });
     let epoch = known.then(|| ledger.epoch.clone());
-    let (member, heard) = (member.to_owned(), serial - 1);
-    ledger.lease(now, &LeaseRequest { member, serial, heard, join, epoch, waiting: 9, ..ask })
+    let (member, reply) = (member.to_owned(), serial - 1);
+    ledger.lease(
+        now,
+        &QuotaRequest { member, serial, last_seen_response: reply, join, epoch, queued: 9, ..ask },
+    )
 }
 
 #[test]
 fn a_clock_that_is_set_back_costs_no_more_than_the_window() {
     for back in [1, 300, 5_000, HOUR, 10 * YEAR] {
-        let mut ledger = Ledger::default();
-        let all = LeaseRequest { windows: points(19, 19), ..LeaseRequest::default() };
+        let mut ledger = QuotaLedger::default();
+        let all = QuotaRequest { windows: points(19, 19), ..QuotaRequest::default() };
         let first = ask(&mut ledger, NOW, "a", 1, all.clone());
         assert_eq!(first.windows["points"].granted, 19);
         let (mut sum, mut first) = (0, None);
@@ -51,39 +73,39 @@ fn a_clock_that_is_set_back_costs_no_more_than_the_window() {
 
 #[test]
 fn waits_keep_their_length_when_the_clock_is_set_back() {
-    let mut ledger = Ledger::default();
-    let told = BudgetTold { limit: 60, remaining: 0, ends_in: HOUR };
-    let tell = LeaseRequest {
+    let mut ledger = QuotaLedger::default();
+    let told = PrimaryObservation { limit: 60, remaining: 0, ends_in: HOUR };
+    let tell = QuotaRequest {
         budgets: core(1, Some(told)),
         owners: vec!["octo".to_owned()],
-        between_writes: 1_000,
-        ..LeaseRequest::default()
+        min_write_interval: 1_000,
+        ..QuotaRequest::default()
     };
     // The write is let through, and then the primary limit is heard to be spent.
-    let write = LeaseRequest { budgets: BTreeMap::new(), ..tell.clone() };
+    let write = QuotaRequest { budgets: BTreeMap::new(), ..tell.clone() };
     assert_eq!(ask(&mut ledger, NOW, "a", 1, write).owners["octo"], 0);
     ask(&mut ledger, NOW, "a", 2, tell.clone());
-    let hit = Some(Pause { ends_in: 30_000, level: 1 });
-    ask(&mut ledger, NOW, "a", 3, LeaseRequest { pause: hit, ..LeaseRequest::default() });
-    let again = LeaseRequest { budgets: core(1, None), ..tell };
+    let hit = Some(SecondaryPause { ends_in: 30_000, consecutive: 1 });
+    ask(&mut ledger, NOW, "a", 3, QuotaRequest { pause: hit, ..QuotaRequest::default() });
+    let again = QuotaRequest { budgets: core(1, None), ..tell };
     let lease = ask(&mut ledger, NOW - HOUR, "a", 4, again.clone());
-    assert_eq!(lease.pause, Some(Pause { ends_in: 30_000, level: 1 }));
+    assert_eq!(lease.pause, Some(SecondaryPause { ends_in: 30_000, consecutive: 1 }));
     assert_eq!(lease.owners["octo"], 1_000);
-    assert_eq!(lease.budgets["core"], BudgetGrant { granted: 0, wait: HOUR + 1_000 });
+    assert_eq!(lease.budgets["core"], PrimaryGrant { granted: 0, retry_after_ms: HOUR + 1_000 });
     // No member was removed, and none stays for an hour more.
     assert_eq!(ask(&mut ledger, NOW - HOUR, "b", 1, again.clone()).members, 2);
-    assert_eq!(ask(&mut ledger, NOW - HOUR + GONE, "b", 2, again).members, 1);
+    assert_eq!(ask(&mut ledger, NOW - HOUR + MEMBER_TIMEOUT, "b", 2, again).members, 1);
 }
 
 #[test]
 fn times_too_far_in_the_future_are_dropped() {
-    let mut ledger = Ledger::default();
-    let told = BudgetTold { limit: 60, remaining: 0, ends_in: HOUR };
-    let request = LeaseRequest {
+    let mut ledger = QuotaLedger::default();
+    let told = PrimaryObservation { limit: 60, remaining: 0, ends_in: HOUR };
+    let request = QuotaRequest {
         windows: points(100, 100),
         budgets: core(3, Some(told)),
-        pause: Some(Pause { ends_in: 60_000, level: 1 }),
-        ..LeaseRequest::default()
+        pause: Some(SecondaryPause { ends_in: 60_000, consecutive: 1 }),
+        ..QuotaRequest::default()
     };
     ask(&mut ledger, NOW, "a", 1, request);
     let mut value = serde_json::to_value(&ledger).unwrap();
@@ -96,13 +118,13 @@ fn times_too_far_in_the_future_are_dropped() {
     value["gathering"]["expected"] = json!(u32::MAX);
     value["windows"]["points"]["low_since"] = json!(NOW + YEAR);
     value["windows"]["points"]["parts"] = json!({ ((NOW + YEAR) / 250).to_string(): 100 });
-    let mut ledger = Ledger::read(&serde_json::to_vec(&value).unwrap()).unwrap();
-    let request = LeaseRequest {
+    let mut ledger = QuotaLedger::read(&serde_json::to_vec(&value).unwrap()).unwrap();
+    let request = QuotaRequest {
         windows: points(100, 5),
         budgets: core(3, None),
         owners: vec!["octo".to_owned()],
-        between_writes: 1_000,
-        ..LeaseRequest::default()
+        min_write_interval: 1_000,
+        ..QuotaRequest::default()
     };
     // Members that can return are awaited in the windows, for a while.
     let lease = ask(&mut ledger, NOW, "a", 2, request.clone());
@@ -116,35 +138,39 @@ fn times_too_far_in_the_future_are_dropped() {
 
 #[test]
 fn an_exhausted_primary_limit_with_an_unknown_reset_is_probed() {
-    let mut ledger = Ledger::default();
-    let told = BudgetTold { limit: 1, remaining: 1, ends_in: 1 };
-    let request = |told| LeaseRequest { budgets: core(1, told), ..LeaseRequest::default() };
+    let mut ledger = QuotaLedger::default();
+    let told = PrimaryObservation { limit: 1, remaining: 1, ends_in: 1 };
+    let request = |told| QuotaRequest { budgets: core(1, told), ..QuotaRequest::default() };
     ask(&mut ledger, NOW, "a", 1, request(Some(told)));
     // Its window is over, and the member that held all of the next one is gone.
     let later = NOW + 2_000;
     assert_eq!(ask(&mut ledger, later, "a", 2, request(None)).budgets["core"].granted, 1);
-    let lease = ask(&mut ledger, later + GONE, "b", 1, request(None));
+    let lease = ask(&mut ledger, later + MEMBER_TIMEOUT, "b", 1, request(None));
     assert_eq!(lease.budgets["core"].granted, 1);
 }
 
 #[test]
 fn a_primary_limit_that_there_is_no_room_for_is_not_shared() {
-    let mut ledger = Ledger::default();
+    let mut ledger = QuotaLedger::default();
     for serial in 1..200 {
-        let budget = BudgetAsk { want: 20, ..BudgetAsk::default() };
+        let budget = PrimaryRequest { requested: 20, ..PrimaryRequest::default() };
         let budgets = BTreeMap::from([(format!("resource {serial}"), budget)]);
-        let request = LeaseRequest { budgets, ..LeaseRequest::default() };
+        let request = QuotaRequest { budgets, ..QuotaRequest::default() };
         let lease = ask(&mut ledger, NOW, "a", serial, request);
         let grant = &lease.budgets[&format!("resource {serial}")];
-        assert_eq!(*grant, BudgetGrant { granted: 10, wait: LATER }, "{serial}");
+        assert_eq!(
+            *grant,
+            PrimaryGrant { granted: 10, retry_after_ms: RETRY_AFTER_MS },
+            "{serial}"
+        );
     }
     assert_eq!((ledger.budgets.len(), ledger.is_sound()), (MAX_NAMES, true));
 }
 
 #[test]
 fn a_ledger_of_another_version_is_not_read() {
-    let read = |value: &Value| Ledger::read(&serde_json::to_vec(value).unwrap());
-    let ledger = Ledger::default();
+    let read = |value: &Value| QuotaLedger::read(&serde_json::to_vec(value).unwrap());
+    let ledger = QuotaLedger::default();
     let value = serde_json::to_value(&ledger).unwrap();
     assert_eq!(read(&value), Ok(ledger));
     for (version, problem) in [
@@ -161,28 +187,28 @@ fn a_ledger_of_another_version_is_not_read() {
     let newer = json!({ "version": 3, "extra": ["unknown", "data"] });
     assert_eq!(read(&newer), Err(LedgerProblem::Newer));
     for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff", &vec![b'['; MAX_BYTES + 1]] {
-        assert_eq!(Ledger::read(bytes), Err(LedgerProblem::Damaged));
+        assert_eq!(QuotaLedger::read(bytes), Err(LedgerProblem::Damaged));
     }
 }
 
 /// A ledger that many members joined with long histories, which each of them may want undone.
-fn with_long_histories() -> Ledger {
-    let mut ledger = Ledger::default();
+fn with_long_histories() -> QuotaLedger {
+    let mut ledger = QuotaLedger::default();
     for number in 0..20_u64 {
         let spent = (0..200).map(|part| (part * 300, 1)).collect();
         let spent = BTreeMap::from([("points".to_owned(), spent)]);
-        let join = Some(Join { members: 1, spent, ..Join::default() });
+        let join = Some(MemberJoin { members: 1, spent, ..MemberJoin::default() });
         let (member, serial) = (format!("m{number}"), 1);
         let (windows, owners) = (points(9_000, 1), vec![format!("owner{number}")]);
-        let request = LeaseRequest {
+        let request = QuotaRequest {
             member,
             serial,
             join,
             windows,
             owners,
-            waiting: 1,
-            between_writes: HOUR,
-            ..LeaseRequest::default()
+            queued: 1,
+            min_write_interval: HOUR,
+            ..QuotaRequest::default()
         };
         ledger.lease(NOW, &request);
     }
@@ -192,11 +218,11 @@ fn with_long_histories() -> Ledger {
 #[test]
 fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     let full = with_long_histories();
-    let size = |ledger: &Ledger| serde_json::to_vec(ledger).unwrap().len();
+    let size = |ledger: &QuotaLedger| serde_json::to_vec(ledger).unwrap().len();
     let mut reduced = full.clone();
     for (name, member) in &mut reduced.members {
         if name != "m7" {
-            member.last = Changes::default();
+            member.last_changes = LastChanges::default();
         }
     }
     assert!(size(&reduced) * 3 < size(&full));
@@ -212,76 +238,78 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     ] {
         let mut ledger = full.clone();
         let written = ledger.write_within(most, "m7");
-        let read = written.map(|bytes| Ledger::read(&bytes).unwrap());
+        let read = written.map(|bytes| QuotaLedger::read(&bytes).unwrap());
         assert_eq!(read.as_ref(), expected, "{most}");
     }
     // Dropped data never raises a grant: a member that got no response is counted twice.
-    let again = |mut ledger: Ledger, member: &str| {
-        let request = LeaseRequest { windows: points(9_000, 9_000), ..LeaseRequest::default() };
-        let request = LeaseRequest { member: member.to_owned(), serial: 2, ..request };
-        let join = Some(Join { members: 1, ..Join::default() });
-        ledger.lease(NOW, &LeaseRequest { join, epoch: Some(full.epoch.clone()), ..request })
+    let again = |mut ledger: QuotaLedger, member: &str| {
+        let request = QuotaRequest { windows: points(9_000, 9_000), ..QuotaRequest::default() };
+        let request = QuotaRequest { member: member.to_owned(), serial: 2, ..request };
+        let join = Some(MemberJoin { members: 1, ..MemberJoin::default() });
+        ledger.lease(NOW, &QuotaRequest { join, epoch: Some(full.epoch.clone()), ..request })
     };
     for member in ["m3", "m7"] {
-        let granted = |ledger: &Ledger| again(ledger.clone(), member).windows["points"].granted;
+        let granted =
+            |ledger: &QuotaLedger| again(ledger.clone(), member).windows["points"].granted;
         assert!(granted(&without_owners) <= granted(&full), "{member}");
     }
 }
 
 #[test]
 fn unreported_usage_counts_no_longer_than_the_window() {
-    let mut ledger = Ledger::default();
-    let request = LeaseRequest { windows: points(100, 1), ..LeaseRequest::default() };
+    let mut ledger = QuotaLedger::default();
+    let request = QuotaRequest { windows: points(100, 1), ..QuotaRequest::default() };
     ask(&mut ledger, NOW, "a", 1, request.clone());
     for until in [0, 1, NOW, NOW + 1, NOW + 60_000, NOW + HOUR, NOW + YEAR, MAX_NUMBER] {
         let mut ledger = ledger.clone();
-        ledger.gathering.unreported.insert("points".to_owned(), until);
+        ledger.recovery.unreported.insert("points".to_owned(), until);
         let lease = ask(&mut ledger, NOW, "a", 2, request.clone());
-        let expected = until.clamp(NOW, NOW + super::super::kept(60_000)) - NOW;
-        assert_eq!(lease.windows["points"].unreported, expected, "{until}");
+        let expected = until.clamp(NOW, NOW + super::super::retention_ms(60_000)) - NOW;
+        assert_eq!(lease.windows["points"].unreported_ms, expected, "{until}");
     }
 }
 
 #[test]
 fn a_ledger_deserialized_without_validation_is_bounded() {
     // A custom store can deserialize it with serde alone.
-    let mut value = serde_json::to_value(Ledger::default()).unwrap();
+    let mut value = serde_json::to_value(QuotaLedger::default()).unwrap();
     value["windows"]["points"] = json!({
         "parts": { "18446744073709551615": u32::MAX }, "spare": u32::MAX, "low": u32::MAX,
         "low_before": u32::MAX, "low_since": u64::MAX,
     });
     value["pause"] =
         json!({ "until": u64::MAX, "level": u32::MAX, "prober": "x", "prober_until": u64::MAX });
-    let mut ledger: Ledger = serde_json::from_value(value).unwrap();
-    let request = LeaseRequest { windows: points(100, 5), ..LeaseRequest::default() };
+    let mut ledger: QuotaLedger = serde_json::from_value(value).unwrap();
+    let request = QuotaRequest { windows: points(100, 5), ..QuotaRequest::default() };
     let lease = ask(&mut ledger, u64::MAX, "a", 1, request);
     assert_eq!((lease.windows["points"].granted, lease.pause), (5, None));
 }
 
-fn any_lease() -> impl Strategy<Value = Lease> {
+fn any_lease() -> impl Strategy<Value = QuotaLease> {
     let name = prop::sample::select(vec!["points", "core", "octo", "x"]).prop_map(str::to_owned);
     let grant = json_numbers(4);
     (".{0,3000}", any::<bool>(), json_numbers(4), prop::collection::vec((name, grant), 0..6))
         .prop_map(|(epoch, unknown, numbers, grants)| {
             let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-            let mut lease = Lease {
+            let mut lease = QuotaLease {
                 epoch,
-                unknown,
+                is_unknown_member: unknown,
                 members: small(numbers[0]),
                 slots: small(numbers[1]),
-                pause: Some(Pause { ends_in: numbers[2], level: small(numbers[3]) }),
-                ..Lease::default()
+                pause: Some(SecondaryPause { ends_in: numbers[2], consecutive: small(numbers[3]) }),
+                ..QuotaLease::default()
             };
             for (name, numbers) in grants {
                 let window = crate::store::lease::WindowGrant {
                     granted: small(numbers[0]),
-                    part: numbers[1],
-                    wait: numbers[2],
-                    free: small(numbers[3]),
-                    unreported: numbers[2],
+                    bucket: numbers[1],
+                    retry_after_ms: numbers[2],
+                    min_free: small(numbers[3]),
+                    unreported_ms: numbers[2],
                 };
                 lease.windows.insert(name.clone(), window);
-                let budget = BudgetGrant { granted: small(numbers[0]), wait: numbers[2] };
+                let budget =
+                    PrimaryGrant { granted: small(numbers[0]), retry_after_ms: numbers[2] };
                 lease.budgets.insert(name.clone(), budget);
                 lease.owners.insert(name, numbers[1]);
             }
@@ -297,33 +325,33 @@ proptest! {
     /// Any lease that a store returns is bounded by its request.
     #[test]
     fn a_lease_is_bounded_by_its_request(lease in any_lease()) {
-        let request = LeaseRequest {
-            running: 2,
-            waiting: 3,
-            concurrent: Some(4),
+        let request = QuotaRequest {
+            in_flight: 2,
+            queued: 3,
+            max_concurrent: Some(4),
             windows: points(100, 9),
             budgets: core(7, None),
             owners: vec!["octo".to_owned()],
-            between_writes: 1_000,
-            ..LeaseRequest::default()
+            min_write_interval: 1_000,
+            ..QuotaRequest::default()
         };
         let lease = lease.bounded(&request);
         prop_assert!(lease.epoch.len() <= 2 * MAX_TEXT && lease.slots <= 4 && lease.members <= 1_000);
-        prop_assert!(lease.unknown || lease.members > 0);
+        prop_assert!(lease.is_unknown_member || lease.members > 0);
         for (name, grant) in &lease.windows {
             prop_assert_eq!(name, "points");
-            prop_assert!(grant.granted <= 9 && grant.free <= 100 && grant.wait < 62_000);
-            prop_assert!(grant.granted > 0 || grant.wait > 0, "it asks again at some time");
+            prop_assert!(grant.granted <= 9 && grant.min_free <= 100 && grant.retry_after_ms < 62_000);
+            prop_assert!(grant.granted > 0 || grant.retry_after_ms > 0, "it asks again at some time");
         }
         for (name, grant) in &lease.budgets {
             prop_assert_eq!(name, "core");
-            prop_assert!(grant.granted <= 7 && grant.wait <= LONGEST + 1_000);
+            prop_assert!(grant.granted <= 7 && grant.retry_after_ms <= MAX_WINDOW_MS + 1_000);
         }
         for (name, wait) in &lease.owners {
-            prop_assert!(name == "octo" && *wait <= LONGEST_BETWEEN_WRITES);
+            prop_assert!(name == "octo" && *wait <= MAX_WRITE_INTERVAL_MS);
         }
         if let Some(pause) = &lease.pause {
-            prop_assert!(pause.ends_in <= LONGEST_PAUSE && pause.level <= MAX_LEVEL);
+            prop_assert!(pause.ends_in <= MAX_PAUSE_MS && pause.consecutive <= MAX_CONSECUTIVE_PAUSES);
         }
         prop_assert_eq!(lease.clone().bounded(&request), lease);
     }
@@ -334,7 +362,7 @@ proptest! {
     fn no_minute_has_more_than_the_limit_when_the_clock_is_set_back(
         steps in prop::collection::vec((0_u64..4_000, 0_usize..2, 1_u32..60, 0..12_u8), 1..150),
     ) {
-        let mut ledger = Ledger::default();
+        let mut ledger = QuotaLedger::default();
         let (mut passed, mut back, mut spent) = (0, 0, Vec::<(u64, u32)>::new());
         for ((pause, who, want, set), serial) in steps.into_iter().zip(1..) {
             passed += pause;
@@ -343,26 +371,26 @@ proptest! {
                 1 => 700,
                 _ => 0,
             };
-            let request = LeaseRequest { windows: points(100, want), ..LeaseRequest::default() };
+            let request = QuotaRequest { windows: points(100, want), ..QuotaRequest::default() };
             let now = NOW + passed - back;
             let name = ["a", "b"][who];
             // Each hears all answers to its own requests.
-            let heard = ledger.members.get(name).map_or(0, |member| member.serial);
+            let reply = ledger.members.get(name).map_or(0, |member| member.serial);
             let lease = {
                 let known = ledger.members.contains_key(name);
-                let join = (!known).then(|| Join { members: 1, ..Join::default() });
+                let join = (!known).then(|| MemberJoin { members: 1, ..MemberJoin::default() });
                 let epoch = Some(ledger.epoch.clone()).filter(|_| known);
-                ledger.lease(now, &LeaseRequest {
-                    member: name.to_owned(), serial, heard, join, epoch, waiting: 9, ..request
+                ledger.lease(now, &QuotaRequest {
+                    member: name.to_owned(), serial, last_seen_response: reply, join, epoch, queued: 9, ..request
                 })
             };
-            prop_assert!(!lease.unknown);
-            spent.push((passed + VALID, lease.windows["points"].granted));
-            let sum: u32 = spent.iter().filter(|(then, _)| then + 60_000 > passed + VALID)
+            prop_assert!(!lease.is_unknown_member);
+            spent.push((passed + LEASE_TTL_MS, lease.windows["points"].granted));
+            let sum: u32 = spent.iter().filter(|(then, _)| then + 60_000 > passed + LEASE_TTL_MS)
                 .map(|(_, amount)| *amount).sum();
             prop_assert!(sum <= 100, "{sum} in the minute before {passed}");
             let json = serde_json::to_vec(&ledger).unwrap();
-            prop_assert_eq!(Ledger::read(&json), Ok(ledger.clone()));
+            prop_assert_eq!(QuotaLedger::read(&json), Ok(ledger.clone()));
         }
     }
 }

@@ -123,25 +123,25 @@ const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 #[test]
 fn a_ledger_that_others_wrote_to_bounds_every_answer() {
-    let clocked = Clocked::start();
+    let clocked = ScriptWithClock::start();
     let write = Script::new(
         "return redis.call('SET', KEYS[1], 'octowire-ledger:1\\n' .. cmsgpack.pack(cjson.decode(ARGV[1])))",
     );
     let (case, unreadable, slowest) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
-    let timed = |key: &str, now, request: &LeaseRequest| {
+    let timed = |key: &str, now, request: &QuotaRequest| {
         let start = Instant::now();
-        let answer = clocked.lease(key, now, request);
+        let response = clocked.lease(key, now, request);
         slowest.set(slowest.get().max(start.elapsed()));
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
-        answer
+        response
     };
     let mut runner = TestRunner::new(Config::with_cases(600));
     let cases = (requests(), mutations(), requests());
     let result = runner.run(&cases, |(before, mutations, after)| {
         case.set(case.get() + 1);
         let key = format!("case{}", case.get());
-        let (mut ledger, mut epoch, mut last) = (Ledger::default(), None, 0);
-        let mut prepare = |ledger: &mut Ledger, now, mut request: LeaseRequest| {
+        let (mut ledger, mut epoch, mut last) = (QuotaLedger::default(), None, 0);
+        let mut prepare = |ledger: &mut QuotaLedger, now, mut request: QuotaRequest| {
             if request.epoch.as_deref() == Some("") {
                 request.epoch.clone_from(&epoch);
             }
@@ -159,7 +159,7 @@ fn a_ledger_that_others_wrote_to_bounds_every_answer() {
             mutate(&mut json, *at, mutation);
         }
         let start = Instant::now();
-        let read = Ledger::read(&serde_json::to_vec(&json).unwrap());
+        let read = QuotaLedger::read(&serde_json::to_vec(&json).unwrap());
         assert!(start.elapsed() < SOON);
         let kept = serde_json::to_string(&as_kept(&json)).unwrap();
         write.key(&key).arg(kept).invoke::<()>(&mut *clocked.connection.borrow_mut()).unwrap();
@@ -179,22 +179,28 @@ fn a_ledger_that_others_wrote_to_bounds_every_answer() {
         let (lease, _) = timed(&key, last, &settling);
         prop_assert_eq!(&lease, &expected, "{}", json);
         // After all that counts has expired, a new member gets its full request.
-        let window =
-            WindowAsk { limit: 100, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
-        let fresh = LeaseRequest {
+        let window = WindowRequest {
+            limit: 100,
+            length: 60_000,
+            requested: 9,
+            min_useful: 1,
+            unspent: 0,
+            bucket: 0,
+        };
+        let fresh = QuotaRequest {
             member: "fresh".to_owned(),
             serial: 1,
-            join: Some(Join { members: 1, ..Join::default() }),
-            waiting: 9,
-            concurrent: Some(100),
+            join: Some(MemberJoin { members: 1, ..MemberJoin::default() }),
+            queued: 9,
+            max_concurrent: Some(100),
             windows: BTreeMap::from([("points".to_owned(), window)]),
             budgets: BTreeMap::from([(
                 "core".to_owned(),
-                BudgetAsk { want: 1, ..BudgetAsk::default() },
+                PrimaryRequest { requested: 1, ..PrimaryRequest::default() },
             )]),
             owners: vec!["a".to_owned()],
-            between_writes: 1_000,
-            ..LeaseRequest::default()
+            min_write_interval: 1_000,
+            ..QuotaRequest::default()
         };
         let now = last + 25 * DAY / 24;
         let (fresh, expected) = prepare(&mut ledger, now, fresh);
@@ -217,19 +223,19 @@ fn a_ledger_that_others_wrote_to_bounds_every_answer() {
     assert!(case.get() - unreadable.get() > 50, "some are");
 }
 
-fn joining(member: &str) -> LeaseRequest {
-    LeaseRequest {
+fn joining(member: &str) -> QuotaRequest {
+    QuotaRequest {
         member: member.to_owned(),
         serial: 1,
-        join: Some(Join { members: 1, ..Join::default() }),
-        waiting: 3,
-        ..LeaseRequest::default()
+        join: Some(MemberJoin { members: 1, ..MemberJoin::default() }),
+        queued: 3,
+        ..QuotaRequest::default()
     }
 }
 
 #[test]
 fn an_invalid_ledger_is_replaced_by_an_empty_one() {
-    let clocked = Clocked::start();
+    let clocked = ScriptWithClock::start();
     let now = 1_790_000_000_000;
     let case = Cell::new(0);
     let mut runner = TestRunner::new(Config::with_cases(300));
@@ -254,7 +260,7 @@ fn an_invalid_ledger_is_replaced_by_an_empty_one() {
 fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     const MAX_BYTES: usize = 8 * 1024 * 1024;
     const NOW: u64 = 1_790_000_000_000;
-    let clocked = Clocked::start();
+    let clocked = ScriptWithClock::start();
     let write = Script::new(
         "local ledger, member = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
         ledger.members, ledger.owners = {}, {}
@@ -289,14 +295,20 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     // A new member with a history of more than the room that is left.
     let new = |member: &str, owner: &str| {
         let spent: Vec<_> = (0..240).map(|age| (age * 250, 1)).collect();
-        let window =
-            WindowAsk { limit: 9_000, length: 60_000, want: 9, least: 1, unspent: 0, part: 0 };
+        let window = WindowRequest {
+            limit: 9_000,
+            length: 60_000,
+            requested: 9,
+            min_useful: 1,
+            unspent: 0,
+            bucket: 0,
+        };
         let names = (0..20).map(|window| format!("window {window}"));
         let windows: BTreeMap<_, _> = names.map(|name| (name, window.clone())).collect();
         let spent = windows.keys().map(|name| (name.clone(), spent.clone())).collect();
-        let join = Some(Join { members: 1, spent, ..Join::default() });
+        let join = Some(MemberJoin { members: 1, spent, ..MemberJoin::default() });
         let owners = vec![owner.to_owned()];
-        LeaseRequest { join, windows, owners, between_writes: 1_000, ..joining(member) }
+        QuotaRequest { join, windows, owners, min_write_interval: 1_000, ..joining(member) }
     };
     let member = |alone: &Value, last: &Value| {
         json!({
@@ -344,7 +356,7 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
 #[tokio::test]
 async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     let server = RedisServer::start();
-    let redis = Redis::connect(server.url()).await.unwrap();
+    let redis = RedisStore::connect(server.url()).await.unwrap();
     server.ask(&["SET", "octowire:limits:x", "octowire-ledger:2\nof another client"]);
     assert!(redis.lease("limits:x", &joining("a")).await.unwrap_err().is_unreadable_value());
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
@@ -368,7 +380,7 @@ const WRONG: [(&str, &[&str]); 8] = [
 #[tokio::test]
 async fn a_key_of_any_type_is_no_outage() {
     let server = RedisServer::start();
-    let redis = Redis::connect(server.url()).await.unwrap();
+    let redis = RedisStore::connect(server.url()).await.unwrap();
     let me = || bytes("me");
     for (wrong, command) in WRONG {
         let is_text = command[0].starts_with("SET");
@@ -389,10 +401,11 @@ async fn a_key_of_any_type_is_no_outage() {
             Err(error) => assert!(!is_small && error.is_unreadable_value(), "{wrong}: {error}"),
         }
         assert!(redis.sum("k").await.unwrap_err().is_unreadable_value(), "{wrong}");
-        redis.tallied("k").await.unwrap();
+        redis.counters("k").await.unwrap();
         // It may be a sum, which must not begin at zero because it was read.
         assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "it is left: {wrong}");
-        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
+        let spent =
+            redis.try_consume("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
         assert_eq!(spent, Err(true), "{wrong}");
         plant();
         redis.put("beside", me(), LONG).await.unwrap();
@@ -408,39 +421,40 @@ async fn a_key_of_any_type_is_no_outage() {
         assert_eq!(found.collect::<Vec<_>>(), [Some("a value"), Some(is), None], "{wrong}");
         assert_eq!(server.ask(&["EXISTS", "octowire:k"]), "1", "it is left: {wrong}");
         plant();
-        assert_eq!(redis.renew("k", me(), LONG).await.ok(), Some(false), "{wrong}");
-        assert_eq!(redis.release("k", me()).await.ok(), Some(false), "{wrong}");
-        let claimed = redis.claim("k", me(), LONG).await.ok();
+        assert_eq!(redis.extend_if_equal("k", me(), LONG).await.ok(), Some(false), "{wrong}");
+        assert_eq!(redis.remove_if_equal("k", me()).await.ok(), Some(false), "{wrong}");
+        let claimed = redis.put_if_absent("k", me(), LONG).await.ok();
         assert_eq!(claimed, Some(!is_text), "text is a foreign claim: {wrong}");
         let left = server.ask(&["PTTL", "octowire:k"]).parse::<u64>().unwrap();
         assert!((1..=60_000).contains(&left), "each claim ends: {wrong}");
         plant();
         redis.put("k", me(), LONG).await.unwrap();
-        assert_eq!(redis.release("k", me()).await.ok(), Some(true), "{wrong}");
+        assert_eq!(redis.remove_if_equal("k", me()).await.ok(), Some(true), "{wrong}");
 
         plant();
         assert_eq!(
-            redis.add("k", 1, LONG).await.map_err(|error| error.is_unreadable_value()),
+            redis.increment("k", 1, LONG).await.map_err(|error| error.is_unreadable_value()),
             Err(true),
             "{wrong}"
         );
-        let spent = redis.spend("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
+        let spent =
+            redis.try_consume("k", 0, 9, LONG).await.map_err(|error| error.is_unreadable_value());
         assert_eq!(spent, Err(true), "{wrong}");
         assert_eq!(redis.repair_sum("k", 7, LONG).await.ok(), Some(7), "{wrong}");
-        assert_eq!(redis.spend("k", 0, 8, LONG).await.ok(), Some((8, true)));
+        assert_eq!(redis.try_consume("k", 0, 8, LONG).await.ok(), Some((8, true)));
         assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
 
         plant();
         let amounts = [("b".to_owned(), 2), ("c".to_owned(), 4)];
-        assert_eq!(redis.tally("k", &amounts, LONG).await.ok(), Some(true), "{wrong}");
-        let held = redis.tallied("k").await.unwrap();
+        assert_eq!(redis.increment_counters("k", &amounts, LONG).await.ok(), Some(true), "{wrong}");
+        let held = redis.counters("k").await.unwrap();
         let is_hash = wrong == "a hash";
         // The numeric fields of a hash are kept.
         let c = if is_hash { 7 } else { 4 };
         let expected = BTreeMap::from([("b".to_owned(), 2), ("c".to_owned(), c)]);
         assert_eq!(held, expected, "{wrong}");
         plant();
-        let held = redis.tallied("k").await.unwrap();
+        let held = redis.counters("k").await.unwrap();
         assert_eq!(
             held.into_iter().collect::<Vec<_>>(),
             match is_hash {
@@ -451,8 +465,8 @@ async fn a_key_of_any_type_is_no_outage() {
 
         plant();
         let lease = redis.lease("k", &joining("a")).await.unwrap().unwrap();
-        assert_eq!((lease.slots, lease.unknown), (3, false), "{wrong}");
-        assert!(!redis.lease("k", &joining("b")).await.unwrap().unwrap().unknown);
+        assert_eq!((lease.slots, lease.is_unknown_member), (3, false), "{wrong}");
+        assert!(!redis.lease("k", &joining("b")).await.unwrap().unwrap().is_unknown_member);
         assert_ne!(server.ask(&["PTTL", "octowire:k"]), "-1", "{wrong}");
     }
 }
@@ -460,25 +474,25 @@ async fn a_key_of_any_type_is_no_outage() {
 #[tokio::test]
 async fn a_hash_with_too_many_fields_is_replaced() {
     let server = RedisServer::start();
-    let redis = Redis::connect(server.url()).await.unwrap();
+    let redis = RedisStore::connect(server.url()).await.unwrap();
     let plant = || {
         let fill = "for i = 1, 10002 do redis.call('HSET', KEYS[1], i, 1) end";
         server.ask(&["EVAL", fill, "1", "octowire:k"]);
     };
     plant();
-    assert_eq!(redis.tallied("k").await.unwrap(), BTreeMap::new());
+    assert_eq!(redis.counters("k").await.unwrap(), BTreeMap::new());
     plant();
     let one = BTreeMap::from([("a".to_owned(), 1)]);
-    redis.tally("k", &[("a".to_owned(), 1)], LONG).await.unwrap();
-    assert_eq!(redis.tallied("k").await.unwrap(), one);
+    redis.increment_counters("k", &[("a".to_owned(), 1)], LONG).await.unwrap();
+    assert_eq!(redis.counters("k").await.unwrap(), one);
 }
 
 /// A large value is neither read nor sent, so that no other client waits for it.
 #[tokio::test]
 async fn a_value_over_the_read_limit_is_unreadable_and_not_an_outage() {
     let server = RedisServer::start();
-    let store = Arc::new(Redis::connect(server.url()).await.unwrap());
-    let redis: &Redis = &store;
+    let store = Arc::new(RedisStore::connect(server.url()).await.unwrap());
+    let redis: &RedisStore = &store;
     server.ask(&["SETRANGE", "octowire:k", "80000000", "x"]);
     server.ask(&["HSET", "octowire:t", "a", "7"]);
     server.ask(&[
@@ -493,20 +507,23 @@ async fn a_value_over_the_read_limit_is_unreadable_and_not_an_outage() {
         "1",
         "octowire:t",
     ]);
-    let guard = Guard::new(Arc::<Redis>::clone(&store), Duration::from_secs(10));
-    let patience = WaitAllowance::new(LONG);
-    let within = guard.try_run(&patience, |store| store.get_within("k", 4_000_000)).await;
-    assert_eq!(within, crate::store::Ran::Unreadable);
+    let guard = ResilientStore::new(Arc::<RedisStore>::clone(&store), Duration::from_secs(10));
+    let patience = StoreWaitBudget::new(LONG);
+    let within = guard.run_reporting(&patience, |store| store.get_within("k", 4_000_000)).await;
+    assert_eq!(within, crate::store::StoreResult::Unreadable);
     assert_eq!(guard.run(&patience, |store| store.get("k")).await, Some(None));
-    let renewed = guard.run(&patience, |store| store.renew("k", bytes("me"), LONG)).await;
-    let released = guard.run(&patience, |store| store.release("k", bytes("me"))).await;
+    let renewed = guard.run(&patience, |store| store.extend_if_equal("k", bytes("me"), LONG)).await;
+    let released = guard.run(&patience, |store| store.remove_if_equal("k", bytes("me"))).await;
     assert_eq!((renewed, released), (Some(false), Some(false)));
     let one = BTreeMap::from([("a".to_owned(), 7)]);
-    assert_eq!(guard.run(&patience, |store| store.tallied("t")).await, Some(one));
+    assert_eq!(guard.run(&patience, |store| store.counters("t")).await, Some(one));
     let amounts = [("b".to_owned(), 2)];
-    assert_eq!(guard.run(&patience, |store| store.tally("t", &amounts, LONG)).await, Some(true));
+    assert_eq!(
+        guard.run(&patience, |store| store.increment_counters("t", &amounts, LONG)).await,
+        Some(true)
+    );
     let both = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 2)]);
-    assert_eq!(guard.run(&patience, |store| store.tallied("t")).await, Some(both));
+    assert_eq!(guard.run(&patience, |store| store.counters("t")).await, Some(both));
     assert_eq!(guard.health().outages, 0);
     let stats = server.ask(&["INFO", "stats"]);
     let sent = stats.lines().find_map(|line| line.trim().strip_prefix("total_net_output_bytes:"));

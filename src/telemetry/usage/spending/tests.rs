@@ -9,66 +9,66 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
-use super::super::{Books, Period, UsagePolicy};
+use super::super::{Period, UsageConfig, UsageRegistry};
 use super::*;
-use crate::store::{Guard, Memory, Store, StoreFuture};
+use crate::store::{MemoryStore, ResilientStore, Store, StoreFuture};
 
 fn at(text: &str) -> SystemTime {
     text.parse::<DateTime<Utc>>().unwrap().into()
 }
 
-fn spending(budget: Budget) -> Arc<Spending> {
-    Arc::new(Spending::new(budget, "budget:test".to_owned(), ""))
+fn spending(budget: Budget) -> Arc<BudgetCounter> {
+    Arc::new(BudgetCounter::new(budget, "budget:test".to_owned(), ""))
 }
 
 /// Counts a request of a call that has asked the store for nothing else.
 async fn spend(
-    spending: &Arc<Spending>,
-    place: &Arc<Place>,
+    spending: &Arc<BudgetCounter>,
+    storage: &Arc<UsageStorage>,
     now: SystemTime,
-) -> Result<Spent, Error> {
-    let allowance = WaitAllowance::new(crate::store::STORE_TIMEOUT);
-    spending.spend(place, "o/p", now, &allowance).await
+) -> Result<BudgetReservation, Error> {
+    let allowance = StoreWaitBudget::new(crate::store::STORE_TIMEOUT);
+    spending.try_consume(storage, "o/p", now, &allowance).await
 }
 
-async fn used(spending: &Spending, place: &Place, now: SystemTime) -> (u64, bool) {
-    let (used, _, heard) = spending.used(place, Period::Hour.at(now)).await;
-    (used, heard)
+async fn used(spending: &BudgetCounter, storage: &UsageStorage, now: SystemTime) -> (u64, bool) {
+    let (used, _, reply) = spending.used(storage, Period::Hour.at(now)).await;
+    (used, reply)
 }
 
 #[tokio::test]
 async fn a_usage_budget_restarts_with_each_window() {
-    let place = Arc::new(Place::new(None));
-    let spending = spending(Budget::new("b", Period::Hour).hard(2));
+    let storage = Arc::new(UsageStorage::new(None));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(2));
     let late = at("2026-11-26T01:59:59Z");
-    spend(&spending, &place, late).await.unwrap();
-    spend(&spending, &place, late).await.unwrap();
-    let error = spend(&spending, &place, late).await.unwrap_err();
+    spend(&spending, &storage, late).await.unwrap();
+    spend(&spending, &storage, late).await.unwrap();
+    let error = spend(&spending, &storage, late).await.unwrap_err();
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
     assert!(error.to_string().contains("starts at 2026-11-26T02:00:00Z"), "{error}");
     let next = at("2026-11-26T02:00:00Z");
-    spend(&spending, &place, next).await.unwrap();
+    spend(&spending, &storage, next).await.unwrap();
     // Reading the previous hour does not change this one.
-    assert_eq!(used(&spending, &place, late).await, (2, true));
-    spend(&spending, &place, next).await.unwrap();
+    assert_eq!(used(&spending, &storage, late).await, (2, true));
+    spend(&spending, &storage, next).await.unwrap();
     // Usage that is returned late is subtracted from its own hour.
-    spending.give_back(&place, Spent(Period::Hour.at(late)));
-    assert_eq!(used(&spending, &place, next).await, (2, true));
-    assert_eq!(used(&spending, &place, late).await, (1, true));
+    spending.release(&storage, BudgetReservation(Period::Hour.at(late)));
+    assert_eq!(used(&spending, &storage, next).await, (2, true));
+    assert_eq!(used(&spending, &storage, late).await, (1, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_call_reads_the_store_at_most_once_a_second() {
-    let place = Arc::new(Place::new(None));
-    let spending = spending(Budget::new("b", Period::Hour).hard(1));
+    let storage = Arc::new(UsageStorage::new(None));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(1));
     let now = at("2026-11-26T01:00:00Z");
-    let spent = spend(&spending, &place, now).await.unwrap();
-    assert!(spending.check("o/p", now).is_err() && spending.is_spent(now));
+    let spent = spend(&spending, &storage, now).await.unwrap();
+    assert!(spending.check("o/p", now).is_err() && spending.is_exhausted(now));
     // Another client returns one unit, which this client reads after a second.
-    place.add(&spending.key(spent.0), -1, ASK_AGAIN).await;
-    spend(&spending, &place, now).await.unwrap_err();
-    tokio::time::sleep(ASK_AGAIN).await;
-    spend(&spending, &place, now).await.unwrap();
+    storage.increment(&spending.key(spent.0), -1, EXHAUSTED_RECHECK_INTERVAL).await;
+    spend(&spending, &storage, now).await.unwrap_err();
+    tokio::time::sleep(EXHAUSTED_RECHECK_INTERVAL).await;
+    spend(&spending, &storage, now).await.unwrap();
 }
 
 /// The behavior of a store for one operation.
@@ -85,14 +85,14 @@ enum Does {
 /// A store that follows a script, and responds normally after its end.
 #[derive(Debug, Default)]
 struct Scripted {
-    memory: Memory,
+    memory: MemoryStore,
     script: Mutex<VecDeque<Does>>,
 }
 
 impl Scripted {
     fn act<'a, T: Send + 'a>(
         &'a self,
-        act: impl FnOnce(&'a Memory) -> StoreFuture<'a, T>,
+        act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
         let does = self.script.lock().unwrap().pop_front().unwrap_or(Does::Answers);
         match does {
@@ -103,7 +103,7 @@ impl Scripted {
                 Box::pin(std::future::pending())
             }
             Does::Loses => Box::pin(std::future::pending()),
-            Does::Fails => Box::pin(async { Err(Error::new(ErrorKind::Store, "no")) }),
+            Does::Fails => Box::pin(async { Err(Error::new(ErrorKind::StoreUnavailable, "no")) }),
         }
     }
 }
@@ -115,29 +115,39 @@ impl Store for Arc<Scripted> {
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.memory.put(key, value, ttl)
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.claim(key, value, ttl)
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.put_if_absent(key, value, ttl)
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.memory.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.memory.release(key, value)
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.memory.remove_if_equal(key, value)
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.act(|memory| memory.add(key, amount, ttl))
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.act(|memory| memory.increment(key, amount, ttl))
     }
-    fn spend<'a>(
+    fn try_consume<'a>(
         &'a self,
         key: &'a str,
         owed: i64,
         most: i64,
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
-        self.act(|memory| memory.spend(key, owed, most, ttl))
+        self.act(|memory| memory.try_consume(key, owed, most, ttl))
     }
 }
 
@@ -187,31 +197,31 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
     runtime.block_on(async {
         let store = Arc::new(Scripted { script: Mutex::new(script.into()), ..Scripted::default() });
         let patience = Duration::from_millis(50);
-        let place = || {
+        let storage = || {
             let store: Arc<dyn Store> = Arc::new(Arc::clone(&store));
-            Arc::new(Place::new(Some(Arc::new(Guard::new(store, patience)))))
+            Arc::new(UsageStorage::new(Some(Arc::new(ResilientStore::new(store, patience)))))
         };
-        let clients = [place(), place()].map(|place| (spending(budget.clone()), place));
+        let clients = [storage(), storage()].map(|storage| (spending(budget.clone()), storage));
         let now = at("2026-11-26T01:00:00Z");
         let (mut held, mut most_sent) = (Vec::new(), 0);
         for step in steps {
             match step {
                 Step::Spend(who, calls) => {
-                    let (spending, place) = &clients[who];
-                    let calls = (0..calls).map(|_| spend(spending, place, now));
+                    let (spending, storage) = &clients[who];
+                    let calls = (0..calls).map(|_| spend(spending, storage, now));
                     held.extend(join_all(calls).await.into_iter().flatten());
                 }
                 Step::Drop(who) => {
-                    let (spending, place) = &clients[who];
-                    if let Some(Ok(spent)) = spend(spending, place, now).now_or_never() {
+                    let (spending, storage) = &clients[who];
+                    if let Some(Ok(spent)) = spend(spending, storage, now).now_or_never() {
                         held.push(spent);
                     }
                 }
                 Step::GiveBack(who) => {
                     // It was not sent after all.
                     if let Some(spent) = held.pop() {
-                        let (spending, place) = &clients[who];
-                        spending.give_back(place, spent);
+                        let (spending, storage) = &clients[who];
+                        spending.release(storage, spent);
                     }
                 }
                 Step::Wait(time) => tokio::time::sleep(Duration::from_millis(time)).await,
@@ -219,7 +229,7 @@ fn play(budget: &Budget, steps: Vec<Step>, script: Vec<Does>) -> Came {
             most_sent = most_sent.max(held.len() as u64);
         }
         store.script.lock().unwrap().clear();
-        tokio::time::sleep(2 * ASK_AGAIN).await;
+        tokio::time::sleep(2 * EXHAUSTED_RECHECK_INTERVAL).await;
         let sum = used(&clients[0].0, &clients[0].1, now).await.0;
         Came { most_sent, sent: held.len() as u64, sum }
     })
@@ -230,7 +240,7 @@ proptest! {
     /// admitted requests.
     #[test]
     fn a_responding_store_admits_nothing_over_the_budget(hard in 1_u64..20, steps in steps()) {
-        let came = play(&Budget::new("b", Period::Hour).hard(hard), steps, Vec::new());
+        let came = play(&Budget::new("b", Period::Hour).hard_limit(hard), steps, Vec::new());
         prop_assert!(came.most_sent <= hard, "{} of {hard}", came.most_sent);
         prop_assert_eq!(came.sum, came.sent);
     }
@@ -242,7 +252,7 @@ proptest! {
         steps in steps(),
         script in prop::collection::vec(does(), 0..80),
     ) {
-        let came = play(&Budget::new("b", Period::Hour).hard(hard).strict(), steps, script);
+        let came = play(&Budget::new("b", Period::Hour).hard_limit(hard).fail_closed(), steps, script);
         prop_assert!(came.most_sent <= hard, "{} of {hard}", came.most_sent);
         prop_assert!(came.sent <= came.sum, "{} of {}", came.sent, came.sum);
     }
@@ -255,7 +265,7 @@ proptest! {
         script in prop::collection::vec(does(), 0..80),
     ) {
         let lost = script.iter().filter(|does| **does != Does::Answers).count() as u64;
-        let came = play(&Budget::new("b", Period::Hour).hard(hard), steps, script);
+        let came = play(&Budget::new("b", Period::Hour).hard_limit(hard), steps, script);
         let most = if lost == 0 { hard } else { 2 * hard + 5 * lost };
         prop_assert!(came.most_sent <= most, "{} of {hard}, {lost} lost", came.most_sent);
     }
@@ -266,22 +276,22 @@ proptest! {
 async fn a_single_process_enforces_its_budget_during_an_outage() {
     let script = VecDeque::from(vec![Does::Loses; 10_000]);
     let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
-    let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
-    let spending = spending(Budget::new("b", Period::Hour).hard(40));
+    let guard = ResilientStore::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(40));
     let now = at("2026-11-26T01:00:00Z");
     let mut sent = 0;
     for _ in 0..20 {
-        let burst = (0..10).map(|_| spend(&spending, &place, now));
+        let burst = (0..10).map(|_| spend(&spending, &storage, now));
         sent += join_all(burst).await.into_iter().filter(Result::is_ok).count();
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     assert_eq!(sent, 40);
     // When the store is back, it receives the counts that were never sent to it.
     store.script.lock().unwrap().clear();
-    tokio::time::sleep(2 * ASK_AGAIN).await;
-    let _ = spend(&spending, &place, now).await;
-    let sum = used(&spending, &place, now).await.0;
+    tokio::time::sleep(2 * EXHAUSTED_RECHECK_INTERVAL).await;
+    let _ = spend(&spending, &storage, now).await;
+    let sum = used(&spending, &storage, now).await.0;
     assert!((20..=40).contains(&sum), "{sum}");
 }
 
@@ -292,27 +302,30 @@ const GARBAGE: [&str; 5] =
 /// Spends 3 of 10 by one client and 1 by another, writes garbage, and spends all there is by both. Returns what
 /// they spent afterwards, and in the next hour; and how often the store was taken for down.
 async fn spent_after(garbage: &'static str, strict: bool) -> (u32, u32, u64) {
-    let memory = Memory::new();
+    let memory = MemoryStore::new();
     let client = || {
-        let budget = Budget::new("b", Period::Hour).hard(10);
-        let guard = Guard::new(Arc::new(memory.clone()), Duration::from_millis(50));
+        let budget = Budget::new("b", Period::Hour).hard_limit(10);
+        let guard = ResilientStore::new(Arc::new(memory.clone()), Duration::from_millis(50));
         let guard = Arc::new(guard);
-        let place = Arc::new(Place::new(Some(Arc::clone(&guard))));
-        (spending(if strict { budget.strict() } else { budget }), place, guard)
+        let storage = Arc::new(UsageStorage::new(Some(Arc::clone(&guard))));
+        (spending(if strict { budget.fail_closed() } else { budget }), storage, guard)
     };
     let clients = [client(), client()];
     let (now, next) = (at("2026-11-26T01:00:00Z"), at("2026-11-26T02:00:00Z"));
     for who in [0, 0, 0, 1] {
-        let (spending, place, _) = &clients[who];
-        spend(spending, place, now).await.unwrap();
+        let (spending, storage, _) = &clients[who];
+        spend(spending, storage, now).await.unwrap();
     }
     let key = clients[0].0.key(Period::Hour.at(now));
-    memory.put(&key, Bytes::from_static(garbage.as_bytes()), ASK_AGAIN).await.unwrap();
+    memory
+        .put(&key, Bytes::from_static(garbage.as_bytes()), EXHAUSTED_RECHECK_INTERVAL)
+        .await
+        .unwrap();
     let mut sent = [0, 0];
     for (time, sent) in [now, next].into_iter().zip(&mut sent) {
         for _ in 0..20 {
-            for (spending, place, _) in clients.iter().rev() {
-                *sent += u32::from(spend(spending, place, time).await.is_ok());
+            for (spending, storage, _) in clients.iter().rev() {
+                *sent += u32::from(spend(spending, storage, time).await.is_ok());
             }
         }
     }
@@ -337,33 +350,43 @@ async fn a_strict_budget_whose_sum_cannot_be_read_is_closed_for_its_own_window_o
 /// A sum below zero has no room for more than the limit.
 #[tokio::test(start_paused = true)]
 async fn a_negative_counter_admits_no_more_than_the_budget() {
-    let memory = Memory::new();
-    memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"-1000"), ASK_AGAIN).await.unwrap();
-    let guard = Guard::new(Arc::new(memory), ASK_AGAIN);
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
-    let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
+    let memory = MemoryStore::new();
+    memory
+        .put("budget:test:2026-11-26T01", Bytes::from_static(b"-1000"), EXHAUSTED_RECHECK_INTERVAL)
+        .await
+        .unwrap();
+    let guard = ResilientStore::new(Arc::new(memory), EXHAUSTED_RECHECK_INTERVAL);
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(10).fail_closed());
     let now = at("2026-11-26T01:00:00Z");
     let mut sent = 0;
     for _ in 0..20 {
-        sent += u32::from(spend(&spending, &place, now).await.is_ok());
+        sent += u32::from(spend(&spending, &storage, now).await.is_ok());
     }
     assert_eq!(sent, 10);
 }
 
 #[tokio::test]
 async fn a_report_does_not_take_garbage_for_a_number() {
-    let memory = Memory::new();
-    let guard = Guard::new(Arc::new(memory.clone()), ASK_AGAIN);
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
-    let spending = spending(Budget::new("b", Period::Hour).hard(10));
+    let memory = MemoryStore::new();
+    let guard = ResilientStore::new(Arc::new(memory.clone()), EXHAUSTED_RECHECK_INTERVAL);
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(10));
     let now = at("2026-11-26T01:00:00Z");
-    spend(&spending, &place, now).await.unwrap();
-    memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"1e9"), ASK_AGAIN).await.unwrap();
+    spend(&spending, &storage, now).await.unwrap();
     memory
-        .put("budget:test:2026-11-26T01:first", Bytes::from_static(b"9"), ASK_AGAIN)
+        .put("budget:test:2026-11-26T01", Bytes::from_static(b"1e9"), EXHAUSTED_RECHECK_INTERVAL)
         .await
         .unwrap();
-    assert_eq!(used(&spending, &place, now).await, (1, false), "what this client knows");
+    memory
+        .put(
+            "budget:test:2026-11-26T01:first",
+            Bytes::from_static(b"9"),
+            EXHAUSTED_RECHECK_INTERVAL,
+        )
+        .await
+        .unwrap();
+    assert_eq!(used(&spending, &storage, now).await, (1, false), "what this client knows");
 }
 
 #[test]
@@ -375,22 +398,22 @@ fn a_runtime_that_is_not_polled_keeps_no_other_from_telling() {
     let (still, other) = (runtime(), runtime());
     let script = [Does::Answers, Does::Answers, Does::Loses];
     let store = Arc::new(Scripted { script: Mutex::new(script.into()), ..Scripted::default() });
-    let guard = Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
-    let spending = spending(Budget::new("b", Period::Hour).hard(9));
+    let guard = ResilientStore::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50));
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(9));
     let now = at("2026-11-26T01:00:00Z");
     let second = still.block_on(async {
-        let first = spend(&spending, &place, now).await.unwrap();
-        let second = spend(&spending, &place, now).await.unwrap();
+        let first = spend(&spending, &storage, now).await.unwrap();
+        let second = spend(&spending, &storage, now).await.unwrap();
         // A task tells it, which is not polled any more.
-        spending.give_back(&place, first);
+        spending.release(&storage, first);
         second
     });
-    let told = other.block_on(async {
-        spending.give_back(&place, second);
-        timeout(Duration::from_secs(5), spending.flush(&place)).await
+    let update = other.block_on(async {
+        spending.release(&storage, second);
+        timeout(Duration::from_secs(5), spending.flush(&storage)).await
     });
-    assert_eq!(told.ok(), Some(true), "it waits for no task of the other runtime");
+    assert_eq!(update.ok(), Some(true), "it waits for no task of the other runtime");
     let key = spending.key(Period::Hour.at(now));
     // Lost counts are kept, and written ones are returned.
     assert_eq!(other.block_on(store.memory.get(&key)).unwrap().unwrap(), b"1"[..]);
@@ -399,25 +422,25 @@ fn a_runtime_that_is_not_polled_keeps_no_other_from_telling() {
 /// Requests in flight when a counter is damaged were counted in the lost value.
 #[tokio::test(start_paused = true)]
 async fn returned_usage_does_not_reopen_a_closed_strict_budget() {
-    let memory = Memory::new();
-    let guard = Guard::new(Arc::new(memory.clone()), ASK_AGAIN);
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
-    let spending = spending(Budget::new("b", Period::Hour).hard(10).strict());
+    let memory = MemoryStore::new();
+    let guard = ResilientStore::new(Arc::new(memory.clone()), EXHAUSTED_RECHECK_INTERVAL);
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
+    let spending = spending(Budget::new("b", Period::Hour).hard_limit(10).fail_closed());
     let now = at("2026-11-26T01:00:00Z");
-    let mut under_way = Vec::new();
+    let mut in_flight = Vec::new();
     for _ in 0..8 {
-        under_way.push(spend(&spending, &place, now).await.unwrap());
+        in_flight.push(spend(&spending, &storage, now).await.unwrap());
     }
     let day = Duration::from_secs(86_400);
     memory.put("budget:test:2026-11-26T01", Bytes::from_static(b"garbage"), day).await.unwrap();
     // The first operation that finds the damage.
-    spending.give_back(&place, under_way.remove(0));
-    for spent in under_way {
-        spending.give_back(&place, spent);
-        tokio::time::sleep(2 * ASK_AGAIN).await;
-        spend(&spending, &place, now).await.unwrap_err();
+    spending.release(&storage, in_flight.remove(0));
+    for spent in in_flight {
+        spending.release(&storage, spent);
+        tokio::time::sleep(2 * EXHAUSTED_RECHECK_INTERVAL).await;
+        spend(&spending, &storage, now).await.unwrap_err();
     }
-    spend(&spending, &place, at("2026-11-26T02:00:00Z")).await.unwrap();
+    spend(&spending, &storage, at("2026-11-26T02:00:00Z")).await.unwrap();
 }
 
 /// Everything in the folder of a disk store is lost, as if each shard was replaced from outside. A window
@@ -426,12 +449,12 @@ async fn returned_usage_does_not_reopen_a_closed_strict_budget() {
 async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
     use std::fs;
 
-    use crate::store::Disk;
+    use crate::store::DiskStore;
     let folder = std::env::temp_dir().join(format!("octowire-loss-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
-    let disk = Disk::open(&folder).unwrap();
-    let guard = Guard::new(Arc::new(disk.clone()), Duration::from_secs(9));
-    let place = Arc::new(Place::new(Some(Arc::new(guard))));
+    let disk = DiskStore::open(&folder).unwrap();
+    let guard = ResilientStore::new(Arc::new(disk.clone()), Duration::from_secs(9));
+    let storage = Arc::new(UsageStorage::new(Some(Arc::new(guard))));
     let own = folder.join("octowire-store");
     let shards = || (0..256).map(|shard| own.join(format!("{shard:02x}")));
     for shard in shards() {
@@ -440,20 +463,20 @@ async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
     }
     let spend_all = async |period, now| {
         let name = format!("budget:test-{period}");
-        let budget = Budget::new("b", period).hard(2).strict();
+        let budget = Budget::new("b", period).hard_limit(2).fail_closed();
         // Two processes, which do not know the usage of each other.
-        let processes = [(); 2].map(|()| Spending::new(budget.clone(), name.clone(), ""));
+        let processes = [(); 2].map(|()| BudgetCounter::new(budget.clone(), name.clone(), ""));
         let processes = processes.map(Arc::new);
         let spend = async |process: usize| {
-            let allowance = WaitAllowance::new(Duration::from_secs(9));
-            processes[process % 2].spend(&place, "o/p", now, &allowance).await.is_ok()
+            let allowance = StoreWaitBudget::new(Duration::from_secs(9));
+            processes[process % 2].try_consume(&storage, "o/p", now, &allowance).await.is_ok()
         };
         join_all((0..6).map(spend)).await.into_iter().filter(|sent| *sent).count()
     };
     let now = SystemTime::now();
     for period in Period::ALL {
         assert_eq!(spend_all(period, now).await, 0, "{period}");
-        let next = Period::at(period, now).ends.into();
+        let next = Period::at(period, now).end.into();
         assert_eq!(spend_all(period, next).await, 2, "{period}");
     }
     // And after each shard was replaced by the store.
@@ -461,11 +484,11 @@ async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
         if shards().all(|shard| shard.is_dir()) {
             break;
         }
-        disk.put(&format!("k{key}"), Bytes::new(), ASK_AGAIN).await.unwrap();
+        disk.put(&format!("k{key}"), Bytes::new(), EXHAUSTED_RECHECK_INTERVAL).await.unwrap();
     }
     for period in Period::ALL {
-        let next: SystemTime = Period::at(period, now).ends.into();
-        let next = Period::at(period, next).ends.into();
+        let next: SystemTime = Period::at(period, now).end.into();
+        let next = Period::at(period, next).end.into();
         assert_eq!(spend_all(period, next).await, 2, "{period}");
     }
     let _ = fs::remove_dir_all(&folder);
@@ -476,20 +499,21 @@ async fn a_loss_closes_strict_budgets_of_windows_that_began_before_it_only() {
 async fn a_flush_says_that_a_count_is_unknown() {
     let script = VecDeque::from([Does::Loses]);
     let store = Arc::new(Scripted { script: Mutex::new(script), ..Scripted::default() });
-    let guard = Arc::new(Guard::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50)));
-    let policy = UsagePolicy::new().budget(Budget::new("b", Period::Hour).hard(9));
-    let books = Books::new(policy, "github", Some(guard));
-    let account = books.account("user:a");
+    let guard =
+        Arc::new(ResilientStore::new(Arc::new(Arc::clone(&store)), Duration::from_millis(50)));
+    let policy = UsageConfig::new().budget(Budget::new("b", Period::Hour).hard_limit(9));
+    let registry = UsageRegistry::new(policy, "github", Some(guard));
+    let account = registry.account("user:a");
     let request = || async {
-        let allowance = WaitAllowance::new(crate::store::STORE_TIMEOUT);
+        let allowance = StoreWaitBudget::new(crate::store::STORE_TIMEOUT);
         let _spent = account.reserve("o/p", &allowance).await.unwrap().sent();
-        tokio::time::sleep(2 * ASK_AGAIN).await;
+        tokio::time::sleep(2 * EXHAUSTED_RECHECK_INTERVAL).await;
     };
     request().await;
     let patience = Duration::from_secs(5);
-    assert!(!books.flush(patience).await);
+    assert!(!registry.flush(patience).await);
     // Once the store has told a sum again, that is what counts.
     request().await;
     request().await;
-    assert!(books.flush(patience).await);
+    assert!(registry.flush(patience).await);
 }

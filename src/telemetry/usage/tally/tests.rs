@@ -9,23 +9,23 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::store::{Guard, Memory, Store, StoreFuture};
+use crate::store::{MemoryStore, ResilientStore, Store, StoreFuture};
 use crate::telemetry::usage::period::Period;
-use crate::telemetry::usage::{Account, Books, UsagePolicy};
+use crate::telemetry::usage::{IdentityUsageState, UsageConfig, UsageRegistry};
 
 /// A store of which the tallies hang if it is told so.
 #[derive(Debug)]
-struct Moody {
+struct HangingStore {
     hangs: AtomicBool,
     /// As many tallies are answered before all others hang.
     answers: AtomicU32,
-    memory: Memory,
+    memory: MemoryStore,
 }
 
-impl Moody {
+impl HangingStore {
     fn new() -> Arc<Self> {
-        let (hangs, answers) = (AtomicBool::new(false), AtomicU32::new(u32::MAX));
-        Arc::new(Self { hangs, answers, memory: Memory::new() })
+        let (hangs, responses) = (AtomicBool::new(false), AtomicU32::new(u32::MAX));
+        Arc::new(Self { hangs, answers: responses, memory: MemoryStore::new() })
     }
 
     async fn hang(&self) {
@@ -35,29 +35,39 @@ impl Moody {
     }
 }
 
-impl Store for Arc<Moody> {
+impl Store for Arc<HangingStore> {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.memory.get(key)
     }
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         self.memory.put(key, value, ttl)
     }
-    fn claim<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.claim(key, value, ttl)
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.put_if_absent(key, value, ttl)
     }
-    fn renew<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, bool> {
-        self.memory.renew(key, value, ttl)
+    fn extend_if_equal<'a>(
+        &'a self,
+        key: &'a str,
+        value: Bytes,
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.memory.extend_if_equal(key, value, ttl)
     }
     fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
         self.memory.remove(key)
     }
-    fn release<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.memory.release(key, value)
+    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
+        self.memory.remove_if_equal(key, value)
     }
-    fn add<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.memory.add(key, amount, ttl)
+    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
+        self.memory.increment(key, amount, ttl)
     }
-    fn tally<'a>(
+    fn increment_counters<'a>(
         &'a self,
         key: &'a str,
         amounts: &'a [(String, u64)],
@@ -66,53 +76,54 @@ impl Store for Arc<Moody> {
         Box::pin(async move {
             self.hang().await;
             self.answers.fetch_sub(1, Ordering::Relaxed);
-            self.memory.tally(key, amounts, ttl).await
+            self.memory.increment_counters(key, amounts, ttl).await
         })
     }
-    fn tallied<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         Box::pin(async move {
             self.hang().await;
-            self.memory.tallied(key).await
+            self.memory.counters(key).await
         })
     }
 }
 
 const GITHUB: &str = "https://api.github.com";
 
-fn books(moody: &Arc<Moody>) -> (Books, Arc<Account>) {
-    let guard = Guard::new(Arc::new(Arc::clone(moody)), Duration::from_millis(50));
-    let books = Books::new(UsagePolicy::new(), GITHUB, Some(Arc::new(guard)));
-    let account = books.account("octocat");
-    (books, account)
+fn registry(moody: &Arc<HangingStore>) -> (UsageRegistry, Arc<IdentityUsageState>) {
+    let guard = ResilientStore::new(Arc::new(Arc::clone(moody)), Duration::from_millis(50));
+    let registry = UsageRegistry::new(UsageConfig::new(), GITHUB, Some(Arc::new(guard)));
+    let account = registry.account("octocat");
+    (registry, account)
 }
 
-fn call(account: &Account) {
-    account.sent(Instant::now(), "issues/get");
-    account.called(Instant::now(), "issues/get", false);
+fn call(account: &IdentityUsageState) {
+    account.record_request(Instant::now(), "issues/get");
+    account.record_call(Instant::now(), "issues/get", false);
 }
 
 /// Tells the store until nothing is left to tell.
-async fn flush_all(account: &Account) {
-    while account.tally.is_pending() {
-        account.tally.tell().await;
+async fn flush_all(account: &IdentityUsageState) {
+    while account.counter.is_pending() {
+        account.counter.flush().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
 
-async fn calls(account: &Account) -> (u64, bool) {
-    let (counts, heard) = account.tally.counts(Period::Month.at(clock::now())).await;
-    (counts.values().map(|count| count.calls).sum(), heard)
+async fn calls(account: &IdentityUsageState) -> (u64, bool) {
+    let (counts, reply) =
+        account.counter.counts(Period::Month.at(clock::monotonic_wall_clock())).await;
+    (counts.values().map(|count| count.calls).sum(), reply)
 }
 
 #[tokio::test(start_paused = true)]
 async fn unacknowledged_counts_stay_pending_when_no_new_counts_follow() {
-    let moody = Moody::new();
-    let (books, account) = books(&moody);
+    let moody = HangingStore::new();
+    let (books, account) = registry(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
     flush_all(&account).await;
     // The store is not asked for nothing.
-    account.tally.tell().await;
+    account.counter.flush().await;
     assert_eq!(calls(&account).await, (1, false));
     assert!(!books.flush(Duration::from_secs(5)).await);
 
@@ -125,28 +136,29 @@ async fn unacknowledged_counts_stay_pending_when_no_new_counts_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn an_identity_that_the_store_did_not_confirm_to_list_is_not_taken_for_listed() {
-    let moody = Moody::new();
+    let moody = HangingStore::new();
     // The hour, the day and the month, and then the list.
     moody.answers.store(3, Ordering::Relaxed);
-    let (books, account) = books(&moody);
+    let (books, account) = registry(&moody);
     call(&account);
-    assert!(!account.tally.tell().await);
-    assert!(!account.tally.is_pending());
+    assert!(!account.counter.flush().await);
+    assert!(!account.counter.is_pending());
     assert!(!books.flush(Duration::from_secs(5)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_of_a_cancelled_flush_are_kept() {
-    let moody = Moody::new();
-    let (books, account) = books(&moody);
+    let moody = HangingStore::new();
+    let (books, account) = registry(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
-    let early = tokio::time::timeout(Duration::from_millis(10), account.tally.tell()).await;
-    assert!(early.is_err() && account.tally.is_unsure());
+    let early = tokio::time::timeout(Duration::from_millis(10), account.counter.flush()).await;
+    assert!(early.is_err() && account.counter.has_unconfirmed());
     flush_all(&account).await;
     for period in [Period::Hour, Period::Day, Period::Month] {
-        let (counts, heard) = account.tally.counts(period.at(clock::now())).await;
-        assert_eq!((counts["issues/get"].calls, heard), (1, false), "{period:?}");
+        let (counts, reply) =
+            account.counter.counts(period.at(clock::monotonic_wall_clock())).await;
+        assert_eq!((counts["issues/get"].calls, reply), (1, false), "{period:?}");
     }
     assert!(!books.flush(Duration::from_secs(5)).await);
 }
@@ -156,8 +168,8 @@ fn a_drop_on_the_only_worker_is_short() {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
     let dropped = runtime.spawn(async {
-        let moody = Moody::new();
-        let (books, account) = books(&moody);
+        let moody = HangingStore::new();
+        let (books, account) = registry(&moody);
         moody.hangs.store(true, Ordering::Relaxed);
         call(&account);
         drop(account);
@@ -176,22 +188,22 @@ fn a_runtime_that_is_not_polled_delays_no_report_of_another() {
         builder.enable_time().build().unwrap()
     };
     let (still, other) = (runtime(), runtime());
-    let moody = Moody::new();
-    let (_books, account) = books(&moody);
-    let tally = Arc::clone(&account.tally);
+    let moody = HangingStore::new();
+    let (_books, account) = registry(&moody);
+    let counter = Arc::clone(&account.counter);
     still.block_on(async {
         moody.hangs.store(true, Ordering::Relaxed);
         call(&account);
-        tokio::spawn(async move { tally.tell().await });
+        tokio::spawn(async move { counter.flush().await });
         tokio::task::yield_now().await;
     });
     // The task that tells is not polled until the end of this test.
     moody.hangs.store(false, Ordering::Relaxed);
-    let heard = other.block_on(async {
+    let reply = other.block_on(async {
         call(&account);
-        let told = tokio::time::timeout(Duration::from_secs(5), account.tally.tell());
-        assert!(told.await.expect("it does not wait for ever"));
+        let update = tokio::time::timeout(Duration::from_secs(5), account.counter.flush());
+        assert!(update.await.expect("it does not wait for ever"));
         tokio::time::timeout(Duration::from_secs(5), calls(&account)).await.expect("nor does this")
     });
-    assert_eq!(heard, (1, true));
+    assert_eq!(reply, (1, true));
 }

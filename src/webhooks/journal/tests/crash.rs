@@ -57,8 +57,8 @@ fn accepted_deliveries_survive_a_killed_process() {
     assert!(accepted.len() > 200 && done.len() > 100, "{} {}", accepted.len(), done.len());
     runtime.block_on(async {
         let journal = folder.open().await;
-        let pending = journal.unfinished().await.unwrap();
-        assert_eq!(journal.pending(), pending.len() as u64);
+        let pending = journal.pending_ids().await.unwrap();
+        assert_eq!(journal.pending_count(), pending.len() as u64);
         assert_eq!(journal.bytes(), pending.iter().map(|id| body(id).len() as u64).sum::<u64>());
         for id in &pending {
             assert!(journal.load(id).await.unwrap().unwrap() == body(id), "{id} is torn");
@@ -66,7 +66,8 @@ fn accepted_deliveries_survive_a_killed_process() {
         }
         for id in &accepted {
             let now = journal.accept(id, body(id)).await.unwrap();
-            let expected = if pending.contains(id) { Accepted::Pending } else { Accepted::Done };
+            let expected =
+                if pending.contains(id) { AcceptOutcome::Pending } else { AcceptOutcome::Done };
             assert_eq!(now, expected, "{id} is lost");
         }
     });
@@ -74,17 +75,17 @@ fn accepted_deliveries_survive_a_killed_process() {
 
 async fn accept_until_killed(folder: PathBuf) {
     say("opening".to_owned());
-    let journal = Journal::open(folder.join("inbox")).await.unwrap();
+    let journal = DeliveryJournal::open(folder.join("inbox")).await.unwrap();
     let round = std::env::var("ROUND").unwrap();
     let tasks = (0..8).map(|task| {
         let (journal, round) = (journal.clone(), round.clone());
         tokio::spawn(async move {
             for number in 0_u32.. {
                 let id = format!("{round}-{task}-{number}");
-                assert_eq!(journal.accept(&id, body(&id)).await.unwrap(), Accepted::New);
+                assert_eq!(journal.accept(&id, body(&id)).await.unwrap(), AcceptOutcome::New);
                 say(format!("accepted {id}"));
                 if !number.is_multiple_of(4) {
-                    journal.done(&id).await.unwrap();
+                    journal.complete(&id).await.unwrap();
                     say(format!("done {id}"));
                 }
             }
@@ -114,23 +115,23 @@ fn a_full_disk_is_an_error_until_there_is_room() {
 
 #[cfg(unix)]
 async fn fill(folder: PathBuf) {
-    let journal = Journal::open(folder.join("inbox")).await.unwrap();
+    let journal = DeliveryJournal::open(folder.join("inbox")).await.unwrap();
     let large = |number: u64| Bytes::from(vec![number as u8; 100_000]);
     let mut held = 0;
     let error = loop {
         match journal.accept(&held.to_string(), large(held)).await {
-            Ok(accepted) => assert_eq!(accepted, Accepted::New),
+            Ok(accepted) => assert_eq!(accepted, AcceptOutcome::New),
             Err(error) => break error,
         }
         held += 1;
     };
     assert!(held > 5, "{held}");
     say(format!("it was full with {held}: {error}"));
-    assert!(error.kind() == ErrorKind::Store && error.is_retryable(), "{error}");
+    assert!(error.kind() == ErrorKind::StoreUnavailable && error.is_retryable(), "{error}");
     let holds = async |held: u64| {
-        assert_eq!((journal.pending(), journal.bytes()), (held, held * 100_000));
+        assert_eq!((journal.pending_count(), journal.bytes()), (held, held * 100_000));
         let ids: Vec<_> = (0..held).map(|id| id.to_string()).collect();
-        assert_eq!(journal.unfinished().await.unwrap(), ids);
+        assert_eq!(journal.pending_ids().await.unwrap(), ids);
     };
     holds(held).await;
     // A batch fails as a whole, and its deliveries are then accepted as new.
@@ -139,21 +140,21 @@ async fn fill(folder: PathBuf) {
     holds(held).await;
     // Records that free space are written at once, or after a pause.
     for id in 5..held {
-        let _ = journal.done(&id.to_string()).await;
+        let _ = journal.complete(&id.to_string()).await;
     }
-    assert_eq!(journal.pending(), 5);
+    assert_eq!(journal.pending_count(), 5);
     for _ in 0..2_000 {
-        if journal.unrecorded() > 0 {
+        if journal.unrecorded_count() > 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    assert_eq!(journal.unrecorded(), 0);
+    assert_eq!(journal.unrecorded_count(), 0);
     holds(5).await;
-    assert_eq!(journal.accept("more", large(0)).await.unwrap(), Accepted::New);
-    assert_eq!(journal.accept("more", large(0)).await.unwrap(), Accepted::Pending);
-    journal.done("more").await.unwrap();
+    assert_eq!(journal.accept("more", large(0)).await.unwrap(), AcceptOutcome::New);
+    assert_eq!(journal.accept("more", large(0)).await.unwrap(), AcceptOutcome::Pending);
+    journal.complete("more").await.unwrap();
     drop(journal);
-    let journal = Journal::open(folder.join("inbox")).await.unwrap();
-    assert_eq!((journal.pending(), journal.bytes()), (5, 500_000));
-    assert_eq!(journal.accept("7", large(7)).await.unwrap(), Accepted::Done);
+    let journal = DeliveryJournal::open(folder.join("inbox")).await.unwrap();
+    assert_eq!((journal.pending_count(), journal.bytes()), (5, 500_000));
+    assert_eq!(journal.accept("7", large(7)).await.unwrap(), AcceptOutcome::Done);
 }

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::*;
-use crate::webhooks::{Delivery, Receipt, Receiver, Verifier, sign};
+use crate::webhooks::{Delivery, ReceiveOutcome, Verifier, WebhookReceiver, sign};
 
 const SECRET: &str = "It's a Secret to Everybody";
 const RECORDS: TableDefinition<u64, &[u8]> = TableDefinition::new("records");
@@ -14,9 +14,9 @@ const PENDING: TableDefinition<&str, (u64, u64)> = TableDefinition::new("pending
 
 /// The deliveries that a handler received.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Vec<Delivery>>>);
+pub(super) struct HandledDeliveries(Arc<Mutex<Vec<Delivery>>>);
 
-impl Seen {
+impl HandledDeliveries {
     pub(super) fn all(&self) -> Vec<Delivery> {
         self.0.lock().unwrap().clone()
     }
@@ -28,11 +28,11 @@ impl Seen {
     /// Starts a receiver whose handler waits for a permit.
     pub(super) fn start_behind(
         &self,
-        journal: &Journal,
+        journal: &DeliveryJournal,
         gate: Arc<tokio::sync::Semaphore>,
-    ) -> Receiver {
+    ) -> WebhookReceiver {
         let seen = self.clone();
-        let builder = Receiver::builder(verifier()).journal(journal.clone());
+        let builder = WebhookReceiver::builder(verifier()).journal(journal.clone());
         let started = builder.start(move |delivery: Delivery| {
             let (seen, gate) = (seen.clone(), Arc::clone(&gate));
             async move {
@@ -49,7 +49,7 @@ pub(super) fn verifier() -> Verifier {
     Verifier::new(SECRET.to_owned()).unwrap()
 }
 
-pub(super) fn receiver(journal: &Journal, seen: &Seen) -> Receiver {
+pub(super) fn receiver(journal: &DeliveryJournal, seen: &HandledDeliveries) -> WebhookReceiver {
     let open = tokio::sync::Semaphore::new(tokio::sync::Semaphore::MAX_PERMITS);
     seen.start_behind(journal, Arc::new(open))
 }
@@ -72,7 +72,7 @@ pub(super) fn delivery(number: usize) -> Delivery {
     ] {
         headers.insert(name, value.parse().unwrap());
     }
-    Delivery::read(&verifier(), &headers, Bytes::from(body)).unwrap()
+    Delivery::verify(&verifier(), &headers, Bytes::from(body)).unwrap()
 }
 
 const ALL: usize = 12;
@@ -80,25 +80,26 @@ const ALL: usize = 12;
 /// A journal with deliveries that wait, some that failed, and some that were handled.
 async fn fill(folder: &Temporary) {
     let journal = folder.open().await;
-    let never = Seen::default().start_behind(&journal, Arc::new(tokio::sync::Semaphore::new(0)));
+    let never = HandledDeliveries::default()
+        .start_behind(&journal, Arc::new(tokio::sync::Semaphore::new(0)));
     for number in 0..ALL {
-        assert_eq!(never.receive(delivery(number)).await, Ok(Receipt::Accepted));
+        assert_eq!(never.receive(delivery(number)).await, Ok(ReceiveOutcome::Accepted));
     }
     assert_eq!(never.shutdown(Duration::ZERO).await, ALL);
     for number in 0..20 {
-        journal.done(&format!("done-{number}")).await.unwrap();
+        journal.complete(&format!("done-{number}")).await.unwrap();
         journal.accept(&format!("failed-{number}"), record("body")).await.unwrap();
         journal.fail(&format!("failed-{number}"), "no").await.unwrap();
     }
 }
 
 /// Handles the pending deliveries. Returns them, and the number of rejected records.
-async fn handle(journal: Journal) -> (Vec<Delivery>, u64) {
-    let seen = Seen::default();
+async fn handle(journal: DeliveryJournal) -> (Vec<Delivery>, u64) {
+    let seen = HandledDeliveries::default();
     let receiver = receiver(&journal, &seen);
     for round in 0.. {
         let stats = receiver.stats();
-        if journal.pending() == 0 && stats.queued == 0 && stats.running == 0 {
+        if journal.pending_count() == 0 && stats.queued == 0 && stats.running == 0 {
             break;
         }
         assert!(round < 2_000, "{journal:?} {stats:?}");
@@ -187,16 +188,19 @@ async fn a_record_that_was_changed_is_set_aside_and_the_others_are_handled() {
         assert!(kept.error.contains("invalid journal record"), "{}", kept.error);
         assert!(kept.size > 0);
         // Nor is it handled when it is asked for.
-        let seen = Seen::default();
+        let seen = HandledDeliveries::default();
         assert!(receiver(&journal, &seen).retry_failed(&id).await.is_err());
         assert!(seen.ids().is_empty());
     }
     // Delivered again, they are.
-    let seen = Seen::default();
+    let seen = HandledDeliveries::default();
     let again = receiver(&journal, &seen);
     let accepted = (0..ALL).map(|number| again.receive(delivery(number)));
     let accepted = join_all(accepted).await;
-    assert_eq!(accepted.iter().filter(|receipt| **receipt == Ok(Receipt::Accepted)).count(), 7);
+    assert_eq!(
+        accepted.iter().filter(|receipt| **receipt == Ok(ReceiveOutcome::Accepted)).count(),
+        7
+    );
 }
 
 #[tokio::test]
@@ -247,7 +251,7 @@ async fn random_flips_are_damage_or_change_nothing() {
         fs::write(folder.file(), &changed).unwrap();
         // A panic in the task would come out here.
         let file = folder.file();
-        let opened = tokio::spawn(async move { Journal::open(file).await });
+        let opened = tokio::spawn(async move { DeliveryJournal::open(file).await });
         match opened.await.unwrap_or_else(|panic| panic!("seed {seed}: {panic}")) {
             Err(error) => {
                 damaged += 1;

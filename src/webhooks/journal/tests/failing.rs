@@ -44,20 +44,22 @@ const ALL: usize = 20;
 
 /// Does something with a journal in which all deliveries are pending and no caller's, where the disk fails after
 /// each possible number of reads. Returns how often it failed.
-fn fail_at_each_read(act: impl Fn(&mut Inbox<'_>) -> Result<(), redb::Error>) -> usize {
-    let limits = Journal::builder("unused").limits;
+fn fail_at_each_read(
+    act: impl Fn(&mut JournalTransaction<'_>) -> Result<(), redb::Error>,
+) -> usize {
+    let limits = DeliveryJournal::builder("unused").limits;
     let now = Duration::from_secs(1);
     for reads in 0..1_000 {
         let left = Arc::new(AtomicI64::new(i64::MAX));
         let disk = Failing { memory: InMemoryBackend::new(), reads: Arc::clone(&left) };
-        let mut file = file::File::on(disk);
+        let mut file = file::JournalFile::on(disk);
         let mut in_memory = InMemory::default();
-        let fill = |inbox: &mut Inbox<'_>| {
+        let fill = |inbox: &mut JournalTransaction<'_>| {
             (0..ALL).try_for_each(|id| inbox.accept(&id.to_string(), &[7; 9_000]).map(drop))
         };
-        file.change(&limits, now, &mut in_memory, fill).unwrap();
+        file.transact(&limits, now, &mut in_memory, fill).unwrap();
         in_memory.unclaimed = (0..ALL).map(|id| id.to_string()).collect();
-        let outcome = file.change(&limits, now, &mut in_memory, |inbox| {
+        let outcome = file.transact(&limits, now, &mut in_memory, |inbox| {
             left.store(reads, Ordering::Relaxed);
             let outcome = act(inbox);
             left.store(i64::MAX, Ordering::Relaxed);
@@ -73,11 +75,13 @@ fn fail_at_each_read(act: impl Fn(&mut Inbox<'_>) -> Result<(), redb::Error>) ->
 
 #[test]
 fn a_review_that_fails_forgets_no_delivery() {
-    assert!(fail_at_each_read(|inbox| inbox.review_unclaimed()) > 0);
+    assert!(fail_at_each_read(|inbox| inbox.reconcile_unclaimed()) > 0);
 }
 
 #[test]
 fn a_delivery_that_cannot_be_read_stays_no_callers() {
-    let revive = |inbox: &mut Inbox<'_>| inbox.revive("7").map(|record| assert!(record.is_some()));
+    let revive = |inbox: &mut JournalTransaction<'_>| {
+        inbox.requeue_failed("7").map(|record| assert!(record.is_some()))
+    };
     assert!(fail_at_each_read(revive) > 1);
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::crash::{FOLDER, again, say};
-use super::damage::{Seen, delivery, receiver, verifier};
+use super::damage::{HandledDeliveries, delivery, receiver, verifier};
 use super::*;
-use crate::webhooks::{Delivery, GiveUp, Receipt, Receiver};
+use crate::webhooks::{Delivery, PermanentFailure, ReceiveOutcome, WebhookReceiver};
 
 /// Sets how large a file may become by what this process writes.
 fn set_limit(bytes: &str) {
@@ -59,9 +59,9 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// Opens the journal once the tasks of a receiver that was dropped have let go of it.
-async fn reopen(file: &Path) -> Journal {
+async fn reopen(file: &Path) -> DeliveryJournal {
     for _ in 0..4_000 {
-        match Journal::open(file).await {
+        match DeliveryJournal::open(file).await {
             Err(error) if error.to_string().contains("is in use") => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -72,25 +72,29 @@ async fn reopen(file: &Path) -> Journal {
 }
 
 /// Has 11 deliveries handled while the disk takes nothing.
-async fn handled_while_full(journal: &Journal) -> (Receiver, Seen) {
-    let (gate, seen) = (Arc::new(tokio::sync::Semaphore::new(0)), Seen::default());
+async fn handled_while_full(journal: &DeliveryJournal) -> (WebhookReceiver, HandledDeliveries) {
+    let (gate, seen) = (Arc::new(tokio::sync::Semaphore::new(0)), HandledDeliveries::default());
     let receiver = seen.start_behind(journal, Arc::clone(&gate));
     for number in 0..11 {
-        assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Accepted));
+        assert_eq!(receiver.receive(delivery(number)).await, Ok(ReceiveOutcome::Accepted));
     }
     disk_is_full();
     gate.add_permits(100);
     until("all are handled", || receiver.stats().handled == 11).await;
-    until("it is known that this is not recorded", || journal.unrecorded() == 11).await;
-    assert_eq!((journal.pending(), seen.ids().len()), (0, 11));
+    until("it is known that this is not recorded", || journal.unrecorded_count() == 11).await;
+    assert_eq!((journal.pending_count(), seen.ids().len()), (0, 11));
     say("it was full".to_owned());
     (receiver, seen)
 }
 
 /// Every delivery is a duplicate for this receiver.
-async fn all_are_known(receiver: &Receiver) {
+async fn all_are_known(receiver: &WebhookReceiver) {
     for number in 0..11 {
-        assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Duplicate), "{number}");
+        assert_eq!(
+            receiver.receive(delivery(number)).await,
+            Ok(ReceiveOutcome::Duplicate),
+            "{number}"
+        );
     }
 }
 
@@ -101,27 +105,27 @@ fn deliveries_handled_on_a_full_disk_are_recorded_once_space_is_free() {
         "::deliveries_handled_on_a_full_disk_are_recorded_once_space_is_free"
     );
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         let (first, seen) = handled_while_full(&journal).await;
         all_are_known(&first).await;
         // Nor by a receiver without memory, which replays the pending deliveries.
         assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
-        assert_eq!(journal.unrecorded(), 11);
+        assert_eq!(journal.unrecorded_count(), 11);
         let second = receiver(&journal, &seen);
         for number in 0..11 {
             let again = second.receive(delivery(number)).await;
-            assert_ne!(again, Ok(Receipt::Accepted), "{number}");
+            assert_ne!(again, Ok(ReceiveOutcome::Accepted), "{number}");
         }
-        assert!(journal.unfinished().await.is_err() || seen.ids().len() == 11);
+        assert!(journal.pending_ids().await.is_err() || seen.ids().len() == 11);
         disk_has_room();
-        until("all is recorded", || journal.unrecorded() == 0).await;
+        until("all is recorded", || journal.unrecorded_count() == 0).await;
         all_are_known(&second).await;
-        assert_eq!((journal.pending(), seen.ids().len()), (0, 11));
+        assert_eq!((journal.pending_count(), seen.ids().len()), (0, 11));
         second.shutdown(Duration::from_secs(1)).await;
         drop((first, second, journal));
         // The next process.
         let journal = reopen(&file).await;
-        assert_eq!((journal.pending(), journal.bytes()), (0, 0));
+        assert_eq!((journal.pending_count(), journal.bytes()), (0, 0));
         let third = receiver(&journal, &seen);
         all_are_known(&third).await;
         assert_eq!(seen.ids().len(), 11);
@@ -132,23 +136,23 @@ fn deliveries_handled_on_a_full_disk_are_recorded_once_space_is_free() {
 fn unrecorded_outcomes_are_recorded_on_close() {
     let test = concat!(module_path!(), "::unrecorded_outcomes_are_recorded_on_close");
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         let (first, _) = handled_while_full(&journal).await;
         // So long that the next attempt by itself is far away.
         tokio::time::sleep(Duration::from_millis(1_000)).await;
-        assert_eq!(journal.unrecorded(), 11);
+        assert_eq!(journal.unrecorded_count(), 11);
         disk_has_room();
         assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
-        assert_eq!(journal.unrecorded(), 0);
+        assert_eq!(journal.unrecorded_count(), 0);
         journal.accept("a", record("body")).await.unwrap();
         disk_is_full();
-        assert!(journal.done("a").await.is_err());
+        assert!(journal.complete("a").await.is_err());
         assert!(journal.flush().await.is_err());
-        assert_eq!((journal.unrecorded(), journal.pending()), (1, 0));
+        assert_eq!((journal.unrecorded_count(), journal.pending_count()), (1, 0));
         disk_has_room();
         drop((first, journal));
         let journal = reopen(&file).await;
-        assert_eq!(journal.accept("a", record("body")).await.unwrap(), Accepted::Done);
+        assert_eq!(journal.accept("a", record("body")).await.unwrap(), AcceptOutcome::Done);
     });
 }
 
@@ -159,7 +163,7 @@ fn a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart(
         "::a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart"
     );
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         let (first, _) = handled_while_full(&journal).await;
         assert_eq!(first.shutdown(Duration::from_secs(1)).await, 0);
         drop(first);
@@ -167,11 +171,11 @@ fn a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart(
         until("its tasks have ended", || Arc::strong_count(&journal.writer) == 1).await;
         drop(journal);
         disk_has_room();
-        let (journal, seen) = (reopen(&file).await, Seen::default());
-        assert_eq!(journal.pending(), 11);
+        let (journal, seen) = (reopen(&file).await, HandledDeliveries::default());
+        assert_eq!(journal.pending_count(), 11);
         let next = receiver(&journal, &seen);
         until("they are handled", || next.stats().handled == 11).await;
-        assert!(seen.all().iter().all(Delivery::is_resumed));
+        assert!(seen.all().iter().all(Delivery::is_replayed));
         all_are_known(&next).await;
     });
 }
@@ -180,7 +184,7 @@ fn a_delivery_whose_outcome_was_never_recorded_is_handled_again_after_a_restart(
 fn a_full_disk_is_not_opened_again_for_each_delivery() {
     let test = concat!(module_path!(), "::a_full_disk_is_not_opened_again_for_each_delivery");
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         journal.accept("first", record("body")).await.unwrap();
         disk_is_full();
         say("it was full".to_owned());
@@ -209,7 +213,7 @@ fn a_full_disk_is_not_opened_again_for_each_delivery() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(start.elapsed() < Duration::from_secs(7), "{:?}", start.elapsed());
-        assert_eq!(journal.accept("first", record("body")).await.unwrap(), Accepted::Pending);
+        assert_eq!(journal.accept("first", record("body")).await.unwrap(), AcceptOutcome::Pending);
     });
 }
 
@@ -220,14 +224,14 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
         "::as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_recorded"
     );
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         journal.accept("pending", record("body")).await.unwrap();
         say("it was full".to_owned());
         let mut left = 0;
         // On a busy machine, a caller can come so late that most are recorded by then.
         for _ in 0..10 {
             disk_is_full();
-            let fill = Job::new(|inbox: &mut Inbox<'_>| {
+            let fill = WriteJob::new(|inbox: &mut JournalTransaction<'_>| {
                 let ids = (0..inbox::MAX_UNRECORDED).map(|number| number.to_string());
                 inbox.pretend_unrecorded(ids);
                 Ok(())
@@ -236,56 +240,59 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
             until("all are remembered", || !journal.can_remember()).await;
             for _ in 0..20 {
                 let accepted = journal.accept("new", record("body")).await;
-                assert!(matches!(accepted, Err(_) | Ok(Accepted::Full)), "{accepted:?}");
+                assert!(matches!(accepted, Err(_) | Ok(AcceptOutcome::Full)), "{accepted:?}");
             }
             disk_has_room();
             left = loop {
-                let accept = Job::new(|inbox: &mut Inbox<'_>| {
+                let accept = WriteJob::new(|inbox: &mut JournalTransaction<'_>| {
                     Ok((inbox.accept("7", &record("body"))?, inbox.unrecorded()))
                 });
                 match journal.run(accept).await {
                     Ok((known, left)) => {
-                        assert_eq!(known, Accepted::Done);
+                        assert_eq!(known, AcceptOutcome::Done);
                         break left;
                     }
                     Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                 }
             };
-            until("all are recorded", || journal.unrecorded() == 0).await;
+            until("all are recorded", || journal.unrecorded_count() == 0).await;
             if left >= inbox::MAX_UNRECORDED - 600 {
                 break;
             }
         }
         // It is answered before they are recorded, or between two of many transactions.
         assert!(left >= inbox::MAX_UNRECORDED - 600, "{left} are left");
-        assert_eq!(journal.accept("7", record("body")).await.unwrap(), Accepted::Done);
-        assert_eq!(journal.accept("pending", record("body")).await.unwrap(), Accepted::Pending);
+        assert_eq!(journal.accept("7", record("body")).await.unwrap(), AcceptOutcome::Done);
+        assert_eq!(
+            journal.accept("pending", record("body")).await.unwrap(),
+            AcceptOutcome::Pending
+        );
     });
 }
 
 #[test]
 fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
     let folder = Temporary::new("remembered");
-    let place = file::Place { path: folder.file(), permissions: Permissions::Checked };
-    let mut file = file::File::open(&place, file::Verification::Whole).unwrap();
-    let limits = Journal::builder(folder.file()).limits;
+    let place = file::FileLocation { path: folder.file(), permissions: Permissions::Checked };
+    let mut file = file::JournalFile::open(&place, file::Verification::Full).unwrap();
+    let limits = DeliveryJournal::builder(folder.file()).limits;
     let mut in_memory = inbox::InMemory::default();
     let now = Duration::from_secs(1);
     let mut accept = |in_memory: &mut inbox::InMemory, id: &str| {
         let mut accepted = None;
-        let change = |inbox: &mut Inbox<'_>| {
+        let change = |inbox: &mut JournalTransaction<'_>| {
             accepted = Some(inbox.accept(id, b"body")?);
             Ok(())
         };
-        file.change(&limits, now, in_memory, change).unwrap();
+        file.transact(&limits, now, in_memory, change).unwrap();
         accepted.unwrap()
     };
-    assert_eq!(accept(&mut in_memory, "pending"), Accepted::New);
+    assert_eq!(accept(&mut in_memory, "pending"), AcceptOutcome::New);
     let handled = |number: usize| (number.to_string(), inbox::Outcome::Handled);
     in_memory.unrecorded.extend((0..inbox::MAX_UNRECORDED).map(handled));
-    assert_eq!(accept(&mut in_memory, "new"), Accepted::Full);
-    assert_eq!(accept(&mut in_memory, "7"), Accepted::Done);
-    assert_eq!(accept(&mut in_memory, "pending"), Accepted::Full);
+    assert_eq!(accept(&mut in_memory, "new"), AcceptOutcome::Full);
+    assert_eq!(accept(&mut in_memory, "7"), AcceptOutcome::Done);
+    assert_eq!(accept(&mut in_memory, "pending"), AcceptOutcome::Full);
 }
 
 #[test]
@@ -295,66 +302,66 @@ fn a_delivery_that_failed_on_a_full_disk_is_not_handled_before_its_redelivery() 
         "::a_delivery_that_failed_on_a_full_disk_is_not_handled_before_its_redelivery"
     );
     in_process(test, async |file| {
-        let journal = Journal::open(&file).await.unwrap();
+        let journal = DeliveryJournal::open(&file).await.unwrap();
         let (gate, calls) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
         let receiver = {
             let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
-            let builder = Receiver::builder(verifier()).journal(journal.clone());
+            let builder = WebhookReceiver::builder(verifier()).journal(journal.clone());
             let started = builder.start(move |_: Delivery| {
                 let (gate, calls) = (Arc::clone(&gate), Arc::clone(&calls));
                 async move {
                     gate.acquire().await.unwrap().forget();
                     calls.fetch_add(1, Ordering::Relaxed);
-                    Err::<(), _>(GiveUp::because("no such repository"))
+                    Err::<(), _>(PermanentFailure::new("no such repository"))
                 }
             });
             started.unwrap()
         };
         for number in 0..3 {
-            assert_eq!(receiver.receive(delivery(number)).await, Ok(Receipt::Accepted));
+            assert_eq!(receiver.receive(delivery(number)).await, Ok(ReceiveOutcome::Accepted));
         }
-        let ids = journal.unfinished().await.unwrap();
+        let ids = journal.pending_ids().await.unwrap();
         assert_eq!(ids.len(), 3);
         disk_is_full();
         gate.add_permits(100);
         until("all have failed", || receiver.stats().failed == 3).await;
-        until("it is known that this is not recorded", || journal.unrecorded() == 3).await;
+        until("it is known that this is not recorded", || journal.unrecorded_count() == 3).await;
         say("it was full".to_owned());
         // They are looked at again, as after a while.
         for id in &ids {
-            journal.leave(id.clone());
+            journal.return_unclaimed(id.clone());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert_eq!(calls.load(Ordering::Relaxed), 3);
-        assert_eq!(journal.pending(), 0);
+        assert_eq!(journal.pending_count(), 0);
         // Only GitHub can have it handled again, and needs no room for that.
         let again = receiver.receive(delivery(0)).await;
-        let calls_then = if again == Ok(Receipt::Accepted) { 4 } else { 3 };
+        let calls_then = if again == Ok(ReceiveOutcome::Accepted) { 4 } else { 3 };
         until("it is handled again", || calls.load(Ordering::Relaxed) == calls_then).await;
-        until("it is known again", || journal.unrecorded() == 3).await;
+        until("it is known again", || journal.unrecorded_count() == 3).await;
         disk_has_room();
-        until("all is recorded", || journal.unrecorded() == 0).await;
+        until("all is recorded", || journal.unrecorded_count() == 0).await;
         let failed = journal.failed().await.unwrap();
         assert_eq!(failed.len(), 3);
         assert!(failed.iter().all(|failed| failed.error.contains("no such repository")));
-        assert_eq!((journal.pending(), calls.load(Ordering::Relaxed)), (0, calls_then));
+        assert_eq!((journal.pending_count(), calls.load(Ordering::Relaxed)), (0, calls_then));
         receiver.shutdown(Duration::from_secs(1)).await;
     });
 }
 
 #[test]
 fn pauses_between_attempts_are_bounded() {
-    use super::super::thread::next_pause;
+    use super::super::thread::next_backoff;
     let seconds = Duration::from_secs;
-    assert_eq!(next_pause(None, seconds(60)), Duration::ZERO);
+    assert_eq!(next_backoff(None, seconds(60)), Duration::ZERO);
     let mut pause = Duration::ZERO;
     for milliseconds in [200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
-        pause = next_pause(Some(pause), Duration::from_millis(1));
+        pause = next_backoff(Some(pause), Duration::from_millis(1));
         assert_eq!(pause, Duration::from_millis(milliseconds));
     }
     // The opening of a large file takes a fifth of the time, and no pause is longer than this.
-    assert_eq!(next_pause(Some(Duration::ZERO), seconds(2)), seconds(8));
+    assert_eq!(next_backoff(Some(Duration::ZERO), seconds(2)), seconds(8));
     for took in [seconds(8), seconds(60), Duration::MAX] {
-        assert_eq!(next_pause(Some(seconds(5)), took), seconds(30), "{took:?}");
+        assert_eq!(next_backoff(Some(seconds(5)), took), seconds(30), "{took:?}");
     }
 }

@@ -45,17 +45,17 @@ const MAX_REMEMBERED: usize = 3;
 const KEEP_HOURS: u64 = 10;
 
 impl Model {
-    fn accept(&mut self, id: u8, record: &Bytes) -> Accepted {
+    fn accept(&mut self, id: u8, record: &Bytes) -> AcceptOutcome {
         if self.pending.iter().any(|held| held.1 == id) {
-            return Accepted::Pending;
+            return AcceptOutcome::Pending;
         }
         let hours = self.hours;
         if self.handled.iter().any(|&(held, when)| held == id && !is_over(when, hours)) {
-            return Accepted::Done;
+            return AcceptOutcome::Done;
         }
         let bytes = |held: &[(u64, u8, Bytes)]| held.iter().map(|held| held.2.len()).sum::<usize>();
         if bytes(&self.pending) + record.len() > MAX_BYTES {
-            return Accepted::Full;
+            return AcceptOutcome::Full;
         }
         take(&mut self.failed, id);
         while bytes(&self.pending) + bytes(&self.failed) + record.len() > MAX_BYTES {
@@ -64,7 +64,7 @@ impl Model {
         self.accepted += 1;
         self.pending.push((self.accepted, id, record.clone()));
         self.clear();
-        Accepted::New
+        AcceptOutcome::New
     }
 
     fn done(&mut self, id: u8) {
@@ -125,8 +125,8 @@ async fn check(steps: Vec<Step>) {
     let clock = Hours::new();
     let open = || {
         let builder = clock.builder(&folder).max_bytes(MAX_BYTES as u64);
-        let builder = builder.max_failed(MAX_FAILED as u64).max_remembered(MAX_REMEMBERED as u64);
-        builder.keep(Duration::from_secs(KEEP_HOURS * 3600)).open()
+        let builder = builder.max_failed(MAX_FAILED as u64).max_deduplicated(MAX_REMEMBERED as u64);
+        builder.retention(Duration::from_secs(KEEP_HOURS * 3600)).open()
     };
     let mut journal = open().await.unwrap();
     let mut model = Model::default();
@@ -139,7 +139,7 @@ async fn check(steps: Vec<Step>) {
                 assert_eq!(accepted, model.accept(id, &record));
             }
             Step::Done(id) => {
-                journal.done(&id.to_string()).await.unwrap();
+                journal.complete(&id.to_string()).await.unwrap();
                 model.done(id);
             }
             Step::Fail(id) => {
@@ -147,11 +147,11 @@ async fn check(steps: Vec<Step>) {
                 model.fail(id);
             }
             Step::Revive(id) => {
-                let revived = journal.revive(&id.to_string()).await.unwrap();
+                let revived = journal.requeue_failed(&id.to_string()).await.unwrap();
                 assert_eq!(revived, model.revive(id));
             }
             Step::Forget(id) => {
-                let forgotten = journal.forget_failed(&id.to_string()).await.unwrap();
+                let forgotten = journal.discard_failed(&id.to_string()).await.unwrap();
                 assert_eq!(forgotten, model.remove(|model| &mut model.failed, id));
             }
             Step::Clock(hours) => {
@@ -165,9 +165,9 @@ async fn check(steps: Vec<Step>) {
         }
         let pending: Vec<_> = model.pending.iter().map(|held| held.1.to_string()).collect();
         let failed: Vec<_> = model.failed.iter().map(|held| held.1.to_string()).collect();
-        assert_eq!(journal.unfinished().await.unwrap(), pending);
+        assert_eq!(journal.pending_ids().await.unwrap(), pending);
         assert_eq!(ids(&journal).await, failed);
-        assert_eq!(journal.pending(), pending.len() as u64);
+        assert_eq!(journal.pending_count(), pending.len() as u64);
         let all = model.pending.iter().chain(&model.failed);
         assert_eq!(journal.bytes(), all.map(|held| held.2.len() as u64).sum::<u64>());
         for (_, id, record) in &model.pending {
