@@ -1,3 +1,19 @@
+// The links of the README point to files. These definitions replace them in the documentation: of several definitions
+// of a name, the first one counts.
+//! [calls]: guide::calls
+//! [authentication]: guide::authentication
+//! [rate-limits]: guide::rate_limits
+//! [caching]: guide::caching
+//! [fleet]: guide::fleet
+//! [webhooks]: guide::webhooks
+//! [observability]: guide::observability
+//! [testing]: guide::testing
+//! [migration]: guide::migration
+//! [features]: guide::features
+//! [cost]: guide::cost
+//! [troubleshooting]: guide::troubleshooting
+//! [bench]: guide::cost
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -61,6 +77,8 @@ pub mod dashboard;
 #[cfg(any(test, feature = "__fuzz"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod health;
 pub mod limits;
 #[cfg(feature = "shadow")]

@@ -1,28 +1,32 @@
 //! The response cache: repeated reads cost no quota.
 //!
-//! A client keeps GitHub's responses to `GET` calls in memory, 64 MiB of them, and revalidates a response before each
-//! use; a response that is still current costs no quota. A [`CachePolicy`] says when the client returns a response
+//! A client stores up to 64 MiB of GitHub's responses to `GET` calls in memory, and revalidates a response before each
+//! use; a response that is still current costs no quota. A [`CachePolicy`] sets when the client returns a response
 //! without revalidation.
 //!
 //! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): the cache never returns a response of
-//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. A write makes
-//! the entries doubtful that it can have changed: all entries of its repository or organization, or all entries for a
-//! GraphQL mutation. Streamed responses are not stored, and calls with an `Authorization` header of their own bypass
-//! the cache.
+//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. After a write,
+//! all entries of its repository or organization must revalidate, and after a GraphQL mutation all entries.
 //!
-//! | kept in | shares with | set by |
+//! Only `GET` calls of the REST API use the cache. A call bypasses the cache, so that it neither receives a stored
+//! response nor stores its own, if its body is streamed, if it [polls](crate::Request::poll_until_ready), or if its caller
+//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it. The client's own token
+//! is no such header: calls with it use the cache.
+//!
+//! | stored in | shared by | set with |
 //! |---|---|---|
 //! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
 //! | [`store::DiskStore`](crate::store::DiskStore) | the processes of a machine, and the next run | [`CacheConfig::store`] |
-//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
+//! | `store::RedisStore` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
 //!
-//! # Tags and tokens
-//! GitHub's entity tags differ from token to token, and tokens of an App expire after an hour. As has been
-//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, a
-//! tag is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the tags that it
-//! receives with that digest. While they match, it revalidates with the tag that the stored body would have for the
-//! current token. Where they do not match, as when GitHub changes its tags, it revalidates with the tag that it
-//! received. A wrong prediction costs nothing but the saving. [`CacheConfig::computed_etags`] switches the prediction off.
+//! # ETags and tokens
+//! GitHub's `ETag`s differ from token to token, and tokens of an App expire after an hour. As has been
+//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, an
+//! `ETag` is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the `ETag`s that it
+//! receives with that digest. While they match, it revalidates with the `ETag` that the stored body would have for the
+//! current token. Where they do not match, as when GitHub changes its scheme, it revalidates with the `ETag` that it
+//! received. A wrong prediction costs one read that counts against the primary rate limit.
+//! [`CacheConfig::computed_etags`] switches the prediction off.
 
 use std::collections::BTreeMap;
 use std::fmt;
