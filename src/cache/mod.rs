@@ -213,7 +213,7 @@ impl CacheConfig {
         self
     }
 
-    /// Sets whether tags are [computed](self#tags-and-tokens) for tokens that change; by default they are.
+    /// Sets whether tags are [computed](self#etags-and-tokens) for tokens that change; by default they are.
     pub fn computed_etags(mut self, computed: bool) -> Self {
         self.computed_etags = computed;
         self
