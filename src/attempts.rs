@@ -1,4 +1,4 @@
-//! The attempts of one call: whether there is another, and when.
+//! The retry state of one call: whether it has another attempt, and when.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Reads through the cache: first the stored response, then an equal read in flight, then GitHub.
+//! Reads through the cache: the stored response, an identical read in flight, or GitHub.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -278,7 +278,7 @@ fn is_caller_specific(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
 }
 
-/// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
+/// A write in flight. The entries that it can have changed must revalidate, also if no caller waits for its end
 /// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
 pub(crate) struct WriteInvalidation {
     cache: Arc<CacheInner>,

@@ -169,7 +169,7 @@ pub(crate) async fn run_attempts(
     let mut attempts = RetryState::new();
     let mut polls = AcceptedPoller::for_deadline(prepared);
     let (mut sent, mut failed) = (0_u32, false);
-    // The time that the call waited for other calls of its batch, which `OnLimit` does not bound.
+    // The time that the call waited for other calls of its batch, which `LimitAction` does not bound.
     let mut parked = Duration::ZERO;
     loop {
         // A request that would be rejected anyway neither waits nor causes a token request.

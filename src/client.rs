@@ -1,4 +1,4 @@
-//! The client: the state that all calls share.
+//! The client, and the state that all its calls share.
 
 use std::borrow::Cow;
 use std::fmt;

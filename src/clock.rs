@@ -1,4 +1,4 @@
-//! The wall clock, for the age of responses, and instants in the future.
+//! The wall clock, for the age of responses, and conversions of its times to instants.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! One request before it is sent.
 //!
 //! Generated builders wrap it and [`Client::request`] returns it. [`setters`] has the setters of generated code,
-//! [`address`] builds the URL, [`prepared`] the headers and the body, and `execute.rs` sends the request.
+//! [`address`] builds the URL, and [`prepared`] the headers and the body. Sending it is the part of the request path.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -145,8 +145,9 @@ impl Request {
 
     /// Sets a header, and replaces that of the client or the operation.
     ///
-    /// An `authorization` header replaces the client's token, and like it is sent to the client's own GitHub server
-    /// only.
+    /// An `authorization` header replaces the client's token for this call. Like the token, it is sent to the client's
+    /// own GitHub server only. The call then bypasses the [cache](crate::cache), has the rate limits of that credential,
+    /// and fails if GitHub rejects the credential: the client refreshes only its own tokens.
     pub fn header<N, V>(mut self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -459,7 +460,7 @@ impl Request {
         metric_name(&self.0.label)
     }
 
-    /// Returns whether it carries a request credential, and not the client's token.
+    /// Returns whether the caller set an `authorization` header, which replaces the client's token.
     pub(crate) fn has_request_credential(&self) -> bool {
         self.0.headers.contains_key(AUTHORIZATION)
     }

@@ -1,4 +1,4 @@
-//! A GitHub App: signs JWTs, with which it requests the tokens of its installations.
+//! A GitHub App, which signs JWTs to request the tokens of its installations.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};

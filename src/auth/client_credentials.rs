@@ -1,4 +1,4 @@
-//! Tokens that an application gets for itself from any OAuth server, such as a gateway's.
+//! The client credentials grant: tokens of an application from any OAuth server, such as a gateway's.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Token manager of one source: refreshes the token before it expires, once for all waiting calls.
+//! Token manager of one provider: refreshes the token before it expires, once for all waiting calls.
 //!
 //! A call requests a [`token`](TokenManager::token), and if GitHub rejects the token, the next step
 //! ([`on_rejected`](TokenManager::on_rejected)). While the token is fresh, that is a clock read and a clone of a reference. A refresh

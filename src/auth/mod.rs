@@ -7,10 +7,11 @@
 //! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
 //! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
-//! | a vault, or any other source | your own [`TokenProvider`] | set by the source |
+//! | a vault, or any other source | your own [`TokenProvider`] | set by the provider |
 //!
-//! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
-//! a request: whether a server receives the token is decided in one other place.
+//! A [`TokenProvider`] fetches one token; the client keeps and refreshes it ([`TokenPolicy`]). Neither decides which
+//! server receives a token: the client sends it to its own GitHub server only. The response cache is separate:
+//! [`cache`](crate::cache).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -151,8 +151,8 @@ pub(crate) struct RequestCredentials {
 pub(crate) const MAX_REJECTIONS: u32 = 8;
 
 impl RequestCredentials {
-    /// Returns the tokens of an attempt: none for a server other than GitHub's API, and only the gateway's for a call
-    /// with a request credential.
+    /// Returns the tokens of an attempt: none for an external host, and only the gateway's for a call with a request
+    /// credential.
     pub(crate) async fn resolve(prepared: &Prepared) -> Result<Self> {
         let client = prepared.client();
         let inner = client.handle();

@@ -1,4 +1,4 @@
-//! Tokens that exist outside the client: a personal access token, or that of a GitHub Actions job.
+//! Tokens from outside the client: a personal access token, or that of a GitHub Actions job.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

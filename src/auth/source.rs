@@ -1,4 +1,4 @@
-//! The trait of all token sources.
+//! The trait of all token providers.
 
 use std::borrow::Cow;
 use std::fmt;

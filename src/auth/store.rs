@@ -1,6 +1,7 @@
-//! Storage of tokens beyond the lifetime of a client: none by default, in memory for several clients, in an encrypted
-//! file for several processes, encrypted in a [`Store`](crate::store::Store) for a fleet, or in the application's own
-//! [`TokenStore`].
+//! Token stores, which keep tokens beyond the lifetime of a client.
+//!
+//! There is none by default. Tokens can be in memory for several clients, in an encrypted file for several processes,
+//! encrypted in a [`Store`](crate::store::Store) for a fleet, or in the application's own [`TokenStore`].
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! A response body.
+//! A response body as a stream of bytes.
 
 use std::fmt;
 use std::future::poll_fn;

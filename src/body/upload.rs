@@ -1,4 +1,4 @@
-//! A request body.
+//! A request body of bytes.
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Coalesces equal reads that are in flight at the same time.
+//! Coalescing of identical reads that are in flight at the same time.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A response, shared by all calls that requested it.
+//! The result of a read through the cache, shared by all calls that joined it.
 
 use std::sync::Arc;
 use std::time::Duration;

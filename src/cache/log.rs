@@ -1,4 +1,4 @@
-//! Records changes and purges since responses were stored.
+//! The invalidation log: changes and purges since responses were stored.
 //!
 //! Marks are numbered. An entry has the number of the last mark at the time of its request, and each later mark can
 //! concern it, also if the request was in flight when something changed. No entry has to be found and removed, whatever

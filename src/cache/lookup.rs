@@ -1,4 +1,4 @@
-//! One look-up in a store: the response, the identity that received one last, and the changes since.
+//! One lookup in a store: the response, the identity that received one last, and the invalidations since.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The response cache: repeated reads cost no quota.
+//! The response cache, with which repeated reads cost no quota.
 //!
 //! A client stores up to 64 MiB of GitHub's responses to `GET` calls in memory, and revalidates a response before each
 //! use; a response that is still current costs no quota. A [`CachePolicy`] sets when the client returns a response

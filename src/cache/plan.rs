@@ -1,4 +1,4 @@
-//! Plans how one read uses the cache.
+//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,8 @@ pub(crate) struct RevalidationContext {
     pub(crate) sent: Option<SentValidators>,
 }
 
-/// Headers by which a call makes itself conditional or requests a part.
+/// Headers that the caller sets on a call, and with which the call bypasses the cache: they make it conditional, request
+/// a part, or belong to an identity that the client does not know. The client's own token is added later.
 const CALLER_CONDITIONS: [&str; 8] = [
     "authorization",
     "cookie",

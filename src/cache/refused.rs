@@ -1,4 +1,4 @@
-//! Remembers the requests for which a server rejects conditions.
+//! Requests for which a server rejects conditions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where responses are stored.
+//! The storage of responses: memory or a store.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -181,7 +181,7 @@ impl ClientBuilder {
 
     /// Sets a second token source, for a gateway in front of GitHub that requires its own bearer token in this header.
     ///
-    /// Its tokens are cached like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
+    /// Its tokens are kept and refreshed like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
     /// itself and adds GitHub's token, pass its source to [`auth`](Self::auth).
     pub fn gateway<N>(mut self, header: N, source: impl TokenProvider) -> Self
     where

@@ -1,4 +1,4 @@
-//! Validates the responses that a client receives.
+//! The validator of the responses that a client receives.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

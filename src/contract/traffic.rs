@@ -1,4 +1,4 @@
-//! Passes a client's responses to its checker.
+//! The hand-over of a client's responses to its validator.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};

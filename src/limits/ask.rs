@@ -1,4 +1,4 @@
-//! Decides when a client requests a lease from the store, and for which amounts.
+//! The requests of a client for leases: when it sends them, and for which amounts.
 
 use std::time::Duration;
 

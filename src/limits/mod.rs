@@ -1,4 +1,4 @@
-//! GitHub's rate limits, and how the client observes them.
+//! GitHub's rate limits, and how the client stays within them.
 //!
 //! Every attempt of a call is [admitted](RateLimitPolicy) before it is sent, by the limits of its identity:
 //!
@@ -145,7 +145,7 @@ impl Limits {
         most: usize,
     ) -> Vec<RateLimitHealth> {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls with their own token are identified by a digest, which is not useful to users.
+        // Calls with a request credential are identified by a digest, which is not useful to users.
         let shown = |identity: &str| identity != first && !identity.starts_with("own:");
         let others = queues.iter().filter(|(identity, _)| shown(identity));
         let others = others.map(|(identity, queue)| queue.health(identity.clone()));

@@ -1,4 +1,4 @@
-//! All limits of one identity. Decides whether a call can be sent now.
+//! All limits of one identity, and the decision whether a call can be sent now.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

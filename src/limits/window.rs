@@ -1,4 +1,4 @@
-//! Counts the admitted amount of the last minute or hour.
+//! A sliding window: the admitted amount of the last minute or hour.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

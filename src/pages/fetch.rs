@@ -1,4 +1,4 @@
-//! Fetches the pages of a list in order, a bounded number of them ahead.
+//! The pages of a list, fetched in order and a bounded number of them ahead.
 //!
 //! The calls make progress while the stream is polled, and also without it while another call waits for a permit that
 //! they hold. A page is decoded as soon as it arrives, so that its call is recorded with its outcome.

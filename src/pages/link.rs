@@ -1,4 +1,4 @@
-//! Parses the `Link` header of a page (RFC 8288).
+//! The `Link` header of a page (RFC 8288).
 
 use http::HeaderMap;
 use http::header::LINK;

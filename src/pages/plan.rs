@@ -1,4 +1,4 @@
-//! Decides which page of a list is fetched next.
+//! The choice of the page of a list that is fetched next.
 //!
 //! The `Link` header of each page decides. If it numbers the pages and names the last one, pages are fetched
 //! concurrently; each page that arrives is compared with the assumption.

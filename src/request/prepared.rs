@@ -226,7 +226,7 @@ impl Prepared {
         self.is_external
     }
 
-    /// Returns the request credential, which takes precedence over the client's.
+    /// Returns the `authorization` header that the caller set, which replaces the client's token.
     pub(crate) fn request_authorization(&self) -> Option<&HeaderValue> {
         self.headers.get(AUTHORIZATION)
     }
@@ -336,7 +336,7 @@ impl Prepared {
     /// Returns the limits that admit it.
     pub(crate) fn admission_queue(&self) -> Arc<AdmissionQueue> {
         match self.request_authorization() {
-            // The call belongs to another identity, which its token determines.
+            // The call belongs to another identity, which the request credential determines.
             Some(authorization) => {
                 let client = &self.client;
                 let who = format!("own:{}", secret_fingerprint(authorization.as_bytes()));

@@ -1,4 +1,4 @@
-//! Bounds the cost of a slow or unavailable store for calls.
+//! The guard of a slow or unavailable store, which bounds its cost for calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};

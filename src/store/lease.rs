@@ -1,4 +1,4 @@
-//! The request of a client for the limits that it shares with others, and the lease that it receives.
+//! The request of a client for shared quota, and the lease that it receives.
 
 use std::collections::BTreeMap;
 

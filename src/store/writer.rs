@@ -1,4 +1,4 @@
-//! Writes values after the calls that produced them.
+//! The background writer of values, after the calls that produced them.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};

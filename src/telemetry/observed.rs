@@ -1,4 +1,4 @@
-//! Records calls and attempts from their beginning to their end, as spans and metrics.
+//! The record of calls and attempts from their beginning to their end, as spans and metrics.
 //!
 //! A call or attempt that is dropped, such as by a timeout of the caller, has the outcome `cancelled`.
 
@@ -27,7 +27,7 @@ pub(crate) struct CallObserver {
     /// `None` for a call that the client makes in the background of another.
     in_flight: Option<meter::InFlight>,
     client: Client,
-    /// Whether the call carries its own token.
+    /// Whether the caller set an `authorization` header, which replaces the client's token.
     request_credential: bool,
     has_ended: bool,
 }

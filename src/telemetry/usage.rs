@@ -26,8 +26,8 @@
 //! hundred identities, of which those with the oldest writes are evicted.
 //!
 //! A personal token is identified by a digest, so that another token is another identity: a token that is rotated
-//! should be [named](crate::auth::PersonalToken::with_identity). Calls with their own token, in a header, are combined as one
-//! identity, `own`, which [`identities`](Usage::identities) lists.
+//! should be [named](crate::auth::PersonalToken::with_identity). Calls with an `authorization` header that the caller set
+//! are combined as one identity, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
 use std::num::NonZeroUsize;

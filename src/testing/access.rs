@@ -1,4 +1,4 @@
-//! Access control, if a test enables it.
+//! Access control of the mock, if a test enables it.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

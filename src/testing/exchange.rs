@@ -1,4 +1,4 @@
-//! Processing of a request in the mock.
+//! The processing of a request in the mock.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

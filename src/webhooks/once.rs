@@ -1,4 +1,4 @@
-//! Deduplication of deliveries.
+//! The deduplication of deliveries.
 
 use std::fmt;
 use std::sync::Arc;

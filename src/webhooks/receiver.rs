@@ -1,4 +1,4 @@
-//! A service that receives GitHub's deliveries, responds at once, and has each handled once.
+//! The webhook service: it receives GitHub's deliveries, responds at once, and has each handled once.
 
 use std::sync::Arc;
 use std::time::Duration;

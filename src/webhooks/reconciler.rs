@@ -1,4 +1,4 @@
-//! Requests redelivery of failed deliveries.
+//! The reconciler, which requests redelivery of failed deliveries.
 
 use std::collections::BTreeMap;
 use std::fmt;

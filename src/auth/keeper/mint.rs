@@ -1,4 +1,4 @@
-//! One refresh: returns the stored token if it is fresh, otherwise a new one, which is then stored.
+//! One refresh of a token: the stored token if it is valid, otherwise a fetched one, which is then stored.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! Reasons for a missing token: each error that GitHub and the RFCs document, with its remedy.
+//! OAuth errors: each error that GitHub and the RFCs document, with its remedy.
 
 use http::StatusCode;
 

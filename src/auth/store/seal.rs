@@ -1,4 +1,4 @@
-//! Authenticated encryption: without the key, the data can be neither read nor changed.
+//! Authenticated encryption of tokens: without the key, the data can be neither read nor changed.
 //!
 //! AES-256-GCM with a new nonce for each encryption. The ciphertext is bound to a name, so that it cannot be moved to
 //! the place of another. This module does not know files.
@@ -6,9 +6,9 @@
 //! ```text
 //! magic            16   "octowire sealed\n"
 //! version           1   1
-//! fingerprint       8   of the key, by SHA-256: tells a wrong key from a change
-//! length            8   of what follows the header, big-endian: tells the loss of the end
-//! check             8   SHA-256 of the above: tells a change of the header by accident
+//! fingerprint       8   of the key, by SHA-256: distinguishes a wrong key from a change
+//! length            8   of what follows the header, big-endian: detects the loss of the end
+//! check             8   SHA-256 of the above: detects accidental damage to the header
 //! -- the header ends here --
 //! nonce            12
 //! ciphertext        …

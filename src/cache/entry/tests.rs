@@ -1,3 +1,5 @@
+//! The encoding of stored responses, with damaged and forged entries.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The invalidation log, with lost, damaged and foreign marks.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The part of the log that the client reads next.
+//! The part of the invalidation log that the client reads next.
 
 use super::{MAX_ENTRY_BYTES, MAX_HEAD_BYTES, Shared, TAG};
 

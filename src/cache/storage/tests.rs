@@ -1,3 +1,5 @@
+//! The storage of responses: its bound, and values of other clients.
+
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 

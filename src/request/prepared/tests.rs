@@ -1,3 +1,5 @@
+//! Requests in their wire form: parameters, headers and bodies.
+
 use super::*;
 use crate::api::OPERATIONS;
 use crate::{Body, Client};

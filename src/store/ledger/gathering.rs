@@ -1,4 +1,4 @@
-//! After an outage of the store: the clients that have returned, and the quota that can be granted until all have.
+//! Recovery after an outage of the store: the returned clients, and the quota that can be granted until all are back.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Where usage is stored: in the client's store, or in the client's memory.
+//! The storage of usage: the client's store, or the client's memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Accepts verified deliveries: checks the capacity, and whether the delivery is to be handled.
+//! The acceptance of verified deliveries: the capacity, and whether the delivery is to be handled.
 
 use std::sync::Arc;
 

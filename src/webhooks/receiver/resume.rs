@@ -1,5 +1,6 @@
-//! Replays unhandled deliveries of the journal: those that an earlier process or receiver left, or that could not
-//! continue.
+//! The replay of unhandled deliveries of the journal.
+//!
+//! An earlier process or receiver left them, or they could not continue.
 
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};

@@ -1,4 +1,4 @@
-//! Handles a claimed delivery until it succeeds or has failed finally.
+//! The handling of a claimed delivery until it succeeds or has failed finally.
 
 use std::pin::pin;
 use std::sync::Arc;
