@@ -46,7 +46,7 @@ pub mod features {}
 #[doc = include_str!("../docs/guide/cost.md")]
 pub mod cost {}
 
-/// [cost]: super::cost
+/// [cost]: crate::guide::cost
 ///
 #[doc = include_str!("../docs/guide/troubleshooting.md")]
 pub mod troubleshooting {}

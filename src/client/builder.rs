@@ -286,14 +286,14 @@ impl ClientBuilder {
     /// store reports that a limit is exhausted, the call waits for that limit.
     ///
     /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
-    /// client's share, a budget is decided with local data, and a [strict](crate::telemetry::usage::Budget::fail_closed) one
-    /// rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
+    /// client's share, a budget is decided with local data, and one that
+    /// [fails closed](crate::telemetry::usage::Budget::fail_closed) rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
     /// own](CacheConfig::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
     /// share its limits has one call in flight, until the store responds or ten seconds have passed.
     ///
     /// The wait for a token in a shared [token store](Self::token_store) is separate: up to this time for its lock and
     /// the token together, and up to this time again for a token that was stored before the lock was taken. While
-    /// another client holds the lock, the store's own bound applies (`EncryptedStore::lock_wait`), since that client
+    /// another client holds the lock, the store's own bound applies (`EncryptedTokenStore::lock_wait`), since that client
     /// requests the token.
     ///
     /// A quota lease lasts for half a second from its request: however long this timeout is, a call waits 400 ms for

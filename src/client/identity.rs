@@ -1,4 +1,7 @@
 //! Identities of a client, and handles with another identity.
+//!
+//! A handle with another identity shares the connections, the settings and the storage of the cache. Its rate limits and
+//! its stored responses are those of its own identity.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,9 +15,9 @@ use crate::error::{Error, Result};
 impl Client {
     /// Returns a handle for another installation of the same App.
     ///
-    /// It shares everything else: connections, settings, and the App's JWT. Tokens are cached for
-    /// [15,000](crate::auth::TokenPolicy::max_cached_installations) installations, so that a repeated call for the same
-    /// installation requests no token.
+    /// It shares connections, settings, and the App's JWT. Rate limits and stored responses belong to its own identity.
+    /// Tokens are kept for [15,000](crate::auth::TokenPolicy::max_cached_installations) installations, so that a repeated
+    /// call for the same installation requests no token.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -45,7 +48,8 @@ impl Client {
         self.handle().identity.as_app().map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
     }
 
-    /// Returns a handle with the tokens of another source, which shares everything else.
+    /// Returns a handle with the tokens of another provider. It shares connections and settings; rate limits and stored
+    /// responses belong to its own identity.
     #[must_use]
     pub fn with_auth(&self, source: impl TokenProvider) -> Self {
         let (policy, store) =
@@ -53,13 +57,14 @@ impl Client {
         self.with_identity(Identity::new(Arc::new(source), policy, store))
     }
 
-    /// Returns a handle without a token, which shares everything else.
+    /// Returns a handle without a token. It shares connections and settings; rate limits and stored responses belong to
+    /// the identity `anonymous`.
     #[must_use]
     pub fn unauthenticated(&self) -> Self {
         self.with_identity(Identity::default())
     }
 
-    /// Returns the token that a call would use now, and requests it if necessary; `None` without a token source.
+    /// Returns the token that a call would use now, and requests it if necessary; `None` without a token provider.
     ///
     /// It is for other users of GitHub's tokens: `git` over HTTPS, as the password of the user `x-access-token`, or a
     /// package registry.
@@ -73,8 +78,8 @@ impl Client {
         }
     }
 
-    /// Removes the cached token, in the [store](crate::ClientBuilder::token_store) as well: after it was revoked, or
-    /// when the user has signed in again. The next call starts with the token that the source then provides.
+    /// Removes the token of this handle, from the [token store](crate::ClientBuilder::token_store) as well: after it was
+    /// revoked, or when the user has signed in again. The next call starts with the token that the provider then fetches.
     ///
     /// # Errors
     /// If the store fails.
@@ -95,7 +100,7 @@ impl Client {
     }
 
     /// Returns the age of the underlying credential, a key or a personal access token, if it is known: from the file
-    /// that it was read from, or from a setting of its source.
+    /// that it was read from, or from a setting of its provider.
     #[must_use]
     pub fn credential_age(&self) -> Option<Duration> {
         self.handle().identity.token_manager()?.credential_age()

@@ -50,7 +50,7 @@ use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget};
 /// use octowire::Client;
 ///
 /// # fn example(app: App) -> octowire::Result<()> {
-/// let store = MemoryStore::new(); // or `Redis::connect(url).await?`
+/// let store = MemoryStore::new(); // or `RedisStore::connect(url).await?`
 /// let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
 /// let client = Client::builder()
 ///     .auth(app.installation(42))
