@@ -26,7 +26,7 @@ pub use signer::{AppSigner, SignatureFuture};
 
 /// A GitHub App with the keys that sign its JWTs.
 ///
-/// As a token source it authenticates [as the App
+/// As a token provider it authenticates [as the App
 /// itself](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app),
 /// with a JWT that is valid for nine minutes. Most calls are made [as an installation](App::installation).
 ///

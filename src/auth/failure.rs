@@ -72,7 +72,7 @@ pub enum AuthFailure {
     StoreTampered,
     /// A later version of this library wrote the token store.
     StoreVersion,
-    /// Any failure that the application's own token source reports.
+    /// Any failure that the application's own token provider reports.
     Other,
 }
 

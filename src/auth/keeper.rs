@@ -38,7 +38,7 @@ mod mint;
 use due::Expiry;
 use mint::RefreshOutcome;
 
-/// The token manager of one source.
+/// The token manager of one provider.
 pub(crate) struct TokenManager {
     provider: Arc<dyn TokenProvider>,
     policy: TokenPolicy,
@@ -126,7 +126,7 @@ const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
 const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest delay that a server can request after a failure.
 const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
-/// The longest duration of a refresh if a source, a store or a runtime hangs.
+/// The longest duration of a refresh if a provider, a store or a runtime hangs.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The interval for tokens that are read from a file or variable, which is cheap to repeat.
 const REREAD_INTERVAL: Duration = Duration::from_secs(1);

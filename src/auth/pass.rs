@@ -36,7 +36,7 @@ struct AppTokenCache {
 }
 
 impl Identity {
-    /// Creates the authentication of a source.
+    /// Creates the authentication of a provider.
     pub(crate) fn new(
         source: Arc<dyn TokenProvider>,
         policy: TokenPolicy,
@@ -51,8 +51,8 @@ impl Identity {
         Self { token_manager: Some(token_manager), app }
     }
 
-    /// Returns the state of the tokens of this source and of the App's installations, up to a maximum: this source's
-    /// first, then those of the newest handles.
+    /// Returns the state of the tokens of this provider and of the App's installations, up to a maximum: this
+    /// provider's first, then those of the newest handles.
     #[cfg(feature = "dashboard")]
     pub(crate) fn health(&self, most: usize) -> Vec<super::TokenHealth> {
         let mut keepers: Vec<_> = self.token_manager.iter().cloned().collect();

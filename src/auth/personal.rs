@@ -51,7 +51,7 @@ enum TokenOrigin {
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 
 impl PersonalToken {
-    /// Creates a source of a token that does not change.
+    /// Creates a provider of a token that does not change.
     ///
     /// # Errors
     /// If it is not a token: see [`AccessToken::new`].

@@ -15,8 +15,8 @@ use crate::error::{Error, FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
-/// A source only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
-/// for all waiting calls, and continues with the cached token while the source fails: see
+/// A provider only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
+/// for all waiting calls, and continues with the cached token while the provider fails: see
 /// [`TokenPolicy`](super::TokenPolicy).
 ///
 /// ```
@@ -50,10 +50,11 @@ use crate::error::{Error, FailureDetails, Result};
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
-    /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
-    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::persistence) its
-    /// tokens as [`Persistence::Required`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
-    /// error of your own source with [`Error::token_provider`]. Neither the error nor any log can contain a secret.
+    /// The client runs one of these at a time for one provider, with one exception. A second one runs if the runtime of
+    /// the first is not polled while a call on another runtime waits, and the [persistence](Self::persistence) of the
+    /// provider is not [`Persistence::Required`]. An error that is [retryable](Error::is_retryable) is retried a few
+    /// times; create an error of your own provider with [`Error::token_provider`]. Neither the error nor any log can
+    /// contain a secret.
     fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a>;
 
     /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
@@ -62,7 +63,7 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret.
     fn identity(&self) -> Cow<'_, str>;
 
-    /// Returns the identity under which GitHub counts the calls, where several sources share one for its [rate
+    /// Returns the identity under which GitHub counts the calls, where several providers share one for its [rate
     /// limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): those of one
     /// installation, whatever their permissions. By default it is the [identity](Self::identity).
     fn rate_limit_identity(&self) -> Cow<'_, str> {
@@ -75,7 +76,7 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the next step when GitHub responds with 401 to a token of this source. By default, the client obtains
+    /// Returns the next step when GitHub responds with 401 to a token of this provider. By default, the client obtains
     /// another token.
     fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
         let _ = rejection;
@@ -99,13 +100,13 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the App of this source, if there is one, for [`Client::as_app`] and [`Client::installation`].
+    /// Returns the App of this provider, if there is one, for [`Client::as_app`] and [`Client::installation`].
     fn app(&self) -> Option<&App> {
         None
     }
 }
 
-/// A source that was chosen at run time, or that several clients share.
+/// A provider that was chosen at run time, or that several clients share.
 macro_rules! forward {
     ($pointer:ident) => {
         impl<S: TokenProvider + ?Sized> TokenProvider for $pointer<S> {
@@ -187,7 +188,7 @@ pub struct Rejection<'a> {
 }
 
 impl<'a> Rejection<'a> {
-    /// Creates a rejection, for tests of a source.
+    /// Creates a rejection, for tests of a provider.
     #[must_use]
     pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
         Self { message, headers, failure_details: FailureDetails::read(message) }
@@ -203,8 +204,8 @@ pub enum RejectionAction {
     /// Another token might be accepted. The client obtains one and repeats the call; at most once a minute, so that a
     /// credential that GitHub never accepts does not cause a flood of requests.
     Refresh,
-    /// The source now makes tokens with another key or clock: the client obtains one, however recent the last one is.
-    /// The source bounds how often it returns this value.
+    /// The provider now makes tokens with another key or clock: the client obtains one, however recent the last one is.
+    /// The provider bounds how often it returns this value.
     RefreshNow,
 }
 

@@ -160,8 +160,8 @@ impl ClientBuilder {
         self.set_token(PersonalToken::from_env(variable))
     }
 
-    /// Sets the token source: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
-    /// token](PersonalToken), or any other [source](crate::auth). The last one that is set applies.
+    /// Sets the token provider: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
+    /// token](PersonalToken), or any other [provider](crate::auth). The last one that is set applies.
     pub fn auth(mut self, source: impl TokenProvider) -> Self {
         self.auth = Some(Arc::new(source));
         self
@@ -179,10 +179,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a second token source, for a gateway in front of GitHub that requires its own bearer token in this header.
+    /// Sets a second token provider, for a gateway before GitHub that requires its own bearer token in this header.
     ///
     /// Its tokens are kept and refreshed like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
-    /// itself and adds GitHub's token, pass its source to [`auth`](Self::auth).
+    /// itself and adds GitHub's token, pass its provider to [`auth`](Self::auth).
     pub fn gateway<N>(mut self, header: N, source: impl TokenProvider) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,

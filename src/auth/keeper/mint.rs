@@ -32,7 +32,7 @@ pub(super) struct RefreshOutcome {
 }
 
 impl TokenManager {
-    /// Obtains a token, from the store or from the source. If the previous token request stalled, it might still hold
+    /// Obtains a token, from the store or from the provider. If the previous token request stalled, it might still hold
     /// the lock of the store, and the wait for the lock is short.
     pub(super) async fn refresh(
         &self,
@@ -126,7 +126,7 @@ impl TokenManager {
         }
     }
 
-    /// Calls the source, and retries if the failure is retryable.
+    /// Calls the provider, and retries if the failure is retryable.
     async fn fetch_with_retries(
         &self,
         client: &Client,

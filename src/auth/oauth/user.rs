@@ -49,7 +49,7 @@ struct ConsumedRefreshTokens {
 }
 
 impl UserToken {
-    /// Creates a source from the token of a sign-in.
+    /// Creates a provider from the token of a sign-in.
     #[must_use]
     pub fn new(app: OAuthApp, token: AccessToken) -> Self {
         let secret =
