@@ -293,7 +293,7 @@ fn content(body: &Value, components: &Components, room: &mut ValueBudget) -> Opt
 
 fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a Value> {
     let examples = media_type["examples"].as_object();
-    // `build/embed.rs` marks the first one; a sorted map does not keep the order.
+    // `crates/codegen/src/runtime_description.rs` marks the first one; a sorted map does not keep the order.
     let named = media_type["x-octowire-first-example"].as_str();
     let first = examples.and_then(|examples| match named {
         Some(name) => examples.get(name),
