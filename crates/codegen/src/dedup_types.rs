@@ -35,14 +35,15 @@ pub fn dedup(types: &mut BTreeMap<String, Definition>, read: &BTreeSet<String>) 
 fn repeated(types: &BTreeMap<String, Definition>, read: &BTreeSet<String>, folded: &mut Folded) {
     let mut seen: HashMap<(bool, Kind), &str> = HashMap::new();
     // The shortest name is the most general one.
-    let mut names: Vec<&String> = types.keys().filter(|name| !folded.contains_key(*name)).collect();
-    names.sort_by_key(|name| (name.len(), *name));
+    let mut rest: Vec<(&String, &Definition)> =
+        types.iter().filter(|(name, _)| !folded.contains_key(*name)).collect();
+    rest.sort_by_key(|(name, _)| (name.len(), *name));
     let mut found = Vec::new();
-    for name in names {
-        let mut definition = types[name].clone();
+    for (name, definition) in rest {
         if matches!(definition.kind, Kind::Alias(_)) {
             continue;
         }
+        let mut definition = definition.clone();
         definition.parts_mut().into_iter().for_each(|part| rename(folded, part));
         match seen.get(&(read.contains(name), without_docs(definition.kind.clone()))) {
             Some(first) => found.push((name.clone(), (*first).to_owned())),

@@ -24,6 +24,7 @@
 //! | [`write`](mod@write) | types and calls | Rust source |
 
 #![warn(missing_docs)]
+#![warn(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 pub mod cycles;
 pub mod dedup_types;

@@ -10,6 +10,8 @@
 //! - payloads of webhooks receive the fields of the affected resources.
 
 mod bodies;
+mod calls;
+mod pagination;
 mod webhook_payloads;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::function_names::{FunctionNames, function_key};
-use crate::model::{Definition, Field, Kind, Model, Signature, Type};
-use crate::names::{self, squashed};
-use crate::operations::{Input, Operation, Output};
+use crate::model::{Definition, Kind, Model, Signature, Type};
+use crate::operations::Operation;
 use crate::webhooks::{WEBHOOKS, Webhook};
 
+pub use pagination::{ListField, Pagination};
 pub use webhook_payloads::{EntityType, Payload, PayloadRoles, PayloadShape};
 
 const STAGE: &str = "lower";
@@ -99,40 +101,6 @@ pub struct Property {
     pub nullable: bool,
 }
 
-/// The content of `stream()`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pagination {
-    /// The operation has no pages.
-    None,
-    /// Pages whose list the description does not name.
-    Pages,
-    /// The page is a list, or has one in a field.
-    List {
-        /// The type of an item.
-        item: Type,
-        /// The field with the list; `None` if the page is the list.
-        field: Option<ListField>,
-        /// Whether there might be no page at all.
-        optional: bool,
-    },
-}
-
-/// The field of a page that contains its list, and the fields beside it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListField {
-    /// The Rust identifier.
-    pub ident: String,
-    /// The name in JSON.
-    pub name: String,
-    /// The field with the number of items of all pages: the number `total_count`.
-    pub total: Option<String>,
-    /// The field that states whether results are missing: the boolean `incomplete_results`.
-    pub incomplete_results: Option<String>,
-}
-
-/// Names that setters must not have.
-const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
-
 /// Runs the passes. `functions` names the function of each operation and of each webhook.
 pub fn lower(
     model: Model,
@@ -164,7 +132,7 @@ pub fn lower(
             .of_operation(&operation.id)
             .and_then(|function| signatures.remove(&function_key(function)))
             .ok_or_else(|| no_function(operation.pointer()))?;
-        calls.push(call(operation, &signature, &mut types)?);
+        calls.push(calls::call(operation, &signature, &mut types)?);
     }
     crate::dedup_types::dedup(&mut types, &read);
     let mut payloads = Vec::new();
@@ -309,146 +277,5 @@ fn send_exactly(definition: &mut Definition) {
         if !field.required && field.nullable && matches!(field.ty, Type::Option(_)) {
             field.ty = Type::Option(Box::new(field.ty.clone()));
         }
-    }
-}
-
-fn call(
-    operation: Operation,
-    signature: &Signature,
-    types: &mut BTreeMap<String, Definition>,
-) -> Result<CallModel> {
-    let named = |name: &str| {
-        let found =
-            signature.parameters.iter().find(|(ident, _)| squashed(ident) == squashed(name));
-        found.map(|(_, of)| of)
-    };
-    let mut setters = SetterNames::new(&operation);
-    let mut parameters = Vec::new();
-    for parameter in &operation.parameters {
-        let of = named(&parameter.name).map_or(Type::path("String"), |of| of.unwrapped().clone());
-        parameters.push(ParameterModel { ident: setters.name(&parameter.name, "_")?, ty: of });
-    }
-    let body = match operation.input {
-        Input::None => Body::None,
-        Input::Text => Body::Text,
-        Input::OctetStream => Body::Octets,
-        Input::Other => Body::Other,
-        Input::Json => {
-            let of = named("body").map_or(Type::path("::serde_json::Value"), |of| of.clone());
-            let mut properties = bodies::properties(&of, types);
-            for property in &mut properties {
-                property.ident = setters.name(&property.name, "body_")?;
-                if property.nullable {
-                    property.clear = setters.name(&format!("clear_{}", property.name), "_")?;
-                }
-            }
-            Body::Json { ty: of, properties }
-        }
-    };
-    let paging = paging(&operation, signature, types);
-    Ok(CallModel { operation, parameters, body, output: signature.output.clone(), paging })
-}
-
-/// The names of a call's methods, which are unique.
-struct SetterNames {
-    used_names: BTreeSet<String>,
-    pointer: String,
-}
-
-impl SetterNames {
-    fn new(operation: &Operation) -> Self {
-        Self { used_names: RESERVED.map(str::to_owned).into(), pointer: operation.pointer() }
-    }
-
-    /// A setter for the property `name`. If the name is taken, `disambiguator` is put before it, or behind it
-    /// if it is a `_`.
-    fn name(&mut self, name: &str, disambiguator: &str) -> Result<String> {
-        let Some(mut ident) = names::snake(name) else {
-            let message = format!("the name `{name}` cannot be converted to a Rust identifier");
-            return Err(Error::new(STAGE, &self.pointer, message));
-        };
-        while self.used_names.contains(&ident) {
-            ident = if disambiguator == "_" {
-                format!("{ident}_")
-            } else {
-                format!("{disambiguator}{ident}")
-            };
-        }
-        self.used_names.insert(ident.clone());
-        Ok(ident)
-    }
-}
-
-fn paging(
-    operation: &Operation,
-    signature: &Signature,
-    types: &BTreeMap<String, Definition>,
-) -> Pagination {
-    let pages = operation.parameters.iter().any(|parameter| {
-        parameter.location == "query"
-            && matches!(
-                parameter.name.as_str(),
-                "page" | "per_page" | "cursor" | "after" | "before"
-            )
-    });
-    let is_json = matches!(operation.output, Output::Json { .. });
-    let Some(output) = signature.output.as_ref().filter(|_| pages && is_json) else {
-        return Pagination::None;
-    };
-    let optional = matches!(output, Type::Option(_));
-    let list = |item: &Type, field: Option<ListField>| Pagination::List {
-        item: item.clone(),
-        field,
-        optional,
-    };
-    let fields = match resolve(output.unwrapped(), types) {
-        ResolvedType::List(item) => return list(item, None),
-        ResolvedType::Fields(fields) => fields,
-        ResolvedType::Other => return Pagination::Pages,
-    };
-    let lists: Vec<(&Field, &Type)> = fields
-        .iter()
-        .filter_map(|field| match &field.ty {
-            Type::Vec(of) => Some((field, &**of)),
-            _ => None,
-        })
-        .collect();
-    let beside = |name: &str, paths: &[&str]| {
-        let field = fields.iter().find(|field| field.name == name)?;
-        let fits = matches!(field.ty.unwrapped(), Type::Path(path) if paths.contains(&&**path));
-        fits.then(|| field.ident.clone())
-    };
-    let in_field = |field: &Field| ListField {
-        ident: field.ident.clone(),
-        name: field.name.clone(),
-        total: beside("total_count", &["i64", "f64"]),
-        incomplete_results: beside("incomplete_results", &["bool"]),
-    };
-    // The list that the overlay names, or the only one; of several, the one after which the path is named.
-    let last = operation.path.rsplit('/').find(|segment| !segment.starts_with('{'));
-    let wanted = operation.items.as_deref().or(last).map(squashed).unwrap_or_default();
-    let is_wanted = |field: &Field| field.ident == "items" || squashed(&field.ident) == wanted;
-    match (lists.iter().find(|(field, _)| is_wanted(field)), lists.as_slice()) {
-        (Some((field, item)), _) | (None, [(field, item)]) => list(item, Some(in_field(field))),
-        _ => Pagination::Pages,
-    }
-}
-
-enum ResolvedType<'a> {
-    List(&'a Type),
-    Fields(&'a [Field]),
-    Other,
-}
-
-fn resolve<'a>(of: &'a Type, types: &'a BTreeMap<String, Definition>) -> ResolvedType<'a> {
-    match of {
-        Type::Vec(of) => ResolvedType::List(of),
-        Type::Boxed(of) => resolve(of, types),
-        Type::Named(name) => match types.get(name).map(|definition| &definition.kind) {
-            Some(Kind::Alias(of)) => resolve(of, types),
-            Some(Kind::Struct(fields)) => ResolvedType::Fields(fields),
-            _ => ResolvedType::Other,
-        },
-        _ => ResolvedType::Other,
     }
 }

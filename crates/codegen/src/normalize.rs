@@ -10,6 +10,8 @@
 //! - `nullable` moves from a component to each `$ref` to it; `nullable-x` is
 //!   `x`, nullable; see [`schema`] for the rest.
 
+mod enum_values;
+mod merge;
 pub mod schema;
 mod variants;
 
@@ -23,7 +25,7 @@ use crate::operations::{self, Input, Operation, Output};
 use crate::pipeline::Parts;
 use crate::webhooks;
 
-pub use schema::unescape_enum_value;
+pub use enum_values::unescape_enum_value;
 
 const STAGE: &str = "normalize";
 
@@ -206,7 +208,7 @@ fn response(
     // GitHub writes an object without properties for an empty body.
     let says_nothing = schema["type"] == "object" && schema.get("properties").is_none();
     if nullable || says_nothing {
-        schema = schema::nullable(schema);
+        schema = merge::nullable(schema);
     }
     Ok(success(schema))
 }
@@ -266,7 +268,7 @@ fn request_body(
             let name = format!("{}-body", flat(&described.id));
             let at = format!("{at}{}", document::pointer(&["content", content.0, "schema"]));
             let schema = content.1.get("schema").unwrap_or(&Value::Null);
-            ("application/json", schema::without_null(schemas.schema(schema, &name, &at)?))
+            ("application/json", merge::without_null(schemas.schema(schema, &name, &at)?))
         }
     };
     Ok(Some(json!({ "required": true, "content": { media: { "schema": schema } } })))

@@ -6,8 +6,13 @@
 mod calls;
 mod docs;
 mod events;
+mod operation_table;
+mod records;
+mod setters;
+mod sizes;
 mod types;
 mod union_samples;
+mod unions;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

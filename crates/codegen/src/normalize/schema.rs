@@ -7,7 +7,7 @@
 //! - bounds (lengths, patterns, ranges), defaults, examples and titles are removed: GitHub checks bounds,
 //!   applies defaults itself, and titles collide;
 //! - enum values that differ only in `+` and `-` are spelled out, see
-//!   [`unescape_enum_value`];
+//!   [`super::unescape_enum_value`];
 //! - a `number` that is an id or a count is an integer, see [`is_integer`].
 
 use std::cell::Cell;
@@ -15,6 +15,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::enum_values::string_enum;
+use super::merge::{is_anything, merge_schema, merge_strings, nullable, without_null};
 use super::{ID_OR_NAME, OF_OPERATION, STAGE, variants};
 use crate::document::{self, schema_name};
 use crate::error::{Error, Result};
@@ -398,122 +400,6 @@ pub fn is_integer(raw: &Value, at: &str) -> bool {
         .chain(document::array(raw, "examples"));
     let mut fractions = values.filter_map(Value::as_f64).filter(|value| value.fract() != 0.0);
     INTEGER_SUFFIXES.contains(&last) && fractions.next().is_none()
-}
-
-/// The schema, or `null`.
-pub fn nullable(mut schema: Value) -> Value {
-    if let Some(reference) = schema.as_object_mut().and_then(|map| map.shift_remove("$ref")) {
-        schema = json!({ "allOf": [{ "$ref": reference }] });
-    }
-    if !is_anything(&schema) {
-        schema["nullable"] = json!(true);
-    }
-    schema
-}
-
-/// The schema, but not `null`.
-pub fn without_null(mut schema: Value) -> Value {
-    if let Some(map) = schema.as_object_mut()
-        && map.shift_remove("nullable").is_some()
-        && let Some(parts) = map.shift_remove("allOf")
-    {
-        return parts[0].clone();
-    }
-    schema
-}
-
-/// Returns the description's value for one that was spelled out for typify: `+1` is `-plus\u{E000}1` there,
-/// so that `+1` and `-1` do not both become `1`.
-pub fn unescape_enum_value(value: &str) -> String {
-    value.replace("-plus\u{E000}", "+").replace("-minus\u{E000}", "-")
-}
-
-fn escape_enum_value(value: &str) -> String {
-    let mut escaped = String::new();
-    let mut previous = None;
-    let mut rest = value.chars().peekable();
-    while let Some(c) = rest.next() {
-        let before_digit = rest.peek().is_some_and(char::is_ascii_digit);
-        match c {
-            '+' => escaped.push_str("-plus\u{E000}"),
-            '-' if before_digit && matches!(previous, None | Some('-')) => {
-                escaped.push_str("-minus\u{E000}");
-            }
-            c => escaped.push(c),
-        }
-        previous = Some(c);
-    }
-    escaped
-}
-
-fn string_enum(values: &[&Value]) -> Value {
-    let mut strings: Vec<String> = Vec::new();
-    for value in values.iter().filter_map(|value| value.as_str()) {
-        let value = escape_enum_value(value);
-        if !strings.contains(&value) {
-            strings.push(value);
-        }
-    }
-    json!({ "type": "string", "enum": strings })
-}
-
-/// A union of strings: the union of their values, or any string.
-fn merge_strings(variants: &[Value]) -> Value {
-    if variants.iter().any(|variant| variant.get("enum").is_none()) {
-        return json!({ "type": "string" });
-    }
-    let mut values: Vec<&Value> = Vec::new();
-    for value in variants.iter().flat_map(|variant| document::array(variant, "enum")) {
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    json!({ "type": "string", "enum": values })
-}
-
-/// Adds `part` to `merged`. If both describe a property, the more specific description stays.
-fn merge_schema(merged: &mut Value, part: Value) {
-    let (Some(merged), Value::Object(part)) = (merged.as_object_mut(), part) else { return };
-    for (key, value) in part {
-        match (key.as_str(), merged.get_mut(&key)) {
-            ("properties", Some(Value::Object(properties))) => {
-                let Value::Object(added) = value else { continue };
-                for (name, schema) in added {
-                    match properties.get(&name) {
-                        Some(old) if specificity(old) >= specificity(&schema) => {}
-                        _ => {
-                            properties.insert(name, schema);
-                        }
-                    }
-                }
-            }
-            ("required" | "oneOf" | "anyOf" | NOT_REQUIRED, Some(Value::Array(old))) => {
-                let Value::Array(added) = value else { continue };
-                for item in added {
-                    if !old.contains(&item) {
-                        old.push(item);
-                    }
-                }
-            }
-            (_, Some(_)) => {}
-            (_, None) => {
-                merged.insert(key, value);
-            }
-        }
-    }
-}
-
-/// The specificity of a schema: a reference or properties most, a bare type least.
-fn specificity(schema: &Value) -> usize {
-    if schema.get("$ref").is_some() || schema.get("properties").is_some() {
-        2
-    } else {
-        usize::from(schema.get("type").is_some() || schema.get("allOf").is_some())
-    }
-}
-
-fn is_anything(schema: &Value) -> bool {
-    schema.as_object().is_none_or(|map| map.keys().all(|key| key == "description"))
 }
 
 fn reference(name: &str) -> Value {

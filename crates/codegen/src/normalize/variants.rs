@@ -35,8 +35,8 @@ pub fn names(document: &Value, union: &str, raw: &[&Value]) -> Vec<String> {
         })
         .collect();
     let ways: [&dyn Fn(usize) -> Option<String>; 5] = [
-        &|index| title(&variants[index]),
-        &|index| extended(&variants[index], union),
+        &|index| title(variants.get(index)?),
+        &|index| extended(variants.get(index)?, union),
         &|index| constant(document, &variants, index),
         &|index| only_one(&variants, index),
         &|index| distinct_property(&variants, index),
@@ -47,11 +47,13 @@ pub fn names(document: &Value, union: &str, raw: &[&Value]) -> Vec<String> {
         let in_words = |name: String| snake(&name).map(|name| name.replace('_', "-"));
         let found: Vec<Option<String>> =
             (0..raw.len()).map(|index| way(index).and_then(in_words)).collect();
-        for (index, name) in found.iter().enumerate() {
-            let is_free =
-                found.iter().filter(|other| *other == name).count() == 1 && !names.contains(name);
-            if names[index].is_none() && is_free {
-                names[index].clone_from(name);
+        // The names of this way do not conflict with each other, as only the free ones are taken.
+        let earlier = names.clone();
+        for (name, candidate) in names.iter_mut().zip(&found) {
+            let is_free = found.iter().filter(|other| *other == candidate).count() == 1
+                && !earlier.contains(candidate);
+            if name.is_none() && is_free {
+                name.clone_from(candidate);
             }
         }
     }
@@ -124,8 +126,9 @@ fn constant(document: &Value, variants: &[Variant<'_>], index: usize) -> Option<
         let values = document::array(schema, "enum").filter_map(Value::as_str);
         Some(values.map(str::to_owned).collect())
     };
-    variants[index].properties().find_map(|(property, _)| {
-        let own = values(&variants[index], property)?;
+    let variant = variants.get(index)?;
+    variant.properties().find_map(|(property, _)| {
+        let own = values(variant, property)?;
         let mut others = variants.iter().enumerate().filter(|(other, _)| *other != index);
         let tells = own.len() == 1
             && others.all(|(_, other)| {
@@ -137,7 +140,7 @@ fn constant(document: &Value, variants: &[Variant<'_>], index: usize) -> Option<
 }
 
 fn only_one(variants: &[Variant<'_>], index: usize) -> Option<String> {
-    let kind = variants[index].kind()?;
+    let kind = variants.get(index)?.kind()?;
     let alike = variants.iter().filter(|other| other.kind() == Some(kind)).count();
     (alike == 1).then(|| kind.to_owned())
 }
@@ -145,7 +148,7 @@ fn only_one(variants: &[Variant<'_>], index: usize) -> Option<String> {
 fn distinct_property(variants: &[Variant<'_>], index: usize) -> Option<String> {
     let is_own =
         |property: &&str| variants.iter().filter(|variant| variant.has(property)).count() == 1;
-    let variant = &variants[index];
+    let variant = variants.get(index)?;
     let required = variant.parts.iter().flat_map(|part| document::array(part, "required"));
     let mut required = required.filter_map(Value::as_str).filter(|name| variant.has(name));
     let property = required

@@ -26,12 +26,12 @@ pub fn write(payloads: &[Payload], concerned: &BTreeSet<EntityType>) -> Result<S
     let mut names = BTreeMap::new();
     for (event, payloads) in &events {
         let ident = ident(event, event, &mut names)?;
-        let first = payloads[0];
+        let Some(first) = payloads.first() else { continue };
         let result = if first.webhook.actions.is_empty() {
             plain(&mut variants, &ident, first)
         } else {
             let actions = actions(payloads)?;
-            with_actions(&mut out, &mut variants, &ident, payloads, &actions)
+            with_actions(&mut out, &mut variants, &ident, first, &actions)
         };
         result.map_err(|e| Error::new(STAGE, "", e))?;
     }
@@ -104,13 +104,13 @@ fn with_actions(
     out: &mut String,
     variants: &mut String,
     ident: &str,
-    payloads: &[&Payload],
+    first: &Payload,
     actions: &[(&Payload, &str, String)],
 ) -> fmt::Result {
-    let event = &payloads[0].webhook.event;
+    let event = &first.webhook.event;
     let name = format!("{ident}Event");
     writeln!(out, "{MACROS}::actions! {{")?;
-    about(out, "", payloads[0], &payloads[0].webhook.summary)?;
+    about(out, "", first, &first.webhook.summary)?;
     writeln!(out, "{name} = {event:?} {{")?;
     for (payload, action, ident) in actions {
         let text = &payload.webhook.description;

@@ -137,3 +137,20 @@ fn the_vendored_document_has_no_circle() {
     let document: Value = serde_json::from_slice(&text).expect("JSON");
     assert_eq!(cycles::check(&document), Ok(()));
 }
+
+/// The size of a record depends on those of its fields, and so on.
+#[test]
+fn a_chain_of_records_does_not_exhaust_the_stack() {
+    alone("cycles::a_chain_of_records_does_not_exhaust_the_stack", || {
+        let record = |at: usize| {
+            let next = reference(&format!("c{}", at + 1));
+            let object =
+                json!({ "type": "object", "required": ["next"], "properties": { "next": next } });
+            (format!("c{at}"), object)
+        };
+        let mut schemas: Map<String, Value> = (0..4_000).map(record).collect();
+        schemas.insert("c4000".to_owned(), json!({ "type": "string" }));
+        let source = written(&exchanging(reference("c0"), schemas.into()));
+        assert_contains(crate::support::ok(source), "pub struct C3999 {");
+    });
+}
