@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::hints::DocumentedValues;
 use crate::model::{Definition, Kind, Type};
 
 /// The earlier name under which a folded type's definition is found.
@@ -66,6 +67,7 @@ fn without_docs(mut kind: Kind) -> Kind {
     if let Kind::Struct(fields) = &mut kind {
         for field in fields {
             field.doc.clear();
+            field.values = DocumentedValues::default();
         }
     }
     kind

@@ -110,3 +110,20 @@ pub fn schemas_mut(document: &mut Value) -> Option<&mut Map<String, Value>> {
         .or_insert_with(|| Value::Object(Map::new()))
         .as_object_mut()
 }
+
+/// A scalar as text in the documentation; `None` for any other value, and for text that is empty, long, or no
+/// single line of code in Markdown.
+pub fn shown(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let fits = !text.trim().is_empty()
+        && text.chars().count() <= MAX_SHOWN
+        && !text.contains(|c: char| c == '`' || c.is_control());
+    fits.then_some(text)
+}
+
+/// Maximum length of a value in the documentation, in characters.
+const MAX_SHOWN: usize = 80;

@@ -20,7 +20,21 @@ pub struct FieldHints {
     pub nullable: bool,
     /// The discriminator of a union.
     pub decided_by: Option<Discriminator>,
+    /// The value that GitHub uses if a request does not have it, and an example of a value.
+    pub values: DocumentedValues,
 }
+
+/// Values that the description names, for the documentation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct DocumentedValues {
+    /// The value that GitHub uses if it is absent.
+    pub default: Option<String>,
+    /// One value.
+    pub example: Option<String>,
+}
+
+/// The documented values of properties, by component schema and by property.
+pub type ValueTable = BTreeMap<(String, String), DocumentedValues>;
 
 /// Another property of the same object that determines the variant of a union (our overlay's
 /// `x-octowire-discriminator`).

@@ -93,6 +93,8 @@ pub struct Property {
     pub name: String,
     /// The description, in Markdown.
     pub doc: String,
+    /// The value that GitHub uses if it is absent.
+    pub default: Option<String>,
     /// The type of the value, without regard to whether it is required or nullable.
     pub ty: Type,
     /// Whether every variant of the body requires it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::hints::Discriminator;
+use crate::hints::{Discriminator, DocumentedValues};
 
 /// The complete generated output.
 #[derive(Debug, Default)]
@@ -57,6 +57,8 @@ pub struct Field {
     pub order: usize,
     /// For a union, the property beside it that determines its variant.
     pub decided_by: Option<Discriminator>,
+    /// The values that the description names.
+    pub values: DocumentedValues,
 }
 
 /// A value of an enum.

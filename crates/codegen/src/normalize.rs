@@ -11,6 +11,7 @@
 //!   `x`, nullable; see [`schema`] for the rest.
 
 mod enum_values;
+mod integers;
 mod merge;
 pub mod schema;
 mod variants;
@@ -21,11 +22,13 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{self, LocatedOperation};
 use crate::error::{Error, Result};
+use crate::hints::ValueTable;
 use crate::operations::{self, Input, Operation, Output};
 use crate::pipeline::Parts;
 use crate::webhooks;
 
 pub use enum_values::unescape_enum_value;
+pub use integers::is_integer;
 
 const STAGE: &str = "normalize";
 
@@ -43,8 +46,12 @@ pub const OF_OPERATION: &str = "x-octowire-of-operation";
 ///
 /// Each operation gets the id that names its function in progenitor's output. A webhook becomes an operation
 /// that returns its payload, after all others: it is read by the same rules, and only the last stage
-/// distinguishes the two kinds.
-pub fn normalize(document: &Value, parts: &Parts, names: &BTreeSet<String>) -> Result<Value> {
+/// distinguishes the two kinds. The documented values of properties are returned beside the document.
+pub fn normalize(
+    document: &Value,
+    parts: &Parts,
+    names: &BTreeSet<String>,
+) -> Result<(Value, ValueTable)> {
     let described: BTreeMap<&str, &Operation> =
         parts.operations.iter().map(|operation| (operation.id.as_str(), operation)).collect();
     let mut schemas = schema::Schemas::new(document, names);
@@ -79,12 +86,14 @@ pub fn normalize(document: &Value, parts: &Parts, names: &BTreeSet<String>) -> R
     for (name, _) in document["components"]["schemas"].as_object().into_iter().flatten() {
         schemas.component(name)?;
     }
-    Ok(json!({
+    let (schemas, values) = schemas.finish();
+    let normalized = json!({
         "openapi": "3.0.3",
         "info": { "title": document["info"]["title"], "version": document["info"]["version"] },
         "paths": paths,
-        "components": { "schemas": schemas.finish() },
-    }))
+        "components": { "schemas": schemas },
+    });
+    Ok((normalized, values))
 }
 
 /// The component schemas' names, collected before any are removed.

@@ -68,6 +68,8 @@ pub struct Parameter {
     pub brackets: bool,
     /// Types other than text that GitHub accepts for a value that is sent as text.
     pub text: Text,
+    /// The value that GitHub uses if it is absent.
+    pub default: Option<String>,
     /// The description, in Markdown.
     pub description: String,
 }
@@ -208,6 +210,7 @@ fn parameters(document: &Value, located: LocatedOperation<'_>) -> Result<Vec<Par
             allows_slash: parameter["x-multi-segment"].as_bool().unwrap_or_default(),
             brackets: location == "query" && !name.ends_with("[]") && schema["type"] == "array",
             text: text(name, location, schema, description),
+            default: schema.get("default").and_then(document::shown),
             description: description.to_owned(),
         });
     }

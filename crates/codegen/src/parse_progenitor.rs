@@ -112,13 +112,13 @@ fn definition(item: RawItem, hints: &HintTable) -> Result<Option<(String, Defini
                 },
                 Fields::Unit => Kind::Struct(Vec::new()),
             };
-            Some((name, Definition { doc: doc(&item.attrs), kind }))
+            Some((name.clone(), Definition { doc: type_doc(&item.attrs, &name), kind }))
         }
         Item::Enum(item) => {
             let name = item.ident.to_string();
             Some((
                 name.clone(),
-                Definition { doc: doc(&item.attrs), kind: enumeration(&name, &item)? },
+                Definition { doc: type_doc(&item.attrs, &name), kind: enumeration(&name, &item)? },
             ))
         }
         _ => None,
@@ -160,7 +160,7 @@ fn field(field: &syn::Field, of: &str, hints: &HintTable) -> Result<Field> {
     let optional = attributes.contains("skip_serializing_if") || attributes.contains("default");
     let name = serde_string(&field.attrs, "rename").unwrap_or_else(|| unraw_str(&ident));
     let catch_all = attributes.contains("flatten");
-    let FieldHints { order, nullable, decided_by } = match hints.get(of, &name) {
+    let FieldHints { order, nullable, decided_by, values } = match hints.get(of, &name) {
         Some(hints) => hints.clone(),
         None if catch_all => FieldHints::default(),
         None => {
@@ -169,7 +169,18 @@ fn field(field: &syn::Field, of: &str, hints: &HintTable) -> Result<Field> {
         }
     };
     let doc = doc(&field.attrs).trim().to_owned();
-    Ok(Field { doc, ident, name, ty, required: !optional, nullable, catch_all, order, decided_by })
+    Ok(Field {
+        doc,
+        ident,
+        name,
+        ty,
+        required: !optional,
+        nullable,
+        catch_all,
+        order,
+        decided_by,
+        values,
+    })
 }
 
 /// The name and the types of `async fn name(&self, …) -> Result<ResponseValue<T>, Error<()>>`.
@@ -256,6 +267,12 @@ fn type_of(of: &syn::Type) -> Result<Type> {
         _ if path.segments.len() == 1 && path.leading_colon.is_none() => Type::Named(name),
         _ => return Err(unexpected()),
     })
+}
+
+/// The description of a type; empty for one without a description, for which typify has its name.
+fn type_doc(attributes: &[syn::Attribute], name: &str) -> String {
+    let text = doc(attributes);
+    if text.trim().trim_matches('`') == name { String::new() } else { text }
 }
 
 fn doc(attributes: &[syn::Attribute]) -> String {

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::function_names::FunctionNames;
-use crate::hints::HintTable;
+use crate::hints::{HintTable, ValueTable};
 use crate::lower::ApiModel;
 use crate::operations::Operation;
 use crate::overlay::{Overlay, StaleAction};
@@ -164,8 +164,8 @@ impl Selected {
     /// Stage `normalize`: reduces the description to the keywords that progenitor and typify support.
     pub fn normalize(self) -> Result<Normalized> {
         let Self { document, schema_names, parts } = self;
-        let document = normalize::normalize(&document, &parts, &schema_names)?;
-        Ok(Normalized { document, parts })
+        let (document, values) = normalize::normalize(&document, &parts, &schema_names)?;
+        Ok(Normalized { document, values, parts })
     }
 }
 
@@ -174,6 +174,8 @@ impl Selected {
 pub struct Normalized {
     /// The description.
     pub document: Value,
+    /// The documented values of properties.
+    pub values: ValueTable,
     /// What its operations and webhooks are.
     pub parts: Parts,
 }
@@ -181,8 +183,8 @@ pub struct Normalized {
 impl Normalized {
     /// Stage `split_directions`: separates the schemas of requests and responses.
     pub fn split_directions(self) -> Result<Split> {
-        let Self { mut document, parts } = self;
-        let hints = split_directions::split_directions(&mut document)?;
+        let Self { mut document, values, parts } = self;
+        let hints = split_directions::split_directions(&mut document, &values)?;
         Ok(Split { document, hints, parts })
     }
 }

@@ -13,19 +13,22 @@ use serde_json::{Value, json};
 
 use crate::document::{self, schema_name};
 use crate::error::{Error, Result};
-use crate::hints::{DISCRIMINATOR, Discriminator, FieldHints, HintTable};
+use crate::hints::{DISCRIMINATOR, Discriminator, FieldHints, HintTable, ValueTable};
 use crate::names::squashed;
 use crate::normalize::{ID_OR_NAME, OF_OPERATION};
 use crate::{required, select};
 
 const STAGE: &str = "split_directions";
 
+/// The suffix of a copy.
+const COPY: &str = "-input";
+
 /// The request and response sides of an operation.
 const SENT: [&str; 2] = ["parameters", "requestBody"];
 const READ: [&str; 1] = ["responses"];
 
 /// Separates request from response schemas. Returns the hints of all properties.
-pub fn split_directions(document: &mut Value) -> Result<HintTable> {
+pub fn split_directions(document: &mut Value, values: &ValueTable) -> Result<HintTable> {
     split(document)?;
     select::drop_unreachable(document).map_err(|e| Error { stage: STAGE, ..e })?;
     let read = reached(document, &READ)?;
@@ -34,7 +37,7 @@ pub fn split_directions(document: &mut Value) -> Result<HintTable> {
         if let Some(schema) = schema.as_object_mut() {
             schema.shift_remove(OF_OPERATION);
         }
-        collect_hints(name, schema, !read.contains(name), &mut table);
+        collect_hints(name, schema, !read.contains(name), values, &mut table);
     }
     Ok(table)
 }
@@ -74,7 +77,7 @@ fn split(document: &mut Value) -> Result<()> {
         .iter()
         .filter(|name| *name != ID_OR_NAME && schemas[name.as_str()].get(OF_OPERATION).is_none())
         .map(|name| {
-            let mut copy = format!("{name}-input");
+            let mut copy = format!("{name}{COPY}");
             while taken.contains(&squashed(&copy)) {
                 copy.push_str("-body");
             }
@@ -122,7 +125,15 @@ fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
 }
 
 /// Moves what typify would lose of a schema's properties into the table.
-fn collect_hints(component: &str, schema: &mut Value, is_sent: bool, table: &mut HintTable) {
+fn collect_hints(
+    component: &str,
+    schema: &mut Value,
+    is_sent: bool,
+    values: &ValueTable,
+    table: &mut HintTable,
+) {
+    // A copy has the values of its original.
+    let original = component.strip_suffix(COPY).unwrap_or(component);
     required::relax_marked(schema, is_sent);
     let required: BTreeSet<String> =
         document::array(schema, "required").filter_map(Value::as_str).map(str::to_owned).collect();
@@ -132,7 +143,13 @@ fn collect_hints(component: &str, schema: &mut Value, is_sent: bool, table: &mut
         let Some(property) = property.as_object_mut() else { continue };
         let decided_by = property.shift_remove(DISCRIMINATOR);
         let decided_by = decided_by.as_ref().and_then(Discriminator::read);
-        table.insert(component, name, FieldHints { order, nullable, decided_by });
+        let of = |component: &str| values.get(&(component.to_owned(), name.clone())).cloned();
+        let mut values = of(component).or_else(|| of(original)).unwrap_or_default();
+        if !is_sent {
+            // GitHub uses a default for what it is sent.
+            values.default = None;
+        }
+        table.insert(component, name, FieldHints { order, nullable, decided_by, values });
         // Keywords beside a `$ref` are ignored.
         let reference = property.shift_remove("$ref");
         if let Some(reference) = reference {

@@ -10,6 +10,7 @@ mod operation_table;
 mod records;
 mod setters;
 mod sizes;
+mod texts;
 mod types;
 mod union_samples;
 mod unions;

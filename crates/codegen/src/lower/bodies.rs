@@ -45,6 +45,9 @@ fn gather<'t>(
                     Some((property, types)) => {
                         property.required &= new.required;
                         property.nullable |= new.nullable;
+                        if property.default != new.default {
+                            property.default = None;
+                        }
                         if property.doc.is_empty() {
                             property.doc = new.doc;
                         }
@@ -76,6 +79,7 @@ fn property(field: &Field, all: bool) -> Property {
         clear: String::new(),
         name: field.name.clone(),
         doc: field.doc.clone(),
+        default: field.values.default.clone(),
         ty: of.clone(),
         required: all && field.required,
         nullable: field.nullable && optional,
@@ -167,7 +171,7 @@ fn united(all: Vec<Option<Vec<EnumValue>>>) -> Option<Vec<EnumValue>> {
 
 /// Adds a type, unless it exists already since two operations have this body.
 fn add(name: &str, property: &str, kind: Kind, types: &mut Types) -> Type {
-    let doc = format!("What the property `{property}` of a body may be.");
+    let doc = format!("A value of the property `{property}` of a body.");
     let definition = Definition { doc, kind };
     let mut name = name.to_owned();
     while types.get(&name).is_some_and(|other| *other != definition) {

@@ -8,7 +8,7 @@
 //!   applies defaults itself, and titles collide;
 //! - enum values that differ only in `+` and `-` are spelled out, see
 //!   [`super::unescape_enum_value`];
-//! - a `number` that is an id or a count is an integer, see [`is_integer`].
+//! - a `number` that is an id or a count is an integer, see [`super::is_integer`].
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -16,11 +16,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::enum_values::string_enum;
+use super::integers::is_integer;
 use super::merge::{is_anything, merge_schema, merge_strings, nullable, without_null};
 use super::{ID_OR_NAME, OF_OPERATION, STAGE, variants};
 use crate::document::{self, schema_name};
 use crate::error::{Error, Result};
-use crate::hints::DISCRIMINATOR;
+use crate::hints::{DISCRIMINATOR, DocumentedValues, ValueTable};
 use crate::names::squashed;
 use crate::required::NOT_REQUIRED;
 
@@ -46,6 +47,8 @@ pub struct Schemas<'a> {
     depth: usize,
     /// The number of schemas that were rewritten, or merged into another.
     rewritten: Cell<usize>,
+    /// The documented values of properties.
+    values: ValueTable,
     /// Whether hoisted schemas belong to a single operation.
     of_operation: bool,
 }
@@ -62,13 +65,14 @@ impl<'a> Schemas<'a> {
             hoisted: BTreeSet::new(),
             depth: 0,
             rewritten: Cell::new(0),
+            values: ValueTable::new(),
             of_operation: true,
         }
     }
 
-    /// The rewritten component schemas.
-    pub fn finish(self) -> Map<String, Value> {
-        self.done
+    /// The rewritten component schemas, and the documented values of their properties.
+    pub fn finish(self) -> (Map<String, Value>, ValueTable) {
+        (self.done, self.values)
     }
 
     /// From now on, hoisted schemas belong to components.
@@ -357,6 +361,12 @@ impl<'a> Schemas<'a> {
             if let Some(decided_by) = schema.get(DISCRIMINATOR) {
                 rewritten[DISCRIMINATOR] = decided_by.clone();
             }
+            let [default, example] =
+                ["default", "example"].map(|key| schema.get(key).and_then(document::shown));
+            if default.is_some() || example.is_some() {
+                let values = DocumentedValues { default, example };
+                self.values.insert((name.to_owned(), property.clone()), values);
+            }
             properties.insert(property.clone(), rewritten);
         }
         let required: Vec<&Value> = document::array(raw, "required")
@@ -382,24 +392,6 @@ impl<'a> Schemas<'a> {
         }
         Ok(Value::Object(object))
     }
-}
-
-/// Ends of the names of properties that count or identify something.
-const INTEGER_SUFFIXES: [&str; 7] = ["id", "ids", "number", "count", "size", "line", "column"];
-
-/// Returns whether a `number` is an integer: its name is that of an id, a count or an index, and the
-/// description has no fraction for it.
-pub fn is_integer(raw: &Value, at: &str) -> bool {
-    let name = at.strip_suffix("/items").unwrap_or(at);
-    let Some((_, name)) = name.rsplit_once("/properties/") else { return false };
-    let last = name.rsplit('_').next().unwrap_or(name);
-    let values = ["example", "default", "minimum", "maximum", "multipleOf"]
-        .into_iter()
-        .filter_map(|key| raw.get(key))
-        .chain(document::array(raw, "enum"))
-        .chain(document::array(raw, "examples"));
-    let mut fractions = values.filter_map(Value::as_f64).filter(|value| value.fract() != 0.0);
-    INTEGER_SUFFIXES.contains(&last) && fractions.next().is_none()
 }
 
 fn reference(name: &str) -> Value {

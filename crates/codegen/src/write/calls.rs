@@ -5,11 +5,11 @@ use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
 use super::setters::{body_setters, parameter_setter};
-use super::{STAGE, operation_table, render_type};
+use super::{STAGE, operation_table, render_type, texts};
 use crate::error::{Error, Result};
 use crate::lower::{ApiModel, CallModel, ListField, Pagination};
 use crate::names::{pascal, snake};
-use crate::operations::{Operation, Output};
+use crate::operations::Output;
 use crate::reserved_scopes::ReservedScopes;
 
 const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
@@ -23,13 +23,18 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
         scopes.entry(call.operation.scope()).or_default().push((index, call));
     }
     for (scope, calls) in &scopes {
-        module(out, scope, calls)?;
+        module(out, api, scope, calls)?;
         handle(out, scope, calls)?;
     }
     operation_table::write(out, &calls)
 }
 
-fn module(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::Result {
+fn module(
+    out: &mut String,
+    api: &ApiModel,
+    scope: &str,
+    calls: &[(usize, &CallModel)],
+) -> fmt::Result {
     writeln!(
         out,
         "/// Calls of [`{}`], one builder for each operation.\n{}{LINTS}pub mod {} {{\n\
@@ -39,7 +44,7 @@ fn module(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::
         ident_or_empty(snake(scope)),
     )?;
     for (_, call) in calls {
-        builder(out, call)?;
+        builder(out, api, call)?;
     }
     writeln!(out, "}}")
 }
@@ -51,10 +56,10 @@ fn feature(calls: &[(usize, &CallModel)]) -> String {
     format!("#[cfg_attr(docsrs, doc(cfg(any({}))))]\n", tags.join(", "))
 }
 
-fn builder(out: &mut String, call: &CallModel) -> fmt::Result {
+fn builder(out: &mut String, api: &ApiModel, call: &CallModel) -> fmt::Result {
     let operation = &call.operation;
     let name = ident_or_empty(pascal(operation.name()));
-    doc(out, "", &description(operation))?;
+    doc(out, "", &description(call))?;
     writeln!(
         out,
         "#[derive(Clone, Debug)]\n#[must_use = \"a call does nothing until it is sent\"]\n\
@@ -63,14 +68,14 @@ fn builder(out: &mut String, call: &CallModel) -> fmt::Result {
     for (index, (parameter, argument)) in
         operation.parameters.iter().zip(&call.parameters).enumerate()
     {
-        parameter_setter(out, index, parameter, argument)?;
+        parameter_setter(out, api, index, parameter, argument)?;
     }
-    body_setters(out, &call.body)?;
+    body_setters(out, api, &call.body)?;
     writeln!(
         out,
-        "    /// Adjusts what is not the operation's own: headers, time limits and the like.\n    \
+        "    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.\n    \
          #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self {{ Self(adjust(self.0)) }}\n    \
-         /// The call as a request, to be sent for another type or for its bytes.\n    \
+         /// Converts the call into a request, to read the response as another type or as bytes.\n    \
          #[inline] pub fn into_request(self) -> crate::Request {{ self.0 }}"
     )?;
     sending(out, call)?;
@@ -82,14 +87,16 @@ fn builder(out: &mut String, call: &CallModel) -> fmt::Result {
     )
 }
 
-fn description(operation: &Operation) -> String {
+fn description(call: &CallModel) -> String {
+    let operation = &call.operation;
     format!(
-        "{}\n\n{}\n\n`{} {}`, [GitHub's documentation]({})",
+        "{}\n\n{}\n\n`{} {}`, [GitHub's documentation]({})\n\nExample: `{}`",
         summary(&operation.summary),
         operation.description,
         operation.method.to_uppercase(),
         operation.path,
         operation.documentation_url,
+        texts::example(call),
     )
 }
 
@@ -98,14 +105,14 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
         (Output::Empty, _) => {
             return writeln!(
                 out,
-                "    /// Sends the call. What it answers is its status.\n    \
+                "    /// Sends the call. The response is its status.\n    \
                  #[inline] pub fn send(self) -> crate::ResponseFuture<()> {{ self.0.send_empty() }}"
             );
         }
         (Output::Bytes, _) | (_, None) => {
             return writeln!(
                 out,
-                "    /// Sends the call. What it answers are bytes, which stream in as they are read.\n    \
+                "    /// Sends the call. The response is a stream of bytes.\n    \
                  #[inline] pub fn send(self) -> crate::ResponseFuture<crate::ByteStream> {{ self.0.send_stream() }}"
             );
         }
@@ -119,7 +126,7 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
     if call.paging != Pagination::None {
         writeln!(
             out,
-            "    /// The pages of the answer, as `Link` headers lead from one to the next.\n    \
+            "    /// The pages of the response, in the order of their `Link` headers.\n    \
              #[inline] pub fn pages(self) -> crate::Pages<{response}> {{ self.0.pages() }}"
         )?;
     }
@@ -135,7 +142,7 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
     };
     writeln!(
         out,
-        "    /// What all pages list, item by item.\n    \
+        "    /// The items of all pages.\n    \
          #[inline] pub fn stream(self) -> crate::Items<{item}> {{ self.0.list({}, |page: {response}| {listed}) }}",
         option(name),
         item = render_type(item, "types::")
@@ -166,10 +173,17 @@ fn option(text: Option<&String>) -> String {
 
 fn handle(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::Result {
     let (name, module) = (ident_or_empty(pascal(scope)), ident_or_empty(snake(scope)));
-    let article = calls.first().map_or("", |(_, call)| call.operation.documentation_url.as_str());
-    let article = article.split('#').next().unwrap_or_default();
+    let urls = calls.iter().map(|(_, call)| call.operation.documentation_url.as_str());
+    let page = texts::common_page(urls);
     let feature = feature(calls);
-    doc(out, "", &format!("The operations `{}/…`; see {article}", scope.escape_debug()))?;
+    doc(
+        out,
+        "",
+        &format!(
+            "The operations `{}/…`, called by `github.{module}()`. [GitHub's documentation]({page})",
+            scope.escape_debug()
+        ),
+    )?;
     writeln!(
         out,
         "{feature}#[derive(Clone, Copy, Debug)]\npub struct {name}<'a>(&'a crate::Client);\n\
@@ -179,8 +193,9 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::
     )?;
     for (index, call) in calls {
         let builder = ident_or_empty(pascal(call.operation.name()));
-        doc(out, "    ", &summary(&call.operation.summary))?;
-        doc(out, "    ", &format!("`{}`", call.operation.id))?;
+        // The operation's documentation is at its builder.
+        let text = summary(&call.operation.summary);
+        doc(out, "    ", &format!("{text} `{}`", call.operation.id))?;
         if call.operation.deprecated {
             let url = &call.operation.documentation_url;
             let note = format!("GitHub will remove this operation, see {url}");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::docs::doc;
-use super::{is_integer, is_time, render_type, unions};
+use super::{is_integer, is_time, render_type, texts, unions};
 use crate::hints::Discriminator;
 use crate::lower::ApiModel;
 use crate::model::{Field, Type};
@@ -20,8 +20,7 @@ pub(super) fn write(
         if is_read || fields.iter().all(|field| !field.required) { ", Default" } else { "" };
     writeln!(out, "#[derive(Clone, Debug{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
     for field in fields {
-        let text =
-            if field.doc.is_empty() { format!("`{}`", field.name) } else { field.doc.clone() };
+        let text = if field.doc.is_empty() { texts::field(field) } else { field.doc.clone() };
         doc(out, "    ", &text)?;
         writeln!(out, "    pub {}: {},", field.ident, render_type(&field.ty, ""))?;
     }

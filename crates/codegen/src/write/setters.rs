@@ -4,21 +4,22 @@ use std::fmt::{self, Write};
 
 use super::docs::doc;
 use super::operation_table::wire_name;
-use super::{is_date, is_integer, is_text, is_time, render_type};
-use crate::lower::{Body, ParameterModel, Property};
+use super::{is_date, is_integer, is_text, is_time, render_type, texts};
+use crate::lower::{ApiModel, Body, ParameterModel, Property};
 use crate::model::Type;
 use crate::operations::{Parameter, Text, is_id};
 
 pub(super) fn parameter_setter(
     out: &mut String,
+    api: &ApiModel,
     index: usize,
     parameter: &Parameter,
     argument: &ParameterModel,
 ) -> fmt::Result {
-    let need = if parameter.required { "Required. " } else { "" };
     let fallback = format!("The {} parameter `{}`.", parameter.location, parameter.name);
     let text = if parameter.description.is_empty() { &fallback } else { &parameter.description };
-    doc(out, "    ", &format!("{need}{text}"))?;
+    let default = parameter.default.as_deref();
+    doc(out, "    ", &texts::setter(api, parameter.required, text, &argument.ty, default))?;
     let name = &wire_name(parameter);
     let ident = &argument.ident;
     match (parameter.location, &argument.ty, parameter.text) {
@@ -86,7 +87,7 @@ fn into(of: &str) -> String {
     format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
 }
 
-pub(super) fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
+pub(super) fn body_setters(out: &mut String, api: &ApiModel, body: &Body) -> fmt::Result {
     match body {
         Body::None => Ok(()),
         Body::Text => writeln!(
@@ -108,7 +109,7 @@ pub(super) fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
         ),
         Body::Json { ty: of, properties } => {
             for property in properties {
-                property_setter(out, property)?;
+                property_setter(out, api, property)?;
             }
             writeln!(
                 out,
@@ -121,12 +122,12 @@ pub(super) fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
     }
 }
 
-fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
+fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt::Result {
     let Property { ident, name, ty: of, .. } = property;
-    let need = if property.required { "Required. " } else { "" };
     let fallback = format!("The property `{name}` of the body.");
     let text = if property.doc.is_empty() { &fallback } else { &property.doc };
-    doc(out, "    ", &format!("{need}{text}"))?;
+    let default = property.default.as_deref();
+    doc(out, "    ", &texts::setter(api, property.required, text, of, default))?;
     match of {
         Type::Vec(of) if is_integer(of) => {
             list_setter(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;

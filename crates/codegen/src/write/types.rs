@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 use super::docs::doc;
 use super::records::{self, rest_of};
 use super::sizes::Sizes;
+use super::texts::Uses;
 use super::{STAGE, render_type, unions};
 use crate::error::{Error, Result};
 use crate::hints::Discriminator;
@@ -24,10 +25,15 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
     let (mut read, mut with_rest) = (Vec::new(), Vec::new());
     let mut sent = Vec::new();
     let mut sizes = Sizes::new(api);
+    let uses = Uses::of(api);
     for (name, definition) in &api.types {
         let is_read = api.read.contains(name);
         let mut comment = String::new();
-        doc(&mut comment, "", if definition.doc.is_empty() { name } else { &definition.doc })?;
+        if definition.doc.is_empty() {
+            doc(&mut comment, "", &uses.describe(name, &definition.kind))?;
+        } else {
+            doc(&mut comment, "", &definition.doc)?;
+        }
         match &definition.kind {
             Kind::Alias(of) => {
                 writeln!(out, "{comment}pub type {name} = {};", render_type(of, ""))?;

@@ -33,9 +33,9 @@ InteractionGroupInput {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct InteractionLimitInput {
-    /// `limit`
+    /// The property `limit`.
     pub limit: InteractionGroupInput,
-    /// `expiry`
+    /// The property `expiry`, or `None` if it is absent.
     pub expiry: ::core::option::Option<InteractionExpiryInput>,
 }
 impl InteractionLimitInput {
@@ -55,11 +55,11 @@ Ok(()) } }
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct InteractionLimitResponse {
-    /// `limit`
+    /// The property `limit`.
     pub limit: InteractionGroup,
-    /// `origin`
+    /// The property `origin`.
     pub origin: ::std::string::String,
-    /// `expires_at`
+    /// The property `expires_at`.
     pub expires_at: ::chrono::DateTime<::chrono::Utc>,
     unknown_properties: wire::UnknownFields,
 }
@@ -79,7 +79,7 @@ fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, index: usize, from: &mut
 _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 }
 wire::read_union! {
-/// `InteractionsGetRestrictionsForOrgResponse`
+/// The response of `interactions/get-restrictions-for-org`: a value of one of the types `InteractionLimitResponse`, `Object`.
 InteractionsGetRestrictionsForOrgResponse {
     InteractionLimitResponse(InteractionLimitResponse) Record { InteractionLimitResponse; 0 1 2;  };
     Object(::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>) Map;
@@ -139,9 +139,9 @@ pub struct OrgPrivateRegistryConfiguration {
     pub workload_identity_provider: ::core::option::Option<::std::string::String>,
     /// The GCP service account email to impersonate. If omitted, the federated token is used directly (direct WIF).
     pub service_account: ::core::option::Option<::std::string::String>,
-    /// `created_at`
+    /// The property `created_at`.
     pub created_at: ::chrono::DateTime<::chrono::Utc>,
-    /// `updated_at`
+    /// The property `updated_at`.
     pub updated_at: ::chrono::DateTime<::chrono::Utc>,
     unknown_properties: wire::UnknownFields,
 }
@@ -292,9 +292,9 @@ pub struct OrgPrivateRegistryConfigurationWithSelectedRepositories {
     pub workload_identity_provider: ::core::option::Option<::std::string::String>,
     /// The GCP service account email to impersonate. If omitted, the federated token is used directly (direct WIF).
     pub service_account: ::core::option::Option<::std::string::String>,
-    /// `created_at`
+    /// The property `created_at`.
     pub created_at: ::chrono::DateTime<::chrono::Utc>,
-    /// `updated_at`
+    /// The property `updated_at`.
     pub updated_at: ::chrono::DateTime<::chrono::Utc>,
     unknown_properties: wire::UnknownFields,
 }
@@ -363,7 +363,7 @@ pub type OrgPrivateRegistryConfigurationWithSelectedRepositoriesAuthType = OrgPr
 pub type OrgPrivateRegistryConfigurationWithSelectedRepositoriesRegistryType = OrgPrivateRegistryConfigurationRegistryType;
 /// Which type of organization repositories have access to the private registry. `selected` means only the repositories specified by `selected_repository_ids` can access the private registry.
 pub type OrgPrivateRegistryConfigurationWithSelectedRepositoriesVisibility = OrgPrivateRegistryConfigurationVisibility;
-/// `PrivateRegistriesCreateOrgPrivateRegistryBody`
+/// The body of `private-registries/create-org-private-registry`: an object with `registry_type`, `url`, `username`, `replaces_base`, `encrypted_value`, `key_id`, `visibility`, `selected_repository_ids`, `auth_type`, `tenant_id`, `client_id`, `aws_region` and 12 more.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PrivateRegistriesCreateOrgPrivateRegistryBody {
@@ -531,13 +531,13 @@ PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility {
     Selected = "selected",
 }
 }
-/// `PrivateRegistriesListOrgPrivateRegistriesResponse`
+/// The response of `private-registries/list-org-private-registries`: an object with `total_count`, `configurations`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct PrivateRegistriesListOrgPrivateRegistriesResponse {
-    /// `total_count`
+    /// The property `total_count`.
     pub total_count: i64,
-    /// `configurations`
+    /// The property `configurations`.
     pub configurations: ::std::vec::Vec<OrgPrivateRegistryConfiguration>,
     unknown_properties: wire::UnknownFields,
 }
@@ -558,49 +558,49 @@ _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SimpleUser {
-    /// `name`
+    /// The property `name`, or `None` if it is absent.
     pub name: ::core::option::Option<::std::string::String>,
-    /// `email`
+    /// The property `email`, or `None` if it is absent.
     pub email: ::core::option::Option<::std::string::String>,
-    /// `login`
+    /// The property `login`.
     pub login: ::std::string::String,
-    /// `id`
+    /// The property `id`.
     pub id: i64,
-    /// `node_id`
+    /// The property `node_id`.
     pub node_id: ::std::string::String,
-    /// `avatar_url`
+    /// The property `avatar_url`.
     pub avatar_url: ::std::string::String,
-    /// `gravatar_id`
+    /// The property `gravatar_id`, or `None` if it is `null`.
     pub gravatar_id: ::core::option::Option<::std::string::String>,
-    /// `url`
+    /// The property `url`.
     pub url: ::std::string::String,
-    /// `html_url`
+    /// The property `html_url`.
     pub html_url: ::std::string::String,
-    /// `followers_url`
+    /// The property `followers_url`.
     pub followers_url: ::std::string::String,
-    /// `following_url`
+    /// The property `following_url`.
     pub following_url: ::std::string::String,
-    /// `gists_url`
+    /// The property `gists_url`.
     pub gists_url: ::std::string::String,
-    /// `starred_url`
+    /// The property `starred_url`.
     pub starred_url: ::std::string::String,
-    /// `subscriptions_url`
+    /// The property `subscriptions_url`.
     pub subscriptions_url: ::std::string::String,
-    /// `organizations_url`
+    /// The property `organizations_url`.
     pub organizations_url: ::std::string::String,
-    /// `repos_url`
+    /// The property `repos_url`.
     pub repos_url: ::std::string::String,
-    /// `events_url`
+    /// The property `events_url`.
     pub events_url: ::std::string::String,
-    /// `received_events_url`
+    /// The property `received_events_url`.
     pub received_events_url: ::std::string::String,
-    /// `type`
+    /// The property `type`.
     pub type_: ::std::string::String,
-    /// `site_admin`
+    /// The property `site_admin`.
     pub site_admin: bool,
-    /// `starred_at`
+    /// The property `starred_at`, or `None` if it is absent.
     pub starred_at: ::core::option::Option<::std::string::String>,
-    /// `user_view_type`
+    /// The property `user_view_type`, or `None` if it is absent.
     pub user_view_type: ::core::option::Option<::std::string::String>,
     unknown_properties: wire::UnknownFields,
 }
@@ -660,14 +660,12 @@ _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 /// The payload of the event `github_app_authorization` with the action `revoked`.
 ///
 /// Someone revoked their authorization of a GitHub App.
-///
-/// `WebhookGithubAppAuthorizationRevoked`
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct WebhookGithubAppAuthorizationRevoked {
-    /// `action`
+    /// The property `action`.
     pub action: WebhookGithubAppAuthorizationRevokedAction,
-    /// `sender`
+    /// The property `sender`.
     pub sender: SimpleUser,
     unknown_properties: wire::UnknownFields,
 }
@@ -685,7 +683,7 @@ fn read<'de, A: ::serde::de::MapAccess<'de>>(&mut self, index: usize, from: &mut
 _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 }
 wire::open_enum! {
-/// `WebhookGithubAppAuthorizationRevokedAction`
+/// The property `action` of `WebhookGithubAppAuthorizationRevoked`: one of `revoked`.
 WebhookGithubAppAuthorizationRevokedAction {
     Revoked = "revoked",
 }
@@ -705,15 +703,17 @@ pub mod interactions {
 /// Shows which type of GitHub user can interact with this organization and when the restriction expires. If there is no restrictions, you will see an empty response.
 ///
 /// `GET /orgs/{org}/interaction-limits`, [GitHub's documentation](https://docs.github.com/rest/interactions/orgs#get-interaction-restrictions-for-an-organization)
+///
+/// Example: `github.interactions().get_restrictions_for_org().org(org).send().await?`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct GetRestrictionsForOrg(pub(super) crate::Request);
 impl GetRestrictionsForOrg {
     /// Required. The organization name. The name is not case sensitive.
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
     /// Sends the call.
     #[inline] pub fn send(self) -> crate::ResponseFuture<types::InteractionsGetRestrictionsForOrgResponse> { self.0.send() }
@@ -725,17 +725,19 @@ impl GetRestrictionsForOrg {
 /// Removes all interaction restrictions from public repositories in the given organization. You must be an organization owner to remove restrictions.
 ///
 /// `DELETE /orgs/{org}/interaction-limits`, [GitHub's documentation](https://docs.github.com/rest/interactions/orgs#remove-interaction-restrictions-for-an-organization)
+///
+/// Example: `github.interactions().remove_restrictions_for_org().org(org).send().await?`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct RemoveRestrictionsForOrg(pub(super) crate::Request);
 impl RemoveRestrictionsForOrg {
     /// Required. The organization name. The name is not case sensitive.
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
-    /// Sends the call. What it answers is its status.
+    /// Sends the call. The response is its status.
     #[inline] pub fn send(self) -> crate::ResponseFuture<()> { self.0.send_empty() }
 }
 #[cfg(feature = "testing")] impl crate::testing::TypedCall for RemoveRestrictionsForOrg { #[inline] fn into_request(self) -> crate::Request { self.0 } }
@@ -745,21 +747,23 @@ impl RemoveRestrictionsForOrg {
 /// Temporarily restricts interactions to a certain type of GitHub user in any public repository in the given organization. You must be an organization owner to set these restrictions. Setting the interaction limit at the organization level will overwrite any interaction limits that are set for individual repositories owned by the organization.
 ///
 /// `PUT /orgs/{org}/interaction-limits`, [GitHub's documentation](https://docs.github.com/rest/interactions/orgs#set-interaction-restrictions-for-an-organization)
+///
+/// Example: `github.interactions().set_restrictions_for_org().org(org).limit(limit).send().await?`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct SetRestrictionsForOrg(pub(super) crate::Request);
 impl SetRestrictionsForOrg {
     /// Required. The organization name. The name is not case sensitive.
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
-    /// Required. The property `limit` of the body.
+    /// Required. The property `limit` of the body. One of `existing_users`, `contributors_only`, `collaborators_only`.
     #[inline] pub fn limit(mut self, value: impl ::core::convert::TryInto<types::InteractionGroupInput, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<types::InteractionGroupInput>("limit", value); self }
-    /// The property `expiry` of the body.
+    /// The property `expiry` of the body. One of `one_day`, `three_days`, `one_week`, `one_month`, `six_months`.
     #[inline] pub fn expiry(mut self, value: impl ::core::convert::TryInto<types::InteractionExpiryInput, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<types::InteractionExpiryInput>("expiry", value); self }
     /// The whole body at once, instead of property by property.
     #[inline] pub fn json(mut self, body: impl ::core::convert::Into<types::InteractionLimitInput>) -> Self { self.0.set_json(&body.into()); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
     /// Sends the call.
     #[inline] pub fn send(self) -> crate::ResponseFuture<types::InteractionLimitResponse> { self.0.send() }
@@ -767,7 +771,7 @@ impl SetRestrictionsForOrg {
 #[cfg(feature = "testing")] impl crate::testing::TypedCall for SetRestrictionsForOrg { #[inline] fn into_request(self) -> crate::Request { self.0 } }
 #[cfg(feature = "testing")] impl crate::testing::sealed::Sealed for SetRestrictionsForOrg {}
 }
-/// The operations `interactions/…`; see <https://docs.github.com/rest/interactions/orgs>
+/// The operations `interactions/…`, called by `github.interactions()`. [GitHub's documentation](https://docs.github.com/rest/interactions/orgs)
 #[cfg_attr(docsrs, doc(cfg(any(feature = "interactions"))))]
 #[derive(Clone, Copy, Debug)]
 pub struct Interactions<'a>(&'a crate::Client);
@@ -779,14 +783,11 @@ impl crate::Client {
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 impl Interactions<'_> {
-    /// Get interaction restrictions for an organization.
-    /// `interactions/get-restrictions-for-org`
+    /// Get interaction restrictions for an organization. `interactions/get-restrictions-for-org`
     #[inline] pub fn get_restrictions_for_org(&self) -> interactions::GetRestrictionsForOrg { interactions::GetRestrictionsForOrg(crate::Request::operation(self.0, &OPERATIONS[0])) }
-    /// Remove interaction restrictions for an organization.
-    /// `interactions/remove-restrictions-for-org`
+    /// Remove interaction restrictions for an organization. `interactions/remove-restrictions-for-org`
     #[inline] pub fn remove_restrictions_for_org(&self) -> interactions::RemoveRestrictionsForOrg { interactions::RemoveRestrictionsForOrg(crate::Request::operation(self.0, &OPERATIONS[1])) }
-    /// Set interaction restrictions for an organization.
-    /// `interactions/set-restrictions-for-org`
+    /// Set interaction restrictions for an organization. `interactions/set-restrictions-for-org`
     #[inline] pub fn set_restrictions_for_org(&self) -> interactions::SetRestrictionsForOrg { interactions::SetRestrictionsForOrg(crate::Request::operation(self.0, &OPERATIONS[2])) }
 }
 /// Calls of [`PrivateRegistries`], one builder for each operation.
@@ -803,13 +804,15 @@ pub mod private_registries {
 /// OAuth app tokens and personal access tokens (classic) need the `admin:org` scope to use this endpoint.
 ///
 /// `POST /orgs/{org}/private-registries`, [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations#create-a-private-registry-for-an-organization)
+///
+/// Example: `github.private_registries().create_org_private_registry().org(org).registry_type(registry_type).url(url).visibility(visibility).send().await?`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct CreateOrgPrivateRegistry(pub(super) crate::Request);
 impl CreateOrgPrivateRegistry {
     /// Required. The organization name. The name is not case sensitive.
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
-    /// Required. The registry type.
+    /// Required. The registry type. One of `maven_repository`, `nuget_feed`, `goproxy_server`, `npm_registry`, `rubygems_server`, `cargo_registry`, `composer_repository`, `docker_registry`, `git_source`, `helm_registry`, `hex_organization`, `hex_repository` and 3 more.
     #[inline] pub fn registry_type(mut self, value: impl ::core::convert::TryInto<types::PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<types::PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>("registry_type", value); self }
     /// Required. The URL of the private registry.
     #[inline] pub fn url(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<::std::string::String>("url", value); self }
@@ -823,11 +826,11 @@ impl CreateOrgPrivateRegistry {
     #[inline] pub fn encrypted_value(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<::std::string::String>("encrypted_value", value); self }
     /// The ID of the key you used to encrypt the secret. Required when `auth_type` is `token` or `username_password`. Should be omitted for OIDC auth types.
     #[inline] pub fn key_id(mut self, value: impl crate::IntoText) -> Self { self.0.set_field_text("key_id", value); self }
-    /// Required. Which type of organization repositories have access to the private registry. `selected` means only the repositories specified by `selected_repository_ids` can access the private registry.
+    /// Required. Which type of organization repositories have access to the private registry. `selected` means only the repositories specified by `selected_repository_ids` can access the private registry. One of `all`, `private`, `selected`.
     #[inline] pub fn visibility(mut self, value: impl ::core::convert::TryInto<types::PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<types::PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>("visibility", value); self }
     /// An array of repository IDs that can access the organization private registry. You can only provide a list of repository IDs when `visibility` is set to `selected`. You can manage the list of selected repositories using the [Update a private registry for an organization](https://docs.github.com/rest/private-registries/organization-configurations#update-a-private-registry-for-an-organization) endpoint. This field should be omitted if `visibility` is set to `all` or `private`.
     #[inline] pub fn selected_repository_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.set_field_integers("selected_repository_ids", values); self }
-    /// The authentication type for the private registry. Defaults to `token` if not specified. Use `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, or `oidc_gcp` for OIDC authentication.
+    /// The authentication type for the private registry. Defaults to `token` if not specified. Use `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, or `oidc_gcp` for OIDC authentication. One of `token`, `username_password`, `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, `oidc_gcp`.
     #[inline] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<types::PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<types::PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>("auth_type", value); self }
     /// The tenant ID of the Azure AD application. Required when `auth_type` is `oidc_azure`.
     #[inline] pub fn tenant_id(mut self, value: impl crate::IntoText) -> Self { self.0.set_field_text("tenant_id", value); self }
@@ -861,9 +864,9 @@ impl CreateOrgPrivateRegistry {
     #[inline] pub fn service_account(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_field::<::std::string::String>("service_account", value); self }
     /// The whole body at once, instead of property by property.
     #[inline] pub fn json(mut self, body: impl ::core::convert::Into<types::PrivateRegistriesCreateOrgPrivateRegistryBody>) -> Self { self.0.set_json(&body.into()); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
     /// Sends the call.
     #[inline] pub fn send(self) -> crate::ResponseFuture<types::OrgPrivateRegistryConfigurationWithSelectedRepositories> { self.0.send() }
@@ -877,6 +880,8 @@ impl CreateOrgPrivateRegistry {
 /// OAuth app tokens and personal access tokens (classic) need the `admin:org` scope to use this endpoint.
 ///
 /// `GET /orgs/{org}/private-registries/{secret_name}`, [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations#get-a-private-registry-for-an-organization)
+///
+/// Example: `github.private_registries().get_org_private_registry().org(org).secret_name(secret_name).send().await?`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct GetOrgPrivateRegistry(pub(super) crate::Request);
@@ -885,9 +890,9 @@ impl GetOrgPrivateRegistry {
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
     /// Required. The name of the secret.
     #[inline] pub fn secret_name(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(1, value); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
     /// Sends the call.
     #[inline] pub fn send(self) -> crate::ResponseFuture<types::OrgPrivateRegistryConfiguration> { self.0.send() }
@@ -902,31 +907,33 @@ impl GetOrgPrivateRegistry {
 /// OAuth app tokens and personal access tokens (classic) need the `admin:org` scope to use this endpoint.
 ///
 /// `GET /orgs/{org}/private-registries`, [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations#list-private-registries-for-an-organization)
+///
+/// Example: `github.private_registries().list_org_private_registries().org(org).stream()`
 #[derive(Clone, Debug)]
 #[must_use = "a call does nothing until it is sent"]
 pub struct ListOrgPrivateRegistries(pub(super) crate::Request);
 impl ListOrgPrivateRegistries {
     /// Required. The organization name. The name is not case sensitive.
     #[inline] pub fn org(mut self, value: impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>) -> Self { self.0.set_path::<::std::string::String>(0, value); self }
-    /// The number of results per page (max 100). For more information, see "[Using pagination in the REST API](https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api)."
+    /// The number of results per page (max 100). For more information, see "[Using pagination in the REST API](https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api)." Default: `30`.
     #[inline] pub fn per_page(mut self, value: impl crate::IntoInteger) -> Self { self.0.set_query_integer("per_page", value); self }
-    /// The page number of the results to fetch. For more information, see "[Using pagination in the REST API](https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api)."
+    /// The page number of the results to fetch. For more information, see "[Using pagination in the REST API](https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api)." Default: `1`.
     #[inline] pub fn page(mut self, value: impl crate::IntoInteger) -> Self { self.0.set_query_integer("page", value); self }
-    /// Adjusts what is not the operation's own: headers, time limits and the like.
+    /// Adjusts the request: its headers, timeouts and other settings that no operation defines.
     #[inline] pub fn with(self, adjust: impl ::core::ops::FnOnce(crate::Request) -> crate::Request) -> Self { Self(adjust(self.0)) }
-    /// The call as a request, to be sent for another type or for its bytes.
+    /// Converts the call into a request, to read the response as another type or as bytes.
     #[inline] pub fn into_request(self) -> crate::Request { self.0 }
     /// Sends the call.
     #[inline] pub fn send(self) -> crate::ResponseFuture<types::PrivateRegistriesListOrgPrivateRegistriesResponse> { self.0.send() }
-    /// The pages of the answer, as `Link` headers lead from one to the next.
+    /// The pages of the response, in the order of their `Link` headers.
     #[inline] pub fn pages(self) -> crate::Pages<types::PrivateRegistriesListOrgPrivateRegistriesResponse> { self.0.pages() }
-    /// What all pages list, item by item.
+    /// The items of all pages.
     #[inline] pub fn stream(self) -> crate::Items<types::OrgPrivateRegistryConfiguration> { self.0.list(::core::option::Option::Some("configurations"), |page: types::PrivateRegistriesListOrgPrivateRegistriesResponse| crate::pages::Listed { items: page.configurations, total: crate::pages::TotalCount::total(page.total_count), incomplete_results: ::core::option::Option::None }) }
 }
 #[cfg(feature = "testing")] impl crate::testing::TypedCall for ListOrgPrivateRegistries { #[inline] fn into_request(self) -> crate::Request { self.0 } }
 #[cfg(feature = "testing")] impl crate::testing::sealed::Sealed for ListOrgPrivateRegistries {}
 }
-/// The operations `private-registries/…`; see <https://docs.github.com/rest/private-registries/organization-configurations>
+/// The operations `private-registries/…`, called by `github.private_registries()`. [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations)
 #[cfg_attr(docsrs, doc(cfg(any(feature = "private-registries"))))]
 #[derive(Clone, Copy, Debug)]
 pub struct PrivateRegistries<'a>(&'a crate::Client);
@@ -938,14 +945,11 @@ impl crate::Client {
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 impl PrivateRegistries<'_> {
-    /// Create a private registry for an organization.
-    /// `private-registries/create-org-private-registry`
+    /// Create a private registry for an organization. `private-registries/create-org-private-registry`
     #[inline] pub fn create_org_private_registry(&self) -> private_registries::CreateOrgPrivateRegistry { private_registries::CreateOrgPrivateRegistry(crate::Request::operation(self.0, &OPERATIONS[3])) }
-    /// Get a private registry for an organization.
-    /// `private-registries/get-org-private-registry`
+    /// Get a private registry for an organization. `private-registries/get-org-private-registry`
     #[inline] pub fn get_org_private_registry(&self) -> private_registries::GetOrgPrivateRegistry { private_registries::GetOrgPrivateRegistry(crate::Request::operation(self.0, &OPERATIONS[4])) }
-    /// List private registries for an organization.
-    /// `private-registries/list-org-private-registries`
+    /// List private registries for an organization. `private-registries/list-org-private-registries`
     #[inline] pub fn list_org_private_registries(&self) -> private_registries::ListOrgPrivateRegistries { private_registries::ListOrgPrivateRegistries(crate::Request::operation(self.0, &OPERATIONS[5])) }
 }
 /// Every operation of this build, sorted by id.

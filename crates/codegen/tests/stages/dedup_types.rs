@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::names;
 use octowire_codegen::dedup_types::dedup;
+use octowire_codegen::hints::DocumentedValues;
 use octowire_codegen::model::{Definition, EnumValue, Field, Kind, Type, Variant};
 
 type Types = BTreeMap<String, Definition>;
@@ -31,6 +32,7 @@ fn record(fields: &[(&str, Type)]) -> Kind {
         catch_all: false,
         order,
         decided_by: None,
+        values: DocumentedValues::default(),
     };
     Kind::Struct(fields.iter().enumerate().map(field).collect())
 }

@@ -15,6 +15,7 @@ use crate::support::{
     names, normalized_tags, ok, openapi, refined_choice, refined_tags, tolerated_tags,
 };
 use octowire_codegen::document::operations;
+use octowire_codegen::hints::DocumentedValues;
 use octowire_codegen::lower::{ApiModel, Pagination};
 use octowire_codegen::model::{Definition, Kind, Type};
 use octowire_codegen::pipeline::Corrected;
@@ -270,7 +271,10 @@ fn followed(refined: &ApiModel, name: &str) -> Definition {
     }
     definition.doc.clear();
     if let Kind::Struct(fields) = &mut definition.kind {
-        fields.iter_mut().for_each(|field| field.doc.clear());
+        for field in fields {
+            field.doc.clear();
+            field.values = DocumentedValues::default();
+        }
     }
     definition.parts_mut().into_iter().for_each(|part| follow(refined, part));
     definition

@@ -21,6 +21,7 @@ mod schemas;
 mod select;
 mod split_directions;
 mod support;
+mod texts;
 mod twins;
 mod webhooks;
 mod write;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::documents::vendored;
 use octowire_codegen::document::pointer;
-use octowire_codegen::normalize::schema::is_integer;
+use octowire_codegen::normalize::is_integer;
 
 /// The place of each `number` and its meaning.
 fn numbers(value: &Value, at: &str, found: &mut BTreeMap<String, &'static str>) {

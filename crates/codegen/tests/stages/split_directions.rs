@@ -6,7 +6,7 @@ use crate::support::{
     answer, answering, body, exchanging, fails, field, ok, reference, refined, schema, split,
     taking, tolerated,
 };
-use octowire_codegen::hints::{Discriminator, FieldHints, HintTable};
+use octowire_codegen::hints::{Discriminator, FieldHints, HintTable, ValueTable};
 use octowire_codegen::split_directions::split_directions;
 
 fn label() -> Value {
@@ -110,7 +110,7 @@ fn the_hints_of_properties_say_whether_they_are_nullable() {
 #[test]
 fn hints_are_found_by_the_name_of_the_type() {
     let mut table = HintTable::default();
-    let first = FieldHints { order: 3, nullable: true, decided_by: None };
+    let first = FieldHints { order: 3, nullable: true, ..FieldHints::default() };
     table.insert("webhook-issue_comment.2fa", "created at", first.clone());
     table.insert("other", "created at", FieldHints::default());
     for name in ["webhook-issue_comment.2fa", "WebhookIssueComment2fa"] {
@@ -166,14 +166,17 @@ fn an_optional_list_that_is_sent_may_be_left_out() {
 #[test]
 fn a_reference_to_nothing_is_an_error() {
     let mut document = answering(reference("absent"), json!({}));
-    let message =
-        fails(split_directions(&mut document), "split_directions", "/components/schemas/absent");
+    let message = fails(
+        split_directions(&mut document, &ValueTable::new()),
+        "split_directions",
+        "/components/schemas/absent",
+    );
     crate::support::assert_contains(message, "unresolved `$ref`");
 }
 
 #[test]
 fn a_description_without_components_stays_as_it_is() {
     let mut document = json!({ "openapi": "3.0.3", "paths": {} });
-    ok(split_directions(&mut document));
+    ok(split_directions(&mut document, &ValueTable::new()));
     assert_eq!(document["paths"], json!({}));
 }
