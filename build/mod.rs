@@ -1,5 +1,5 @@
 //! The build pipeline: one file per stage, from GitHub's OpenAPI description to the Rust source that
-//! `src/api.rs` includes.
+//! `src/api/mod.rs` includes.
 //!
 //! Each stage converts a document into another one (a [`serde_json::Value`]), until [`generate`] passes it to
 //! progenitor. Progenitor's output is parsed into a small [`model`], which [`refine`] modifies and [`write`]

@@ -19,7 +19,7 @@ use super::refine::ApiModel;
 
 const STAGE: &str = "write";
 
-/// Maximum number of properties of a record; `src/wire/record.rs` relies on it.
+/// Maximum number of properties of a record; `src/codec/record.rs` relies on it.
 const MAX_FIELDS: usize = 256;
 
 /// Writes everything. `document` names the source document.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use by_hand::ByHand;
 use octowire::Client;
-use octowire::shadow::{ComparisonRules, Failure, Migration, NextStep, RollbackPolicy, Stage};
+use octowire::migration::{ComparisonRules, Failure, Migration, NextStep, RollbackPolicy, Stage};
 use octowire::testing::MockGitHub;
 use serde::Serialize;
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 use octowire::cache::CacheStatus;
 use octowire::http::Method;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::{Client, Response};
 use serde_json::Value;
 

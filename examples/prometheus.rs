@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::telemetry::HISTOGRAM_BUCKETS;
+use octowire::observability::HISTOGRAM_BUCKETS;
 use octowire::testing::{Fault, MockGitHub};
 use tokio::net::TcpListener;
 

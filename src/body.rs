@@ -1,13 +1,7 @@
 //! Bodies of bytes rather than JSON: uploads and downloads.
 
-mod download;
-mod gzip;
-mod layers;
-mod response_body;
-mod upload;
-
-pub use download::ByteStream;
-pub(crate) use download::{BodyCollector, too_large};
-pub(crate) use response_body::{ResponseBody, accepted_encoding};
-pub use upload::Body;
-pub(crate) use upload::{BodyConsumed, LengthMismatch, UploadErrorSlot};
+pub use crate::request::body::Body;
+pub(crate) use crate::request::body::{BodyConsumed, LengthMismatch, UploadErrorSlot};
+pub(crate) use crate::response::body::{ResponseBody, accepted_encoding};
+pub use crate::response::byte_stream::ByteStream;
+pub(crate) use crate::response::byte_stream::{BodyCollector, too_large};

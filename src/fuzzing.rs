@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::cache::CacheStatus;
-use crate::operation::OperationName;
-use crate::origins::GITHUB;
+use crate::api::operation::OperationName;
+use crate::endpoints::GITHUB;
+use crate::policy::cache::CacheStatus;
 use crate::response::{RawBody, RawResponse};
-use crate::{json_path, sanitize, types};
+use crate::{codec::json_path, sanitize, types};
 
 /// Errors are short lines, however large the response is.
 const MAX_MESSAGE: usize = 16 * 1024;
@@ -24,13 +24,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets that are built.
 pub const TARGETS: &[Target] = &[
-    ("cache_control", crate::cache::fuzzing::cache_control),
-    ("cache_entry", crate::cache::fuzzing::cache_entry),
+    ("cache_control", crate::policy::cache::fuzzing::cache_control),
+    ("cache_entry", crate::policy::cache::fuzzing::cache_entry),
     ("error_body", error_body),
     ("json_path", locate),
     ("ledger", crate::store::fuzzing::ledger),
-    ("link", crate::pages::fuzzing::link),
-    ("oauth_response", crate::auth::fuzzing::oauth_response),
+    ("link", crate::client::pagination::fuzzing::link),
+    ("oauth_response", crate::policy::auth::fuzzing::oauth_response),
     ("rate_limit", rate_limit),
     ("sanitize", sanitize),
     ("stored_value", crate::store::fuzzing::stored_value),
@@ -38,7 +38,7 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "contract")]
     ("path_matcher", path_matcher),
     #[cfg(feature = "token-store")]
-    ("token_file", crate::auth::fuzzing::token_file),
+    ("token_file", crate::policy::auth::fuzzing::token_file),
     #[cfg(feature = "webhooks-core")]
     ("envelope", crate::webhooks::fuzzing::envelope),
     #[cfg(feature = "webhooks-core")]
@@ -89,11 +89,11 @@ pub fn rate_limit(input: &[u8]) {
         "date",
     ];
     let headers = headers(input, &names.map(HeaderName::from_static));
-    if let Some(told) = crate::limits::RateLimitHeaders::read(&headers) {
+    if let Some(told) = crate::policy::rate_limit::RateLimitHeaders::read(&headers) {
         assert!(told.ends_in <= Duration::from_secs(2 * 60 * 60), "{:?}", told.ends_in);
     }
     let _ = crate::RateLimitStatus::from_headers(&headers);
-    if let Some(wait) = crate::retry::retry_after(&headers) {
+    if let Some(wait) = crate::policy::retry::retry_after(&headers) {
         assert!(wait <= Duration::from_secs(24 * 60 * 60), "{wait:?}");
     }
 }

@@ -8,50 +8,27 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
 )]
 
-mod attempts;
-mod batch;
 mod body;
-mod cached;
-mod call;
-mod circuit;
 mod client;
-mod clock;
-mod compact;
-mod deadline;
-mod detachable;
+mod codec;
+mod endpoints;
 mod error;
-mod graphql;
-mod id_or_name;
-mod id_path;
-mod integers;
-mod json_path;
-mod log_limit;
-mod names;
-mod operation;
-mod origins;
-mod pages;
-#[cfg(any(
-    feature = "app-auth",
-    all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
-))]
-mod pem;
-mod private_files;
-mod ready;
-mod redirects;
+mod headers;
+#[cfg_attr(not(feature = "metrics"), path = "meter/noop.rs")]
+mod meter;
+mod pipeline;
+mod policy;
 mod request;
 mod response;
-mod retry;
-mod runtimes;
+mod runtime;
 mod sanitize;
 #[cfg(any(feature = "dashboard", feature = "webhooks-axum"))]
 mod server;
-mod texts;
-mod times;
-mod wire;
+mod time;
+mod transport;
+mod util;
 
 pub mod api;
-pub mod auth;
-pub mod cache;
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 pub mod contract;
@@ -61,13 +38,11 @@ pub mod dashboard;
 #[cfg(any(test, feature = "__fuzz"))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod health;
-pub mod limits;
 #[cfg(feature = "shadow")]
 #[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]
-pub mod shadow;
+pub mod migration;
+pub mod observability;
 pub mod store;
-pub mod telemetry;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
@@ -75,29 +50,35 @@ pub mod testing;
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
 pub mod webhooks;
 
+pub use observability::health;
+pub use policy::{auth, cache, rate_limit, usage};
+
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub use limits::RateLimiter;
+pub use pipeline::bench::TelemetryProbe;
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub use policy::rate_limit::RateLimiter;
 
+pub use api::id_or_name::IdOrName;
+pub use api::integers::{IntoInteger, InvalidInteger};
+pub use api::into_text::{IntoList, IntoText};
+pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
+pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
-pub use batch::{Batch, BatchProgress};
 pub use body::{Body, ByteStream};
-pub use circuit::{CircuitBreaker, CircuitState};
+pub use client::batch::{Batch, BatchProgress};
+pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
+pub use client::pagination::{Items, OnItemError, Pages};
 pub use client::{Client, ClientBuilder};
+pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
-pub use graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
-pub use id_or_name::IdOrName;
-pub use integers::{IntoInteger, InvalidInteger};
-pub use operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
-pub use pages::{Items, OnItemError, Pages};
+pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
+pub use policy::retry::RetryPolicy;
 pub use request::Request;
 pub use response::{RateLimitStatus, Response, ResponseFuture};
-pub use retry::RetryPolicy;
-pub use texts::{IntoList, IntoText};
-pub use times::{IntoDate, IntoTimeRange, IntoTimestamp};
-pub use wire::{UnknownEnumValue, UnknownProperties};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

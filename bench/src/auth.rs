@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use octowire::Client;
 use octowire::auth::App;
 use octowire::http::Method;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use octocrab::service::middleware::cache::mem::InMemoryCache;
 use octowire::cache::CacheConfig;
-use octowire::limits::{RateLimitPolicy, SecondaryLimits};
+use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use serde::de::DeserializeOwned;
 
 use crate::Result;

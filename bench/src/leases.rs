@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use octowire::RateLimiter;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{QuotaLease, QuotaRequest, RedisStore, Store, StoreFuture};
 use tokio::runtime::Builder;
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use octowire::RateLimiter;
-use octowire::limits::{RateLimitPolicy, SecondaryLimits};
+use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use tokio::runtime::Builder;
 
 use crate::allocations::{self, Allocations};

@@ -7,7 +7,7 @@ use http::Method;
 use octowire::Client;
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::store::RedisStore;
-use octowire::telemetry::usage::{Budget, Period, UsageConfig};
+use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

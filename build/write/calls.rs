@@ -300,8 +300,10 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
     let Pagination::List { item, field, optional } = &call.paging else { return Ok(()) };
     let name = field.as_ref().map(|field| &field.name);
     let listed = match (field, optional) {
-        (None, false) => "crate::pages::Listed::items(page)".to_owned(),
-        (None, true) => "crate::pages::Listed::items(page.unwrap_or_default())".to_owned(),
+        (None, false) => "crate::client::pagination::Listed::items(page)".to_owned(),
+        (None, true) => {
+            "crate::client::pagination::Listed::items(page.unwrap_or_default())".to_owned()
+        }
         (Some(field), false) => listed(field),
         (Some(field), true) => {
             format!("page.map(|page| {}).unwrap_or_default()", listed(field))
@@ -319,11 +321,12 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
 /// The metadata of a page with the list in a field.
 fn listed(field: &ListField) -> String {
     let total = field.total.as_ref();
-    let total = total.map(|total| format!("crate::pages::TotalCount::total(page.{total})"));
+    let total =
+        total.map(|total| format!("crate::client::pagination::TotalCount::total(page.{total})"));
     let missing = field.incomplete_results.as_ref().map(|missing| format!("page.{missing}.into()"));
     let none = || "::core::option::Option::None".to_owned();
     format!(
-        "crate::pages::Listed {{ items: page.{}, total: {}, incomplete_results: {} }}",
+        "crate::client::pagination::Listed {{ items: page.{}, total: {}, incomplete_results: {} }}",
         field.ident,
         total.unwrap_or_else(none),
         missing.unwrap_or_else(none),

@@ -24,7 +24,7 @@ pub fn write(out: &mut String, refined: &ApiModel) -> fmt::Result {
          #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]\n\
          #[allow(clippy::all, clippy::pedantic, deprecated)]\n\
          pub mod types {{\n\
-         #[allow(unused_imports)] use crate::wire;"
+         #[allow(unused_imports)] use crate::codec as wire;"
     )?;
     let (mut read, mut with_rest) = (Vec::new(), Vec::new());
     let mut sent = Vec::new();

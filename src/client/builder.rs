@@ -9,23 +9,23 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
-use super::http::{HttpClients, HttpSettings};
 use super::{Client, ClientShared};
-use crate::auth::{
+use crate::endpoints::{Endpoints, GITHUB, origin_of, same_origin};
+use crate::error::{Error, ErrorKind, Result};
+use crate::observability::health::ServiceLevelObjectives;
+use crate::observability::recent::RecentActivity;
+use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
-use crate::cache::CacheConfig;
-use crate::circuit::{Circuit, CircuitBreaker};
-use crate::error::{Error, ErrorKind, Result};
-use crate::health::ServiceLevelObjectives;
-use crate::limits::{Limits, RateLimitPolicy};
-use crate::origins::{Endpoints, GITHUB, origin_of, same_origin};
-use crate::retry::{RetryBudget, RetryPolicy};
+use crate::policy::cache::CacheConfig;
+use crate::policy::circuit_breaker::{Circuit, CircuitBreaker};
+use crate::policy::rate_limit::{Limits, RateLimitPolicy};
+use crate::policy::retry::{RetryBudget, RetryPolicy};
+use crate::policy::usage::{UsageConfig, UsageRegistry};
 use crate::sanitize;
 use crate::store::{ResilientStore, STORE_TIMEOUT, Store};
-use crate::telemetry::usage::{UsageConfig, UsageRegistry};
-use crate::telemetry::watch::RecentActivity;
-use crate::telemetry::{BodyLogging, meter};
+use crate::transport::http_clients::{HttpClients, HttpSettings};
+use crate::{meter, observability::BodyLogging};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -73,7 +73,7 @@ pub struct ClientBuilder {
     #[cfg(feature = "contract")]
     response_validator: Option<crate::contract::ResponseValidator>,
     #[cfg(test)]
-    pub(crate) transport: Option<super::transport::Transport>,
+    pub(crate) transport: Option<super::test_transport::Transport>,
     /// The first invalid setting.
     error: Option<Error>,
 }
@@ -160,8 +160,8 @@ impl ClientBuilder {
         self.set_token(PersonalToken::from_env(variable))
     }
 
-    /// Sets the token source: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
-    /// token](PersonalToken), or any other [source](crate::auth). The last one that is set applies.
+    /// Sets the token source: an [installation](crate::policy::auth::App::installation) of a GitHub App, a [personal
+    /// token](PersonalToken), or any other [source](crate::policy::auth). The last one that is set applies.
     pub fn auth(mut self, source: impl TokenProvider) -> Self {
         self.auth = Some(Arc::new(source));
         self
@@ -286,7 +286,7 @@ impl ClientBuilder {
     /// store reports that a limit is exhausted, the call waits for that limit.
     ///
     /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
-    /// client's share, a budget is decided with local data, and a [strict](crate::telemetry::usage::Budget::fail_closed) one
+    /// client's share, a budget is decided with local data, and a [strict](crate::policy::usage::Budget::fail_closed) one
     /// rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
     /// own](CacheConfig::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
     /// share its limits has one call in flight, until the store responds or ten seconds have passed.
@@ -336,7 +336,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how [usage](crate::telemetry::usage) is counted, and its budgets. None by default.
+    /// Sets how [usage](crate::policy::usage) is counted, and its budgets. None by default.
     pub fn usage(mut self, policy: UsageConfig) -> Self {
         self.usage = policy;
         self

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
-use crate::auth::{AccessToken, AuthFailure, Identity, Installation, TokenProvider};
 use crate::error::{Error, Result};
+use crate::policy::auth::{AccessToken, AuthFailure, Identity, Installation, TokenProvider};
 
 /// Handles with another identity.
 impl Client {
     /// Returns a handle for another installation of the same App.
     ///
     /// It shares everything else: connections, settings, and the App's JWT. Tokens are cached for
-    /// [15,000](crate::auth::TokenPolicy::max_cached_installations) installations, so that a repeated call for the same
+    /// [15,000](crate::policy::auth::TokenPolicy::max_cached_installations) installations, so that a repeated call for the same
     /// installation requests no token.
     ///
     /// ```no_run
@@ -29,7 +29,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// If the client was not built with an [`App`](crate::auth::App) or one of its installations
+    /// If the client was not built with an [`App`](crate::policy::auth::App) or one of its installations
     /// ([`AuthFailure::NotAnApp`]).
     pub fn installation(&self, installation: impl Into<Installation>) -> Result<Self> {
         let auth = self.handle().identity.installation(installation.into());

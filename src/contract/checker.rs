@@ -36,7 +36,7 @@ use super::table::DeviationTable;
 /// The checker never changes or rejects a response. It logs each deviation once, as a warning with the target
 /// `octowire::contract`, and counts the repetitions.
 ///
-/// It skips streamed bodies, responses from the [cache](crate::cache), responses of external hosts that
+/// It skips streamed bodies, responses from the [cache](crate::policy::cache), responses of external hosts that
 /// GitHub redirects to, and GraphQL.
 #[derive(Clone)]
 pub struct ResponseValidator(Arc<Inner>);

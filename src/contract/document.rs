@@ -13,7 +13,7 @@ use super::operation::{OperationSpec, PathItem, RawValue};
 use super::room::ValueBudget;
 use super::router::{MAX_PATH_BYTES, Router, Target};
 use super::schema::Schemas;
-use crate::id_path;
+use crate::endpoints::id_path;
 
 /// An OpenAPI description of GitHub's API: of github.com, or of GitHub Enterprise.
 ///

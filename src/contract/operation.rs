@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::document::Components;
 use super::room::ValueBudget;
 use super::schema::Schema;
-use crate::operation::ParameterLocation;
+use crate::api::operation::ParameterLocation;
 
 /// One operation of GitHub's API, as the OpenAPI description defines it.
 pub struct OperationSpec {

@@ -15,7 +15,7 @@ use super::pointer::json_path;
 use super::response::is_json;
 use super::router::MAX_PATH_BYTES;
 use super::schema::Schemas;
-use crate::operation::ParameterLocation;
+use crate::api::operation::ParameterLocation;
 
 /// A request, as the input of [`ApiDescription::check_request`].
 #[derive(Clone, Copy, Debug)]

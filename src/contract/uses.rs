@@ -185,7 +185,7 @@ fn write(path: &Path, slice: &Value) -> io::Result<()> {
         return Ok(());
     }
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}", crate::names::unique_id()));
+    beside.push(format!(".{}", crate::util::ids::unique_id()));
     fs::write(&beside, text)?;
     fs::rename(&beside, path)
 }

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use super::DashboardState;
-use super::state::{DashboardUpdate, Subscriber};
+use super::snapshot::{DashboardUpdate, Subscriber};
 
 /// Maximum duration of an event stream.
 const MAX_STREAM_DURATION: Duration = Duration::from_secs(10 * 60);

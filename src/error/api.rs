@@ -7,7 +7,7 @@ use super::advice::advice;
 use super::refusal::FailureDetails;
 use super::text::{self, Markup, Purpose};
 use super::{Error, ErrorKind, OneLine};
-use crate::operation::OperationName;
+use crate::api::operation::OperationName;
 use crate::sanitize;
 
 /// Maximum length of the name of a resource, a field or a code, in characters.
@@ -714,7 +714,7 @@ mod tests {
             headers: std::sync::Arc::new(headers),
             url: "https://api.github.com/a".parse().unwrap(),
             body: crate::response::RawBody::Bytes(Bytes::copy_from_slice(body)),
-            cache_status: crate::cache::CacheStatus::Bypass,
+            cache_status: crate::policy::cache::CacheStatus::Bypass,
             age: None,
             from_external_host: false,
         };
@@ -827,8 +827,8 @@ mod tests {
 
     #[test]
     fn errors_are_read_as_they_are_documented() {
-        crate::contract::mirrors::assert_reads_component::<ApiError>("validation-error");
-        crate::contract::mirrors::assert_reads_component::<Plain>("basic-error");
+        crate::testing::type_coverage::assert_reads_component::<ApiError>("validation-error");
+        crate::testing::type_coverage::assert_reads_component::<Plain>("basic-error");
     }
 
     /// An error without entries.

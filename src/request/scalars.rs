@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::Request;
-use crate::integers::{IntoInteger, InvalidInteger};
-use crate::texts::{IntoList, IntoText};
-use crate::times::{IntoDate, IntoTimeRange};
+use crate::api::integers::{IntoInteger, InvalidInteger};
+use crate::api::into_text::{IntoList, IntoText};
+use crate::api::timestamps::{IntoDate, IntoTimeRange};
 
 // The features determine which of them are used.
 #[allow(dead_code)]

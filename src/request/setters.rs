@@ -9,7 +9,7 @@ use http::HeaderValue;
 use http::header::HeaderName;
 use serde::Serialize;
 
-use super::{Inner, Request, RequestBody, Target, prepared};
+use super::{Inner, Request, RequestBody, Target, spec};
 use crate::body::Body;
 use crate::sanitize;
 
@@ -162,7 +162,7 @@ impl Inner {
 
     fn set_field(&mut self, name: &'static str, value: Vec<u8>) {
         if let RequestBody::Json(whole) = &self.body {
-            match prepared::from_json_object(whole) {
+            match spec::from_json_object(whole) {
                 Ok(fields) => self.body = RequestBody::Fields(fields),
                 Err(reason) => {
                     return self.reject(format_args!("invalid body property {name:?}: {reason}"));

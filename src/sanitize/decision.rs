@@ -291,7 +291,7 @@ mod tests {
     fn machine_generated_values_look_random() {
         for number in 0..500_u32 {
             let digest = Sha256::digest(number.to_le_bytes());
-            let hex = crate::names::hex(digest);
+            let hex = crate::util::ids::hex(digest);
             let base64 = STANDARD.encode(digest).replace(['+', '/', '='], "");
             let token = format!("ghs_{}", &base64[..36]);
             for value in [&hex[..16], &hex[..20], &hex[..32], &hex, &base64[..24], &base64, &token]

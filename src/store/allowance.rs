@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::clock::saturating_after;
+use crate::time::clock::saturating_after;
 
 /// The time that one attempt of a call can still wait for stores, for all its operations: concurrent waits count once.
 /// Clones share the allowance.

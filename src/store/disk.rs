@@ -15,8 +15,8 @@ use super::ledger::bounds::LedgerProblem;
 use super::unreadable::{report, report_left};
 use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
 use crate::error::{Error, ErrorKind, Result};
-use crate::private_files::{Permissions, fault, warn_if_trusted};
-use crate::runtimes::PerRuntime;
+use crate::runtime::PerRuntime;
+use crate::util::private_files::{Permissions, fault, warn_if_trusted};
 
 mod folder;
 #[cfg(any(test, feature = "__fuzz"))]
@@ -208,7 +208,7 @@ impl DiskStoreBuilder {
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
     /// `root_squash`. Other users who can write to the folder then determine the responses that calls receive from a
-    /// cache, unless it has an [`integrity_key`](crate::cache::CacheConfig::integrity_key), and the remaining quota of
+    /// cache, unless it has an [`integrity_key`](crate::policy::cache::CacheConfig::integrity_key), and the remaining quota of
     /// limits. Modes are not repaired, so that users who can read the files can read the cached responses. The store
     /// logs one warning. Links in place of files are still rejected. Files are created with the mode 0600: a process
     /// with another user id, as pods on OpenShift can get with each start, cannot open them on file systems with real

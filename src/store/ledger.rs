@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use self::bounds::{MAX_CONSECUTIVE_PAUSES, MAX_NUMBER, MAX_PAUSE_MS, Version, is_member, is_name};
-pub(super) use self::counted::retention_ms;
-use self::counted::{GrantWindow, WindowDelta, bucket_end, bucket_of};
-use self::gathering::OutageRecovery;
+use self::recovery::OutageRecovery;
+pub(super) use self::window::retention_ms;
+use self::window::{GrantWindow, WindowDelta, bucket_end, bucket_of};
 use super::lease::{
     LEASE_TTL_MS, MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, QuotaLease,
     QuotaRequest, RETRY_AFTER_MS, SecondaryPause, WindowGrant, WindowRequest,
@@ -637,7 +637,7 @@ fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Op
 }
 
 pub(super) mod bounds;
-mod counted;
-mod gathering;
+mod recovery;
 #[cfg(test)]
 mod tests;
+mod window;

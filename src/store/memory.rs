@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use super::unreadable::report;
 use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
-use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::error::Error;
 use crate::error::Result;
+use crate::util::compact::{self, ALLOCATION_OVERHEAD};
 
 /// A [store](Store) in memory, for several clients of one process: clones share its content.
 ///
 /// Its values are bounded in bytes, 64 MiB by default: the least recently used ones are evicted. A value that is larger
-/// than the bound is not stored. Sums, such as those of [budgets](crate::telemetry::usage), are evicted last, as long
+/// than the bound is not stored. Sums, such as those of [budgets](crate::policy::usage), are evicted last, as long
 /// as they take at most half. Ledgers are bounded by number, 15,000.
 #[derive(Clone, Debug)]
 pub struct MemoryStore(Arc<Mutex<State>>);

@@ -14,12 +14,12 @@ use super::{QuotaLease, QuotaRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
-mod link;
+mod connection;
 mod server;
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
 mod tls;
 
-use link::RedisConnection;
+use connection::RedisConnection;
 use server::{Server, ServerKind};
 
 /// A [store](Store) in Redis 6.2 or newer, or Valkey: for all processes that reach it.
@@ -91,7 +91,9 @@ impl RedisStore {
     /// Sends an idempotent command: a connection that was lost reports this only at the next command.
     async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T> {
         match self.connection.query(&command).await {
-            Err(error) if link::is_disconnected(&error) => self.connection.query(&command).await,
+            Err(error) if connection::is_disconnected(&error) => {
+                self.connection.query(&command).await
+            }
             response => response,
         }
         .map_err(|error| failed(&error))
@@ -99,7 +101,9 @@ impl RedisStore {
 
     async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T> {
         match self.connection.invoke(script).await {
-            Err(error) if link::is_disconnected(&error) => self.connection.invoke(script).await,
+            Err(error) if connection::is_disconnected(&error) => {
+                self.connection.invoke(script).await
+            }
             response => response,
         }
         .map_err(|error| failed(&error))

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::error::Error;
-use crate::log_limit::LogThrottle;
+use crate::meter;
 use crate::sanitize;
-use crate::telemetry::meter;
+use crate::util::log_limit::LogThrottle;
 
 /// Kinds of keys, by their first part. Other keys are `other`.
 const KINDS: [&str; 8] =

@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::behind::run_in_background;
-use super::guard::{BACKGROUND_TIMEOUT, ResilientStore, StoreResult};
-use crate::clock::saturating_after;
-use crate::telemetry::meter;
+use super::resilient::{BACKGROUND_TIMEOUT, ResilientStore, StoreResult};
+use crate::meter;
+use crate::time::clock::saturating_after;
 
 /// Writes values to a store in the background: for each key one after the other, and of the pending values of a key
 /// only the last one. The pending writes are bounded. If they exceed the bound, the oldest one is dropped, and values

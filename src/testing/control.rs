@@ -8,12 +8,12 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::{MockResponse, check_fault, check_header, check_status};
-use super::exchange::{MockState, lock};
 use super::fault::Fault;
 use super::received::RecordedRequest;
-use super::reply::WireResponse;
+use super::response::{MockResponse, check_fault, check_header, check_status};
+use super::router::{MockState, lock};
 use super::stub::{Matcher, Stub};
+use super::wire_response::WireResponse;
 
 const PREFIX: &str = "/octowire-mock/";
 

@@ -5,12 +5,12 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::answers::preferred;
-use super::fit::repair_example;
+use super::examples::preferred;
 use super::minimal::minimal_value;
+use super::repair::repair_example;
 use super::resources::url_parameter;
+use crate::api::operation::ParameterLocation;
 use crate::contract::{ApiDescription, OperationSpec, ParameterSpec};
-use crate::operation::ParameterLocation;
 
 /// A request that GitHub's description allows: see
 /// [`MockGitHub::example_request`](super::MockGitHub::example_request).

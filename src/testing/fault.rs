@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::limits::{self, Limits};
 use super::received::RecordedRequest;
-use super::reply::{ConnectionFault, WireResponse};
+use super::wire_response::{ConnectionFault, WireResponse};
 
 /// A fault instead of a response: see [`Stub::fault`](super::Stub::fault).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::clock::Clock;
-use super::exchange::lock;
 use super::received::RecordedRequest;
-use super::reply::WireResponse;
-use crate::clock;
-use crate::names::hex;
+use super::router::lock;
+use super::wire_response::WireResponse;
+use crate::time::clock;
+use crate::util::ids::hex;
 
 /// GitHub's metadata on every response: the request id, and the remaining limits.
 pub(super) struct Limits {

@@ -11,15 +11,15 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use super::TypedCall;
-use super::access::MockAuth;
+use super::auth::MockAuth;
 use super::example::ExampleRequest;
-use super::exchange::{MockState, lock};
 use super::received::RecordedRequest;
+use super::router::{MockState, lock};
 use super::server;
 use super::stub::{Matcher, Stub, accept, misuse};
 use crate::client::{Client, ClientBuilder};
 use crate::contract::{ApiDescription, DescriptionSource, Deviation, OperationSpec};
-use crate::limits::{RateLimitPolicy, SecondaryLimits};
+use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
 
 /// A mock GitHub server for tests: see the [module](crate::testing).
 ///
@@ -75,7 +75,7 @@ impl MockGitHub {
     }
 
     /// Returns the settings of a client of the mock: its address, a token, and no
-    /// [pacing](crate::limits::SecondaryLimits), which would make a test wait for a second between two writes. All
+    /// [pacing](crate::policy::rate_limit::SecondaryLimits), which would make a test wait for a second between two writes. All
     /// other settings are the defaults.
     pub fn client_builder(&self) -> ClientBuilder {
         builder(self.address, self.shared.auth.token.clone())

@@ -8,8 +8,8 @@ use http::uri::Authority;
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::contract::value_of;
+use crate::util::compact::{self, ALLOCATION_OVERHEAD};
 
 /// Memory of two texts beside their bytes.
 const PAIR_OVERHEAD: usize = size_of::<(String, String)>() + 2 * ALLOCATION_OVERHEAD;

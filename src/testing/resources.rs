@@ -12,12 +12,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::answers::{Content, ExampleResponses};
 use super::clock::Clock;
-use super::exchange::lock;
-use super::listing::{ListItems, item};
+use super::examples::{Content, ExampleResponses};
+use super::pagination::{ListItems, item};
 use super::received::RecordedRequest;
-use super::reply::{WireResponse, rewrite_urls};
+use super::router::lock;
+use super::wire_response::{WireResponse, rewrite_urls};
 use crate::contract::{MatchedRequest, OperationSpec};
 
 mod comments;

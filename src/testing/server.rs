@@ -19,11 +19,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use super::exchange::MockState;
 use super::intake::{BodyRejected, MAX_BODY};
 use super::received::RecordedRequest;
-use super::reply::{ConnectionFault, WireResponse};
+use super::router::MockState;
 use super::socket::{Connection, ResettableStream};
+use super::wire_response::{ConnectionFault, WireResponse};
 use crate::contract::MAX_PATH_BYTES;
 
 /// Maximum number of concurrent connections. For a further one, the server closes the one that has been idle

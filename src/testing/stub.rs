@@ -9,12 +9,12 @@ use http::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answer::{MockResponse, check_header};
-use super::answers::{Content, example_of};
-use super::exchange::MockState;
+use super::examples::{Content, example_of};
 use super::fault::Fault;
 use super::received::RecordedRequest;
-use super::reply::rewrite_urls;
+use super::response::{MockResponse, check_header};
+use super::router::MockState;
+use super::wire_response::rewrite_urls;
 use crate::contract::{ApiDescription, OperationSpec};
 use crate::request::RequestMatcher;
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::body::{BodyLimits, READ_TIMEOUT};
 use super::delivery::Delivery;
 use super::receiver::WebhookReceiver;
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 use super::verify::Verifier;
 
 impl WebhookReceiver {

@@ -10,7 +10,7 @@ use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -13,11 +13,11 @@ use super::envelope::Envelope;
 use super::event::UnknownEvent;
 use super::event::read::{self, decode_error};
 use super::payload::{check_json, payload};
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 use super::verify::{Verified, Verifier};
 use super::{EnvelopeScheme, Event};
 use crate::error::Result;
-use crate::names::hex;
+use crate::util::ids::hex;
 
 pub(super) const DELIVERY: &str = "x-github-delivery";
 pub(super) const EVENT: &str = "x-github-event";

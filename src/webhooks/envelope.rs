@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::verify::{SignatureError, Verified, Verifier, parse_hex};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::hex;
+use crate::util::ids::hex;
 
 /// The signature format of a gateway: a JSON object with `event`, `data`, `timestamp` and `signature`, which is
 /// HMAC-SHA256, in 64 hexadecimal digits, of `timestamp`, `event` and `data` with a full stop between them.

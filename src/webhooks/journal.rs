@@ -9,18 +9,18 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::error::Result;
-use crate::private_files::{Permissions, warn_if_trusted};
+use crate::util::private_files::{Permissions, warn_if_trusted};
 
-mod file;
-mod inbox;
+mod database;
 mod job;
 mod thread;
+mod transaction;
 mod writer;
 
-use file::FileLocation;
-pub(crate) use inbox::key;
-use inbox::{JournalTransaction, Outcome};
+use database::FileLocation;
 use job::WriteJob;
+pub(crate) use transaction::key;
+use transaction::{JournalTransaction, Outcome};
 use writer::WriterHandle;
 
 /// The delivery journal of a webhook receiver, in a file. An accepted delivery is on the disk before GitHub receives
@@ -234,14 +234,14 @@ impl DeliveryJournal {
 
     /// Returns whether one more outcome can be kept in memory, if it cannot be written.
     pub(crate) fn can_remember(&self) -> bool {
-        self.unrecorded_count() < inbox::MAX_UNRECORDED as u64
+        self.unrecorded_count() < transaction::MAX_UNRECORDED as u64
     }
 
     /// Records that a delivery failed. It is kept among the failed ones, and accepted again if it is redelivered.
     ///
     /// If the write fails, the journal retries until it succeeds, and does not replay the delivery meanwhile.
     pub(crate) async fn fail(&self, id: &str, error: &str) -> Result<()> {
-        let (id, error) = (key(id), inbox::truncate_error(error).to_owned());
+        let (id, error) = (key(id), transaction::truncate_error(error).to_owned());
         let job = WriteJob::with_outcome(&id, Outcome::failed(&error), {
             let id = id.clone();
             move |inbox: &mut JournalTransaction<'_>| inbox.fail(&id, &error)
@@ -354,13 +354,15 @@ impl DeliveryJournalBuilder {
         let writer = match opened.await {
             Ok(writer) => writer?,
             // Some kinds of damage to the file make redb panic.
-            Err(error) if error.is_panic() => return Err(file::damaged(&path).with_source(error)),
-            Err(error) => return Err(file::unusable_error(&path).with_source(error)),
+            Err(error) if error.is_panic() => {
+                return Err(database::damaged(&path).with_source(error));
+            }
+            Err(error) => return Err(database::unusable_error(&path).with_source(error)),
         };
         let journal = DeliveryJournal { writer: Arc::new(writer), unclaimed: Arc::default() };
         let left = journal.pending_ids().await.map_err(|error| match error.is_retryable() {
-            true => file::unusable_error(&path).with_source(error),
-            false => file::damaged(&path).with_source(error),
+            true => database::unusable_error(&path).with_source(error),
+            false => database::damaged(&path).with_source(error),
         })?;
         *journal.unclaimed_ids() = left;
         Ok(journal)

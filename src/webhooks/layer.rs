@@ -13,7 +13,7 @@ use tracing::debug;
 
 use super::body::{BodyLimits, BodyReader, BoxError, READ_TIMEOUT};
 use super::delivery::Delivery;
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 use super::verify::Verifier;
 
 /// A layer that admits signed requests: the [`Delivery`] is in the request's extensions, and the body is unchanged. All

@@ -42,7 +42,7 @@ mod payload;
 mod receiver;
 #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
 mod reconciler;
-mod refusal;
+mod rejection;
 mod verify;
 
 pub use delivery::Delivery;
@@ -61,5 +61,5 @@ pub use receiver::{
 #[cfg(any(feature = "apps", feature = "repos", feature = "orgs"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "apps", feature = "repos", feature = "orgs"))))]
 pub use reconciler::{Reconciler, ReconciliationReport};
-pub use refusal::RejectionReason;
+pub use rejection::RejectionReason;
 pub use verify::{SignatureError, Verified, Verifier, sign};

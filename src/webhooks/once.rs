@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::names;
 use crate::store::Store;
+use crate::util::ids;
 
 /// Deduplicator: records deliveries in a [store](crate::store), so that only one of several receivers handles each: in
 /// a process, on a machine or in a fleet, depending on the scope of the store.
@@ -115,7 +115,7 @@ impl Deduplicator {
     /// # Errors
     /// As for [`claim`](Self::claim).
     pub async fn try_claim(&self, delivery: &str) -> Result<ClaimOutcome> {
-        let claim = self.claim_with(delivery, Bytes::from(names::unique_id()));
+        let claim = self.claim_with(delivery, Bytes::from(ids::unique_id()));
         let taken = self.try_claim_as(claim.clone()).await;
         if taken.is_err() {
             // If the claim is in the store, it is released, so that it does not block another receiver.
@@ -178,7 +178,7 @@ fn key(delivery: &str) -> String {
     if plain {
         return format!("delivery:{delivery}");
     }
-    format!("delivery:{}", names::hex(Sha256::digest(delivery)))
+    format!("delivery:{}", ids::hex(Sha256::digest(delivery)))
 }
 
 impl Claim {

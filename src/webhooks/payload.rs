@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::delivery::text;
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 
 /// Returns the payload of a body: all of it if it is JSON, or the field `payload` of a form, by `Content-Type`.
 ///

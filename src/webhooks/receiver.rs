@@ -10,40 +10,37 @@ use tracing::warn;
 
 use super::body::BodyReader;
 use super::delivery::Delivery;
-use super::refusal::RejectionReason;
+use super::rejection::RejectionReason;
 use super::verify::Verifier;
 use super::{Deduplicator, EnvelopeScheme};
 
+mod accept;
 mod builder;
-mod counts;
+mod capacity;
+mod handle;
 mod handler;
-#[cfg(feature = "webhooks-journal")]
-mod inbox;
-#[cfg(not(feature = "webhooks-journal"))]
-#[path = "receiver/no_inbox.rs"]
-mod inbox;
-mod intake;
+#[cfg_attr(not(feature = "webhooks-journal"), path = "receiver/journal_slot_disabled.rs")]
+mod journal_slot;
 #[cfg(feature = "webhooks-journal")]
 mod record;
 #[cfg(feature = "webhooks-journal")]
-mod resume;
-mod rooms;
+mod replay;
 mod schedule;
 #[cfg(feature = "webhooks-axum")]
 mod serve;
 mod service;
-mod work;
+mod stats;
 
 pub use builder::WebhookReceiverBuilder;
-pub use counts::ReceiverStats;
-use counts::StatsCounters;
+use capacity::Capacity;
 use handler::Handler;
 pub use handler::PermanentFailure;
-use inbox::OptionalJournal;
+use journal_slot::OptionalJournal;
 #[cfg(all(feature = "webhooks-journal", any(test, feature = "__fuzz")))]
 pub(super) use record::{fuzz_content, fuzz_record};
-use rooms::Capacity;
 pub use schedule::RetrySchedule;
+pub use stats::ReceiverStats;
+use stats::StatsCounters;
 
 /// Webhook service: verifies deliveries, responds to GitHub, and has each delivery handled once.
 ///
@@ -194,7 +191,7 @@ impl WebhookReceiver {
     /// should be delivered again later.
     pub async fn receive(&self, delivery: Delivery) -> Result<ReceiveOutcome, RejectionReason> {
         let by = Instant::now() + self.0.response_timeout;
-        intake::accept(&self.0, delivery, by).await
+        accept::accept(&self.0, delivery, by).await
     }
 
     /// Returns the counts so far, and the current queue.
@@ -228,7 +225,7 @@ impl WebhookReceiver {
                 warn!(%error, "handled deliveries not recorded; they are handled again after the next start");
             }
             #[cfg(feature = "webhooks-journal")]
-            resume::until_replay_ended(&self.0).await;
+            replay::until_replay_ended(&self.0).await;
         })
         .await;
         left

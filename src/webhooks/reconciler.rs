@@ -11,12 +11,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::api::timestamps::Sealed;
 use crate::api::types::HookDeliveryItem;
 use crate::error::{Error, Result};
-use crate::limits::Priority;
-use crate::names;
+use crate::policy::rate_limit::Priority;
 use crate::store::Store;
-use crate::times::Sealed;
+use crate::util::ids;
 use crate::{Client, Items, OnItemError};
 
 type Redelivery = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -359,10 +359,10 @@ impl Reconciler {
         // An App is identified only by its identity, and there are several GitHub servers.
         let client = &self.0.client;
         let whose = format!("{} {} {}", client.base_url(), client.identity(), self.0.hook.name);
-        let key = format!("reconcile:{}", names::hex(&Sha256::digest(whose)[..16]));
+        let key = format!("reconcile:{}", ids::hex(&Sha256::digest(whose)[..16]));
         // Slightly less, so that the process of the last run continues.
         let lasts = interval.mul_f64(0.9);
-        store.put_if_absent(&key, Bytes::from(names::unique_id()), lasts).await
+        store.put_if_absent(&key, Bytes::from(ids::unique_id()), lasts).await
     }
 
     /// Checks the attempts since then, newest first, as GitHub lists them; returns when the newest was.

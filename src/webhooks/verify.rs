@@ -7,8 +7,8 @@ use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::hex;
 use crate::sanitize;
+use crate::util::ids::hex;
 
 /// The header with the signature. `X-Hub-Signature`, of SHA-1, is ignored.
 pub(super) const SIGNATURE: &str = "x-hub-signature-256";

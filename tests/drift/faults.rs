@@ -313,7 +313,7 @@ fn a_report_fits_into_a_pull_request() {
 fn every_kind_is_in_the_table() {
     let text = std::fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../src/contract/drift.rs"
+        "/../../src/contract/drift/mod.rs"
     ));
     let text = text.unwrap();
     for kind in Kind::ALL {

@@ -529,7 +529,7 @@ async fn a_response_is_not_served_after_access_was_lost() {
 #[tokio::test]
 async fn of_an_hour_of_polls_with_rotating_tokens_99_percent_are_free() {
     let github = Resources::start().await;
-    let limits = octowire::limits::RateLimitPolicy::disabled();
+    let limits = octowire::rate_limit::RateLimitPolicy::disabled();
     let client =
         github.server.default_client_builder().auth(Rotating::new("bot")).rate_limits(limits);
     let client = client.build().unwrap();

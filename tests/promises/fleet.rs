@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::Client;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};

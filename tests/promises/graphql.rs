@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Server, json as answer};
 use http::Method;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::{Client, Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -124,8 +124,8 @@ async fn health_reports_the_causes_of_delays() {
     let mock = MockGitHub::start().await;
     let pause = Fault::SecondaryRateLimit { retry_after: Some(Duration::from_secs(90)) };
     mock.on(|github| github.meta().get_zen()).fault(pause);
-    let limits = octowire::limits::RateLimitPolicy::default()
-        .on_limit(octowire::limits::LimitAction::FailFast);
+    let limits = octowire::rate_limit::RateLimitPolicy::default()
+        .on_limit(octowire::rate_limit::LimitAction::FailFast);
     let github =
         mock.client_builder().store(UnresponsiveStore).rate_limits(limits).build().unwrap();
     github.meta().get_zen().send().await.unwrap_err();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::auth::PersonalToken;
-use octowire::limits::{LimitAction, Priority, RateLimitPolicy, SecondaryLimits};
+use octowire::rate_limit::{LimitAction, Priority, RateLimitPolicy, SecondaryLimits};
 use octowire::{Client, ErrorKind};
 use serde_json::Value;
 use tokio::time::advance;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy};
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{MemoryStore, Store};
 use octowire::testing::MockGitHub;
 use octowire::{Client, Error, RetryPolicy};

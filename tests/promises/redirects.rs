@@ -144,7 +144,7 @@ async fn a_download_counts_as_github_said_when_it_redirected() {
     let limits = "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 0\r\n\
                   x-ratelimit-reset: 4000000000\r\nx-ratelimit-resource: core\r\n";
     let (server, _other) = sending_away(limits, answer("200 OK", "", "zip")).await;
-    let limits = octowire::limits::RateLimitPolicy::disabled();
+    let limits = octowire::rate_limit::RateLimitPolicy::disabled();
     let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
     get().await.unwrap();

@@ -8,7 +8,7 @@ use http::Method;
 use octowire::Client;
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use octowire::store::RedisStore;
-use octowire::telemetry::usage::{Budget, Period, UsageConfig};
+use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, poll_immediate};
 use futures_util::{StreamExt, stream};
 use http::Method;
-use octowire::limits::{RateLimitPolicy, SecondaryLimits};
+use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use octowire::{Client, Items};
 use serde_json::Value;
 use tokio::time::timeout;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use octowire::cache::CacheConfig;
-use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use octowire::testing::MockGitHub;
+use octowire::usage::{Budget, Period, UsageConfig};
 use octowire::{Client, ErrorKind, RetryPolicy};
 
 use crate::redis_servers::RedisServer;

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{DiskStore, MemoryStore, Store};
-use octowire::telemetry::usage::{
-    Budget, BudgetState, Period, PricingPlan, UsageConfig, UsageCount,
-};
 use octowire::testing::{Fault, MockGitHub};
+use octowire::usage::{Budget, BudgetState, Period, PricingPlan, UsageConfig, UsageCount};
 use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};

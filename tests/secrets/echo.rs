@@ -14,9 +14,9 @@ use octowire::auth::{
     TokenRequest, UserToken,
 };
 use octowire::cache::{CacheConfig, CachePolicy};
-use octowire::limits::{LimitAction, RateLimitPolicy, SecondaryLimits};
-use octowire::telemetry::BodyLogging;
-use octowire::telemetry::usage::UsageConfig;
+use octowire::observability::BodyLogging;
+use octowire::rate_limit::{LimitAction, RateLimitPolicy, SecondaryLimits};
+use octowire::usage::UsageConfig;
 use octowire::{CircuitBreaker, Client, Error, Request, RetryPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;

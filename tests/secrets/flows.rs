@@ -17,7 +17,7 @@ use octowire::auth::{
     PendingAuthorization, PersonalToken, TokenPolicy, UserToken,
 };
 #[cfg(all(feature = "redis", feature = "token-store"))]
-use octowire::limits::{LimitAction, RateLimitPolicy};
+use octowire::rate_limit::{LimitAction, RateLimitPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 

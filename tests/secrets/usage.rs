@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::Method;
-use octowire::telemetry::usage::{Budget, Period, UsageConfig};
+use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 
 use crate::SECRET;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use metrics_util::{CompositeKey, MetricKind as Kind};
-use octowire::telemetry::{METRICS, MetricDescription, MetricKind};
+use octowire::observability::{METRICS, MetricDescription, MetricKind};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, OnItemError, RetryPolicy};
 use reqwest::Method;

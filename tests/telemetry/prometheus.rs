@@ -10,7 +10,7 @@ use crate::scenes;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use octowire::telemetry::{HISTOGRAM_BUCKETS, METRICS, MetricKind};
+use octowire::observability::{HISTOGRAM_BUCKETS, METRICS, MetricKind};
 use octowire::webhooks::{Delivery, OutgoingDelivery, Verifier, WebhookReceiver};
 use reqwest::Client;
 use serde_json::Value;

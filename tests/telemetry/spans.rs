@@ -115,7 +115,7 @@ impl Log {
 
 /// The rows of a table in the documentation that begin so, by their cells.
 pub(crate) fn documented(begins: &str) -> Vec<Vec<String>> {
-    let docs = include_str!("../../src/telemetry.rs");
+    let docs = include_str!("../../src/observability/mod.rs");
     let rows = docs.lines().filter(|line| line.starts_with(&format!("//! | `{begins}")));
     rows.map(|row| row.split('|').skip(1).map(|cell| cell.trim().to_owned()).collect()).collect()
 }
@@ -196,7 +196,7 @@ async fn a_client_that_works_is_silent_at_info() {
 async fn bodies_are_logged_on_request_and_without_secrets() {
     let log = Log::start();
     let mock = MockGitHub::start().await;
-    let bodies = octowire::telemetry::BodyLogging::default();
+    let bodies = octowire::observability::BodyLogging::default();
     for (client, logged) in
         [(mock.client(), 0), (mock.client_builder().body_logging(bodies).build().unwrap(), 4)]
     {
@@ -249,7 +249,7 @@ async fn a_span_says_how_a_call_really_ended() {
 #[tokio::test]
 async fn a_shared_usage_budget_near_its_limit_is_warned_about_once() {
     use octowire::cache::CacheConfig;
-    use octowire::telemetry::usage::{Budget, Period, UsageConfig};
+    use octowire::usage::{Budget, Period, UsageConfig};
 
     let log = Log::start();
     let mock = MockGitHub::start().await;

@@ -5,7 +5,7 @@
 
 #[path = "../../../build/mod.rs"]
 pub mod build;
-#[path = "../../../src/contract/drift.rs"]
+#[path = "../../../src/contract/drift/mod.rs"]
 pub mod drift;
 
 /// The same for requests.

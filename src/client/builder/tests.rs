@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::*;
-use crate::client::http::with_http2_windows;
+use crate::transport::http_clients::with_http2_windows;
 
 /// Larger than the window of a stream.
 const DOWNLOAD: usize = 4 * 1024 * 1024;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 
 use super::change::{Change, Direction, Kind};
+use super::changes::{ChangeCollector, OwnerId, Position};
 use super::document::{DescriptionTree, Node, SCHEMAS, TEXTS, escape};
-use super::found::{ChangeCollector, OwnerId, Position};
 use super::schema::{ValueContext, component_owner};
 use super::shape::Parts;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::change::Kind;
+use super::changes::Position;
+use super::constraints::{announcements, patches};
 use super::differ::Differ;
 use super::document::Node;
-use super::found::Position;
-use super::keywords::{announcements, patches};
 use super::policy::ChangeFacts;
 
 /// The deprecation of a part.

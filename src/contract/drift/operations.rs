@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::change::{ChangeOwner, Direction, Kind};
+use super::changes::Position;
 use super::differ::Differ;
 use super::document::{DescriptionTree, Entry, Node};
-use super::found::Position;
-use super::interface::names;
+use super::operation_io::names;
 use super::policy::ChangeFacts;
 
 /// The entries of `x-github` that have their own kinds of change.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::change::{ChangeOwner, Kind};
+use super::changes::Position;
+use super::describe;
 use super::differ::{ComponentKind, Differ};
 use super::document::{MAX_DEPTH, Node, SCHEMAS};
-use super::found::Position;
 use super::policy::ChangeFacts;
 use super::shape::{Parts, Shape, Type};
-use super::words;
 
 /// The way in which a user holds the value of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl<'a> Differ<'a> {
             _ => Some(Kind::TypeChanged),
         };
         if let Some(kind) = kind {
-            let message = format!("{} became {}", words::shape(old), words::shape(new));
+            let message = format!("{} became {}", describe::shape(old), describe::shape(new));
             self.changes.add(at, kind, ChangeFacts::default(), pointer, message);
             return;
         }
@@ -186,11 +186,12 @@ impl<'a> Differ<'a> {
                     old.required.union(&common.0.required).copied().collect();
                 let harmless = variants.1.iter().any(|variant| only_requires(variant, &required));
                 let beside = ChangeFacts { harmless, ..beside };
-                let message = format!("it must be {} as well", words::variants(&variants.1));
+                let message = format!("it must be {} as well", describe::variants(&variants.1));
                 self.changes.add(at, Kind::TypeNarrowed, beside, &pointer(new), message);
             }
             (false, true) => {
-                let message = format!("it no longer needs to be {}", words::variants(&variants.0));
+                let message =
+                    format!("it no longer needs to be {}", describe::variants(&variants.0));
                 self.changes.add(at, Kind::TypeWidened, beside, &pointer(old), message);
             }
         }
@@ -209,7 +210,7 @@ impl<'a> Differ<'a> {
             (None, Some(new)) => {
                 let shape = Parts::of(&self.new, &new).shape(&self.new);
                 if shape.of() != Type::Any {
-                    let message = format!("anything became {}", words::shape(&shape));
+                    let message = format!("anything became {}", describe::shape(&shape));
                     let kind = Kind::TypeNarrowed;
                     self.changes.add(at, kind, ChangeFacts::default(), &new.pointer, message);
                 }
@@ -217,7 +218,7 @@ impl<'a> Differ<'a> {
             (Some(old), None) => {
                 let shape = Parts::of(&self.old, &old).shape(&self.old);
                 if shape.of() != Type::Any {
-                    let message = format!("{} became anything", words::shape(&shape));
+                    let message = format!("{} became anything", describe::shape(&shape));
                     let kind = Kind::TypeWidened;
                     self.changes.add(at, kind, ChangeFacts::default(), &old.pointer, message);
                 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::change::Kind;
+use super::changes::Position;
+use super::describe;
 use super::differ::Differ;
 use super::document::{DescriptionTree, Node, SCHEMAS, is_equal_but_texts};
-use super::found::Position;
 use super::policy::ChangeFacts;
 use super::schema::ValueContext;
 use super::shape::{Parts, Shape, Type};
-use super::words;
 
 /// A variant, with its properties for pairing.
 struct Variant<'a> {
@@ -54,7 +54,7 @@ impl<'a> Differ<'a> {
         }
         for gone in old {
             let at = at.within(&gone.label());
-            let message = format!("the variant {} was removed", words::variant(&gone.node));
+            let message = format!("the variant {} was removed", describe::variant(&gone.node));
             let kind = match whole.1 {
                 Some(of) if of != gone.shape.of() => Kind::TypeNarrowed,
                 _ => Kind::VariantRemoved,
@@ -63,7 +63,7 @@ impl<'a> Differ<'a> {
         }
         for more in new {
             let at = at.within(&more.label());
-            let message = format!("the variant {} was added", words::variant(&more.node));
+            let message = format!("the variant {} was added", describe::variant(&more.node));
             let kind = match whole.0 {
                 Some(of) if of != more.shape.of() => Kind::TypeWidened,
                 _ => Kind::VariantAdded,
@@ -121,7 +121,7 @@ impl<'a> Differ<'a> {
         };
         let of = |parts: &Parts<'a>, shape: &Shape<'a>| match parts.reference() {
             Some((name, _)) => format!("`{}`", name.strip_prefix(SCHEMAS).unwrap_or(name)),
-            None => words::shape(shape),
+            None => describe::shape(shape),
         };
         let message = format!("{} became {}", of(old, &shapes.0), of(new, &shapes.1));
         self.changes.add(at, kind, ChangeFacts::default(), pointers.1, message);

@@ -14,12 +14,12 @@ use tracing::warn;
 use super::lock::FolderLock;
 use super::value::{self, Value};
 use crate::error::Error;
-use crate::names::hex;
-use crate::private_files::{
+use crate::runtime::PerRuntime;
+use crate::store::unreadable::TOO_LARGE;
+use crate::util::ids::hex;
+use crate::util::private_files::{
     Access, Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, should_warn,
 };
-use crate::runtimes::PerRuntime;
-use crate::store::unreadable::TOO_LARGE;
 
 #[derive(Debug)]
 pub(super) struct DiskInner {

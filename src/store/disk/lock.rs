@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::folder::DiskInner;
-use crate::private_files::{Access, FileRole, PrivateFolder};
+use crate::util::private_files::{Access, FileRole, PrivateFolder};
 
 /// The longest time that a call waits for the lock. Calls of a client give up earlier.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use super::folder::{
 };
 use super::lock::FolderLock;
 use super::value::{self, ValueHeader};
-use crate::private_files::{Access, Durability, FileRole, PrivateFolder, fault, should_warn};
+use crate::util::private_files::{Access, Durability, FileRole, PrivateFolder, fault, should_warn};
 
 /// A draft of this age is not in use: its writer moves it to its place after it has waited for the lock for a second at
 /// most.

@@ -115,7 +115,7 @@ impl QuotaLedger {
             && all_sound(&recovery.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
             && self.departed <= MAX_NUMBER
             && all_sound(&self.members, MAX_MEMBERS, Member::is_sound)
-            && all_sound(&self.windows, MAX_NAMES, super::counted::GrantWindow::is_sound)
+            && all_sound(&self.windows, MAX_NAMES, super::window::GrantWindow::is_sound)
             && all_sound(&self.budgets, MAX_NAMES, PrimaryBudget::is_sound)
             && all_sound(&self.owners, MAX_OWNERS, |next| *next <= MAX_NUMBER)
             && self.pause.as_ref().is_none_or(PauseState::is_sound)
@@ -171,7 +171,7 @@ impl Member {
             && all_sound(
                 &self.last_changes.windows,
                 MAX_NAMES,
-                super::counted::WindowDelta::is_sound,
+                super::window::WindowDelta::is_sound,
             )
     }
 }

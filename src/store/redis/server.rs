@@ -11,7 +11,7 @@ use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType}
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult, TlsMode};
 use tokio::sync::Mutex;
 
-use super::link::ActiveConnection;
+use super::connection::ActiveConnection;
 use crate::sanitize;
 
 #[derive(Clone, Debug)]

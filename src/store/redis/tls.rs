@@ -5,7 +5,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::pem;
+use crate::util::pem;
 
 /// The TLS settings beyond the URLs.
 #[derive(Clone, Default)]

@@ -237,7 +237,7 @@ macro_rules! event_accessors {
 
         /// Returns the id of the App's installation that the delivery is for, if it is an App's webhook;
         /// [`Client::installation`](crate::Client::installation) and
-        /// [`Installation::id`](crate::auth::Installation::id) accept it as it is.
+        /// [`Installation::id`](crate::policy::auth::Installation::id) accept it as it is.
         #[must_use]
         pub fn installation(&self) -> Option<i64> {
             self.payload().installation()

@@ -11,10 +11,10 @@ use tracing::warn;
 
 use super::generated::EventPayload;
 use super::{Event, Mismatch, UnknownEvent};
+use crate::codec::json_path;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json_path;
+use crate::meter;
 use crate::sanitize;
-use crate::telemetry::meter;
 
 /// Maximum length of the reason of a mismatch, in characters.
 const MAX_REASON_CHARS: usize = 500;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::inbox::{JournalTransaction, Outcome};
+use super::transaction::{JournalTransaction, Outcome};
 use crate::error::{Error, Result};
 
 /// An operation on the file, with the caller that waits for it.

@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::file::{FileLocation, JournalFile, MOVE_AWAY_ADVICE, Verification};
-use super::inbox::{InMemory, JournalTransaction, Outcome, Totals};
+use super::database::{FileLocation, JournalFile, MOVE_AWAY_ADVICE, Verification};
 use super::job::{ErasedJob, UnclaimedIds};
+use super::transaction::{InMemory, JournalTransaction, Outcome, Totals};
 use super::{Clock, Limits};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::mpsc;
 
-use super::file::{FileLocation, JournalFile, Verification};
+use super::database::{FileLocation, JournalFile, Verification};
 use super::job::{ErasedJob, WriteJob};
 use super::thread::{BATCH_JOBS, Counts, WriterThread, failed};
 use super::{Clock, Limits};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::counts::StatsCounters;
+use super::capacity::{Capacity, CapacityLimits};
 use super::handler::{Handler, HandlerConfig};
-use super::inbox::OptionalJournal;
-use super::rooms::{Capacity, CapacityLimits};
+use super::journal_slot::OptionalJournal;
+use super::stats::StatsCounters;
 use super::{Lifecycle, ResponseMode, RetrySchedule, Shared, SignatureScheme, WebhookReceiver};
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(feature = "webhooks-journal")]
@@ -155,7 +155,7 @@ impl WebhookReceiverBuilder {
         R: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        crate::telemetry::meter::describe_metrics();
+        crate::meter::describe_metrics();
         let wrong = |message: &'static str| Err(Error::new(ErrorKind::Configuration, message));
         let Ok(runtime) = Handle::try_current() else {
             return wrong("a webhook receiver must be started in a Tokio runtime");
@@ -196,7 +196,7 @@ impl WebhookReceiverBuilder {
             deduplicator: once,
         }));
         #[cfg(feature = "webhooks-journal")]
-        super::resume::start_replay(&receiver.0);
+        super::replay::start_replay(&receiver.0);
         Ok(receiver)
     }
 }

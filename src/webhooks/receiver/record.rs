@@ -205,7 +205,7 @@ mod tests {
         let (seal, content) = sealed[1..].split_at(SEAL_LEN);
         let id = [&[VERSION][..], &3_u64.to_be_bytes(), b"d-1", content].concat();
         let signature = sign("secret".to_owned(), &id).unwrap();
-        assert_ne!(signature, format!("sha256={}", crate::names::hex(seal)));
+        assert_ne!(signature, format!("sha256={}", crate::util::ids::hex(seal)));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::retry::with_jitter;
+use crate::policy::retry::with_jitter;
 
 /// The delays between the handling attempts of a delivery: [`WebhookReceiverBuilder::retry`].
 ///

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::{ReceiveOutcome, Shared, SignatureScheme, WebhookReceiver};
 use crate::webhooks::body::BoxError;
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::refusal::RejectionReason;
+use crate::webhooks::rejection::RejectionReason;
 
 impl<B> Service<Request<B>> for WebhookReceiver
 where
@@ -38,7 +38,7 @@ where
         Box::pin(async move {
             let by = Instant::now() + receiver.0.response_timeout;
             let result = match deliver(&receiver.0, request, by).await {
-                Ok(delivery) => super::intake::accept(&receiver.0, delivery, by).await,
+                Ok(delivery) => super::accept::accept(&receiver.0, delivery, by).await,
                 Err(refusal) => receiver.0.stats.record_response(None, Err(refusal)),
             };
             if let Err(refusal) = &result {

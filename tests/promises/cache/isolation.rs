@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{DiskStore, MemoryStore};
 use octowire::{Client, Response};
 use proptest::prelude::*;

@@ -297,7 +297,7 @@ async fn a_writer() {
         return;
     };
     let cache = CacheConfig::store(DiskStore::open(folder).unwrap()).store_timeout(PATIENT);
-    let limits = octowire::limits::RateLimitPolicy::disabled();
+    let limits = octowire::rate_limit::RateLimitPolicy::disabled();
     let client = Client::builder().base_url(github).rate_limits(limits).cache(cache);
     let client = client.build().unwrap();
     let write = async |start: usize| {

@@ -11,8 +11,8 @@ use octowire::bytes::Bytes;
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::dashboard::Dashboard;
 use octowire::store::Store;
-use octowire::telemetry::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::testing::{Fault, MockGitHub};
+use octowire::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::webhooks::{Delivery, PermanentFailure, Verifier, WebhookReceiver, sign};
 use octowire::{CircuitBreaker, Client, RetryPolicy};
 use serde_json::Value;
@@ -143,8 +143,8 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     let told = Arc::clone(&hangs);
     let store = InterceptingStore::new(move |_| !told.load(Ordering::Relaxed));
     // One of them is left to a client that starts.
-    let limits = octowire::limits::SecondaryLimits::default().max_concurrent(3);
-    let limits = octowire::limits::RateLimitPolicy::default().secondary_limits(limits);
+    let limits = octowire::rate_limit::SecondaryLimits::default().max_concurrent(3);
+    let limits = octowire::rate_limit::RateLimitPolicy::default().secondary_limits(limits);
     // The month's first request was an hour ago.
     let now =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::Method;
 use octowire::cache::CacheConfig;
-use octowire::limits::RateLimitPolicy;
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::{Client, ClientBuilder, Error, ErrorKind, RetryPolicy};
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ async fn a_rate_limit_without_its_body_is_one() {
     let steps = vec![Step::Send(head.into()), Step::Stall];
     let server = Http1::start(move |_, _| steps.clone()).await;
     let builder = server.builder().attempt_timeout(ATTEMPT);
-    let limits = RateLimitPolicy::default().on_limit(octowire::limits::LimitAction::FailFast);
+    let limits = RateLimitPolicy::default().on_limit(octowire::rate_limit::LimitAction::FailFast);
     let client = builder.rate_limits(limits).token("t0ken").build().unwrap();
     let error = get(&client).await;
     assert!(error.is_rate_limited(), "{error}");

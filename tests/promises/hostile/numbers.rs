@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy};
-use octowire::limits::{LimitAction, RateLimitPolicy};
+use octowire::rate_limit::{LimitAction, RateLimitPolicy};
 use octowire::{Client, RetryPolicy};
 use serde_json::Value;
 use tokio::time::timeout;

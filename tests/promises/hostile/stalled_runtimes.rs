@@ -10,7 +10,7 @@ use octowire::auth::{
     AccessToken, MemoryTokenStore, Persistence, TokenFuture, TokenProvider, TokenRequest,
 };
 use octowire::cache::{CacheConfig, CachePolicy};
-use octowire::limits::{RateLimitPolicy, SecondaryLimits};
+use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use octowire::store::MemoryStore;
 use octowire::{Client, ClientBuilder, Error};
 use serde_json::{Value, json as value};

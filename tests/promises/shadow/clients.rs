@@ -1,6 +1,6 @@
 //! Two clients, or a client and a hand-written integration, side by side.
 
-use octowire::shadow::{ComparisonRules, Migration, NextStep, RollbackPolicy, Side, Stage};
+use octowire::migration::{ComparisonRules, Migration, NextStep, RollbackPolicy, Side, Stage};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::types::Issue;
 use octowire::{Client, Response, Result, RetryPolicy};

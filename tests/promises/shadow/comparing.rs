@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octowire::shadow::{ComparisonRules, DifferenceKind};
+use octowire::migration::{ComparisonRules, DifferenceKind};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octowire::shadow::{
+use octowire::migration::{
     ComparisonRules, DifferenceKind, Either, Failure, Migration, NextStep, Side, Stage,
 };
 use serde_json::{Value, json};

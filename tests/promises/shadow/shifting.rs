@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::future::pending;
 use std::time::Duration;
 
-use octowire::shadow::{
+use octowire::migration::{
     Failure, Migration, MigrationReport, MirrorConfig, NextStep, RollbackPolicy, RolloutSchedule,
     Side, Stage, StageChangeReason,
 };

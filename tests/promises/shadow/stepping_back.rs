@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use octowire::shadow::{
+use octowire::migration::{
     Migration, MigrationBuilder, RollbackPolicy, RolloutSchedule, Side, Stage, StageChange,
     StageChangeReason,
 };

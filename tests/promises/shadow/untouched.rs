@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use octowire::shadow::{Migration, MigrationReport, MirrorConfig, Side, SideReport, Stage};
+use octowire::migration::{Migration, MigrationReport, MirrorConfig, Side, SideReport, Stage};
 use serde::{Serialize, Serializer};
 use tokio::time::{Instant, sleep};
 

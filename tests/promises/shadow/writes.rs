@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use octowire::shadow::{Migration, Stage};
+use octowire::migration::{Migration, Stage};
 
 /// A side, and how often it was written to.
 #[derive(Clone, Default)]

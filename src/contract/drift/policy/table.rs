@@ -66,7 +66,7 @@ fn is_plain(cell: &str) -> bool {
 
 #[test]
 fn the_table_matches_the_policy() {
-    let rows = rows(include_str!("../../drift.rs"));
+    let rows = rows(include_str!("../mod.rs"));
     // The first rating is of a text, whose values are an enum in Rust.
     let facts = ChangeFacts { retyped: true, ..ChangeFacts::default() };
     let plain: Vec<&Row> = rows.iter().filter(|row| is_plain(&row.cell)).collect();

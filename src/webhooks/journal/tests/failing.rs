@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicI64;
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
-use super::inbox::InMemory;
+use super::transaction::InMemory;
 use super::*;
 
 /// A disk that fails after so many reads more, once that is set.
@@ -52,7 +52,7 @@ fn fail_at_each_read(
     for reads in 0..1_000 {
         let left = Arc::new(AtomicI64::new(i64::MAX));
         let disk = Failing { memory: InMemoryBackend::new(), reads: Arc::clone(&left) };
-        let mut file = file::JournalFile::on(disk);
+        let mut file = database::JournalFile::on(disk);
         let mut in_memory = InMemory::default();
         let fill = |inbox: &mut JournalTransaction<'_>| {
             (0..ALL).try_for_each(|id| inbox.accept(&id.to_string(), &[7; 9_000]).map(drop))

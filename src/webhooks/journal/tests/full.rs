@@ -188,23 +188,23 @@ fn a_full_disk_is_not_opened_again_for_each_delivery() {
         journal.accept("first", record("body")).await.unwrap();
         disk_is_full();
         say("it was full".to_owned());
-        let ((opened, verified), start) = (file::opened::counts(), std::time::Instant::now());
+        let ((opened, verified), start) = (database::opened::counts(), std::time::Instant::now());
         for number in 0..500 {
             assert!(journal.accept(&number.to_string(), record("body")).await.is_err());
         }
         let (opened, verified) =
-            (file::opened::counts().0 - opened, file::opened::counts().1 - verified);
+            (database::opened::counts().0 - opened, database::opened::counts().1 - verified);
         // At once after the first failure, and after a pause of 200 ms or more after each other one.
         let most = 2 + start.elapsed().as_millis() / 200;
         assert!(u128::from(opened) <= most, "{opened} times in {:?}", start.elapsed());
         assert_eq!(verified, 0, "nothing says that it is damaged");
         // A large file takes long to open, and a readable file is not rejected.
-        let before = file::opened::counts().0;
+        let before = database::opened::counts().0;
         for _ in 0..100 {
             let _ = journal.load("first").await;
             let _ = journal.accept("other", record("body")).await;
         }
-        let opened = file::opened::counts().0 - before;
+        let opened = database::opened::counts().0 - before;
         let most = 4 + 2 * start.elapsed().as_millis() / 200;
         assert!(u128::from(opened) <= most, "{opened} times in {:?}", start.elapsed());
         disk_has_room();
@@ -232,7 +232,7 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
         for _ in 0..10 {
             disk_is_full();
             let fill = WriteJob::new(|inbox: &mut JournalTransaction<'_>| {
-                let ids = (0..inbox::MAX_UNRECORDED).map(|number| number.to_string());
+                let ids = (0..transaction::MAX_UNRECORDED).map(|number| number.to_string());
                 inbox.pretend_unrecorded(ids);
                 Ok(())
             });
@@ -256,12 +256,12 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
                 }
             };
             until("all are recorded", || journal.unrecorded_count() == 0).await;
-            if left >= inbox::MAX_UNRECORDED - 600 {
+            if left >= transaction::MAX_UNRECORDED - 600 {
                 break;
             }
         }
         // It is answered before they are recorded, or between two of many transactions.
-        assert!(left >= inbox::MAX_UNRECORDED - 600, "{left} are left");
+        assert!(left >= transaction::MAX_UNRECORDED - 600, "{left} are left");
         assert_eq!(journal.accept("7", record("body")).await.unwrap(), AcceptOutcome::Done);
         assert_eq!(
             journal.accept("pending", record("body")).await.unwrap(),
@@ -273,12 +273,12 @@ fn as_many_as_can_be_remembered_are_and_callers_do_not_wait_until_all_are_record
 #[test]
 fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
     let folder = Temporary::new("remembered");
-    let place = file::FileLocation { path: folder.file(), permissions: Permissions::Checked };
-    let mut file = file::JournalFile::open(&place, file::Verification::Full).unwrap();
+    let place = database::FileLocation { path: folder.file(), permissions: Permissions::Checked };
+    let mut file = database::JournalFile::open(&place, database::Verification::Full).unwrap();
     let limits = DeliveryJournal::builder(folder.file()).limits;
-    let mut in_memory = inbox::InMemory::default();
+    let mut in_memory = transaction::InMemory::default();
     let now = Duration::from_secs(1);
-    let mut accept = |in_memory: &mut inbox::InMemory, id: &str| {
+    let mut accept = |in_memory: &mut transaction::InMemory, id: &str| {
         let mut accepted = None;
         let change = |inbox: &mut JournalTransaction<'_>| {
             accepted = Some(inbox.accept(id, b"body")?);
@@ -288,8 +288,8 @@ fn with_as_many_as_can_be_remembered_none_is_accepted_or_taken_up() {
         accepted.unwrap()
     };
     assert_eq!(accept(&mut in_memory, "pending"), AcceptOutcome::New);
-    let handled = |number: usize| (number.to_string(), inbox::Outcome::Handled);
-    in_memory.unrecorded.extend((0..inbox::MAX_UNRECORDED).map(handled));
+    let handled = |number: usize| (number.to_string(), transaction::Outcome::Handled);
+    in_memory.unrecorded.extend((0..transaction::MAX_UNRECORDED).map(handled));
     assert_eq!(accept(&mut in_memory, "new"), AcceptOutcome::Full);
     assert_eq!(accept(&mut in_memory, "7"), AcceptOutcome::Done);
     assert_eq!(accept(&mut in_memory, "pending"), AcceptOutcome::Full);

@@ -1,0 +1,15 @@
+//! The code that `build.rs` generated from GitHub's OpenAPI description.
+
+pub(crate) mod id_or_name;
+pub(crate) mod integers;
+pub(crate) mod into_text;
+pub(crate) mod operation;
+pub(crate) mod timestamps;
+
+include!(concat!(env!("OUT_DIR"), "/api.rs"));
+
+/// The webhook events.
+#[cfg(feature = "webhooks-core")]
+pub(crate) mod events {
+    include!(concat!(env!("OUT_DIR"), "/events.rs"));
+}

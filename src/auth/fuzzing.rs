@@ -1,6 +1,0 @@
-//! Entry points for fuzzers.
-#![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
-
-pub(crate) use super::oauth::fuzzing::oauth_response;
-#[cfg(feature = "token-store")]
-pub(crate) use super::store::fuzzing::token_file;

@@ -1,0 +1,285 @@
+//! The building blocks of generated types: serialization of records, string enums and unions.
+//!
+//! The deserialization rules are in one place, so that a generated type is little more than a table of its properties.
+//! This is why they compile quickly: `serde_derive` would generate about forty lines for each property.
+//!
+//! Deserialization is tolerant where GitHub deviates: unknown properties are kept, an absent or `null` list is empty, a
+//! `null` item is omitted, an unknown enum value is kept, a time can be a number of seconds, an integer can be written
+//! `1.0`, and a union without a matching variant keeps the JSON.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+#![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
+
+mod integer;
+pub(crate) mod json_path;
+mod record;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod time;
+mod union;
+mod unknown;
+
+pub(crate) use crate::api::timestamps::text as time;
+pub(crate) use integer::{read_integer, read_integers};
+pub(crate) use record::{
+    ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,
+    write_optional_field,
+};
+pub use strings::UnknownEnumValue;
+pub(crate) use strings::{NamedStrings, from_name, unknown_value};
+pub(crate) use time::read_timestamp;
+pub(crate) use union::{DecideVariant, Discriminant, Shape, Union, decide, undecided};
+pub use unknown::UnknownProperties;
+pub(crate) use unknown::{EmptyBody, UnknownFields};
+
+/// Implements serde's traits for generated records in responses.
+macro_rules! impl_read {
+    ($($name:ident)*) => {$(
+        $crate::codec::impl_read_with_catch_all! { $name }
+        impl $crate::UnknownProperties for $name {
+            fn unknown_properties(&self) -> &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value> {
+                self.unknown_properties.properties()
+            }
+        }
+    )*};
+}
+
+/// The same for records with a map for all properties without a field.
+macro_rules! impl_read_with_catch_all {
+    ($($name:ident)*) => {$(
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                $crate::codec::read_record(from)
+            }
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::codec::WriteRecord::serialize(self, to)
+            }
+        }
+    )*};
+}
+
+/// Implements serde's trait for generated records in requests.
+macro_rules! impl_write {
+    ($($name:ident)*) => {$(
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                $crate::codec::WriteRecord::serialize(self, to)
+            }
+        }
+    )*};
+}
+
+/// An enum in responses: it keeps values that the description does not name.
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[doc = concat!("`", $text, "`")] $ident,)*
+            /// A value that GitHub's description does not name, as it was sent.
+            Unknown(String),
+        }
+        impl $name {
+            /// The values that GitHub's description names.
+            pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
+
+            /// Returns the value in GitHub's form.
+            #[must_use]
+            #[inline]
+            pub fn as_str(&self) -> &str {
+                match self { $(Self::$ident => $text,)* Self::Unknown(other) => other }
+            }
+        }
+        impl $crate::codec::NamedStrings for $name {
+            const KNOWN: &'static [Self] = Self::KNOWN;
+            #[inline] fn text(&self) -> &str { self.as_str() }
+            #[inline] fn unknown(text: &str) -> Option<Self> { Some(Self::Unknown(text.to_owned())) }
+        }
+        impl Default for $name {
+            #[inline] fn default() -> Self { Self::Unknown(String::new()) }
+        }
+        impl From<&str> for $name {
+            #[inline] fn from(text: &str) -> Self {
+                $crate::codec::from_name(text).unwrap_or_else(|| Self::Unknown(text.to_owned()))
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                $crate::codec::NamedStrings::read(from)
+            }
+        }
+        $crate::codec::string_enum!($name);
+    };
+}
+
+/// An enum in requests: the values that the description names, and others only by name.
+macro_rules! closed_enum {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        ///
+        /// Text is converted only if it is one of [`KNOWN`](Self::KNOWN). To send another value, use
+        /// [`Other`](Self::Other).
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[doc = concat!("`", $text, "`")] $ident,)*
+            /// A value that GitHub's description does not name, sent as it is, such as for GitHub Enterprise and for
+            /// previews.
+            Other(String),
+        }
+        impl $name {
+            /// The values that GitHub's description names.
+            pub const KNOWN: &'static [Self] = &[$(Self::$ident,)*];
+
+            /// Returns the value in GitHub's form.
+            #[must_use]
+            #[inline]
+            pub fn as_str(&self) -> &str {
+                match self { $(Self::$ident => $text,)* Self::Other(other) => other }
+            }
+        }
+        impl $crate::codec::NamedStrings for $name {
+            const KNOWN: &'static [Self] = Self::KNOWN;
+            #[inline] fn text(&self) -> &str { self.as_str() }
+        }
+        impl TryFrom<&str> for $name {
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+                $crate::codec::from_name(text).ok_or_else(|| $crate::codec::unknown_value::<Self>(text))
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+                Self::try_from(text.as_str())
+            }
+        }
+        impl TryFrom<&String> for $name {
+            type Error = $crate::UnknownEnumValue;
+            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+                Self::try_from(text.as_str())
+            }
+        }
+        impl ::core::str::FromStr for $name {
+            type Err = $crate::UnknownEnumValue;
+            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+                Self::try_from(text)
+            }
+        }
+        $crate::codec::string_enum!($name);
+    };
+}
+
+/// Common parts of open and closed enums.
+macro_rules! string_enum {
+    ($name:ident) => {
+        impl ::core::fmt::Display for $name {
+            #[inline]
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl ::serde::Serialize for $name {
+            #[inline]
+            fn serialize<S: ::serde::Serializer>(
+                &self,
+                to: S,
+            ) -> ::core::result::Result<S::Ok, S::Error> {
+                to.serialize_str(self.as_str())
+            }
+        }
+    };
+}
+
+/// A union in responses: the matching variant, or the JSON as it is. [`Union`] has the rules.
+macro_rules! read_union {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
+            /// No variant matches: the JSON as it was sent.
+            Other(::serde_json::Value),
+        }
+        impl Default for $name {
+            #[inline] fn default() -> Self { Self::Other(::serde_json::Value::Null) }
+        }
+        impl $crate::codec::Union for $name {
+            const SHAPES: &'static [$crate::codec::Shape] =
+                &[$($crate::codec::shape!($shape $({ $named $(; $($required)*; $($key: $values),*)? })?),)*];
+            const READERS: &'static [fn(&::serde_json::Value) -> Option<Self>] =
+                &[$(|value| $crate::codec::read_variant!($shape $of, value $(, $named)?).map(Self::$ident),)*];
+            #[inline] fn raw(value: ::serde_json::Value) -> Self { Self::Other(value) }
+        }
+        impl $crate::codec::DecideVariant for $name {
+            #[inline] fn undecided(value: ::serde_json::Value) -> Self { Self::Other(value) }
+            fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
+                if let Self::Other(value) = self {
+                    *self = $crate::codec::decide(::core::mem::take(value), constant, variants);
+                }
+            }
+        }
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(from: D) -> ::core::result::Result<Self, D::Error> {
+                $crate::codec::Union::read(from)
+            }
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self {
+                    $(Self::$ident(value) => ::serde::Serialize::serialize(value, to),)*
+                    Self::Other(value) => ::serde::Serialize::serialize(value, to),
+                }
+            }
+        }
+    };
+}
+
+/// The values that match a variant of a union.
+macro_rules! shape {
+    (Record { $record:ident ; $($required:literal)* ; $($key:literal: $values:expr),* }) => {
+        $crate::codec::Shape::Record {
+            fields: <$record as $crate::codec::ReadRecord>::FIELDS,
+            required: &[$($required),*],
+            constants: &[$(($key, $values)),*],
+        }
+    };
+    ($shape:ident $({ $named:ident })?) => { $crate::codec::Shape::$shape };
+}
+
+/// Converts a value to a variant of a union; `None` if it does not match.
+macro_rules! read_variant {
+    (Union $of:ty, $value:ident, $union:ident) => {
+        <$union as $crate::codec::Union>::choose($value).map(::core::convert::Into::into)
+    };
+    ($shape:ident $of:ty, $value:ident $(, $named:ident)?) => {
+        <$of as ::serde::Deserialize>::deserialize($value).ok()
+    };
+}
+
+/// A union in requests.
+macro_rules! sent_union {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty),)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
+        }
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, to: S) -> ::core::result::Result<S::Ok, S::Error> {
+                match self { $(Self::$ident(value) => ::serde::Serialize::serialize(value, to),)* }
+            }
+        }
+    };
+}
+
+pub(crate) use {
+    closed_enum, impl_read, impl_read_with_catch_all, impl_write, open_enum, read_union,
+    read_variant, sent_union, shape, string_enum,
+};

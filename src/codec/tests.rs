@@ -1,0 +1,435 @@
+//! The decoding rules, on types as codegen writes them.
+
+#![allow(unreachable_pub, reason = "the macros write what is public in generated code")]
+
+use proptest::prelude::*;
+use serde::de::{Deserialize, IgnoredAny, MapAccess};
+use serde::ser::SerializeMap;
+use serde_json::{Value, json};
+
+use super::{ReadRecord, WriteRecord, read_list, read_value, write_field, write_optional_field};
+use crate::{UnknownProperties, codec};
+
+/// [`ReadRecord::read_catch_all`] as generated records have it.
+macro_rules! keep_unknown_properties {
+    () => {
+        fn read_catch_all<'de, A: MapAccess<'de>>(
+            &mut self,
+            name: String,
+            from: &mut A,
+        ) -> Result<(), A::Error> {
+            self.unknown_properties.read(name, from)
+        }
+    };
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Label {
+    id: i64,
+    name: Option<String>,
+    colors: Vec<Color>,
+    unknown_properties: codec::UnknownFields,
+}
+
+codec::impl_read! { Label Loose Event }
+codec::impl_read_with_catch_all! { Extended }
+
+impl WriteRecord for Label {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        write_field(to, "id", &self.id)?;
+        write_optional_field(to, "name", &self.name)?;
+        write_field(to, "colors", &self.colors)?;
+        self.unknown_properties.write(to)
+    }
+}
+
+impl ReadRecord for Label {
+    const FIELDS: &'static [&'static str] = &["id", "name", "colors"];
+    const REQUIRED: &'static [u16] = &[0];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => read_value(from, &mut self.id),
+            1 => read_value(from, &mut self.name),
+            2 => read_list(from, &mut self.colors),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    keep_unknown_properties! {}
+}
+
+/// A record that requires nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Loose {
+    kind: Option<String>,
+    note: Option<String>,
+    unknown_properties: codec::UnknownFields,
+}
+
+impl WriteRecord for Loose {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        write_optional_field(to, "kind", &self.kind)?;
+        write_optional_field(to, "note", &self.note)?;
+        self.unknown_properties.write(to)
+    }
+}
+
+impl ReadRecord for Loose {
+    const FIELDS: &'static [&'static str] = &["kind", "note"];
+    const REQUIRED: &'static [u16] = &[];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => read_value(from, &mut self.kind),
+            1 => read_value(from, &mut self.note),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    keep_unknown_properties! {}
+}
+
+/// A record with a union that another property decides.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    payload: Owner,
+    of: Option<String>,
+    unknown_properties: codec::UnknownFields,
+}
+
+impl WriteRecord for Event {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        write_field(to, "payload", &self.payload)?;
+        write_optional_field(to, "type", &self.of)?;
+        self.unknown_properties.write(to)
+    }
+}
+
+impl ReadRecord for Event {
+    const FIELDS: &'static [&'static str] = &["payload", "type"];
+    const REQUIRED: &'static [u16] = &[0];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => codec::undecided(from, &mut self.payload),
+            1 => read_value(from, &mut self.of),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    keep_unknown_properties! {}
+
+    fn finish(&mut self) {
+        let of = codec::Discriminant::constant(&self.of);
+        codec::DecideVariant::decide(&mut self.payload, of, &[("LabelEvent", 0), ("TextEvent", 4)]);
+    }
+}
+
+/// A record that keeps properties which it does not name.
+#[derive(Clone, Debug, Default)]
+pub struct Extended {
+    id: i64,
+    extra: std::collections::BTreeMap<String, Value>,
+}
+
+impl WriteRecord for Extended {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        write_field(to, "id", &self.id)?;
+        self.extra.iter().try_for_each(|(name, value)| to.serialize_entry(name, value))
+    }
+}
+
+impl ReadRecord for Extended {
+    const FIELDS: &'static [&'static str] = &["id"];
+    const REQUIRED: &'static [u16] = &[0];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, index: usize, from: &mut A) -> Result<(), A::Error> {
+        match index {
+            0 => read_value(from, &mut self.id),
+            _ => from.next_value::<IgnoredAny>().map(drop),
+        }
+    }
+
+    fn read_catch_all<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: String,
+        from: &mut A,
+    ) -> Result<(), A::Error> {
+        self.extra.insert(name, from.next_value()?);
+        Ok(())
+    }
+}
+
+codec::open_enum! {
+    /// A color that is read.
+    Color { Red = "red", Plus1 = "+1", }
+}
+
+codec::closed_enum! {
+    /// A state that is sent.
+    State { Open = "open", Closed = "closed", }
+}
+
+codec::read_union! {
+    /// A user or a team.
+    Owner {
+        Label(Box<Label>) Record { Label; 0; "kind": &["label"] };
+        Extended(Extended) Record { Extended; 0; };
+        Loose(Loose) Record { Loose; ; "kind": &["loose", "looser"] };
+        Map(std::collections::BTreeMap<String, Value>) Map;
+        String(String) String;
+        Integer(i64) Integer;
+        Number(f64) Number;
+    }
+}
+
+codec::sent_union! {
+    /// A number or a name.
+    Either { Integer(i64), String(String), }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn unknown_properties_are_kept_and_absent_ones_are_nothing() {
+    let original = json!({ "url": { "deep": [1] }, "id": 7, "note": null });
+    let label: Label = read(original.clone());
+    assert_eq!((label.id, &label.name, label.colors.len()), (7, &None, 0));
+    assert_eq!(label.unknown_properties()["url"], original["url"]);
+    let again = serde_json::to_value(&label).unwrap();
+    assert_eq!(again, json!({ "url": { "deep": [1] }, "id": 7, "note": null, "colors": [] }));
+    let plain: Label = read(json!({ "id": 7 }));
+    assert!(plain.unknown_properties().is_empty());
+}
+
+#[test]
+fn an_item_of_a_list_that_is_null_is_left_out() {
+    let label: Label = read(json!({ "id": 7, "colors": ["red", null, "+1"] }));
+    assert_eq!(label.colors, [Color::Red, Color::Plus1]);
+}
+
+#[test]
+fn an_empty_body_decodes_to_none_only_if_the_type_allows_it() {
+    assert_eq!(Option::<Label>::deserialize(codec::EmptyBody).unwrap().map(|label| label.id), None);
+    assert_eq!(Value::deserialize(codec::EmptyBody).unwrap(), Value::Null);
+    <()>::deserialize(codec::EmptyBody).unwrap();
+    assert!(Option::<Owner>::deserialize(codec::EmptyBody).unwrap().is_none());
+    for error in [
+        Owner::deserialize(codec::EmptyBody).map(drop).unwrap_err(),
+        Label::deserialize(codec::EmptyBody).map(drop).unwrap_err(),
+        Vec::<Label>::deserialize(codec::EmptyBody).map(drop).unwrap_err(),
+        String::deserialize(codec::EmptyBody).map(drop).unwrap_err(),
+    ] {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[test]
+fn a_list_that_is_null_is_empty() {
+    let label: Label = read(json!({ "id": 7, "colors": null, "name": null }));
+    assert!(label.colors.is_empty() && label.name.is_none());
+}
+
+#[test]
+fn a_required_property_that_is_missing_is_named() {
+    let error = serde_json::from_str::<Label>(r#"{"name": "bug"}"#).unwrap_err();
+    assert!(error.to_string().contains("missing field `id`"), "{error}");
+}
+
+#[test]
+fn properties_without_a_field_are_kept_where_the_description_allows_them() {
+    let original = json!({ "id": 7, "custom": [1, 2], "other": "x" });
+    let record: Extended = read(original.clone());
+    assert_eq!(record.extra.len(), 2);
+    assert_eq!(serde_json::to_value(&record).unwrap(), original);
+}
+
+#[test]
+fn a_value_that_an_enum_does_not_name_is_kept() {
+    let colors: Vec<Color> = read(json!(["red", "+1", "ultraviolet"]));
+    assert_eq!(colors, [Color::Red, Color::Plus1, Color::Unknown("ultraviolet".to_owned())]);
+    assert_eq!(serde_json::to_value(&colors).unwrap(), json!(["red", "+1", "ultraviolet"]));
+    assert_eq!(Color::from("red"), Color::Red);
+}
+
+#[test]
+fn a_value_that_is_sent_must_be_one_that_github_takes() {
+    assert_eq!(State::try_from("open").unwrap(), State::Open);
+    let error = State::try_from("opened").unwrap_err().to_string();
+    assert_eq!(error, "`opened` is not one of `open`, `closed`");
+    assert_eq!(State::KNOWN, [State::Open, State::Closed]);
+    assert_eq!(State::Closed.to_string(), "closed");
+}
+
+/// The name of the variant that a value is read as.
+fn variant(value: Value) -> String {
+    let owner: Owner = read(value);
+    let shown = format!("{owner:?}");
+    shown.split('(').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_constant_decides_the_variant() {
+    for (value, expected) in [
+        (json!({ "id": 1, "kind": "label", "note": "of the other" }), "Label"),
+        (json!({ "kind": "loose" }), "Loose"),
+        (json!({ "id": 1, "kind": "looser", "name": "of the other" }), "Loose"),
+        // The value of the constant's variant does not decode, so the value is no other record.
+        (json!({ "kind": "label" }), "Map"),
+        (json!({ "kind": "loose", "note": 7 }), "Map"),
+        // Nothing has this constant, so that it is of a variant that has none.
+        (json!({ "id": 1, "kind": "exploded" }), "Extended"),
+        (json!({ "kind": "exploded" }), "Map"),
+    ] {
+        assert_eq!(variant(value.clone()), expected, "{value}");
+    }
+}
+
+#[test]
+fn a_variant_without_a_constant_needs_its_required_fields() {
+    for (value, expected) in [
+        (json!({ "id": 1, "name": "bug" }), "Label"),
+        (json!({ "id": 1 }), "Label"),
+        (json!({ "id": "one" }), "Map"),
+        (json!({ "note": "nothing is required" }), "Loose"),
+        (json!({ "name": "of a label, which has an id" }), "Map"),
+        (json!({ "something": "else" }), "Map"),
+        (json!({}), "Map"),
+        (json!("octocat"), "String"),
+        (json!(7), "Integer"),
+        (json!(7.5), "Number"),
+        // It would be another number as a float.
+        (json!(u64::MAX), "Other"),
+        (json!(true), "Other"),
+        (json!(null), "Other"),
+        (json!([1]), "Other"),
+    ] {
+        assert_eq!(variant(value.clone()), expected, "{value}");
+    }
+}
+
+#[test]
+fn another_property_decides_wherever_it_stands() {
+    let payload = json!({ "id": 1, "name": "bug" });
+    for (body, expected) in [
+        (json!({ "type": "LabelEvent", "payload": payload }), "Label"),
+        (json!({ "payload": payload, "type": "LabelEvent" }), "Label"),
+        (json!({ "payload": payload }), "Label"),
+        // It does not fit the value of the other property, or no variant has that constant.
+        (json!({ "type": "TextEvent", "payload": payload }), "Other"),
+        (json!({ "type": "NewEvent", "payload": payload }), "Other"),
+        (json!({ "type": "TextEvent", "payload": "text" }), "String"),
+    ] {
+        let event: Event = serde_json::from_str(&body.to_string()).unwrap();
+        let shown = format!("{:?}", event.payload);
+        assert!(shown.starts_with(expected), "{body}: {shown}");
+        assert_eq!(serde_json::to_value(&event).unwrap()["payload"]["id"], body["payload"]["id"]);
+    }
+}
+
+#[test]
+fn a_value_that_the_description_does_not_name_is_sent_by_name_only() {
+    let archived = State::Other("archived".to_owned());
+    assert_eq!((archived.as_str(), archived.to_string().as_str()), ("archived", "archived"));
+    assert_eq!(
+        serde_json::to_value([archived.clone(), State::Open]).unwrap(),
+        json!(["archived", "open"])
+    );
+    assert!(State::try_from("archived").is_err() && "archived".parse::<State>().is_err());
+    assert!(!State::KNOWN.contains(&archived));
+}
+
+#[test]
+fn a_union_without_a_matching_variant_keeps_the_json() {
+    let original = json!([{ "id": "not a number" }]);
+    let other: Owner = read(original.clone());
+    assert!(matches!(other, Owner::Other(_)));
+    assert_eq!(serde_json::to_value(&other).unwrap(), original);
+}
+
+#[test]
+fn a_union_that_is_sent_is_written_as_its_variant() {
+    let both = [Either::Integer(1), Either::String("one".to_owned())];
+    assert_eq!(serde_json::to_value(both).unwrap(), json!([1, "one"]));
+}
+
+/// Any JSON, with the names and the constants of [`Owner`]'s variants among others.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof!["label", "loose", "looser", "exploded", "[a-z]{0,3}"].prop_map(Value::from),
+    ];
+    let name = prop_oneof!["id", "name", "kind", "note", "colors", "[a-z]{1,3}"];
+    leaf.prop_recursive(3, 24, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// Whether all of `before` is in `after`; `null` and nothing are the same.
+fn is_kept(before: &Value, after: &Value) -> bool {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => before.iter().all(|(name, value)| {
+            after.get(name).map_or(value.is_null(), |after| is_kept(value, after))
+        }),
+        (Value::Null, Value::Array(after)) => after.is_empty(),
+        (Value::Array(before), Value::Array(after)) if before.len() != after.len() => {
+            let given = before.iter().filter(|value| !value.is_null());
+            given.clone().count() == after.len() && given.zip(after).all(|(a, b)| is_kept(a, b))
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            before.iter().zip(after).all(|(a, b)| is_kept(a, b))
+        }
+        (before, after) => before == after,
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_union_loses_nothing(value in any_value()) {
+        let owner: Owner = read(value.clone());
+        let again = serde_json::to_value(&owner).unwrap();
+        prop_assert!(is_kept(&value, &again), "{value} {owner:?} {again}");
+    }
+
+    #[test]
+    fn unknown_properties_do_not_change_the_variant(
+        value in any_value(),
+        added in prop::collection::btree_map("x_[a-z]{1,4}", any_value(), 1..4),
+    ) {
+        let before = variant(value.clone());
+        let mut more = value;
+        if let Some(object) = more.as_object_mut().filter(|object| !object.is_empty()) {
+            object.extend(added);
+            prop_assert_eq!(variant(more), before);
+        }
+    }
+
+    #[test]
+    fn the_order_of_properties_does_not_matter(
+        order in Just(vec![
+            ("id", json!(7)),
+            ("name", json!("bug")),
+            ("colors", json!(["red"])),
+            ("unknown", json!({ "a": 1 })),
+            ("also_unknown", json!(null)),
+        ]).prop_shuffle()
+    ) {
+        let body: Vec<String> =
+            order.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
+        let label: Label = serde_json::from_str(&format!("{{ {} }}", body.join(", "))).unwrap();
+        prop_assert_eq!(label.id, 7);
+        prop_assert_eq!(label.name.as_deref(), Some("bug"));
+        prop_assert_eq!(label.colors, [Color::Red]);
+    }
+}

@@ -1,0 +1,3 @@
+//! Parsers of response headers: pure functions on values.
+
+pub(crate) mod link;

@@ -1,0 +1,88 @@
+//! The spans of a call and of its attempts, by OpenTelemetry's
+//! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span).
+
+use http::{HeaderMap, Method, StatusCode};
+use tracing::{Span, debug_span, field, info_span};
+
+use crate::policy::cache::CacheStatus;
+use crate::request::{Prepared, Request};
+use crate::response::request_id;
+
+/// Creates the span of a call: from the cache look-up to the last attempt.
+pub(crate) fn call(request: &Request) -> Span {
+    let (label, url) = (request.label(), request.server());
+    info_span!(
+        "github",
+        otel.name = if request.template().is_some() { &**label } else { request.method().as_str() },
+        otel.kind = "internal",
+        otel.status_code = field::Empty,
+        github.operation = &**label,
+        http.request.method = request.method().as_str(),
+        url.template = request.template(),
+        server.address = url.host_str(),
+        http.response.status_code = field::Empty,
+        "error.type" = field::Empty,
+        github.request_id = field::Empty,
+        github.cache = field::Empty,
+    )
+}
+
+/// Creates the span of one attempt: one request, with its redirects. `sent` is the number of earlier attempts.
+pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
+    let url = prepared.url();
+    let span = debug_span!(
+        "github.attempt",
+        otel.name = field::Empty,
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        http.request.method = prepared.method().as_str(),
+        http.request.resend_count = (sent > 0).then_some(i64::from(sent)),
+        url.template = template(prepared.template()),
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default().map(i64::from),
+        http.response.status_code = field::Empty,
+        "error.type" = field::Empty,
+        github.request_id = field::Empty,
+    );
+    if !span.is_disabled() {
+        span.record("otel.name", name(prepared.method(), prepared.template()).as_str());
+    }
+    span
+}
+
+/// Records the outcome of a call or an attempt.
+pub(crate) fn ended(
+    span: &Span,
+    status: Option<StatusCode>,
+    headers: Option<&HeaderMap>,
+    failed: Option<&'static str>,
+) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
+    span.record("github.request_id", headers.and_then(request_id));
+    if let Some(failed) = failed {
+        span.record("error.type", failed);
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Records the cache status of a call.
+pub(crate) fn cached(span: &Span, came: Option<CacheStatus>) {
+    if !span.is_disabled() {
+        span.record("github.cache", came.map(CacheStatus::name));
+    }
+}
+
+/// Returns OpenTelemetry's name of an HTTP span: the method and the path template, or the method alone.
+fn name(method: &Method, path: &str) -> String {
+    match path {
+        "" => method.to_string(),
+        path => format!("{method} {path}"),
+    }
+}
+
+fn template(path: &str) -> Option<&str> {
+    (!path.is_empty()).then_some(path)
+}

@@ -1,0 +1,98 @@
+//! The telemetry of a call without the call itself, for benchmarks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::api::operation::Operation;
+use crate::client::Client;
+use crate::error::Result;
+use crate::meter;
+use crate::observability::observer::{AttemptObserver, CallObserver};
+use crate::policy::cache::CacheStatus;
+use crate::policy::rate_limit::RateLimitHeaders;
+use crate::request::{Prepared, Request};
+use crate::response::{RawBody, RawResponse};
+
+/// A call whose telemetry is recorded repeatedly.
+#[doc(hidden)]
+pub struct TelemetryProbe {
+    request: Request,
+    prepared: Prepared,
+    response: Result<RawResponse>,
+}
+
+impl TelemetryProbe {
+    /// Prepares a call of this operation, which takes no parameters.
+    pub fn new(client: &Client, operation: &'static Operation) -> Result<Self> {
+        let request = Request::operation(client, operation);
+        let prepared = request.clone().prepare()?;
+        let mut headers = HeaderMap::new();
+        headers.insert("x-github-request-id", http::HeaderValue::from_static("C0DE:1:2:3:4"));
+        let response = Ok(RawResponse {
+            operation: request.label().clone(),
+            status: StatusCode::OK,
+            headers: Arc::new(headers),
+            url: prepared.url().clone(),
+            body: RawBody::Bytes(bytes::Bytes::new()),
+            cache_status: CacheStatus::Miss,
+            age: None,
+            from_external_host: false,
+        });
+        Ok(Self { request, prepared, response })
+    }
+
+    /// Records ten minutes of calls of all kinds in a client.
+    #[cfg(feature = "dashboard")]
+    pub fn preload(client: &Client) {
+        const RESULTS: [Option<&str>; 9] = [
+            None,
+            Some("401"),
+            Some("403"),
+            Some("404"),
+            Some("422"),
+            Some("500"),
+            Some("502"),
+            Some("timeout"),
+            Some("transport"),
+        ];
+        const CACHE_STATUSES: [CacheStatus; 4] =
+            [CacheStatus::Hit, CacheStatus::Revalidated, CacheStatus::Stale, CacheStatus::Miss];
+        let (watch, now) = (&client.handle().recent, tokio::time::Instant::now());
+        for second in (0..600_u32).rev() {
+            let Some(at) = now.checked_sub(Duration::from_secs(second.into())) else { continue };
+            for (number, (end, came)) in
+                RESULTS.into_iter().zip(CACHE_STATUSES.into_iter().cycle()).enumerate()
+            {
+                watch.call(at, end, Some((came, came == CacheStatus::Hit)));
+                watch.attempt(at, Some(Duration::from_millis(number as u64 * u64::from(second))));
+            }
+        }
+    }
+
+    /// Records the telemetry of one call with one attempt.
+    pub fn once(&self) {
+        let call = CallObserver::begin(&self.request);
+        let waiting = meter::InFlight::waiting();
+        std::hint::black_box(&waiting);
+        drop(waiting);
+        let entered = call.span().clone().entered();
+        let attempt = AttemptObserver::begin(&self.prepared, self.request.label(), 0);
+        let inner = attempt.span().clone().entered();
+        tracing::debug!(status = 200, "attempt");
+        drop(inner);
+        attempt.end(&self.response);
+        let ends_in = Duration::from_secs(3600);
+        let update = RateLimitHeaders {
+            resource: "core",
+            limit: 5000,
+            remaining: 4999,
+            reset: 1_800_000_000,
+            ends_in,
+        };
+        meter::rate_limit_observed(self.prepared.identity_label(), &update);
+        drop(entered);
+        call.end(&self.response);
+    }
+}

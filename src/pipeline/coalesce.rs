@@ -1,0 +1,194 @@
+//! Coalesces equal reads that are in flight at the same time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, Shared, WeakShared, select};
+use tokio::sync::watch;
+
+use crate::policy::cache::key::Key;
+use crate::policy::cache::result::LookupResult;
+use crate::policy::rate_limit::{BatchSlot, Priority};
+use crate::runtime::{self, AbortOnDrop, HomeRuntime};
+
+/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
+/// not receive a response from before it.
+pub(crate) type CoalescingKey = (Key, Priority, u64);
+
+/// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
+/// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
+/// another runtime would tie the read to that one. The read ends when all calls are dropped.
+pub(crate) type SharedRequest = Shared<RequestFuture>;
+
+pub(crate) type RequestFuture = Pin<Box<dyn Future<Output = LookupResult> + Send>>;
+
+/// The reads in flight; at most one for each call.
+#[derive(Default)]
+pub(crate) struct InFlightRequests(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    requests: HashMap<CoalescingKey, RequestState>,
+    /// Distinguishes a read from an earlier one of the same route.
+    next_id: u64,
+    /// The number of reads above which ended ones are removed.
+    sweep_above: usize,
+}
+
+/// A read that has begun.
+struct RequestState {
+    id: u64,
+    /// The runtime whose connections and timers the read depends on.
+    runtime: Option<HomeRuntime>,
+    request: WeakShared<RequestFuture>,
+    outcome: watch::Receiver<Option<LookupResult>>,
+    /// The task that polls the read for calls of other runtimes.
+    polling_task: Weak<AbortOnDrop>,
+    /// The slot of the batch in which the read began.
+    slot: Option<BatchSlot>,
+}
+
+/// The read that a call has joined.
+pub(crate) struct JoinedRequest {
+    id: u64,
+    role: Role,
+    /// The slot of the batch in which the read began.
+    pub(crate) slot: Option<BatchSlot>,
+}
+
+/// How a call takes part in a read.
+enum Role {
+    /// The call polls the read.
+    Poll(SharedRequest),
+    /// The call runs on another runtime than the read, and waits for the outcome.
+    Wait {
+        outcome: watch::Receiver<Option<LookupResult>>,
+        runtime: HomeRuntime,
+        /// Polls the read on its runtime, whether or not the calls there are polled.
+        _polling_task: Arc<AbortOnDrop>,
+    },
+}
+
+impl RequestState {
+    /// Returns whether the read has not ended.
+    fn is_in_flight(&self) -> bool {
+        self.request.upgrade().is_some()
+    }
+
+    /// Joins the read. Returns `None` if it has ended.
+    fn join(&mut self) -> Option<JoinedRequest> {
+        let request = self.request.upgrade()?;
+        let role = match &self.runtime {
+            Some(runtime) if !runtime.is_current() => {
+                let driver = self.polling_task.upgrade().unwrap_or_else(|| {
+                    let driver = Arc::new(runtime.spawn(request.map(drop)));
+                    self.polling_task = Arc::downgrade(&driver);
+                    driver
+                });
+                Role::Wait {
+                    outcome: self.outcome.clone(),
+                    runtime: runtime.clone(),
+                    _polling_task: driver,
+                }
+            }
+            _ => Role::Poll(request),
+        };
+        Some(JoinedRequest { id: self.id, role, slot: self.slot.clone() })
+    }
+}
+
+impl InFlightRequests {
+    /// Returns the read in flight, or else a new one with this slot, which `begin` creates from its number.
+    pub(crate) fn join(
+        &self,
+        route: CoalescingKey,
+        slot: Option<BatchSlot>,
+        begin: impl FnOnce(u64) -> RequestFuture,
+    ) -> JoinedRequest {
+        let mut state = self.state();
+        if let Some(joined) = state.requests.get_mut(&route).and_then(RequestState::join) {
+            return joined;
+        }
+        state.next_id = state.next_id.wrapping_add(1);
+        let number = state.next_id;
+        let (sender, outcome) = watch::channel(None);
+        let tell = move |result: &LookupResult| {
+            // The read has its response, so that no further call joins it.
+            if !sender.is_closed() {
+                sender.send_replace(Some(result.clone()));
+            }
+        };
+        let reading: RequestFuture = Box::pin(begin(number).inspect(tell));
+        let request = reading.shared();
+        // The read has not ended, so that a weak pointer to it exists.
+        if let Some(pointer) = request.downgrade() {
+            let known = RequestState {
+                id: number,
+                runtime: HomeRuntime::current(),
+                request: pointer,
+                outcome,
+                polling_task: Weak::new(),
+                slot: slot.clone(),
+            };
+            state.requests.insert(route, known);
+        }
+        // Removes the reads that all calls have left.
+        if state.requests.len() > state.sweep_above.max(64) {
+            state.requests.retain(|_, known| known.is_in_flight());
+            state.sweep_above = state.requests.len().saturating_mul(2);
+        }
+        JoinedRequest { id: number, role: Role::Poll(request), slot }
+    }
+
+    /// Waits for the read. Returns `None` if its runtime makes no progress: then the read is no longer in flight for
+    /// calls that join.
+    pub(crate) async fn result(
+        &self,
+        route: CoalescingKey,
+        joined: JoinedRequest,
+    ) -> Option<LookupResult> {
+        let JoinedRequest { id: number, role, .. } = joined;
+        let (mut outcome, runtime, _driver) = match role {
+            Role::Poll(request) => return Some(request.await),
+            Role::Wait { outcome, runtime, _polling_task: _driver } => (outcome, runtime, _driver),
+        };
+        let stalled = pin!(runtime::stalled(Some(&runtime)));
+        let result = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
+            Either::Left((Ok(result), _)) => result.clone(),
+            // The read panicked, or its runtime makes no progress or was shut down.
+            Either::Left((Err(_), _)) | Either::Right(_) => None,
+        };
+        if result.is_none() {
+            self.finish(route, number);
+        }
+        result
+    }
+
+    /// Returns whether such a read is in flight, on a runtime that is not known to have stopped.
+    pub(crate) fn is_in_flight(&self, route: CoalescingKey) -> bool {
+        let state = self.state();
+        let Some(known) = state.requests.get(&route) else { return false };
+        known.is_in_flight() && !known.runtime.as_ref().is_some_and(HomeRuntime::is_stalled)
+    }
+
+    /// Removes a read that has its response: later calls send a new read.
+    pub(crate) fn finish(&self, route: CoalescingKey, number: u64) {
+        let mut state = self.state();
+        if state.requests.get(&route).is_some_and(|known| known.id == number) {
+            state.requests.remove(&route);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for InFlightRequests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights").finish_non_exhaustive()
+    }
+}

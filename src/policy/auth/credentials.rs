@@ -1,0 +1,236 @@
+//! The credentials of one environment, read from environment variables.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::app::App;
+use super::installation::{AppInstallation, Installation};
+use super::personal::{PersonalToken, read_variable};
+use super::provider::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
+use super::token::AccessToken;
+use crate::error::Result;
+use crate::error::auth::AuthFailure;
+
+/// The credentials of one environment, such as `PROD` or `STAGING`, each with variables of its own.
+///
+/// For the environment `PROD`, one of these has to be set:
+///
+/// | variables | identity |
+/// |---|---|
+/// | `PROD_GITHUB_TOKEN`, or the path of a file in `PROD_GITHUB_TOKEN_FILE` | the token's owner; read again when it changes |
+/// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
+/// | the App's variables, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
+///
+/// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::with_previous_key`].
+///
+/// No variable of another environment and no plain `GITHUB_TOKEN` is read. The [identity](TokenProvider::identity) begins
+/// with the environment's name, so that two environments that share a token store or a cache are kept apart.
+///
+/// ```no_run
+/// # fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::auth::Credentials;
+///
+/// let client = Client::builder().auth(Credentials::from_env("PROD")?).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Credentials {
+    environment: String,
+    source: CredentialKind,
+}
+
+#[derive(Debug)]
+enum CredentialKind {
+    Personal(PersonalToken),
+    App(App),
+    Installation(AppInstallation),
+}
+
+impl Credentials {
+    /// Reads the credentials of this environment.
+    ///
+    /// # Errors
+    /// If none of the variables is set ([`AuthFailure::Missing`]), if both a token and an App are
+    /// ([`AuthFailure::Ambiguous`]), or if one of them contains another kind of value: the error names a token that is
+    /// set in place of a key.
+    pub fn from_env(environment: &str) -> Result<Self> {
+        let variables = EnvVariables { environment };
+        let token = variables.read("TOKEN")?;
+        let token_file = variables.read("TOKEN_FILE")?;
+        let app = variables.read("APP_ID")?;
+        let source = match (token, token_file, app) {
+            (Some(_), None, None) => {
+                CredentialKind::Personal(PersonalToken::from_env(variables.name("TOKEN"))?)
+            }
+            (None, Some(path), None) => {
+                CredentialKind::Personal(PersonalToken::from_file(path.expose_secret())?)
+            }
+            (None, None, Some(id)) => variables.app(&id)?,
+            (None, None, None) => {
+                return Err(AuthFailure::Missing.error(
+                    format!(
+                        "there are no credentials for {environment}: neither {} nor {} is set",
+                        variables.name("TOKEN"),
+                        variables.name("APP_ID"),
+                    ),
+                    "set the variables of one authentication method; see Credentials",
+                ));
+            }
+            _ => {
+                return Err(AuthFailure::Ambiguous.error(
+                    format!(
+                        "more than one of {}, {} and {} is set",
+                        variables.name("TOKEN"),
+                        variables.name("TOKEN_FILE"),
+                        variables.name("APP_ID"),
+                    ),
+                    "set the variables of one authentication method only",
+                ));
+            }
+        };
+        Ok(Self { environment: environment.to_owned(), source })
+    }
+
+    fn inner(&self) -> &dyn TokenProvider {
+        match &self.source {
+            CredentialKind::Personal(token) => token,
+            CredentialKind::App(app) => app,
+            CredentialKind::Installation(installation) => installation,
+        }
+    }
+}
+
+impl TokenProvider for Credentials {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+        self.inner().fetch_token(request)
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        match &self.source {
+            CredentialKind::Personal(token) => {
+                Cow::Owned(format!("{}/{}", self.environment, token.identity()))
+            }
+            // The providers share the App, so that their other handles do too.
+            CredentialKind::App(app) => app.identity(),
+            CredentialKind::Installation(installation) => installation.identity(),
+        }
+    }
+
+    fn initial_token(&self) -> Option<AccessToken> {
+        self.inner().initial_token()
+    }
+
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
+        self.inner().on_rejected(rejection)
+    }
+
+    fn propagation_delay(&self) -> Duration {
+        self.inner().propagation_delay()
+    }
+
+    fn persistence(&self) -> Persistence {
+        self.inner().persistence()
+    }
+
+    fn credential_created_at(&self) -> Option<SystemTime> {
+        self.inner().credential_created_at()
+    }
+
+    fn app(&self) -> Option<&App> {
+        self.inner().app()
+    }
+}
+
+struct EnvVariables<'a> {
+    environment: &'a str,
+}
+
+impl EnvVariables<'_> {
+    fn name(&self, what: &str) -> String {
+        format!("{}_GITHUB_{what}", self.environment)
+    }
+
+    /// Returns the value of a variable; an empty value counts as not set, since CI systems set missing secrets to
+    /// empty.
+    fn read(&self, what: &str) -> Result<Option<SecretString>> {
+        let value = read_variable(&self.name(what))?;
+        Ok(value.filter(|value| !value.expose_secret().trim().is_empty()))
+    }
+
+    fn app(&self, id: &SecretString) -> Result<CredentialKind> {
+        let app = self.read_app(id.expose_secret().trim())?.in_environment(self.environment);
+        let installation_id = self.read("APP_INSTALLATION_ID")?;
+        let org = self.read("APP_INSTALLATION_ORG")?;
+        let installation = match (installation_id, org) {
+            (None, None) => return Ok(CredentialKind::App(app)),
+            (None, Some(org)) => Installation::for_org(org.expose_secret().trim()),
+            (Some(id), None) => {
+                let id = id.expose_secret().trim().parse::<u64>().map_err(|_| {
+                    let name = self.name("APP_INSTALLATION_ID");
+                    AuthFailure::Malformed.error(
+                        format!("{name} is not a number"),
+                        "use the last path segment of the installation's settings URL",
+                    )
+                })?;
+                Installation::id(id)
+            }
+            (Some(_), Some(_)) => {
+                return Err(AuthFailure::Ambiguous.error(
+                    format!(
+                        "both {} and {} are set",
+                        self.name("APP_INSTALLATION_ID"),
+                        self.name("APP_INSTALLATION_ORG"),
+                    ),
+                    "set one of them",
+                ));
+            }
+        };
+        Ok(CredentialKind::Installation(app.installation(installation)))
+    }
+
+    #[cfg(feature = "app-auth")]
+    fn read_app(&self, id: &str) -> Result<App> {
+        let name = self.name("APP_PRIVATE_KEY");
+        let file = self.name("APP_PRIVATE_KEY_FILE");
+        let named = |name: &str| {
+            let name = name.to_owned();
+            move |error: crate::error::Error| error.with_origin(&name)
+        };
+        let app = match (self.read("APP_PRIVATE_KEY")?, self.read("APP_PRIVATE_KEY_FILE")?) {
+            (Some(key), None) => App::new(id, key).map_err(named(&name))?,
+            (None, Some(path)) => {
+                App::from_key_file(id, path.expose_secret()).map_err(named(&file))?
+            }
+            (None, None) => {
+                return Err(AuthFailure::Missing.error(
+                    format!("the App's private key is missing: neither {name} nor {file} is set"),
+                    "set one of them to the key that the App's settings page generates",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(AuthFailure::Ambiguous
+                    .error(format!("both {name} and {file} are set"), "set one of them"));
+            }
+        };
+        let old = self.name("APP_PRIVATE_KEY_OLD");
+        match self.read("APP_PRIVATE_KEY_OLD")? {
+            Some(key) => app.with_previous_key(key).map_err(named(&old)),
+            None => Ok(app),
+        }
+    }
+
+    #[cfg(not(feature = "app-auth"))]
+    fn read_app(&self, _: &str) -> Result<App> {
+        Err(AuthFailure::Signer.error(
+            format!("{} is set, but octowire is built without app-auth", self.name("APP_ID")),
+            "enable the feature app-auth, or sign with App::with_signer",
+        ))
+    }
+}

@@ -1,0 +1,6 @@
+//! Entry points for fuzzers.
+#![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
+
+pub(crate) use super::oauth::fuzzing::oauth_response;
+#[cfg(feature = "token-store")]
+pub(crate) use super::token_store::fuzzing::token_file;

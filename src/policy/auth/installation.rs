@@ -1,0 +1,484 @@
+//! An installation of a GitHub App: how it is selected, and how its tokens are requested.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use http::header::DATE;
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::app::App;
+use super::provider::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
+use super::token::AccessToken;
+use crate::api::integers::{IntoInteger, InvalidInteger};
+use crate::client::Client;
+use crate::error::auth::AuthFailure;
+use crate::error::{Error, FailureReason, Result};
+use crate::policy::retry::RetryPolicy;
+use crate::request::Request;
+
+/// An installation, and the restrictions of its tokens.
+///
+/// ```
+/// use octowire::auth::Installation;
+///
+/// let one = Installation::id(42);
+/// let narrow = Installation::for_repo("octo-org", "hello-world")
+///     .repositories(["hello-world"])
+///     .permission("issues", "write");
+/// # let _ = (one, narrow);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing before it is given to an App or a client"]
+pub struct Installation {
+    target: Target,
+    repositories: BTreeSet<String>,
+    repository_ids: BTreeSet<u64>,
+    permissions: BTreeMap<String, String>,
+    /// The first invalid id that the caller supplied; `None` if all are valid.
+    invalid_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Id(u64),
+    Org(String),
+    User(String),
+    Repo(String, String),
+}
+
+impl Installation {
+    /// Selects the installation by its id, which webhooks and the App's pages contain: any [integer](IntoInteger), such
+    /// as the result of
+    /// [`Event::installation`](https://docs.rs/octowire/latest/octowire/webhooks/enum.Event.html#method.installation),
+    /// or text.
+    ///
+    /// If the id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything
+    /// is sent.
+    pub fn id(id: impl IntoInteger) -> Self {
+        match parse_id(id) {
+            Ok(id) => Self::new(Target::Id(id)),
+            Err(reason) => Self {
+                invalid_id: Some(format!("invalid installation id: {reason}")),
+                ..Self::new(Target::Id(0))
+            },
+        }
+    }
+
+    /// Selects the installation [of an
+    /// organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app);
+    /// the client looks it up on first use.
+    pub fn for_org(org: impl Into<String>) -> Self {
+        Self::new(Target::Org(org.into()))
+    }
+
+    /// Selects the installation [of a
+    /// user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app); the client
+    /// looks it up on first use.
+    pub fn for_user(user: impl Into<String>) -> Self {
+        Self::new(Target::User(user.into()))
+    }
+
+    /// Selects the installation that [has access to a
+    /// repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app);
+    /// the client looks it up on first use. Its tokens are not restricted to the repository.
+    pub fn for_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
+        Self::new(Target::Repo(owner.into(), repo.into()))
+    }
+
+    /// Restricts the tokens to these repositories, by name without the owner; GitHub accepts 500 at most. By default
+    /// they have access to all repositories of the installation.
+    pub fn repositories<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.repositories.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Restricts the tokens to these repositories, by id; GitHub accepts 500 at most.
+    ///
+    /// If an id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything is
+    /// sent.
+    pub fn repository_ids(mut self, ids: impl IntoIterator<Item: IntoInteger>) -> Self {
+        for id in ids {
+            match parse_id(id) {
+                Ok(id) => {
+                    self.repository_ids.insert(id);
+                }
+                Err(reason) => {
+                    self.invalid_id.get_or_insert(format!("invalid repository id: {reason}"));
+                }
+            }
+        }
+        self
+    }
+
+    /// Restricts the tokens to these permissions, each with its level: `read`, `write` or `admin`. See GitHub's
+    /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app). By default
+    /// they have all permissions of the installation.
+    pub fn permission(mut self, name: impl Into<String>, level: impl Into<String>) -> Self {
+        self.permissions.insert(name.into(), level.into());
+        self
+    }
+
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            repositories: BTreeSet::new(),
+            repository_ids: BTreeSet::new(),
+            permissions: BTreeMap::new(),
+            invalid_id: None,
+        }
+    }
+
+    /// Returns the identity: the same for equal selections, and different for more restricted ones.
+    pub(crate) fn identity(&self, app: &App) -> String {
+        let mut identity = match &self.target {
+            Target::Id(id) => format!("{}installation:{id}", app.environment()),
+            target => {
+                let (environment, app) = (app.environment(), encoded(app.id()));
+                format!("{environment}installation:{app}/{}", target.encoded())
+            }
+        };
+        let mut add = |name: &str, parts: &mut dyn Iterator<Item = String>| {
+            let parts: Vec<_> = parts.collect();
+            if !parts.is_empty() {
+                identity.push_str(&format!(";{name}={}", parts.join(",")));
+            }
+        };
+        add("repositories", &mut self.repositories.iter().map(|name| encoded(name)));
+        add("repository_ids", &mut self.repository_ids.iter().map(u64::to_string));
+        add(
+            "permissions",
+            &mut self
+                .permissions
+                .iter()
+                .map(|(name, level)| format!("{}:{}", encoded(name), encoded(level))),
+        );
+        add("invalid", &mut self.invalid_id.iter().map(|reason| encoded(reason)));
+        identity
+    }
+}
+
+/// Escapes a name as a part of an identity, so that it contains no separator.
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED_PART).to_string()
+}
+
+/// All characters except those of names.
+const ENCODED_PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+impl Target {
+    fn encoded(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Org(org) => format!("orgs/{}", encoded(org)),
+            Self::User(user) => format!("users/{}", encoded(user)),
+            Self::Repo(owner, repo) => format!("repos/{}/{}", encoded(owner), encoded(repo)),
+        }
+    }
+}
+
+/// Converts an id, which must not be negative.
+fn parse_id(id: impl IntoInteger) -> std::result::Result<u64, InvalidInteger> {
+    let id = id.into_integer()?;
+    u64::try_from(id).map_err(|_| InvalidInteger::new(format!("{id} is negative")))
+}
+
+macro_rules! from_ids {
+    ($($of:ty)*) => {$(
+        impl From<$of> for Installation {
+            fn from(id: $of) -> Self {
+                Self::id(id)
+            }
+        }
+    )*};
+}
+
+from_ids! { i32 i64 u32 u64 }
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Org(org) => write!(f, "orgs/{org}"),
+            Self::User(user) => write!(f, "users/{user}"),
+            Self::Repo(owner, repo) => write!(f, "repos/{owner}/{repo}"),
+        }
+    }
+}
+
+/// The token provider of an [`App`]'s installation; created by [`App::installation`].
+///
+/// A token is valid for one hour. For some seconds after it was issued, GitHub can reject it until all its servers know
+/// it: calls wait and retry.
+#[derive(Debug)]
+pub struct AppInstallation {
+    app: App,
+    installation: Installation,
+    identity: String,
+    /// The id that the lookup returned.
+    looked_up_id: Mutex<Option<u64>>,
+}
+
+/// The propagation delay: how long GitHub can reject a new token.
+const PROPAGATION_DELAY: Duration = Duration::from_secs(8);
+
+impl AppInstallation {
+    pub(super) fn new(app: App, installation: Installation) -> Self {
+        let identity = installation.identity(&app);
+        Self { app, installation, identity, looked_up_id: Mutex::new(None) }
+    }
+
+    async fn fetch(&self, client: &Client) -> Result<AccessToken> {
+        if let Some(reason) = &self.installation.invalid_id {
+            let advice = "use the id from a webhook payload or a GitHub response";
+            return Err(AuthFailure::Malformed.error(reason.clone(), advice));
+        }
+        let client = client.as_app()?;
+        let known = self.looked_up_id();
+        let id = match known {
+            Some(id) => id,
+            None => self.look_up(&client).await?,
+        };
+        match self.create(&client, id).await {
+            // The App was reinstalled since the lookup, and has another installation id.
+            Err(error) if error.is_not_found() && self.needs_lookup() && known.is_some() => {
+                self.forget_id();
+                let id = self.look_up(&client).await?;
+                self.create(&client, id).await.map_err(|error| self.explain(error))
+            }
+            outcome => outcome.map_err(|error| self.explain(error)),
+        }
+    }
+
+    /// Requests a token: <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>.
+    async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
+        const LABEL: &str = "apps/create-installation-access-token";
+        let path = ["app", "installations", &id.to_string(), "access_tokens"];
+        let request = Request::internal_request(client, Method::POST, LABEL, &path)?;
+        // The token manager retries; issuing a second token does no harm.
+        let request = request.retry(RetryPolicy::disabled());
+        let response = request.json(&self.scope_body()).send::<TokenResponse>().await?;
+        let lifetime = token_lifetime(response.expires_at, response.headers());
+        Ok(AccessToken::new(response.into_inner().token)?.expires_in(lifetime))
+    }
+
+    fn scope_body(&self) -> impl Serialize + use<'_> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+            repositories: &'a BTreeSet<String>,
+            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+            repository_ids: &'a BTreeSet<u64>,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            permissions: &'a BTreeMap<String, String>,
+        }
+        let Installation { repositories, repository_ids, permissions, .. } = &self.installation;
+        Body { repositories, repository_ids, permissions }
+    }
+
+    async fn look_up(&self, client: &Client) -> Result<u64> {
+        let (label, path): (_, &[&str]) = match &self.installation.target {
+            Target::Id(id) => return Ok(*id),
+            Target::Org(org) => ("apps/get-org-installation", &["orgs", org, "installation"]),
+            Target::User(user) => ("apps/get-user-installation", &["users", user, "installation"]),
+            Target::Repo(owner, repo) => {
+                ("apps/get-repo-installation", &["repos", owner, repo, "installation"])
+            }
+        };
+        let request = Request::internal_request(client, Method::GET, label, path)?;
+        let request = request.retry(RetryPolicy::disabled());
+        let response =
+            request.send::<InstallationResponse>().await.map_err(|error| self.explain(error))?;
+        *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(response.id);
+        Ok(response.id)
+    }
+
+    fn needs_lookup(&self) -> bool {
+        !matches!(self.installation.target, Target::Id(_))
+    }
+
+    fn looked_up_id(&self) -> Option<u64> {
+        match self.installation.target {
+            Target::Id(id) => Some(id),
+            _ => *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn forget_id(&self) {
+        *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Maps GitHub's response to the failure of the installation. The outer error has no status: a caller would take a
+    /// 404 for that of its own call.
+    fn explain(&self, error: Error) -> Error {
+        let target = &self.installation.target;
+        let reason = error.failure_details().reason;
+        let (failure, what, advice) = match error.status() {
+            Some(StatusCode::NOT_FOUND) => (
+                AuthFailure::InstallationNotFound,
+                format!("the App {} is not installed at {target}", self.app.id()),
+                "check the id, whether the App was uninstalled, and whether the client's base_url \
+                 is the GitHub that it is installed on",
+            ),
+            Some(StatusCode::FORBIDDEN) if reason == Some(FailureReason::InstallationSuspended) => {
+                (
+                    AuthFailure::InstallationSuspended,
+                    format!("the installation {target} is suspended"),
+                    "the owner of the account or of the App must unsuspend it on the installation's \
+                 settings page",
+                )
+            }
+            Some(StatusCode::UNPROCESSABLE_ENTITY) => (
+                AuthFailure::NotGranted,
+                format!(
+                    "the installation {target} lacks the requested repositories or permissions"
+                ),
+                "request only repositories and permissions that were granted to it; see the source \
+                 of this error",
+            ),
+            Some(StatusCode::UNAUTHORIZED) => (
+                AuthFailure::AppRejected,
+                format!("GitHub rejected the JWT of the App {}", self.app.id()),
+                "check that the private key belongs to this App and was not deleted, and the \
+                 machine's clock; see the source of this error for GitHub's message",
+            ),
+            // The caller also sees network failures.
+            None => return error,
+            Some(_) => (
+                AuthFailure::Other,
+                format!("GitHub issued no token for the installation {target}"),
+                "see the source of this error",
+            ),
+        };
+        let told = failure
+            .error(what, advice)
+            .with_retryable(error.is_retryable())
+            .with_rate_limited(error.is_rate_limited());
+        let told = match error.retry_after() {
+            Some(time) => told.with_retry_after(time),
+            None => told,
+        };
+        // A response that fails to decode might contain a token.
+        told.with_source(error.without_body())
+    }
+}
+
+impl TokenProvider for AppInstallation {
+    fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(self.fetch(request.client))
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.identity)
+    }
+
+    fn rate_limit_identity(&self) -> Cow<'_, str> {
+        // GitHub counts an installation's requests together, whatever the permissions of their tokens.
+        Cow::Borrowed(self.identity.split(';').next().unwrap_or_default())
+    }
+
+    fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
+        // An endpoint for Apps rejects every installation access token.
+        if rejection.failure_details.requires_jwt {
+            return RejectionAction::Fail;
+        }
+        RejectionAction::Refresh
+    }
+
+    fn propagation_delay(&self) -> Duration {
+        PROPAGATION_DELAY
+    }
+
+    fn persistence(&self) -> Persistence {
+        Persistence::BestEffort
+    }
+
+    fn credential_created_at(&self) -> Option<SystemTime> {
+        self.app.credential_created_at()
+    }
+
+    fn app(&self) -> Option<&App> {
+        Some(&self.app)
+    }
+}
+
+/// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.
+fn token_lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
+    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+    let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
+    end.signed_duration_since(now).to_std().unwrap_or_default()
+}
+
+/// GitHub's response with a new token: the fields that are read.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct TokenResponse {
+    #[cfg_attr(test, schemars(with = "String"))]
+    token: SecretString,
+    #[cfg_attr(test, schemars(with = "String"))]
+    expires_at: DateTime<Utc>,
+}
+
+/// GitHub's response for an installation: the fields that are read.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct InstallationResponse {
+    id: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::auth::{AppSigner, SignatureFuture};
+
+    #[derive(Debug)]
+    struct NoSigner;
+
+    impl AppSigner for NoSigner {
+        fn sign<'a>(&'a self, _: &'a [u8]) -> SignatureFuture<'a> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+    }
+
+    #[test]
+    fn no_name_makes_one_installation_look_like_another() {
+        let app = App::with_signer("Iv23liABC", NoSigner).unwrap();
+        let id = || Installation::id(42);
+        let identities = [
+            id(),
+            id().repositories(["a,secret"]),
+            id().repositories(["a", "secret"]),
+            id().repositories(["a"]),
+            id().repositories(["a"]).permission("issues", "write"),
+            id().repositories(["a;permissions=issues:write"]),
+            id().permission("issues", "write,metadata:read"),
+            id().permission("issues", "write").permission("metadata", "read"),
+            Installation::for_org("a/b"),
+            Installation::for_repo("a", "b"),
+            Installation::for_user("a"),
+        ];
+        let identities: BTreeSet<_> = identities.iter().map(|one| one.identity(&app)).collect();
+        assert_eq!(identities.len(), 11, "{identities:?}");
+        assert!(identities.contains("installation:42;repositories=a,secret"), "{identities:?}");
+    }
+
+    #[test]
+    fn tokens_and_installations_are_read_as_they_are_documented() {
+        use crate::testing::type_coverage::assert_reads;
+        assert_reads::<TokenResponse>("apps/create-installation-access-token", 201);
+        for of in ["org", "repo", "user"] {
+            assert_reads::<InstallationResponse>(&format!("apps/get-{of}-installation"), 200);
+        }
+    }
+}

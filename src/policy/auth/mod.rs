@@ -1,0 +1,61 @@
+//! Authentication with GitHub, and the management of tokens.
+//!
+//! | credential | type | lifetime |
+//! |---|---|---|
+//! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
+//! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
+//! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
+//! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
+//! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
+//! | a vault, or any other source | your own [`TokenProvider`] | set by the source |
+//!
+//! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
+//! a request: whether a server receives the token is decided in one other place.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod app;
+mod client_credentials;
+mod credentials;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
+mod health;
+mod installation;
+mod oauth;
+mod personal;
+mod policy;
+mod provider;
+mod request_credentials;
+mod token;
+mod token_manager;
+mod token_store;
+
+pub use crate::error::auth::AuthFailure;
+pub use app::{App, AppSigner, SignatureFuture};
+pub use client_credentials::ClientCredentials;
+pub use credentials::Credentials;
+pub use health::TokenHealth;
+pub use installation::{AppInstallation, Installation};
+pub use oauth::{
+    AuthorizationRequest, DeviceAuthorization, DeviceFlow, OAuthApp, PendingAuthorization,
+    TokenInfo, UserToken,
+};
+pub use personal::PersonalToken;
+pub use policy::TokenPolicy;
+pub use provider::{
+    Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
+};
+pub use token::AccessToken;
+#[cfg(feature = "token-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "token-store")))]
+pub use token_store::{
+    EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder, EncryptedTokenStore, EncryptionKey,
+};
+pub use token_store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
+
+pub(crate) use personal::secret_fingerprint;
+pub(crate) use request_credentials::{Gateway, Identity, RequestCredentials};
+pub(crate) use token_manager::{TokenManager, with_refresh_stack};
+
+#[cfg(test)]
+mod tests;

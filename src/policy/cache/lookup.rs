@@ -1,0 +1,473 @@
+//! Plans how one read uses the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LINK, VARY,
+};
+use http::{Method, StatusCode};
+use tokio::time::Instant;
+use url::Url;
+
+use super::conditional::{SentValidators, Validators};
+use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
+use super::invalidation_log::Validity;
+use super::key::{Key, KeyParts};
+use super::policy::{CacheMode, CachePolicy};
+use super::result::CacheResult;
+use super::rfc9111::{self, Directives, ResponseTimes};
+use super::store_lookup::LookupRequest;
+use super::{CacheInner, CacheStatus};
+use crate::api::operation::OperationName;
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::coalesce::CoalescingKey;
+use crate::request::Prepared;
+use crate::response::RawResponse;
+use crate::store::StoreWaitBudget;
+use crate::time::clock;
+
+/// A read that the cache can serve.
+pub(crate) struct CacheLookup {
+    pub(crate) cache: Arc<CacheInner>,
+    /// How long the call can still wait for the cache's store.
+    wait_budget: StoreWaitBudget,
+    policy: CachePolicy,
+    key: Key,
+    identity: String,
+    /// When the call began.
+    started_at: Instant,
+}
+
+/// How a stored response is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Serve(CacheStatus),
+    /// It is returned, and revalidated in the background.
+    ServeAndRefresh,
+    Revalidate,
+}
+
+/// The stored entry, and the identity that it belongs to.
+#[derive(Clone, Debug)]
+pub(crate) enum StoredEntry {
+    None,
+    Own(Arc<Entry>, Validity),
+    /// Another identity received it.
+    OtherIdentity(Arc<Entry>),
+}
+
+/// The outcome of the look-up before a request is sent.
+pub(crate) struct LookupState {
+    /// The number of the last mark; `None` if it is not known, so that nothing can be stored.
+    pub(crate) log_sequence: Option<u64>,
+    pub(crate) entry: StoredEntry,
+    /// The key under which an entry of another identity can be, if this identity has none.
+    pub(crate) shared_key: Option<Key>,
+}
+
+/// The exchange with GitHub that a response came from.
+pub(crate) struct RevalidationContext {
+    pub(crate) times: ResponseTimes,
+    /// The number of the last mark before the exchange; `None` if nothing can be stored.
+    pub(crate) log_sequence: Option<u64>,
+    pub(crate) sent: Option<SentValidators>,
+}
+
+/// Headers by which a call makes itself conditional or requests a part.
+const CALLER_CONDITIONS: [&str; 8] = [
+    "authorization",
+    "cookie",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "range",
+];
+const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
+/// The headers that an entry of another identity can disclose: they belong to the body.
+static BODY_HEADERS: [HeaderName; 6] =
+    [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
+/// The interval after which a current response is written to a store again, so that it does not expire.
+const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+impl CacheLookup {
+    /// Plans the cache look-up. Returns `None` if the call bypasses the cache.
+    pub(crate) fn for_request(prepared: &Prepared, operation: &OperationName) -> Option<Self> {
+        let client = prepared.client().handle();
+        let cache = client.cache.as_ref()?;
+        let headers = prepared.headers();
+        let own = CALLER_CONDITIONS.iter().any(|name| headers.contains_key(*name));
+        if *prepared.method() != Method::GET || own || !prepared.is_cacheable() {
+            return None;
+        }
+        let policy = prepared.cache_policy().unwrap_or_else(|| cache.policy_for(operation));
+        let directives = Directives::of(headers);
+        if policy.mode == CacheMode::NoStore || directives.no_store {
+            return None;
+        }
+        let policy = match directives.no_cache && policy.mode != CacheMode::OnlyIfCached {
+            true => CachePolicy::revalidate(),
+            false => policy.clone(),
+        };
+        let mut identity = prepared.client().identity().into_owned();
+        // A gateway can show different responses to its users.
+        if let Some(gateway) = client.gateway.as_ref().filter(|_| client.uses_gateway) {
+            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
+        }
+        let key = key_parts(prepared).key(Some(&identity));
+        let allowance = cache.wait_budget(&prepared.store_wait);
+        let (cache, began) = (Arc::clone(cache), Instant::now());
+        Some(Self { key, identity, cache, policy, wait_budget: allowance, started_at: began })
+    }
+
+    /// Returns the metadata of a response that came from this URL.
+    fn metadata(&self, asked: &Prepared, operation: &OperationName, url: Url) -> EntryMetadata {
+        EntryMetadata {
+            url,
+            path: asked.cache_path().to_ascii_lowercase(),
+            operation: operation.clone().into_owned(),
+            identity: self.identity.clone(),
+        }
+    }
+
+    pub(crate) fn is_only_if_cached(&self) -> bool {
+        self.policy.is_only_if_cached()
+    }
+
+    /// Returns the key by which equal reads are coalesced.
+    pub(crate) fn coalescing_key(&self, prepared: &Prepared) -> CoalescingKey {
+        (self.key, prepared.priority, self.cache.log.local_count())
+    }
+
+    /// Requests the first quota lease at the time of the look-up in the store, if there is none yet.
+    pub(crate) fn announce_lookup(&self, asked: &Prepared) {
+        if self.cache.storage.is_shared() && !self.is_only_if_cached() {
+            asked.admission_queue().announce_lookup(|| asked.cost());
+        }
+    }
+
+    /// Looks up the entries of this identity and of others.
+    pub(crate) async fn look_up(&self, asked: &Prepared) -> LookupState {
+        let question = self.computes_etags().then(|| identity_free_key(asked));
+        let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
+        let needs_log = |entry: &Entry| self.needs_log(entry);
+        let search = LookupRequest { key: self.key, question, needs_log: &needs_log };
+        let looked = storage
+            .look_up(search, invalidation_log, self.max_value_bytes(), &self.wait_budget)
+            .await;
+        // Without the log, the state of a stored entry is unknown.
+        let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
+        let base = entry.map_or(StoredEntry::None, |entry| {
+            self.own_entry(asked, entry, looked.has_unread_invalidations)
+        });
+        // The entry of another identity matters only if this identity has none.
+        let is_open = matches!(base, StoredEntry::None) && looked.log_sequence.is_some();
+        LookupState {
+            log_sequence: looked.log_sequence,
+            entry: base,
+            shared_key: looked.last_writer.filter(|_| is_open),
+        }
+    }
+
+    /// Returns the entry of this identity, if it can be used.
+    fn own_entry(&self, asked: &Prepared, entry: Arc<Entry>, is_behind: bool) -> StoredEntry {
+        // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
+        if entry.metadata.identity != self.identity || !is_at_path(&entry, asked) {
+            return StoredEntry::None;
+        }
+        match self.cache.log.validity(&entry) {
+            Validity::Purged => {
+                self.cache.storage.remove(self.key);
+                StoredEntry::None
+            }
+            // A mark that was not read can be a purge.
+            _ if is_behind && self.is_only_if_cached() => StoredEntry::None,
+            Validity::Valid if is_behind => StoredEntry::Own(entry, Validity::MustRevalidate),
+            verdict => StoredEntry::Own(entry, verdict),
+        }
+    }
+
+    /// Returns whether the call can return the stored response, so that the marks that concern it matter.
+    fn needs_log(&self, entry: &Entry) -> bool {
+        match self.cache.log.validity(entry) {
+            Validity::Purged => false,
+            Validity::MustRevalidate => {
+                self.decide(entry, Validity::MustRevalidate) != Decision::Revalidate
+            }
+            Validity::Valid => self.decide(entry, Validity::Valid) != Decision::Revalidate,
+        }
+    }
+
+    /// Returns the entry of another identity, if a conditional request can show whether this identity would receive the
+    /// same.
+    pub(crate) async fn shared_entry(&self, asked: &Prepared, key: Key) -> StoredEntry {
+        let entry = self.cache.storage.get(key, self.max_value_bytes(), &self.wait_budget).await;
+        let Some(entry) = entry else { return StoredEntry::None };
+        // Links state the number of pages, which the tag does not cover.
+        let whole = is_at_path(&entry, asked) && !entry.headers.contains_key(LINK);
+        match self.cache.log.validity(&entry) {
+            Validity::Valid | Validity::MustRevalidate if whole => {
+                StoredEntry::OtherIdentity(entry)
+            }
+            _ => StoredEntry::None,
+        }
+    }
+
+    /// Returns how the stored response is used.
+    pub(crate) fn decide(&self, entry: &Entry, verdict: Validity) -> Decision {
+        let only = self.policy.mode == CacheMode::OnlyIfCached;
+        if verdict == Validity::MustRevalidate {
+            return if only { Decision::Serve(CacheStatus::Stale) } else { Decision::Revalidate };
+        }
+        let (fresh, late) = self.freshness(entry);
+        if fresh {
+            return Decision::Serve(CacheStatus::Hit);
+        }
+        if only {
+            return Decision::Serve(CacheStatus::Stale);
+        }
+        let directives = Directives::of(&entry.headers);
+        let mut window = self.policy.stale_while_revalidate;
+        if self.policy.mode == CacheMode::RespectServer {
+            window = window.max(directives.stale_while_revalidate.unwrap_or_default());
+        }
+        if late < window && !directives.must_revalidate && !directives.no_cache {
+            Decision::ServeAndRefresh
+        } else {
+            Decision::Revalidate
+        }
+    }
+
+    /// Returns whether the stored response is returned after a request to GitHub failed with this error.
+    pub(crate) fn may_serve_stale_for(
+        &self,
+        entry: &Entry,
+        verdict: Validity,
+        error: &Error,
+    ) -> bool {
+        // The part of the log that the look-up did not need is read by now.
+        let invalidation_log = &self.cache.log;
+        let is_valid = verdict == Validity::Valid
+            || (invalidation_log.is_read_since(self.started_at)
+                && invalidation_log.validity(entry) == Validity::Valid);
+        is_valid && is_outage(error) && self.may_serve_stale(entry)
+    }
+
+    /// Returns whether the stored response can be returned while GitHub fails.
+    fn may_serve_stale(&self, entry: &Entry) -> bool {
+        let directives = Directives::of(&entry.headers);
+        let mut window = self.policy.stale_if_error;
+        if self.policy.mode == CacheMode::RespectServer {
+            window = window.max(directives.stale_if_error.unwrap_or_default());
+        }
+        let (_, late) = self.freshness(entry);
+        late < window && !directives.must_revalidate
+    }
+
+    /// Returns whether the entry is fresh, and otherwise for how long it has been stale.
+    fn freshness(&self, entry: &Entry) -> (bool, Duration) {
+        let now = clock::monotonic_wall_clock();
+        let confirmed = now.duration_since(entry.times.received).unwrap_or_default();
+        let (age, lifetime) = match self.policy.mode {
+            CacheMode::MaxAge(time) => (confirmed, time),
+            CacheMode::RespectServer | CacheMode::OnlyIfCached => {
+                let age = rfc9111::age(&entry.headers, entry.times, now);
+                (age, rfc9111::freshness(&entry.headers, entry.times))
+            }
+            CacheMode::Revalidate | CacheMode::NoStore => (confirmed, Duration::ZERO),
+        };
+        (age < lifetime, age.saturating_sub(lifetime))
+    }
+
+    /// Returns the condition of the request: none, if the server rejected a condition.
+    pub(crate) fn conditional(&self, base: &StoredEntry) -> Validators {
+        let salt = self.cache.salt;
+        match base {
+            _ if self.cache.rejected_conditions.has(self.key) => Validators::none(salt),
+            StoredEntry::None => Validators::none(salt),
+            StoredEntry::Own(entry, _) => {
+                Validators::for_own_entry(salt, entry, self.computes_etags())
+            }
+            StoredEntry::OtherIdentity(entry) => Validators::for_other_identity(salt, entry),
+        }
+    }
+
+    /// Records that the server rejects conditional requests for this resource: later requests are unconditional.
+    pub(crate) fn on_condition_rejected(&self) {
+        self.cache.rejected_conditions.add(self.key);
+    }
+
+    fn computes_etags(&self) -> bool {
+        self.cache.computed_etags && self.cache.etag_predictor.is_reliable()
+    }
+
+    /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
+    pub(crate) fn on_not_modified(
+        &self,
+        asked: &Prepared,
+        base: &StoredEntry,
+        raw: RawResponse,
+        exchange: RevalidationContext,
+    ) -> Option<CacheResult> {
+        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
+        let (stored, own) = match base {
+            StoredEntry::None => return None,
+            StoredEntry::Own(entry, _) => (entry, true),
+            StoredEntry::OtherIdentity(entry) => (entry, false),
+        };
+        let before = if own {
+            Arc::clone(&stored.headers)
+        } else {
+            let kept = BODY_HEADERS.iter().flat_map(|name| {
+                stored.headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
+            });
+            Arc::new(kept.collect())
+        };
+        let mut headers = rfc9111::update_headers(before, &raw.headers);
+        let mut fingerprint = stored.credential_fingerprint;
+        if let Some(sent) = &exchange.sent {
+            // A tag in GitHub's response is for the current token; so is the computed one.
+            let told = raw.headers.contains_key(ETAG);
+            if let Some(computed) = sent.computed.as_ref().filter(|_| !told) {
+                Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
+            }
+            if told || sent.computed.is_some() {
+                fingerprint = sent.signature.credential_fingerprint;
+            }
+        }
+        let about = self.metadata(asked, &raw.operation, raw.url.clone());
+        let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
+        let of = RevalidationInfo {
+            times: exchange.times,
+            log_sequence: number,
+            credential_fingerprint: fingerprint,
+        };
+        match stored.revalidated(about, &headers, of) {
+            Some(entry)
+                if exchange.log_sequence.is_some()
+                    && (!own || self.needs_write(stored, &entry)) =>
+            {
+                self.insert(asked, &Arc::new(entry));
+            }
+            Some(_) => {}
+            None => self.cache.storage.remove(self.key),
+        }
+        // The headers of this exchange, such as those of its rate limit, belong to the call.
+        let (url, mut told) = (raw.url, raw.headers);
+        let all = Arc::make_mut(&mut told);
+        let missing: Vec<_> = headers.keys().filter(|name| !all.contains_key(*name)).collect();
+        for name in missing {
+            for value in headers.get_all(name) {
+                all.append(name.clone(), value.clone());
+            }
+        }
+        Some(CacheResult {
+            status: StatusCode::OK,
+            headers: told,
+            url,
+            body: stored.body.clone(),
+            cache_status: CacheStatus::Revalidated,
+            age: Some(Duration::ZERO),
+        })
+    }
+
+    /// Returns whether a current response has to be stored again: where that takes a write, only if the new values
+    /// matter.
+    fn needs_write(&self, before: &Entry, entry: &Entry) -> bool {
+        let since = entry.times.received.duration_since(before.times.received).unwrap_or_default();
+        self.cache.storage.is_memory()
+            || self.policy != CachePolicy::revalidate()
+            || before.log_sequence != entry.log_sequence
+            || before.headers.get(ETAG) != entry.headers.get(ETAG)
+            || since > REWRITE_INTERVAL
+    }
+
+    /// Handles a response that replaces the stored one.
+    pub(crate) fn on_response(
+        &self,
+        raw: &RawResponse,
+        asked: &Prepared,
+        exchange: RevalidationContext,
+    ) {
+        let body = raw.bytes();
+        if let Some(sent) = exchange.sent.as_ref().filter(|_| self.cache.computed_etags) {
+            let computed = sent.computed.is_some();
+            self.cache.etag_predictor.observe(&raw.headers, &sent.signature, body, computed);
+        }
+        if raw.status != StatusCode::OK {
+            return;
+        }
+        let covered = || self::key_parts(asked).covers_vary(rfc9111::vary_names(&raw.headers));
+        let storable = rfc9111::is_storable(raw.status, &raw.headers)
+            && body.len() <= self.cache.max_entry_bytes
+            && covered();
+        let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
+            let about = self.metadata(asked, &raw.operation, raw.url.clone());
+            let fingerprint =
+                exchange.sent.as_ref().map_or(0, |sent| sent.signature.credential_fingerprint);
+            let of = RevalidationInfo {
+                times: exchange.times,
+                log_sequence: number,
+                credential_fingerprint: fingerprint,
+            };
+            Entry::new(about, &rfc9111::storable_headers(&raw.headers), body, of)
+        });
+        match entry {
+            Some(entry) => self.insert(asked, &Arc::new(entry)),
+            None => self.cache.storage.remove(self.key),
+        }
+    }
+
+    /// Handles a rejection by GitHub: an identity that has lost its access cannot read the stored response either.
+    pub(crate) fn on_rejected(&self, error: &Error) {
+        let status = error.status().map_or(0, |status| status.as_u16());
+        if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
+            let limited = error.is_rate_limited();
+            if !limited {
+                self.cache.storage.remove(self.key);
+            }
+        }
+    }
+
+    fn insert(&self, asked: &Prepared, entry: &Arc<Entry>) {
+        let storage = &self.cache.storage;
+        storage.put(self.key, entry);
+        if self.computes_etags() && !entry.headers.contains_key(LINK) {
+            storage.set_last_writer(identity_free_key(asked), self.key);
+        }
+    }
+
+    /// Returns the maximum size of an entry that is read: a body with its metadata.
+    fn max_value_bytes(&self) -> usize {
+        self.cache.max_entry_bytes.saturating_add(MAX_META).saturating_add(4)
+    }
+}
+
+fn key_parts(prepared: &Prepared) -> KeyParts<'_> {
+    let common = &prepared.client().handle().headers;
+    KeyParts { url: prepared.url(), default_headers: common, request_headers: prepared.headers() }
+}
+
+/// Returns the question without its identity.
+fn identity_free_key(prepared: &Prepared) -> Key {
+    key_parts(prepared).key(None)
+}
+
+/// Returns whether an entry belongs to a question at this path.
+fn is_at_path(entry: &Entry, prepared: &Prepared) -> bool {
+    entry.metadata.path.eq_ignore_ascii_case(prepared.cache_path())
+}
+
+/// Returns whether GitHub was unreachable or failed, or the client did not permit a request.
+fn is_outage(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport
+        | ErrorKind::Timeout
+        | ErrorKind::CircuitOpen
+        | ErrorKind::BudgetExhausted => true,
+        ErrorKind::Api => error.status().is_some_and(|status| status.is_server_error()),
+        _ => false,
+    }
+}

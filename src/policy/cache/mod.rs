@@ -1,0 +1,392 @@
+//! The response cache: repeated reads cost no quota.
+//!
+//! A client keeps GitHub's responses to `GET` calls in memory, 64 MiB of them, and revalidates a response before each
+//! use; a response that is still current costs no quota. A [`CachePolicy`] says when the client returns a response
+//! without revalidation.
+//!
+//! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): the cache never returns a response of
+//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. A write makes
+//! the entries doubtful that it can have changed: all entries of its repository or organization, or all entries for a
+//! GraphQL mutation. Streamed responses are not stored, and calls with an `Authorization` header of their own bypass
+//! the cache.
+//!
+//! | kept in | shares with | set by |
+//! |---|---|---|
+//! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
+//! | [`store::DiskStore`](crate::store::DiskStore) | the processes of a machine, and the next run | [`CacheConfig::store`] |
+//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
+//!
+//! # Tags and tokens
+//! GitHub's entity tags differ from token to token, and tokens of an App expire after an hour. As has been
+//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, a
+//! tag is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the tags that it
+//! receives with that digest. While they match, it revalidates with the tag that the stored body would have for the
+//! current token. Where they do not match, as when GitHub changes its tags, it revalidates with the tag that it
+//! received. A wrong prediction costs nothing but the saving. [`CacheConfig::computed_etags`] switches the prediction off.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::Result;
+use crate::runtime::PerRuntime;
+use crate::store::{BackgroundWriter, ResilientStore, Store, StoreWaitBudget};
+
+pub(crate) mod conditional;
+mod entry;
+mod etag;
+#[cfg(any(test, feature = "__fuzz"))]
+pub(crate) mod fuzzing;
+mod integrity;
+pub(crate) mod invalidation_log;
+pub(crate) mod key;
+pub(crate) mod lookup;
+mod policy;
+mod refused_conditions;
+pub(crate) mod result;
+pub(crate) mod rfc9111;
+mod storage;
+mod store_lookup;
+pub(crate) mod webhook_invalidation;
+
+pub use crate::client::cache::{Cache, CacheSelector};
+pub use policy::CachePolicy;
+
+use crate::pipeline::coalesce::InFlightRequests;
+use etag::EtagPredictor;
+use integrity::Integrity;
+use invalidation_log::{InvalidationLog, Validity};
+use refused_conditions::RejectedConditions;
+use storage::{Storage, StoreBackend};
+
+/// Where a client stores responses, and when it returns them: [`ClientBuilder::cache`](crate::ClientBuilder::cache).
+///
+/// ```no_run
+/// # fn example() -> octowire::Result<()> {
+/// use octowire::Client;
+/// use octowire::cache::{CacheConfig, CachePolicy};
+///
+/// let cache = CacheConfig::memory(256 * 1024 * 1024)
+///     .default_policy(CachePolicy::five_minutes())
+///     .policy_for("meta/get", CachePolicy::one_hour());
+/// let client = Client::builder().cache(cache).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "it does nothing before it is given to a client"]
+pub struct CacheConfig {
+    backend: Backend,
+    default_policy: CachePolicy,
+    operations: BTreeMap<String, CachePolicy>,
+    max_entry_bytes: usize,
+    compress_above: usize,
+    retention: Duration,
+    store_timeout: Option<Duration>,
+    computed_etags: bool,
+    integrity_key: Option<SecretString>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    /// The client's store, or memory.
+    Default,
+    Memory(usize),
+    Store(Arc<dyn Store>),
+    Disabled,
+}
+
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+const DEFAULT_MAX_ENTRY_BYTES: usize = 4 * 1024 * 1024;
+const COMPRESS_ABOVE: usize = 4 * 1024;
+const DEFAULT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// The maximum age of the known state of the other processes' writes.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// The time by which marks outlive the entries that they concern.
+const LOG_TTL_MARGIN: Duration = Duration::from_secs(60 * 60);
+
+impl Default for CacheConfig {
+    /// Returns a cache in the client's [store](crate::ClientBuilder::store), if it has one, else in 64 MiB of memory.
+    fn default() -> Self {
+        Self {
+            backend: Backend::Default,
+            default_policy: CachePolicy::default(),
+            operations: BTreeMap::new(),
+            max_entry_bytes: DEFAULT_MAX_ENTRY_BYTES,
+            compress_above: COMPRESS_ABOVE,
+            retention: DEFAULT_RETENTION,
+            store_timeout: None,
+            computed_etags: true,
+            integrity_key: None,
+        }
+    }
+}
+
+impl CacheConfig {
+    /// Stores responses in the memory of this process, in at most this number of bytes. The least recently used
+    /// response is evicted.
+    ///
+    /// The bound covers the memory that responses take, with their headers and the index: some 6 KB for a GitHub
+    /// response with a body of 300 bytes.
+    pub fn memory(max_bytes: usize) -> Self {
+        Self { backend: Backend::Memory(max_bytes), ..Self::default() }
+    }
+
+    /// Stores responses in a store that is shared with other processes or with the next run of the program. The store
+    /// holds bodies as GitHub sent them: every reader of the store can read them. A program that can write to the store
+    /// determines the responses that calls receive, unless there is an [`integrity_key`](Self::integrity_key).
+    pub fn store(store: impl Store) -> Self {
+        Self { backend: Backend::Store(Arc::new(store)), ..Self::default() }
+    }
+
+    /// Stores nothing, and does not coalesce equal reads.
+    pub fn disabled() -> Self {
+        Self { backend: Backend::Disabled, ..Self::default() }
+    }
+
+    /// Sets when stored responses are returned; [`CachePolicy::revalidate`] by default.
+    pub fn default_policy(mut self, policy: CachePolicy) -> Self {
+        self.default_policy = policy;
+        self
+    }
+
+    /// Sets the policy of one operation, by its id, such as `issues/get`.
+    pub fn policy_for(mut self, id: impl Into<String>, policy: CachePolicy) -> Self {
+        self.operations.insert(id.into(), policy);
+        self
+    }
+
+    /// Sets the maximum size of a stored body, in bytes; 4 MiB by default. In a store, it is also the maximum size of
+    /// the encoded, compressed value.
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.max_entry_bytes = bytes;
+        self
+    }
+
+    /// Sets the size in bytes above which a store's values are compressed; 4 KiB by default.
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.compress_above = bytes;
+        self
+    }
+
+    /// Sets how long a store keeps a response after GitHub confirmed it last; a day by default. Memory keeps responses
+    /// until they are evicted.
+    pub fn retention(mut self, time: Duration) -> Self {
+        self.retention = time;
+        self
+    }
+
+    /// Sets the longest time that a call waits for the store that was given to [`store`](Self::store), in addition to
+    /// its wait for the client's store. By default, this wait is part of the client's
+    /// [`store_timeout`](crate::ClientBuilder::store_timeout), which bounds the wait for all stores.
+    pub fn store_timeout(mut self, time: Duration) -> Self {
+        self.store_timeout = Some(time);
+        self
+    }
+
+    /// Sets a secret by which the processes of this program recognize the values that they stored, for a store that
+    /// other programs can write to. None by default.
+    ///
+    /// Stored values have a checksum, which finds damage, and which any program can compute. With a key, the checksum is
+    /// an HMAC-SHA-256 of the value and its name, cut to 16 bytes: a value that a process without the key stored is a
+    /// miss, and is removed. The key has at least 16 bytes, such as 32 random letters and digits. All processes that
+    /// share the store need the same key. A new key voids all stored values.
+    ///
+    /// The key does not prevent other programs from reading or removing stored values, or from putting back an older value
+    /// of the same name.
+    ///
+    /// [`build`](crate::ClientBuilder::build) fails if the key is shorter
+    /// ([`ErrorKind::Configuration`](crate::ErrorKind::Configuration)).
+    pub fn integrity_key(mut self, key: impl Into<SecretString>) -> Self {
+        self.integrity_key = Some(key.into());
+        self
+    }
+
+    /// Sets whether tags are [computed](self#tags-and-tokens) for tokens that change; by default they are.
+    pub fn computed_etags(mut self, computed: bool) -> Self {
+        self.computed_etags = computed;
+        self
+    }
+
+    /// Creates the cache of a client for this GitHub, with its store, if any, and its timeout for stores.
+    ///
+    /// # Errors
+    /// If the integrity key is too short.
+    pub(crate) fn open(
+        self,
+        github: &str,
+        client: Option<&Arc<ResilientStore>>,
+        store_timeout: Duration,
+    ) -> Result<Option<Arc<CacheInner>>> {
+        let integrity = Integrity::new(self.integrity_key)?;
+        let guard = match (&self.backend, client) {
+            (Backend::Disabled, _) => return Ok(None),
+            (Backend::Store(store), _) => {
+                let timeout = self.store_timeout.unwrap_or(store_timeout);
+                Some(ResilientStore::shared(Arc::clone(store), timeout))
+            }
+            (Backend::Default, Some(client)) => Some(Arc::clone(client)),
+            (Backend::Default, None) | (Backend::Memory(_), _) => None,
+        };
+        let own_timeout = match self.backend {
+            Backend::Store(_) => self.store_timeout,
+            _ => None,
+        };
+        let (storage, invalidation_log) = match guard {
+            Some(guard) => {
+                let backend = StoreBackend {
+                    store: Arc::clone(&guard),
+                    integrity: integrity.clone(),
+                    writer: BackgroundWriter::new(Arc::clone(&guard)),
+                    dedicated_timeout: own_timeout,
+                    prefix: "cache:".to_owned(),
+                    retention: self.retention,
+                    compress_above: self.compress_above,
+                    max_value: self.max_entry_bytes,
+                };
+                let prefix = format!("cache:{github}:");
+                let keep = self.retention.saturating_add(LOG_TTL_MARGIN);
+                let invalidation_log =
+                    InvalidationLog::shared(guard, integrity, prefix, SYNC_INTERVAL, keep);
+                (Storage::Store(backend), invalidation_log)
+            }
+            None => {
+                let max_bytes = match self.backend {
+                    Backend::Memory(max_bytes) => max_bytes,
+                    _ => MAX_BYTES,
+                };
+                (Storage::memory(max_bytes), InvalidationLog::local())
+            }
+        };
+        let mut salt = [0; 16];
+        // Without random numbers, fingerprints still distinguish tokens.
+        let _ = getrandom::fill(&mut salt);
+        Ok(Some(Arc::new(CacheInner {
+            policy: self.default_policy,
+            operations: self.operations,
+            max_entry_bytes: self.max_entry_bytes,
+            computed_etags: self.computed_etags,
+            storage,
+            log: invalidation_log,
+            in_flight: InFlightRequests::default(),
+            etag_predictor: EtagPredictor::default(),
+            rejected_conditions: RejectedConditions::default(),
+            salt,
+            refresh_permits: PerRuntime::default(),
+        })))
+    }
+}
+
+/// The most responses of one runtime that are revalidated in the background at a time.
+const MAX_BACKGROUND_REFRESHES: usize = 16;
+
+/// The cache of a client.
+pub(crate) struct CacheInner {
+    policy: CachePolicy,
+    operations: BTreeMap<String, CachePolicy>,
+    max_entry_bytes: usize,
+    computed_etags: bool,
+    pub(crate) storage: Storage,
+    pub(crate) log: InvalidationLog,
+    pub(crate) in_flight: InFlightRequests,
+    etag_predictor: EtagPredictor,
+    salt: [u8; 16],
+    /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
+    refresh_permits: PerRuntime<Arc<Semaphore>>,
+    rejected_conditions: RejectedConditions,
+}
+
+impl CacheInner {
+    /// Waits until the responses that are to be stored now are written.
+    pub(crate) async fn flush_responses(&self) {
+        self.storage.flush().await;
+    }
+
+    /// Returns a permit to revalidate a response in the background, unless too many are revalidated on this runtime.
+    pub(crate) fn refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permits = self
+            .refresh_permits
+            .get_or_make(|_, _| Arc::new(Semaphore::new(MAX_BACKGROUND_REFRESHES)));
+        permits.try_acquire_owned().ok()
+    }
+
+    /// Returns how long a call can still wait for the cache: a separate store can have its own time.
+    pub(crate) fn wait_budget(&self, of_call: &StoreWaitBudget) -> StoreWaitBudget {
+        self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)
+    }
+
+    /// Frees the memory of entries that are forgotten.
+    pub(crate) fn evict_purged(&self) {
+        self.storage.evict_purged(|entry| self.log.validity(entry) == Validity::Purged);
+    }
+
+    /// Returns the policy of a call of this operation that sets none itself.
+    pub(crate) fn policy_for(&self, operation: &str) -> &CachePolicy {
+        // Most clients set none, and need no look-up.
+        if self.operations.is_empty() {
+            return &self.policy;
+        }
+        self.operations.get(operation).unwrap_or(&self.policy)
+    }
+}
+
+/// The source of a response: [`Response::cache_status`](crate::Response::cache_status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CacheStatus {
+    /// From GitHub; the call bypassed the cache.
+    Bypass,
+    /// From GitHub, since no response was stored, or the stored response is not current.
+    Miss,
+    /// From the cache, with no request sent.
+    Hit,
+    /// From the cache, and GitHub confirmed that it is current.
+    Revalidated,
+    /// From the cache, though it might not be current: as the policy allows, while GitHub fails or the client
+    /// revalidates.
+    Stale,
+}
+
+impl CacheStatus {
+    /// Returns its name in lower case, as in spans.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl fmt::Debug for CacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place: &dyn fmt::Debug = match &self.backend {
+            Backend::Default => &"default",
+            Backend::Memory(max_bytes) => max_bytes,
+            Backend::Store(store) => store,
+            Backend::Disabled => &"off",
+        };
+        f.debug_struct("Cache")
+            .field("place", place)
+            .field("policy", &self.default_policy)
+            .field("operations", &self.operations)
+            .field("integrity_key", &self.integrity_key.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CacheInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("policy", &self.policy)
+            .field("storage", &self.storage)
+            .finish_non_exhaustive()
+    }
+}

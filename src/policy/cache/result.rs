@@ -1,0 +1,56 @@
+//! A response, shared by all calls that requested it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use url::Url;
+
+use super::CacheStatus;
+use super::entry::Entry;
+use crate::api::operation::OperationName;
+use crate::error::Result;
+use crate::response::{RawBody, RawResponse};
+use crate::time::clock;
+
+/// The outcome of a read.
+pub(crate) type LookupResult = Result<CacheResult>;
+
+/// A response, and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct CacheResult {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    pub(crate) cache_status: CacheStatus,
+    pub(crate) age: Option<Duration>,
+}
+
+impl CacheResult {
+    /// Returns the stored response, unchanged.
+    pub(crate) fn from_entry(entry: &Entry, came: CacheStatus) -> Self {
+        Self {
+            status: StatusCode::OK,
+            headers: Arc::clone(&entry.headers),
+            url: entry.metadata.url.clone(),
+            body: entry.body.clone(),
+            cache_status: came,
+            age: clock::monotonic_wall_clock().duration_since(entry.times.received).ok(),
+        }
+    }
+
+    pub(crate) fn into_raw(self, operation: &OperationName) -> RawResponse {
+        RawResponse {
+            operation: operation.clone(),
+            status: self.status,
+            headers: self.headers,
+            url: self.url,
+            body: RawBody::Bytes(self.body),
+            cache_status: self.cache_status,
+            age: self.age,
+            from_external_host: false,
+        }
+    }
+}

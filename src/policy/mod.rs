@@ -1,0 +1,8 @@
+//! Policies of the request path: each one decides one thing, and none knows another, the client or the request.
+
+pub mod auth;
+pub mod cache;
+pub(crate) mod circuit_breaker;
+pub mod rate_limit;
+pub(crate) mod retry;
+pub mod usage;

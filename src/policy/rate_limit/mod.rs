@@ -1,0 +1,169 @@
+//! GitHub's rate limits, and how the client observes them.
+//!
+//! Every attempt of a call is [admitted](RateLimitPolicy) before it is sent, by the limits of its identity:
+//!
+//! | limit | source |
+//! |---|---|
+//! | primary, for each `x-ratelimit-resource` | the headers of every response |
+//! | concurrent requests; points per minute; content creation per minute and hour; a second between writes | GitHub's published numbers: [`SecondaryLimits`] |
+//! | a secondary limit that was reached | GitHub's response: all calls of the identity pause |
+//!
+//! A call that exceeds a limit waits in order, by its [`Priority`], or fails with the time at which it can be retried:
+//! [`LimitAction`]. It never depends on a call that its caller does not poll: if it waits for the end of another call, such
+//! as of a page that is fetched ahead, a task runs that call to its end.
+
+mod limits;
+mod permit_holders;
+mod queue;
+mod shared;
+
+mod batch_slots;
+mod cost;
+mod health;
+mod policy;
+mod primary;
+mod secondary;
+
+pub use health::{PrimaryLimitHealth, RateLimitHealth};
+pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
+pub use queue::Priority;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use lru::LruCache;
+
+#[cfg(test)]
+pub(crate) use batch_slots::MAX_WAITING_CALLS;
+pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
+pub(crate) use cost::RequestCost;
+pub(crate) use limits::AttemptOutcome;
+pub(crate) use permit_holders::CallHandle;
+pub(crate) use primary::RateLimitHeaders;
+pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
+
+use crate::api::operation::Operation;
+use crate::store::ResilientStore;
+use crate::util::ids;
+
+/// The limits of one identity, for benchmarks.
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct RateLimiter(Arc<AdmissionQueue>);
+
+#[cfg(feature = "__bench")]
+impl RateLimiter {
+    /// Creates the limits of an identity without calls.
+    pub fn new(policy: RateLimitPolicy) -> Self {
+        Self(AdmissionQueue::new(Arc::new(policy)))
+    }
+
+    /// Creates the limits of an identity that shares them through a store, as a client of this name.
+    pub fn shared(policy: RateLimitPolicy, store: impl crate::store::Store, member: &str) -> Self {
+        let guard = Arc::new(ResilientStore::new(Arc::new(store), crate::store::STORE_TIMEOUT));
+        Self(AdmissionQueue::with_shared_quota(
+            Arc::new(policy),
+            guard,
+            "limits:bench".to_owned(),
+            member.to_owned(),
+        ))
+    }
+
+    /// Admits one read, and records a response to it.
+    pub async fn once(&self) -> crate::Result<()> {
+        let cost =
+            RequestCost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
+        let wait_budget = WaitBudget::new(std::time::Duration::MAX);
+        let call = CallHandle::default();
+        let mut permit = self.0.admit(cost, Priority::Interactive, wait_budget, &call).await?;
+        permit.mark_sent();
+        let ends_in = std::time::Duration::from_secs(3600);
+        let told = RateLimitHeaders {
+            resource: "core",
+            limit: u64::MAX,
+            remaining: u64::MAX,
+            reset: 0,
+            ends_in,
+        };
+        permit.end(AttemptOutcome::Response(Some(told)));
+        Ok(())
+    }
+}
+
+/// The limits of all identities of a client.
+pub(crate) struct Limits {
+    policy: Arc<RateLimitPolicy>,
+    /// The store that shares limits with other clients, and the name of this client among them.
+    shared: Option<(Arc<ResilientStore>, String)>,
+    queues: Mutex<LruCache<String, Arc<AdmissionQueue>>>,
+    /// The primary limits of operations, as responses reported them.
+    observed_resources: RwLock<HashMap<&'static str, Cow<'static, str>>>,
+}
+
+/// The maximum number of identities, as for tokens. An evicted identity begins with new limits, except for handles that
+/// still hold it.
+const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
+
+impl Limits {
+    pub(crate) fn new(policy: RateLimitPolicy, store: Option<Arc<ResilientStore>>) -> Self {
+        Self {
+            policy: Arc::new(policy),
+            shared: store.map(|guard| (guard, ids::unique_id())),
+            queues: Mutex::new(LruCache::new(MAX_IDENTITIES)),
+            observed_resources: RwLock::default(),
+        }
+    }
+
+    /// Returns the admission queue of an identity with this name at the GitHub of this address.
+    pub(crate) fn queue(&self, identity: &str, github: &str) -> Arc<AdmissionQueue> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(identity) {
+            return Arc::clone(queue);
+        }
+        let policy = Arc::clone(&self.policy);
+        let queue = match &self.shared {
+            None => AdmissionQueue::new(policy),
+            Some((guard, member)) => {
+                let key = format!("limits:{github}:{identity}");
+                AdmissionQueue::with_shared_quota(policy, Arc::clone(guard), key, member.clone())
+            }
+        };
+        queues.put(identity.to_owned(), Arc::clone(&queue));
+        queue
+    }
+
+    /// Returns the state of the limits of an identity, and of those whose handles were created last, up to this number.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn health(
+        &self,
+        first: &str,
+        own: &AdmissionQueue,
+        most: usize,
+    ) -> Vec<RateLimitHealth> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        // Calls with their own token are identified by a digest, which is not useful to users.
+        let shown = |identity: &str| identity != first && !identity.starts_with("own:");
+        let others = queues.iter().filter(|(identity, _)| shown(identity));
+        let others = others.map(|(identity, queue)| queue.health(identity.clone()));
+        std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
+    }
+
+    /// Returns the primary limit that an operation counts against: by its last response, else by GitHub's description.
+    pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
+        let learnt = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
+        learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
+    }
+
+    /// Records the primary limit of an operation, if it differs from the description.
+    pub(crate) fn record_resource(&self, operation: &Operation, resource: &str) {
+        // Reading the rate limit status costs nothing, whatever limit its response reports.
+        if operation.rate_limit == limits::NO_LIMIT || *self.resource(operation) == *resource {
+            return;
+        }
+        let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
+        learnt.insert(operation.id, Cow::Owned(resource.to_owned()));
+    }
+}

@@ -1,0 +1,187 @@
+//! The pause after GitHub reports that a secondary limit was reached.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::time::clock::saturating_after;
+
+/// The pause of an identity. It ends with a probe: one call that is admitted alone.
+///
+/// See GitHub's
+/// [rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SecondaryLimitBackoff {
+    /// The number of consecutive pauses.
+    consecutive: u32,
+    started_at: Option<Instant>,
+    until: Option<Instant>,
+    /// Whether the probe is in flight.
+    probing: bool,
+}
+
+/// Why the pause blocks a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BackoffState {
+    Until(Instant),
+    /// Until the probe has a response.
+    Probe,
+}
+
+/// GitHub requires at least a minute if the response gives no time.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+/// The longest time that GitHub can request. The client applies it up to this bound.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl SecondaryLimitBackoff {
+    pub(crate) fn pause(&self, now: Instant) -> Option<BackoffState> {
+        let until = self.until?;
+        if until > now {
+            return Some(BackoffState::Until(until));
+        }
+        self.probing.then_some(BackoffState::Probe)
+    }
+
+    /// Returns whether a call that is admitted now is the probe.
+    pub(crate) fn start_probe(&mut self) -> bool {
+        self.probing = self.until.is_some();
+        self.probing
+    }
+
+    /// Records that a call that was admitted at that time reached a secondary limit. Returns the pause, if it is a new
+    /// one.
+    pub(crate) fn trigger(
+        &mut self,
+        now: Instant,
+        let_through: Instant,
+        asked: Option<Duration>,
+    ) -> Option<Duration> {
+        let asked = asked.map(|time| time.min(MAX_RETRY_AFTER));
+        // One of many calls in flight: together they exceeded the limit once.
+        let known = self.started_at.is_some_and(|began| let_through <= began);
+        if known {
+            let until = asked.map(|time| saturating_after(now, time));
+            self.until = self.until.max(until);
+            return None;
+        }
+        let doubled =
+            INITIAL_BACKOFF.saturating_mul(1_u32.checked_shl(self.consecutive).unwrap_or(u32::MAX));
+        let pause = asked.unwrap_or(doubled.min(MAX_BACKOFF));
+        self.consecutive = self.consecutive.saturating_add(1);
+        self.started_at = Some(now);
+        self.until = self.until.max(Some(saturating_after(now, pause)));
+        self.probing = false;
+        Some(pause)
+    }
+
+    /// Returns the end of the pause, and the number of consecutive pauses; `None` once a call has a response after it.
+    pub(crate) fn current(&self) -> Option<(Instant, u32)> {
+        self.until.map(|until| (until, self.consecutive))
+    }
+
+    /// Adopts a pause that another client of this identity reported.
+    pub(crate) fn merge(&mut self, now: Instant, ends_in: Duration, level: u32) {
+        self.until = self.until.max(Some(saturating_after(now, ends_in.min(MAX_RETRY_AFTER))));
+        self.started_at = self.started_at.max(Some(now));
+        self.consecutive = self.consecutive.max(level);
+    }
+
+    /// Records the end of the probe, with any outcome.
+    pub(crate) fn end_probe(&mut self) {
+        self.probing = false;
+    }
+
+    /// Records any other response, or none.
+    pub(crate) fn on_response(&mut self, let_through: Instant, reply: bool) {
+        let after = self.until.is_some_and(|until| let_through >= until);
+        if reply && after {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn pauses_double_until_a_call_is_answered() {
+        let start = Instant::now();
+        let mut penalty = SecondaryLimitBackoff::default();
+        assert_eq!(penalty.trigger(start, start, None), Some(60 * SECOND));
+        let then = start + 60 * SECOND;
+        assert_eq!(penalty.pause(then - SECOND), Some(BackoffState::Until(then)));
+        assert_eq!(penalty.pause(then), None);
+        assert!(penalty.start_probe());
+        assert_eq!(penalty.pause(then), Some(BackoffState::Probe));
+        assert_eq!(penalty.trigger(then + SECOND, then, None), Some(120 * SECOND));
+        let then = then + 121 * SECOND;
+        assert!(penalty.pause(then).is_none() && penalty.start_probe());
+        penalty.end_probe();
+        penalty.on_response(then, true);
+        assert_eq!(penalty.pause(then), None);
+        assert!(!penalty.start_probe());
+        assert_eq!(penalty.trigger(then, then, None), Some(60 * SECOND));
+    }
+
+    #[test]
+    fn calls_that_were_in_flight_are_one_overrun() {
+        let start = Instant::now();
+        let mut penalty = SecondaryLimitBackoff::default();
+        assert_eq!(penalty.trigger(start + SECOND, start, Some(10 * SECOND)), Some(10 * SECOND));
+        assert_eq!(penalty.trigger(start + SECOND, start, Some(30 * SECOND)), None);
+        assert_eq!(penalty.pause(start), Some(BackoffState::Until(start + 31 * SECOND)));
+        // The success of one of them shows nothing.
+        penalty.on_response(start, true);
+        assert!(penalty.pause(start).is_some());
+    }
+
+    #[test]
+    fn a_probe_rejected_during_a_pause_of_other_calls_allows_the_next_probe() {
+        let start = Instant::now();
+        let mut penalty = SecondaryLimitBackoff::default();
+        penalty.trigger(start, start, Some(SECOND));
+        assert!(penalty.start_probe());
+        penalty.merge(start + 2 * SECOND, SECOND, 2);
+        assert_eq!(penalty.trigger(start + 2 * SECOND, start + SECOND, None), None);
+        penalty.end_probe();
+        assert_eq!(penalty.pause(start + 3 * SECOND), None);
+        assert!(penalty.start_probe());
+    }
+
+    #[test]
+    fn a_probe_that_is_dropped_lets_another_go() {
+        let start = Instant::now();
+        let mut penalty = SecondaryLimitBackoff::default();
+        penalty.trigger(start, start, Some(SECOND));
+        let then = start + SECOND;
+        assert!(penalty.start_probe());
+        penalty.end_probe();
+        penalty.on_response(then, false);
+        assert_eq!(penalty.pause(then), None);
+        assert!(penalty.start_probe());
+    }
+
+    proptest! {
+        /// Whatever time GitHub requests, and however often, a pause ends within a day.
+        #[test]
+        fn pauses_are_bounded(asked in prop::collection::vec(any::<Option<u64>>(), 1..80)) {
+            let start = Instant::now();
+            let mut now = start;
+            let mut penalty = SecondaryLimitBackoff::default();
+            for seconds in asked {
+                let pause = penalty.trigger(now, now, seconds.map(Duration::from_secs));
+                prop_assert!(pause.unwrap_or_default() <= MAX_RETRY_AFTER);
+                now += pause.unwrap_or_default() + SECOND;
+                prop_assert_eq!(penalty.pause(now), None);
+            }
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! Retry policy: which attempts are retried, when, and how often.
+//!
+//! This is the only file that knows the crate `backoff`, and it uses only the arithmetic of [`ExponentialBackoff`]: the
+//! loop, the clock, the number of attempts and the deadline are this library's own.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff;
+use http::Method;
+use http::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::error::{Error, ErrorKind};
+use crate::time::clock;
+
+/// Policy for retrying failed calls.
+///
+/// These failures are retried:
+///
+/// | the call | no connection | the connection broke off, or a timeout | 408, 425, 500, 502, 503, 504 | 429, or 403 for a rate limit |
+/// |---|---|---|---|---|
+/// | `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE`, a GraphQL query | yes | yes | yes | yes |
+/// | `POST`, `PATCH`, a GraphQL mutation | yes | no | no | yes |
+/// | the same, made [idempotent](crate::Request::idempotent) | yes | yes | yes | yes |
+/// | a call whose body is a stream that has started | no | no | no | no |
+///
+/// The delay between two attempts is random, between zero and a bound that doubles with each retry, or `Retry-After` if
+/// that is longer. If the next attempt could not start before the call's deadline, the call fails at once, with the
+/// last error. All retries of a client share a retry budget, which avoids adding load during an outage of GitHub: about
+/// one retry for ten calls.
+///
+/// Rate limits are separate: a call that GitHub rejected because of one had no effect, and is retried as
+/// [`RateLimitPolicy`](crate::policy::rate_limit::RateLimitPolicy) define.
+///
+/// ```
+/// use std::time::Duration;
+/// use octowire::{Client, RetryPolicy};
+///
+/// # fn example() -> octowire::Result<()> {
+/// let retry = RetryPolicy::default().max_attempts(6).max_elapsed(Duration::from_secs(300));
+/// let client = Client::builder().retry(retry).build()?;
+/// # let _ = client;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing before it is given to a client or a call"]
+pub struct RetryPolicy {
+    max_attempts: u32,
+    initial_backoff: Duration,
+    max_backoff: Duration,
+    max_elapsed: Duration,
+    budget_ratio: f64,
+    budget_reserve: u32,
+}
+
+/// Maximum number of attempts that a policy can set.
+const MAX_ATTEMPTS: u32 = 20;
+/// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            initial_backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(20),
+            max_elapsed: Duration::from_secs(120),
+            budget_ratio: 0.1,
+            budget_reserve: 10,
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Returns a policy without retries, except after rejections by a rate limit.
+    pub fn disabled() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
+    }
+
+    /// Sets the number of attempts of a call, including the first: 4 by default, from 1 to 20.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.clamp(1, MAX_ATTEMPTS);
+        self
+    }
+
+    /// Sets the longest delay before the second attempt, and before any: 500 ms and 20 s by default, an hour at most.
+    /// With the defaults, the second applies from the seventh retry on.
+    pub fn backoff(mut self, first: Duration, longest: Duration) -> Self {
+        self.max_backoff = longest.min(HOUR);
+        self.initial_backoff = first.min(self.max_backoff);
+        self
+    }
+
+    /// Sets how long after its start a call is retried; two minutes by default. The call's own timeout also ends it,
+    /// and is shorter by default; this duration applies to calls with a longer timeout, and to uploads, whose progress
+    /// extends that timeout.
+    pub fn max_elapsed(mut self, time: Duration) -> Self {
+        self.max_elapsed = time;
+        self
+    }
+
+    /// Sets the retry budget of all calls of the client: a share of its calls (0.1 by default, at most 1), and a
+    /// reserve in addition (10 by default), which calls replenish. It has no effect in a single call's policy.
+    pub fn retry_budget(mut self, share: f64, reserve: u32) -> Self {
+        self.budget_ratio = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        self.budget_reserve = reserve.min(1_000_000);
+        self
+    }
+}
+
+/// The retry budget of a client: a token bucket, counted in thousandths.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    tokens: AtomicU32,
+    capacity: u32,
+    deposit_amount: u32,
+}
+
+/// Thousandths of a token.
+const RETRY_COST: u32 = 1000;
+
+impl RetryBudget {
+    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+        let most = policy.budget_reserve.saturating_mul(RETRY_COST);
+        // At most 1000, which fits a u32.
+        let earned = (policy.budget_ratio * f64::from(RETRY_COST)) as u32;
+        Self {
+            tokens: AtomicU32::new(most),
+            capacity: most.max(if earned > 0 { RETRY_COST } else { 0 }),
+            deposit_amount: earned,
+        }
+    }
+
+    /// Records a call, which earns a part of a retry.
+    pub(crate) fn deposit(&self) {
+        let (earned, most) = (self.deposit_amount, self.capacity);
+        let add = |tokens: u32| (tokens < most).then(|| tokens.saturating_add(earned).min(most));
+        let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// Takes one retry from the budget. Returns whether one was left.
+    fn withdraw(&self) -> bool {
+        let take = |tokens: u32| tokens.checked_sub(RETRY_COST);
+        self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+}
+
+/// The retries of one call.
+pub(crate) struct RetrySchedule {
+    policy: RetryPolicy,
+    backoff: ExponentialBackoff,
+    retries: u32,
+}
+
+/// The properties of a call whose attempt failed.
+pub(crate) struct FailedCall<'a> {
+    pub(crate) error: &'a Error,
+    /// The request is idempotent.
+    pub(crate) is_idempotent: bool,
+    /// The whole body can be sent again.
+    pub(crate) is_replayable: bool,
+    /// The time since the call started.
+    pub(crate) elapsed: Duration,
+    /// The time until the call's deadline.
+    pub(crate) remaining: Duration,
+}
+
+impl RetrySchedule {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        // The delay is between zero and twice the interval.
+        let backoff = ExponentialBackoff {
+            current_interval: clock::halved(policy.initial_backoff),
+            initial_interval: clock::halved(policy.initial_backoff),
+            max_interval: clock::halved(policy.max_backoff),
+            multiplier: 2.0,
+            randomization_factor: 1.0,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        Self { policy, backoff, retries: 0 }
+    }
+
+    /// Returns the delay before another attempt; `None` if there is none.
+    pub(crate) fn next(
+        &mut self,
+        failed: &FailedCall<'_>,
+        budget: &RetryBudget,
+    ) -> Option<Duration> {
+        if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe_to_retry(failed) {
+            return None;
+        }
+        let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
+        let pause = self.next_delay().max(asked);
+        let in_time = failed.elapsed.saturating_add(pause) <= self.policy.max_elapsed
+            && pause < failed.remaining;
+        if !in_time || !budget.withdraw() {
+            return None;
+        }
+        self.retries = self.retries.saturating_add(1);
+        Some(pause)
+    }
+
+    fn next_delay(&mut self) -> Duration {
+        // It ends only with a time limit of its own, which it does not have.
+        let pause = self.backoff.next_backoff().unwrap_or(self.policy.max_backoff);
+        pause.min(self.policy.max_backoff)
+    }
+}
+
+/// Returns a random duration around this one, up to this share shorter or longer.
+#[cfg(feature = "webhooks-core")]
+pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
+    let mut backoff = ExponentialBackoff {
+        current_interval: time,
+        initial_interval: time,
+        max_interval: time,
+        multiplier: 1.0,
+        randomization_factor: share,
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    };
+    backoff.next_backoff().unwrap_or(time)
+}
+
+fn is_safe_to_retry(failed: &FailedCall<'_>) -> bool {
+    let error = failed.error;
+    failed.is_replayable && is_transient(error) && (failed.is_idempotent || error.is_not_sent())
+}
+
+/// Returns whether the same request might succeed soon, regardless of its method.
+fn is_transient(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::Timeout => error.is_retryable(),
+        ErrorKind::Api => {
+            let status = error.status().map_or(0, |status| status.as_u16());
+            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether a method is idempotent ([RFC 9110, section
+/// 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
+pub(crate) fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+}
+
+/// Returns the delay of `Retry-After`: seconds, or a date ([RFC 9110, section
+/// 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is compared with the response's own `Date`; a
+/// day at most.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that does not fit is more than a day.
+        let seconds = text.parse().unwrap_or(u64::MAX);
+        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text).ok();
+    let until = date(text)?;
+    let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
+    let now = now.unwrap_or_else(SystemTime::now);
+    Some(until.duration_since(now).unwrap_or_default().min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn broken() -> Error {
+        Error::new(ErrorKind::Transport, "broken")
+    }
+
+    fn failed(error: &Error) -> FailedCall<'_> {
+        let (elapsed, left) = (Duration::ZERO, HOUR);
+        FailedCall { error, is_idempotent: true, is_replayable: true, elapsed, remaining: left }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (value, expected) in [
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("0", Some(0)),
+            ("99999999999999999999999", Some(86_400)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
+            ("Sun Nov  6 08:50:37 1994", Some(60)),
+            // A time in the past means now.
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(86_400)),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let read = retry_after(&headers(&[("retry-after", value), ("date", DATE)]));
+            assert_eq!(read, expected.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_and_pauses_grow_to_their_bound() {
+        let error = broken();
+        let policy = RetryPolicy::default().max_attempts(20).max_elapsed(HOUR);
+        let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
+        let mut bounds = Vec::new();
+        for _ in 0..200 {
+            let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
+            let mut retries = RetrySchedule::new(policy.clone());
+            let pauses: Vec<_> =
+                std::iter::from_fn(|| retries.next(&failed(&error), &budget)).collect();
+            assert_eq!(pauses.len(), 19);
+            bounds.resize(19, Duration::ZERO);
+            for (bound, pause) in bounds.iter_mut().zip(pauses) {
+                *bound = pause.max(*bound);
+            }
+        }
+        for (number, bound) in bounds.iter().enumerate().take(5) {
+            let most = Duration::from_millis(500 << number);
+            assert!(*bound <= most && *bound > most * 8 / 10, "{number}: {bound:?}");
+        }
+        assert!(bounds.iter().all(|bound| *bound <= 20 * SECOND), "{bounds:?}");
+        assert!(
+            RetrySchedule::new(RetryPolicy::disabled()).next(&failed(&error), &budget).is_none()
+        );
+    }
+
+    #[test]
+    fn retries_are_a_tenth_of_the_calls_and_a_reserve() {
+        let budget = RetryBudget::new(&RetryPolicy::default());
+        let mut made = 0;
+        for _ in 0..1000 {
+            budget.deposit();
+            while budget.withdraw() {
+                made += 1;
+            }
+        }
+        // The first call finds a full reserve.
+        assert_eq!(made, 10 + 99);
+        let none = RetryBudget::new(&RetryPolicy::default().retry_budget(0.0, 0));
+        none.deposit();
+        assert!(!none.withdraw());
+        let no_reserve = RetryBudget::new(&RetryPolicy::default().retry_budget(0.5, 0));
+        no_reserve.deposit();
+        assert!(!no_reserve.withdraw());
+        no_reserve.deposit();
+        assert!(no_reserve.withdraw());
+    }
+
+    /// A failure mode of calls, and the limits of its retries.
+    #[derive(Clone, Copy, Debug)]
+    struct Situation {
+        attempts: u32,
+        within: Duration,
+        left: Duration,
+        reserve: u32,
+        /// The `Retry-After` of each response.
+        asked: u64,
+        /// The duration of an attempt.
+        takes: Duration,
+    }
+
+    impl Situation {
+        /// Returns the number of retries.
+        fn retries(self) -> u32 {
+            let policy =
+                RetryPolicy::default().max_attempts(self.attempts).max_elapsed(self.within);
+            let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, self.reserve));
+            let mut retries = RetrySchedule::new(policy);
+            let asked = headers(&[("retry-after", &self.asked.to_string())]);
+            let error = broken().with_response(http::StatusCode::BAD_GATEWAY, asked);
+            let (mut made, mut elapsed) = (0, self.takes);
+            loop {
+                let left = self.left.saturating_sub(elapsed);
+                let failed = FailedCall {
+                    error: &error,
+                    is_idempotent: true,
+                    is_replayable: true,
+                    elapsed,
+                    remaining: left,
+                };
+                let Some(pause) = retries.next(&failed, &budget) else { return made };
+                made += 1;
+                elapsed += pause + self.takes;
+            }
+        }
+    }
+
+    /// For each limit, one case in which it alone decides: raising it adds retries, and raising any other does not.
+    #[test]
+    fn each_limit_binds_somewhere() {
+        let default = Situation {
+            attempts: 4,
+            within: 120 * SECOND,
+            left: 120 * SECOND,
+            reserve: 10,
+            asked: 0,
+            takes: Duration::ZERO,
+        };
+        let relaxed = |of: Situation, limit: &str| match limit {
+            "attempts" => Situation { attempts: 20, ..of },
+            "within" => Situation { within: 24 * HOUR, ..of },
+            "the call's timeout" => Situation { left: 24 * HOUR, ..of },
+            _ => Situation { reserve: 1_000, ..of },
+        };
+        let limits = ["attempts", "within", "the call's timeout", "the budget"];
+        for (binding, situation) in [
+            // The server fails at once each time.
+            ("attempts", default),
+            // The server requests a delay of 50 s, and the caller has a long deadline.
+            ("within", Situation { asked: 50, left: HOUR, ..default }),
+            // The caller has a short deadline.
+            ("the call's timeout", Situation { asked: 10, left: 15 * SECOND, ..default }),
+            // The server hangs.
+            ("the call's timeout", Situation { takes: 70 * SECOND, within: HOUR, ..default }),
+            ("within", Situation { takes: 70 * SECOND, left: HOUR, ..default }),
+            // All calls fail.
+            ("the budget", Situation { reserve: 1, ..default }),
+        ] {
+            let retries = situation.retries();
+            for limit in limits {
+                let more = relaxed(situation, limit).retries();
+                assert_eq!(more > retries, limit == binding, "{limit} in {situation:?}: {more}");
+            }
+        }
+    }
+
+    proptest! {
+        /// For any policy and any delay that a server requests, no call waits past its deadline, or less than
+        /// requested.
+        #[test]
+        fn a_wait_always_fits(
+            first in 0_u64..100_000,
+            longest in 0_u64..100_000,
+            within in 0_u64..1_000_000,
+            left in 0_u64..1_000_000,
+            elapsed in 0_u64..1_000_000,
+            asked in any::<Option<u64>>(),
+        ) {
+            let milliseconds = Duration::from_millis;
+            let policy = RetryPolicy::default()
+                .backoff(milliseconds(first), milliseconds(longest))
+                .max_elapsed(milliseconds(within));
+            let budget = RetryBudget::new(&policy);
+            let asked = asked.map(|seconds| seconds.to_string());
+            let pairs: Vec<_> = asked.iter().map(|asked| ("retry-after", asked.as_str())).collect();
+            let status = http::StatusCode::SERVICE_UNAVAILABLE;
+            let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
+            let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
+            let failed = FailedCall { error: &error, is_idempotent: true, is_replayable: true, elapsed, remaining: left };
+            if let Some(pause) = RetrySchedule::new(policy).next(&failed, &budget) {
+                prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
+                let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
+                prop_assert!(pause >= asked);
+                prop_assert!(pause <= milliseconds(longest).max(asked));
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A request body.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::{Frame, SizeHint};
+
+use crate::time::deadline::DeadlineExtension;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
+
+/// A request body: bytes in memory, or a stream of them.
+///
+/// ```
+/// use octowire::Body;
+///
+/// let text = Body::from("hello");
+/// let bytes = Body::from(vec![1_u8, 2, 3]);
+/// # let _ = (text, bytes);
+/// ```
+#[derive(Clone)]
+pub struct Body(Content);
+
+#[derive(Clone)]
+enum Content {
+    Bytes(Bytes),
+    /// Taken by the first attempt that sends it.
+    Stream(Arc<Mutex<Option<Chunks>>>, Option<u64>),
+}
+
+/// A streamed body was already sent once, completely or in part.
+#[derive(Debug)]
+pub(crate) struct BodyConsumed;
+
+impl Body {
+    /// Creates a request body that is read while it is sent.
+    ///
+    /// Set the length in bytes if it is known: GitHub rejects [release
+    /// assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) without a `Content-Length`. If
+    /// the stream contains more or fewer bytes, or an error, the call fails: the kind is
+    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and the stream's error is the source.
+    ///
+    /// A stream can be sent once. If a redirect requires sending it again, the call fails; clones of the body share the
+    /// one stream.
+    pub fn stream<S, B, E>(stream: S, length: Option<u64>) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + Send + 'static,
+        B: Into<Bytes>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        use futures_util::StreamExt;
+        let chunks = stream.map(|chunk| chunk.map(Into::into).map_err(Into::into));
+        let chunks: Chunks = Box::pin(chunks);
+        Self(Content::Stream(Arc::new(Mutex::new(Some(chunks))), length))
+    }
+
+    /// Returns the length in bytes, if it is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match &self.0 {
+            Content::Bytes(bytes) => Some(bytes.len() as u64),
+            Content::Stream(_, length) => *length,
+        }
+    }
+
+    /// Returns whether it can be sent again.
+    pub(crate) fn is_replayable(&self) -> bool {
+        matches!(self.0, Content::Bytes(_))
+    }
+
+    /// Returns the body for one attempt, which extends `extension` while it makes progress, and reports a failure to
+    /// `error_slot`.
+    pub(crate) fn send(
+        &self,
+        extension: &DeadlineExtension,
+        broken: &UploadErrorSlot,
+    ) -> Result<reqwest::Body, BodyConsumed> {
+        let (source, length) = match &self.0 {
+            Content::Bytes(bytes) if bytes.len() <= CHUNK_BYTES => return Ok(bytes.clone().into()),
+            Content::Bytes(bytes) => (Source::Bytes(bytes.clone()), Some(bytes.len() as u64)),
+            Content::Stream(stream, length) => {
+                let taken = lock(stream).take();
+                (Source::Stream(Mutex::new(taken.ok_or(BodyConsumed)?)), *length)
+            }
+        };
+        Ok(reqwest::Body::wrap(Upload {
+            source,
+            length,
+            bytes_read: 0,
+            final_chunk: None,
+            extension: extension.clone(),
+            error_slot: broken.clone(),
+        }))
+    }
+}
+
+/// Large bodies are sent in pieces of this size, so that progress is visible.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A body while it is sent.
+struct Upload {
+    source: Source,
+    length: Option<u64>,
+    bytes_read: u64,
+    /// The chunk that completes the length.
+    final_chunk: Option<Bytes>,
+    extension: DeadlineExtension,
+    error_slot: UploadErrorSlot,
+}
+
+enum Source {
+    Bytes(Bytes),
+    /// Never locked: the mutex makes the stream `Sync`, which reqwest requires.
+    Stream(Mutex<Chunks>),
+}
+
+impl Source {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => {
+                Poll::Ready(Some(Ok(bytes.split_to(CHUNK_BYTES.min(bytes.len())))))
+            }
+            Self::Stream(stream) => {
+                stream.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(context)
+            }
+        }
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            let chunk = ready!(self.source.poll_next(context)).transpose();
+            let chunk = chunk.map_err(|reason| self.error_slot.set(reason))?;
+            self.extension.progress();
+            let Some(chunk) = chunk else {
+                return Poll::Ready(self.last_chunk());
+            };
+            self.bytes_read += chunk.len() as u64;
+            match self.length {
+                Some(length) if self.bytes_read > length => {
+                    return Poll::Ready(Some(self.length_mismatch(length)));
+                }
+                Some(length) if self.bytes_read == length => {
+                    // The HTTP client reads no more than the length: whether the stream is longer has to be known
+                    // before the last chunk is returned.
+                    if !chunk.is_empty() {
+                        self.final_chunk = Some(chunk);
+                    }
+                }
+                _ => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Some(length) => {
+                let last = self.final_chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+                SizeHint::with_exact(length.saturating_sub(self.bytes_read) + last)
+            }
+            None => SizeHint::new(),
+        }
+    }
+}
+
+impl Upload {
+    /// Handles the end of the source.
+    fn last_chunk(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        match self.length {
+            Some(length) if self.bytes_read < length => Some(self.length_mismatch(length)),
+            _ => self.final_chunk.take().map(|chunk| Ok(Frame::data(chunk))),
+        }
+    }
+
+    fn length_mismatch(&self, length: u64) -> Result<Frame<Bytes>, BoxError> {
+        let read = self.bytes_read;
+        Err(self.error_slot.set(LengthMismatch { expected: length, actual: read }.into()))
+    }
+}
+
+/// The error of the caller's own body while it was sent, if there was one.
+///
+/// It is stored beside the request: over HTTP/2, the resulting error is a stream reset without a reason.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UploadErrorSlot(Arc<Mutex<Option<BoxError>>>);
+
+impl UploadErrorSlot {
+    /// Stores the reason, and returns the error for the HTTP client.
+    fn set(&self, reason: BoxError) -> BoxError {
+        *lock(&self.0) = Some(reason);
+        "the request body failed".into()
+    }
+
+    pub(crate) fn take(&self) -> Option<BoxError> {
+        lock(&self.0).take()
+    }
+}
+
+/// The stream does not have the length that its caller set.
+#[derive(Debug)]
+pub(crate) struct LengthMismatch {
+    expected: u64,
+    actual: u64,
+}
+
+impl fmt::Display for LengthMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected: length, actual: read } = self;
+        let bound = if read > length { "at least" } else { "only" };
+        write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
+    }
+}
+
+impl std::error::Error for LengthMismatch {}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // The guarded value is taken out whole: a panic elsewhere leaves no partial state.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Bytes(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(bytes: &'static [u8]) -> Self {
+        Bytes::from_static(bytes).into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The content might be private.
+        let name = match &self.0 {
+            Content::Bytes(_) => "Bytes",
+            Content::Stream(..) => "Stream",
+        };
+        f.debug_struct("Body").field("content", &name).field("length", &self.length()).finish()
+    }
+}

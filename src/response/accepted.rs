@@ -1,0 +1,222 @@
+//! Polling for responses that GitHub is still computing.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use std::time::Duration;
+
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::retry::retry_after;
+use crate::request::{Prepared, Request};
+use crate::response::{RawBody, RawResponse, Response};
+use crate::time::clock::saturating_after;
+
+/// How long a call polls after `202 Accepted`.
+pub(crate) struct AcceptedPoller {
+    deadline: Instant,
+    delay: Duration,
+}
+
+const INITIAL_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(15);
+
+impl AcceptedPoller {
+    /// Creates the poll schedule of a call that polls, if it does.
+    pub(crate) fn for_deadline(prepared: &Prepared) -> Option<Self> {
+        let max = prepared.poll_until_ready?;
+        Some(Self { deadline: saturating_after(Instant::now(), max), delay: INITIAL_DELAY })
+    }
+
+    /// Returns the delay until the next poll; `None` if the response is ready.
+    pub(crate) fn next_poll(
+        &mut self,
+        prepared: &Prepared,
+        response: &RawResponse,
+    ) -> Result<Option<Duration>> {
+        if response.status != StatusCode::ACCEPTED {
+            return Ok(None);
+        }
+        let pause = retry_after(&response.headers).unwrap_or_default().max(self.delay);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if pause > left.min(prepared.max_wait()) {
+            let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
+            return Err(Error::new(ErrorKind::Timeout, message)
+                .with_response(response.status, (*response.headers).clone())
+                .with_advice("try again later, or allow more time with until_ready"));
+        }
+        self.delay = self.delay.saturating_mul(2).min(MAX_DELAY);
+        Ok(Some(pause))
+    }
+}
+
+/// Returns whether 202 Accepted means "not ready" for this call: for a read of an operation. An accepted change is a
+/// success, and a call without an operation returns GitHub's response.
+pub(crate) fn is_not_ready_status(request: &Request) -> bool {
+    request.template().is_some() && *request.method() == Method::GET
+}
+
+/// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
+/// an empty result.
+pub(crate) fn require_result(raw: RawResponse, awaits: bool) -> Result<RawResponse> {
+    let is_not_ready = awaits
+        && raw.status == StatusCode::ACCEPTED
+        && match &raw.body {
+            RawBody::Bytes(body) => is_without_result(body),
+            RawBody::Stream(_) => has_zero_length(&raw.headers),
+        };
+    if is_not_ready { Err(not_ready(raw.status, (*raw.headers).clone())) } else { Ok(raw) }
+}
+
+/// Decodes the response to a call without an operation. A 202 whose `{}` does not match the type is not ready.
+pub(crate) fn json<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
+    let is_empty = raw.status == StatusCode::ACCEPTED && is_without_result(raw.bytes());
+    raw.json().map_err(|error| undecodable(error, is_empty))
+}
+
+fn undecodable(error: Error, is_empty: bool) -> Error {
+    let is_read = error.operation().is_some_and(|operation| operation.starts_with("GET "));
+    let is_accepted =
+        error.kind() == ErrorKind::Decode && error.status() == Some(StatusCode::ACCEPTED);
+    match (error.operation(), error.headers()) {
+        (Some(operation), Some(headers)) if is_read && is_accepted && is_empty => {
+            let operation = operation.to_owned().into();
+            not_ready(StatusCode::ACCEPTED, headers.clone()).with_operation(&operation)
+        }
+        _ => error,
+    }
+}
+
+fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
+    let message = "response not ready (202 Accepted): GitHub is still computing it";
+    Error::new(ErrorKind::Timeout, message)
+        .with_response(status, headers)
+        .with_advice("try again later, or wait for the response with until_ready")
+}
+
+/// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
+fn is_without_result(body: &[u8]) -> bool {
+    // A result is longer, and is not parsed for this.
+    const MAX_DELAY: usize = 4 * 1024;
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return true;
+    }
+    if body.len() > MAX_DELAY {
+        return false;
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Null) => true,
+        Ok(Value::Array(items)) => items.is_empty(),
+        Ok(Value::Object(object)) => object
+            .keys()
+            .all(|key| matches!(key.as_str(), "message" | "documentation_url" | "status")),
+        _ => false,
+    }
+}
+
+/// Returns the same for a body that has not been read yet.
+fn has_zero_length(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length <= 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::OPERATIONS;
+    use crate::policy::cache::CacheStatus;
+
+    fn raw(status: u16, body: &str) -> RawResponse {
+        RawResponse {
+            operation: "x/y".into(),
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Arc::default(),
+            url: "https://api.github.com/x".parse().unwrap(),
+            body: RawBody::Bytes(body.to_owned().into()),
+            cache_status: CacheStatus::Bypass,
+            age: None,
+            from_external_host: false,
+        }
+    }
+
+    #[test]
+    fn a_202_without_a_result_is_an_error_to_a_read_and_to_nothing_else() {
+        for body in ["", " ", "null", "{}", "[]", r#"{"message":"Computing"}"#] {
+            let error = require_result(raw(202, body), true).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{body}");
+            assert!(error.is_not_ready() && error.is_retryable());
+            assert!(error.to_string().contains("until_ready"), "{error}");
+            assert!(require_result(raw(202, body), false).is_ok());
+            assert!(require_result(raw(200, body), true).is_ok());
+            assert!(require_result(raw(204, body), true).is_ok());
+        }
+        for body in ["[1]", r#"{"state":"pending"}"#, "1", "<html>"] {
+            assert!(require_result(raw(202, body), true).is_ok(), "{body}");
+        }
+    }
+
+    /// For each limit of the polls, one case in which it alone ends them or sets the delay.
+    #[tokio::test(start_paused = true)]
+    async fn each_limit_of_the_polls_binds() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let client = crate::Client::builder().build().unwrap();
+        let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
+            let request = client.request(Method::GET, "/x").poll_until_ready(until);
+            let request = match timeout {
+                Some(timeout) => request.timeout(timeout),
+                None => request,
+            };
+            let mut response = raw(202, "{}");
+            if let Some(asked) = asked {
+                let headers = Arc::make_mut(&mut response.headers);
+                headers.insert(http::header::RETRY_AFTER, asked.parse().unwrap());
+            }
+            async move {
+                let prepared = request.prepare().unwrap();
+                let (mut polls, mut pauses) =
+                    (AcceptedPoller::for_deadline(&prepared).unwrap(), Vec::new());
+                while let Ok(Some(pause)) = polls.next_poll(&prepared, &response) {
+                    pauses.push(pause.as_secs());
+                    tokio::time::sleep(pause).await;
+                }
+                pauses
+            }
+        };
+        // The polling timeout ends the polls, and the longest delay bounds the doubling.
+        assert_eq!(pauses(62 * SECOND, None, None).await, [1, 2, 4, 8, 15, 15, 15]);
+        // So does the call's own timeout, and GitHub can request longer delays.
+        assert_eq!(pauses(62 * SECOND, Some(10 * SECOND), None).await, [1, 2, 4]);
+        assert_eq!(pauses(62 * SECOND, None, Some("30")).await, [30, 30]);
+        assert_eq!(pauses(20 * SECOND, None, Some("30")).await, [0_u64; 0]);
+    }
+
+    /// Every operation that documents 202: the reads poll for a result, the writes are complete with it.
+    #[test]
+    fn every_documented_202_means_not_ready_to_a_read_alone() {
+        let client = crate::Client::builder().build().unwrap();
+        let mut reads = Vec::new();
+        for operation in OPERATIONS.iter().filter(|of| of.statuses.contains(&202)) {
+            let awaits = is_not_ready_status(&Request::operation(&client, operation));
+            assert_eq!(awaits, operation.method == Method::GET, "{}", operation.id);
+            assert_eq!(require_result(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
+            reads.extend(awaits.then_some(operation.id));
+        }
+        // The set of reads depends on the features. Any further operation needs a review.
+        const KNOWN: [&str; 5] = [
+            "dependency-graph/fetch-sbom-report",
+            "repos/get-code-frequency-stats",
+            "repos/get-commit-activity-stats",
+            "repos/get-contributors-stats",
+            "repos/get-pages-health-check",
+        ];
+        assert!(reads.iter().all(|id| KNOWN.contains(id)), "{reads:?}");
+        assert!(!is_not_ready_status(&client.request(Method::GET, "/x")));
+    }
+}

@@ -1,0 +1,453 @@
+//! The result of a call: the typed response, its metadata, and the future of both.
+
+pub(crate) mod accepted;
+pub(crate) mod body;
+pub(crate) mod byte_stream;
+pub(crate) mod decoders;
+pub(crate) mod gzip;
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::api::operation::OperationName;
+use crate::body::ByteStream;
+use crate::codec::EmptyBody;
+use crate::codec::json_path;
+use crate::error::{Error, ErrorKind, Markup, Result};
+use crate::pipeline::CallOutcome;
+use crate::policy::cache::CacheStatus;
+use crate::sanitize;
+
+/// GitHub's response to a call: the value and its metadata.
+///
+/// It dereferences to the value, so that `response.title` reads a field of an issue; [`into_inner`](Self::into_inner)
+/// returns the value.
+pub struct Response<T> {
+    value: T,
+    status: StatusCode,
+    headers: Arc<HeaderMap>,
+    url: Url,
+    operation: OperationName,
+    cache_status: CacheStatus,
+    age: Option<Duration>,
+}
+
+impl<T> Response<T> {
+    /// Returns the status; always a success, 2xx.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns the headers, such as `etag`, `link` and `x-oauth-scopes`.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Returns GitHub's request id, which its support asks for. An id of more than 128 characters, or with characters
+    /// other than visible ASCII, is `None`.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        request_id(&self.headers)
+    }
+
+    /// Returns the rate limit status after this call.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimitStatus> {
+        RateLimitStatus::from_headers(&self.headers)
+    }
+
+    /// Returns the URL of the response, after redirects.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the operation's id, such as `issues/get`; for a call created by
+    /// [`Client::request`](crate::Client::request), its method and path.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// Returns whether it comes from the [cache](crate::policy::cache). All callers of a coalesced call get the same value.
+    #[must_use]
+    pub fn cache_status(&self) -> CacheStatus {
+        self.cache_status
+    }
+
+    /// Returns, for a response from the cache, the time since GitHub sent or confirmed it.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.age
+    }
+
+    /// Returns the value alone.
+    #[must_use]
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// Returns the same response with another value.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Response<U> {
+        Response {
+            value: convert(self.value),
+            status: self.status,
+            headers: self.headers,
+            url: self.url,
+            operation: self.operation,
+            cache_status: self.cache_status,
+            age: self.age,
+        }
+    }
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Response<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Response<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("operation", &self.operation)
+            .field("status", &self.status)
+            .field("request_id", &self.request_id())
+            .field("cache_status", &self.cache_status)
+            .field("value", &self.value)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The status of a primary [rate
+/// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
+/// from the `x-ratelimit-*` headers of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct RateLimitStatus {
+    /// The requests allowed in a window, which is usually an hour.
+    pub limit: u64,
+    /// The requests remaining in this window.
+    pub remaining: u64,
+    /// The requests used in this window.
+    #[cfg_attr(test, schemars(default))]
+    pub used: u64,
+    /// The time at which the window ends.
+    #[cfg_attr(test, schemars(with = "u64"))]
+    pub reset: SystemTime,
+    /// The resource of the limit, such as `core`, `search` or `graphql`.
+    #[cfg_attr(test, schemars(skip))]
+    pub resource: Option<String>,
+}
+
+impl RateLimitStatus {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let number = |name| text(name)?.trim().parse::<u64>().ok();
+        let limit = number("x-ratelimit-limit")?;
+        let remaining = number("x-ratelimit-remaining")?;
+        let reset = Duration::from_secs(number("x-ratelimit-reset")?);
+        Some(Self {
+            limit,
+            remaining,
+            used: number("x-ratelimit-used").unwrap_or(limit.saturating_sub(remaining)),
+            reset: SystemTime::UNIX_EPOCH.checked_add(reset)?,
+            resource: text("x-ratelimit-resource").map(str::to_owned),
+        })
+    }
+}
+
+/// A call in progress, which resolves to its response.
+///
+/// Nothing is sent before it is polled, and dropping it ends the call.
+/// It is `Send + 'static`, so that it can be spawned.
+///
+/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::policy::rate_limit::RateLimitPolicy),
+/// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
+/// task.
+#[must_use = "nothing is sent until the future is awaited"]
+pub struct ResponseFuture<T> {
+    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
+    decode: fn(RawResponse) -> Result<Response<T>>,
+}
+
+impl<T> ResponseFuture<T> {
+    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
+    pub(crate) fn new(
+        response: impl Future<Output = CallOutcome> + Send + 'static,
+        decode: fn(RawResponse) -> Result<Response<T>>,
+    ) -> Self {
+        Self { response: Box::pin(response), decode }
+    }
+}
+
+impl<T> Future for ResponseFuture<T> {
+    type Output = Result<Response<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let decode = self.decode;
+        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
+    }
+}
+
+impl<T> fmt::Debug for ResponseFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// A successful response before it is decoded.
+pub(crate) struct RawResponse {
+    pub(crate) operation: OperationName,
+    pub(crate) status: StatusCode,
+    /// Shared with the stored response.
+    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) url: Url,
+    pub(crate) body: RawBody,
+    pub(crate) cache_status: CacheStatus,
+    pub(crate) age: Option<Duration>,
+    /// The response came from an external host, to which GitHub redirected.
+    pub(crate) from_external_host: bool,
+}
+
+pub(crate) enum RawBody {
+    Bytes(Bytes),
+    Stream(ByteStream),
+}
+
+impl RawResponse {
+    /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
+    /// and a body or with 204 and none.
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
+        let value = self.parse();
+        self.decode(|_| value)
+    }
+
+    /// Decodes the JSON. An empty body is `None` for an `Option`, and an error for a type that requires a value.
+    pub(crate) fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        match &self.bytes()[..] {
+            [] => T::deserialize(EmptyBody),
+            body => serde_json::from_slice(body),
+        }
+    }
+
+    /// Returns the response without its body.
+    pub(crate) fn empty(self) -> Result<Response<()>> {
+        self.decode(|_| Ok(()))
+    }
+
+    /// Returns the response with its body as a stream.
+    pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
+        let Self { operation, status, headers, url, body, cache_status: came, age, .. } = self;
+        let value = match body {
+            RawBody::Stream(stream) => stream,
+            RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
+        };
+        Ok(Response { value, status, headers, url, operation, cache_status: came, age })
+    }
+
+    pub(crate) fn decode<T>(
+        self,
+        read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+    ) -> Result<Response<T>> {
+        match read(self.bytes()) {
+            Ok(value) => Ok(Response {
+                value,
+                status: self.status,
+                headers: self.headers,
+                url: self.url,
+                operation: self.operation,
+                cache_status: self.cache_status,
+                age: self.age,
+            }),
+            Err(error) => Err(self.decode_error(error)),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        match &self.body {
+            RawBody::Bytes(bytes) => bytes,
+            RawBody::Stream(_) => &EMPTY,
+        }
+    }
+
+    /// Returns the error for an unexpected body.
+    pub(crate) fn decode_error(self, error: serde_json::Error) -> Error {
+        let body = self.bytes().clone();
+        let status = self.status;
+        let (message, path, advice) = if body.is_empty() {
+            (
+                format!("GitHub returned {status} with an unexpected empty body"),
+                None,
+                "decode an Option, or use send_empty for operations without a response body",
+            )
+        } else if let Some(markup) = Markup::unless_json(&self.headers, &body) {
+            (
+                format!("GitHub returned {status} with {} instead of JSON", markup.name()),
+                None,
+                "the response is probably from a proxy or a login page: check the client's base_url",
+            )
+        } else {
+            let path = json_path::locate(&body, error.line(), error.column());
+            let reason = redact_value(&error.to_string());
+            (
+                format!("response body does not decode at {path}: {reason}"),
+                Some(path),
+                "see Error::body() for the body; until this is fixed, call the operation with \
+                 Client::request and a type of your own",
+            )
+        };
+        let mut result = Error::new(ErrorKind::Decode, message)
+            .with_operation(&self.operation)
+            .with_advice(advice)
+            .with_response(status, Arc::unwrap_or_clone(self.headers))
+            .with_body(&body)
+            .with_source(DecodeReason(redact_value(&error.to_string())));
+        if let Some(path) = path {
+            result = result.with_json_path(path);
+        }
+        result
+    }
+
+    /// Returns the error for one item of the page with this number.
+    pub(crate) fn item_decode_error(&self, item: &BadItem, page: Option<u64>) -> Error {
+        let BadItem { index, json_path, json, reason } = item;
+        let reason = redact_value(&reason.to_string());
+        let page = page.map_or_else(String::new, |page| format!(" of page {page}"));
+        let message = format!("item {index}{page} does not decode at {json_path}: {reason}");
+        Error::new(ErrorKind::Decode, message)
+            .with_operation(&self.operation)
+            .with_advice("see Error::body() for the item; later items are still yielded")
+            .with_response(self.status, HeaderMap::clone(&self.headers))
+            .with_body(json)
+            .with_json_path(json_path.clone())
+            .with_source(DecodeReason(reason))
+    }
+}
+
+/// An item of a page that does not decode.
+#[derive(Debug)]
+pub(crate) struct BadItem {
+    pub(crate) index: usize,
+    /// The path at which decoding stopped, from the root of the page.
+    pub(crate) json_path: String,
+    pub(crate) json: Bytes,
+    pub(crate) reason: serde_json::Error,
+}
+
+/// Why a body did not decode, as serde_json reports it.
+#[derive(Debug)]
+struct DecodeReason(String);
+
+impl fmt::Display for DecodeReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for DecodeReason {}
+
+/// Returns the reason without values. serde quotes an unexpected string, and some responses contain tokens: the string
+/// is omitted, so that no log contains it.
+fn redact_value(reason: &str) -> String {
+    const STRING: &str = "string \"";
+    let Some((before, quoted)) = reason.split_once(STRING) else {
+        return reason.to_owned();
+    };
+    let mut escaped = false;
+    let end = quoted.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    let after = end.map_or("", |end| &quoted[end + 1..]);
+    format!("{before}a string{after}")
+}
+
+/// GitHub's request ids have about thirty characters. A longer one is ignored.
+const MAX_REQUEST_ID: usize = 128;
+
+/// Returns GitHub's request id, if it is safe to show.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get("x-github-request-id")?.to_str().ok()?;
+    let is_shown = sanitize::text(id, MAX_REQUEST_ID) == id && !id.is_empty();
+    is_shown.then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::CONTENT_TYPE;
+
+    use super::*;
+
+    #[test]
+    fn a_decode_error_names_the_kind_of_the_body() {
+        for (kind, body, expected) in [
+            ("text/html", "<html>", "with an HTML page instead of JSON"),
+            ("application/xml", "<Result/>", "with an XML document instead of JSON"),
+            ("application/json", "<?xml version=\"1.0\"?><a/>", "with an XML document"),
+            ("text/html", r#"{"id":"x"}"#, "does not decode at"),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            let raw = RawResponse {
+                operation: OperationName::Borrowed("issues/get"),
+                status: StatusCode::OK,
+                headers: Arc::new(headers),
+                url: "https://api.github.com/a".parse().unwrap(),
+                body: RawBody::Bytes(Bytes::from_static(body.as_bytes())),
+                cache_status: CacheStatus::Bypass,
+                age: None,
+                from_external_host: false,
+            };
+            let error = raw.json::<Vec<u64>>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_request_is_short_and_visible() {
+        let long = "1".repeat(MAX_REQUEST_ID + 1);
+        for (value, expected) in [
+            ("8F2A:1B2C:3D", Some("8F2A:1B2C:3D")),
+            (&long[1..], Some(&long[1..])),
+            (&long, None),
+            ("", None),
+            ("a\tb", None),
+            ("Bearer ghs_hunter2hunter2hunter2", None),
+            ("caf\u{e9}", None),
+        ] {
+            let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-github-request-id"),
+                value,
+            )]);
+            assert_eq!(request_id(&headers), expected);
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_is_read_as_it_is_documented() {
+        crate::testing::type_coverage::assert_reads_component::<RateLimitStatus>("rate-limit");
+    }
+}

@@ -1,0 +1,12 @@
+//! Small helpers that know nothing of GitHub: identifiers, private files, PEM, compact headers.
+
+pub(crate) mod compact;
+pub(crate) mod ids;
+pub(crate) mod log_limit;
+#[cfg(any(
+    feature = "app-auth",
+    all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
+))]
+pub(crate) mod pem;
+pub(crate) mod private_files;
+pub(crate) mod static_str_map;

@@ -1,0 +1,113 @@
+//! Accepts verified deliveries: checks the capacity, and whether the delivery is to be handled.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::capacity::CapacityPermit;
+use super::{Lifecycle, ReceiveOutcome, ResponseMode, Shared, handle};
+use crate::webhooks::delivery::Delivery;
+use crate::webhooks::once::{Claim, ClaimOutcome};
+use crate::webhooks::rejection::RejectionReason;
+
+/// The outcome of storing a delivery on the disk.
+#[cfg_attr(not(feature = "webhooks-journal"), allow(dead_code, reason = "a journal has it"))]
+pub(super) enum PersistOutcome {
+    /// It is stored, or does not have to be, and has to be handled.
+    New,
+    /// It was stored before, and will be handled.
+    Pending,
+    /// It was handled before.
+    Done,
+    /// The journal is full.
+    Full,
+}
+
+/// Accepts a delivery, if it is to be handled and there is capacity, and responds until this deadline.
+pub(super) async fn accept(
+    shared: &Arc<Shared>,
+    delivery: Delivery,
+    by: Instant,
+) -> Result<ReceiveOutcome, RejectionReason> {
+    if *shared.phase.borrow() != Lifecycle::Open {
+        return shared
+            .stats
+            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
+    }
+    let Some(permit) = shared.capacity.try_acquire(delivery.payload().len()) else {
+        return shared
+            .stats
+            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
+    };
+    let (tell, told) = oneshot::channel();
+    // A task of its own: the sender might disconnect, and work that has started for a delivery has to be completed.
+    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, tell);
+    shared.runtime.spawn(work);
+    // The task ends without a response only if the runtime ends, or the store or the disk hangs.
+    match timeout_at(by, told).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => Err(RejectionReason::Busy),
+        Err(_) => Err(RejectionReason::Store),
+    }
+}
+
+async fn accept_and_handle(
+    shared: Arc<Shared>,
+    delivery: Delivery,
+    permit: CapacityPermit,
+    by: Instant,
+    tell: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
+) {
+    let event = delivery.event_name().to_owned();
+    let tell = |response| {
+        // Also if the request was dropped meanwhile.
+        let _ = tell.send(shared.stats.record_response(Some(&event), response));
+    };
+    let claim = match claim(&shared, &delivery).await {
+        Ok(Some(claim)) => claim,
+        refused => return tell(refused.map(|_| ReceiveOutcome::Duplicate)),
+    };
+    match shared.mode {
+        ResponseMode::Queued if *shared.phase.borrow() == Lifecycle::Ended => {
+            // The sender received no acceptance, and will receive none.
+            tell(Err(RejectionReason::Busy));
+            handle::hand_back(&shared, &delivery, claim).await;
+        }
+        ResponseMode::Queued => {
+            tell(Ok(ReceiveOutcome::Accepted));
+            handle::handle(&shared, delivery, claim, permit).await;
+        }
+        ResponseMode::Inline => {
+            tell(handle::handle_once(&shared, delivery, claim, permit, by).await)
+        }
+    }
+}
+
+/// Claims a stored delivery; `None` if it was handled, or is sure to be.
+async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, RejectionReason> {
+    let unknown = |error: crate::Error| {
+        warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
+        RejectionReason::Store
+    };
+    let claim = match shared.deduplicator.try_claim(&delivery.key()).await.map_err(unknown)? {
+        ClaimOutcome::Claimed(claim) => claim,
+        ClaimOutcome::Done => return Ok(None),
+        ClaimOutcome::InProgress => return Err(RejectionReason::InProgress),
+    };
+    let response = match shared.journal.persist(delivery, &claim).await {
+        Ok(PersistOutcome::New) => return Ok(Some(claim)),
+        Ok(PersistOutcome::Done) => {
+            let _ = claim.complete().await;
+            return Ok(None);
+        }
+        // This process has it, or will replay it, with a claim of its own.
+        Ok(PersistOutcome::Pending) => Ok(None),
+        Ok(PersistOutcome::Full) => Err(RejectionReason::Busy),
+        Err(error) => Err(unknown(error)),
+    };
+    // If this fails, the claim expires.
+    let _ = claim.release().await;
+    response
+}
