@@ -9,16 +9,17 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
-use super::{Client, ClientShared};
+use super::Client;
 use crate::endpoints::{Endpoints, GITHUB, origin_of, same_origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
+use crate::pipeline::handle::{ClientHandle, ClientShared};
 use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
 use crate::policy::cache::CacheConfig;
-use crate::policy::circuit_breaker::{Circuit, CircuitBreaker};
+use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, EndpointCircuits};
 use crate::policy::rate_limit::{Limits, RateLimitPolicy};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{UsageConfig, UsageRegistry};
@@ -447,6 +448,7 @@ impl ClientBuilder {
         };
         let circuits = [api, upload];
         meter::client_built(&circuits);
+        let [api, upload] = circuits;
         let store_timeout = self.store_timeout;
         let shared_store =
             self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
@@ -470,7 +472,7 @@ impl ClientBuilder {
             cache,
             store: shared_store,
             store_timeout,
-            circuits,
+            circuits: EndpointCircuits { api, upload },
             retry_budget: RetryBudget::new(&self.retry),
             retry: self.retry,
             token_policy: policy,
@@ -482,7 +484,7 @@ impl ClientBuilder {
             #[cfg(test)]
             transport: self.transport.take(),
         };
-        Ok(Client::new(shared, auth))
+        Ok(Client::of(ClientHandle::new(shared, auth)))
     }
 
     /// Returns the headers of every request, which are built once.

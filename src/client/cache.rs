@@ -93,17 +93,17 @@ impl Cache<'_> {
     /// Returns the health of the cache's store; `None` for a cache in memory.
     #[must_use]
     pub fn store_health(&self) -> Option<StoreHealth> {
-        self.client.handle().cache.as_ref()?.storage.health()
+        self.client.handle().shared.cache.as_ref()?.storage.health()
     }
 
     /// Returns the bytes that the cache holds in memory; zero for a cache in a store.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.client.handle().cache.as_ref().map_or(0, |cache| cache.storage.bytes())
+        self.client.handle().shared.cache.as_ref().map_or(0, |cache| cache.storage.bytes())
     }
 
     async fn record_invalidation(&self, forget: bool, what: Selector) {
-        let Some(cache) = &self.client.handle().cache else { return };
+        let Some(cache) = &self.client.handle().shared.cache else { return };
         cache.log.record_and_publish(Invalidation { purge: forget, selector: what }).await;
         if forget {
             cache.evict_purged();

@@ -49,7 +49,7 @@ impl Client {
         query: impl AsRef<str>,
         variables: impl Serialize,
     ) -> ResponseFuture<T> {
-        let url = self.handle().endpoints.graphql().clone();
+        let url = self.handle().shared.endpoints.graphql().clone();
         let request = Request::url(self, Method::POST, "POST /graphql", url)
             .json(&GraphQlRequest { query: query.as_ref(), variables })
             .graphql(is_mutation(query.as_ref()));

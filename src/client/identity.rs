@@ -33,7 +33,7 @@ impl Client {
     /// ([`AuthFailure::NotAnApp`]).
     pub fn installation(&self, installation: impl Into<Installation>) -> Result<Self> {
         let auth = self.handle().identity.installation(installation.into());
-        auth.map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
+        auth.map(|auth| self.as_identity(auth)).ok_or_else(not_an_app)
     }
 
     /// Returns a handle for the App itself, which a few endpoints require, such as [those about its
@@ -42,21 +42,21 @@ impl Client {
     /// # Errors
     /// As for [`installation`](Self::installation).
     pub fn as_app(&self) -> Result<Self> {
-        self.handle().identity.as_app().map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
+        self.handle().identity.as_app().map(|auth| self.as_identity(auth)).ok_or_else(not_an_app)
     }
 
     /// Returns a handle with the tokens of another source, which shares everything else.
     #[must_use]
     pub fn with_auth(&self, source: impl TokenProvider) -> Self {
-        let (policy, store) =
-            (self.handle().token_policy.clone(), self.handle().token_store.clone());
-        self.with_identity(Identity::new(Arc::new(source), policy, store))
+        let shared = &self.handle().shared;
+        let (policy, store) = (shared.token_policy.clone(), shared.token_store.clone());
+        self.as_identity(Identity::new(Arc::new(source), policy, store))
     }
 
     /// Returns a handle without a token, which shares everything else.
     #[must_use]
     pub fn unauthenticated(&self) -> Self {
-        self.with_identity(Identity::default())
+        self.as_identity(Identity::default())
     }
 
     /// Returns the token that a call would use now, and requests it if necessary; `None` without a token source.
@@ -88,10 +88,7 @@ impl Client {
     /// Returns the name of the identity, such as `installation:42`; `anonymous` without one. It contains no secret.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
-        match self.handle().identity.token_manager() {
-            Some(token_manager) => token_manager.provider().identity(),
-            None => Cow::Borrowed("anonymous"),
-        }
+        self.handle().identity_name()
     }
 
     /// Returns the age of the underlying credential, a key or a personal access token, if it is known: from the file
@@ -99,6 +96,11 @@ impl Client {
     #[must_use]
     pub fn credential_age(&self) -> Option<Duration> {
         self.handle().identity.token_manager()?.credential_age()
+    }
+
+    /// Returns a handle that shares everything except the identity.
+    fn as_identity(&self, identity: Identity) -> Self {
+        Self::of(self.handle().with_identity(identity))
     }
 }
 

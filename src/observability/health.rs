@@ -182,7 +182,7 @@ impl Health {
     pub(crate) fn collect(client: &Client) -> Self {
         let inner = client.handle();
         let mut circuits: Vec<CircuitHealth> = Vec::new();
-        for circuit in &inner.circuits {
+        for circuit in inner.circuits.all() {
             let server = circuit.server().to_owned();
             if circuits.iter().all(|known| known.server != server) {
                 circuits.push(CircuitHealth { server, state: circuit.current() });
@@ -201,10 +201,10 @@ impl Health {
             gateway: inner.gateway.as_ref().map(|gateway| gateway.token_manager.health()),
             circuits,
             store,
-            limits: client.admission_queue().health(client.rate_limit_identity().into_owned()),
+            limits: inner.admission_queue().health(inner.rate_limit_identity().into_owned()),
             objectives: objectives(&inner.recent, &inner.slo),
         };
-        health.assess(client.usage_account().exhausted_budgets());
+        health.assess(inner.usage_account().exhausted_budgets());
         health
     }
 

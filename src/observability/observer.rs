@@ -122,7 +122,7 @@ impl CallObserver {
             meter::cache_looked_up(came, saved);
         }
         self.client.handle().recent.call(now, failed, cached);
-        self.client.usage_account_for(self.request_credential).record_call(
+        self.client.handle().usage_account_for(self.request_credential).record_call(
             now,
             self.operation,
             failed.is_some(),

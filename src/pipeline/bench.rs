@@ -59,7 +59,7 @@ impl TelemetryProbe {
         ];
         const CACHE_STATUSES: [CacheStatus; 4] =
             [CacheStatus::Hit, CacheStatus::Revalidated, CacheStatus::Stale, CacheStatus::Miss];
-        let (watch, now) = (&client.handle().recent, tokio::time::Instant::now());
+        let (watch, now) = (&client.handle().shared.recent, tokio::time::Instant::now());
         for second in (0..600_u32).rev() {
             let Some(at) = now.checked_sub(Duration::from_secs(second.into())) else { continue };
             for (number, (end, came)) in

@@ -291,7 +291,7 @@ pub(crate) struct WriteInvalidation {
 impl WriteInvalidation {
     /// Returns `None` if the call changes nothing that can be stored.
     pub(crate) fn for_request(prepared: &Prepared) -> Option<Self> {
-        let cache = prepared.client().handle().cache.clone()?;
+        let cache = prepared.client().handle().shared.cache.clone()?;
         let what = match prepared.side_effects() {
             SideEffects::None => return None,
             SideEffects::Unknown => Selector::All,

@@ -7,6 +7,7 @@
 pub(crate) mod bench;
 mod cached;
 pub(crate) mod coalesce;
+pub(crate) mod handle;
 mod retry_state;
 #[cfg(feature = "contract")]
 mod validate;
@@ -175,7 +176,7 @@ pub(crate) async fn run_attempts(
     call: &CallHandle,
     mut known: Option<&mut KnownEntries<'_>>,
 ) -> Result<RawResponse> {
-    prepared.client().handle().retry_budget.deposit();
+    prepared.client().handle().shared.retry_budget.deposit();
     let mut attempts = RetryState::new();
     let mut polls = AcceptedPoller::for_deadline(prepared);
     let (mut sent, mut failed) = (0_u32, false);
@@ -294,7 +295,7 @@ async fn acquire_permits(
 
 /// Returns the identity whose budgets a request to GitHub's API counts against, if there are any.
 fn usage_account(prepared: &Prepared) -> Option<Arc<IdentityUsageState>> {
-    let any = !prepared.is_external() && prepared.client().handle().usage.has_budgets();
+    let any = !prepared.is_external() && prepared.client().handle().shared.usage.has_budgets();
     any.then(|| prepared.usage_account())
 }
 
@@ -473,7 +474,7 @@ async fn run_attempt(
     reading: BodyMode,
     course: &Mutex<RedirectTrace>,
 ) -> Result<RawResponse> {
-    let client = prepared.client().handle();
+    let client = &prepared.client().handle().shared;
     let limit = &Deadline::new(client.attempt_timeout, prepared.extension.as_ref());
     let exchange = pin!(async {
         let mut response = send(prepared, credentials, course).await?;
@@ -506,7 +507,7 @@ async fn send(
     credentials: &RequestCredentials,
     course: &Mutex<RedirectTrace>,
 ) -> Result<reqwest::Response> {
-    let client = prepared.client().handle();
+    let client = &prepared.client().handle().shared;
     let course = || course.lock().unwrap_or_else(PoisonError::into_inner);
     let mut hop = prepared.initial_target();
     let mut visited = VisitedHops::new(client.http_client_is_given());
@@ -557,7 +558,7 @@ async fn read_response(
     reading: BodyMode,
     limit: &Deadline,
 ) -> Result<RawResponse> {
-    let client = prepared.client().handle();
+    let client = &prepared.client().handle().shared;
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, *prepared.method() == Method::HEAD);
     let headers = compact::headers(headers);
@@ -623,7 +624,7 @@ async fn read_error_body(
 ) -> (Bytes, bool) {
     // Half of the remaining time, so that the wait ends before the attempt does.
     let half = limit.remaining().min(prepared.timeout.remaining()) / 2;
-    let limit = prepared.client().handle().max_body_bytes.min(MAX_ERROR_BYTES);
+    let limit = prepared.client().handle().shared.max_body_bytes.min(MAX_ERROR_BYTES);
     let mut collector = BodyCollector::new(limit);
     let is_whole = collector.read_within(body, half.min(ERROR_BODY_TIMEOUT)).await;
     (collector.finish(), is_whole)

@@ -132,7 +132,7 @@ impl RetryState {
         };
         let retries =
             self.retries.get_or_insert_with(|| RetrySchedule::new(prepared.retry().clone()));
-        retries.next(&failed, &prepared.client().handle().retry_budget)
+        retries.next(&failed, &prepared.client().handle().shared.retry_budget)
     }
 
     fn record_failure(&mut self, error: Error) {

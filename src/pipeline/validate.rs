@@ -20,7 +20,7 @@ impl Prepared {
         headers: &HeaderMap,
         body: &[u8],
     ) {
-        let client = self.client().handle();
+        let client = &self.client().handle().shared;
         let Some(checker) = &client.response_validator else { return };
         let redirected = url.path() != self.url().path();
         if self.is_external() || self.is_graphql() || redirected || !client.endpoints.trusts(url) {

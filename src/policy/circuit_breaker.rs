@@ -114,6 +114,19 @@ impl CircuitBreaker {
     }
 }
 
+/// The circuits of a client. They are the same if the API and uploads have the same server.
+pub(crate) struct EndpointCircuits {
+    pub(crate) api: Arc<Circuit>,
+    pub(crate) upload: Arc<Circuit>,
+}
+
+impl EndpointCircuits {
+    /// Returns both, the API's first.
+    pub(crate) fn all(&self) -> [&Arc<Circuit>; 2] {
+        [&self.api, &self.upload]
+    }
+}
+
 /// The circuit of one server.
 pub(crate) struct Circuit {
     policy: CircuitBreaker,

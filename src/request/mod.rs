@@ -271,7 +271,7 @@ impl Request {
 
     /// Sets whether a stored response can be returned and refreshed in the background.
     pub(crate) fn may_be_refreshed(&self) -> bool {
-        let cache = self.0.client.handle().cache.as_ref();
+        let cache = self.0.client.handle().shared.cache.as_ref();
         let policy = self.0.cache.as_deref().or_else(|| Some(cache?.policy_for(&self.0.label)));
         self.0.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
     }
@@ -378,7 +378,7 @@ impl Request {
         label: &'static str,
         path: &[&str],
     ) -> Result<Self> {
-        let url = url::join_segments(client.handle().endpoints.api(), path)?;
+        let url = url::join_segments(client.handle().shared.endpoints.api(), path)?;
         let mut request = Self::url(client, method, label, url);
         request.0.kind = RequestKind::Internal;
         Ok(request)
@@ -481,7 +481,7 @@ impl Request {
             Target::Url(url) => url,
             Target::Template(_) | Target::Raw(_) => {
                 let server = self.0.operation.and_then(|operation| operation.server);
-                self.0.client.handle().endpoints.for_operation(server)
+                self.0.client.handle().shared.endpoints.for_operation(server)
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::policy::auth::{RequestCredentials, secret_fingerprint};
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::conditional::Validators;
-use crate::policy::circuit_breaker::Circuit;
+use crate::policy::circuit_breaker::{Circuit, EndpointCircuits};
 use crate::policy::rate_limit::{AdmissionQueue, Priority, RequestCost};
 use crate::policy::retry::{RetryPolicy, is_idempotent};
 use crate::policy::usage::IdentityUsageState;
@@ -111,7 +111,7 @@ impl Request {
             // A header of the caller takes precedence, even for an upload.
             Some(timeout) if upload => Deadline::new(timeout, None),
             Some(timeout) => Deadline::new(timeout, extension.as_ref()),
-            None => Deadline::new(request.client.handle().call_timeout, extension.as_ref()),
+            None => Deadline::new(request.client.handle().shared.call_timeout, extension.as_ref()),
         };
         let mut prepared = Prepared {
             operation: request.operation,
@@ -130,7 +130,7 @@ impl Request {
             extension,
             already_waited: request.waited_before,
             upload_error: UploadErrorSlot::default(),
-            store_wait: StoreWaitBudget::new(request.client.handle().store_timeout),
+            store_wait: StoreWaitBudget::new(request.client.handle().shared.store_timeout),
             conditional: None,
             cache: request.cache,
             list_path: request.list_path,
@@ -240,9 +240,9 @@ impl Prepared {
 
     /// Returns the circuit of its first target server.
     pub(crate) fn circuit(&self) -> &Arc<Circuit> {
-        let inner = self.client.handle();
-        let [api, upload] = &inner.circuits;
-        if same_origin(&self.url, inner.endpoints.api()) { api } else { upload }
+        let shared = &self.client.handle().shared;
+        let EndpointCircuits { api, upload } = &shared.circuits;
+        if same_origin(&self.url, shared.endpoints.api()) { api } else { upload }
     }
 
     /// Returns the properties of the call that limits use.
@@ -250,10 +250,10 @@ impl Prepared {
         if let RequestKind::GraphQl { mutation } = self.kind {
             return RequestCost::graphql(mutation);
         }
-        let inner = self.client.handle();
+        let shared = &self.client.handle().shared;
         let path = self.path();
         let (resource, content) = match self.operation {
-            Some(operation) => (inner.limits.resource(operation), operation.creates_content),
+            Some(operation) => (shared.limits.resource(operation), operation.creates_content),
             None => {
                 let named = self.resource.get().cloned().map(Cow::Owned);
                 let resource = named.unwrap_or_else(|| Cow::Borrowed(default_resource(path)));
@@ -270,7 +270,7 @@ impl Prepared {
 
     /// Returns the path relative to the base URL.
     pub(crate) fn path(&self) -> &str {
-        let api = self.client.handle().endpoints.api().path().trim_end_matches('/');
+        let api = self.client.handle().shared.endpoints.api().path().trim_end_matches('/');
         self.url.path().strip_prefix(api).unwrap_or_default()
     }
 
@@ -300,7 +300,7 @@ impl Prepared {
             && !self.is_external
             && self.poll_until_ready.is_none()
             && matches!(self.payload, RequestBody::Empty)
-            && same_origin(&self.url, self.client.handle().endpoints.api())
+            && same_origin(&self.url, self.client.handle().shared.endpoints.api())
     }
 
     /// Returns the stored responses that it can invalidate.
@@ -327,7 +327,7 @@ impl Prepared {
     /// Records the primary limit that a response names.
     pub(crate) fn record_resource(&self, resource: &str) {
         match self.operation {
-            Some(operation) => self.client.handle().limits.record_resource(operation, resource),
+            Some(operation) => self.client.handle().shared.limits.record_resource(operation, resource),
             // Other calls of this path have their own response.
             None => drop(self.resource.set(resource.to_owned())),
         }
@@ -338,11 +338,10 @@ impl Prepared {
         match self.request_authorization() {
             // The call belongs to another identity, which its token determines.
             Some(authorization) => {
-                let client = &self.client;
                 let who = format!("own:{}", secret_fingerprint(authorization.as_bytes()));
-                client.handle().limits.queue(&who, client.base_url().as_str())
+                self.client.handle().queue_of(&who)
             }
-            None => Arc::clone(self.client.admission_queue()),
+            None => Arc::clone(self.client.handle().admission_queue()),
         }
     }
 
@@ -358,7 +357,7 @@ impl Prepared {
     pub(crate) fn identity_label(&self) -> &'static str {
         match self.request_authorization() {
             Some(_) => "own",
-            None => self.client.identity_label(),
+            None => self.client.handle().identity_label(),
         }
     }
 
@@ -370,7 +369,7 @@ impl Prepared {
 
     /// Returns the usage that it counts for.
     pub(crate) fn usage_account(&self) -> Arc<IdentityUsageState> {
-        self.client.usage_account_for(self.request_authorization().is_some())
+        self.client.handle().usage_account_for(self.request_authorization().is_some())
     }
 
     pub(crate) fn is_graphql(&self) -> bool {
@@ -396,7 +395,7 @@ impl Prepared {
 
     /// Returns the retry policy of the caller, or the client's.
     pub(crate) fn retry(&self) -> &RetryPolicy {
-        self.retry.as_deref().unwrap_or(&self.client.handle().retry)
+        self.retry.as_deref().unwrap_or(&self.client.handle().shared.retry)
     }
 
     /// Returns whether the request is idempotent.
@@ -451,7 +450,7 @@ impl Prepared {
     }
 
     fn request_headers(&self, credentials: &RequestCredentials, with_body: bool) -> HeaderMap {
-        let mut headers = self.client.handle().headers.clone();
+        let mut headers = self.client.handle().shared.headers.clone();
         credentials.apply(&mut headers);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
@@ -467,7 +466,7 @@ impl Prepared {
     }
 
     fn safe_headers(&self) -> HeaderMap {
-        let own = &self.client.handle().headers;
+        let own = &self.client.handle().shared.headers;
         let mut headers = HeaderMap::new();
         for name in SAFE_HEADERS {
             if let Some(value) = self.headers.get(&name).or_else(|| own.get(&name)) {
@@ -479,7 +478,7 @@ impl Prepared {
 
     fn external_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
-        if let Some(name) = self.client.handle().headers.get(USER_AGENT) {
+        if let Some(name) = self.client.handle().shared.headers.get(USER_AGENT) {
             headers.entry(USER_AGENT).or_insert_with(|| name.clone());
         }
         headers

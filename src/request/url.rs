@@ -15,7 +15,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 impl Inner {
     /// Returns the URL of the request.
     pub(super) fn url(&self) -> Result<Url> {
-        let origins = &self.client.handle().endpoints;
+        let origins = &self.client.handle().shared.endpoints;
         let mut url = match (&self.target, self.operation) {
             (Target::Url(url), _) => url.clone(),
             (Target::Raw(text), _) => resolve_raw(text, origins)?,

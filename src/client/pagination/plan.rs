@@ -135,7 +135,7 @@ impl PagePlan {
     /// Returns the links of a page, at the addresses where this client fetches them.
     fn links(&self, url: &Url, headers: &HeaderMap) -> Result<Links> {
         let links = Links::read(headers, url)?;
-        let origins = &self.request.client().handle().endpoints;
+        let origins = &self.request.client().handle().shared.endpoints;
         let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
         let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());
         if next
