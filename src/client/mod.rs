@@ -19,7 +19,8 @@ use crate::error::Result;
 use crate::observability::health::{Health, ServiceLevelObjectives};
 use crate::observability::recent::RecentActivity;
 use crate::policy::auth::{Gateway, Identity, TokenPolicy, TokenStore};
-use crate::policy::cache::{Cache, CacheInner as OpenCache};
+use crate::pipeline::coalesce::InFlightRequests;
+use crate::policy::cache::CacheInner as OpenCache;
 use crate::policy::circuit_breaker::{Circuit, CircuitState};
 use crate::policy::rate_limit::{AdmissionQueue, Limits};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
@@ -30,7 +31,7 @@ use crate::{meter, observability::BodyLogging};
 
 pub(crate) mod batch;
 mod builder;
-pub(crate) mod cache;
+mod cache;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
@@ -39,6 +40,7 @@ pub(crate) mod test_transport;
 
 use crate::transport::http_clients::HttpClients;
 pub use builder::ClientBuilder;
+pub use cache::Cache;
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///
@@ -92,6 +94,8 @@ pub(crate) struct ClientShared {
     /// The longest time for which a call waits for its store.
     pub(crate) store_timeout: Duration,
     pub(crate) cache: Option<Arc<OpenCache>>,
+    /// The reads in flight, which equal reads join; none without a cache.
+    pub(crate) in_flight: Arc<InFlightRequests>,
     /// The circuits of the API's server, and of the server for uploads.
     pub(crate) circuits: [Arc<Circuit>; 2],
     pub(crate) retry: RetryPolicy,
