@@ -70,7 +70,7 @@ pub use body::{Body, ByteStream};
 pub use client::batch::{Batch, BatchProgress};
 pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use client::pagination::{Items, OnItemError, Pages};
-pub use client::{Client, ClientBuilder};
+pub use client::{Cache, Client, ClientBuilder};
 pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,

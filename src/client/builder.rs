@@ -470,6 +470,7 @@ impl ClientBuilder {
             max_body_bytes: self.max_body_bytes,
             limits: Limits::new(self.limits, shared_store.clone()),
             cache,
+            in_flight: Arc::default(),
             store: shared_store,
             store_timeout,
             circuits: EndpointCircuits { api, upload },

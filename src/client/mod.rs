@@ -13,7 +13,6 @@ use url::Url;
 use crate::error::Result;
 use crate::observability::health::Health;
 use crate::pipeline::handle::ClientHandle;
-use crate::policy::cache::Cache;
 use crate::policy::circuit_breaker::CircuitState;
 use crate::policy::usage::Usage;
 use crate::request::Request;
@@ -21,7 +20,7 @@ use crate::store::StoreHealth;
 
 pub(crate) mod batch;
 mod builder;
-pub(crate) mod cache;
+mod cache;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
@@ -29,6 +28,7 @@ pub(crate) mod pagination;
 pub(crate) mod test_transport;
 
 pub use builder::ClientBuilder;
+pub use cache::Cache;
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///

@@ -8,27 +8,40 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::api::operation::OperationName;
-use crate::endpoints::id_path;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pipeline::{BodyMode, run_attempts};
 use crate::policy::auth::with_refresh_stack;
-use crate::policy::cache::CacheInner;
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::CacheStatus;
 use crate::policy::cache::conditional::Validators;
-use crate::policy::cache::invalidation_log::{Invalidation, Selector};
+use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::key::Key;
 use crate::policy::cache::lookup::{
     CacheLookup, Decision, LookupState, RevalidationContext, StoredEntry,
 };
 use crate::policy::cache::result::{CacheResult, LookupResult};
 use crate::policy::cache::rfc9111::ResponseTimes;
+use crate::policy::cache::write_invalidation::{WriteInvalidation, selector_for_write};
 use crate::policy::rate_limit::{BatchSlot, BatchWait, CallHandle};
 use crate::request::{Prepared, Request, SideEffects};
 use crate::response::RawResponse;
 use crate::runtime::detachable::DetachableCall;
-use crate::store::StoreWaitBudget;
 use crate::time::clock;
+
+/// Plans the cache look-up of a call. Returns `None` if it bypasses the cache.
+pub(crate) fn plan_lookup(prepared: &Prepared) -> Option<CacheLookup> {
+    let handle = prepared.client().handle();
+    let cache = handle.shared.cache.as_ref()?;
+    let identity = || {
+        let mut identity = handle.identity_name().into_owned();
+        // A gateway can show different responses to its users.
+        if let Some(gateway) = handle.shared.gateway.as_ref().filter(|_| handle.uses_gateway) {
+            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
+        }
+        identity
+    };
+    CacheLookup::for_request(cache, &prepared.attempt(), prepared.cache_policy(), identity)
+}
 
 /// Performs a read through the cache. `again` is the same call, for a refresh in the background.
 pub(crate) async fn fetch(
@@ -38,9 +51,12 @@ pub(crate) async fn fetch(
     again: Option<Request>,
 ) -> Result<RawResponse> {
     let plan = Arc::new(plan);
-    plan.announce_lookup(&prepared);
+    if plan.looks_into_shared_store() {
+        // The first quota lease is requested at the time of the look-up, if there is none yet.
+        prepared.admission_queue().announce_lookup(|| prepared.cost());
+    }
     let LookupState { log_sequence: number, entry: base, shared_key: anothers } =
-        plan.look_up(&prepared).await;
+        plan.look_up(&prepared.attempt()).await;
     if let StoredEntry::Own(entry, verdict) = &base {
         match plan.decide(entry, *verdict) {
             Decision::Serve(came) => {
@@ -97,7 +113,7 @@ impl KnownEntries<'_> {
     /// Reads the entry of another identity, if there can be one.
     pub(crate) async fn load_shared(&self, prepared: &Prepared) -> Option<StoredEntry> {
         match self.shared_key {
-            Some(key) => Some(self.lookup.shared_entry(prepared, key).await),
+            Some(key) => Some(self.lookup.shared_entry(prepared.cache_path(), key).await),
             None => None,
         }
     }
@@ -118,8 +134,8 @@ async fn coalesce(
     asked: CacheMiss,
     operation: &OperationName,
 ) -> LookupResult {
-    let flights = &plan.cache.in_flight;
-    let route = plan.coalescing_key(&prepared);
+    let flights = Arc::clone(&prepared.client().handle().shared.in_flight);
+    let route = plan.coalescing_key(prepared.priority);
     let mut prepared = Some(prepared);
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
@@ -137,7 +153,7 @@ async fn coalesce(
                     with_refresh_stack(Box::pin(async move {
                         let result =
                             revalidate(&plan, &mut prepared, asked, &operation, &call).await;
-                        plan.cache.in_flight.finish(route, request);
+                        prepared.client().handle().shared.in_flight.finish(route, request);
                         result
                     }))
                 });
@@ -231,7 +247,7 @@ async fn revalidate(
             // The request to a redirect target was not conditional on the stored entry.
             let confirmed = match raw.from_external_host {
                 true => None,
-                false => plan.on_not_modified(prepared, &base, raw, exchange),
+                false => plan.on_not_modified(&prepared.attempt(), &base, raw, exchange),
             };
             confirmed.ok_or_else(|| {
                 let message = "received 304 Not Modified for an unconditional request";
@@ -241,7 +257,7 @@ async fn revalidate(
         }
         Ok(raw) => {
             if !raw.from_external_host {
-                plan.on_response(&raw, prepared, exchange);
+                plan.on_response(&raw, &prepared.attempt(), exchange);
             }
             Ok(CacheResult {
                 status: raw.status,
@@ -263,7 +279,8 @@ async fn revalidate(
 
 /// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
 fn refresh_in_background(plan: &CacheLookup, prepared: &Prepared, again: Option<Request>) {
-    let is_in_flight = plan.cache.in_flight.is_in_flight(plan.coalescing_key(prepared));
+    let in_flight = &prepared.client().handle().shared.in_flight;
+    let is_in_flight = in_flight.is_in_flight(plan.coalescing_key(prepared.priority));
     let Some(again) = again.filter(|_| !is_in_flight) else { return };
     let Some(permit) = plan.cache.refresh_permit() else { return };
     let call = again.internal().cache(CachePolicy::max_age(Duration::ZERO)).send_empty();
@@ -280,69 +297,19 @@ fn is_caller_specific(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
 }
 
-/// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
-/// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
-pub(crate) struct WriteInvalidation {
-    cache: Arc<CacheInner>,
-    invalidation: Option<Invalidation>,
-    wait_budget: StoreWaitBudget,
-}
-
-impl WriteInvalidation {
-    /// Returns `None` if the call changes nothing that can be stored.
-    pub(crate) fn for_request(prepared: &Prepared) -> Option<Self> {
-        let cache = prepared.client().handle().shared.cache.clone()?;
-        let what = match prepared.side_effects() {
-            SideEffects::None => return None,
-            SideEffects::Unknown => Selector::All,
-            SideEffects::Path => {
-                let path = prepared.path().to_ascii_lowercase();
-                // Entries of the same resources can be stored under their ids.
-                let by_id = id_path::counterpart_prefix(&path).map(str::to_owned);
-                let below =
-                    [invalidation_scope(&path).to_owned()].into_iter().chain(by_id).collect();
-                Selector::Paths { below, at: Vec::new() }
-            }
-        };
-        let allowance = cache.wait_budget(&prepared.store_wait);
-        Some(Self {
-            cache,
-            invalidation: Some(Invalidation { purge: false, selector: what }),
-            wait_budget: allowance,
-        })
-    }
-
-    /// Ends the write. The store takes the mark while the call can still wait for it, so that the mark exists if the
-    /// process ends.
-    pub(crate) async fn finish(mut self, response: &Result<RawResponse>) {
-        let invalidation = self.invalidation.take();
-        if let Some(invalidation) =
-            invalidation.filter(|_| !response.as_ref().is_err_and(had_no_effect))
-        {
-            self.cache.log.record(invalidation);
-            self.cache.log.wait_until_written(&self.wait_budget).await;
-        }
-    }
-}
-
-impl Drop for WriteInvalidation {
-    fn drop(&mut self) {
-        if let Some(invalidation) = self.invalidation.take() {
-            self.cache.log.record(invalidation);
-        }
-    }
-}
-
-/// Returns the scope that a write at this path can change: the whole repository, since its resources are in many of its
-/// lists, or the organization; otherwise all paths that begin with the same two segments.
-fn invalidation_scope(path: &str) -> &str {
-    let names = if path.starts_with("/repos/") { 3 } else { 2 };
-    let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
-    slashes.next().map_or(path, |end| &path[..end])
+/// Begins a write. Returns `None` if the call changes nothing that can be stored.
+pub(crate) fn begin_write(prepared: &Prepared) -> Option<WriteInvalidation> {
+    let cache = prepared.client().handle().shared.cache.as_ref()?;
+    let selector = match prepared.side_effects() {
+        SideEffects::None => return None,
+        SideEffects::Unknown => Selector::All,
+        SideEffects::Path => selector_for_write(prepared.path()),
+    };
+    Some(WriteInvalidation::new(Arc::clone(cache), selector, &prepared.store_wait))
 }
 
 /// Returns whether a failed call has certainly changed nothing.
-fn had_no_effect(error: &Error) -> bool {
+pub(crate) fn had_no_effect(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),
         ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.is_not_sent(),

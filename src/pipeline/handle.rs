@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::http::HeaderMap;
 use ::http::header::{ACCEPT_ENCODING, RANGE};
 
+use super::coalesce::InFlightRequests;
 use crate::body::accepted_encoding;
 #[cfg(test)]
 use crate::client::test_transport;
@@ -57,6 +58,8 @@ pub(crate) struct ClientShared {
     /// The longest time for which a call waits for its store.
     pub(crate) store_timeout: Duration,
     pub(crate) cache: Option<Arc<OpenCache>>,
+    /// The reads in flight, which equal reads join; none without a cache.
+    pub(crate) in_flight: Arc<InFlightRequests>,
     pub(crate) circuits: EndpointCircuits,
     pub(crate) retry: RetryPolicy,
     pub(crate) retry_budget: RetryBudget,

@@ -23,7 +23,9 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug, field};
 
-use self::cached::{KnownEntries, WriteInvalidation, fetch, not_cached_error};
+use self::cached::{
+    KnownEntries, begin_write, fetch, had_no_effect, not_cached_error, plan_lookup,
+};
 use self::retry_state::RetryState;
 use crate::api::operation::OperationName;
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
@@ -32,7 +34,6 @@ use crate::error::{Error, ErrorKind, Result, SSO};
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
 use crate::policy::cache::CacheStatus;
-use crate::policy::cache::lookup::CacheLookup;
 use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
 use crate::policy::rate_limit::{
     AttemptOutcome, BatchSlot, CallHandle, Permit, RateLimitHeaders, WaitBudget,
@@ -128,7 +129,7 @@ pub(crate) async fn execute_uncounted(request: Request, reading: BodyMode) -> Re
         let again = request.may_be_refreshed().then(|| request.clone());
         let prepared = request.prepare()?;
         let plan = match reading {
-            BodyMode::Buffered => CacheLookup::for_request(&prepared, &operation),
+            BodyMode::Buffered => plan_lookup(&prepared),
             BodyMode::Streamed => None,
         };
         match plan {
@@ -155,10 +156,10 @@ fn execute_uncached(
         let call = CallHandle::new(detach, BatchSlot::current(), prepared.store_wait.clone());
         with_refresh_stack(Box::pin(async move {
             let mut prepared = prepared;
-            let writing = WriteInvalidation::for_request(&prepared);
+            let writing = begin_write(&prepared);
             let response = run_attempts(&mut prepared, &operation, reading, &call, None).await;
             if let Some(writing) = writing {
-                writing.finish(&response).await;
+                writing.finish(response.as_ref().is_err_and(had_no_effect)).await;
             }
             response
         }))

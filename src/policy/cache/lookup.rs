@@ -21,11 +21,14 @@ use super::store_lookup::LookupRequest;
 use super::{CacheInner, CacheStatus};
 use crate::api::operation::OperationName;
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::coalesce::CoalescingKey;
-use crate::request::Prepared;
+use crate::policy::context::{AttemptContext, Priority};
 use crate::response::RawResponse;
 use crate::store::StoreWaitBudget;
 use crate::time::clock;
+
+/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
+/// not receive a response from before it.
+pub(crate) type CoalescingKey = (Key, Priority, u64);
 
 /// A read that the cache can serve.
 pub(crate) struct CacheLookup {
@@ -93,16 +96,20 @@ static BODY_HEADERS: [HeaderName; 6] =
 const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 impl CacheLookup {
-    /// Plans the cache look-up. Returns `None` if the call bypasses the cache.
-    pub(crate) fn for_request(prepared: &Prepared, operation: &OperationName) -> Option<Self> {
-        let client = prepared.client().handle();
-        let cache = client.cache.as_ref()?;
-        let headers = prepared.headers();
+    /// Plans the cache look-up. Returns `None` if the call bypasses the cache. `policy` is the call's own; `identity`
+    /// returns the name of the identity that calls, as a key of entries.
+    pub(crate) fn for_request(
+        cache: &Arc<CacheInner>,
+        context: &AttemptContext<'_>,
+        policy: Option<&CachePolicy>,
+        identity: impl FnOnce() -> String,
+    ) -> Option<Self> {
+        let headers = context.headers;
         let own = CALLER_CONDITIONS.iter().any(|name| headers.contains_key(*name));
-        if *prepared.method() != Method::GET || own || !prepared.is_cacheable() {
+        if *context.method != Method::GET || own || !context.is_cacheable {
             return None;
         }
-        let policy = prepared.cache_policy().unwrap_or_else(|| cache.policy_for(operation));
+        let policy = policy.unwrap_or_else(|| cache.policy_for(context.operation));
         let directives = Directives::of(headers);
         if policy.mode == CacheMode::NoStore || directives.no_store {
             return None;
@@ -111,22 +118,23 @@ impl CacheLookup {
             true => CachePolicy::revalidate(),
             false => policy.clone(),
         };
-        let mut identity = prepared.client().identity().into_owned();
-        // A gateway can show different responses to its users.
-        if let Some(gateway) = client.gateway.as_ref().filter(|_| client.uses_gateway) {
-            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
-        }
-        let key = key_parts(prepared).key(Some(&identity));
-        let allowance = cache.wait_budget(&prepared.store_wait);
+        let identity = identity();
+        let key = key_parts(context).key(Some(&identity));
+        let allowance = cache.wait_budget(context.store_wait);
         let (cache, began) = (Arc::clone(cache), Instant::now());
         Some(Self { key, identity, cache, policy, wait_budget: allowance, started_at: began })
     }
 
     /// Returns the metadata of a response that came from this URL.
-    fn metadata(&self, asked: &Prepared, operation: &OperationName, url: Url) -> EntryMetadata {
+    fn metadata(
+        &self,
+        context: &AttemptContext<'_>,
+        operation: &OperationName,
+        url: Url,
+    ) -> EntryMetadata {
         EntryMetadata {
             url,
-            path: asked.cache_path().to_ascii_lowercase(),
+            path: context.path.to_ascii_lowercase(),
             operation: operation.clone().into_owned(),
             identity: self.identity.clone(),
         }
@@ -137,20 +145,18 @@ impl CacheLookup {
     }
 
     /// Returns the key by which equal reads are coalesced.
-    pub(crate) fn coalescing_key(&self, prepared: &Prepared) -> CoalescingKey {
-        (self.key, prepared.priority, self.cache.log.local_count())
+    pub(crate) fn coalescing_key(&self, priority: Priority) -> CoalescingKey {
+        (self.key, priority, self.cache.log.local_count())
     }
 
-    /// Requests the first quota lease at the time of the look-up in the store, if there is none yet.
-    pub(crate) fn announce_lookup(&self, asked: &Prepared) {
-        if self.cache.storage.is_shared() && !self.is_only_if_cached() {
-            asked.admission_queue().announce_lookup(|| asked.cost());
-        }
+    /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.
+    pub(crate) fn looks_into_shared_store(&self) -> bool {
+        self.cache.storage.is_shared() && !self.is_only_if_cached()
     }
 
     /// Looks up the entries of this identity and of others.
-    pub(crate) async fn look_up(&self, asked: &Prepared) -> LookupState {
-        let question = self.computes_etags().then(|| identity_free_key(asked));
+    pub(crate) async fn look_up(&self, context: &AttemptContext<'_>) -> LookupState {
+        let question = self.computes_etags().then(|| identity_free_key(context));
         let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
         let search = LookupRequest { key: self.key, question, needs_log: &needs_log };
@@ -160,7 +166,7 @@ impl CacheLookup {
         // Without the log, the state of a stored entry is unknown.
         let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
         let base = entry.map_or(StoredEntry::None, |entry| {
-            self.own_entry(asked, entry, looked.has_unread_invalidations)
+            self.own_entry(context.path, entry, looked.has_unread_invalidations)
         });
         // The entry of another identity matters only if this identity has none.
         let is_open = matches!(base, StoredEntry::None) && looked.log_sequence.is_some();
@@ -172,9 +178,9 @@ impl CacheLookup {
     }
 
     /// Returns the entry of this identity, if it can be used.
-    fn own_entry(&self, asked: &Prepared, entry: Arc<Entry>, is_behind: bool) -> StoredEntry {
+    fn own_entry(&self, path: &str, entry: Arc<Entry>, is_behind: bool) -> StoredEntry {
         // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
-        if entry.metadata.identity != self.identity || !is_at_path(&entry, asked) {
+        if entry.metadata.identity != self.identity || !is_at_path(&entry, path) {
             return StoredEntry::None;
         }
         match self.cache.log.validity(&entry) {
@@ -202,11 +208,11 @@ impl CacheLookup {
 
     /// Returns the entry of another identity, if a conditional request can show whether this identity would receive the
     /// same.
-    pub(crate) async fn shared_entry(&self, asked: &Prepared, key: Key) -> StoredEntry {
+    pub(crate) async fn shared_entry(&self, path: &str, key: Key) -> StoredEntry {
         let entry = self.cache.storage.get(key, self.max_value_bytes(), &self.wait_budget).await;
         let Some(entry) = entry else { return StoredEntry::None };
         // Links state the number of pages, which the tag does not cover.
-        let whole = is_at_path(&entry, asked) && !entry.headers.contains_key(LINK);
+        let whole = is_at_path(&entry, path) && !entry.headers.contains_key(LINK);
         match self.cache.log.validity(&entry) {
             Validity::Valid | Validity::MustRevalidate if whole => {
                 StoredEntry::OtherIdentity(entry)
@@ -306,7 +312,7 @@ impl CacheLookup {
     /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
     pub(crate) fn on_not_modified(
         &self,
-        asked: &Prepared,
+        context: &AttemptContext<'_>,
         base: &StoredEntry,
         raw: RawResponse,
         exchange: RevalidationContext,
@@ -337,7 +343,7 @@ impl CacheLookup {
                 fingerprint = sent.signature.credential_fingerprint;
             }
         }
-        let about = self.metadata(asked, &raw.operation, raw.url.clone());
+        let about = self.metadata(context, &raw.operation, raw.url.clone());
         let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
         let of = RevalidationInfo {
             times: exchange.times,
@@ -349,7 +355,7 @@ impl CacheLookup {
                 if exchange.log_sequence.is_some()
                     && (!own || self.needs_write(stored, &entry)) =>
             {
-                self.insert(asked, &Arc::new(entry));
+                self.insert(context, &Arc::new(entry));
             }
             Some(_) => {}
             None => self.cache.storage.remove(self.key),
@@ -388,7 +394,7 @@ impl CacheLookup {
     pub(crate) fn on_response(
         &self,
         raw: &RawResponse,
-        asked: &Prepared,
+        context: &AttemptContext<'_>,
         exchange: RevalidationContext,
     ) {
         let body = raw.bytes();
@@ -399,12 +405,12 @@ impl CacheLookup {
         if raw.status != StatusCode::OK {
             return;
         }
-        let covered = || self::key_parts(asked).covers_vary(rfc9111::vary_names(&raw.headers));
+        let covered = || key_parts(context).covers_vary(rfc9111::vary_names(&raw.headers));
         let storable = rfc9111::is_storable(raw.status, &raw.headers)
             && body.len() <= self.cache.max_entry_bytes
             && covered();
         let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
-            let about = self.metadata(asked, &raw.operation, raw.url.clone());
+            let about = self.metadata(context, &raw.operation, raw.url.clone());
             let fingerprint =
                 exchange.sent.as_ref().map_or(0, |sent| sent.signature.credential_fingerprint);
             let of = RevalidationInfo {
@@ -415,7 +421,7 @@ impl CacheLookup {
             Entry::new(about, &rfc9111::storable_headers(&raw.headers), body, of)
         });
         match entry {
-            Some(entry) => self.insert(asked, &Arc::new(entry)),
+            Some(entry) => self.insert(context, &Arc::new(entry)),
             None => self.cache.storage.remove(self.key),
         }
     }
@@ -431,11 +437,11 @@ impl CacheLookup {
         }
     }
 
-    fn insert(&self, asked: &Prepared, entry: &Arc<Entry>) {
+    fn insert(&self, context: &AttemptContext<'_>, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
         storage.put(self.key, entry);
         if self.computes_etags() && !entry.headers.contains_key(LINK) {
-            storage.set_last_writer(identity_free_key(asked), self.key);
+            storage.set_last_writer(identity_free_key(context), self.key);
         }
     }
 
@@ -445,19 +451,22 @@ impl CacheLookup {
     }
 }
 
-fn key_parts(prepared: &Prepared) -> KeyParts<'_> {
-    let common = &prepared.client().handle().headers;
-    KeyParts { url: prepared.url(), default_headers: common, request_headers: prepared.headers() }
+fn key_parts<'a>(context: &AttemptContext<'a>) -> KeyParts<'a> {
+    KeyParts {
+        url: context.url,
+        default_headers: context.default_headers,
+        request_headers: context.headers,
+    }
 }
 
 /// Returns the question without its identity.
-fn identity_free_key(prepared: &Prepared) -> Key {
-    key_parts(prepared).key(None)
+fn identity_free_key(context: &AttemptContext<'_>) -> Key {
+    key_parts(context).key(None)
 }
 
 /// Returns whether an entry belongs to a question at this path.
-fn is_at_path(entry: &Entry, prepared: &Prepared) -> bool {
-    entry.metadata.path.eq_ignore_ascii_case(prepared.cache_path())
+fn is_at_path(entry: &Entry, path: &str) -> bool {
+    entry.metadata.path.eq_ignore_ascii_case(path)
 }
 
 /// Returns whether GitHub was unreachable or failed, or the client did not permit a request.

@@ -34,7 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
 use crate::runtime::PerRuntime;
-use crate::store::{BackgroundWriter, ResilientStore, Store, StoreWaitBudget};
+use crate::store::{BackgroundWriter, ResilientStore, Store, StoreHealth, StoreWaitBudget};
 
 pub(crate) mod conditional;
 mod entry;
@@ -49,17 +49,18 @@ mod policy;
 mod refused_conditions;
 pub(crate) mod result;
 pub(crate) mod rfc9111;
+mod selector;
 mod storage;
 mod store_lookup;
 pub(crate) mod webhook_invalidation;
+pub(crate) mod write_invalidation;
 
-pub use crate::client::cache::{Cache, CacheSelector};
 pub use policy::CachePolicy;
+pub use selector::CacheSelector;
 
-use crate::pipeline::coalesce::InFlightRequests;
 use etag::EtagPredictor;
 use integrity::Integrity;
-use invalidation_log::{InvalidationLog, Validity};
+use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
 use refused_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
 
@@ -273,7 +274,6 @@ impl CacheConfig {
             computed_etags: self.computed_etags,
             storage,
             log: invalidation_log,
-            in_flight: InFlightRequests::default(),
             etag_predictor: EtagPredictor::default(),
             rejected_conditions: RejectedConditions::default(),
             salt,
@@ -291,9 +291,8 @@ pub(crate) struct CacheInner {
     operations: BTreeMap<String, CachePolicy>,
     max_entry_bytes: usize,
     computed_etags: bool,
-    pub(crate) storage: Storage,
+    storage: Storage,
     pub(crate) log: InvalidationLog,
-    pub(crate) in_flight: InFlightRequests,
     etag_predictor: EtagPredictor,
     salt: [u8; 16],
     /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
@@ -320,9 +319,27 @@ impl CacheInner {
         self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)
     }
 
+    /// Removes or invalidates these entries, and writes the mark for the processes that share the store.
+    pub(crate) async fn invalidate(&self, selector: Selector, purge: bool) {
+        self.log.record_and_publish(Invalidation { purge, selector }).await;
+        if purge {
+            self.evict_purged();
+        }
+    }
+
     /// Frees the memory of entries that are forgotten.
-    pub(crate) fn evict_purged(&self) {
+    fn evict_purged(&self) {
         self.storage.evict_purged(|entry| self.log.validity(entry) == Validity::Purged);
+    }
+
+    /// Returns the health of the store; `None` for a cache in memory.
+    pub(crate) fn store_health(&self) -> Option<StoreHealth> {
+        self.storage.health()
+    }
+
+    /// Returns the bytes that the cache holds in memory; zero for a cache in a store.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.storage.bytes()
     }
 
     /// Returns the policy of a call of this operation that sets none itself.

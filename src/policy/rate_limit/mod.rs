@@ -26,7 +26,7 @@ mod secondary;
 
 pub use health::{PrimaryLimitHealth, RateLimitHealth};
 pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
-pub use queue::Priority;
+pub use crate::policy::context::Priority;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
