@@ -306,6 +306,12 @@ impl Prepared {
         &self.url
     }
 
+    /// Returns the headers that this request sets in addition to the client's own.
+    #[cfg(feature = "contract")]
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Returns the cache policy of the call itself.
     pub(crate) fn cache_policy(&self) -> Option<&CachePolicy> {
         self.cache.as_deref()
