@@ -19,7 +19,7 @@ use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
 use crate::policy::cache::CacheConfig;
-use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, EndpointCircuits};
+use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, CircuitState, EndpointCircuits};
 use crate::policy::rate_limit::{Limits, RateLimitPolicy};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{UsageConfig, UsageRegistry};
@@ -446,9 +446,10 @@ impl ClientBuilder {
             true => Arc::clone(&api),
             false => circuit(origins.upload()),
         };
-        let circuits = [api, upload];
-        meter::client_built(&circuits);
-        let [api, upload] = circuits;
+        let circuits = EndpointCircuits { api, upload };
+        let closed = CircuitState::Closed.metric_value();
+        let servers = circuits.all().into_iter();
+        meter::client_built(servers.map(|circuit| (circuit.server(), closed)));
         let store_timeout = self.store_timeout;
         let shared_store =
             self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
@@ -473,7 +474,7 @@ impl ClientBuilder {
             in_flight: Arc::default(),
             store: shared_store,
             store_timeout,
-            circuits: EndpointCircuits { api, upload },
+            circuits,
             retry_budget: RetryBudget::new(&self.retry),
             retry: self.retry,
             token_policy: policy,

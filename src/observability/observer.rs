@@ -6,11 +6,12 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{super::meter, spans};
+use super::spans;
 use crate::api::operation::{OperationName, metric_name};
 use crate::client::Client;
 use crate::error::error_type::{error_type, status_text};
 use crate::error::{Error, Result};
+use crate::meter;
 use crate::policy::cache::CacheStatus;
 use crate::request::{Prepared, Request};
 use crate::response::RawResponse;
@@ -119,7 +120,7 @@ impl CallObserver {
         let now = Instant::now();
         meter::call(self.operation, now.saturating_duration_since(self.started_at), failed);
         if let Some((came, saved)) = cached {
-            meter::cache_looked_up(came, saved);
+            meter::cache_looked_up(came.name(), saved);
         }
         self.client.handle().recent.call(now, failed, cached);
         self.client.handle().usage_account_for(self.request_credential).record_call(

@@ -30,6 +30,7 @@ use self::retry_state::RetryState;
 use crate::api::operation::OperationName;
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::client::graphql;
+use crate::error::error_type::error_type;
 use crate::error::{Error, ErrorKind, Result, SSO};
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
@@ -222,7 +223,7 @@ pub(crate) async fn run_attempts(
         }
         let course = Mutex::default();
         if std::mem::take(&mut failed) {
-            attempts.last_error().inspect(|error| meter::retry(error));
+            attempts.last_error().inspect(|error| meter::retry(error_type(error)));
         }
         let observed = AttemptObserver::begin(prepared, operation, sent);
         sent = sent.saturating_add(1);
@@ -457,7 +458,7 @@ fn record_outcome(
         meter::rate_limit_observed(prepared.identity_label(), told);
     }
     if refused {
-        meter::rate_limited(secondary, told);
+        meter::rate_limited(secondary, told.map(|told| told.resource));
     }
     permit.end(match (secondary, told) {
         (true, told) => AttemptOutcome::SecondaryLimited(told, retry_after(headers)),
