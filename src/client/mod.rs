@@ -28,6 +28,7 @@ use crate::request::Request;
 use crate::store::{BackgroundTasks, ResilientStore, StoreHealth};
 use crate::{meter, observability::BodyLogging};
 
+mod auth_transport;
 pub(crate) mod batch;
 mod builder;
 pub(crate) mod cache;

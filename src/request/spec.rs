@@ -14,7 +14,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Inner, Request, RequestBody, RequestKind, Target};
-use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
+use crate::api::operation::{
+    MissingBody, Operation, OperationName, OperationParameter, ParameterLocation,
+};
 use crate::body::{BodyConsumed, UploadErrorSlot};
 use crate::client::Client;
 use crate::endpoints::same_origin;
@@ -23,6 +25,7 @@ use crate::policy::auth::{RequestCredentials, secret_fingerprint};
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::conditional::Validators;
 use crate::policy::circuit_breaker::Circuit;
+use crate::policy::context::AttemptContext;
 use crate::policy::rate_limit::{AdmissionQueue, Priority, RequestCost};
 use crate::policy::retry::{RetryPolicy, is_idempotent};
 use crate::policy::usage::IdentityUsageState;
@@ -33,6 +36,8 @@ use crate::time::deadline::{Deadline, DeadlineExtension};
 pub(crate) struct Prepared {
     client: Client,
     operation: Option<&'static Operation>,
+    /// The id of the operation, or what identifies a call without one.
+    label: OperationName,
     method: Method,
     url: Url,
     /// The headers that this request sets in addition to the client's own.
@@ -115,6 +120,7 @@ impl Request {
         };
         let mut prepared = Prepared {
             operation: request.operation,
+            label: request.label,
             method: request.method,
             url,
             headers: request.headers,
@@ -210,6 +216,22 @@ impl Prepared {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Returns the values of the call that policies decide by.
+    pub(crate) fn attempt(&self) -> AttemptContext<'_> {
+        AttemptContext {
+            operation: &self.label,
+            method: &self.method,
+            url: &self.url,
+            path: self.cache_path(),
+            headers: &self.headers,
+            default_headers: &self.client.handle().headers,
+            priority: self.priority,
+            is_cacheable: self.is_cacheable(),
+            is_external: self.is_external,
+            store_wait: &self.store_wait,
+        }
     }
 
     pub(crate) fn method(&self) -> &Method {
