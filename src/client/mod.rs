@@ -18,6 +18,7 @@ use crate::policy::usage::Usage;
 use crate::request::Request;
 use crate::store::StoreHealth;
 
+mod auth_transport;
 pub(crate) mod batch;
 mod builder;
 mod cache;

@@ -24,9 +24,9 @@ mod policy;
 mod primary;
 mod secondary;
 
+pub use crate::policy::context::Priority;
 pub use health::{PrimaryLimitHealth, RateLimitHealth};
 pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
-pub use crate::policy::context::Priority;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
