@@ -14,9 +14,10 @@ use http::{HeaderMap, StatusCode};
 
 use crate::api::operation::OperationName;
 use crate::client::graphql::GraphQlErrors;
+use crate::headers::rate_limit::RateLimitStatus;
+use crate::headers::request_id::request_id;
+use crate::headers::retry_after::retry_after;
 use crate::policy::auth::AuthFailure;
-use crate::policy::retry::retry_after;
-use crate::response::RateLimitStatus;
 use crate::sanitize;
 
 mod advice;
@@ -264,7 +265,7 @@ impl Error {
     /// Returns GitHub's request id, which its support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        crate::response::request_id(self.0.headers.as_ref()?)
+        request_id(self.0.headers.as_ref()?)
     }
 
     /// Returns the headers of GitHub's response, if there was one, except for those with a value of more than 8 KiB.

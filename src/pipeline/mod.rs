@@ -28,15 +28,14 @@ use crate::api::operation::OperationName;
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::client::graphql;
 use crate::error::{Error, ErrorKind, Result, SSO};
+use crate::headers::rate_limit::RateLimitHeaders;
+use crate::headers::retry_after::retry_after;
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
 use crate::policy::cache::CacheStatus;
 use crate::policy::cache::lookup::CacheLookup;
 use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
-use crate::policy::rate_limit::{
-    AttemptOutcome, BatchSlot, CallHandle, Permit, RateLimitHeaders, WaitBudget,
-};
-use crate::policy::retry::retry_after;
+use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
 use crate::request::{Prepared, Request};
 use crate::response::accepted::{self, AcceptedPoller};
