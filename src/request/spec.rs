@@ -14,6 +14,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Inner, Request, RequestBody, RequestKind, Target};
+use crate::api::default_resource::default_resource;
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::body::{BodyConsumed, UploadErrorSlot};
 use crate::client::Client;
@@ -498,16 +499,6 @@ impl Prepared {
             }
             (RequestBody::Empty | RequestBody::Fields(_), _) => Ok(None),
         }
-    }
-}
-
-/// Returns the primary limit of a path without a known operation.
-fn default_resource(path: &str) -> &'static str {
-    match path.trim_start_matches('/') {
-        "rate_limit" => "none",
-        path if path.starts_with("search/code") => "code_search",
-        path if path.starts_with("search/") => "search",
-        _ => "core",
     }
 }
 
