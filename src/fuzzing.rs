@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::api::operation::OperationName;
 use crate::endpoints::GITHUB;
+use crate::error::OperationName;
 use crate::policy::cache::CacheStatus;
 use crate::response::{RawBody, RawResponse};
 use crate::{codec::json_path, sanitize, types};

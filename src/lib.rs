@@ -68,10 +68,10 @@ pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
 pub use body::{Body, ByteStream};
 pub use client::batch::{Batch, BatchProgress};
-pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use client::pagination::{Items, OnItemError, Pages};
 pub use client::{Client, ClientBuilder};
 pub use codec::{UnknownEnumValue, UnknownProperties};
+pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };

@@ -6,8 +6,7 @@ use serde_json::Value;
 use super::advice::advice;
 use super::refusal::FailureDetails;
 use super::text::{self, Markup, Purpose};
-use super::{Error, ErrorKind, OneLine};
-use crate::api::operation::OperationName;
+use super::{Error, ErrorKind, OneLine, OperationName};
 use crate::headers::request_id::request_id;
 use crate::sanitize;
 

@@ -7,9 +7,8 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::api::operation::OperationName;
 use crate::endpoints::id_path;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::pipeline::{BodyMode, run_attempts};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::CacheInner;

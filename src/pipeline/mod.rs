@@ -24,10 +24,9 @@ use tracing::{Instrument, debug, field};
 
 use self::cached::{KnownEntries, WriteInvalidation, fetch, not_cached_error};
 use self::retry_state::RetryState;
-use crate::api::operation::OperationName;
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::client::graphql;
-use crate::error::{Error, ErrorKind, Result, SSO};
+use crate::error::{Error, ErrorKind, OperationName, Result, SSO};
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
 use crate::observability::observer::{AttemptObserver, CallObserver};

@@ -18,11 +18,10 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::api::operation::OperationName;
 use crate::body::ByteStream;
 use crate::codec::EmptyBody;
 use crate::codec::json_path;
-use crate::error::{Error, ErrorKind, Markup, Result};
+use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
 use crate::headers::rate_limit::RateLimitStatus;
 use crate::headers::request_id::request_id;
 use crate::pipeline::CallOutcome;

@@ -11,8 +11,7 @@ use url::Url;
 use super::cycle_detector::CycleDetector;
 use super::numbered::NumberedPages;
 use super::progress::{PageContent, ProgressGuard, no_progress};
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::headers::link::Links;
 use crate::request::Request;
 
