@@ -15,7 +15,7 @@ use metrics::{Gauge, Key, Level, Metadata, Unit, with_recorder};
 
 use self::catalog::{METRICS, MetricDescription, MetricKind};
 use self::keys::{LabelInterner, OTHER_LABEL, key, keys};
-use crate::policy::rate_limit::RateLimitHeaders;
+use crate::headers::rate_limit::RateLimitHeaders;
 
 const ABOUT: Metadata<'static> =
     Metadata::new("octowire", Level::INFO, Some("octowire::observability"));

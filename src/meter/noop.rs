@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::policy::rate_limit::RateLimitHeaders;
+use crate::headers::rate_limit::RateLimitHeaders;
 
 pub(crate) struct InFlight;
 
