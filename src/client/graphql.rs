@@ -14,12 +14,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, ResponseFuture};
 use crate::error::{Error, ErrorKind, OneLine, Result, indicates_rate_limit, rate_limit_advice};
 use crate::observability::observer::CallObserver;
 use crate::pipeline::{BodyMode, CallOutcome, execute_uncounted, instrument};
 use crate::request::Request;
-use crate::response::{RawBody, RawResponse, Response, ResponseFuture};
+use crate::response::{RawBody, RawResponse, Response};
 use crate::sanitize;
 
 impl Client {

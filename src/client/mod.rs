@@ -13,19 +13,19 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::body::accepted_encoding;
 use crate::endpoints::Endpoints;
 use crate::error::Result;
 use crate::observability::health::{Health, ServiceLevelObjectives};
 use crate::observability::recent::RecentActivity;
-use crate::policy::auth::{Gateway, Identity, TokenPolicy, TokenStore};
 use crate::pipeline::coalesce::InFlightRequests;
+use crate::policy::auth::{Gateway, Identity, TokenPolicy, TokenStore};
 use crate::policy::cache::CacheInner as OpenCache;
 use crate::policy::circuit_breaker::{Circuit, CircuitState};
 use crate::policy::rate_limit::{AdmissionQueue, Limits};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{IdentityUsageState, Usage, UsageRegistry};
 use crate::request::Request;
+use crate::response::body::accepted_encoding;
 use crate::store::{BackgroundTasks, ResilientStore, StoreHealth};
 use crate::{meter, observability::BodyLogging};
 
@@ -35,12 +35,14 @@ mod cache;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
+mod response_future;
 #[cfg(test)]
 pub(crate) mod test_transport;
 
 use crate::transport::http_clients::HttpClients;
 pub use builder::ClientBuilder;
 pub use cache::Cache;
+pub use response_future::ResponseFuture;
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///

@@ -1,7 +1,7 @@
 //! Connection errors, classified by the possible reaction of a caller.
 
 use super::{BoxError, Error, ErrorKind};
-use crate::body::LengthMismatch;
+use crate::request::body::LengthMismatch;
 
 impl Error {
     /// Returns the error for a failure below HTTP, or in the middle of a body.

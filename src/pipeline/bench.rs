@@ -10,10 +10,9 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::meter;
 use crate::observability::observer::{AttemptObserver, CallObserver};
-use crate::policy::cache::CacheStatus;
 use crate::policy::rate_limit::RateLimitHeaders;
 use crate::request::{Prepared, Request};
-use crate::response::{RawBody, RawResponse};
+use crate::response::{CacheStatus, RawBody, RawResponse};
 
 /// A call whose telemetry is recorded repeatedly.
 #[doc(hidden)]
