@@ -8,7 +8,6 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
 )]
 
-mod body;
 mod client;
 mod codec;
 mod endpoints;
@@ -66,10 +65,9 @@ pub use api::into_text::{IntoList, IntoText};
 pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
-pub use body::{Body, ByteStream};
 pub use client::batch::{Batch, BatchProgress};
 pub use client::pagination::{Items, OnItemError, Pages};
-pub use client::{Cache, Client, ClientBuilder};
+pub use client::{Cache, Client, ClientBuilder, ResponseFuture};
 pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
@@ -78,8 +76,8 @@ pub use error::{
 pub use headers::rate_limit::RateLimitStatus;
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
-pub use request::Request;
-pub use response::{Response, ResponseFuture};
+pub use request::{Body, Request};
+pub use response::{ByteStream, Response};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

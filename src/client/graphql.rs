@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::client::Client;
+use crate::client::{Client, ResponseFuture};
 use crate::error::graphql::{GraphQlError, GraphQlErrors, read_errors, text};
 use crate::error::{Error, ErrorKind, Result, indicates_rate_limit, rate_limit_advice};
 use crate::observability::observer::CallObserver;
 use crate::pipeline::{BodyMode, CallOutcome, execute_uncounted, instrument};
 use crate::request::Request;
-use crate::response::{RawBody, RawResponse, Response, ResponseFuture};
+use crate::response::{RawBody, RawResponse, Response};
 
 impl Client {
     /// Sends a query or mutation to the

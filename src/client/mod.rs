@@ -25,11 +25,13 @@ mod cache;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
+mod response_future;
 #[cfg(test)]
 pub(crate) mod test_transport;
 
 pub use builder::ClientBuilder;
 pub use cache::Cache;
+pub use response_future::ResponseFuture;
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///

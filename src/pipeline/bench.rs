@@ -11,9 +11,8 @@ use crate::error::Result;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
 use crate::observability::observer::{AttemptObserver, CallObserver};
-use crate::policy::cache::CacheStatus;
 use crate::request::{Prepared, Request};
-use crate::response::{RawBody, RawResponse};
+use crate::response::{CacheStatus, RawBody, RawResponse};
 
 /// A call whose telemetry is recorded repeatedly.
 #[doc(hidden)]

@@ -11,7 +11,6 @@ use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::pipeline::{BodyMode, run_attempts};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::CachePolicy;
-use crate::policy::cache::CacheStatus;
 use crate::policy::cache::conditional::Validators;
 use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::key::Key;
@@ -23,7 +22,7 @@ use crate::policy::cache::rfc9111::ResponseTimes;
 use crate::policy::cache::write_invalidation::{WriteInvalidation, selector_for_write};
 use crate::policy::rate_limit::{BatchSlot, BatchWait, CallHandle};
 use crate::request::{Prepared, Request, SideEffects};
-use crate::response::RawResponse;
+use crate::response::{CacheStatus, RawResponse};
 use crate::runtime::detachable::DetachableCall;
 use crate::time::clock;
 
@@ -134,7 +133,7 @@ async fn coalesce(
     operation: &OperationName,
 ) -> LookupResult {
     let flights = Arc::clone(&prepared.client().handle().shared.in_flight);
-    let route = plan.coalescing_key(prepared.priority);
+    let route = plan.coalescing_key(&prepared.attempt());
     let mut prepared = Some(prepared);
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
@@ -279,7 +278,7 @@ async fn revalidate(
 /// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
 fn refresh_in_background(plan: &CacheLookup, prepared: &Prepared, again: Option<Request>) {
     let in_flight = &prepared.client().handle().shared.in_flight;
-    let is_in_flight = in_flight.is_in_flight(plan.coalescing_key(prepared.priority));
+    let is_in_flight = in_flight.is_in_flight(plan.coalescing_key(&prepared.attempt()));
     let Some(again) = again.filter(|_| !is_in_flight) else { return };
     let Some(permit) = plan.cache.refresh_permit() else { return };
     let call = again.internal().cache(CachePolicy::max_age(Duration::ZERO)).send_empty();

@@ -27,7 +27,6 @@ use self::cached::{
     KnownEntries, begin_write, fetch, had_no_effect, not_cached_error, plan_lookup,
 };
 use self::retry_state::RetryState;
-use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::client::graphql;
 use crate::error::error_type::error_type;
 use crate::error::{Error, ErrorKind, OperationName, Result, SSO};
@@ -35,13 +34,15 @@ use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
-use crate::policy::cache::CacheStatus;
 use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
+use crate::policy::poll::AcceptedPoller;
 use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
 use crate::request::{Prepared, Request};
-use crate::response::accepted::{self, AcceptedPoller};
-use crate::response::{RawBody, RawResponse};
+use crate::response::accepted;
+use crate::response::body::ResponseBody;
+use crate::response::byte_stream::{BodyCollector, too_large};
+use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
 use crate::runtime::detachable::DetachableCall;
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
@@ -111,12 +112,18 @@ pub(crate) async fn instrument(
     CallOutcome { result: response, observer: observed }
 }
 
+/// Returns whether 202 Accepted means "not ready" for this call: for a read of an operation. An accepted change is a
+/// success, and a call without an operation returns GitHub's response.
+pub(crate) fn is_not_ready_status(request: &Request) -> bool {
+    request.template().is_some() && *request.method() == Method::GET
+}
+
 /// Returns the response to a call.
 ///
 /// The order of the policies: cache lookup, coalescing of identical reads, retries.
 pub(crate) async fn execute_uncounted(request: Request, reading: BodyMode) -> Result<RawResponse> {
     let operation = request.label().clone();
-    let awaits = accepted::is_not_ready_status(&request);
+    let awaits = is_not_ready_status(&request);
     // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
     let response = pin!(async {
         let again = request.may_be_refreshed().then(|| request.clone());
@@ -172,7 +179,7 @@ pub(crate) async fn run_attempts(
 ) -> Result<RawResponse> {
     prepared.client().handle().shared.retry_budget.deposit();
     let mut attempts = RetryState::new();
-    let mut polls = AcceptedPoller::for_deadline(prepared);
+    let mut polls = prepared.poll_until_ready.map(AcceptedPoller::new);
     let (mut sent, mut failed) = (0_u32, false);
     // The time that the call waited for other calls of its batch, which `OnLimit` does not bound.
     let mut parked = Duration::ZERO;
@@ -234,7 +241,7 @@ pub(crate) async fn run_attempts(
         }
         let pause = match response {
             Ok(response) => {
-                match polls.as_mut().map(|polls| polls.next_poll(prepared, &response)) {
+                match polls.as_mut().map(|polls| polls.next_poll(&response, prepared.max_wait())) {
                     Some(Ok(Some(pause))) => {
                         debug!(?pause, "response not ready (202); polling");
                         prepared.extend_for_wait(pause);

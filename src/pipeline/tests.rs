@@ -15,15 +15,14 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
-use crate::body::ByteStream;
 use crate::client::pagination::Items;
 use crate::client::test_transport::response;
-use crate::client::{Client, ClientBuilder};
+use crate::client::{Client, ClientBuilder, ResponseFuture};
 use crate::policy::cache::CacheConfig;
 use crate::policy::circuit_breaker::{CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use crate::policy::retry::RetryPolicy;
-use crate::response::ResponseFuture;
+use crate::response::ByteStream;
 use crate::store::{MemoryStore, Store, StoreFuture};
 
 /// SplitMix64.

@@ -15,16 +15,15 @@ use serde::de::DeserializeOwned;
 pub(crate) use url::Url;
 
 use crate::api::operation::{Operation, metric_name};
-use crate::body::{Body, ByteStream};
-use crate::client::Client;
 use crate::client::pagination::{Items, Listed, Pages};
+use crate::client::{Client, ResponseFuture};
 use crate::error::{OperationName, Result};
 use crate::pipeline::{BodyMode, execute};
 use crate::policy::cache::CachePolicy;
 use crate::policy::rate_limit::Priority;
 use crate::policy::retry::RetryPolicy;
 use crate::response::accepted;
-use crate::response::{RawResponse, ResponseFuture};
+use crate::response::{ByteStream, RawResponse};
 use crate::sanitize;
 use crate::time::deadline::DeadlineExtension;
 
@@ -37,6 +36,7 @@ mod setters;
 mod spec;
 mod url;
 
+pub use body::Body;
 #[cfg(feature = "testing")]
 pub(crate) use matcher::RequestMatcher;
 pub(crate) use spec::{Prepared, RedirectTarget, SideEffects};

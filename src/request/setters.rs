@@ -11,7 +11,7 @@ use http::header::HeaderName;
 use serde::Serialize;
 
 use super::{Inner, Request, RequestBody, Target, spec};
-use crate::body::Body;
+use crate::request::body::Body;
 use crate::sanitize;
 
 // Some are called only by operations whose feature can be off.

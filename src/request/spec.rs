@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
+use super::body::{BodyConsumed, UploadErrorSlot};
 use super::{Inner, Request, RequestBody, RequestKind, Target};
 use crate::api::default_resource::default_resource;
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::error::OperationName;
-use crate::body::{BodyConsumed, UploadErrorSlot};
 use crate::client::Client;
 use crate::endpoints::same_origin;
 use crate::error::{Error, ErrorKind, Result};
@@ -276,7 +276,10 @@ impl Prepared {
         let shared = &self.client.handle().shared;
         let path = self.path();
         let (resource, content) = match self.operation {
-            Some(operation) => (shared.limits.resource(operation), operation.creates_content),
+            Some(operation) => {
+                let resource = shared.limits.resource(operation.id, operation.rate_limit);
+                (resource, operation.creates_content)
+            }
             None => {
                 let named = self.resource.get().cloned().map(Cow::Owned);
                 let resource = named.unwrap_or_else(|| Cow::Borrowed(default_resource(path)));
@@ -351,7 +354,9 @@ impl Prepared {
     /// Records the primary limit that a response names.
     pub(crate) fn record_resource(&self, resource: &str) {
         match self.operation {
-            Some(operation) => self.client.handle().shared.limits.record_resource(operation, resource),
+            Some(Operation { id, rate_limit, .. }) => {
+                self.client.handle().shared.limits.record_resource(id, rate_limit, resource);
+            }
             // Other calls of this path have their own response.
             None => drop(self.resource.set(resource.to_owned())),
         }

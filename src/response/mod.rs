@@ -1,16 +1,18 @@
-//! The result of a call: the typed response, its metadata, and the future of both.
+//! The result of a call: the typed response and its metadata.
 
 pub(crate) mod accepted;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
+mod cache_status;
 pub(crate) mod decoders;
 pub(crate) mod gzip;
 
+pub use byte_stream::ByteStream;
+pub use cache_status::CacheStatus;
+
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,14 +20,11 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::body::ByteStream;
 use crate::codec::EmptyBody;
 use crate::codec::json_path;
 use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
 use crate::headers::rate_limit::RateLimitStatus;
 use crate::headers::request_id::request_id;
-use crate::pipeline::CallOutcome;
-use crate::policy::cache::CacheStatus;
 
 /// GitHub's response to a call: the value and its metadata.
 ///
@@ -135,45 +134,6 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("cache_status", &self.cache_status)
             .field("value", &self.value)
             .finish_non_exhaustive()
-    }
-}
-
-/// A call in progress, which resolves to its response.
-///
-/// Nothing is sent before it is polled, and dropping it ends the call.
-/// It is `Send + 'static`, so that it can be spawned.
-///
-/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::policy::rate_limit::RateLimitPolicy),
-/// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
-/// task.
-#[must_use = "nothing is sent until the future is awaited"]
-pub struct ResponseFuture<T> {
-    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
-    decode: fn(RawResponse) -> Result<Response<T>>,
-}
-
-impl<T> ResponseFuture<T> {
-    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
-    pub(crate) fn new(
-        response: impl Future<Output = CallOutcome> + Send + 'static,
-        decode: fn(RawResponse) -> Result<Response<T>>,
-    ) -> Self {
-        Self { response: Box::pin(response), decode }
-    }
-}
-
-impl<T> Future for ResponseFuture<T> {
-    type Output = Result<Response<T>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let decode = self.decode;
-        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
-    }
-}
-
-impl<T> fmt::Debug for ResponseFuture<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 

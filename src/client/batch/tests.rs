@@ -10,9 +10,9 @@ use http::header::AUTHORIZATION;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::client::ResponseFuture;
 use crate::client::test_transport::{rate_limit, response};
 use crate::policy::rate_limit::{LimitAction, MAX_WAITING_CALLS, RateLimitPolicy, SecondaryLimits};
-use crate::response::ResponseFuture;
 
 const SECOND: Duration = Duration::from_secs(1);
 

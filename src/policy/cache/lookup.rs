@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
+use super::CacheInner;
 use super::conditional::{SentValidators, Validators};
 use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
@@ -18,10 +19,10 @@ use super::policy::{CacheMode, CachePolicy};
 use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
-use super::{CacheInner, CacheStatus};
+use super::CacheInner;
 use crate::error::{Error, ErrorKind, OperationName};
 use crate::policy::context::{AttemptContext, Priority};
-use crate::response::RawResponse;
+use crate::response::{CacheStatus, RawResponse};
 use crate::store::StoreWaitBudget;
 use crate::time::clock;
 
@@ -144,8 +145,8 @@ impl CacheLookup {
     }
 
     /// Returns the key by which equal reads are coalesced.
-    pub(crate) fn coalescing_key(&self, priority: Priority) -> CoalescingKey {
-        (self.key, priority, self.cache.log.local_count())
+    pub(crate) fn coalescing_key(&self, context: &AttemptContext<'_>) -> CoalescingKey {
+        (self.key, context.priority, self.cache.log.local_count())
     }
 
     /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.

@@ -7,10 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use super::CacheStatus;
 use super::entry::Entry;
 use crate::error::{OperationName, Result};
-use crate::response::{RawBody, RawResponse};
+use crate::response::{CacheStatus, RawBody, RawResponse};
 use crate::time::clock;
 
 /// The outcome of a read.

@@ -43,7 +43,6 @@ pub(crate) use limits::AttemptOutcome;
 pub(crate) use permit_holders::CallHandle;
 pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
 
-use crate::api::operation::Operation;
 use crate::store::ResilientStore;
 use crate::util::ids;
 
@@ -72,7 +71,7 @@ impl RateLimiter {
     }
 
     /// Admits one read, and records a response to it.
-    pub async fn once(&self) -> crate::Result<()> {
+    pub async fn once(&self) -> crate::error::Result<()> {
         let cost =
             RequestCost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
         let wait_budget = WaitBudget::new(std::time::Duration::MAX);
@@ -150,19 +149,25 @@ impl Limits {
         std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
     }
 
-    /// Returns the primary limit that an operation counts against: by its last response, else by GitHub's description.
-    pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
+    /// Returns the primary limit that the operation with this id counts against: by its last response, else by GitHub's
+    /// description.
+    pub(crate) fn resource(&self, id: &'static str, documented: &'static str) -> Cow<'static, str> {
         let learnt = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
-        learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
+        learnt.get(id).cloned().unwrap_or(Cow::Borrowed(documented))
     }
 
-    /// Records the primary limit of an operation, if it differs from the description.
-    pub(crate) fn record_resource(&self, operation: &Operation, resource: &str) {
+    /// Records the primary limit of the operation with this id, if it differs from the description.
+    pub(crate) fn record_resource(
+        &self,
+        id: &'static str,
+        documented: &'static str,
+        resource: &str,
+    ) {
         // Reading the rate limit status costs nothing, whatever limit its response reports.
-        if operation.rate_limit == limits::NO_LIMIT || *self.resource(operation) == *resource {
+        if documented == limits::NO_LIMIT || *self.resource(id, documented) == *resource {
             return;
         }
         let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.insert(operation.id, Cow::Owned(resource.to_owned()));
+        learnt.insert(id, Cow::Owned(resource.to_owned()));
     }
 }
