@@ -461,8 +461,12 @@ impl ClientBuilder {
         let shared = ClientShared {
             headers: self.default_headers()?,
             http: self.build_http_clients(&origins)?,
-            usage: UsageRegistry::new(self.usage, origins.api().as_str(), shared_store.clone()),
-            recent: RecentActivity::new(),
+            usage: Arc::new(UsageRegistry::new(
+                self.usage,
+                origins.api().as_str(),
+                shared_store.clone(),
+            )),
+            recent: Arc::new(RecentActivity::new()),
             slo: self.slo,
             endpoints: origins,
             gateway,

@@ -62,7 +62,7 @@ const MAX_RATE_LIMIT_RETRIES: u32 = 8;
 /// Runs one call, which is sent again if GitHub rejects it because of a rate limit, which GitHub can report with a 200.
 /// Then GitHub has done nothing, and the limits determine when to retry.
 async fn execute(request: Request) -> CallOutcome {
-    let observed = CallObserver::begin(&request);
+    let observed = observe_call(&request);
     let response = async move {
         let (mut refused, began) = (None, Instant::now());
         for _ in 0..MAX_RATE_LIMIT_RETRIES {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::error::Result;
-use crate::observability::health::Health;
+use crate::observability::health::{Health, HealthInputs};
 use crate::pipeline::handle::ClientHandle;
 use crate::policy::circuit_breaker::CircuitState;
 use crate::policy::usage::Usage;
@@ -141,7 +141,20 @@ impl Client {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::collect(self)
+        let (handle, shared) = (&self.0, &self.0.shared);
+        let circuits = shared.circuits.all();
+        let queue = handle.admission_queue();
+        Health::new(HealthInputs {
+            identity: self.identity().into_owned(),
+            token: handle.identity.token_manager().map(|token_manager| token_manager.health()),
+            gateway: shared.gateway.as_ref().map(|gateway| gateway.token_manager.health()),
+            circuits: circuits.map(|circuit| (circuit.server(), circuit.current())),
+            store: self.store_health(),
+            limits: queue.health(handle.rate_limit_identity().into_owned()),
+            recent: &shared.recent,
+            slo: &shared.slo,
+            exhausted_budgets: handle.usage_account().exhausted_budgets().collect(),
+        })
     }
 
     /// Returns the [cache](crate::policy::cache), to prefetch and to purge.

@@ -10,7 +10,7 @@ use ::http::HeaderMap;
 use ::http::header::{ACCEPT_ENCODING, RANGE};
 
 use super::coalesce::InFlightRequests;
-use crate::body::accepted_encoding;
+use crate::response::body::accepted_encoding;
 #[cfg(test)]
 use crate::client::test_transport;
 use crate::endpoints::Endpoints;
@@ -51,8 +51,8 @@ pub(crate) struct ClientShared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
-    pub(crate) usage: UsageRegistry,
-    pub(crate) recent: RecentActivity,
+    pub(crate) usage: Arc<UsageRegistry>,
+    pub(crate) recent: Arc<RecentActivity>,
     pub(crate) slo: ServiceLevelObjectives,
     pub(crate) store: Option<Arc<ResilientStore>>,
     /// The longest time for which a call waits for its store.
