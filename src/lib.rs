@@ -67,7 +67,7 @@ pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
 pub use client::batch::{Batch, BatchProgress};
 pub use client::pagination::{Items, OnItemError, Pages};
-pub use client::{Cache, Client, ClientBuilder, ResponseFuture};
+pub use client::{Cache, Client, ClientBuilder, Request, ResponseFuture};
 pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
@@ -76,7 +76,7 @@ pub use error::{
 pub use headers::rate_limit::RateLimitStatus;
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
-pub use request::{Body, Request};
+pub use request::body::Body;
 pub use response::{ByteStream, Response};
 
 // Types of other crates in the public interface, for programs that name them.

@@ -179,13 +179,13 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
         Body::Text => writeln!(
             out,
             "    /// The body: text.\n    #[inline] pub fn body(mut self, body: impl ::core::convert::Into<::std::string::String>) -> Self \
-             {{ self.0.set_body(\"text/plain\", crate::Body::from(body.into())); self }}"
+             {{ self.0.draft_mut().set_body(\"text/plain\", crate::Body::from(body.into())); self }}"
         ),
         Body::Octets => writeln!(
             out,
             "    /// The body: bytes, or a stream of them.\n    \
              #[inline] pub fn body(mut self, body: impl ::core::convert::Into<crate::Body>) -> Self \
-             {{ self.0.set_body(\"application/octet-stream\", body.into()); self }}"
+             {{ self.0.draft_mut().set_body(\"application/octet-stream\", body.into()); self }}"
         ),
         Body::Other => writeln!(
             out,
@@ -201,7 +201,7 @@ fn body_setters(out: &mut String, body: &Body) -> fmt::Result {
                 out,
                 "    /// The whole body at once, instead of property by property.\n    \
                  #[inline] pub fn json(mut self, body: impl ::core::convert::Into<{}>) -> Self \
-                 {{ self.0.set_json(&body.into()); self }}",
+                 {{ self.0.draft_mut().set_json(&body.into()); self }}",
                 render_type(of, "types::")
             )
         }
@@ -244,7 +244,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
         writeln!(
             out,
             "    /// Sends `null` as [`{ident}`](Self::{ident}).\n    \
-             #[inline] pub fn {clear}(mut self) -> Self {{ self.0.set_null({name:?}); self }}"
+             #[inline] pub fn {clear}(mut self) -> Self {{ self.0.draft_mut().set_null({name:?}); self }}"
         )?;
     }
     Ok(())
@@ -254,7 +254,7 @@ fn property_setter(out: &mut String, property: &Property) -> fmt::Result {
 fn scalar_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, value: impl {from}) -> Self {{ self.0.{set}value); self }}"
+        "    #[inline] pub fn {ident}(mut self, value: impl {from}) -> Self {{ self.0.draft_mut().{set}value); self }}"
     )
 }
 
@@ -263,7 +263,7 @@ fn list_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Res
     writeln!(
         out,
         "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: {from}>) \
-         -> Self {{ self.0.{set}values); self }}"
+         -> Self {{ self.0.draft_mut().{set}values); self }}"
     )
 }
 

@@ -5,16 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
 use url::Url;
 
 use super::Client;
 use crate::error::Result;
-use crate::pipeline::{BodyMode, execute};
+use crate::pipeline::handle::ClientHandle;
 use crate::policy::auth::sealed::{Decode, Transport};
-use crate::policy::auth::{AuthBody, AuthCall, AuthTarget, AuthTransport, TokenRequest};
-use crate::policy::retry::RetryPolicy;
-use crate::request::Request;
+use crate::policy::auth::{AuthCall, AuthTransport, TokenRequest};
 
 impl Client {
     /// Returns the client that requests a token, for a [`TokenProvider`](crate::auth::TokenProvider) that calls GitHub
@@ -38,28 +35,8 @@ impl Client {
     /// ```
     #[must_use]
     pub fn from_token_request(request: &TokenRequest<'_>) -> Option<Self> {
-        request.client.as_any().downcast_ref::<Self>().cloned()
-    }
-
-    fn auth_request(&self, call: AuthCall<'_>) -> Result<Request> {
-        let mut request = match call.target {
-            AuthTarget::Api { method, path, body } => {
-                let mut request = Request::internal_request(self, method, call.name, path)?;
-                match body {
-                    AuthBody::None => request,
-                    AuthBody::Json(json) => {
-                        request.set_serialized(json);
-                        request
-                    }
-                    AuthBody::SecretJson(json) => request.body("application/json", json),
-                }
-            }
-            AuthTarget::Form { url, form } => Request::form(self, call.name, url, form),
-        };
-        if let Some(authorization) = call.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        Ok(if call.retries { request } else { request.retry(RetryPolicy::disabled()) })
+        let handle = request.client.as_any().downcast_ref::<Arc<ClientHandle>>();
+        handle.map(|handle| Self::of(Arc::clone(handle)))
     }
 }
 
@@ -67,31 +44,31 @@ impl AuthTransport for Client {}
 
 impl Transport for Client {
     fn base_url(&self) -> &Url {
-        self.base_url()
+        Transport::base_url(self.handle())
     }
 
     fn web_url(&self) -> &Url {
-        self.web_url()
+        Transport::web_url(self.handle())
     }
 
     fn store_timeout(&self) -> Duration {
-        self.handle().shared.store_timeout
+        self.handle().store_timeout()
     }
 
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.handle().shared.background.spawn(task);
+        self.handle().spawn(task);
     }
 
     fn as_app(&self) -> Result<Arc<dyn AuthTransport>> {
-        Ok(Arc::new(self.as_app()?))
+        Transport::as_app(self.handle())
     }
 
     fn without_tokens(&self) -> Arc<dyn AuthTransport> {
-        Arc::new(self.without_tokens())
+        Transport::without_tokens(self.handle())
     }
 
     fn shared(&self) -> Arc<dyn AuthTransport> {
-        Arc::new(self.clone())
+        Transport::shared(self.handle())
     }
 
     fn call<'a>(
@@ -99,13 +76,10 @@ impl Transport for Client {
         call: AuthCall<'a>,
         decode: Decode<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
-        Box::pin(async move {
-            let request = self.auth_request(call)?;
-            execute(request, BodyMode::Buffered).await.decode(decode.0, |()| None)
-        })
+        Transport::call(self.handle(), call, decode)
     }
 
     fn as_any(&self) -> &dyn Any {
-        self
+        self.handle()
     }
 }

@@ -74,7 +74,7 @@ pub struct ClientBuilder {
     #[cfg(feature = "contract")]
     response_validator: Option<crate::contract::ResponseValidator>,
     #[cfg(test)]
-    pub(crate) transport: Option<super::test_transport::Transport>,
+    pub(crate) transport: Option<crate::transport::http_clients::FakeTransport>,
     /// The first invalid setting.
     error: Option<Error>,
 }
@@ -458,9 +458,14 @@ impl ClientBuilder {
             shared_store.as_ref(),
             store_timeout,
         )?;
+        let headers = self.default_headers()?;
+        #[cfg_attr(not(test), allow(unused_mut))]
+        let mut http = self.build_http_clients(&origins)?;
+        #[cfg(test)]
+        http.set_fake(self.transport.take());
         let shared = ClientShared {
-            headers: self.default_headers()?,
-            http: self.build_http_clients(&origins)?,
+            headers,
+            http,
             usage: Arc::new(UsageRegistry::new(
                 self.usage,
                 origins.api().as_str(),
@@ -487,8 +492,6 @@ impl ClientBuilder {
             body_logging: self.body_logging,
             #[cfg(feature = "contract")]
             response_validator: self.response_validator.take(),
-            #[cfg(test)]
-            transport: self.transport.take(),
         };
         Ok(Client::of(ClientHandle::new(shared, auth)))
     }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::client::Request;
 use crate::error::Result;
 use crate::policy::cache::CacheSelector;
 use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::webhook_invalidation::selector_for_event;
-use crate::request::Request;
 use crate::store::StoreHealth;
 
 /// The cache of a client, to fill and to empty: [`Client::cache`](crate::Client::cache).

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
-use crate::error::{Error, Result};
-use crate::policy::auth::{AccessToken, AuthFailure, Identity, Installation, TokenProvider};
+use crate::error::Result;
+use crate::policy::auth::{AccessToken, Identity, Installation, TokenProvider};
 
 /// Handles with another identity.
 impl Client {
@@ -30,10 +30,9 @@ impl Client {
     ///
     /// # Errors
     /// If the client was not built with an [`App`](crate::policy::auth::App) or one of its installations
-    /// ([`AuthFailure::NotAnApp`]).
+    /// ([`AuthFailure::NotAnApp`](crate::auth::AuthFailure::NotAnApp)).
     pub fn installation(&self, installation: impl Into<Installation>) -> Result<Self> {
-        let auth = self.handle().identity.installation(installation.into());
-        auth.map(|auth| self.as_identity(auth)).ok_or_else(not_an_app)
+        self.handle().installation(installation.into()).map(Self::of)
     }
 
     /// Returns a handle for the App itself, which a few endpoints require, such as [those about its
@@ -42,7 +41,7 @@ impl Client {
     /// # Errors
     /// As for [`installation`](Self::installation).
     pub fn as_app(&self) -> Result<Self> {
-        self.handle().identity.as_app().map(|auth| self.as_identity(auth)).ok_or_else(not_an_app)
+        self.handle().as_app().map(Self::of)
     }
 
     /// Returns a handle with the tokens of another source, which shares everything else.
@@ -102,11 +101,4 @@ impl Client {
     fn as_identity(&self, identity: Identity) -> Self {
         Self::of(self.handle().with_identity(identity))
     }
-}
-
-fn not_an_app() -> Error {
-    AuthFailure::NotAnApp.error(
-        "the client is not authenticated as a GitHub App and has no installations",
-        "build it with App::new(…), or with one of the App's installations",
-    )
 }

@@ -15,7 +15,7 @@ use crate::observability::health::{Health, HealthInputs};
 use crate::pipeline::handle::ClientHandle;
 use crate::policy::circuit_breaker::CircuitState;
 use crate::policy::usage::Usage;
-use crate::request::Request;
+use crate::request::RequestDraft;
 use crate::store::StoreHealth;
 
 mod auth_transport;
@@ -25,12 +25,14 @@ mod cache;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
+mod request;
 mod response_future;
 #[cfg(test)]
 pub(crate) mod test_transport;
 
 pub use builder::ClientBuilder;
 pub use cache::Cache;
+pub use request::Request;
 pub use response_future::ResponseFuture;
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
@@ -94,7 +96,7 @@ impl Client {
     /// client's GitHub server, as the URLs in GitHub's responses do. For any other server, the call fails before
     /// anything is sent.
     pub fn request(&self, method: Method, path: impl Into<String>) -> Request {
-        Request::raw(self, method, path.into())
+        Request::of(self, RequestDraft::raw(method, path.into()))
     }
 
     /// Returns the base URL of the API.
@@ -215,11 +217,6 @@ impl Client {
     /// Creates a client of this handle.
     pub(crate) fn of(handle: Arc<ClientHandle>) -> Self {
         Self(handle)
-    }
-
-    /// Creates a handle without any token, for a source of the gateway's tokens.
-    pub(crate) fn without_tokens(&self) -> Self {
-        Self(self.0.without_tokens())
     }
 
     pub(crate) fn handle(&self) -> &Arc<ClientHandle> {

@@ -15,8 +15,8 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use crate::client::Request;
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::Request;
 use crate::response::{RawResponse, Response};
 
 mod completeness;

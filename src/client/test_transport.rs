@@ -5,10 +5,6 @@ use std::sync::Arc;
 use reqwest::{Request, Response, ResponseBuilderExt};
 
 use super::{Client, ClientBuilder};
-use crate::runtime::detachable::BoxFuture;
-
-/// Responds to requests.
-pub(crate) type Transport = Arc<dyn Fn(Request) -> BoxFuture<Response> + Send + Sync>;
 
 impl ClientBuilder {
     /// Sends requests to this transport.

@@ -5,43 +5,43 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::{observe_attempt, observe_call};
+use super::call::Call;
+use super::call_context::CallContext;
+use super::observe;
 use crate::api::operation::Operation;
 use crate::client::Client;
 use crate::error::Result;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
-use crate::policy::cache::CacheStatus;
-use crate::policy::rate_limit::RateLimitHeaders;
-use crate::request::{Prepared, Request};
+use crate::request::RequestDraft;
 use crate::response::{CacheStatus, RawBody, RawResponse};
 
 /// A call whose telemetry is recorded repeatedly.
 #[doc(hidden)]
 pub struct TelemetryProbe {
-    request: Request,
-    prepared: Prepared,
+    call: Call,
+    context: CallContext,
     response: Result<RawResponse>,
 }
 
 impl TelemetryProbe {
     /// Prepares a call of this operation, which takes no parameters.
     pub fn new(client: &Client, operation: &'static Operation) -> Result<Self> {
-        let request = Request::operation(client, operation);
-        let prepared = request.clone().prepare()?;
+        let call = Call::new(Arc::clone(client.handle()), RequestDraft::for_operation(operation));
+        let context = CallContext::new(call.clone())?;
         let mut headers = HeaderMap::new();
         headers.insert("x-github-request-id", http::HeaderValue::from_static("C0DE:1:2:3:4"));
         let response = Ok(RawResponse {
-            operation: request.label().clone(),
+            operation: context.name().clone(),
             status: StatusCode::OK,
             headers: Arc::new(headers),
-            url: prepared.url().clone(),
+            url: context.spec.url.clone(),
             body: RawBody::Bytes(bytes::Bytes::new()),
             cache_status: CacheStatus::Miss,
             age: None,
             from_external_host: false,
         });
-        Ok(Self { request, prepared, response })
+        Ok(Self { call, context, response })
     }
 
     /// Records ten minutes of calls of all kinds in a client.
@@ -74,12 +74,12 @@ impl TelemetryProbe {
 
     /// Records the telemetry of one call with one attempt.
     pub fn once(&self) {
-        let call = observe_call(&self.request);
+        let call = observe::begin_call(&self.call);
         let waiting = meter::InFlight::waiting();
         std::hint::black_box(&waiting);
         drop(waiting);
         let entered = call.span().clone().entered();
-        let attempt = observe_attempt(&self.prepared, self.request.label(), 0);
+        let attempt = observe::begin_attempt(&self.context, 0);
         let inner = attempt.span().clone().entered();
         tracing::debug!(status = 200, "attempt");
         drop(inner);
@@ -92,7 +92,7 @@ impl TelemetryProbe {
             reset: 1_800_000_000,
             ends_in,
         };
-        meter::rate_limit_observed(self.prepared.identity_label(), &update);
+        meter::rate_limit_observed(self.context.identity_label(), &update);
         drop(entered);
         call.end(&self.response);
     }

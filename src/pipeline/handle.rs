@@ -2,21 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ::http::HeaderMap;
-use ::http::header::{ACCEPT_ENCODING, RANGE};
+use http::HeaderMap;
 
 use super::coalesce::InFlightRequests;
-use crate::response::body::accepted_encoding;
-#[cfg(test)]
-use crate::client::test_transport;
 use crate::endpoints::Endpoints;
+use crate::error::{Error, Result};
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
-use crate::policy::auth::{Gateway, Identity, TokenPolicy, TokenStore};
+use crate::policy::auth::{AuthFailure, Gateway, Identity, Installation, TokenPolicy, TokenStore};
 use crate::policy::cache::CacheInner as OpenCache;
 use crate::policy::circuit_breaker::EndpointCircuits;
 use crate::policy::rate_limit::{AdmissionQueue, Limits};
@@ -70,43 +66,6 @@ pub(crate) struct ClientShared {
     pub(crate) body_logging: Option<BodyLogging>,
     #[cfg(feature = "contract")]
     pub(crate) response_validator: Option<crate::contract::ResponseValidator>,
-    /// The replacement for the network in unit tests.
-    #[cfg(test)]
-    pub(crate) transport: Option<test_transport::Transport>,
-}
-
-impl ClientShared {
-    /// Returns whether the application supplied the HTTP client.
-    pub(crate) fn http_client_is_given(&self) -> bool {
-        self.http.is_single()
-    }
-
-    /// Sends a request over the network.
-    pub(crate) async fn execute(
-        &self,
-        mut request: reqwest::Request,
-    ) -> reqwest::Result<reqwest::Response> {
-        let headers = request.headers_mut();
-        let is_of_part = headers.contains_key(RANGE);
-        if !headers.contains_key(ACCEPT_ENCODING)
-            && let Some(encoding) = accepted_encoding(self.http.is_single(), is_of_part)
-        {
-            headers.insert(ACCEPT_ENCODING, encoding);
-        }
-        #[cfg(test)]
-        if let Some(transport) = &self.transport {
-            return Ok(transport(request).await);
-        }
-        self.http.current().execute(request).await
-    }
-}
-
-impl Deref for ClientHandle {
-    type Target = ClientShared;
-
-    fn deref(&self) -> &ClientShared {
-        &self.shared
-    }
 }
 
 impl ClientHandle {
@@ -117,6 +76,18 @@ impl ClientHandle {
     /// Creates a handle that shares everything except the identity.
     pub(crate) fn with_identity(&self, identity: Identity) -> Arc<Self> {
         Self::from_parts(Arc::clone(&self.shared), identity, self.uses_gateway)
+    }
+
+    /// Creates a handle for another installation of the same App.
+    pub(crate) fn installation(&self, installation: Installation) -> Result<Arc<Self>> {
+        let identity = self.identity.installation(installation);
+        identity.map(|identity| self.with_identity(identity)).ok_or_else(not_an_app)
+    }
+
+    /// Creates a handle for the App itself.
+    pub(crate) fn as_app(&self) -> Result<Arc<Self>> {
+        let identity = self.identity.as_app();
+        identity.map(|identity| self.with_identity(identity)).ok_or_else(not_an_app)
     }
 
     /// Creates a handle without any token, for a source of the gateway's tokens.
@@ -194,4 +165,11 @@ impl fmt::Debug for ClientHandle {
             .field("max_body_bytes", &shared.max_body_bytes)
             .finish_non_exhaustive()
     }
+}
+
+fn not_an_app() -> Error {
+    AuthFailure::NotAnApp.error(
+        "the client is not authenticated as a GitHub App and has no installations",
+        "build it with App::new(…), or with one of the App's installations",
+    )
 }

@@ -508,7 +508,7 @@ async fn documented_query_parameters_are_not_secrets() {
         response(&request, 301, &[("location", place)], "{}")
     });
     let client = builder.build().unwrap();
-    let operation = || crate::request::Request::operation(&client, &RESTORE);
+    let operation = || crate::Request::operation(&client, &RESTORE);
     let call = operation().query("token", "d0cumented-t0ken").query("api_key", "und0cumented-key");
     call.send::<Value>().await.unwrap();
     assert!(!has_secret(b"d0cumented-t0ken"));

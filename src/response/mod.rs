@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod byte_stream;
 mod cache_status;
 pub(crate) mod decoders;
+pub(crate) mod graphql;
 pub(crate) mod gzip;
 
 pub use byte_stream::ByteStream;

@@ -279,7 +279,7 @@ impl MockGitHub {
         &self,
         call: impl FnOnce(&Client) -> C,
     ) -> (&'static str, Matcher) {
-        let (id, wanted) = accept(call(&self.client).into_request().matcher());
+        let (id, wanted) = accept(call(&self.client).into_request().draft().matcher());
         (id, Matcher::Call(id, wanted))
     }
 }

@@ -82,7 +82,7 @@ pub use received::RecordedRequest;
 pub use response::MockResponse;
 pub use stub::Stub;
 
-use crate::request::Request;
+use crate::client::Request;
 
 /// A typed call of an operation, such as `github.issues().get()`: exactly the generated builders.
 pub trait TypedCall: sealed::Sealed {

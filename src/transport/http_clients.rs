@@ -1,23 +1,36 @@
 //! The HTTP clients: one for each runtime, so that none depends on a connection of another one.
 
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{ClientBuilder, Proxy};
 use tracing::warn;
 
+use crate::response::body::accepted_encoding;
 use crate::runtime::PerRuntime;
+#[cfg(test)]
+use crate::runtime::detachable::BoxFuture;
 
 /// The HTTP clients of one [`Client`](crate::Client).
 ///
 /// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled, requests on the
 /// connection are not sent, whichever runtime they come from. Therefore each runtime has its own connections.
-#[derive(Debug)]
 pub(crate) struct HttpClients {
     first: reqwest::Client,
     /// The settings for further clients; `None` for a client of the application, which is the only one.
     settings: Option<HttpSettings>,
     by_runtime: PerRuntime<reqwest::Client>,
+    /// The replacement for the network in unit tests.
+    #[cfg(test)]
+    fake: Option<FakeTransport>,
 }
+
+/// Responds to the requests of unit tests.
+#[cfg(test)]
+pub(crate) type FakeTransport =
+    Arc<dyn Fn(reqwest::Request) -> BoxFuture<reqwest::Response> + Send + Sync>;
 
 /// The settings of HTTP clients.
 #[derive(Clone, Debug)]
@@ -29,13 +42,47 @@ pub(crate) struct HttpSettings {
 impl HttpClients {
     /// Uses the same client for all runtimes.
     pub(crate) fn single(client: reqwest::Client) -> Self {
-        Self { first: client, settings: None, by_runtime: PerRuntime::default() }
+        Self::new(client, None)
     }
 
     /// Builds the first client.
     pub(crate) fn build(settings: HttpSettings) -> reqwest::Result<Self> {
-        let first = settings.build()?;
-        Ok(Self { first, settings: Some(settings), by_runtime: PerRuntime::default() })
+        Ok(Self::new(settings.build()?, Some(settings)))
+    }
+
+    fn new(first: reqwest::Client, settings: Option<HttpSettings>) -> Self {
+        Self {
+            first,
+            settings,
+            by_runtime: PerRuntime::default(),
+            #[cfg(test)]
+            fake: None,
+        }
+    }
+
+    /// Replaces the network.
+    #[cfg(test)]
+    pub(crate) fn set_fake(&mut self, fake: Option<FakeTransport>) {
+        self.fake = fake;
+    }
+
+    /// Sends one request over the network.
+    pub(crate) async fn execute(
+        &self,
+        mut request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        let headers = request.headers_mut();
+        let is_of_part = headers.contains_key(RANGE);
+        if !headers.contains_key(ACCEPT_ENCODING)
+            && let Some(encoding) = accepted_encoding(self.is_single(), is_of_part)
+        {
+            headers.insert(ACCEPT_ENCODING, encoding);
+        }
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            return Ok(fake(request).await);
+        }
+        self.current().execute(request).await
     }
 
     /// Returns whether the application supplied the client, which can then decode bodies and store cookies by itself.

@@ -19,9 +19,9 @@ use url::Url;
 use super::page::page_content;
 use super::plan::PagePlan;
 use super::progress::PageContent;
+use crate::client::Request;
 use crate::error::{Error, OperationName, Result};
 use crate::pipeline::{BodyMode, execute};
-use crate::request::Request;
 use crate::response::RawResponse;
 use crate::time::deadline::DeadlineExtension;
 
@@ -209,7 +209,7 @@ async fn fetched<P>(
     fault: fn(&P) -> Option<Error>,
     hasher: RandomState,
 ) -> Result<FetchedPage<P>> {
-    let called = execute(request, BodyMode::Buffered).await;
+    let called = execute(request.into_call(), BodyMode::Buffered).await;
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));

@@ -11,9 +11,9 @@ use url::Url;
 use super::cycle_detector::CycleDetector;
 use super::numbered::NumberedPages;
 use super::progress::{PageContent, ProgressGuard, no_progress};
+use crate::client::Request;
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::headers::link::Links;
-use crate::request::Request;
 
 /// The order in which the pages of one list are fetched.
 pub(super) struct PagePlan {
@@ -138,7 +138,7 @@ impl PagePlan {
             Error::new(ErrorKind::Pagination, "the link to the next page is not a valid URL")
                 .with_source(error)
         })?;
-        let origins = &self.request.client().handle().shared.endpoints;
+        let origins = self.request.endpoints();
         let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
         let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());
         if next
@@ -212,7 +212,8 @@ mod tests {
     }
 
     fn asked(request: Request) -> Url {
-        request.prepare().unwrap().initial_target().url
+        let context = crate::pipeline::call_context::CallContext::new(*request.into_call());
+        context.unwrap().spec.url
     }
 
     fn url(number: u64, name: &str) -> Url {

@@ -19,7 +19,6 @@ use super::policy::{CacheMode, CachePolicy};
 use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
-use super::CacheInner;
 use crate::error::{Error, ErrorKind, OperationName};
 use crate::policy::context::{AttemptContext, Priority};
 use crate::response::{CacheStatus, RawResponse};

@@ -37,7 +37,7 @@ use crate::runtime::PerRuntime;
 use crate::store::{BackgroundWriter, ResilientStore, Store, StoreHealth, StoreWaitBudget};
 
 pub(crate) mod conditional;
-mod entry;
+pub(crate) mod entry;
 mod etag;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;

@@ -59,8 +59,9 @@ pub use report::{
     BudgetReport, BudgetState, IdentityUsage, OperationUsage, PeriodUsage, UsageReport,
 };
 
+pub(crate) use budget_state::BudgetReservation;
+
 use budget_state::BudgetCounter;
-use budget_state::BudgetReservation;
 use counter::UsageCounter;
 use period::CalendarWindow;
 use storage::{StoreResult, StoreTimeout, UsageStorage};
