@@ -74,10 +74,12 @@ pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
 pub use headers::rate_limit::RateLimitStatus;
+pub use pipeline::interceptor::{Interceptor, InterceptorFuture, OutgoingRequest, RequestOutcome};
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
 pub use request::body::Body;
 pub use response::{ByteStream, Response};
+pub use transport::custom::{Transport, TransportFuture};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

@@ -47,6 +47,7 @@ mod promises {
     mod graphql;
     mod health;
     mod hostile;
+    mod interceptors;
     mod limits;
     mod memory;
     mod mock_github;

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
 use crate::pipeline::handle::{ClientHandle, ClientShared};
+use crate::pipeline::interceptor::Interceptor;
 use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
@@ -25,6 +26,7 @@ use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{UsageConfig, UsageRegistry};
 use crate::sanitize;
 use crate::store::{ResilientStore, STORE_TIMEOUT, Store};
+use crate::transport::custom::Transport;
 use crate::transport::http_clients::{HttpClients, HttpSettings};
 use crate::{meter, observability::BodyLogging};
 
@@ -73,8 +75,8 @@ pub struct ClientBuilder {
     slo: ServiceLevelObjectives,
     #[cfg(feature = "contract")]
     response_validator: Option<crate::contract::ResponseValidator>,
-    #[cfg(test)]
-    pub(crate) transport: Option<crate::transport::http_clients::FakeTransport>,
+    transport: Option<Arc<dyn Transport>>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
     /// The first invalid setting.
     error: Option<Error>,
 }
@@ -120,8 +122,8 @@ impl Default for ClientBuilder {
             slo: ServiceLevelObjectives::default(),
             #[cfg(feature = "contract")]
             response_validator: None,
-            #[cfg(test)]
             transport: None,
+            interceptors: Vec::new(),
             error: None,
         }
     }
@@ -420,6 +422,21 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends requests by this transport in place of the built-in HTTP client.
+    ///
+    /// [`http_client`](Self::http_client), [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) have no
+    /// effect then, and setting them as well is an error.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Adds an interceptor, which runs after those that were added before: see [`Interceptor`].
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -459,10 +476,7 @@ impl ClientBuilder {
             store_timeout,
         )?;
         let headers = self.default_headers()?;
-        #[cfg_attr(not(test), allow(unused_mut))]
-        let mut http = self.build_http_clients(&origins)?;
-        #[cfg(test)]
-        http.set_fake(self.transport.take());
+        let http = self.build_http_clients(&origins)?;
         let shared = ClientShared {
             headers,
             http,
@@ -489,6 +503,7 @@ impl ClientBuilder {
             token_policy: policy,
             token_store: store,
             background: Arc::default(),
+            interceptors: self.interceptors.into(),
             body_logging: self.body_logging,
             #[cfg(feature = "contract")]
             response_validator: self.response_validator.take(),
@@ -507,14 +522,24 @@ impl ClientBuilder {
     }
 
     fn build_http_clients(&mut self, origins: &Endpoints) -> Result<HttpClients> {
-        if let Some(client) = self.http_client.take() {
+        let given = match (self.transport.take(), self.http_client.take()) {
+            (Some(_), Some(_)) => {
+                return Err(configuration(
+                    "http_client has no effect with a transport",
+                    "set one of the two",
+                ));
+            }
+            (Some(transport), None) => Some(HttpClients::Custom(transport)),
+            (None, client) => client.map(HttpClients::Given),
+        };
+        if let Some(given) = given {
             if !self.proxies.is_empty() || self.connect_timeout.is_some() {
                 return Err(configuration(
-                    "proxy and connect_timeout have no effect with an http_client",
+                    "proxy and connect_timeout have no effect with an http_client or a transport",
                     "set them on the reqwest client",
                 ));
             }
-            return Ok(HttpClients::single(client));
+            return Ok(given);
         }
         let tls =
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
@@ -563,6 +588,8 @@ impl fmt::Debug for ClientBuilder {
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)
             .field("max_body_bytes", &self.max_body_bytes)
+            .field("transport", &self.transport)
+            .field("interceptors", &self.interceptors)
             .field("proxies", &self.proxies.len())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("refused", &self.error)

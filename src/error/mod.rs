@@ -154,6 +154,9 @@ pub enum ErrorKind {
     StoreUnavailable,
     /// The cache has no response for a call that is restricted to the [cache](crate::policy::cache). Nothing was sent.
     NotCached,
+    /// An [`Interceptor`](crate::Interceptor) of the application rejected the call: its error is the source. Nothing was
+    /// sent, except for the attempts in [`Error::attempts`].
+    Interceptor,
     /// A URL leads to a server that the client does not trust with its token, or the link to the next
     /// page of a list leads out of the API's base path.
     UntrustedUrl,
@@ -185,6 +188,7 @@ impl ErrorKind {
             Self::BudgetExhausted => "budget",
             Self::StoreUnavailable => "store",
             Self::NotCached => "not_cached",
+            Self::Interceptor => "interceptor",
             Self::UntrustedUrl => "untrusted_url",
             Self::Redirect => "redirect",
             Self::BodyTooLarge => "body_too_large",

@@ -9,7 +9,7 @@ use tracing::{Instrument, debug, field};
 
 use super::call_context::CallContext;
 use super::read::read_response;
-use super::{BodyMode, observe, outcome};
+use super::{BodyMode, interceptor, observe, outcome};
 use crate::error::{Error, ErrorKind, Result, SSO};
 use crate::policy::auth::RequestCredentials;
 use crate::policy::circuit_breaker::CircuitPermit;
@@ -57,6 +57,7 @@ impl Attempt {
         if let Some(permit) = &mut self.permit {
             permit.mark_sent();
         }
+        let started_at = interceptor::attempt_start(context);
         let observer = observe::begin_attempt(context, resend_count);
         let span = observer.span().clone();
         let mut response = self.exchange(context, mode).instrument(span).await;
@@ -66,6 +67,7 @@ impl Attempt {
         if let Ok(response) = &mut response {
             response.from_external_host = trace.external_headers.is_some();
         }
+        interceptor::after_attempt(context, started_at, &response);
         outcome::record(context, (permit, circuit, spent), &response, trace);
         response
     }

@@ -135,7 +135,7 @@ pub(super) async fn load_shared<E>(
 ) -> Result<Option<StoredEntry>, E> {
     let wanted = known.and_then(|known| Some((known.lookup, known.shared_key?)));
     Ok(match wanted {
-        Some((lookup, key)) => Some(lookup.shared_entry(context.spec.cache_path(), key).await),
+        Some((lookup, key)) => Some(lookup.shared_entry(&context.attempt(), key).await),
         None => None,
     })
 }
@@ -238,6 +238,8 @@ async fn revalidate(
     }
     let times = ResponseTimes { requested, received: clock::monotonic_wall_clock() };
     let sent = context.conditional.as_ref().and_then(Validators::sent);
+    let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
+    let log_sequence = log_sequence.filter(|_| !varies);
     let exchange = RevalidationContext { times, log_sequence, sent };
     match response {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {

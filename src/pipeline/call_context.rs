@@ -15,6 +15,7 @@ use crate::error::{OperationName, Result};
 use crate::policy::auth::{RequestCredentials, secret_fingerprint};
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::conditional::Validators;
+use crate::policy::cache::rfc9111;
 use crate::policy::circuit_breaker::Circuit;
 use crate::policy::context::AttemptContext;
 use crate::policy::rate_limit::{AdmissionQueue, RequestCost};
@@ -37,6 +38,8 @@ pub(crate) struct CallContext {
     pub(crate) store_wait: StoreWaitBudget,
     /// The condition of the request, for the cache.
     pub(crate) conditional: Option<Validators>,
+    /// The headers of this attempt in place of the call's, if there are interceptors.
+    pub(crate) attempt_headers: Option<Box<HeaderMap>>,
     /// The primary limit that a response named, for a call without an operation.
     observed_resource: OnceLock<String>,
 }
@@ -68,6 +71,7 @@ impl CallContext {
             upload_error: UploadErrorSlot::default(),
             store_wait: StoreWaitBudget::new(shared.store_timeout),
             conditional: None,
+            attempt_headers: None,
             observed_resource: OnceLock::new(),
             handle,
         })
@@ -251,7 +255,7 @@ impl CallContext {
     ) -> HeaderMap {
         let mut headers = self.shared().headers.clone();
         credentials.apply(&mut headers);
-        for (name, value) in &self.spec.headers {
+        for (name, value) in self.own_headers() {
             headers.insert(name.clone(), value.clone());
         }
         if !with_body {
@@ -264,11 +268,24 @@ impl CallContext {
         headers
     }
 
+    /// Returns the headers that the call, and interceptors, set in addition to the client's own.
+    fn own_headers(&self) -> &HeaderMap {
+        self.attempt_headers.as_deref().unwrap_or(&self.spec.headers)
+    }
+
+    /// Returns whether a response varies by a header that interceptors have changed for this attempt, so that it is not
+    /// one to the call as such.
+    pub(crate) fn varies_by_interceptor(&self, response: &HeaderMap) -> bool {
+        let Some(attempt) = &self.attempt_headers else { return false };
+        rfc9111::vary_names(response)
+            .any(|name| !attempt.get_all(&name).iter().eq(self.spec.headers.get_all(&name)))
+    }
+
     /// Returns the headers for a server that is not GitHub's, to which a response redirects.
     fn safe_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for name in SAFE_HEADERS {
-            let value = self.spec.headers.get(&name).or_else(|| self.shared().headers.get(&name));
+            let value = self.own_headers().get(&name).or_else(|| self.shared().headers.get(&name));
             if let Some(value) = value {
                 headers.insert(name, value.clone());
             }

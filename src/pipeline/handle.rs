@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::coalesce::InFlightRequests;
+use super::interceptor::Interceptors;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Result};
 use crate::observability::health::ServiceLevelObjectives;
@@ -63,6 +64,7 @@ pub(crate) struct ClientShared {
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
     /// Tokens that are being stored.
     pub(crate) background: Arc<BackgroundTasks>,
+    pub(crate) interceptors: Interceptors,
     pub(crate) body_logging: Option<BodyLogging>,
     #[cfg(feature = "contract")]
     pub(crate) response_validator: Option<crate::contract::ResponseValidator>,

@@ -5,6 +5,7 @@
 //! | [`execute`]: span and metrics | call | here |
 //! | [`invoke`]: cache look-up | call | here, [`cached::fetch`] |
 //! | coalescing with an equal read in flight | call | [`cached`], [`coalesce`] |
+//! | [`Interceptor`](interceptor::Interceptor)s of the application | call, attempt | [`interceptor`] |
 //! | [`run_attempts`]: the attempt loop | call | here |
 //! | budget, rate limit, circuit breaker, credentials | attempt | [`admission::admit`] |
 //! | the request with its redirects | attempt | [`Attempt::run`](attempt::Attempt::run), [`transport::send`](crate::transport::send) |
@@ -24,6 +25,7 @@ pub(crate) mod call;
 pub(crate) mod call_context;
 pub(crate) mod coalesce;
 pub(crate) mod handle;
+pub(crate) mod interceptor;
 mod observe;
 mod outcome;
 mod read;
@@ -42,6 +44,7 @@ use tracing::Instrument;
 use self::cached::KnownEntries;
 use self::call::Call;
 use self::call_context::CallContext;
+use self::interceptor::InterceptedCall;
 use self::retry_state::RetryState;
 use crate::error::{Error, Result};
 use crate::observability::observer::CallObserver;
@@ -98,17 +101,25 @@ pub(crate) async fn execute(call: Box<Call>, mode: BodyMode) -> CallOutcome {
 /// Returns the response to a call: of the cache, of an equal read in flight, or of GitHub.
 async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
     let (name, awaits_result) = (call.draft.name.clone(), call.draft.awaits_result());
-    // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
-    let response = pin!(async {
-        let refresh = call.may_be_refreshed().then(|| call.clone());
-        let context = CallContext::new(*call)?;
-        match cached::plan_lookup(&context, mode)? {
-            Some(lookup) => cached::fetch(lookup, context, refresh).await,
-            None => send_uncached(context, mode).await,
-        }
-    });
-    let response = response.await.and_then(|raw| accepted::require_result(raw, awaits_result));
-    response.map_err(|error| error.with_operation(&name))
+    let mut intercepted = InterceptedCall::default();
+    let result = {
+        // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
+        let response = pin!(async {
+            let refresh = call.may_be_refreshed().then(|| call.clone());
+            let mut context = CallContext::new(*call)?;
+            intercepted.begin(&mut context).await?;
+            match cached::plan_lookup(&context, mode)? {
+                Some(lookup) => cached::fetch(lookup, context, refresh).await,
+                None => send_uncached(context, mode).await,
+            }
+        });
+        response.await
+    };
+    let result = result
+        .and_then(|raw| accepted::require_result(raw, awaits_result))
+        .map_err(|error| error.with_operation(&name));
+    intercepted.end(&result);
+    result
 }
 
 /// Sends a call to GitHub, whatever is stored. A write makes the stored responses doubtful that it can have changed.
@@ -150,6 +161,8 @@ async fn run_attempts(
         if let Some(known) = &mut known {
             known.apply(context, entry);
         }
+        let intercepted = interceptor::before_attempt(context, attempts.sent()).await;
+        intercepted.map_err(|error| attempts.with_history(error))?;
         let resend_count = attempts.begin_attempt(&attempt);
         let response = attempt.run(context, mode, resend_count).await;
         match attempts.next(context, &attempt, response)? {

@@ -71,6 +71,11 @@ impl RetryState {
         self.waited.saturating_sub(self.parked)
     }
 
+    /// Returns the number of requests that were sent.
+    pub(super) fn sent(&self) -> u32 {
+        self.sent
+    }
+
     /// Counts an attempt that was admitted. Returns the number of earlier ones.
     pub(super) fn begin_attempt(&mut self, attempt: &Attempt) -> u32 {
         self.add_wait(attempt.waited);
@@ -183,7 +188,7 @@ impl RetryState {
     }
 
     /// Adds the failed attempts to the final error of the call.
-    fn with_history(&mut self, error: Error) -> Error {
+    pub(super) fn with_history(&mut self, error: Error) -> Error {
         error.with_attempts(std::mem::take(&mut self.failed))
     }
 

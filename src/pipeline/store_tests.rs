@@ -136,7 +136,7 @@ fn client(store: &Slow, cache: CacheConfig, usage: UsageConfig) -> Client {
         headers.push(("content-type", "application/json".to_owned()));
         response(&request, status, &headers, if status == 200 { "{}" } else { "" })
     };
-    builder.transport(respond).build().unwrap()
+    builder.responder(respond).build().unwrap()
 }
 
 fn cached() -> CacheConfig {
@@ -546,7 +546,7 @@ fn uneven(store: &Slow) -> Client {
     let respond = |request: reqwest::Request| async move {
         response(&request, 200, rate_limit(4_000, 3_600).as_ref(), "{}")
     };
-    builder.transport(respond).build().unwrap()
+    builder.responder(respond).build().unwrap()
 }
 
 async fn used(client: &Client) -> Vec<u64> {
@@ -605,7 +605,7 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
     let builder = Client::builder().token("t0ken").retry(RetryPolicy::default().max_attempts(10));
     let builder = builder.store(store.clone()).cache(CacheConfig::disabled());
     let builder = builder.usage(UsageConfig::new().budget(budget));
-    let client = builder.transport(respond).build().unwrap();
+    let client = builder.responder(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     assert_eq!(tries.load(Ordering::Relaxed), 9);
 }
@@ -628,7 +628,7 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_rejected() {
     };
     let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
     let builder = builder.store(store.clone()).usage(UsageConfig::new().budget(budget));
-    let client = builder.transport(respond).build().unwrap();
+    let client = builder.responder(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     for delay in [20, 24] {
         idle().await;
@@ -653,7 +653,7 @@ async fn background_writes_have_at_least_the_timeout_of_calls() {
         let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
         let cache = CacheConfig::store(store.clone()).store_timeout(Duration::from_secs(3));
         let cache = cache.default_policy(CachePolicy::max_age(Duration::from_secs(24 * 60 * 60)));
-        builder.cache(cache).transport(respond).build().unwrap()
+        builder.cache(cache).responder(respond).build().unwrap()
     };
     let (one, other) = (client(), client());
     get(&one, "/repos/o/r/stored").await.1.unwrap();

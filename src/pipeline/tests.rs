@@ -253,9 +253,9 @@ fn client(permits: u64, seed: u64, sent: &Arc<AtomicU64>) -> Client {
     let pacing = SecondaryLimits::disabled()
         .max_concurrent(u32::try_from(permits).ok().filter(|one| *one > 0));
     let sent = Arc::clone(sent);
-    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = Client::builder();
     let builder = builder.rate_limits(RateLimitPolicy::default().secondary_limits(pacing));
-    let builder = builder.transport(move |request| {
+    let builder = builder.responder(move |request| {
         let number = seed.wrapping_add(sent.fetch_add(1, Ordering::Relaxed));
         respond(request, number)
     });
@@ -328,8 +328,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A client whose responses take 10 ms.
 fn plain() -> ClientBuilder {
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    builder.transport(|request| async move {
+    let builder = Client::builder();
+    builder.responder(|request| async move {
         sleep(SECOND / 100).await;
         response(&request, 200, &[], "1")
     })
@@ -341,7 +341,7 @@ async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
     let failing = Arc::clone(&fails);
     let breaker = CircuitBreaker::default().min_samples(1).half_open_probes(1);
     let client = plain().circuit_breaker(breaker).retry(RetryPolicy::disabled());
-    let client = client.transport(move |request| {
+    let client = client.responder(move |request| {
         let status = if failing.load(Ordering::Relaxed) { 500 } else { 200 };
         async move {
             sleep(SECOND / 100).await;
@@ -419,8 +419,8 @@ impl http_body::Body for Never {
 fn without_bodies(status: u16) -> (ClientBuilder, Arc<AtomicU64>) {
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder();
+    let builder = builder.responder(move |request| {
         counter.fetch_add(1, Ordering::Relaxed);
         async move { response(&request, status, &[], reqwest::Body::wrap(Never)) }
     });
@@ -492,8 +492,8 @@ static RESTORE: Operation = Operation {
 async fn documented_query_parameters_are_not_secrets() {
     use crate::sanitize::has_secret;
 
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(|request| async move {
+    let builder = Client::builder();
+    let builder = builder.responder(|request| async move {
         let place = match (request.url().path(), request.url().query()) {
             ("/restore", None) => {
                 "https://api.github.com/codeload?token=s1gned-by-the-server".into()
@@ -527,8 +527,8 @@ async fn headers_that_are_not_ordinary_are_sent_as_sensitive() {
     let seen = Arc::clone(&marks);
     let names = ["x-gateway", "x-upstream", "x-api-key", "x-note", "cookie"];
     let ordinary = ["accept", "user-agent", "time-zone", "x-github-next", "x-request-id"];
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder();
+    let builder = builder.responder(move |request| {
         for (name, value) in request.headers() {
             seen.lock().unwrap().push((name.to_string(), value.is_sensitive()));
         }
@@ -558,8 +558,8 @@ async fn a_rate_limit_is_waited_for_though_a_word_of_its_message_is_the_token() 
     const TOKEN: &str = "lImIt~w4its";
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let builder = Client::builder().http_client(reqwest::Client::new()).token(TOKEN);
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder().token(TOKEN);
+    let builder = builder.responder(move |request| {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         async move {
             let body = format!("{{\"message\": \"You have exceeded a secondary rate {TOKEN}\"}}");
@@ -595,11 +595,11 @@ impl http_body::Body for TruncatedBody {
 #[tokio::test(start_paused = true)]
 async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let part = |body: &'static str| {
-        let builder = Client::builder().http_client(reqwest::Client::new());
+        let builder = Client::builder();
         let builder = builder.rate_limits(
             RateLimitPolicy::default().on_limit(crate::policy::rate_limit::LimitAction::FailFast),
         );
-        let builder = builder.transport(move |request| async move {
+        let builder = builder.responder(move |request| async move {
             response(&request, 403, &[], reqwest::Body::wrap(TruncatedBody(Some(body))))
         });
         builder.build().unwrap().request(Method::GET, "/x").send::<Value>()

@@ -191,6 +191,11 @@ impl RequestSpec {
         }
     }
 
+    /// Returns whether it is one of the client's own requests, by which it obtains and manages tokens.
+    pub(crate) fn obtains_token(&self) -> bool {
+        self.kind == RequestKind::Internal || self.is_external
+    }
+
     /// Returns the body, if it is JSON.
     pub(crate) fn json_body(&self) -> Option<&Bytes> {
         match &self.body {

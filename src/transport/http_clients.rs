@@ -1,6 +1,5 @@
 //! The HTTP clients: one for each runtime, so that none depends on a connection of another one.
 
-#[cfg(test)]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,29 +7,30 @@ use http::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{ClientBuilder, Proxy};
 use tracing::warn;
 
+use super::custom::{BoxError, Transport, with_url};
 use crate::response::body::accepted_encoding;
 use crate::runtime::PerRuntime;
-#[cfg(test)]
-use crate::runtime::detachable::BoxFuture;
 
-/// The HTTP clients of one [`Client`](crate::Client).
+/// The HTTP clients of one [`Client`](crate::Client), or what replaces them.
+pub(crate) enum HttpClients {
+    BuiltIn(BuiltInClients),
+    /// A client of the application, for all runtimes.
+    Given(reqwest::Client),
+    /// A replacement for the network.
+    Custom(Arc<dyn Transport>),
+}
+
+/// The clients that the library builds.
 ///
 /// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled, requests on the
 /// connection are not sent, whichever runtime they come from. Therefore each runtime has its own connections.
-pub(crate) struct HttpClients {
+#[derive(Debug)]
+pub(crate) struct BuiltInClients {
     first: reqwest::Client,
-    /// The settings for further clients; `None` for a client of the application, which is the only one.
-    settings: Option<HttpSettings>,
+    /// The settings for further clients.
+    settings: HttpSettings,
     by_runtime: PerRuntime<reqwest::Client>,
-    /// The replacement for the network in unit tests.
-    #[cfg(test)]
-    fake: Option<FakeTransport>,
 }
-
-/// Responds to the requests of unit tests.
-#[cfg(test)]
-pub(crate) type FakeTransport =
-    Arc<dyn Fn(reqwest::Request) -> BoxFuture<reqwest::Response> + Send + Sync>;
 
 /// The settings of HTTP clients.
 #[derive(Clone, Debug)]
@@ -40,63 +40,50 @@ pub(crate) struct HttpSettings {
 }
 
 impl HttpClients {
-    /// Uses the same client for all runtimes.
-    pub(crate) fn single(client: reqwest::Client) -> Self {
-        Self::new(client, None)
-    }
-
     /// Builds the first client.
     pub(crate) fn build(settings: HttpSettings) -> reqwest::Result<Self> {
-        Ok(Self::new(settings.build()?, Some(settings)))
+        let first = settings.build()?;
+        Ok(Self::BuiltIn(BuiltInClients { first, settings, by_runtime: PerRuntime::default() }))
     }
 
-    fn new(first: reqwest::Client, settings: Option<HttpSettings>) -> Self {
-        Self {
-            first,
-            settings,
-            by_runtime: PerRuntime::default(),
-            #[cfg(test)]
-            fake: None,
-        }
-    }
-
-    /// Replaces the network.
-    #[cfg(test)]
-    pub(crate) fn set_fake(&mut self, fake: Option<FakeTransport>) {
-        self.fake = fake;
+    /// Returns whether the client can store cookies.
+    pub(crate) fn can_keep_cookies(&self) -> bool {
+        !matches!(self, Self::BuiltIn(_))
     }
 
     /// Sends one request over the network.
     pub(crate) async fn execute(
         &self,
         mut request: reqwest::Request,
-    ) -> reqwest::Result<reqwest::Response> {
+    ) -> Result<reqwest::Response, BoxError> {
         let headers = request.headers_mut();
         let is_of_part = headers.contains_key(RANGE);
+        // A client of the application can decode bodies by itself.
+        let is_given = matches!(self, Self::Given(_));
         if !headers.contains_key(ACCEPT_ENCODING)
-            && let Some(encoding) = accepted_encoding(self.is_single(), is_of_part)
+            && let Some(encoding) = accepted_encoding(is_given, is_of_part)
         {
             headers.insert(ACCEPT_ENCODING, encoding);
         }
-        #[cfg(test)]
-        if let Some(fake) = &self.fake {
-            return Ok(fake(request).await);
-        }
-        self.current().execute(request).await
+        let client = match self {
+            Self::BuiltIn(clients) => clients.current(),
+            Self::Given(client) => client.clone(),
+            Self::Custom(transport) => {
+                let url = request.url().clone();
+                return transport.send(request).await.map(|response| with_url(response, url));
+            }
+        };
+        client.execute(request).await.map_err(BoxError::from)
     }
+}
 
-    /// Returns whether the application supplied the client, which can then decode bodies and store cookies by itself.
-    pub(crate) fn is_single(&self) -> bool {
-        self.settings.is_none()
-    }
-
+impl BuiltInClients {
     /// Returns the client of the current runtime.
-    pub(crate) fn current(&self) -> reqwest::Client {
-        let Some(settings) = &self.settings else { return self.first.clone() };
+    fn current(&self) -> reqwest::Client {
         self.by_runtime.get_or_make(|left, is_first| match left {
             Some(client) => client,
             None if is_first => self.first.clone(),
-            None => settings.build().unwrap_or_else(|error| {
+            None => self.settings.build().unwrap_or_else(|error| {
                 warn!(%error, "building an HTTP client for another runtime failed; sharing the first one");
                 self.first.clone()
             }),

@@ -1,5 +1,6 @@
 //! Sends one request, and follows its redirects.
 
+pub(crate) mod custom;
 pub(crate) mod http_clients;
 pub(crate) mod redirect;
 
@@ -7,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 
+use self::custom::BoxError;
 use self::http_clients::HttpClients;
 use self::redirect::{MAX_REDIRECTS, RedirectTarget, VisitedHops};
 use crate::endpoints::Endpoints;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::request::RequestSpec;
 use crate::request::body::UploadErrorSlot;
 use crate::sanitize;
@@ -51,7 +53,7 @@ pub(crate) async fn send(
     let Exchange { http, endpoints, spec, upload_error, trace } = exchange;
     let trace = || trace.lock().unwrap_or_else(PoisonError::into_inner);
     let mut target = RedirectTarget::first(spec.method.clone(), spec.url.clone());
-    let mut visited = VisitedHops::new(http.is_single());
+    let mut visited = VisitedHops::new(http.can_keep_cookies());
     for _ in 0..=MAX_REDIRECTS {
         visited.record_request(&target)?;
         let (method, with_body) = (target.method.clone(), target.with_body);
@@ -90,9 +92,15 @@ pub(crate) async fn send(
 }
 
 /// Returns the error of a request that failed: that of its body, if the body failed.
-fn transport_error(error: reqwest::Error, upload_error: &UploadErrorSlot) -> Error {
-    match upload_error.take() {
-        Some(reason) => Error::from_upload(reason),
-        None => Error::from_transport(error),
+fn transport_error(error: BoxError, upload_error: &UploadErrorSlot) -> Error {
+    if let Some(reason) = upload_error.take() {
+        return Error::from_upload(reason);
+    }
+    match error.downcast::<reqwest::Error>() {
+        Ok(error) => Error::from_transport(*error),
+        Err(error) => Error::new(ErrorKind::Transport, "the transport returned an error")
+            .with_retryable(true)
+            .with_advice("see the source of this error")
+            .with_source(error),
     }
 }

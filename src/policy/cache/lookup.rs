@@ -36,6 +36,9 @@ pub(crate) struct CacheLookup {
     wait_budget: StoreWaitBudget,
     policy: CachePolicy,
     key: Key,
+    /// The names of headers that responses vary by, as they were known for the key; `None` if the call sends no such
+    /// header.
+    learned_vary: Option<Arc<[HeaderName]>>,
     identity: String,
     /// When the call began.
     started_at: Instant,
@@ -118,10 +121,13 @@ impl CacheLookup {
             false => policy.clone(),
         };
         let identity = identity();
-        let key = key_parts(context).key(Some(&identity));
-        let allowance = cache.wait_budget(context.store_wait);
-        let (cache, began) = (Arc::clone(cache), Instant::now());
-        Some(Self { key, identity, cache, policy, wait_budget: allowance, started_at: began })
+        let learned_vary =
+            key_parts(context, &[]).has_further_headers().then(|| cache.learned_vary.names());
+        let names = learned_vary.as_deref().unwrap_or_default();
+        let key = key_parts(context, names).key(Some(&identity));
+        let wait_budget = cache.wait_budget(context.store_wait);
+        let (cache, started_at) = (Arc::clone(cache), Instant::now());
+        Some(Self { key, learned_vary, identity, cache, policy, wait_budget, started_at })
     }
 
     /// Returns the metadata of a response that came from this URL.
@@ -145,7 +151,11 @@ impl CacheLookup {
 
     /// Returns the key by which equal reads are coalesced.
     pub(crate) fn coalescing_key(&self, context: &AttemptContext<'_>) -> CoalescingKey {
-        (self.key, context.priority, self.cache.log.local_count())
+        let key = match &self.learned_vary {
+            Some(_) => key_parts(context, &[]).in_flight_key(&self.identity),
+            None => self.key,
+        };
+        (key, context.priority, self.cache.log.local_count())
     }
 
     /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.
@@ -155,7 +165,7 @@ impl CacheLookup {
 
     /// Looks up the entries of this identity and of others.
     pub(crate) async fn look_up(&self, context: &AttemptContext<'_>) -> LookupState {
-        let question = self.computes_etags().then(|| identity_free_key(context));
+        let question = self.computes_etags().then(|| self.identity_free_key(context));
         let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
         let search = LookupRequest { key: self.key, question, needs_log: &needs_log };
@@ -165,7 +175,7 @@ impl CacheLookup {
         // Without the log, the state of a stored entry is unknown.
         let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
         let base = entry.map_or(StoredEntry::None, |entry| {
-            self.own_entry(context.path, entry, looked.has_unread_invalidations)
+            self.own_entry(context, entry, looked.has_unread_invalidations)
         });
         // The entry of another identity matters only if this identity has none.
         let is_open = matches!(base, StoredEntry::None) && looked.log_sequence.is_some();
@@ -177,9 +187,15 @@ impl CacheLookup {
     }
 
     /// Returns the entry of this identity, if it can be used.
-    fn own_entry(&self, path: &str, entry: Arc<Entry>, is_behind: bool) -> StoredEntry {
+    fn own_entry(
+        &self,
+        context: &AttemptContext<'_>,
+        entry: Arc<Entry>,
+        is_behind: bool,
+    ) -> StoredEntry {
         // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
-        if entry.metadata.identity != self.identity || !is_at_path(&entry, path) {
+        let is_same = entry.metadata.identity == self.identity && is_at_path(&entry, context.path);
+        if !is_same || !self.covers(context, &entry) {
             return StoredEntry::None;
         }
         match self.cache.log.validity(&entry) {
@@ -207,11 +223,13 @@ impl CacheLookup {
 
     /// Returns the entry of another identity, if a conditional request can show whether this identity would receive the
     /// same.
-    pub(crate) async fn shared_entry(&self, path: &str, key: Key) -> StoredEntry {
+    pub(crate) async fn shared_entry(&self, context: &AttemptContext<'_>, key: Key) -> StoredEntry {
         let entry = self.cache.storage.get(key, self.max_value_bytes(), &self.wait_budget).await;
         let Some(entry) = entry else { return StoredEntry::None };
         // Links state the number of pages, which the tag does not cover.
-        let whole = is_at_path(&entry, path) && !entry.headers.contains_key(LINK);
+        let whole = is_at_path(&entry, context.path)
+            && self.covers(context, &entry)
+            && !entry.headers.contains_key(LINK);
         match self.cache.log.validity(&entry) {
             Validity::Valid | Validity::MustRevalidate if whole => {
                 StoredEntry::OtherIdentity(entry)
@@ -404,10 +422,8 @@ impl CacheLookup {
         if raw.status != StatusCode::OK {
             return;
         }
-        let covered = || key_parts(context).covers_vary(rfc9111::vary_names(&raw.headers));
         let storable = rfc9111::is_storable(raw.status, &raw.headers)
-            && body.len() <= self.cache.max_entry_bytes
-            && covered();
+            && body.len() <= self.cache.max_entry_bytes;
         let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
             let about = self.metadata(context, &raw.operation, raw.url.clone());
             let fingerprint =
@@ -436,12 +452,42 @@ impl CacheLookup {
         }
     }
 
+    /// Stores an entry under the headers that it varies by. If the key cannot cover them, the entry is not stored.
     fn insert(&self, context: &AttemptContext<'_>, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
-        storage.put(self.key, entry);
-        if self.computes_etags() && !entry.headers.contains_key(LINK) {
-            storage.set_last_writer(identity_free_key(context), self.key);
+        self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
+        let learned = self.learned_vary.as_ref().map(|_| self.cache.learned_vary.names());
+        let parts = key_parts(context, learned.as_deref().unwrap_or_default());
+        if !parts.covers_vary(rfc9111::vary_names(&entry.headers)) {
+            return storage.remove(self.key);
         }
+        let key = match (&learned, &self.learned_vary) {
+            (Some(now), Some(before)) if !Arc::ptr_eq(now, before) => {
+                parts.key(Some(&self.identity))
+            }
+            _ => self.key,
+        };
+        storage.put(key, entry);
+        if self.computes_etags() && !entry.headers.contains_key(LINK) {
+            storage.set_last_writer(parts.key(None), key);
+        }
+    }
+
+    /// Returns the question without its identity.
+    fn identity_free_key(&self, context: &AttemptContext<'_>) -> Key {
+        key_parts(context, self.learned_vary.as_deref().unwrap_or_default()).key(None)
+    }
+
+    /// Returns whether the key covers the headers that a stored response varies by, so that the call can use it.
+    /// Otherwise, they are a part of later keys.
+    fn covers(&self, context: &AttemptContext<'_>, entry: &Entry) -> bool {
+        // A call without further headers gets the responses to calls without them.
+        let Some(names) = &self.learned_vary else { return true };
+        let covers = key_parts(context, names).covers_vary(rfc9111::vary_names(&entry.headers));
+        if !covers {
+            self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
+        }
+        covers
     }
 
     /// Returns the maximum size of an entry that is read: a body with its metadata.
@@ -450,17 +496,13 @@ impl CacheLookup {
     }
 }
 
-fn key_parts<'a>(context: &AttemptContext<'a>) -> KeyParts<'a> {
+fn key_parts<'a>(context: &AttemptContext<'a>, learned_vary: &'a [HeaderName]) -> KeyParts<'a> {
     KeyParts {
         url: context.url,
         default_headers: context.default_headers,
         request_headers: context.headers,
+        learned_vary,
     }
-}
-
-/// Returns the question without its identity.
-fn identity_free_key(context: &AttemptContext<'_>) -> Key {
-    key_parts(context).key(None)
 }
 
 /// Returns whether an entry belongs to a question at this path.

@@ -52,6 +52,7 @@ pub(crate) mod rfc9111;
 mod selector;
 mod storage;
 mod store_lookup;
+mod vary;
 pub(crate) mod webhook_invalidation;
 pub(crate) mod write_invalidation;
 
@@ -64,6 +65,7 @@ use integrity::Integrity;
 use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
 use refused_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
+use vary::LearnedVary;
 
 /// Where a client stores responses, and when it returns them: [`ClientBuilder::cache`](crate::ClientBuilder::cache).
 ///
@@ -277,6 +279,7 @@ impl CacheConfig {
             log: invalidation_log,
             etag_predictor: EtagPredictor::default(),
             rejected_conditions: RejectedConditions::default(),
+            learned_vary: LearnedVary::default(),
             salt,
             refresh_permits: PerRuntime::default(),
         })))
@@ -299,6 +302,7 @@ pub(crate) struct CacheInner {
     /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
     refresh_permits: PerRuntime<Arc<Semaphore>>,
     rejected_conditions: RejectedConditions,
+    learned_vary: LearnedVary,
 }
 
 impl CacheInner {
