@@ -66,17 +66,18 @@ pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLo
 pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
 pub use client::batch::{Batch, BatchProgress};
-pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use client::pagination::{Items, OnItemError, Pages};
 pub use client::{Cache, Client, ClientBuilder, ResponseFuture};
 pub use codec::{UnknownEnumValue, UnknownProperties};
+pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
+pub use headers::rate_limit::RateLimitStatus;
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
 pub use request::{Body, Request};
-pub use response::{ByteStream, RateLimitStatus, Response};
+pub use response::{ByteStream, Response};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

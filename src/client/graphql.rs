@@ -2,25 +2,20 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::borrow::Cow;
-use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::Method;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::{Client, ResponseFuture};
-use crate::error::{Error, ErrorKind, OneLine, Result, indicates_rate_limit, rate_limit_advice};
+use crate::error::ErrorKind;
 use crate::observability::observer::CallObserver;
 use crate::pipeline::{BodyMode, CallOutcome, execute_uncounted, instrument};
 use crate::request::Request;
-use crate::response::{RawBody, RawResponse, Response};
-use crate::sanitize;
+use crate::response::graphql::{decode, is_rate_limited};
 
 impl Client {
     /// Sends a query or mutation to the
@@ -30,8 +25,8 @@ impl Client {
     ///
     /// # Errors
     /// A response with `errors` is an error of the kind [`ErrorKind::GraphQl`], even if it contains a part of the data:
-    /// [`Error::graphql`] has both. A rate limit is also [reported](Error::is_rate_limited) as such here, whether
-    /// GitHub responds with 200, 403 or 429.
+    /// [`Error::graphql`](crate::Error::graphql) has both. A rate limit is also
+    /// [reported](crate::Error::is_rate_limited) as such here, whether GitHub responds with 200, 403 or 429.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -87,30 +82,6 @@ async fn execute(request: Request) -> CallOutcome {
     instrument(observed, pin!(response)).await
 }
 
-/// Returns whether the response reports a rate limit, and nothing else.
-pub(crate) fn is_rate_limited(raw: &RawResponse) -> bool {
-    let RawBody::Bytes(body) = &raw.body else { return false };
-    let speaks_of_it = || {
-        let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];
-        let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
-        body.windows(words[0].len()).any(same)
-    };
-    if body.len() > MAX_REJECTION_BYTES || !speaks_of_it() {
-        return false;
-    }
-    let Ok(GraphQlResponse { data: None, errors, message }) =
-        serde_json::from_slice::<GraphQlResponse<Value>>(body)
-    else {
-        return false;
-    };
-    let message = message.and_then(text).unwrap_or_default();
-    errors.iter().any(|error| error.is_rate_limit(&raw.headers))
-        || (errors.is_empty() && indicates_rate_limit(&message, &raw.headers))
-}
-
-/// GitHub's rejections are a few hundred bytes.
-const MAX_REJECTION_BYTES: usize = 16 * 1024;
-
 /// Returns whether a document contains a mutation: an operation is named outside of all braces.
 fn is_mutation(document: &str) -> bool {
     let (mut depth, mut word) = (0_u32, String::new());
@@ -148,344 +119,4 @@ fn is_mutation(document: &str) -> bool {
 struct GraphQlRequest<'a, V> {
     query: &'a str,
     variables: V,
-}
-
-#[derive(Deserialize)]
-struct GraphQlResponse<T> {
-    data: Option<T>,
-    #[serde(default, deserialize_with = "read_errors")]
-    errors: Vec<GraphQlError>,
-    /// A secondary rate limit can have the form of a REST API error, with a 200.
-    message: Option<Value>,
-}
-
-/// The errors of a GraphQL response, and the data that it contains nevertheless.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct GraphQlErrors {
-    /// GitHub's errors; at least one. Secrets of this process are replaced by `[hidden]`.
-    pub errors: Vec<GraphQlError>,
-    /// The part of the data that is available, as it was sent. `Debug` shows the beginning of it, without secrets.
-    pub data: Option<Value>,
-}
-
-/// Maximum length of the data that `Debug` shows, in characters.
-const MAX_SHOWN_DATA: usize = 1_000;
-/// Maximum number of errors that `Debug` shows.
-const MAX_SHOWN_ERRORS: usize = 20;
-
-impl fmt::Debug for GraphQlErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.data.as_ref().map_or(Cow::Borrowed("none"), |data| {
-            Cow::Owned(sanitize::display(data, MAX_SHOWN_DATA))
-        });
-        let shown_errors = &self.errors[..self.errors.len().min(MAX_SHOWN_ERRORS)];
-        f.debug_struct("GraphQlErrors")
-            .field("count", &self.errors.len())
-            .field("errors", &shown_errors)
-            .field("data", &format_args!("{shown}"))
-            .finish()
-    }
-}
-
-/// One [error](https://spec.graphql.org/October2021/#sec-Errors) of a GraphQL response.
-///
-/// It is read from any JSON: a missing or `null` value is empty. `Debug` and `Display` show the beginning of each part
-/// on one line, without secrets.
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub struct GraphQlError {
-    /// The error message.
-    pub message: String,
-    /// GitHub's error type, such as `NOT_FOUND`, `FORBIDDEN` or `RATE_LIMITED`: the property `type`.
-    pub kind: Option<String>,
-    /// The path of the field at which the error occurred: names, and indices into lists.
-    pub path: Vec<Value>,
-    /// The places in the query that the error concerns.
-    pub locations: Vec<GraphQlLocation>,
-    /// All other properties that GitHub adds.
-    pub extensions: Value,
-}
-
-/// A place in the text of a query; both values count from 1.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct GraphQlLocation {
-    /// The line, from 1.
-    pub line: u64,
-    /// The column, from 1.
-    pub column: u64,
-}
-
-/// Maximum length of each part of an error that `Debug` shows, in characters.
-const MAX_SHOWN_PART: usize = 1_000;
-/// Maximum length of one step of a path that is shown, in characters.
-const MAX_SHOWN_STEP: usize = 100;
-/// Maximum number of path steps, and of places, that are shown.
-const MAX_SHOWN_STEPS: usize = 32;
-
-impl fmt::Debug for GraphQlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &str| sanitize::text(text, MAX_SHOWN_PART).into_owned();
-        let kind = self.kind.as_deref().map(shown);
-        let locations = &self.locations[..self.locations.len().min(MAX_SHOWN_STEPS)];
-        f.debug_struct("GraphQlError")
-            .field("message", &shown(&self.message))
-            .field("kind", &kind)
-            .field("path", &self.shown_path())
-            .field("locations", &locations)
-            .field(
-                "extensions",
-                &format_args!("{}", sanitize::display(&self.extensions, MAX_SHOWN_PART)),
-            )
-            .finish()
-    }
-}
-
-impl<'de> Deserialize<'de> for GraphQlError {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        Value::deserialize(from).map(Self::read)
-    }
-}
-
-impl GraphQlError {
-    /// Parses an error. Every error is reported, whatever its form.
-    fn read(value: Value) -> Self {
-        let Value::Object(mut error) = value else {
-            return Self { message: text(value).unwrap_or_default(), ..Self::default() };
-        };
-        let mut take = |name| error.remove(name).unwrap_or_default();
-        let locations = list(take("locations")).into_iter();
-        Self {
-            message: text(take("message")).unwrap_or_default(),
-            kind: text(take("type")),
-            path: list(take("path")),
-            locations: locations.filter_map(|place| serde_json::from_value(place).ok()).collect(),
-            extensions: take("extensions"),
-        }
-    }
-
-    /// Returns the path on one line, such as `user.repositories.0`.
-    fn shown_path(&self) -> String {
-        let more = if self.path.len() > MAX_SHOWN_STEPS { ".…" } else { "" };
-        let steps = self.path.iter().take(MAX_SHOWN_STEPS).map(|step| match step.as_str() {
-            Some(name) => sanitize::text(name, MAX_SHOWN_STEP).into_owned(),
-            None => sanitize::display(step, MAX_SHOWN_STEP),
-        });
-        steps.collect::<Vec<_>>().join(".") + more
-    }
-
-    fn redact_secrets(&mut self) {
-        sanitize::hide(&mut self.message);
-        if let Some(kind) = &mut self.kind {
-            sanitize::hide(kind);
-        }
-        self.path.iter_mut().for_each(sanitize::json);
-        sanitize::json(&mut self.extensions);
-    }
-
-    /// Returns whether it is a rate limit. GitHub's [rate
-    /// limits](https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api) have a
-    /// type, or are an error about no part of the query; then the message and the headers decide.
-    fn is_rate_limit(&self, headers: &HeaderMap) -> bool {
-        match self.kind.as_deref() {
-            Some(kind) => matches!(kind, "RATE_LIMITED" | "RATE_LIMIT"),
-            None => {
-                self.path.is_empty()
-                    && self.locations.is_empty()
-                    && indicates_rate_limit(&self.message, headers)
-            }
-        }
-    }
-}
-
-fn read_errors<'de, D: Deserializer<'de>>(
-    from: D,
-) -> std::result::Result<Vec<GraphQlError>, D::Error> {
-    let errors = list(Value::deserialize(from)?);
-    Ok(errors.into_iter().map(GraphQlError::read).collect())
-}
-
-/// Reads a single value as a list of one; `null` is empty.
-fn list(value: Value) -> Vec<Value> {
-    match value {
-        Value::Null => Vec::new(),
-        Value::Array(values) => values,
-        value => vec![value],
-    }
-}
-
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text),
-        value => Some(value.to_string()),
-    }
-}
-
-impl fmt::Display for GraphQlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(kind) = &self.kind {
-            write!(f, "{}: ", OneLine(kind))?;
-        }
-        write!(f, "\"{}\"", OneLine(&self.message))?;
-        if !self.path.is_empty() {
-            f.write_str(" at ")?;
-        }
-        f.write_str(&self.shown_path())?;
-        Ok(())
-    }
-}
-
-/// Reads the response once if it has no errors, and a second time to distinguish errors from a type that does not
-/// match: GitHub sets the parent of a failed field to null, whether or not `T` allows it.
-fn decode<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
-    let RawBody::Bytes(body) = &raw.body else {
-        return raw.decode(|body| serde_json::from_slice(body));
-    };
-    let response: serde_json::Result<GraphQlResponse<T>> = serde_json::from_slice(body);
-    let reason = match response {
-        Ok(GraphQlResponse { data: Some(data), errors, .. }) if errors.is_empty() => {
-            return raw.decode(|_| Ok(data));
-        }
-        Ok(_) => serde::de::Error::custom("a response with neither data nor errors"),
-        Err(error) => error,
-    };
-    match serde_json::from_slice(body) {
-        Ok(GraphQlResponse::<Value> { data, errors, .. }) if !errors.is_empty() => {
-            Err(failed(raw, GraphQlErrors { errors, data }))
-        }
-        Ok(GraphQlResponse { data: None, message: Some(message), .. }) => {
-            let message = text(message).unwrap_or_default();
-            let errors = vec![GraphQlError { message, ..GraphQlError::default() }];
-            Err(failed(raw, GraphQlErrors { errors, data: None }))
-        }
-        _ => Err(raw.decode_error(reason)),
-    }
-}
-
-fn failed(raw: RawResponse, mut errors: GraphQlErrors) -> Error {
-    let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
-    let is_not_found = errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
-    // Decisions use the text as it was sent. The data belongs to the program.
-    errors.errors.iter_mut().for_each(GraphQlError::redact_secrets);
-    let advice = if rate_limited {
-        Cow::Owned(rate_limit_advice(&raw.headers))
-    } else if is_not_found {
-        "the token might not have access to it; see Error::graphql for all errors and partial data"
-            .into()
-    } else {
-        "see Error::graphql for all errors and partial data".into()
-    };
-    let shown: Vec<_> = errors.errors.iter().take(3).map(ToString::to_string).collect();
-    let more = match errors.errors.len() {
-        0..=3 => String::new(),
-        count => format!(", and {} more", count.saturating_sub(3)),
-    };
-    let message = format!("GitHub returned GraphQL errors: {}{more}", shown.join(", "));
-    let error = Error::new(ErrorKind::GraphQl, message)
-        .with_operation(&raw.operation)
-        .with_advice(advice)
-        .with_rate_limited(rate_limited)
-        .with_retryable(rate_limited)
-        .with_response(raw.status, Arc::unwrap_or_clone(raw.headers))
-        .with_graphql(errors);
-    match raw.body {
-        RawBody::Bytes(body) => error.with_body(&body),
-        RawBody::Stream(_) => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::policy::cache::CacheStatus;
-    use crate::sanitize::HIDDEN;
-
-    fn raw(body: &Value) -> RawResponse {
-        RawResponse {
-            operation: "POST /graphql".into(),
-            status: http::StatusCode::OK,
-            headers: Arc::default(),
-            url: "https://api.github.com/graphql".parse().unwrap(),
-            body: RawBody::Bytes(body.to_string().into()),
-            cache_status: CacheStatus::Bypass,
-            age: None,
-            from_external_host: false,
-        }
-    }
-
-    #[test]
-    fn an_error_prints_bounded_lines_without_tokens() {
-        const TOKEN: &str = "ghs_16C7e42F292c6912E7710c838347Ae17";
-        let foreign = format!("a\n\u{202e}{TOKEN} {}", "long ".repeat(300));
-        let error = |text: &str| {
-            json!({
-                "message": text,
-                "type": text,
-                "path": vec![json!({ (text): [text] }); 40],
-                "locations": vec![json!({ "line": 1, "column": 2 }); 5_000],
-                "extensions": { (text): text, "list": vec![text; 5] },
-            })
-        };
-        let one = GraphQlError::read(error(&foreign));
-        for (shown, max) in
-            [(format!("{one:?}"), 9_000), (one.to_string(), 9_000), (format!("{one:#?}"), 20_000)]
-        {
-            assert!(!shown.contains("ghs_") && shown.contains(HIDDEN), "{shown}");
-            assert!(!shown.contains('\u{202e}') && shown.len() < max, "{}: {shown}", shown.len());
-        }
-        assert!(!format!("{one:?}{one}").contains(char::is_control));
-        let body = json!({ "data": null, "errors": vec![error(&foreign); 30] });
-        let failed = decode::<Value>(raw(&body)).err().unwrap();
-        let shown = format!("{:?}", failed.graphql().unwrap());
-        assert!(!shown.contains("ghs_") && shown.len() < 250_000, "{}", shown.len());
-
-        let plain = GraphQlError::read(json!({
-            "message": "Could not resolve", "type": "NOT_FOUND", "path": ["user", 0, "name"],
-        }));
-        assert_eq!(plain.to_string(), "NOT_FOUND: \"Could not resolve\" at user.0.name");
-        assert!(format!("{plain:?}").contains("message: \"Could not resolve\""), "{plain:?}");
-    }
-
-    #[test]
-    fn a_secret_in_a_response_changes_neither_data_nor_classification() {
-        let limit = "You have exceeded a sEcOnDaRy RaTe LiMiT of GraphQL";
-        for secret in [limit, "gr4phql-s3cret", "60718293544"] {
-            sanitize::remember(secret.as_bytes());
-        }
-        let data = json!({ "id": 60_718_293_544_u64, "gr4phql-s3cret": ["gr4phql-s3cret", limit] });
-        let error = json!({
-            "message": limit,
-            "path": ["gr4phql-s3cret", 60_718_293_544_u64],
-            "extensions": { "at": 60_718_293_544_u64, "why": "gr4phql-s3cret" },
-        });
-        let body = json!({ "data": data, "errors": [error] });
-        let failed = decode::<Value>(raw(&body)).err().unwrap();
-        let errors = failed.graphql().unwrap();
-        assert_eq!(errors.data.as_ref(), Some(&data));
-        let GraphQlError { message, path, extensions, .. } = &errors.errors[0];
-        assert_eq!((message.as_str(), &path[..]), (HIDDEN, &[json!(HIDDEN), json!(HIDDEN)][..]));
-        assert_eq!(extensions, &json!({ "at": HIDDEN, "why": HIDDEN }));
-        let kept: Value = serde_json::from_slice(failed.body().unwrap()).unwrap();
-        assert_eq!(kept["data"]["id"], HIDDEN);
-        let shown = format!("{failed:?} {failed} {errors:?} {:?}", failed.body());
-        for secret in [limit, "gr4phql-s3cret", "60718293544"] {
-            assert!(!shown.contains(secret), "{shown}");
-        }
-
-        for body in [
-            json!({ "errors": [{ "message": limit }], "n": 60_718_293_544_u64 }),
-            json!({ "message": limit }),
-        ] {
-            assert!(is_rate_limited(&raw(&body)));
-            let failed = decode::<Value>(raw(&body)).err().unwrap();
-            assert!(failed.is_rate_limited() && failed.is_retryable(), "{failed}");
-        }
-        // No errors: the response belongs to the program.
-        let body = json!({ "data": data });
-        assert_eq!(*decode::<Value>(raw(&body)).unwrap(), data);
-    }
 }

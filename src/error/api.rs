@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::advice::advice;
 use super::refusal::FailureDetails;
 use super::text::{self, Markup, Purpose};
-use super::{Error, ErrorKind, OneLine};
-use crate::api::operation::OperationName;
+use super::{Error, ErrorKind, OneLine, OperationName};
+use crate::headers::request_id::request_id;
 use crate::sanitize;
 
 /// Maximum length of the name of a resource, a field or a code, in characters.
@@ -125,7 +125,7 @@ impl ApiError {
             errors,
             documentation_url: string(value, "documentation_url", MAX_URL_CHARS, purpose)
                 .filter(|url| !url.is_empty()),
-            request_id: crate::response::request_id(headers).map(str::to_owned),
+            request_id: request_id(headers).map(str::to_owned),
         }
     }
 }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{super::meter, spans};
-use crate::api::operation::{OperationName, metric_name};
+use crate::api::operation::metric_name;
 use crate::client::Client;
-use crate::error::error_type::{error_type, status_text};
-use crate::error::{Error, Result};
+use crate::error::error_type::error_type;
+use crate::error::{Error, OperationName, Result};
+use crate::headers::status_text::status_text;
 use crate::policy::cache::CacheStatus;
 use crate::request::{Prepared, Request};
 use crate::response::RawResponse;

@@ -8,9 +8,9 @@ use http::{HeaderMap, StatusCode};
 use crate::api::operation::Operation;
 use crate::client::Client;
 use crate::error::Result;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
 use crate::observability::observer::{AttemptObserver, CallObserver};
-use crate::policy::rate_limit::RateLimitHeaders;
 use crate::request::{Prepared, Request};
 use crate::response::{CacheStatus, RawBody, RawResponse};
 

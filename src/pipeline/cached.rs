@@ -7,8 +7,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::pipeline::{BodyMode, run_attempts};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::CachePolicy;

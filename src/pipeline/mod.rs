@@ -26,23 +26,20 @@ use self::cached::{
     KnownEntries, begin_write, fetch, had_no_effect, not_cached_error, plan_lookup,
 };
 use self::retry_state::RetryState;
-use crate::api::operation::OperationName;
-use crate::client::graphql;
-use crate::error::{Error, ErrorKind, Result, SSO};
+use crate::error::{Error, ErrorKind, OperationName, Result, SSO};
+use crate::headers::rate_limit::RateLimitHeaders;
+use crate::headers::retry_after::retry_after;
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
 use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
 use crate::policy::poll::AcceptedPoller;
-use crate::policy::rate_limit::{
-    AttemptOutcome, BatchSlot, CallHandle, Permit, RateLimitHeaders, WaitBudget,
-};
-use crate::policy::retry::retry_after;
+use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
 use crate::request::{Prepared, Request};
 use crate::response::accepted;
 use crate::response::body::ResponseBody;
 use crate::response::byte_stream::{BodyCollector, too_large};
-use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
+use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse, graphql};
 use crate::runtime::detachable::DetachableCall;
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::retry::retry_after;
+use crate::headers::retry_after::retry_after;
 use crate::response::RawResponse;
 use crate::time::clock::saturating_after;
 

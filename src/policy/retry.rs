@@ -6,14 +6,13 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
-use http::Method;
-use http::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use crate::error::{Error, ErrorKind};
+use crate::headers::retry_after::retry_after;
 use crate::time::clock;
 
 /// Policy for retrying failed calls.
@@ -59,8 +58,6 @@ pub struct RetryPolicy {
 
 /// Maximum number of attempts that a policy can set.
 const MAX_ATTEMPTS: u32 = 20;
-/// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Default for RetryPolicy {
@@ -244,31 +241,9 @@ fn is_transient(error: &Error) -> bool {
     }
 }
 
-/// Returns whether a method is idempotent ([RFC 9110, section
-/// 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
-}
-
-/// Returns the delay of `Retry-After`: seconds, or a date ([RFC 9110, section
-/// 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is compared with the response's own `Date`; a
-/// day at most.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is more than a day.
-        let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-    }
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let until = date(text)?;
-    let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
-    let now = now.unwrap_or_else(SystemTime::now);
-    Some(until.duration_since(now).unwrap_or_default().min(MAX_RETRY_AFTER))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     use super::*;
@@ -289,29 +264,6 @@ mod tests {
     fn failed(error: &Error) -> FailedCall<'_> {
         let (elapsed, left) = (Duration::ZERO, HOUR);
         FailedCall { error, is_idempotent: true, is_replayable: true, elapsed, remaining: left }
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-        for (value, expected) in [
-            ("120", Some(120)),
-            (" 7 ", Some(7)),
-            ("0", Some(0)),
-            ("99999999999999999999999", Some(86_400)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
-            ("Sun Nov  6 08:50:37 1994", Some(60)),
-            // A time in the past means now.
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(86_400)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let read = retry_after(&headers(&[("retry-after", value), ("date", DATE)]));
-            assert_eq!(read, expected.map(Duration::from_secs), "{value:?}");
-        }
     }
 
     #[test]

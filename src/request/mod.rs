@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 pub(crate) use url::Url;
 
-use crate::api::operation::{Operation, OperationName, metric_name};
+use crate::api::operation::{Operation, metric_name};
 use crate::client::pagination::{Items, Listed, Pages};
 use crate::client::{Client, ResponseFuture};
-use crate::error::Result;
+use crate::error::{OperationName, Result};
 use crate::pipeline::{BodyMode, execute};
 use crate::policy::cache::CachePolicy;
 use crate::policy::rate_limit::Priority;

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::app::App;
 use super::token::AccessToken;
 use crate::client::Client;
-use crate::error::{Error, FailureDetails, Result};
+use crate::error::{FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
@@ -52,8 +52,8 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     ///
     /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
     /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::persistence) its
-    /// tokens as [`Persistence::Required`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
-    /// error of your own source with [`Error::token_provider`]. Neither the error nor any log can contain a secret.
+    /// tokens as [`Persistence::Required`]. An error that is [retryable](crate::Error::is_retryable) is retried a few times; create
+    /// an error of your own source with [`Error::token_provider`](crate::Error::token_provider). Neither the error nor any log can contain a secret.
     fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a>;
 
     /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
@@ -219,24 +219,4 @@ pub enum Persistence {
     BestEffort,
     /// Tokens cannot be obtained without the previous one. A store that cannot be read is an error.
     Required,
-}
-
-impl Error {
-    /// Creates the error of the application's own [`TokenProvider`].
-    ///
-    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
-    /// if `retryable` is `true`.
-    pub fn token_provider(
-        message: impl Into<Cow<'static, str>>,
-        retryable: bool,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        let error = super::AuthFailure::Other
-            .error(message, "check the application's token source")
-            .with_retryable(retryable);
-        match source {
-            Some(source) => error.with_caller_source(source),
-            None => error,
-        }
-    }
 }

@@ -8,8 +8,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::entry::Entry;
-use crate::api::operation::OperationName;
-use crate::error::Result;
+use crate::error::{OperationName, Result};
 use crate::response::{CacheStatus, RawBody, RawResponse};
 use crate::time::clock;
 

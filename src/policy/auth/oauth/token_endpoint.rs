@@ -105,7 +105,7 @@ impl TokenEndpointResponse {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        crate::policy::retry::retry_after(&self.headers)
+        crate::headers::retry_after::retry_after(&self.headers)
     }
 
     /// Returns whether a later retry might succeed.
