@@ -18,7 +18,7 @@ use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
 use crate::policy::cache::CacheConfig;
-use crate::policy::circuit_breaker::{Circuit, CircuitBreaker};
+use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{Limits, RateLimitPolicy};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{UsageConfig, UsageRegistry};
@@ -446,7 +446,8 @@ impl ClientBuilder {
             false => circuit(origins.upload()),
         };
         let circuits = [api, upload];
-        meter::client_built(&circuits);
+        let closed = CircuitState::Closed.metric_value();
+        meter::client_built(circuits.iter().map(|circuit| (circuit.server(), closed)));
         let store_timeout = self.store_timeout;
         let shared_store =
             self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
@@ -458,8 +459,12 @@ impl ClientBuilder {
         let shared = ClientShared {
             headers: self.default_headers()?,
             http: self.build_http_clients(&origins)?,
-            usage: UsageRegistry::new(self.usage, origins.api().as_str(), shared_store.clone()),
-            recent: RecentActivity::new(),
+            usage: Arc::new(UsageRegistry::new(
+                self.usage,
+                origins.api().as_str(),
+                shared_store.clone(),
+            )),
+            recent: Arc::new(RecentActivity::new()),
             slo: self.slo,
             endpoints: origins,
             gateway,

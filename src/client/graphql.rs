@@ -12,8 +12,7 @@ use tokio::time::Instant;
 
 use crate::client::{Client, ResponseFuture};
 use crate::error::ErrorKind;
-use crate::observability::observer::CallObserver;
-use crate::pipeline::{BodyMode, CallOutcome, execute_uncounted, instrument};
+use crate::pipeline::{BodyMode, CallOutcome, execute_uncounted, instrument, observe_call};
 use crate::request::Request;
 use crate::response::graphql::{decode, is_rate_limited};
 
@@ -58,7 +57,7 @@ const MAX_RATE_LIMIT_RETRIES: u32 = 8;
 /// Runs one call, which is sent again if GitHub rejects it because of a rate limit, which GitHub can report with a 200.
 /// Then GitHub has done nothing, and the limits determine when to retry.
 async fn execute(request: Request) -> CallOutcome {
-    let observed = CallObserver::begin(&request);
+    let observed = observe_call(&request);
     let response = async move {
         let (mut refused, began) = (None, Instant::now());
         for _ in 0..MAX_RATE_LIMIT_RETRIES {

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::endpoints::Endpoints;
 use crate::error::Result;
-use crate::observability::health::{Health, ServiceLevelObjectives};
+use crate::observability::health::{Health, HealthInputs, ServiceLevelObjectives};
 use crate::observability::recent::RecentActivity;
 use crate::pipeline::coalesce::InFlightRequests;
 use crate::policy::auth::{Gateway, Identity, TokenPolicy, TokenStore};
@@ -89,8 +89,8 @@ pub(crate) struct ClientShared {
     pub(crate) call_timeout: Duration,
     pub(crate) max_body_bytes: usize,
     pub(crate) limits: Limits,
-    pub(crate) usage: UsageRegistry,
-    pub(crate) recent: RecentActivity,
+    pub(crate) usage: Arc<UsageRegistry>,
+    pub(crate) recent: Arc<RecentActivity>,
     pub(crate) slo: ServiceLevelObjectives,
     pub(crate) store: Option<Arc<ResilientStore>>,
     /// The longest time for which a call waits for its store.
@@ -236,7 +236,19 @@ impl Client {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::collect(self)
+        let (handle, [api, upload]) = (&self.0, &self.0.circuits);
+        let queue = self.admission_queue();
+        Health::new(HealthInputs {
+            identity: self.identity().into_owned(),
+            token: handle.identity.token_manager().map(|token_manager| token_manager.health()),
+            gateway: handle.gateway.as_ref().map(|gateway| gateway.token_manager.health()),
+            circuits: [api, upload].map(|circuit| (circuit.server(), circuit.current())),
+            store: self.store_health(),
+            limits: queue.health(self.rate_limit_identity().into_owned()),
+            recent: &handle.recent,
+            slo: &handle.slo,
+            exhausted_budgets: self.usage_account().exhausted_budgets().collect(),
+        })
     }
 
     /// Returns the [cache](crate::policy::cache), to prefetch and to purge.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use super::{observe_attempt, observe_call};
 use crate::api::operation::Operation;
 use crate::client::Client;
 use crate::error::Result;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
-use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::request::{Prepared, Request};
 use crate::response::{CacheStatus, RawBody, RawResponse};
 
@@ -72,12 +72,12 @@ impl TelemetryProbe {
 
     /// Records the telemetry of one call with one attempt.
     pub fn once(&self) {
-        let call = CallObserver::begin(&self.request);
+        let call = observe_call(&self.request);
         let waiting = meter::InFlight::waiting();
         std::hint::black_box(&waiting);
         drop(waiting);
         let entered = call.span().clone().entered();
-        let attempt = AttemptObserver::begin(&self.prepared, self.request.label(), 0);
+        let attempt = observe_attempt(&self.prepared, self.request.label(), 0);
         let inner = attempt.span().clone().entered();
         tracing::debug!(status = 200, "attempt");
         drop(inner);

@@ -26,15 +26,20 @@ use self::cached::{
     KnownEntries, begin_write, fetch, had_no_effect, not_cached_error, plan_lookup,
 };
 use self::retry_state::RetryState;
+use crate::api::operation::metric_name;
+use crate::error::error_type::error_type;
 use crate::error::{Error, ErrorKind, OperationName, Result, SSO};
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
-use crate::observability::observer::{AttemptObserver, CallObserver};
+use crate::meter;
+use crate::observability::observer::{
+    AttemptMetadata, AttemptObserver, CallMetadata, CallObserver,
+};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
 use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
 use crate::policy::poll::AcceptedPoller;
 use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
-use crate::policy::usage::{BudgetReservations, IdentityUsageState};
+use crate::policy::usage::{BudgetReservations, IdentityUsageState, UsageRecorder};
 use crate::request::{Prepared, Request};
 use crate::response::accepted;
 use crate::response::body::ResponseBody;
@@ -45,7 +50,6 @@ use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
 use crate::transport::redirect::{self, MAX_REDIRECTS, VisitedHops};
 use crate::util::compact;
-use crate::{meter, observability::body_log};
 
 /// How the caller reads the body of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +106,40 @@ impl CallOutcome {
 
 /// Runs one call with all its attempts.
 pub(crate) async fn execute(request: Request, reading: BodyMode) -> CallOutcome {
-    let observed = CallObserver::begin(&request);
+    let observed = observe_call(&request);
     instrument(observed, pin!(execute_uncounted(request, reading))).await
+}
+
+/// Begins to observe a call.
+pub(crate) fn observe_call(request: &Request) -> CallObserver {
+    let (client, is_internal) = (request.client(), request.is_internal());
+    let (handle, has_credential) = (client.handle(), request.has_request_credential());
+    let metadata = CallMetadata {
+        operation: request.label(),
+        template: request.template(),
+        method: request.method(),
+        server: request.server(),
+        is_internal,
+        is_authenticated: has_credential || handle.identity.token_manager().is_some(),
+    };
+    let usage = (!is_internal)
+        .then(|| UsageRecorder::new(&handle.usage, client.usage_account_for(has_credential)));
+    CallObserver::begin(&metadata, Arc::clone(&handle.recent), usage)
+}
+
+/// Begins to observe an attempt, and counts its request. `sent` is the number of earlier requests, for any reason.
+fn observe_attempt(prepared: &Prepared, operation: &OperationName, sent: u32) -> AttemptObserver {
+    let metadata = AttemptMetadata {
+        method: prepared.method(),
+        url: prepared.url(),
+        template: prepared.template(),
+        resend_count: sent,
+        started_at: Instant::now(),
+    };
+    if !prepared.is_external() {
+        prepared.usage_account().record_request(metadata.started_at, metric_name(operation));
+    }
+    AttemptObserver::begin(&metadata, Arc::clone(&prepared.client().handle().recent))
 }
 
 /// Records all work of a call, from its start to its response, in one span.
@@ -225,9 +261,9 @@ pub(crate) async fn run_attempts(
         }
         let course = Mutex::default();
         if std::mem::take(&mut failed) {
-            attempts.last_error().inspect(|error| meter::retry(error));
+            attempts.last_error().inspect(|error| meter::retry(error_type(error)));
         }
-        let observed = AttemptObserver::begin(prepared, operation, sent);
+        let observed = observe_attempt(prepared, operation, sent);
         sent = sent.saturating_add(1);
         let span = observed.span().clone();
         let mut response =
@@ -460,7 +496,7 @@ fn record_outcome(
         meter::rate_limit_observed(prepared.identity_label(), told);
     }
     if refused {
-        meter::rate_limited(secondary, told);
+        meter::rate_limited(secondary, told.map(|told| told.resource));
     }
     permit.end(match (secondary, told) {
         (true, told) => AttemptOutcome::SecondaryLimited(told, retry_after(headers)),
@@ -488,7 +524,9 @@ async fn run_attempt(
         }
         read_response(response, prepared, credentials, operation, reading, limit).await
     });
-    body_log::log_request(prepared);
+    if let Some(log) = &client.body_logging {
+        log.log_request(prepared.json_body());
+    }
     let response = match with_deadline([limit, &prepared.timeout], exchange).await {
         Ok(response) => response,
         Err(late) => Err(timed_out(reading.awaited_part(), late)),
@@ -580,7 +618,9 @@ async fn read_response(
                 shown = sanitize::without_last_run(shown);
             }
         }
-        body_log::log_response(prepared, status, &shown);
+        if let Some(log) = &client.body_logging {
+            log.log_response(status, &shown);
+        }
         if !prepared.is_external() {
             return Err(Error::from_response(operation, status, headers, &body, &shown));
         }
@@ -595,7 +635,9 @@ async fn read_response(
                 let body = collector.finish();
                 #[cfg(feature = "contract")]
                 prepared.validate_response(&url, status, &headers, &body);
-                body_log::log_response(prepared, status, &body);
+                if let Some(log) = &client.body_logging {
+                    log.log_response(status, &body);
+                }
                 RawBody::Bytes(body)
             }
             Ok(true) => {

@@ -58,6 +58,17 @@ pub enum CircuitState {
     HalfOpen,
 }
 
+impl CircuitState {
+    /// Returns the value of the metric `octowire_circuit_state`.
+    pub(crate) fn metric_value(self) -> f64 {
+        match self {
+            Self::Closed => 0.0,
+            Self::HalfOpen => 1.0,
+            Self::Open => 2.0,
+        }
+    }
+}
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The longest time that a circuit stays open before a probe.
 const MAX_OPEN_DURATION: Duration = Duration::from_secs(5 * 60);
@@ -197,7 +208,7 @@ impl Circuit {
             Phase::Open { .. } => {
                 info!(server = self.server, "circuit half-open; probing");
                 state.phase = Phase::HalfOpen { in_flight: 1, succeeded: 0, since: now };
-                meter::circuit(&self.server, CircuitState::HalfOpen);
+                meter::circuit(&self.server, CircuitState::HalfOpen.metric_value());
                 Ok(permit(Some(now)))
             }
             Phase::HalfOpen { in_flight, succeeded, since } => {
@@ -256,7 +267,7 @@ impl Circuit {
                     self.open_circuit(&mut state, now);
                 } else if succeeded.saturating_add(1) >= self.policy.half_open_probes {
                     info!(server = self.server, "circuit closed");
-                    meter::circuit(&self.server, CircuitState::Closed);
+                    meter::circuit(&self.server, CircuitState::Closed.metric_value());
                     state.phase = Phase::Closed;
                     state.consecutive_openings = 0;
                     state.counts = [(0, 0); BUCKETS];
@@ -287,7 +298,7 @@ impl Circuit {
         let doubled = 1_u32.checked_shl(state.consecutive_openings).unwrap_or(u32::MAX);
         let time = self.policy.open_duration.saturating_mul(doubled).min(MAX_OPEN_DURATION);
         warn!(server = self.server, open_for = ?time, "circuit opened: too many failures");
-        meter::circuit(&self.server, CircuitState::Open);
+        meter::circuit(&self.server, CircuitState::Open.metric_value());
         state.phase = Phase::Open { until: saturating_after(now, time) };
         state.consecutive_openings = state.consecutive_openings.saturating_add(1);
         self.not_closed.store(true, Ordering::Release);

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::Request;
-use crate::api::timestamps::{self, IntoTimestamp};
+use crate::api::timestamps::IntoTimestamp;
+use crate::time::rfc3339;
 
 // The features determine which of them are used.
 #[allow(dead_code)]
@@ -39,7 +40,7 @@ impl Request {
     /// Sets a query parameter to a time.
     pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
-            Ok(time) => self.set_query::<String>(name, timestamps::text(&time)),
+            Ok(time) => self.set_query::<String>(name, rfc3339::format(&time)),
             Err(reason) => {
                 self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
             }
@@ -49,7 +50,7 @@ impl Request {
     /// Sets a property of the JSON body to a time.
     pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
-            Ok(time) => self.set_field::<String>(name, timestamps::text(&time)),
+            Ok(time) => self.set_field::<String>(name, rfc3339::format(&time)),
             Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }

@@ -338,6 +338,24 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn the_call_that_holds_the_last_handle_is_written_before_it_returns() {
+    let store = MemoryStore::new();
+    let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
+    let github = github
+        .rate_limits(RateLimitPolicy::disabled())
+        .retry(RetryPolicy::disabled())
+        .build()
+        .unwrap();
+    let call = github.meta().get_zen();
+    let month = octowire::chrono::Utc::now().format("%Y-%m");
+    drop(github);
+    call.send().await.unwrap_err();
+    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
+    let told = store.counters(&key).await.unwrap();
+    assert_eq!(told.get("meta/get-zen calls"), Some(&1), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_invalid_usage_policy_is_rejected() {
     let build = |policy| Client::builder().usage(policy).build().unwrap_err();
     let twice = UsageConfig::new().budget(budget()).budget(budget().hard_limit(1));

@@ -196,6 +196,23 @@ pub(crate) struct IdentityUsageState {
     budgets: Vec<Arc<BudgetCounter>>,
 }
 
+/// Counts the end of a call. It holds the registry until then, since the registry writes the counts when it is dropped.
+pub(crate) struct UsageRecorder {
+    account: Arc<IdentityUsageState>,
+    _registry: Arc<UsageRegistry>,
+}
+
+impl UsageRecorder {
+    pub(crate) fn new(registry: &Arc<UsageRegistry>, account: Arc<IdentityUsageState>) -> Self {
+        Self { account, _registry: Arc::clone(registry) }
+    }
+
+    /// Records the end of the call.
+    pub(crate) fn record_call(&self, now: Instant, operation: &'static str, failed: bool) {
+        self.account.record_call(now, operation, failed);
+    }
+}
+
 /// The maximum number of identities, as for tokens. An evicted one has written its counts.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
