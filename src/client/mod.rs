@@ -29,6 +29,7 @@ use crate::response::body::accepted_encoding;
 use crate::store::{BackgroundTasks, ResilientStore, StoreHealth};
 use crate::{meter, observability::BodyLogging};
 
+mod auth_transport;
 pub(crate) mod batch;
 mod builder;
 mod cache;

@@ -87,14 +87,6 @@ impl CallObserver {
         &self.span
     }
 
-    /// Records the end of the call with this response.
-    pub(crate) fn end(self, response: &Result<RawResponse>) {
-        match response {
-            Ok(raw) => self.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
-            Err(error) => self.fail(error),
-        }
-    }
-
     /// Records the end of the call without a response to decode.
     pub(crate) fn fail(self, error: &Error) {
         self.finish((error.status(), error.headers(), None), Some(error));

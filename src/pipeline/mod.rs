@@ -96,12 +96,6 @@ impl CallOutcome {
         self.observer.end_decoded((status, &headers, came), error);
         decoded
     }
-
-    /// Returns the response of a call that has succeeded.
-    pub(crate) fn finish(self) -> Result<RawResponse> {
-        self.observer.end(&self.result);
-        self.result
-    }
 }
 
 /// Runs one call with all its attempts.
@@ -400,11 +394,11 @@ async fn prepare_attempt(
         "rate_limit",
         permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited),
     );
-    let credentials =
-        match with_deadline([limit, limit], pin!(RequestCredentials::resolve(prepared))).await {
-            Ok(credentials) => credentials.map_err(AttemptRejection::Other)?,
-            Err(late) => return Err(AttemptRejection::Other(timed_out("token acquisition", late))),
-        };
+    let credentials = match with_deadline([limit, limit], pin!(resolve_credentials(prepared))).await
+    {
+        Ok(credentials) => credentials.map_err(AttemptRejection::Other)?,
+        Err(late) => return Err(AttemptRejection::Other(timed_out("token acquisition", late))),
+    };
     // A permit can take so long that another window of a budget has begun.
     reserved = reserved.filter(BudgetReservations::is_current);
     if let (Some(account), None) = (&account, &reserved) {
@@ -415,6 +409,12 @@ async fn prepare_attempt(
         };
     }
     Ok(AttemptPermits { permit, circuit: trial, credentials, reserved })
+}
+
+async fn resolve_credentials(prepared: &Prepared) -> Result<RequestCredentials> {
+    let (client, handle) = (prepared.client(), prepared.client().handle());
+    let gateway = handle.gateway.as_ref().filter(|_| handle.uses_gateway);
+    RequestCredentials::resolve(&prepared.attempt(), &handle.identity, gateway, client).await
 }
 
 /// Returns whether an attempt did not reach GitHub, and whether GitHub confirmed the stored response of an
@@ -613,7 +613,7 @@ async fn read_response(
         }
         let mut shown = body.clone();
         if !is_whole {
-            shown = credentials.redact_cut_token(prepared, shown);
+            shown = credentials.redact_cut_token(prepared.request_authorization(), shown);
             if !prepared.is_external() {
                 shown = sanitize::without_last_run(shown);
             }

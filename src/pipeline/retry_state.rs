@@ -109,8 +109,9 @@ impl RetryState {
             let (api, headers) = error.api().zip(error.headers())?;
             let refusal = error.failure_details();
             let rejection = Rejection { message: &api.message, headers, failure_details: refusal };
-            let pause =
-                credentials.on_unauthorized(prepared.client(), self.token_rejections, &rejection);
+            let (handle, times) = (prepared.client().handle(), self.token_rejections);
+            let gateway = handle.gateway.as_ref();
+            let pause = credentials.on_unauthorized(&handle.identity, gateway, times, &rejection);
             self.token_rejections += 1;
             // The token is discarded even if this call cannot be sent again.
             return pause.filter(|_| repeatable);

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 use serde::Serialize;
@@ -114,6 +115,11 @@ impl Request {
             Ok(body) => self.0.body = RequestBody::Json(body.into()),
             Err(reason) => self.0.reject(format_args!("body: {reason}")),
         }
+    }
+
+    /// Sets a JSON body that is already serialized.
+    pub(crate) fn set_serialized(&mut self, json: Bytes) {
+        self.0.body = RequestBody::Json(json);
     }
 
     /// Sets a body that is not JSON.

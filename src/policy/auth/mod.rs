@@ -20,6 +20,7 @@ mod credentials;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
 mod health;
+mod identity;
 mod installation;
 mod oauth;
 mod personal;
@@ -29,6 +30,7 @@ mod request_credentials;
 mod token;
 mod token_manager;
 mod token_store;
+mod transport;
 
 pub use crate::error::auth::AuthFailure;
 pub use app::{App, AppSigner, SignatureFuture};
@@ -52,10 +54,13 @@ pub use token_store::{
     EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder, EncryptedTokenStore, EncryptionKey,
 };
 pub use token_store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
+pub use transport::AuthTransport;
 
+pub(crate) use identity::{Gateway, Identity};
 pub(crate) use personal::secret_fingerprint;
-pub(crate) use request_credentials::{Gateway, Identity, RequestCredentials};
+pub(crate) use request_credentials::RequestCredentials;
 pub(crate) use token_manager::{TokenManager, with_refresh_stack};
+pub(crate) use transport::{AuthBody, AuthCall, AuthTarget, sealed};
 
 #[cfg(test)]
 mod tests;

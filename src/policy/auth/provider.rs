@@ -10,7 +10,7 @@ use http::HeaderMap;
 
 use super::app::App;
 use super::token::AccessToken;
-use crate::client::Client;
+use super::transport::AuthTransport;
 use crate::error::{FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
@@ -99,7 +99,8 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the App of this source, if there is one, for [`Client::as_app`] and [`Client::installation`].
+    /// Returns the App of this source, if there is one, for [`Client::as_app`](crate::Client::as_app) and
+    /// [`Client::installation`](crate::Client::installation).
     fn app(&self) -> Option<&App> {
         None
     }
@@ -158,10 +159,14 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken>> + Se
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TokenRequest<'a> {
-    /// The client that requests the token. A source that calls GitHub uses one of its handles, [`Client::as_app`] or
-    /// [`Client::unauthenticated`], so that base URL, timeouts and all other settings are the same. A call of this client
-    /// itself would wait for the very token that is being obtained.
-    pub client: &'a Client,
+    /// The transport of the client that requests the token. The providers of this crate send their requests through it,
+    /// so that base URL, timeouts and all other settings are the same.
+    ///
+    /// A provider of the application that calls GitHub gets the client from
+    /// [`Client::from_token_request`](crate::Client::from_token_request), and uses one of its handles,
+    /// [`Client::as_app`](crate::Client::as_app) or [`Client::unauthenticated`](crate::Client::unauthenticated). A call
+    /// of the client itself would wait for the token that is being obtained, and fails.
+    pub client: &'a dyn AuthTransport,
     /// The previous token, from the store or from this client; it might have expired.
     pub previous: Option<&'a AccessToken>,
 }
@@ -169,7 +174,7 @@ pub struct TokenRequest<'a> {
 impl<'a> TokenRequest<'a> {
     /// Creates a request, for tests of a source.
     #[must_use]
-    pub fn new(client: &'a Client, previous: Option<&'a AccessToken>) -> Self {
+    pub fn new(client: &'a dyn AuthTransport, previous: Option<&'a AccessToken>) -> Self {
         Self { client, previous }
     }
 }

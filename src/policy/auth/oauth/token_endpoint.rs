@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,12 +12,10 @@ use url::{Url, form_urlencoded};
 
 use super::errors::{self, GrantType};
 use super::form::Form;
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, Markup, OneLine, Result, indicates_rate_limit};
-use crate::pipeline::{BodyMode, execute};
 use crate::policy::auth::token::AccessToken;
-use crate::request::Request;
+use crate::policy::auth::transport::{self, AuthCall, AuthTarget, AuthTransport};
 use crate::response::RawBody;
 
 /// The name of the token endpoint in messages.
@@ -48,16 +45,20 @@ pub(crate) struct TokenEndpointResponse {
 impl TokenEndpointRequest {
     /// # Errors
     /// If there is no response; its content is not checked.
-    pub(crate) async fn send(self, client: &Client) -> Result<TokenEndpointResponse> {
+    pub(crate) async fn send(self, client: &dyn AuthTransport) -> Result<TokenEndpointResponse> {
         let (form, mut secrets) = self.form.into_parts();
-        let mut request = Request::form(client, self.label, self.url, form);
-        if let Some(authorization) = self.authorization {
+        if let Some(authorization) = &self.authorization {
             // `Basic …`, whose end a response might repeat.
             let shown = authorization.to_str().ok().and_then(|text| text.split_once(' '));
             secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
-            request = request.header(AUTHORIZATION, authorization);
         }
-        let raw = execute(request, BodyMode::Buffered).await.finish()?;
+        let call = AuthCall {
+            name: self.label,
+            target: AuthTarget::Form { url: self.url, form },
+            authorization: self.authorization,
+            retries: true,
+        };
+        let raw = transport::send(client, call, Ok).await?;
         let body = match &raw.body {
             RawBody::Bytes(bytes) => &**bytes,
             // The client did not request it.

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tokio::time::{advance, sleep};
 
 use super::*;
+use crate::client::Client;
 use crate::policy::auth::provider::TokenFuture;
 use crate::policy::auth::token_store::MemoryTokenStore;
 
