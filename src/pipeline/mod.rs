@@ -22,9 +22,7 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug, field};
 
-use self::cached::{
-    KnownEntries, begin_write, fetch, had_no_effect, not_cached_error, plan_lookup,
-};
+use self::cached::{KnownEntries, begin_write, fetch, not_cached_error, plan_lookup};
 use self::retry_state::RetryState;
 use crate::api::operation::metric_name;
 use crate::error::error_type::error_type;
@@ -36,7 +34,7 @@ use crate::observability::observer::{
     AttemptMetadata, AttemptObserver, CallMetadata, CallObserver,
 };
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
-use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
+use crate::policy::circuit_breaker::CircuitPermit;
 use crate::policy::poll::AcceptedPoller;
 use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState, UsageRecorder};
@@ -192,7 +190,9 @@ fn execute_uncached(
             let writing = begin_write(&prepared);
             let response = run_attempts(&mut prepared, &operation, reading, &call, None).await;
             if let Some(writing) = writing {
-                writing.finish(response.as_ref().is_err_and(had_no_effect)).await;
+                let had_no_effect =
+                    response.as_ref().is_err_and(|error| error.class().had_no_effect());
+                writing.finish(had_no_effect).await;
             }
             response
         }))
@@ -465,7 +465,7 @@ fn record_outcome(
         // A timeout that the caller set says nothing about the server.
         let hurried = error.is_some_and(Error::is_timeout) && prepared.caller_deadline_expired();
         if !hurried {
-            trial.record(error.is_some_and(is_failure));
+            trial.record(error.is_some_and(|error| error.class().counts_against_circuit()));
         }
     }
     let Some(permit) = permit else { return };
