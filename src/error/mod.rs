@@ -22,6 +22,7 @@ use crate::sanitize;
 mod advice;
 mod api;
 pub(crate) mod auth;
+mod class;
 pub(crate) mod error_type;
 pub(crate) mod graphql;
 mod incomplete;
@@ -32,6 +33,7 @@ mod transport;
 
 pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use class::{CallResult, FailureClass};
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{FailureDetails, FailureReason, indicates_rate_limit};
 pub(crate) use text::Markup;

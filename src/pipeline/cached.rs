@@ -193,7 +193,7 @@ async fn coalesce(
             None => {}
             Some(result) if leads => return result,
             // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if is_caller_specific(&error) => {}
+            Some(Err(error)) if error.class().is_caller_specific() => {}
             Some(result) => return result,
         }
     }
@@ -314,11 +314,6 @@ fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, refresh: O
     });
 }
 
-/// Returns whether an error depends on the caller and its deadline.
-fn is_caller_specific(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
-}
-
 /// Begins a write. Returns `None` if the call changes nothing that can be stored.
 pub(super) fn begin_write(context: &CallContext) -> Option<WriteInvalidation> {
     let cache = context.shared().cache.as_ref()?;
@@ -328,14 +323,4 @@ pub(super) fn begin_write(context: &CallContext) -> Option<WriteInvalidation> {
         SideEffects::Path => selector_for_write(context.spec.path()),
     };
     Some(WriteInvalidation::new(Arc::clone(cache), selector, &context.store_wait))
-}
-
-/// Returns whether a failed call has certainly changed nothing.
-pub(super) fn had_no_effect(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),
-        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.is_not_sent(),
-        ErrorKind::BodyTooLarge | ErrorKind::Redirect => false,
-        _ => true,
-    }
 }

@@ -185,6 +185,6 @@ impl InFlightRequests {
 
 impl fmt::Debug for InFlightRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").finish_non_exhaustive()
+        f.debug_struct("InFlightRequests").finish_non_exhaustive()
     }
 }

@@ -131,7 +131,8 @@ fn send_uncached(context: CallContext, mode: BodyMode) -> DetachableCall<Result<
             let write = cached::begin_write(&context);
             let response = run_attempts(&mut context, mode, &call, None).await;
             if let Some(write) = write {
-                write.finish(response.as_ref().is_err_and(cached::had_no_effect)).await;
+                let failed = response.as_ref().err();
+                write.finish(failed.is_some_and(|error| error.class().had_no_effect())).await;
             }
             response
         }))

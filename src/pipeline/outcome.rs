@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
 use crate::meter;
-use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
+use crate::policy::circuit_breaker::CircuitPermit;
 use crate::policy::rate_limit::{AttemptOutcome, Permit};
 use crate::policy::usage::BudgetReservation;
 use crate::response::{RawResponse, graphql};
@@ -29,7 +29,7 @@ pub(super) fn record(
         // A timeout that the caller set says nothing about the server.
         let hurried = error.is_some_and(Error::is_timeout) && context.caller_deadline_expired();
         if !hurried {
-            circuit.record(error.is_some_and(is_failure));
+            circuit.record(error.is_some_and(|error| error.class().counts_against_circuit()));
         }
     }
     if let Some(permit) = permit {

@@ -12,7 +12,8 @@ use super::attempt::Attempt;
 use super::call_context::CallContext;
 use super::outcome::is_rate_limited;
 use crate::error::error_type::error_type;
-use crate::error::{Error, ErrorKind, FailedAttempt, Result};
+use crate::error::{Error, ErrorKind, FailedAttempt, FailureClass, Result};
+use crate::headers::retry_after::retry_after;
 use crate::meter;
 use crate::policy::auth::Rejection;
 use crate::policy::poll::AcceptedPoller;
@@ -230,14 +231,16 @@ impl RetryState {
         if !repeatable {
             return None;
         }
-        if error.is_rate_limited() && error.kind() == ErrorKind::Api {
+        if error.class() == FailureClass::RateLimited {
             self.rate_limit_rejections += 1;
             // The limits determine the delay.
             return (self.rate_limit_rejections <= MAX_RATE_LIMIT_RETRIES)
                 .then_some(Duration::ZERO);
         }
         let failed = FailedCall {
-            error,
+            class: error.class(),
+            // Not `Error::retry_after`, which prefers the stored time.
+            retry_after: error.headers().and_then(retry_after),
             is_idempotent,
             is_replayable: true,
             elapsed: self.started_at.elapsed().saturating_sub(self.waited),

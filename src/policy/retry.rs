@@ -11,8 +11,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
-use crate::error::{Error, ErrorKind};
-use crate::headers::retry_after::retry_after;
+use crate::error::FailureClass;
 use crate::time::clock;
 
 /// Policy for retrying failed calls.
@@ -155,8 +154,10 @@ pub(crate) struct RetrySchedule {
 }
 
 /// The properties of a call whose attempt failed.
-pub(crate) struct FailedCall<'a> {
-    pub(crate) error: &'a Error,
+pub(crate) struct FailedCall {
+    pub(crate) class: FailureClass,
+    /// The delay of the response's `Retry-After` header.
+    pub(crate) retry_after: Option<Duration>,
     /// The request is idempotent.
     pub(crate) is_idempotent: bool,
     /// The whole body can be sent again.
@@ -183,15 +184,11 @@ impl RetrySchedule {
     }
 
     /// Returns the delay before another attempt; `None` if there is none.
-    pub(crate) fn next(
-        &mut self,
-        failed: &FailedCall<'_>,
-        budget: &RetryBudget,
-    ) -> Option<Duration> {
+    pub(crate) fn next(&mut self, failed: &FailedCall, budget: &RetryBudget) -> Option<Duration> {
         if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe_to_retry(failed) {
             return None;
         }
-        let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
+        let asked = failed.retry_after.unwrap_or_default();
         let pause = self.next_delay().max(asked);
         let in_time = failed.elapsed.saturating_add(pause) <= self.policy.max_elapsed
             && pause < failed.remaining;
@@ -224,21 +221,9 @@ pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
     backoff.next_backoff().unwrap_or(time)
 }
 
-fn is_safe_to_retry(failed: &FailedCall<'_>) -> bool {
-    let error = failed.error;
-    failed.is_replayable && is_transient(error) && (failed.is_idempotent || error.is_not_sent())
-}
-
-/// Returns whether the same request might succeed soon, regardless of its method.
-fn is_transient(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport | ErrorKind::Timeout => error.is_retryable(),
-        ErrorKind::Api => {
-            let status = error.status().map_or(0, |status| status.as_u16());
-            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
-        }
-        _ => false,
-    }
+fn is_safe_to_retry(failed: &FailedCall) -> bool {
+    let class = failed.class;
+    failed.is_replayable && class.is_transient() && (failed.is_idempotent || class.is_unsent())
 }
 
 #[cfg(test)]
@@ -247,6 +232,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::{Error, ErrorKind};
+    use crate::headers::retry_after::retry_after;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -261,9 +248,16 @@ mod tests {
         Error::new(ErrorKind::Transport, "broken")
     }
 
-    fn failed(error: &Error) -> FailedCall<'_> {
-        let (elapsed, left) = (Duration::ZERO, HOUR);
-        FailedCall { error, is_idempotent: true, is_replayable: true, elapsed, remaining: left }
+    /// Returns the properties of an idempotent call with this failure.
+    fn failed(error: &Error) -> FailedCall {
+        FailedCall {
+            class: error.class(),
+            retry_after: error.headers().and_then(retry_after),
+            is_idempotent: true,
+            is_replayable: true,
+            elapsed: Duration::ZERO,
+            remaining: HOUR,
+        }
     }
 
     #[test]
@@ -340,13 +334,7 @@ mod tests {
             let (mut made, mut elapsed) = (0, self.takes);
             loop {
                 let left = self.left.saturating_sub(elapsed);
-                let failed = FailedCall {
-                    error: &error,
-                    is_idempotent: true,
-                    is_replayable: true,
-                    elapsed,
-                    remaining: left,
-                };
+                let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
                 let Some(pause) = retries.next(&failed, &budget) else { return made };
                 made += 1;
                 elapsed += pause + self.takes;
@@ -415,7 +403,7 @@ mod tests {
             let status = http::StatusCode::SERVICE_UNAVAILABLE;
             let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
-            let failed = FailedCall { error: &error, is_idempotent: true, is_replayable: true, elapsed, remaining: left };
+            let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
             if let Some(pause) = RetrySchedule::new(policy).next(&failed, &budget) {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));

@@ -1,4 +1,4 @@
-//! Responses of GitHub's GraphQL API: data, errors, and rate limits that have a success status.
+//! The responses of GitHub's GraphQL API.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{RawBody, RawResponse, Response};
 use crate::error::graphql::{GraphQlError, GraphQlErrors, read_errors, text};
 use crate::error::{Error, ErrorKind, Result, indicates_rate_limit, rate_limit_advice};
+use crate::response::{RawBody, RawResponse, Response};
 
 #[derive(Deserialize)]
 struct GraphQlResponse<T> {
@@ -21,6 +21,30 @@ struct GraphQlResponse<T> {
     /// A secondary rate limit can have the form of a REST API error, with a 200.
     message: Option<Value>,
 }
+
+/// Returns whether the response reports a rate limit, and nothing else.
+pub(crate) fn is_rate_limited(raw: &RawResponse) -> bool {
+    let RawBody::Bytes(body) = &raw.body else { return false };
+    let speaks_of_it = || {
+        let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];
+        let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
+        body.windows(words[0].len()).any(same)
+    };
+    if body.len() > MAX_REJECTION_BYTES || !speaks_of_it() {
+        return false;
+    }
+    let Ok(GraphQlResponse { data: None, errors, message }) =
+        serde_json::from_slice::<GraphQlResponse<Value>>(body)
+    else {
+        return false;
+    };
+    let message = message.and_then(text).unwrap_or_default();
+    errors.iter().any(|error| error.is_rate_limit(&raw.headers))
+        || (errors.is_empty() && indicates_rate_limit(&message, &raw.headers))
+}
+
+/// GitHub's rejections are a few hundred bytes.
+const MAX_REJECTION_BYTES: usize = 16 * 1024;
 
 /// Reads the response once if it has no errors, and a second time to distinguish errors from a type that does not
 /// match: GitHub sets the parent of a failed field to null, whether or not `T` allows it.
@@ -80,30 +104,6 @@ fn failed(raw: RawResponse, mut errors: GraphQlErrors) -> Error {
         RawBody::Stream(_) => error,
     }
 }
-
-/// Returns whether the response reports a rate limit, and nothing else.
-pub(crate) fn is_rate_limited(raw: &RawResponse) -> bool {
-    let RawBody::Bytes(body) = &raw.body else { return false };
-    let speaks_of_it = || {
-        let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];
-        let same = |part: &[u8]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
-        body.windows(words[0].len()).any(same)
-    };
-    if body.len() > MAX_REJECTION_BYTES || !speaks_of_it() {
-        return false;
-    }
-    let Ok(GraphQlResponse { data: None, errors, message }) =
-        serde_json::from_slice::<GraphQlResponse<Value>>(body)
-    else {
-        return false;
-    };
-    let message = message.and_then(text).unwrap_or_default();
-    errors.iter().any(|error| error.is_rate_limit(&raw.headers))
-        || (errors.is_empty() && indicates_rate_limit(&message, &raw.headers))
-}
-
-/// GitHub's rejections are a few hundred bytes.
-const MAX_REJECTION_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,9 @@ pub(crate) mod accepted;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
 mod cache_status;
-pub(crate) mod decoders;
+mod decoders;
 pub(crate) mod graphql;
-pub(crate) mod gzip;
+mod gzip;
 
 pub use byte_stream::ByteStream;
 pub use cache_status::CacheStatus;
