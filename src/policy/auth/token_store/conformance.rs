@@ -129,6 +129,8 @@ const PRECISION: Duration = Duration::from_secs(1);
 const CALLERS: usize = 12;
 const KEY: &str = "installation:42 at https://api.github.com";
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const TWO_HOURS: Duration = Duration::from_secs(7200);
 
 /// Returns the result of an operation that has to succeed in time.
 async fn ok<T>(operation: &str, result: impl Future<Output = StoreResult<T>>) -> Result<T, String> {
@@ -141,7 +143,7 @@ async fn ok<T>(operation: &str, result: impl Future<Output = StoreResult<T>>) ->
 
 fn token(text: &str) -> Result<AccessToken, String> {
     let token = AccessToken::new(text).map_err(|error| error.to_string())?;
-    Ok(token.expires_in(60 * MINUTE))
+    Ok(token.expires_in(HOUR))
 }
 
 async fn save(store: &dyn TokenStore, key: &str, text: &str) -> CheckResult {
@@ -179,8 +181,8 @@ async fn expect_locked(store: &dyn TokenStore, key: &str) -> CheckResult {
 fn tokens() -> Result<Vec<AccessToken>, String> {
     let now = SystemTime::now();
     let plain = AccessToken::new("ghs_plain").map_err(|error| error.to_string())?;
-    let issued_at = now.checked_sub(90 * MINUTE).unwrap_or(now);
-    let later = now.checked_add(90 * MINUTE).unwrap_or(now);
+    let issued_at = now.checked_sub(TWO_HOURS).unwrap_or(now);
+    let later = now.checked_add(TWO_HOURS).unwrap_or(now);
     Ok(vec![
         plain,
         token("ghs_\"\\{}[]'%,;=")?,
@@ -249,7 +251,7 @@ async fn absent(store: &dyn TokenStore) -> CheckResult {
 }
 
 async fn replaced(store: &dyn TokenStore) -> CheckResult {
-    let end = SystemTime::now().checked_add(90 * MINUTE);
+    let end = SystemTime::now().checked_add(TWO_HOURS);
     let first = token("ghu_1")?
         .with_refresh_token("ghr_1", end)
         .with_scopes(["repo"])
@@ -289,8 +291,9 @@ async fn keys(store: &dyn TokenStore) -> CheckResult {
 
 async fn refreshable(store: &dyn TokenStore) -> CheckResult {
     let now = SystemTime::now();
-    let expired = |text| Ok::<_, String>(token(text)?.with_expires_at(now - MINUTE));
-    let later = now.checked_add(90 * MINUTE);
+    let before = now.checked_sub(MINUTE).unwrap_or(now);
+    let expired = |text| Ok::<_, String>(token(text)?.with_expires_at(before));
+    let later = now.checked_add(TWO_HOURS);
     ok("save", store.save("a", &expired("ghu_a")?.with_refresh_token("ghr_a", None))).await?;
     ok("save", store.save("b", &expired("ghu_b")?.with_refresh_token("ghr_b", later))).await?;
     // A save can remove expired tokens of other keys.
