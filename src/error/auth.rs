@@ -76,6 +76,24 @@ pub enum AuthFailure {
     Other,
 }
 
+impl Error {
+    /// Creates the error of the application's own [`TokenStore`](crate::auth::TokenStore), with
+    /// [`AuthFailure::Store`].
+    ///
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client logs both. If
+    /// a call fails with it, the error is not [retryable](Error::is_retryable).
+    pub fn token_store(
+        message: impl Into<Cow<'static, str>>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let error = AuthFailure::Store.error(message, "check the application's token store");
+        match source {
+            Some(source) => error.with_caller_source(source),
+            None => error,
+        }
+    }
+}
+
 impl AuthFailure {
     /// Returns the error for this failure; not retryable by default.
     pub(crate) fn error(

@@ -44,7 +44,9 @@
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
 //!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
 //!
-//! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
+//! [`token_store_conformance`] tests a [`TokenStore`](crate::auth::TokenStore) of your own.
+//!
+//! The mock speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
 //! `mock_github`. It needs the feature `testing`, is meant for tests alone, and panics with a message if a test uses it
 //! incorrectly.
 
@@ -75,6 +77,9 @@ mod substitute;
 pub(crate) mod type_coverage;
 mod wire_response;
 
+pub use crate::policy::auth::conformance::{
+    TokenStoreDeviation, TokenStoreDeviations, token_store_conformance,
+};
 pub use example::ExampleRequest;
 pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};

@@ -60,6 +60,8 @@ pub(crate) use identity::{Gateway, Identity};
 pub(crate) use personal::secret_fingerprint;
 pub(crate) use request_credentials::RequestCredentials;
 pub(crate) use token_manager::{TokenManager, with_refresh_stack};
+#[cfg(feature = "testing")]
+pub(crate) use token_store::conformance;
 pub(crate) use transport::{AuthBody, AuthCall, AuthTarget, sealed};
 
 #[cfg(test)]

@@ -40,8 +40,8 @@ pub use web::{AuthorizationRequest, PendingAuthorization};
 /// [`web_flow`](Self::web_flow) signs a user in with the browser, [`device`](Self::device_flow) on a machine
 /// without one. A [`UserToken`] then refreshes the resulting token.
 ///
-/// The application has no setting for the GitHub server: every call takes a [`Client`](crate::Client), whose base URL and timeouts
-/// apply, and which needs no token of its own.
+/// The application has no setting for the GitHub server: every call takes a [`Client`](crate::Client), whose base URL
+/// and timeouts apply, and which needs no token of its own.
 ///
 /// ```no_run
 /// # async fn example(callback: &str) -> octowire::Result<()> {

@@ -15,9 +15,32 @@ use crate::error::{FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
-/// A source only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
-/// for all waiting calls, and continues with the cached token while the source fails: see
+/// A provider only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
+/// for all waiting calls, and continues with the cached token while the provider fails: see
 /// [`TokenPolicy`](super::TokenPolicy).
+///
+/// # Contract
+/// - **Calls**: a client calls [`fetch_token`](Self::fetch_token) once at a time, with one exception that is stated
+///   there; clients that share a provider call it concurrently. All other methods can be called at any time, also
+///   during `fetch_token`, from several threads, and while the client holds a lock: they return at once, do not block,
+///   and do not call the client.
+/// - **Constant values**: [`identity`](Self::identity), [`rate_limit_identity`](Self::rate_limit_identity),
+///   [`persistence`](Self::persistence) and [`app`](Self::app) do not change.
+///   [`initial_token`](Self::initial_token) and `app` are read once, when the client is built.
+/// - **Secrets**: neither `Debug`, nor the identities, nor an error, nor a log event contains a token, a key or a
+///   password. The client logs the identity and the error, and its metrics, health report, cache keys and store keys
+///   contain the identity.
+///
+/// # Errors
+/// Create them with [`Error::token_provider`].
+///
+/// | error | consequence |
+/// |---|---|
+/// | [retryable](Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
+/// | any other, and the last attempt's | all calls that wait for the token fail with it; calls with a token that is still valid continue |
+///
+/// Until the [backoff](super::TokenPolicy::backoff) has passed, later calls fail with the same error, and the provider
+/// is not called. A panic counts as an error that is not retryable.
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -50,16 +73,20 @@ use crate::error::{FailureDetails, Result};
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
-    /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
-    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::persistence) its
-    /// tokens as [`Persistence::Required`]. An error that is [retryable](crate::Error::is_retryable) is retried a few times; create
-    /// an error of your own source with [`Error::token_provider`](crate::Error::token_provider). Neither the error nor any log can contain a secret.
+    /// The client runs one of these at a time, with one exception. A second one runs if the runtime of the first is not
+    /// polled while a call on another runtime waits, and the provider does not [keep](Self::persistence) its tokens as
+    /// [`Persistence::Required`].
+    ///
+    /// It runs in a task of its own, on the runtime of the call that needs the token first: a call that is dropped does
+    /// not end it. After five minutes, for all attempts and the store together, the client drops the future. Set a
+    /// shorter timeout for requests of your own.
     fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a>;
 
     /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
     /// and differs where permissions differ.
     ///
-    /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret.
+    /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret. Each call can
+    /// read it, so it has to be cheap.
     fn identity(&self) -> Cow<'_, str>;
 
     /// Returns the identity under which GitHub counts the calls, where several sources share one for its [rate
@@ -75,8 +102,11 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the next step when GitHub responds with 401 to a token of this source. By default, the client obtains
-    /// another token.
+    /// Returns the next step when GitHub responds with 401 to the current token of this provider. By default, the
+    /// client obtains another token.
+    ///
+    /// The client calls it once for each such response, after the [propagation delay](Self::propagation_delay) of a new
+    /// token, and not for a token that was replaced meanwhile.
     fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
         let _ = rejection;
         RejectionAction::Refresh
