@@ -54,7 +54,7 @@ pub use policy::{auth, cache, rate_limit, usage};
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub use pipeline::bench::TelemetryProbe;
+pub use client::bench::TelemetryProbe;
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub use policy::rate_limit::RateLimiter;

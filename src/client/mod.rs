@@ -20,6 +20,8 @@ use crate::store::StoreHealth;
 
 mod auth_transport;
 pub(crate) mod batch;
+#[cfg(feature = "__bench")]
+pub(crate) mod bench;
 mod builder;
 mod cache;
 pub(crate) mod graphql;

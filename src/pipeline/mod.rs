@@ -18,15 +18,13 @@
 mod admission;
 mod attempt;
 mod auth_transport;
-#[cfg(feature = "__bench")]
-pub(crate) mod bench;
 mod cached;
 pub(crate) mod call;
 pub(crate) mod call_context;
 pub(crate) mod coalesce;
 pub(crate) mod handle;
 pub(crate) mod interceptor;
-mod observe;
+pub(crate) mod observe;
 mod outcome;
 mod read;
 mod retry_state;

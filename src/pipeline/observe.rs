@@ -12,7 +12,7 @@ use crate::observability::observer::{
 };
 use crate::policy::usage::UsageRecorder;
 
-pub(super) fn begin_call(call: &Call) -> CallObserver {
+pub(crate) fn begin_call(call: &Call) -> CallObserver {
     let Call { handle, draft, options } = call;
     let (shared, has_credential) = (&handle.shared, draft.has_request_credential());
     let metadata = CallMetadata {
@@ -30,7 +30,7 @@ pub(super) fn begin_call(call: &Call) -> CallObserver {
 
 /// Begins to observe an attempt, and counts its request. `resend_count` is the number of earlier requests, for any
 /// reason.
-pub(super) fn begin_attempt(context: &CallContext, resend_count: u32) -> AttemptObserver {
+pub(crate) fn begin_attempt(context: &CallContext, resend_count: u32) -> AttemptObserver {
     let spec = &context.spec;
     let metadata = AttemptMetadata {
         method: &spec.method,

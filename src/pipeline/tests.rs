@@ -610,3 +610,15 @@ async fn a_truncated_error_body_is_classified_by_the_part_received() {
     assert_eq!(error.body().unwrap(), "Forbidden for the user with the code ");
     assert!(!format!("{error} {:?}", error.api()).contains("s3cr3t"), "{error}");
 }
+
+/// The future of a call is moved into a box, and the attempts are in another one.
+#[test]
+fn the_parts_of_a_call_stay_small() {
+    let client = Client::builder().build().unwrap();
+    let call = client.request(Method::GET, "/x").into_call();
+    let pointer = size_of::<usize>();
+    assert_eq!((size_of::<Client>(), size_of::<crate::Request>()), (pointer, pointer));
+    let future = size_of_val(&super::execute(call, super::BodyMode::Buffered));
+    println!("future of a call: {future} bytes");
+    assert!(future < 4096, "{future}");
+}

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::call::Call;
-use super::call_context::CallContext;
-use super::observe;
+use super::Client;
 use crate::api::operation::Operation;
-use crate::client::Client;
 #[cfg(feature = "dashboard")]
 use crate::error::CallResult;
 use crate::error::Result;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
+use crate::pipeline::call::Call;
+use crate::pipeline::call_context::CallContext;
+use crate::pipeline::observe;
 use crate::request::RequestDraft;
 use crate::response::{CacheStatus, RawBody, RawResponse};
 
