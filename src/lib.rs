@@ -68,17 +68,18 @@ pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
 pub use body::{Body, ByteStream};
 pub use client::batch::{Batch, BatchProgress};
-pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use client::pagination::{Items, OnItemError, Pages};
 pub use client::{Client, ClientBuilder};
 pub use codec::{UnknownEnumValue, UnknownProperties};
+pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
+pub use headers::rate_limit::RateLimitStatus;
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
 pub use request::Request;
-pub use response::{RateLimitStatus, Response, ResponseFuture};
+pub use response::{Response, ResponseFuture};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

@@ -24,6 +24,7 @@ mod cycle_detector;
 mod fetch;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
+mod numbered;
 mod page;
 mod plan;
 mod progress;

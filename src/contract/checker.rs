@@ -173,7 +173,7 @@ impl ResponseValidator {
             if self.0.ignored.contains(&deviation.kind) {
                 continue;
             }
-            let request_id = crate::response::request_id(response.headers);
+            let request_id = crate::headers::request_id::request_id(response.headers);
             if seen.record(&deviation, request_id) {
                 warn!(
                     operation = deviation.operation,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::document::Components;
 use super::room::ValueBudget;
 use super::schema::Schema;
+use crate::api::default_resource::default_resource;
 use crate::api::operation::ParameterLocation;
 
 /// One operation of GitHub's API, as the OpenAPI description defines it.
@@ -259,16 +260,6 @@ impl Response {
         });
         let headers = headers.collect::<Option<_>>()?;
         Some(Self { headers, content: content(response, components, room)? })
-    }
-}
-
-/// The rate limit resource of a path, where the description does not name one.
-fn default_resource(path: &str) -> &'static str {
-    match path {
-        "/rate_limit" => "none",
-        "/search/code" => "code_search",
-        path if path.starts_with("/search/") => "search",
-        _ => "core",
     }
 }
 

@@ -104,3 +104,23 @@ impl AuthFailure {
         Error::new(ErrorKind::Authentication, message).with_advice(advice).with_auth_failure(self)
     }
 }
+
+impl Error {
+    /// Creates the error of the application's own [`TokenProvider`](crate::auth::TokenProvider).
+    ///
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
+    /// if `retryable` is `true`.
+    pub fn token_provider(
+        message: impl Into<Cow<'static, str>>,
+        retryable: bool,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let error = AuthFailure::Other
+            .error(message, "check the application's token source")
+            .with_retryable(retryable);
+        match source {
+            Some(source) => error.with_caller_source(source),
+            None => error,
+        }
+    }
+}

@@ -12,17 +12,19 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::api::operation::OperationName;
-use crate::client::graphql::GraphQlErrors;
-use crate::policy::auth::AuthFailure;
-use crate::policy::retry::retry_after;
-use crate::response::RateLimitStatus;
+use self::auth::AuthFailure;
+use self::graphql::GraphQlErrors;
+use crate::headers::rate_limit::RateLimitStatus;
+use crate::headers::request_id::request_id;
+use crate::headers::retry_after::retry_after;
 use crate::sanitize;
 
 mod advice;
 mod api;
 pub(crate) mod auth;
+mod class;
 pub(crate) mod error_type;
+pub(crate) mod graphql;
 mod incomplete;
 mod refusal;
 mod source;
@@ -31,12 +33,17 @@ mod transport;
 
 pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use class::{CallResult, FailureClass};
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{FailureDetails, FailureReason, indicates_rate_limit};
 pub(crate) use text::Markup;
+pub(crate) use transport::LengthMismatch;
 
 /// The result of a fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The name of an operation in messages: its id, or the method and path of a call without an operation.
+pub(crate) type OperationName = Cow<'static, str>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -264,7 +271,7 @@ impl Error {
     /// Returns GitHub's request id, which its support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        crate::response::request_id(self.0.headers.as_ref()?)
+        request_id(self.0.headers.as_ref()?)
     }
 
     /// Returns the headers of GitHub's response, if there was one, except for those with a value of more than 8 KiB.

@@ -17,9 +17,9 @@ use self::catalog::{METRICS, MetricDescription, MetricKind};
 use self::keys::{LabelInterner, OTHER_LABEL, key, keys};
 use crate::error::Error;
 use crate::error::error_type::error_type;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::policy::cache::CacheStatus;
 use crate::policy::circuit_breaker::{Circuit, CircuitState};
-use crate::policy::rate_limit::RateLimitHeaders;
 
 const ABOUT: Metadata<'static> =
     Metadata::new("octowire", Level::INFO, Some("octowire::observability"));

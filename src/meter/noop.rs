@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::policy::cache::CacheStatus;
 use crate::policy::circuit_breaker::{Circuit, CircuitState};
-use crate::policy::rate_limit::RateLimitHeaders;
 
 pub(crate) struct InFlight;
 

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{super::meter, spans};
-use crate::api::operation::{OperationName, metric_name};
+use crate::api::operation::metric_name;
 use crate::client::Client;
-use crate::error::error_type::{error_type, status_text};
-use crate::error::{Error, Result};
+use crate::error::error_type::error_type;
+use crate::error::{CallResult, Error, FailureClass, OperationName, Result};
+use crate::headers::status_text::status_text;
 use crate::policy::cache::CacheStatus;
 use crate::request::{Prepared, Request};
 use crate::response::RawResponse;
@@ -84,7 +85,7 @@ impl CallObserver {
             };
             (came, saved)
         });
-        self.count(failed, cached);
+        self.count(call_result(status, error), failed, cached);
         #[cfg(feature = "dashboard")]
         self.record_failed_call(failed, error);
     }
@@ -103,7 +104,12 @@ impl CallObserver {
         self.client.handle().recent.failed(failed);
     }
 
-    fn count(&mut self, failed: Option<&'static str>, cached: Option<(CacheStatus, bool)>) {
+    fn count(
+        &mut self,
+        result: CallResult,
+        failed: Option<&'static str>,
+        cached: Option<(CacheStatus, bool)>,
+    ) {
         self.has_ended = true;
         if self.in_flight.is_none() {
             return;
@@ -113,7 +119,7 @@ impl CallObserver {
         if let Some((came, saved)) = cached {
             meter::cache_looked_up(came, saved);
         }
-        self.client.handle().recent.call(now, failed, cached);
+        self.client.handle().recent.call(now, result, failed, cached);
         self.client.usage_account_for(self.request_credential).record_call(
             now,
             self.operation,
@@ -126,7 +132,7 @@ impl Drop for CallObserver {
     fn drop(&mut self) {
         if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(Some(CANCELLED), None);
+            self.count(CallResult::Cancelled, Some(CANCELLED), None);
         }
     }
 }
@@ -185,6 +191,18 @@ impl Drop for AttemptObserver {
 
 /// Returns the failure: by the error, or by a status that the caller reads, as for OAuth.
 fn failure_reason(status: Option<StatusCode>, error: Option<&Error>) -> Option<&'static str> {
-    let refused = || status.filter(|status| status.is_client_error() || status.is_server_error());
-    error.map(error_type).or_else(|| refused().map(status_text))
+    error.map(error_type).or_else(|| rejection(status).map(status_text))
+}
+
+/// Returns the result for the objectives, by the same two.
+fn call_result(status: Option<StatusCode>, error: Option<&Error>) -> CallResult {
+    let class = error.map(Error::class);
+    let class =
+        class.or_else(|| rejection(status).map(|status| FailureClass::of_status(status, false)));
+    class.map_or(CallResult::Ok, FailureClass::call_result)
+}
+
+/// Returns the status if it is an error.
+fn rejection(status: Option<StatusCode>) -> Option<StatusCode> {
+    status.filter(|status| status.is_client_error() || status.is_server_error())
 }

@@ -4,9 +4,9 @@
 use http::{HeaderMap, Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 
+use crate::headers::request_id::request_id;
 use crate::policy::cache::CacheStatus;
 use crate::request::{Prepared, Request};
-use crate::response::request_id;
 
 /// Creates the span of a call: from the cache look-up to the last attempt.
 pub(crate) fn call(request: &Request) -> Span {

@@ -7,11 +7,13 @@ use http::{HeaderMap, StatusCode};
 
 use crate::api::operation::Operation;
 use crate::client::Client;
+#[cfg(feature = "dashboard")]
+use crate::error::CallResult;
 use crate::error::Result;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::cache::CacheStatus;
-use crate::policy::rate_limit::RateLimitHeaders;
 use crate::request::{Prepared, Request};
 use crate::response::{RawBody, RawResponse};
 
@@ -46,26 +48,26 @@ impl TelemetryProbe {
     /// Records ten minutes of calls of all kinds in a client.
     #[cfg(feature = "dashboard")]
     pub fn preload(client: &Client) {
-        const RESULTS: [Option<&str>; 9] = [
-            None,
-            Some("401"),
-            Some("403"),
-            Some("404"),
-            Some("422"),
-            Some("500"),
-            Some("502"),
-            Some("timeout"),
-            Some("transport"),
+        const RESULTS: [(CallResult, Option<&str>); 9] = [
+            (CallResult::Ok, None),
+            (CallResult::Failed, Some("401")),
+            (CallResult::Failed, Some("403")),
+            (CallResult::Ok, Some("404")),
+            (CallResult::Ok, Some("422")),
+            (CallResult::Unavailable, Some("500")),
+            (CallResult::Unavailable, Some("502")),
+            (CallResult::Unavailable, Some("timeout")),
+            (CallResult::Unavailable, Some("transport")),
         ];
         const CACHE_STATUSES: [CacheStatus; 4] =
             [CacheStatus::Hit, CacheStatus::Revalidated, CacheStatus::Stale, CacheStatus::Miss];
         let (watch, now) = (&client.handle().recent, tokio::time::Instant::now());
         for second in (0..600_u32).rev() {
             let Some(at) = now.checked_sub(Duration::from_secs(second.into())) else { continue };
-            for (number, (end, came)) in
+            for (number, ((result, failed), came)) in
                 RESULTS.into_iter().zip(CACHE_STATUSES.into_iter().cycle()).enumerate()
             {
-                watch.call(at, end, Some((came, came == CacheStatus::Hit)));
+                watch.call(at, result, failed, Some((came, came == CacheStatus::Hit)));
                 watch.attempt(at, Some(Duration::from_millis(number as u64 * u64::from(second))));
             }
         }

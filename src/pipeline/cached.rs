@@ -7,9 +7,8 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::api::operation::OperationName;
 use crate::endpoints::id_path;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::pipeline::{BodyMode, run_attempts};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::CacheInner;
@@ -165,7 +164,7 @@ async fn coalesce(
             None => {}
             Some(result) if leads => return result,
             // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if is_caller_specific(&error) => {}
+            Some(Err(error)) if error.class().is_caller_specific() => {}
             Some(result) => return result,
         }
     }
@@ -275,11 +274,6 @@ fn refresh_in_background(plan: &CacheLookup, prepared: &Prepared, again: Option<
     });
 }
 
-/// Returns whether an error depends on the caller and its deadline.
-fn is_caller_specific(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
-}
-
 /// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
 /// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
 pub(crate) struct WriteInvalidation {
@@ -316,9 +310,8 @@ impl WriteInvalidation {
     /// process ends.
     pub(crate) async fn finish(mut self, response: &Result<RawResponse>) {
         let invalidation = self.invalidation.take();
-        if let Some(invalidation) =
-            invalidation.filter(|_| !response.as_ref().is_err_and(had_no_effect))
-        {
+        let had_no_effect = response.as_ref().is_err_and(|error| error.class().had_no_effect());
+        if let Some(invalidation) = invalidation.filter(|_| !had_no_effect) {
             self.cache.log.record(invalidation);
             self.cache.log.wait_until_written(&self.wait_budget).await;
         }
@@ -339,14 +332,4 @@ fn invalidation_scope(path: &str) -> &str {
     let names = if path.starts_with("/repos/") { 3 } else { 2 };
     let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
     slashes.next().map_or(path, |end| &path[..end])
-}
-
-/// Returns whether a failed call has certainly changed nothing.
-fn had_no_effect(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),
-        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.is_not_sent(),
-        ErrorKind::BodyTooLarge | ErrorKind::Redirect => false,
-        _ => true,
-    }
 }

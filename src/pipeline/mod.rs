@@ -24,19 +24,17 @@ use tracing::{Instrument, debug, field};
 
 use self::cached::{KnownEntries, WriteInvalidation, fetch, not_cached_error};
 use self::retry_state::RetryState;
-use crate::api::operation::OperationName;
 use crate::body::{BodyCollector, ByteStream, ResponseBody, too_large};
 use crate::client::graphql;
-use crate::error::{Error, ErrorKind, Result, SSO};
+use crate::error::{Error, ErrorKind, OperationName, Result, SSO};
+use crate::headers::rate_limit::RateLimitHeaders;
+use crate::headers::retry_after::retry_after;
 use crate::observability::observer::{AttemptObserver, CallObserver};
 use crate::policy::auth::{RequestCredentials, with_refresh_stack};
 use crate::policy::cache::CacheStatus;
 use crate::policy::cache::lookup::CacheLookup;
-use crate::policy::circuit_breaker::{CircuitPermit, is_failure};
-use crate::policy::rate_limit::{
-    AttemptOutcome, BatchSlot, CallHandle, Permit, RateLimitHeaders, WaitBudget,
-};
-use crate::policy::retry::retry_after;
+use crate::policy::circuit_breaker::CircuitPermit;
+use crate::policy::rate_limit::{AttemptOutcome, BatchSlot, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
 use crate::request::{Prepared, Request};
 use crate::response::accepted::{self, AcceptedPoller};
@@ -424,7 +422,7 @@ fn record_outcome(
         // A timeout that the caller set says nothing about the server.
         let hurried = error.is_some_and(Error::is_timeout) && prepared.caller_deadline_expired();
         if !hurried {
-            trial.record(error.is_some_and(is_failure));
+            trial.record(error.is_some_and(|error| error.class().counts_against_circuit()));
         }
     }
     let Some(permit) = permit else { return };

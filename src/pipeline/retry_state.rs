@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::error::{Error, ErrorKind, FailedAttempt};
+use crate::error::{Error, FailedAttempt, FailureClass};
+use crate::headers::retry_after::retry_after;
 use crate::policy::auth::{Rejection, RequestCredentials};
 use crate::policy::retry::{FailedCall, RetrySchedule};
 use crate::request::Prepared;
@@ -119,13 +120,15 @@ impl RetryState {
         if !repeatable {
             return None;
         }
-        if error.is_rate_limited() && error.kind() == ErrorKind::Api {
+        if error.class() == FailureClass::RateLimited {
             self.rate_limit_retries += 1;
             // The limits determine the delay.
             return (self.rate_limit_retries <= MAX_RATE_LIMIT_RETRIES).then_some(Duration::ZERO);
         }
         let failed = FailedCall {
-            error,
+            class: error.class(),
+            // Not `Error::retry_after`, which prefers the stored time.
+            retry_after: error.headers().and_then(retry_after),
             is_idempotent: prepared.is_idempotent(),
             is_replayable: true,
             elapsed: self.started_at.elapsed().saturating_sub(self.waited),

@@ -359,17 +359,6 @@ impl fmt::Debug for Circuit {
     }
 }
 
-/// Returns whether an error is a failure of the server, in contrast to its regular response.
-pub(crate) fn is_failure(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport | ErrorKind::Timeout => true,
-        ErrorKind::Api => {
-            error.status().is_some_and(|status| matches!(status.as_u16(), 500 | 502 | 503 | 504))
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;

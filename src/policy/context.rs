@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
-use crate::api::operation::OperationName;
+use crate::error::OperationName;
 use crate::store::StoreWaitBudget;
 
 /// How urgent a call is. Among calls that wait for the same limit, interactive ones are admitted first.

@@ -14,11 +14,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 pub(crate) use url::Url;
 
-use crate::api::operation::{Operation, OperationName, metric_name};
+use crate::api::operation::{Operation, metric_name};
 use crate::body::{Body, ByteStream};
 use crate::client::Client;
 use crate::client::pagination::{Items, Listed, Pages};
-use crate::error::Result;
+use crate::error::{OperationName, Result};
 use crate::pipeline::{BodyMode, execute};
 use crate::policy::cache::CachePolicy;
 use crate::policy::rate_limit::Priority;

@@ -14,20 +14,20 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Inner, Request, RequestBody, RequestKind, Target};
-use crate::api::operation::{
-    MissingBody, Operation, OperationName, OperationParameter, ParameterLocation,
-};
+use crate::api::default_resource::default_resource;
+use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::body::{BodyConsumed, UploadErrorSlot};
 use crate::client::Client;
 use crate::endpoints::same_origin;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::headers::method::is_idempotent;
 use crate::policy::auth::{RequestCredentials, secret_fingerprint};
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::conditional::Validators;
 use crate::policy::circuit_breaker::Circuit;
 use crate::policy::context::AttemptContext;
 use crate::policy::rate_limit::{AdmissionQueue, Priority, RequestCost};
-use crate::policy::retry::{RetryPolicy, is_idempotent};
+use crate::policy::retry::RetryPolicy;
 use crate::policy::usage::IdentityUsageState;
 use crate::store::StoreWaitBudget;
 use crate::time::deadline::{Deadline, DeadlineExtension};
@@ -519,16 +519,6 @@ impl Prepared {
             }
             (RequestBody::Empty | RequestBody::Fields(_), _) => Ok(None),
         }
-    }
-}
-
-/// Returns the primary limit of a path without a known operation.
-fn default_resource(path: &str) -> &'static str {
-    match path.trim_start_matches('/') {
-        "rate_limit" => "none",
-        path if path.starts_with("search/code") => "code_search",
-        path if path.starts_with("search/") => "search",
-        _ => "core",
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::retry::retry_after;
+use crate::headers::retry_after::retry_after;
 use crate::request::{Prepared, Request};
 use crate::response::{RawBody, RawResponse, Response};
 use crate::time::clock::saturating_after;

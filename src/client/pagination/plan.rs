@@ -9,10 +9,10 @@ use http::HeaderMap;
 use url::Url;
 
 use super::cycle_detector::CycleDetector;
+use super::numbered::NumberedPages;
 use super::progress::{PageContent, ProgressGuard, no_progress};
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind, Result};
-use crate::headers::link::{Links, NumberedPages};
+use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::headers::link::Links;
 use crate::request::Request;
 
 /// The order in which the pages of one list are fetched.
@@ -134,7 +134,10 @@ impl PagePlan {
 
     /// Returns the links of a page, at the addresses where this client fetches them.
     fn links(&self, url: &Url, headers: &HeaderMap) -> Result<Links> {
-        let links = Links::read(headers, url)?;
+        let links = Links::read(headers, url).map_err(|error| {
+            Error::new(ErrorKind::Pagination, "the link to the next page is not a valid URL")
+                .with_source(error)
+        })?;
         let origins = &self.request.client().handle().endpoints;
         let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
         let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::app::App;
 use super::token::AccessToken;
 use super::transport::AuthTransport;
-use crate::error::{Error, FailureDetails, Result};
+use crate::error::{FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
@@ -32,11 +32,11 @@ use crate::error::{Error, FailureDetails, Result};
 ///   contain the identity.
 ///
 /// # Errors
-/// Create them with [`Error::token_provider`].
+/// Create them with [`Error::token_provider`](crate::Error::token_provider).
 ///
 /// | error | consequence |
 /// |---|---|
-/// | [retryable](Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
+/// | [retryable](crate::Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
 /// | any other, and the last attempt's | all calls that wait for the token fail with it; calls with a token that is still valid continue |
 ///
 /// Until the [backoff](super::TokenPolicy::backoff) has passed, later calls fail with the same error, and the provider
@@ -254,24 +254,4 @@ pub enum Persistence {
     BestEffort,
     /// Tokens cannot be obtained without the previous one. A store that cannot be read is an error.
     Required,
-}
-
-impl Error {
-    /// Creates the error of the application's own [`TokenProvider`].
-    ///
-    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
-    /// if `retryable` is `true`.
-    pub fn token_provider(
-        message: impl Into<Cow<'static, str>>,
-        retryable: bool,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        let error = super::AuthFailure::Other
-            .error(message, "check the application's token source")
-            .with_retryable(retryable);
-        match source {
-            Some(source) => error.with_caller_source(source),
-            None => error,
-        }
-    }
 }

@@ -26,7 +26,7 @@ use super::token::AccessToken;
 use super::token_store::TokenStore;
 use super::transport::AuthTransport;
 use crate::error::auth::AuthFailure;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, FailureClass, Result};
 use crate::meter;
 use crate::runtime::detachable::BoxFuture;
 use crate::runtime::{self, HomeRuntime};
@@ -406,7 +406,7 @@ impl TokenManager {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.backoff_after(state.failures);
         // A budget can be raised, or another process can return quota.
-        let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::BudgetExhausted);
+        let asked = error.retry_after().filter(|_| error.class() != FailureClass::BudgetExhausted);
         let asked = asked.unwrap_or_default().min(MAX_BACKOFF);
         let delay = with_jitter(delay).max(asked);
         let good = self.current().is_some_and(|cached| cached.is_valid());

@@ -19,8 +19,7 @@ use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
 use super::{CacheInner, CacheStatus};
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, OperationName};
 use crate::pipeline::coalesce::CoalescingKey;
 use crate::request::Prepared;
 use crate::response::RawResponse;
@@ -252,7 +251,7 @@ impl CacheLookup {
         let is_valid = verdict == Validity::Valid
             || (invalidation_log.is_read_since(self.started_at)
                 && invalidation_log.validity(entry) == Validity::Valid);
-        is_valid && is_outage(error) && self.may_serve_stale(entry)
+        is_valid && error.class().allows_stale() && self.may_serve_stale(entry)
     }
 
     /// Returns whether the stored response can be returned while GitHub fails.
@@ -422,12 +421,8 @@ impl CacheLookup {
 
     /// Handles a rejection by GitHub: an identity that has lost its access cannot read the stored response either.
     pub(crate) fn on_rejected(&self, error: &Error) {
-        let status = error.status().map_or(0, |status| status.as_u16());
-        if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
-            let limited = error.is_rate_limited();
-            if !limited {
-                self.cache.storage.remove(self.key);
-            }
+        if error.class().revokes_access() {
+            self.cache.storage.remove(self.key);
         }
     }
 
@@ -458,16 +453,4 @@ fn identity_free_key(prepared: &Prepared) -> Key {
 /// Returns whether an entry belongs to a question at this path.
 fn is_at_path(entry: &Entry, prepared: &Prepared) -> bool {
     entry.metadata.path.eq_ignore_ascii_case(prepared.cache_path())
-}
-
-/// Returns whether GitHub was unreachable or failed, or the client did not permit a request.
-fn is_outage(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport
-        | ErrorKind::Timeout
-        | ErrorKind::CircuitOpen
-        | ErrorKind::BudgetExhausted => true,
-        ErrorKind::Api => error.status().is_some_and(|status| status.is_server_error()),
-        _ => false,
-    }
 }

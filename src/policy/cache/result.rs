@@ -9,8 +9,7 @@ use url::Url;
 
 use super::CacheStatus;
 use super::entry::Entry;
-use crate::api::operation::OperationName;
-use crate::error::Result;
+use crate::error::{OperationName, Result};
 use crate::response::{RawBody, RawResponse};
 use crate::time::clock;
 

@@ -11,11 +11,10 @@ use tokio::time::Instant;
 
 use super::cost::RequestCost;
 use super::policy::RateLimitPolicy;
-use super::primary::{
-    Exhausted, MAX_RESOURCES, OTHER_RESOURCE, Observation, PrimaryLimit, RateLimitHeaders,
-};
+use super::primary::{Exhausted, MAX_RESOURCES, Observation, PrimaryLimit};
 use super::secondary::{BackoffState, SecondaryLimitBackoff};
 use super::shared::lease_state::{SHARED_WINDOWS, STARTUP_SLOTS, SharedQuota, offline_window};
+use crate::headers::rate_limit::{OTHER_RESOURCE, RateLimitHeaders};
 use crate::time::clock::saturating_after;
 use crate::time::sliding_window::SlidingWindow;
 

@@ -41,7 +41,6 @@ pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
 pub(crate) use cost::RequestCost;
 pub(crate) use limits::AttemptOutcome;
 pub(crate) use permit_holders::CallHandle;
-pub(crate) use primary::RateLimitHeaders;
 pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
 
 use crate::api::operation::Operation;
@@ -81,7 +80,7 @@ impl RateLimiter {
         let mut permit = self.0.admit(cost, Priority::Interactive, wait_budget, &call).await?;
         permit.mark_sent();
         let ends_in = std::time::Duration::from_secs(3600);
-        let told = RateLimitHeaders {
+        let told = crate::headers::rate_limit::RateLimitHeaders {
             resource: "core",
             limit: u64::MAX,
             remaining: u64::MAX,

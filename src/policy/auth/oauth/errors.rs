@@ -17,6 +17,11 @@ pub(crate) enum GrantType {
     Client,
 }
 
+/// Returns whether a later request might succeed after this error code.
+pub(crate) fn is_temporary(code: &str) -> bool {
+    matches!(code, "server_error" | "temporarily_unavailable")
+}
+
 /// The failure, its cause, and the next step.
 pub(crate) type OAuthErrorInfo = (AuthFailure, String, &'static str);
 
@@ -95,7 +100,7 @@ pub(crate) fn from_code(
             "does not allow the device flow for the application",
             "select \"Enable Device Flow\" on the application's settings page",
         ),
-        ("server_error" | "temporarily_unavailable", _) => {
+        _ if is_temporary(code) => {
             (Failure::OAuth, "cannot issue a token at the moment", "try again later")
         }
         _ => {

@@ -252,9 +252,7 @@ impl PendingAuthorization {
         if let Some(text) = description.filter(|text| !text.contains(self.state.expose_secret())) {
             what.push_str(&format!(": \"{}\"", OneLine(text)));
         }
-        failure
-            .error(what, advice)
-            .with_retryable(matches!(code, "server_error" | "temporarily_unavailable"))
+        failure.error(what, advice).with_retryable(errors::is_temporary(code))
     }
 }
 

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::Method;
 
 use super::*;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::policy::rate_limit::permit_holders::UNTRACKED;
 use crate::policy::rate_limit::{
-    AdmissionQueue, AttemptOutcome, CallHandle, Priority, RateLimitHeaders, RateLimitPolicy,
-    SecondaryLimits, WaitBudget,
+    AdmissionQueue, AttemptOutcome, CallHandle, Priority, RateLimitPolicy, SecondaryLimits,
+    WaitBudget,
 };
 use crate::store::{
     MemoryStore, QuotaRequest, ResilientStore, STORE_TIMEOUT, Store, StoreFuture, StoreWaitBudget,
