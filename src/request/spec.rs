@@ -12,8 +12,7 @@ use url::Url;
 use super::{RequestBody, RequestDraft, RequestKind, Target};
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::endpoints::{Endpoints, same_origin};
-use crate::error::OperationName;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::headers::method::is_idempotent;
 
 /// A request that is complete and valid.

@@ -32,11 +32,11 @@ use crate::error::{FailureDetails, Result};
 ///   contain the identity.
 ///
 /// # Errors
-/// Create them with [`Error::token_provider`].
+/// Create them with [`Error::token_provider`](crate::Error::token_provider).
 ///
 /// | error | consequence |
 /// |---|---|
-/// | [retryable](Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
+/// | [retryable](crate::Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
 /// | any other, and the last attempt's | all calls that wait for the token fail with it; calls with a token that is still valid continue |
 ///
 /// Until the [backoff](super::TokenPolicy::backoff) has passed, later calls fail with the same error, and the provider
