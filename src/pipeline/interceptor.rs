@@ -268,8 +268,8 @@ impl InterceptedCall {
             resend_count: 0,
         };
         for interceptor in passed.interceptors.iter() {
-            let ended = with_deadline([limit, limit], pin!(interceptor.before_call(&mut request)));
-            match ended.await {
+            let future = pin!(interceptor.before_call(&mut request));
+            match with_deadline([limit, limit], future).await {
                 Ok(ended) => ended.map_err(rejected)?,
                 Err(late) => return Err(timed_out("interceptor", late)),
             }
@@ -310,8 +310,8 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
         resend_count,
     };
     for interceptor in context.handle.shared.interceptors.iter() {
-        let ended = with_deadline([limit, limit], pin!(interceptor.before_attempt(&mut request)));
-        match ended.await {
+        let future = pin!(interceptor.before_attempt(&mut request));
+        match with_deadline([limit, limit], future).await {
             Ok(ended) => ended.map_err(rejected)?,
             Err(late) => return Err(timed_out("interceptor", late)),
         }
