@@ -1,6 +1,7 @@
 //! Reads through the cache: first the stored response, then an equal read in flight, then GitHub.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::timeout;
@@ -8,6 +9,7 @@ use tracing::debug;
 
 use super::call::Call;
 use super::call_context::CallContext;
+use super::coalesce::RequestFuture;
 use super::{BodyMode, execute, run_attempts};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::auth::with_refresh_stack;
@@ -16,7 +18,7 @@ use crate::policy::cache::entry::Entry;
 use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::key::Key;
 use crate::policy::cache::lookup::{
-    CacheLookup, Decision, LookupState, RevalidationContext, StoredEntry,
+    CacheLookup, CoalescingKey, Decision, LookupState, RevalidationContext, StoredEntry,
 };
 use crate::policy::cache::result::{CacheResult, LookupResult};
 use crate::policy::cache::rfc9111::ResponseTimes;
@@ -154,22 +156,10 @@ async fn coalesce(
         let patience = context.as_ref().and_then(CallContext::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
         let mut joined = in_flight.join(key, own_slot.clone(), |request| {
-            let (lookup, miss) = (Arc::clone(lookup), miss.clone());
             // The context is available until a call starts the read.
-            let (context, slot) = (context.take(), own_slot.clone());
-            Box::pin(async move {
-                let Some(mut context) = context else { return Err(not_cached_error()) };
-                let extension = context.options.extension.clone();
-                let read = DetachableCall::new(extension, |detach| {
-                    let call = CallHandle::new(detach, slot, context.store_wait.clone());
-                    with_refresh_stack(Box::pin(async move {
-                        let result = revalidate(&lookup, &mut context, miss, &call).await;
-                        context.shared().in_flight.finish(key, request);
-                        result
-                    }))
-                });
-                read.await
-            })
+            let context = context.take();
+            let (lookup, miss) = (Arc::clone(lookup), miss.clone());
+            begin_read(lookup, context, miss, own_slot.clone(), (key, request))
         });
         let leads = context.is_none();
         let _waits = if leads { None } else { await_shared(own_slot, joined.slot.take()) };
@@ -178,13 +168,7 @@ async fn coalesce(
             None => result.await,
             Some(patience) => match timeout(patience, result).await {
                 Ok(result) => result,
-                Err(_) => {
-                    let message = format!(
-                        "timed out after {patience:?} waiting for an identical in-flight request"
-                    );
-                    return Err(Error::new(ErrorKind::Timeout, message)
-                        .with_advice("try again, or increase timeout"));
-                }
+                Err(_) => return Err(timed_out_in_flight(patience)),
             },
         };
         match result {
@@ -196,6 +180,34 @@ async fn coalesce(
             Some(result) => return result,
         }
     }
+}
+
+/// Begins a read that equal calls can join, under this key and number.
+fn begin_read(
+    lookup: Arc<CacheLookup>,
+    context: Option<CallContext>,
+    miss: CacheMiss,
+    slot: Option<BatchSlot>,
+    (key, request): (CoalescingKey, u64),
+) -> RequestFuture {
+    Box::pin(async move {
+        let Some(mut context) = context else { return Err(not_cached_error()) };
+        let read = DetachableCall::new(context.options.extension.clone(), |detach| {
+            let call = CallHandle::new(detach, slot, context.store_wait.clone());
+            with_refresh_stack(Box::pin(async move {
+                let result = revalidate(&lookup, &mut context, miss, &call).await;
+                context.shared().in_flight.finish(key, request);
+                result
+            }))
+        });
+        read.await
+    })
+}
+
+fn timed_out_in_flight(patience: Duration) -> Error {
+    let message =
+        format!("timed out after {patience:?} waiting for an identical in-flight request");
+    Error::new(ErrorKind::Timeout, message).with_advice("try again, or increase timeout")
 }
 
 /// Waits for a read that another call sends. The batch of this call can start a further call meanwhile. If the read

@@ -28,7 +28,7 @@ pub(super) async fn read_response(
     mode: BodyMode,
     limit: &Deadline,
 ) -> Result<RawResponse> {
-    let (shared, spec) = (context.shared(), &context.spec);
+    let spec = &context.spec;
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
     let headers = compact::headers(headers);
@@ -39,13 +39,7 @@ pub(super) async fn read_response(
         if is_whole {
             validate_response(context, &url, status, &headers, &body);
         }
-        let mut shown = body.clone();
-        if !is_whole {
-            shown = credentials.redact_cut_token(spec.request_authorization(), shown);
-            if !spec.is_external {
-                shown = sanitize::without_last_run(shown);
-            }
-        }
+        let shown = shown_error_body(&body, is_whole, context, credentials);
         log_response(context, status, &shown);
         if !spec.is_external {
             return Err(Error::from_response(&spec.name, status, headers, &body, &shown));
@@ -53,36 +47,53 @@ pub(super) async fn read_response(
         // The caller sees another server's error body: it can repeat a secret.
         RawBody::Bytes(shown)
     } else if mode == BodyMode::Streamed {
-        RawBody::Stream(ByteStream::new(body, spec.name.clone(), shared.attempt_timeout))
+        let timeout = context.shared().attempt_timeout;
+        RawBody::Stream(ByteStream::new(body, spec.name.clone(), timeout))
     } else {
-        let mut collector = BodyCollector::new(shared.max_body_bytes);
-        match collector.read(&mut body).await {
-            Ok(false) => {
-                let body = collector.finish();
-                #[cfg(feature = "contract")]
-                validate_response(context, &url, status, &headers, &body);
-                log_response(context, status, &body);
-                RawBody::Bytes(body)
-            }
-            Ok(true) => {
-                return Err(too_large(shared.max_body_bytes)
-                    .with_response(status, headers)
-                    .with_advice("raise max_body_bytes, or read the body with send_stream"));
-            }
+        let body = match read_body(&mut body, context.shared().max_body_bytes).await {
+            Ok(body) => body,
             Err(error) => return Err(error.with_response(status, headers)),
-        }
+        };
+        #[cfg(feature = "contract")]
+        validate_response(context, &url, status, &headers, &body);
+        log_response(context, status, &body);
+        RawBody::Bytes(body)
     };
-    let (operation, headers, came) = (spec.name.clone(), Arc::new(headers), CacheStatus::Bypass);
     Ok(RawResponse {
-        operation,
+        operation: spec.name.clone(),
         status,
-        headers,
+        headers: Arc::new(headers),
         url,
         body,
-        cache_status: came,
+        cache_status: CacheStatus::Bypass,
         age: None,
         from_external_host: false,
     })
+}
+
+/// Reads the whole body of a success.
+async fn read_body(body: &mut ResponseBody, max_bytes: usize) -> Result<Bytes> {
+    let mut collector = BodyCollector::new(max_bytes);
+    match collector.read(body).await? {
+        false => Ok(collector.finish()),
+        true => Err(too_large(max_bytes)
+            .with_advice("raise max_body_bytes, or read the body with send_stream")),
+    }
+}
+
+/// Returns an error's body as the error and the log show it: without the beginning of a token at its end.
+fn shown_error_body(
+    body: &Bytes,
+    is_whole: bool,
+    context: &CallContext,
+    credentials: &RequestCredentials,
+) -> Bytes {
+    let (spec, body) = (&context.spec, body.clone());
+    if is_whole {
+        return body;
+    }
+    let shown = credentials.redact_cut_token(spec.request_authorization(), body);
+    if spec.is_external { shown } else { sanitize::without_last_run(shown) }
 }
 
 /// Reads as much of an error's body as arrives in time, and returns whether that is the whole body. The status is
