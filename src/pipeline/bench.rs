@@ -95,6 +95,9 @@ impl TelemetryProbe {
         };
         meter::rate_limit_observed(self.prepared.identity_label(), &update);
         drop(entered);
-        call.end(&self.response);
+        match &self.response {
+            Ok(raw) => call.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
+            Err(error) => call.fail(error),
+        }
     }
 }
