@@ -107,7 +107,8 @@ impl Interceptor for Trace {
         self.note(format_args!("before attempt {}", request.resend_count()));
         if let Some(header) = self.header {
             assert!(!request.headers().contains_key(header), "an attempt starts anew");
-            request.headers_mut().insert(header, request.resend_count().into());
+            let count = request.resend_count();
+            request.headers_mut().insert(header, count.into());
         }
         Box::pin(async { Ok(()) })
     }
