@@ -85,10 +85,11 @@ impl std::error::Error for TokenStoreDeviations {}
 
 /// The result of a check: the deviation, if there is one.
 type CheckResult = Result<(), String>;
+type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
 
 struct Check {
     contract: &'static str,
-    run: for<'a> fn(&'a dyn TokenStore) -> Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>,
+    run: for<'a> fn(&'a dyn TokenStore) -> CheckFuture<'a>,
 }
 
 /// Returns the checks of contracts by asynchronous functions.
