@@ -85,6 +85,7 @@ impl std::error::Error for TokenStoreDeviations {}
 
 /// The result of a check: the deviation, if there is one.
 type CheckResult = Result<(), String>;
+type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
 
 type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
 

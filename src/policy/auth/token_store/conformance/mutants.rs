@@ -158,7 +158,7 @@ impl FaultyStore {
             copy = copy.recheck_after(time);
         }
         let are_kept = |scopes: &&[String]| {
-            !lost(Fault::LosesScopes) && !(lost(Fault::EmptyScopesAreUnknown) && scopes.is_empty())
+            !(lost(Fault::LosesScopes) || lost(Fault::EmptyScopesAreUnknown) && scopes.is_empty())
         };
         match token.scopes().filter(are_kept) {
             Some(scopes) => copy.with_scopes(scopes.iter().cloned()),
