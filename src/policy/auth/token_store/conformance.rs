@@ -87,8 +87,6 @@ impl std::error::Error for TokenStoreDeviations {}
 type CheckResult = Result<(), String>;
 type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
 
-type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
-
 struct Check {
     contract: &'static str,
     run: for<'a> fn(&'a dyn TokenStore) -> CheckFuture<'a>,
