@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
+use super::ledger::LEDGER_TTL;
 use super::ledger::bounds::LedgerProblem;
 use super::unreadable::{report, report_left};
 use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
@@ -79,8 +80,6 @@ pub struct DiskStoreBuilder {
 }
 
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// The longest window of GitHub, and an hour more.
-const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl DiskStore {
     /// Opens the store in this folder, which is created if it does not exist.

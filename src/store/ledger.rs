@@ -1,6 +1,7 @@
 //! The limits of one identity that a fleet shares.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -91,26 +92,30 @@ struct PauseState {
 
 /// A member without a request for this time, in milliseconds, has departed; a member with calls in flight sends
 /// requests twice as often.
-const MEMBER_TIMEOUT: u64 = 10_000;
+pub(in crate::store) const MEMBER_TIMEOUT: u64 = 10_000;
 /// For this time, in milliseconds, a member that wanted more still counts as wanting more.
-const STARVATION_MEMORY: u64 = 2_000;
+pub(in crate::store) const STARVATION_MEMORY: u64 = 2_000;
 /// The maximum number of calls that probe an unknown primary limit.
-const UNKNOWN_LIMIT_PROBES: u64 = 10;
+pub(in crate::store) const UNKNOWN_LIMIT_PROBES: u64 = 10;
 /// Resets of a primary limit that differ by less, in milliseconds, belong to the same window.
-const SAME_WINDOW: u64 = 10_000;
+pub(in crate::store) const SAME_WINDOW: u64 = 10_000;
 /// GitHub reports whole seconds, and its servers' clocks differ by as much.
-pub(super) const AFTER_RESET: u64 = 1_000;
+pub(in crate::store) const AFTER_RESET: u64 = 1_000;
 /// The divisor of a limit that gives the minimum grant: a member waits until this part of the window is free, so that
 /// it does not poll for fragments.
-const MIN_GRANT_DIVISOR: u32 = 60;
+pub(in crate::store) const MIN_GRANT_DIVISOR: u32 = 60;
 /// The time in milliseconds after which a pause without a successful probe is dropped.
-const PAUSE_TTL: u64 = 600_000;
+pub(in crate::store) const PAUSE_TTL: u64 = 600_000;
 /// The longest time in milliseconds for which spending counts in any window.
-pub(super) const MAX_WINDOW_MS: u64 = 2 * 60 * 60 * 1_000;
+pub(in crate::store) const MAX_WINDOW_MS: u64 = 2 * 60 * 60 * 1_000;
 /// The maximum number of owners that the ledger keeps.
-const MAX_OWNERS: usize = 10_000;
-pub(super) const MAX_MEMBERS: usize = 1_000;
-const MAX_NAMES: usize = 64;
+pub(in crate::store) const MAX_OWNERS: usize = 10_000;
+pub(in crate::store) const MAX_MEMBERS: usize = 1_000;
+pub(in crate::store) const MAX_NAMES: usize = 64;
+/// How long a store keeps a ledger after its last request: the longest window of GitHub, and an hour more.
+pub(in crate::store) const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
+/// The divisor of a window's limit that gives the amount that all members together can spend without leases.
+pub(in crate::store) const OFFLINE_DIVISOR: u32 = 4;
 
 impl QuotaLedger {
     /// Responds to a request, at this time in milliseconds: by any clock, but the same for all requests. If the clock
@@ -503,7 +508,7 @@ impl QuotaLedger {
         // member is unavailable to the others until it sends a request again.
         let free = free - granted;
         let low = window.min_free(now, ask.length, free);
-        let part = (low / members.max(1)).min(limit / 4 / members.max(1)).min(free);
+        let part = (low / members.max(1)).min(limit / OFFLINE_DIVISOR / members.max(1)).min(free);
         // Minimum part, so that members do not poll for fragments.
         let part = if part < limit / MIN_GRANT_DIVISOR { 0 } else { part };
         if let Some(member) = self.members.get_mut(member)
@@ -637,7 +642,7 @@ fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Op
 }
 
 pub(super) mod bounds;
-mod counted;
-mod gathering;
+pub(super) mod counted;
+pub(super) mod gathering;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use super::ledger::LEDGER_TTL;
 use super::unreadable::report;
 use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
 use crate::compact::{self, ALLOCATION_OVERHEAD};
@@ -52,8 +53,6 @@ const COUNTER_FRACTION: usize = 2;
 /// than half full, and three allocations.
 const ENTRY_OVERHEAD: usize =
     size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION_OVERHEAD;
-/// The longest window of GitHub, and an hour more.
-const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl Default for MemoryStore {
     fn default() -> Self {

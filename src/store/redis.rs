@@ -14,6 +14,7 @@ use super::{QuotaLease, QuotaRequest, Store, StoreFuture, tally};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
+mod constants;
 mod link;
 mod server;
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
@@ -226,18 +227,11 @@ fn millis(ttl: Duration) -> u64 {
 
 /// The largest value that [`RedisStore::get`] reads, in bytes.
 const MAX_VALUE: usize = 64 * 1024 * 1024;
-/// The maximum number of digits of a tally's number.
-const MAX_DIGITS: usize = 16;
 /// A hundred years, in milliseconds.
 const MAX_TTL_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
-static LEDGER_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("redis/clock.lua"),
-        include_str!("redis/ledger_form.lua"),
-        include_str!("redis/ledger.lua")
-    ))
-});
+static LEDGER_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&ledger_script(include_str!("redis/clock.lua"))));
 // The script compares the length first, since a value of another size does not have to be read.
 static EXTEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -257,11 +251,21 @@ static GET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!(
 static PUT_IF_ABSENT_SCRIPT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
 static COUNTER_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/counter.lua")));
 static INCREMENT_COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/tally.lua")));
 static COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/tallied.lua")));
+
+/// Returns the script of the ledger, by this clock.
+fn ledger_script(clock: &str) -> String {
+    let script = concat!(include_str!("redis/ledger_form.lua"), include_str!("redis/ledger.lua"));
+    [clock, &constants::of_ledger(), script].concat()
+}
+
+fn counter_script(script: &str) -> Script {
+    Script::new(&[&constants::of_counters(), script].concat())
+}
 
 impl RedisStore {
     /// Reads values of at most this number of bytes, by one script.
@@ -403,7 +407,7 @@ impl Store for RedisStore {
 
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
-            match self.counter(key, ttl, "add", &[amount]).await? {
+            match self.counter(key, ttl, "increment", &[amount]).await? {
                 (sum, _, problem) if problem.is_empty() => Ok(sum),
                 (.., problem) => Err(Error::unreadable_value(&problem)),
             }
@@ -418,7 +422,7 @@ impl Store for RedisStore {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         Box::pin(async move {
-            match self.counter(key, ttl, "spend", &[owed, most]).await? {
+            match self.counter(key, ttl, "consume", &[owed, most]).await? {
                 (sum, went, problem) if problem.is_empty() => Ok((sum, went)),
                 (.., problem) => Err(Error::unreadable_value(&problem)),
             }
@@ -489,8 +493,7 @@ impl Store for RedisStore {
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut script = INCREMENT_COUNTERS_SCRIPT.prepare_invoke();
-            script.key(self.key(key)).arg(millis(ttl)).arg(tally::MAX_NAMES);
-            script.arg(tally::MAX_NAME).arg(tally::MAX_NUMBER);
+            script.key(self.key(key)).arg(millis(ttl));
             for (name, amount) in amounts {
                 script.arg(name).arg(*amount);
             }
@@ -507,8 +510,7 @@ impl Store for RedisStore {
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         Box::pin(async move {
             let mut script = COUNTERS_SCRIPT.prepare_invoke();
-            script.key(self.key(key)).arg(tally::MAX_NAMES);
-            script.arg(tally::MAX_NAME).arg(MAX_DIGITS);
+            script.key(self.key(key));
             let response: Vec<Vec<u8>> = self.script(&script).await?;
             let Some((problem, held)) = response.split_first() else { return Ok(BTreeMap::new()) };
             if !problem.is_empty() {

@@ -12,11 +12,11 @@ use super::{
 use crate::store::QuotaRequest;
 
 /// The largest number: Redis scripts count exactly up to it.
-pub(super) const MAX_NUMBER: u64 = 1 << 53;
+pub(in crate::store) const MAX_NUMBER: u64 = 1 << 53;
 /// The longest name of a member, an owner, a window or a primary limit, in bytes.
 pub(in crate::store) const MAX_TEXT: usize = 512;
-/// The maximum number of stored parts of one window.
-pub(super) const MAX_PARTS: usize = 2_000;
+/// The maximum number of stored buckets of one window.
+pub(in crate::store) const MAX_BUCKETS: usize = 2_000;
 /// The longest pause that the ledger accepts, in milliseconds: a day.
 pub(in crate::store) const MAX_PAUSE_MS: u64 = 24 * 60 * 60 * 1_000;
 /// The maximum number of consecutive pauses.
@@ -24,13 +24,14 @@ pub(in crate::store) const MAX_CONSECUTIVE_PAUSES: u32 = 64;
 /// The longest time between two writes that one member can impose on the others, in milliseconds.
 pub(in crate::store) const MAX_WRITE_INTERVAL_MS: u64 = 60 * 60 * 1_000;
 /// The maximum size of a ledger that is written and read, in bytes.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+pub(in crate::store) const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The version of a ledger's format: a ledger of another version is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Version;
 
-const VERSION: u64 = 1;
+/// Version 2 has the present names of the fields.
+pub(in crate::store) const VERSION: u64 = 2;
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -446,11 +446,7 @@ impl ScriptWithClock {
         let server = RedisServer::start();
         let client = redis::Client::open(server.url()).unwrap();
         let connection = RefCell::new(client.get_connection().unwrap());
-        let script = Script::new(concat!(
-            "local now = tonumber(ARGV[2])\n",
-            include_str!("ledger_form.lua"),
-            include_str!("ledger.lua")
-        ));
+        let script = Script::new(&ledger_script("local now = tonumber(ARGV[2])\n"));
         Self { _server: server, connection, script }
     }
 
