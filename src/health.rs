@@ -260,12 +260,12 @@ fn objectives(watch: &RecentActivity, expected: &ServiceLevelObjectives) -> Vec<
     let of = |objective, target: f64, value: &dyn Fn(&MinuteStats) -> (u64, Option<f64>)| {
         let windows = windows.iter().map(|(minutes, sum)| {
             let (count, value) = value(sum);
-            let is_met = value.map(|value| match objective {
+            let met = value.map(|value| match objective {
                 SloKind::Availability => value >= target,
                 // The remainder cannot be less than zero.
                 _ => value < target || value == 0.0,
             });
-            SloWindow { minutes: *minutes, count, value, met: is_met }
+            SloWindow { minutes: *minutes, count, value, met }
         });
         SloStatus { kind: objective, target, windows: windows.collect() }
     };

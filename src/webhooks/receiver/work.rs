@@ -111,7 +111,7 @@ fn span(delivery: &Delivery) -> Span {
         event = &*sanitize::text(delivery.event_name(), MAX_NAME_CHARS),
         delivery = &*sanitize::text(delivery.id(), MAX_NAME_CHARS),
         hook = delivery.hook_id(),
-        resumed = delivery.is_replayed(),
+        replayed = delivery.is_replayed(),
     )
 }
 
