@@ -355,12 +355,12 @@ impl fmt::Display for UnreadableValue {
 impl std::error::Error for UnreadableValue {}
 
 impl Error {
-    /// Returns the error for an unreadable value, for your own [`StoreUnavailable`](crate::store::Store): the store responds, and
+    /// Returns the error for an unreadable value, for your own [`Store`](crate::store::Store): the store responds, and
     /// the value under the key cannot have been written by this client. `problem` names the actual content, such as
     /// `a list`; it is escaped and truncated to 1,000 characters.
     ///
     /// The client does not treat it as an outage. It repairs a number with
-    /// [`repair_sum`](crate::store::Store::repair_sum), and treats any other value as missing.
+    /// [`repair_sum`](crate::store::CounterStore::repair_sum), and treats any other value as missing.
     #[must_use]
     pub fn unreadable_value(problem: &str) -> Self {
         Self::unreadable(problem, None)

@@ -41,6 +41,8 @@
 //!   [`MockGitHub::rate_limit`].
 //! - **Received requests** are recorded: [`MockGitHub::requests`].
 //!
+//! [`store_conformance`] tests a store of your own.
+//!
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
 //!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
 //!
@@ -79,6 +81,8 @@ pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};
 pub use received::RecordedRequest;
 pub use stub::Stub;
+
+pub use crate::store::conformance::{StoreDeviation, StoreDeviations, store_conformance};
 
 use crate::request::Request;
 

@@ -15,7 +15,9 @@ use crate::client::Client;
 use crate::client::transport::{rate_limit, response};
 use crate::error::{ErrorKind, Result};
 use crate::retry::RetryPolicy;
-use crate::store::{MemoryStore, QuotaLease, QuotaRequest, Store, StoreFuture};
+use crate::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
+};
 use crate::telemetry::usage::{Budget, Period, UsageConfig};
 
 /// A store whose every operation takes the same time.
@@ -59,7 +61,7 @@ impl Slow {
     }
 }
 
-impl Store for Slow {
+impl KeyValueStore for Slow {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.after(|memory| memory.get(key))
     }
@@ -88,6 +90,9 @@ impl Store for Slow {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.after(move |memory| memory.remove_if_equal(key, value))
     }
+}
+
+impl CounterStore for Slow {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.after(move |memory| memory.increment(key, amount, ttl))
     }
@@ -100,13 +105,6 @@ impl Store for Slow {
     ) -> StoreFuture<'a, (i64, bool)> {
         self.after(move |memory| memory.try_consume(key, owed, most, ttl))
     }
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.after(move |memory| memory.lease(key, request))
-    }
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -117,6 +115,16 @@ impl Store for Slow {
     }
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         self.after(move |memory| memory.counters(key))
+    }
+}
+
+impl QuotaStore for Slow {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.after(move |memory| memory.lease(key, request))
     }
 }
 
@@ -491,7 +499,7 @@ async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
 #[derive(Clone, Debug)]
 struct Uneven(Slow);
 
-impl Store for Uneven {
+impl KeyValueStore for Uneven {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.0.get(key)
     }
@@ -520,6 +528,9 @@ impl Store for Uneven {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.0.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Uneven {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.0.increment(key, amount, ttl)
     }
@@ -536,6 +547,8 @@ impl Store for Uneven {
         })
     }
 }
+
+impl QuotaStore for Uneven {}
 
 fn uneven(store: &Slow) -> Client {
     let usage = UsageConfig::new()

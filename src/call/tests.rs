@@ -24,7 +24,7 @@ use crate::operation::{MissingBody, Operation, OperationParameter, ParameterLoca
 use crate::pages::Items;
 use crate::response::ResponseFuture;
 use crate::retry::RetryPolicy;
-use crate::store::{MemoryStore, Store, StoreFuture};
+use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
 
 /// SplitMix64.
 struct Random(u64);
@@ -382,7 +382,7 @@ async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
 #[derive(Debug)]
 struct Slow(MemoryStore);
 
-impl Store for Slow {
+impl KeyValueStore for Slow {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             sleep(SECOND / 100).await;
@@ -391,6 +391,12 @@ impl Store for Slow {
     }
     crate::store::forward_all_but_get!();
 }
+
+impl CounterStore for Slow {
+    crate::store::forward_increment!();
+}
+
+impl QuotaStore for Slow {}
 
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {

@@ -16,7 +16,7 @@ use super::lease::{
 
 /// The quota ledger of one identity: the shares of its limits that the members of a fleet hold.
 ///
-/// It is the arithmetic behind [`Store::lease`](super::Store::lease), and has no clock and no lock. A custom store that
+/// It is the arithmetic behind [`QuotaStore::lease`](super::QuotaStore::lease), and has no clock and no lock. A custom store that
 /// can change a value atomically reads the ledger (in any `serde` format), calls [`lease`](Self::lease) with its
 /// server's time, and writes the ledger back. The ledger carries the version of its format, and is not read if that is
 /// another one. If a ledger cannot be read, the store starts again with [`QuotaLedger::default`]: clients report their

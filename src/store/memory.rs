@@ -10,7 +10,10 @@ use tokio::time::Instant;
 
 use super::ledger::LEDGER_TTL;
 use super::unreadable::report;
-use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
+use super::{
+    CounterStore, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore, StoreFuture,
+    counter, tally,
+};
 use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::error::Error;
 use crate::error::Result;
@@ -254,7 +257,7 @@ fn expires_at(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
 }
 
-impl Store for MemoryStore {
+impl KeyValueStore for MemoryStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.ready_with(|state| state.get(key))
     }
@@ -310,7 +313,9 @@ impl Store for MemoryStore {
             held
         })
     }
+}
 
+impl CounterStore for MemoryStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.ready(|state| state.increment(key, amount, ttl))
     }
@@ -334,14 +339,6 @@ impl Store for MemoryStore {
         self.ready_with(|state| state.repair_sum(key, at_least, ttl))
     }
 
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.ready_with(|state| Some(state.lease(key, request)))
-    }
-
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -356,6 +353,16 @@ impl Store for MemoryStore {
             let held = state.get(key);
             held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default()
         })
+    }
+}
+
+impl QuotaStore for MemoryStore {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.ready_with(|state| Some(state.lease(key, request)))
     }
 }
 

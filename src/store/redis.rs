@@ -10,7 +10,9 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
 use super::unreadable::{report, report_left};
-use super::{QuotaLease, QuotaRequest, Store, StoreFuture, tally};
+use super::{
+    CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, tally,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
@@ -313,7 +315,7 @@ fn scripts() -> Vec<ScriptInvocation<'static>> {
         .into()
 }
 
-impl Store for RedisStore {
+impl KeyValueStore for RedisStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.get_within(key, MAX_VALUE).await {
@@ -404,7 +406,9 @@ impl Store for RedisStore {
             self.script(&script).await
         })
     }
+}
 
+impl CounterStore for RedisStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
             match self.counter(key, ttl, "increment", &[amount]).await? {
@@ -456,35 +460,6 @@ impl Store for RedisStore {
         })
     }
 
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        Box::pin(async move {
-            let nonsense = |_| Error::unreadable_value("invalid lease");
-            let request = serde_json::to_string(request).map_err(nonsense)?;
-            let mut script = LEDGER_SCRIPT.prepare_invoke();
-            script.key(self.key(key)).arg(request);
-            // Repeated after a lost connection: a second execution leases twice, and its lease states what this client
-            // holds.
-            let (lease, problem): (String, String) = self.script(&script).await?;
-            match &*problem {
-                "" => {}
-                "newer" => {
-                    report(key, "newer version", "unchanged");
-                    return Err(Error::unreadable_value("newer version"));
-                }
-                "too large" => {
-                    report(key, "too large", "unchanged until members leave");
-                    return Err(Error::unreadable_value("too large"));
-                }
-                problem => report(key, problem, "reset"),
-            }
-            serde_json::from_str(&lease).map(Some).map_err(nonsense)
-        })
-    }
-
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -527,6 +502,37 @@ impl Store for RedisStore {
                 report(key, "not a number", "ignored");
             }
             Ok(numbers)
+        })
+    }
+}
+
+impl QuotaStore for RedisStore {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        Box::pin(async move {
+            let nonsense = |_| Error::unreadable_value("invalid lease");
+            let request = serde_json::to_string(request).map_err(nonsense)?;
+            let mut script = LEDGER_SCRIPT.prepare_invoke();
+            script.key(self.key(key)).arg(request);
+            // Repeated after a lost connection: a second execution leases twice, and its lease states what this client
+            // holds.
+            let (lease, problem): (String, String) = self.script(&script).await?;
+            match &*problem {
+                "" => {}
+                "newer" => {
+                    report(key, "newer version", "unchanged");
+                    return Err(Error::unreadable_value("newer version"));
+                }
+                "too large" => {
+                    report(key, "too large", "unchanged until members leave");
+                    return Err(Error::unreadable_value("too large"));
+                }
+                problem => report(key, problem, "reset"),
+            }
+            serde_json::from_str(&lease).map(Some).map_err(nonsense)
         })
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use octowire::auth::{AccessToken, EncryptedFileTokenStore, EncryptionKey, TokenStore};
-use octowire::store::{DiskStore, QuotaRequest, Store};
+use octowire::store::{DiskStore, KeyValueStore, QuotaRequest, QuotaStore};
 use octowire::webhooks::DeliveryJournal;
 use sha2::{Digest, Sha256};
 

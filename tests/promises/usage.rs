@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use octowire::limits::RateLimitPolicy;
-use octowire::store::{DiskStore, MemoryStore, Store};
+use octowire::store::{CounterStore, DiskStore, MemoryStore, Store};
 use octowire::telemetry::usage::{
     Budget, BudgetState, Period, PricingPlan, UsageConfig, UsageCount,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 use octowire::bytes::Bytes;
-use octowire::store::{MemoryStore, Store};
+use octowire::store::{CounterStore, KeyValueStore, MemoryStore};
 use octowire::telemetry::usage::{Budget, Period, UsageConfig};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, RetryPolicy};

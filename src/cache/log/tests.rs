@@ -6,7 +6,9 @@ use crate::cache::lookup::{LookupRequest, look_up};
 use crate::cache::rules::ResponseTimes;
 use crate::cache::storage::StoreBackend;
 use crate::error::{Error, ErrorKind};
-use crate::store::{BackgroundWriter, MemoryStore, Store, StoreWaitBudget};
+use crate::store::{
+    BackgroundWriter, CounterStore, KeyValueStore, MemoryStore, QuotaStore, Store, StoreWaitBudget,
+};
 
 fn log_with(store: &MemoryStore, key: Option<&str>) -> InvalidationLog {
     let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), Duration::from_secs(1)));
@@ -330,7 +332,7 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
 #[derive(Debug)]
 struct Late(MemoryStore);
 
-impl Store for Late {
+impl KeyValueStore for Late {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -368,10 +370,15 @@ impl Store for Late {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.0.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Late {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.0.increment(key, amount, ttl)
     }
 }
+
+impl QuotaStore for Late {}
 
 #[test]
 fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {

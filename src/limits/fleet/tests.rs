@@ -13,7 +13,8 @@ use crate::limits::{
     SecondaryLimits, WaitBudget,
 };
 use crate::store::{
-    MemoryStore, QuotaRequest, ResilientStore, STORE_TIMEOUT, Store, StoreFuture, StoreWaitBudget,
+    CounterStore, KeyValueStore, MemoryStore, QuotaRequest, QuotaStore, ResilientStore,
+    STORE_TIMEOUT, StoreFuture, StoreWaitBudget,
 };
 
 mod model;
@@ -67,7 +68,7 @@ impl FlakyHandle {
     }
 }
 
-impl Store for FlakyHandle {
+impl KeyValueStore for FlakyHandle {
     fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             self.respond().await;
@@ -89,9 +90,15 @@ impl Store for FlakyHandle {
     fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
+}
+
+impl CounterStore for FlakyHandle {
     fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
         unimplemented!()
     }
+}
+
+impl QuotaStore for FlakyHandle {
     fn lease<'a>(
         &'a self,
         key: &'a str,

@@ -9,7 +9,7 @@ use super::{
     LastChanges, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, MAX_WINDOW_MS, MEMBER_TIMEOUT, Member,
     PauseState, PrimaryBudget, QuotaLedger,
 };
-use crate::store::QuotaRequest;
+use crate::store::{FormatProblem, QuotaRequest};
 
 /// The largest number: Redis scripts count exactly up to it.
 pub(in crate::store) const MAX_NUMBER: u64 = 1 << 53;
@@ -48,31 +48,22 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// Why a stored ledger is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum LedgerProblem {
-    /// It has a later version, which other clients can read.
-    Newer,
-    /// It is invalid, or has an earlier version.
-    Damaged,
-}
-
 impl QuotaLedger {
     /// Reads a ledger from JSON.
-    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, LedgerProblem> {
+    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, FormatProblem> {
         #[derive(Deserialize)]
         struct Head {
             version: u64,
         }
         if bytes.len() > MAX_BYTES {
-            return Err(LedgerProblem::Damaged);
+            return Err(FormatProblem::Damaged);
         }
         match serde_json::from_slice::<Self>(bytes) {
             Ok(ledger) if ledger.is_sound() => Ok(ledger),
-            Ok(_) => Err(LedgerProblem::Damaged),
+            Ok(_) => Err(FormatProblem::Damaged),
             Err(_) => match serde_json::from_slice::<Head>(bytes) {
-                Ok(Head { version }) if version > VERSION => Err(LedgerProblem::Newer),
-                _ => Err(LedgerProblem::Damaged),
+                Ok(Head { version }) if version > VERSION => Err(FormatProblem::Newer),
+                _ => Err(FormatProblem::Damaged),
             },
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 pub(super) use crate::store::StoreResult;
 use crate::store::{
-    BACKGROUND_TIMEOUT, BackgroundTasks, MemoryStore, ResilientStore, Store, StoreFuture,
+    BACKGROUND_TIMEOUT, BackgroundTasks, CounterStore, MemoryStore, ResilientStore, Store, StoreFuture,
     StoreWaitBudget,
 };
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
-use octowire::store::{DiskStore, MemoryStore, Store};
+use octowire::store::{DiskStore, KeyValueStore, MemoryStore};
 use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use http::Method;
 use octowire::bytes::Bytes;
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::dashboard::Dashboard;
-use octowire::store::Store;
+use octowire::store::KeyValueStore;
 use octowire::telemetry::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::webhooks::{Delivery, PermanentFailure, Verifier, WebhookReceiver, sign};

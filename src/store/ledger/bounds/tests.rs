@@ -174,21 +174,21 @@ fn a_ledger_of_another_version_is_not_read() {
     let value = serde_json::to_value(&ledger).unwrap();
     assert_eq!(read(&value), Ok(ledger));
     for (version, problem) in [
-        (json!(VERSION + 1), LedgerProblem::Newer),
-        (json!(u64::MAX), LedgerProblem::Newer),
-        (json!(VERSION - 1), LedgerProblem::Damaged),
-        (json!(0), LedgerProblem::Damaged),
-        (json!("2"), LedgerProblem::Damaged),
-        (Value::Null, LedgerProblem::Damaged),
+        (json!(VERSION + 1), FormatProblem::Newer),
+        (json!(u64::MAX), FormatProblem::Newer),
+        (json!(VERSION - 1), FormatProblem::Damaged),
+        (json!(0), FormatProblem::Damaged),
+        (json!("2"), FormatProblem::Damaged),
+        (Value::Null, FormatProblem::Damaged),
     ] {
         let mut value = value.clone();
         value["version"] = version;
         assert_eq!(read(&value), Err(problem), "{value}");
     }
     let newer = json!({ "version": 3, "extra": ["unknown", "data"] });
-    assert_eq!(read(&newer), Err(LedgerProblem::Newer));
+    assert_eq!(read(&newer), Err(FormatProblem::Newer));
     for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff", &vec![b'['; MAX_BYTES + 1]] {
-        assert_eq!(QuotaLedger::read(bytes), Err(LedgerProblem::Damaged));
+        assert_eq!(QuotaLedger::read(bytes), Err(FormatProblem::Damaged));
     }
 }
 
