@@ -7,7 +7,7 @@ use futures_util::future::{OptionFuture, join};
 
 use super::entry::Entry;
 use super::key::Key;
-use super::log::{InvalidationLog, NO_EXPIRY, ReadUrgency, UnreadRange};
+use super::log::{HEAD_FORMAT, InvalidationLog, NO_EXPIRY, ReadUrgency, UnreadRange};
 use super::storage::StoreBackend;
 use crate::error::Result;
 use crate::store::StoreWaitBudget;
@@ -98,7 +98,7 @@ async fn read(
     }
     let beginning = unread.names.first().zip(unread.initial_sequence());
     let begins = OptionFuture::from(beginning.map(|(name, start)| async move {
-        let value = Bytes::from(start.to_string());
+        let value = HEAD_FORMAT.encode(start.to_string());
         let claim =
             backend.store.run(allowance, |store| store.put_if_absent(name, value, NO_EXPIRY));
         if claim.await == Some(true) {

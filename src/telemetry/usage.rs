@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{ResilientStore, StoreWaitBudget, block_in_drop};
+use crate::store::{COUNTER_VERSION, ResilientStore, StoreWaitBudget, block_in_drop};
 use crate::telemetry::meter;
 
 mod budget;
@@ -210,7 +210,7 @@ impl UsageRegistry {
         let storage = Arc::new(UsageStorage::new(store));
         let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
         let common = common.into_iter().map(|budget| {
-            let prefix = key(["budget", github, &environment, &budget.name, "all"]);
+            let prefix = key("budget", [github, &environment, &budget.name, "all"]);
             Arc::new(BudgetCounter::new(budget, prefix, "all"))
         });
         let common = common.collect();
@@ -275,12 +275,12 @@ impl UsageRegistry {
             return Arc::clone(account);
         }
         let Self { github, environment, .. } = self;
-        let prefix = key(["usage", github, "of", environment, identity]);
-        let listed = (key(["usage", github, "all"]), format!("{environment}\n{identity}"));
+        let prefix = key("usage", [github, "of", environment, identity]);
+        let listed = (key("usage", [github, "all"]), format!("{environment}\n{identity}"));
         let counter = Arc::new(UsageCounter::new(Arc::clone(&self.storage), prefix, listed));
         let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
         let own = self.budgets.iter().map(|budget| {
-            let prefix = key(["budget", github, environment, &budget.name, "of", identity]);
+            let prefix = key("budget", [github, environment, &budget.name, "of", identity]);
             Arc::new(BudgetCounter::new(budget.clone(), prefix, label))
         });
         let budgets = self.shared_budgets.iter().cloned().chain(own).collect();
@@ -320,9 +320,11 @@ impl Drop for UsageRegistry {
     }
 }
 
-/// Returns the beginning of a key from its parts, so that different parts never produce the same text.
-fn key<const N: usize>(parts: [&str; N]) -> String {
-    parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":")
+/// Returns the beginning of a key of this kind from its parts, so that different parts never produce the same text. The
+/// key carries the version, since a number has no place for it.
+fn key<const N: usize>(kind: &str, parts: [&str; N]) -> String {
+    let parts = parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":");
+    format!("{kind}:{COUNTER_VERSION}:{parts}")
 }
 
 impl IdentityUsageState {

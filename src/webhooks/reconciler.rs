@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -15,7 +14,7 @@ use crate::api::types::HookDeliveryItem;
 use crate::error::{Error, Result};
 use crate::limits::Priority;
 use crate::names;
-use crate::store::Store;
+use crate::store::{Store, ValueFormat};
 use crate::times::Sealed;
 use crate::{Client, Items, OnItemError};
 
@@ -113,6 +112,8 @@ pub struct ReconciliationReport {
     pub truncated: bool,
 }
 
+/// The turn of one process. Other processes do not read it.
+const TURN_FORMAT: ValueFormat = ValueFormat::new("turn", 1);
 /// GitHub keeps deliveries, and redelivers them, for three days.
 const LOOKBACK: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// A delivery with a late response is already in the list.
@@ -362,7 +363,7 @@ impl Reconciler {
         let key = format!("reconcile:{}", names::hex(&Sha256::digest(whose)[..16]));
         // Slightly less, so that the process of the last run continues.
         let lasts = interval.mul_f64(0.9);
-        store.put_if_absent(&key, Bytes::from(names::unique_id()), lasts).await
+        store.put_if_absent(&key, TURN_FORMAT.encode(names::unique_id()), lasts).await
     }
 
     /// Checks the attempts since then, newest first, as GitHub lists them; returns when the newest was.

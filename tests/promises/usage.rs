@@ -330,7 +330,7 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
     github.meta().get_zen().send().await.unwrap_err();
     let month =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
-    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
+    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
     assert!(store.counters(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;

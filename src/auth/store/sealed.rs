@@ -24,7 +24,7 @@ use crate::auth::token::AccessToken;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::names::hex;
-use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget};
+use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget, ValueFormat};
 
 /// Tokens in a [`Store`], for a fleet of processes that requests each token once.
 ///
@@ -72,6 +72,8 @@ pub struct EncryptedTokenStore {
 
 /// The largest number of timeouts with a guard.
 const MAX_CACHED_STORES: usize = 16;
+/// The holder of a lock. Other clients compare it, and do not read it.
+const LOCK_FORMAT: ValueFormat = ValueFormat::new("lock", 1);
 /// The TTL of a lock that is not renewed.
 const LOCK_TTL: Duration = Duration::from_secs(30);
 /// The interval at which the holder of a lock renews it.
@@ -202,7 +204,7 @@ impl EncryptedTokenStore {
                 )
                 .with_source(error)
         })?;
-        Ok(BASE64_STANDARD.encode(bytes).into())
+        Ok(LOCK_FORMAT.encode(BASE64_STANDARD.encode(bytes)))
     }
 
     fn corrupt_error(&self, key: &str, broken: SealError) -> Error {

@@ -1,6 +1,6 @@
 //! The part of the log that the client reads next.
 
-use super::{MAX_ENTRY_BYTES, MAX_HEAD_BYTES, Shared, TAG};
+use super::{MAX_HEAD_BYTES, MAX_STORED_BYTES, Shared};
 
 /// Which task reads a part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,7 @@ impl UnreadRange {
 
     /// Returns the keys, each with the largest size of its value in bytes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, usize)> {
-        let bounds =
-            std::iter::once(MAX_HEAD_BYTES).chain(std::iter::repeat(TAG + MAX_ENTRY_BYTES));
+        let bounds = std::iter::once(MAX_HEAD_BYTES).chain(std::iter::repeat(MAX_STORED_BYTES));
         self.names.iter().map(String::as_str).zip(bounds)
     }
 

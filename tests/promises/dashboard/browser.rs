@@ -150,7 +150,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
     let github = mock.base_url().replace(':', "%3A");
     let month = now.format("%Y-%m");
-    let first = format!("budget:{github}/::gateway:of:installation%3A1:{month}:first");
+    let first = format!("budget:v1:{github}/::gateway:of:installation%3A1:{month}:first");
     let hour_ago = Bytes::from((now.timestamp() - 3_600).to_string());
     store.put_if_absent(&first, hour_ago, Duration::from_secs(600)).await.unwrap();
     let app = octowire::auth::App::new("Iv23liOctowire", key.pem).unwrap();
