@@ -17,6 +17,7 @@ use super::integrity::{Integrity, TAG};
 use super::key::Key;
 use super::log::MAX_SEQUENCE;
 use super::rules::ResponseTimes;
+use crate::clock;
 use crate::compact::{self, ALLOCATION_OVERHEAD};
 use crate::sanitize;
 
@@ -189,8 +190,8 @@ impl Entry {
         let meta = StoredMetadata {
             about: self.metadata.clone(),
             headers: headers.collect(),
-            requested: millis(self.times.requested),
-            received: millis(self.times.received),
+            requested: clock::unix_millis(self.times.requested),
+            received: clock::unix_millis(self.times.received),
             number: self.log_sequence,
             print: self.credential_fingerprint,
         };
@@ -328,11 +329,6 @@ pub(super) fn framed(key: Key, form: u8, length: u64, content: &[u8]) -> Bytes {
     let length = length.to_le_bytes();
     let tag = Integrity::default().tag(&[&head(key, form), &length, content]);
     [&MAGIC[..], &[form], &length, &tag, content].concat().into()
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn time(millis: u64) -> Option<SystemTime> {

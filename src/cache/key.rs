@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::names::Hex;
+
 /// A digest of the URL, of the headers that a response can vary by, and of the identity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
@@ -80,7 +82,7 @@ impl KeyParts<'_> {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

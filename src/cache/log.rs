@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::join;
@@ -19,6 +19,7 @@ use tracing::{Instrument, warn};
 
 use super::entry::{Entry, EntryMetadata};
 use super::integrity::{Integrity, TAG};
+use crate::clock;
 use crate::error::Result;
 use crate::runtimes::PerRuntime;
 use crate::store::{
@@ -655,8 +656,7 @@ impl Shared {
                 }
                 StoreResult::NotAttempted | StoreResult::Indeterminate => return None,
             }
-            let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let start = u64::try_from(start.as_millis()).unwrap_or_default();
+            let start = clock::unix_millis(SystemTime::now());
             // Others can know a few marks more.
             let above = known.saturating_add(MAX_LOG_ENTRIES as u64 + 1);
             let start = if is_valid_sequence(above) { start.max(above) } else { start };

@@ -11,6 +11,7 @@ use super::fleet::{
 };
 use super::policy::RateLimitPolicy;
 use super::rules::{IdentityLimits, LimitExceeded};
+use crate::clock::millis;
 use crate::store::{
     MemberJoin, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest, SecondaryPause,
     WindowRequest,
@@ -307,8 +308,4 @@ impl IdentityLimits {
         }
         join
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::clock;
+
 /// A sliding window: at most its limit in *any* interval of its length.
 ///
 /// Time is counted in parts, of which the window's length has [`BUCKETS`]. A part counts until it is entirely out of the
@@ -25,7 +27,7 @@ const KEPT_BUCKETS: usize = BUCKETS as usize + 2;
 
 impl SlidingWindow {
     pub(crate) fn new(limit: u32, length: Duration) -> Self {
-        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let length = clock::millis(length);
         Self {
             limit,
             bucket_ms: (length / BUCKETS).max(1),

@@ -13,6 +13,7 @@ use super::unreadable::{report, report_left};
 use super::{
     CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, tally,
 };
+use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
 
@@ -224,7 +225,7 @@ fn failed(error: &redis::RedisError) -> Error {
 
 fn millis(ttl: Duration) -> u64 {
     // Redis accepts neither a TTL of zero, nor one that ends after its clock does.
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_TTL_MS)
+    clock::millis(ttl).clamp(1, MAX_TTL_MS)
 }
 
 /// The largest value that [`RedisStore::get`] reads, in bytes.

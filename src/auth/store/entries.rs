@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::auth::token::AccessToken;
+use crate::clock;
 
 /// The tokens, by identity.
 pub(super) type Entries = BTreeMap<String, AccessToken>;
@@ -77,9 +78,7 @@ fn to_serialized(token: &AccessToken) -> SerializedToken<'_> {
         refresh_token: token.refresh_token().map(ExposeSecret::expose_secret),
         refresh_token_expires_at: token.refresh_token_expires_at().map(since_1970),
         issued_at: Some(since_1970(token.issued_at())),
-        recheck_after_ms: token
-            .rechecked_after()
-            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        recheck_after_ms: token.rechecked_after().map(clock::millis),
         scopes: token.scopes(),
     }
 }

@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::auth::failure::AuthFailure;
 use crate::auth::personal::read_variable;
 use crate::error::{Error, Result};
+use crate::names::Hex;
 use crate::sanitize;
 
 /// The encryption key of a token store: 256 random bits.
@@ -331,15 +332,6 @@ fn base64(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     GeneralPurpose::new(alphabet, config)
-}
-
-/// Bytes in hexadecimal, for comparison by a person.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 #[cfg(test)]

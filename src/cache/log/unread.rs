@@ -1,6 +1,9 @@
 //! The part of the log that the client reads next.
 
+use std::time::SystemTime;
+
 use super::{MAX_HEAD_BYTES, MAX_STORED_BYTES, Shared};
+use crate::clock;
 
 /// Which task reads a part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +44,7 @@ impl UnreadRange {
 
     /// Returns the number that a log begins with if none might exist: only for a log of which nothing is known.
     pub(crate) fn initial_sequence(&self) -> Option<u64> {
-        let start = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?;
-        let start = u64::try_from(start.as_millis()).ok()?;
+        let start = clock::unix_millis(SystemTime::now());
         (self.after_sequence == 0 && !self.names.is_empty()).then_some(start)
     }
 }
