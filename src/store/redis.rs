@@ -252,17 +252,22 @@ static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
 });
 static GET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/get.lua")));
 static PUT_IF_ABSENT_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
+    LazyLock::new(|| Script::new(include_str!("redis/put_if_absent.lua")));
 static COUNTER_SCRIPT: LazyLock<Script> =
     LazyLock::new(|| counter_script(include_str!("redis/counter.lua")));
 static INCREMENT_COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| counter_script(include_str!("redis/tally.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/increment_counters.lua")));
 static COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| counter_script(include_str!("redis/tallied.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/counters.lua")));
 
 /// Returns the script of the ledger, by this clock.
 fn ledger_script(clock: &str) -> String {
-    let script = concat!(include_str!("redis/ledger_form.lua"), include_str!("redis/ledger.lua"));
+    let script = concat!(
+        include_str!("redis/ledger_form.lua"),
+        include_str!("redis/ledger_state.lua"),
+        include_str!("redis/ledger_grants.lua"),
+        include_str!("redis/ledger.lua")
+    );
     [clock, &constants::of_ledger(), script].concat()
 }
 

@@ -27,7 +27,7 @@ macro_rules! locals {
     };
 }
 
-/// Returns the constants of `ledger_form.lua` and `ledger.lua`.
+/// Returns the constants of `ledger.lua` and the files before it.
 pub(super) fn of_ledger() -> String {
     locals![
         AFTER_RESET,
@@ -62,7 +62,7 @@ pub(super) fn of_ledger() -> String {
     ]
 }
 
-/// Returns the constants of `counter.lua`, `tally.lua` and `tallied.lua`.
+/// Returns the constants of `counter.lua`, `increment_counters.lua` and `counters.lua`.
 pub(super) fn of_counters() -> String {
     use counter::MAX_SUM;
     use tally::{MAX_NAME, MAX_NAMES};
@@ -109,16 +109,21 @@ mod tests {
 
     #[test]
     fn every_constant_of_a_script_is_that_of_the_rust_code() {
-        let ledger = concat!(include_str!("ledger_form.lua"), include_str!("ledger.lua"));
+        let ledger = concat!(
+            include_str!("ledger_form.lua"),
+            include_str!("ledger_state.lua"),
+            include_str!("ledger_grants.lua"),
+            include_str!("ledger.lua")
+        );
         assert_eq!(constants(ledger), defined(&of_ledger()));
         let counters = concat!(
             include_str!("counter.lua"),
-            include_str!("tally.lua"),
-            include_str!("tallied.lua")
+            include_str!("increment_counters.lua"),
+            include_str!("counters.lua")
         );
         assert_eq!(constants(counters), defined(&of_counters()));
         for script in
-            [include_str!("claim.lua"), include_str!("clock.lua"), include_str!("get.lua")]
+            [include_str!("put_if_absent.lua"), include_str!("clock.lua"), include_str!("get.lua")]
         {
             assert!(constants(script).is_empty(), "{script}");
         }
@@ -130,13 +135,15 @@ mod tests {
     #[test]
     fn no_script_has_a_large_number() {
         let scripts = [
-            include_str!("claim.lua"),
+            include_str!("put_if_absent.lua"),
             include_str!("counter.lua"),
             include_str!("get.lua"),
             include_str!("ledger.lua"),
             include_str!("ledger_form.lua"),
-            include_str!("tallied.lua"),
-            include_str!("tally.lua"),
+            include_str!("ledger_grants.lua"),
+            include_str!("ledger_state.lua"),
+            include_str!("counters.lua"),
+            include_str!("increment_counters.lua"),
         ];
         for line in scripts.iter().flat_map(|script| script.lines()) {
             let code = line.split("--").next().unwrap_or_default();
