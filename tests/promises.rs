@@ -67,6 +67,13 @@ mod promises {
     #[cfg(feature = "redis")]
     mod unreadable;
     mod usage;
+    #[cfg(all(
+        feature = "token-store",
+        feature = "app-auth",
+        feature = "redis",
+        feature = "webhooks-core"
+    ))]
+    mod versions;
     #[cfg(feature = "webhooks-core")]
     mod webhooks;
 }
