@@ -84,10 +84,11 @@ impl std::error::Error for StoreDeviations {}
 
 /// The result of a check: the deviation, if there is one.
 type CheckResult = Result<(), String>;
+type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
 
 struct Check {
     contract: &'static str,
-    run: for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>,
+    run: for<'a> fn(&'a dyn Store) -> CheckFuture<'a>,
 }
 
 /// Returns the check of a contract by an asynchronous function.

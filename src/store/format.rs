@@ -74,24 +74,28 @@ mod tests {
 
     const FORMAT: ValueFormat = ValueFormat::new("claim", 2);
 
+    type Decoded<'a> = Result<&'a [u8], FormatProblem>;
+
     #[test]
     fn only_the_present_version_is_read() {
         assert_eq!(&FORMAT.encode("x\ny")[..], b"octowire-claim:2\nx\ny");
-        let cases: [(&[u8], Result<&[u8], FormatProblem>); 14] = [
+        let newer = Err(FormatProblem::Newer);
+        let damaged = Err(FormatProblem::Damaged);
+        let cases: [(&[u8], Decoded<'_>); 14] = [
             (b"octowire-claim:2\n", Ok(b"")),
             (b"octowire-claim:2\nx\ny", Ok(b"x\ny")),
-            (b"octowire-claim:3\nx", Err(FormatProblem::Newer)),
-            (b"octowire-claim:18446744073709551\n", Err(FormatProblem::Newer)),
-            (b"octowire-claim:1\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:0\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:+3\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:-1\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:99999999999999999999999\nx", Err(FormatProblem::Damaged)),
-            (b"octowire-claim:2", Err(FormatProblem::Damaged)),
-            (b"octowire-claims:2\nx", Err(FormatProblem::Damaged)),
-            (b"claim:2\nx", Err(FormatProblem::Damaged)),
-            (b"", Err(FormatProblem::Damaged)),
+            (b"octowire-claim:3\nx", newer),
+            (b"octowire-claim:18446744073709551\n", newer),
+            (b"octowire-claim:1\nx", damaged),
+            (b"octowire-claim:0\nx", damaged),
+            (b"octowire-claim:\nx", damaged),
+            (b"octowire-claim:+3\nx", damaged),
+            (b"octowire-claim:-1\nx", damaged),
+            (b"octowire-claim:99999999999999999999999\nx", damaged),
+            (b"octowire-claim:2", damaged),
+            (b"octowire-claims:2\nx", damaged),
+            (b"claim:2\nx", damaged),
+            (b"", damaged),
         ];
         for (value, expected) in cases {
             assert_eq!(FORMAT.decode(value), expected, "{}", value.escape_ascii());
