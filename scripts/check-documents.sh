@@ -62,7 +62,7 @@ if [ ${#documents[@]} -eq 0 ]; then
 fi
 
 printf '\n== the stages of the build, and request examples\n'
-OCTOWIRE_DOCUMENTS=$folder cargo test --quiet --locked --package octowire-pipeline -- \
+OCTOWIRE_DOCUMENTS=$folder cargo test --quiet --locked --package octowire-codegen -- \
     --nocapture other_documents
 if ! $compile; then exit 0; fi
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the package to publish: packs it, compares its size with the limit of crates.io, and builds and runs
-# the quickstart from the unpacked archive alone.
+# Checks the packages to publish, octowire-codegen and octowire: packs them, compares their sizes with the limit
+# of crates.io, and builds and runs the quickstart from the unpacked archives alone.
 #
 #   ./scripts/check-package.sh                 the committed files
 #   ./scripts/check-package.sh --allow-dirty   the working copy
@@ -24,25 +24,37 @@ export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-id=$(cargo pkgid --package octowire)
-name=octowire-${id##*[@#]}
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
-# Without Cargo's own check, which compiles every dependency once more: the quickstart below compiles the
-# contents of the archive.
-cargo package --quiet --locked --package octowire --no-verify "$@"
-archive=$target/package/$name.crate
-bytes=$(wc -c < "$archive" | tr -d ' ')
-tar -C "$work" -xzf "$archive"
-# The archive's files have the date 2006, and Cargo would reuse an older build.
-find "$work/$name" -type f -exec touch {} +
-files=$(find "$work/$name" -type f | wc -l | tr -d ' ')
-printf '%s.crate: %s files, %s bytes of at most %s\n' "$name" "$files" "$bytes" "$max_bytes"
-if [ "$bytes" -gt "$max_bytes" ]; then
-    printf 'the archive is too large for crates.io\n' >&2
-    exit 1
-fi
+# Packs both crates: Cargo resolves the dependency of the one on the other without the registry. Cargo's own
+# check would compile every dependency once more: the quickstart below compiles the contents of the archives.
+cargo package --quiet --locked --package octowire-codegen --package octowire --no-verify "$@"
 
-printf 'the quickstart, from the archive:\n'
-cargo run --quiet --locked --manifest-path "$work/$name/Cargo.toml" --target-dir "$target" \
-    --example quickstart --features testing
+# Unpacks the archive of a package, and compares its size with the limit. Sets `folder`.
+unpack() { # package
+    local id name archive bytes files
+    id=$(cargo pkgid --package "$1")
+    name=$1-${id##*[@#]}
+    archive=$target/package/$name.crate
+    bytes=$(wc -c < "$archive" | tr -d ' ')
+    tar -C "$work" -xzf "$archive"
+    folder=$work/$name
+    # The archive's files have the date 2006, and Cargo would reuse an older build.
+    find "$folder" -type f -exec touch {} +
+    files=$(find "$folder" -type f | wc -l | tr -d ' ')
+    printf '%s.crate: %s files, %s bytes of at most %s\n' "$name" "$files" "$bytes" "$max_bytes"
+    if [ "$bytes" -gt "$max_bytes" ]; then
+        printf 'the archive is too large for crates.io\n' >&2
+        exit 1
+    fi
+}
+unpack octowire-codegen
+codegen=$folder
+unpack octowire
+
+# The archive of octowire depends on the other one by version. Until that version is published, the unpacked
+# archive takes its place, which changes the lock file: without a network, no other version changes with it.
+cargo fetch --quiet --locked
+printf 'the quickstart, from the archives:\n'
+cargo run --quiet --offline --manifest-path "$folder/Cargo.toml" --target-dir "$target" \
+    --config "patch.crates-io.octowire-codegen.path='$codegen'" --example quickstart --features testing

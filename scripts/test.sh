@@ -74,14 +74,14 @@ cargo clippy --locked --all-targets -- -D warnings
 step 'lints: every feature'
 cargo clippy --locked --all-features --all-targets -- -D warnings
 step 'lints: the stages of the build'
-cargo clippy --locked --package octowire-pipeline --all-targets -- -D warnings
+cargo clippy --locked --package octowire-codegen --all-targets -- -D warnings
 step 'lints: with decoders of reqwest'
 cargo clippy --locked --package octowire-decoders --all-targets -- -D warnings
 step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
 
 step 'tests: the stages of the build'
-cargo test --locked --package octowire-pipeline -- --nocapture
+cargo test --locked --package octowire-codegen -- --nocapture
 step 'tests: the stages of the build, on the documents of GitHub Enterprise'
 fetched=0
 ./scripts/check-documents.sh --stages || fetched=$?

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::api::operation::OperationName;
 use crate::endpoints::GITHUB;
+use crate::error::OperationName;
 use crate::policy::cache::CacheStatus;
 use crate::response::{RawBody, RawResponse};
 use crate::{codec::json_path, sanitize, types};
@@ -89,11 +89,11 @@ pub fn rate_limit(input: &[u8]) {
         "date",
     ];
     let headers = headers(input, &names.map(HeaderName::from_static));
-    if let Some(told) = crate::policy::rate_limit::RateLimitHeaders::read(&headers) {
+    if let Some(told) = crate::headers::rate_limit::RateLimitHeaders::read(&headers) {
         assert!(told.ends_in <= Duration::from_secs(2 * 60 * 60), "{:?}", told.ends_in);
     }
     let _ = crate::RateLimitStatus::from_headers(&headers);
-    if let Some(wait) = crate::policy::retry::retry_after(&headers) {
+    if let Some(wait) = crate::headers::retry_after::retry_after(&headers) {
         assert!(wait <= Duration::from_secs(24 * 60 * 60), "{wait:?}");
     }
 }

@@ -1,3 +1,19 @@
+// The links of the README point to files. These definitions replace them in the documentation: of several definitions
+// of a name, the first one counts.
+//! [calls]: guide::calls
+//! [authentication]: guide::authentication
+//! [rate-limits]: guide::rate_limits
+//! [caching]: guide::caching
+//! [fleet]: guide::fleet
+//! [webhooks]: guide::webhooks
+//! [observability]: guide::observability
+//! [testing]: guide::testing
+//! [migration]: guide::migration
+//! [features]: guide::features
+//! [cost]: guide::cost
+//! [troubleshooting]: guide::troubleshooting
+//! [bench]: guide::cost
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -8,7 +24,6 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::dbg_macro)
 )]
 
-mod body;
 mod client;
 mod codec;
 mod endpoints;
@@ -38,6 +53,8 @@ pub mod dashboard;
 #[cfg(any(test, feature = "__fuzz"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 #[cfg(feature = "shadow")]
 #[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]
 pub mod migration;
@@ -55,7 +72,7 @@ pub use policy::{auth, cache, rate_limit, usage};
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
-pub use pipeline::bench::TelemetryProbe;
+pub use client::bench::TelemetryProbe;
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub use policy::rate_limit::RateLimiter;
@@ -66,19 +83,21 @@ pub use api::into_text::{IntoList, IntoText};
 pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
-pub use body::{Body, ByteStream};
 pub use client::batch::{Batch, BatchProgress};
-pub use client::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use client::pagination::{Items, OnItemError, Pages};
-pub use client::{Client, ClientBuilder};
+pub use client::{Cache, Client, ClientBuilder, Request, ResponseFuture};
 pub use codec::{UnknownEnumValue, UnknownProperties};
+pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
     ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
 };
+pub use headers::rate_limit::RateLimitStatus;
+pub use pipeline::interceptor::{Interceptor, InterceptorFuture, OutgoingRequest, RequestOutcome};
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
-pub use request::Request;
-pub use response::{RateLimitStatus, Response, ResponseFuture};
+pub use request::body::Body;
+pub use response::{ByteStream, Response};
+pub use transport::custom::{Transport, TransportFuture};
 
 // Types of other crates in the public interface, for programs that name them.
 pub use {bytes, chrono, http, reqwest};

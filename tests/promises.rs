@@ -47,6 +47,8 @@ mod promises {
     mod graphql;
     mod health;
     mod hostile;
+    mod interceptors;
+    mod layers;
     mod limits;
     mod memory;
     mod mock_github;
@@ -67,6 +69,13 @@ mod promises {
     #[cfg(feature = "redis")]
     mod unreadable;
     mod usage;
+    #[cfg(all(
+        feature = "token-store",
+        feature = "app-auth",
+        feature = "redis",
+        feature = "webhooks-core"
+    ))]
+    mod versions;
     #[cfg(feature = "webhooks-core")]
     mod webhooks;
 }

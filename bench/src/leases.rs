@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use octowire::RateLimiter;
 use octowire::rate_limit::RateLimitPolicy;
-use octowire::store::{QuotaLease, QuotaRequest, RedisStore, Store, StoreFuture};
+use octowire::store::{
+    CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, RedisStore, StoreFuture,
+};
 use tokio::runtime::Builder;
 
 use crate::calls::WORKERS;
@@ -111,7 +113,7 @@ impl Drop for Server {
 #[derive(Debug)]
 struct Counting(RedisStore, Arc<AtomicU64>);
 
-impl Store for Counting {
+impl KeyValueStore for Counting {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.0.get(key)
     }
@@ -140,9 +142,15 @@ impl Store for Counting {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.0.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Counting {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.0.increment(key, amount, ttl)
     }
+}
+
+impl QuotaStore for Counting {
     fn lease<'a>(
         &'a self,
         key: &'a str,

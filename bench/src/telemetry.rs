@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use octowire::Client;
+use octowire::TelemetryProbe;
 use octowire::api::OPERATIONS;
 use octowire::dashboard::{Dashboard, Snapshot};
-use octowire::TelemetryProbe;
 use octowire::observability::HISTOGRAM_BUCKETS;
 use serde_json::Value;
 use tracing_subscriber::filter::LevelFilter;

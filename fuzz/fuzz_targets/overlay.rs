@@ -1,3 +1,7 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| octowire_pipeline::fuzzing::overlay(input));
+// The tests of the crate replay the corpus with the same function.
+#[path = "../../crates/codegen/tests/stages/fuzzing.rs"]
+mod fuzzing;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzzing::overlay(input));

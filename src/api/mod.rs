@@ -1,5 +1,6 @@
 //! The code that `build.rs` generated from GitHub's OpenAPI description.
 
+pub(crate) mod default_resource;
 pub(crate) mod id_or_name;
 pub(crate) mod integers;
 pub(crate) mod into_text;

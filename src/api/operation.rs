@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-/// The name of an operation in messages: its id, or the method and path of a call without an operation.
-pub(crate) type OperationName = Cow<'static, str>;
+pub(crate) use crate::error::OperationName;
 
 /// Returns the label in metrics: the operation's id, or the client's own name for its request.
 pub(crate) fn metric_name(label: &OperationName) -> &'static str {

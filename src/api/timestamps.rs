@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeTo, RangeToInclusive};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
+
+use crate::time::rfc3339;
 
 /// Values that a time setter accepts: a [`DateTime`] of any time zone, a [`SystemTime`], a [`NaiveDate`], which is
 /// midnight in UTC, or text: a time as in [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), such as
@@ -195,7 +197,7 @@ impl<T: ranges::Sealed> IntoTimeRange for T {}
 pub(crate) mod ranges {
     use super::{
         Cow, DateTime, NaiveDate, RangeFrom, RangeInclusive, RangeTo, RangeToInclusive, SystemTime,
-        TimeZone, text,
+        TimeZone, rfc3339,
     };
 
     /// Formats a value in the search syntax, or returns why that fails.
@@ -210,7 +212,7 @@ pub(crate) mod ranges {
 
     impl<Tz: TimeZone> Bound for DateTime<Tz> {
         fn bound(&self) -> Result<String, String> {
-            Ok(text(&self.to_utc()))
+            Ok(rfc3339::format(&self.to_utc()))
         }
     }
 
@@ -222,7 +224,7 @@ pub(crate) mod ranges {
 
     impl Bound for SystemTime {
         fn bound(&self) -> Result<String, String> {
-            super::Sealed::time(*self).map(|time| text(&time))
+            super::Sealed::time(*self).map(|time| rfc3339::format(&time))
         }
     }
 
@@ -303,11 +305,6 @@ pub(crate) mod ranges {
             Ok(self.into_owned())
         }
     }
-}
-
-/// Formats a time in GitHub's format.
-pub(crate) fn text(time: &DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

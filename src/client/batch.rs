@@ -1,4 +1,4 @@
-//! Many concurrent calls.
+//! Batches: many concurrent calls, with a result for each.
 
 use std::fmt;
 use std::task::Poll;
@@ -53,7 +53,7 @@ impl Client {
 }
 
 /// A batch of calls, created by [`Client::batch`].
-#[must_use = "nothing is sent before `run` or `stream`"]
+#[must_use = "nothing is sent before `collect` or `stream`"]
 pub struct Batch<I> {
     calls: I,
     concurrency: usize,

@@ -9,21 +9,24 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 
-use super::{Client, ClientShared};
+use super::Client;
 use crate::endpoints::{Endpoints, GITHUB, origin_of, same_origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
+use crate::pipeline::handle::{ClientHandle, ClientShared};
+use crate::pipeline::interceptor::Interceptor;
 use crate::policy::auth::{
     Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
 };
 use crate::policy::cache::CacheConfig;
-use crate::policy::circuit_breaker::{Circuit, CircuitBreaker};
+use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, CircuitState, EndpointCircuits};
 use crate::policy::rate_limit::{Limits, RateLimitPolicy};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{UsageConfig, UsageRegistry};
 use crate::sanitize;
 use crate::store::{ResilientStore, STORE_TIMEOUT, Store};
+use crate::transport::custom::Transport;
 use crate::transport::http_clients::{HttpClients, HttpSettings};
 use crate::{meter, observability::BodyLogging};
 
@@ -72,8 +75,8 @@ pub struct ClientBuilder {
     slo: ServiceLevelObjectives,
     #[cfg(feature = "contract")]
     response_validator: Option<crate::contract::ResponseValidator>,
-    #[cfg(test)]
-    pub(crate) transport: Option<super::test_transport::Transport>,
+    transport: Option<Arc<dyn Transport>>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
     /// The first invalid setting.
     error: Option<Error>,
 }
@@ -119,8 +122,8 @@ impl Default for ClientBuilder {
             slo: ServiceLevelObjectives::default(),
             #[cfg(feature = "contract")]
             response_validator: None,
-            #[cfg(test)]
             transport: None,
+            interceptors: Vec::new(),
             error: None,
         }
     }
@@ -160,8 +163,8 @@ impl ClientBuilder {
         self.set_token(PersonalToken::from_env(variable))
     }
 
-    /// Sets the token source: an [installation](crate::policy::auth::App::installation) of a GitHub App, a [personal
-    /// token](PersonalToken), or any other [source](crate::policy::auth). The last one that is set applies.
+    /// Sets the token provider: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
+    /// token](PersonalToken), or any other [provider](crate::auth). The last one that is set applies.
     pub fn auth(mut self, source: impl TokenProvider) -> Self {
         self.auth = Some(Arc::new(source));
         self
@@ -179,10 +182,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets a second token source, for a gateway in front of GitHub that requires its own bearer token in this header.
+    /// Sets a second token provider, for a gateway before GitHub that requires its own bearer token in this header.
     ///
-    /// Its tokens are cached like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
-    /// itself and adds GitHub's token, pass its source to [`auth`](Self::auth).
+    /// Its tokens are kept and refreshed like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
+    /// itself and adds GitHub's token, pass its provider to [`auth`](Self::auth).
     pub fn gateway<N>(mut self, header: N, source: impl TokenProvider) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -286,14 +289,14 @@ impl ClientBuilder {
     /// store reports that a limit is exhausted, the call waits for that limit.
     ///
     /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
-    /// client's share, a budget is decided with local data, and a [strict](crate::policy::usage::Budget::fail_closed) one
-    /// rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
+    /// client's share, a budget is decided with local data, and one that
+    /// [fails closed](crate::usage::Budget::fail_closed) rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
     /// own](CacheConfig::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
     /// share its limits has one call in flight, until the store responds or ten seconds have passed.
     ///
     /// The wait for a token in a shared [token store](Self::token_store) is separate: up to this time for its lock and
     /// the token together, and up to this time again for a token that was stored before the lock was taken. While
-    /// another client holds the lock, the store's own bound applies (`EncryptedStore::lock_wait`), since that client
+    /// another client holds the lock, the store's own bound applies (`EncryptedTokenStore::lock_wait`), since that client
     /// requests the token.
     ///
     /// A quota lease lasts for half a second from its request: however long this timeout is, a call waits 400 ms for
@@ -419,6 +422,21 @@ impl ClientBuilder {
         self
     }
 
+    /// Sends requests by this transport in place of the built-in HTTP client.
+    ///
+    /// [`http_client`](Self::http_client), [`proxy`](Self::proxy) and [`connect_timeout`](Self::connect_timeout) have no
+    /// effect then, and setting them as well is an error.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Adds an interceptor, which runs after those that were added before: see [`Interceptor`].
+    pub fn interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
     /// Builds the client. Nothing is sent.
     ///
     /// # Errors
@@ -445,8 +463,10 @@ impl ClientBuilder {
             true => Arc::clone(&api),
             false => circuit(origins.upload()),
         };
-        let circuits = [api, upload];
-        meter::client_built(&circuits);
+        let circuits = EndpointCircuits { api, upload };
+        let closed = CircuitState::Closed.metric_value();
+        let servers = circuits.all().into_iter();
+        meter::client_built(servers.map(|circuit| (circuit.server(), closed)));
         let store_timeout = self.store_timeout;
         let shared_store =
             self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
@@ -455,11 +475,17 @@ impl ClientBuilder {
             shared_store.as_ref(),
             store_timeout,
         )?;
+        let headers = self.default_headers()?;
+        let http = self.build_http_clients(&origins)?;
         let shared = ClientShared {
-            headers: self.default_headers()?,
-            http: self.build_http_clients(&origins)?,
-            usage: UsageRegistry::new(self.usage, origins.api().as_str(), shared_store.clone()),
-            recent: RecentActivity::new(),
+            headers,
+            http,
+            usage: Arc::new(UsageRegistry::new(
+                self.usage,
+                origins.api().as_str(),
+                shared_store.clone(),
+            )),
+            recent: Arc::new(RecentActivity::new()),
             slo: self.slo,
             endpoints: origins,
             gateway,
@@ -468,6 +494,7 @@ impl ClientBuilder {
             max_body_bytes: self.max_body_bytes,
             limits: Limits::new(self.limits, shared_store.clone()),
             cache,
+            in_flight: Arc::default(),
             store: shared_store,
             store_timeout,
             circuits,
@@ -476,13 +503,12 @@ impl ClientBuilder {
             token_policy: policy,
             token_store: store,
             background: Arc::default(),
+            interceptors: self.interceptors.into(),
             body_logging: self.body_logging,
             #[cfg(feature = "contract")]
             response_validator: self.response_validator.take(),
-            #[cfg(test)]
-            transport: self.transport.take(),
         };
-        Ok(Client::new(shared, auth))
+        Ok(Client::of(ClientHandle::new(shared, auth)))
     }
 
     /// Returns the headers of every request, which are built once.
@@ -496,14 +522,24 @@ impl ClientBuilder {
     }
 
     fn build_http_clients(&mut self, origins: &Endpoints) -> Result<HttpClients> {
-        if let Some(client) = self.http_client.take() {
+        let given = match (self.transport.take(), self.http_client.take()) {
+            (Some(_), Some(_)) => {
+                return Err(configuration(
+                    "http_client has no effect with a transport",
+                    "set one of the two",
+                ));
+            }
+            (Some(transport), None) => Some(HttpClients::Custom(transport)),
+            (None, client) => client.map(HttpClients::Given),
+        };
+        if let Some(given) = given {
             if !self.proxies.is_empty() || self.connect_timeout.is_some() {
                 return Err(configuration(
-                    "proxy and connect_timeout have no effect with an http_client",
+                    "proxy and connect_timeout have no effect with an http_client or a transport",
                     "set them on the reqwest client",
                 ));
             }
-            return Ok(HttpClients::single(client));
+            return Ok(given);
         }
         let tls =
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
@@ -552,6 +588,8 @@ impl fmt::Debug for ClientBuilder {
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)
             .field("max_body_bytes", &self.max_body_bytes)
+            .field("transport", &self.transport)
+            .field("interceptors", &self.interceptors)
             .field("proxies", &self.proxies.len())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("refused", &self.error)

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::client::Request;
 use crate::error::Result;
-use crate::policy::cache::invalidation_log::{Invalidation, Selector};
-use crate::policy::cache::webhook_invalidation;
-use crate::request::Request;
+use crate::policy::cache::CacheSelector;
+use crate::policy::cache::invalidation_log::Selector;
+use crate::policy::cache::webhook_invalidation::selector_for_event;
 use crate::store::StoreHealth;
 
 /// The cache of a client, to fill and to empty: [`Client::cache`](crate::Client::cache).
@@ -28,56 +29,23 @@ pub struct Cache<'a> {
     client: &'a Client,
 }
 
-/// The entries that a purge removes: [`Cache::purge`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheSelector(Selector);
-
-impl CacheSelector {
-    /// All responses.
-    #[must_use]
-    pub fn all() -> Self {
-        Self(Selector::All)
-    }
-
-    /// The responses of an operation, by its id, such as `issues/list-for-repo`, whatever its parameters.
-    #[must_use]
-    pub fn operation(id: impl Into<String>) -> Self {
-        Self(Selector::Operation(id.into()))
-    }
-
-    /// The responses at this path and below it. The path is relative to the API's base URL, such as
-    /// `/repos/rust-lang/rust`, and is not case-sensitive.
-    #[must_use]
-    pub fn prefix(path: &str) -> Self {
-        Self(Selector::Paths { below: vec![normalize_path(path)], at: Vec::new() })
-    }
-
-    /// The responses of one identity, by [its name](crate::Client::identity).
-    #[must_use]
-    pub fn identity(name: impl Into<String>) -> Self {
-        Self(Selector::Identity(name.into()))
-    }
-}
-
 impl Cache<'_> {
     /// Removes responses: the client no longer returns them or revalidates them.
-    pub async fn purge(&self, purge: CacheSelector) {
-        self.record_invalidation(true, purge.0).await;
+    pub async fn purge(&self, selector: CacheSelector) {
+        self.record_invalidation(true, selector.into_inner()).await;
     }
 
     /// Invalidates responses: the client revalidates them before it returns them again, whatever the policy.
-    pub async fn invalidate(&self, purge: CacheSelector) {
-        self.record_invalidation(false, purge.0).await;
+    pub async fn invalidate(&self, selector: CacheSelector) {
+        self.record_invalidation(false, selector.into_inner()).await;
     }
 
     /// Invalidates the responses that a webhook event changed: the issue of an `issues` event and the lists that
     /// contain it, or all responses of a repository after a push. `event` is the value of the header `X-GitHub-Event`,
     /// and `payload` the [body](https://docs.github.com/en/webhooks/webhook-events-and-payloads).
     pub async fn invalidate_for_event(&self, event: &str, payload: &Value) {
-        if let Some(what) =
-            webhook_invalidation::selector_for_event(event, payload, self.client.base_url())
-        {
-            self.record_invalidation(false, what).await;
+        if let Some(selector) = selector_for_event(event, payload, self.client.base_url()) {
+            self.record_invalidation(false, selector).await;
         }
     }
 
@@ -93,31 +61,22 @@ impl Cache<'_> {
     /// Returns the health of the cache's store; `None` for a cache in memory.
     #[must_use]
     pub fn store_health(&self) -> Option<StoreHealth> {
-        self.client.handle().cache.as_ref()?.storage.health()
+        self.client.handle().shared.cache.as_ref()?.store_health()
     }
 
     /// Returns the bytes that the cache holds in memory; zero for a cache in a store.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.client.handle().cache.as_ref().map_or(0, |cache| cache.storage.bytes())
+        self.client.handle().shared.cache.as_ref().map_or(0, |cache| cache.memory_bytes())
     }
 
-    async fn record_invalidation(&self, forget: bool, what: Selector) {
-        let Some(cache) = &self.client.handle().cache else { return };
-        cache.log.record_and_publish(Invalidation { purge: forget, selector: what }).await;
-        if forget {
-            cache.evict_purged();
+    async fn record_invalidation(&self, purge: bool, selector: Selector) {
+        if let Some(cache) = &self.client.handle().shared.cache {
+            cache.invalidate(selector, purge).await;
         }
     }
 
     pub(crate) fn new(client: &'_ Client) -> Cache<'_> {
         Cache { client }
     }
-}
-
-/// Normalizes a path as entries have it.
-fn normalize_path(path: &str) -> String {
-    let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    let path = path.to_ascii_lowercase();
-    if path.starts_with('/') { path } else { format!("/{path}") }
 }

@@ -1,20 +1,23 @@
 //! Identities of a client, and handles with another identity.
+//!
+//! A handle with another identity shares the connections, the settings and the storage of the cache. Its rate limits and
+//! its stored responses are those of its own identity.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
-use crate::error::{Error, Result};
-use crate::policy::auth::{AccessToken, AuthFailure, Identity, Installation, TokenProvider};
+use crate::error::Result;
+use crate::policy::auth::{AccessToken, Identity, Installation, TokenProvider};
 
 /// Handles with another identity.
 impl Client {
     /// Returns a handle for another installation of the same App.
     ///
-    /// It shares everything else: connections, settings, and the App's JWT. Tokens are cached for
-    /// [15,000](crate::policy::auth::TokenPolicy::max_cached_installations) installations, so that a repeated call for the same
-    /// installation requests no token.
+    /// It shares connections, settings, and the App's JWT. Rate limits and stored responses belong to its own identity.
+    /// Tokens are kept for [15,000](crate::auth::TokenPolicy::max_cached_installations) installations, so that a repeated
+    /// call for the same installation requests no token.
     ///
     /// ```no_run
     /// # async fn example(client: octowire::Client) -> octowire::Result<()> {
@@ -30,10 +33,9 @@ impl Client {
     ///
     /// # Errors
     /// If the client was not built with an [`App`](crate::policy::auth::App) or one of its installations
-    /// ([`AuthFailure::NotAnApp`]).
+    /// ([`AuthFailure::NotAnApp`](crate::auth::AuthFailure::NotAnApp)).
     pub fn installation(&self, installation: impl Into<Installation>) -> Result<Self> {
-        let auth = self.handle().identity.installation(installation.into());
-        auth.map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
+        self.handle().installation(installation.into()).map(Self::of)
     }
 
     /// Returns a handle for the App itself, which a few endpoints require, such as [those about its
@@ -42,24 +44,26 @@ impl Client {
     /// # Errors
     /// As for [`installation`](Self::installation).
     pub fn as_app(&self) -> Result<Self> {
-        self.handle().identity.as_app().map(|auth| self.with_identity(auth)).ok_or_else(not_an_app)
+        self.handle().as_app().map(Self::of)
     }
 
-    /// Returns a handle with the tokens of another source, which shares everything else.
+    /// Returns a handle with the tokens of another provider. It shares connections and settings; rate limits and stored
+    /// responses belong to its own identity.
     #[must_use]
     pub fn with_auth(&self, source: impl TokenProvider) -> Self {
-        let (policy, store) =
-            (self.handle().token_policy.clone(), self.handle().token_store.clone());
-        self.with_identity(Identity::new(Arc::new(source), policy, store))
+        let shared = &self.handle().shared;
+        let (policy, store) = (shared.token_policy.clone(), shared.token_store.clone());
+        self.as_identity(Identity::new(Arc::new(source), policy, store))
     }
 
-    /// Returns a handle without a token, which shares everything else.
+    /// Returns a handle without a token. It shares connections and settings; rate limits and stored responses belong to
+    /// the identity `anonymous`.
     #[must_use]
     pub fn unauthenticated(&self) -> Self {
-        self.with_identity(Identity::default())
+        self.as_identity(Identity::default())
     }
 
-    /// Returns the token that a call would use now, and requests it if necessary; `None` without a token source.
+    /// Returns the token that a call would use now, and requests it if necessary; `None` without a token provider.
     ///
     /// It is for other users of GitHub's tokens: `git` over HTTPS, as the password of the user `x-access-token`, or a
     /// package registry.
@@ -73,8 +77,8 @@ impl Client {
         }
     }
 
-    /// Removes the cached token, in the [store](crate::ClientBuilder::token_store) as well: after it was revoked, or
-    /// when the user has signed in again. The next call starts with the token that the source then provides.
+    /// Removes the token of this handle, from the [token store](crate::ClientBuilder::token_store) as well: after it was
+    /// revoked, or when the user has signed in again. The next call starts with the token that the provider then fetches.
     ///
     /// # Errors
     /// If the store fails.
@@ -88,23 +92,18 @@ impl Client {
     /// Returns the name of the identity, such as `installation:42`; `anonymous` without one. It contains no secret.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
-        match self.handle().identity.token_manager() {
-            Some(token_manager) => token_manager.provider().identity(),
-            None => Cow::Borrowed("anonymous"),
-        }
+        self.handle().identity_name()
     }
 
     /// Returns the age of the underlying credential, a key or a personal access token, if it is known: from the file
-    /// that it was read from, or from a setting of its source.
+    /// that it was read from, or from a setting of its provider.
     #[must_use]
     pub fn credential_age(&self) -> Option<Duration> {
         self.handle().identity.token_manager()?.credential_age()
     }
-}
 
-fn not_an_app() -> Error {
-    AuthFailure::NotAnApp.error(
-        "the client is not authenticated as a GitHub App and has no installations",
-        "build it with App::new(…), or with one of the App's installations",
-    )
+    /// Returns a handle that shares everything except the identity.
+    fn as_identity(&self, identity: Identity) -> Self {
+        Self::of(self.handle().with_identity(identity))
+    }
 }

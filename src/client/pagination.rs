@@ -15,8 +15,8 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use tracing::warn;
 
+use crate::client::Request;
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::Request;
 use crate::response::{RawResponse, Response};
 
 mod completeness;
@@ -24,6 +24,7 @@ mod cycle_detector;
 mod fetch;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
+mod numbered;
 mod page;
 mod plan;
 mod progress;

@@ -1,26 +1,39 @@
 //! A simulated network for unit tests: responses use tokio's time, which can be paused, and no sockets.
 
-use std::sync::Arc;
+use std::fmt;
 
 use reqwest::{Request, Response, ResponseBuilderExt};
 
 use super::{Client, ClientBuilder};
-use crate::runtime::detachable::BoxFuture;
+use crate::transport::custom::{Transport, TransportFuture};
 
-/// Responds to requests.
-pub(crate) type Transport = Arc<dyn Fn(Request) -> BoxFuture<Response> + Send + Sync>;
+/// A transport of a closure.
+struct Responder<R>(R);
+
+impl<R> fmt::Debug for Responder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Responder")
+    }
+}
+
+impl<R, F> Transport for Responder<R>
+where
+    R: Fn(Request) -> F + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    fn send(&self, request: Request) -> TransportFuture<'_> {
+        let response = (self.0)(request);
+        Box::pin(async move { Ok(response.await) })
+    }
+}
 
 impl ClientBuilder {
-    /// Sends requests to this transport.
-    pub(crate) fn transport<F>(
-        mut self,
-        respond: impl Fn(Request) -> F + Send + Sync + 'static,
-    ) -> Self
+    /// Responds to requests by this closure.
+    pub(crate) fn responder<F>(self, respond: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Response> + Send + 'static,
     {
-        self.transport = Some(Arc::new(move |request| Box::pin(respond(request))));
-        self
+        self.transport(Responder(respond))
     }
 }
 

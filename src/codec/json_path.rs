@@ -1,4 +1,4 @@
-//! Converts the position of a serde_json error in a JSON body to a path such as `$.items[3].user`.
+//! Conversion of the position of a serde_json error in a JSON body to a path such as `$.items[3].user`.
 //!
 //! serde_json reports the line and column up to which it has read. The body is scanned, not decoded, up to there. This
 //! happens for errors only, and does not require valid JSON.

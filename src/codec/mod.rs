@@ -20,7 +20,7 @@ mod time;
 mod union;
 mod unknown;
 
-pub(crate) use crate::api::timestamps::text as time;
+pub(crate) use crate::time::rfc3339::format as time;
 pub(crate) use integer::{read_integer, read_integers};
 pub(crate) use record::{
     ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,
@@ -37,7 +37,7 @@ pub(crate) use unknown::{EmptyBody, UnknownFields};
 macro_rules! impl_read {
     ($($name:ident)*) => {$(
         $crate::codec::impl_read_with_catch_all! { $name }
-        impl $crate::UnknownProperties for $name {
+        impl $crate::codec::UnknownProperties for $name {
             fn unknown_properties(&self) -> &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value> {
                 self.unknown_properties.properties()
             }
@@ -147,26 +147,26 @@ macro_rules! closed_enum {
             #[inline] fn text(&self) -> &str { self.as_str() }
         }
         impl TryFrom<&str> for $name {
-            type Error = $crate::UnknownEnumValue;
-            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+            type Error = $crate::codec::UnknownEnumValue;
+            #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::codec::UnknownEnumValue> {
                 $crate::codec::from_name(text).ok_or_else(|| $crate::codec::unknown_value::<Self>(text))
             }
         }
         impl TryFrom<String> for $name {
-            type Error = $crate::UnknownEnumValue;
-            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+            type Error = $crate::codec::UnknownEnumValue;
+            #[inline] fn try_from(text: String) -> ::core::result::Result<Self, $crate::codec::UnknownEnumValue> {
                 Self::try_from(text.as_str())
             }
         }
         impl TryFrom<&String> for $name {
-            type Error = $crate::UnknownEnumValue;
-            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+            type Error = $crate::codec::UnknownEnumValue;
+            #[inline] fn try_from(text: &String) -> ::core::result::Result<Self, $crate::codec::UnknownEnumValue> {
                 Self::try_from(text.as_str())
             }
         }
         impl ::core::str::FromStr for $name {
-            type Err = $crate::UnknownEnumValue;
-            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::UnknownEnumValue> {
+            type Err = $crate::codec::UnknownEnumValue;
+            #[inline] fn from_str(text: &str) -> ::core::result::Result<Self, $crate::codec::UnknownEnumValue> {
                 Self::try_from(text)
             }
         }

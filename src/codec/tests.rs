@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde_json::{Value, json};
 
 use super::{ReadRecord, WriteRecord, read_list, read_value, write_field, write_optional_field};
-use crate::{UnknownProperties, codec};
+use crate::codec::{self, UnknownProperties};
 
 /// [`ReadRecord::read_catch_all`] as generated records have it.
 macro_rules! keep_unknown_properties {

@@ -1,4 +1,4 @@
-//! Validates the responses that a client receives.
+//! The validator of the responses that a client receives.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -173,7 +173,7 @@ impl ResponseValidator {
             if self.0.ignored.contains(&deviation.kind) {
                 continue;
             }
-            let request_id = crate::response::request_id(response.headers);
+            let request_id = crate::headers::request_id::request_id(response.headers);
             if seen.record(&deviation, request_id) {
                 warn!(
                     operation = deviation.operation,

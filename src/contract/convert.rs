@@ -1,4 +1,4 @@
-//! Converts schemas of OpenAPI 3.0 into JSON Schema, draft 4.
+//! Conversion of OpenAPI 3.0 schemas into JSON Schema, draft 4.
 //!
 //! Only keywords of OpenAPI 3.0 are carried over, so that the checks before compilation cover the whole
 //! schema. Parts that cannot be checked are left out, and reported once.

@@ -1,4 +1,4 @@
-//! Computes the cost of checking a value against a schema before the check runs.
+//! The cost of checking a value against a schema, computed before the check runs.
 //!
 //! A few lines of a schema that refers to itself, or to others that share references, can describe a check of
 //! unbounded time or stack depth. Checks above the bounds are skipped.

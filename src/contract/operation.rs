@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::document::Components;
 use super::room::ValueBudget;
 use super::schema::Schema;
+use crate::api::default_resource::default_resource;
 use crate::api::operation::ParameterLocation;
 
 /// One operation of GitHub's API, as the OpenAPI description defines it.
@@ -262,16 +263,6 @@ impl Response {
     }
 }
 
-/// The rate limit resource of a path, where the description does not name one.
-fn default_resource(path: &str) -> &'static str {
-    match path {
-        "/rate_limit" => "none",
-        "/search/code" => "code_search",
-        path if path.starts_with("/search/") => "search",
-        _ => "core",
-    }
-}
-
 fn content(body: &Value, components: &Components, room: &mut ValueBudget) -> Option<MediaTypes> {
     let media_types = body["content"].as_object().into_iter().flatten();
     media_types
@@ -293,7 +284,7 @@ fn content(body: &Value, components: &Components, room: &mut ValueBudget) -> Opt
 
 fn example<'a>(media_type: &'a Value, components: &'a Components) -> Option<&'a Value> {
     let examples = media_type["examples"].as_object();
-    // `build/embed.rs` marks the first one; a sorted map does not keep the order.
+    // `crates/codegen/src/runtime_description.rs` marks the first one; a sorted map does not keep the order.
     let named = media_type["x-octowire-first-example"].as_str();
     let first = examples.and_then(|examples| match named {
         Some(name) => examples.get(name),

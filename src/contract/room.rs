@@ -1,4 +1,4 @@
-//! Bound on the parts that operations copy from a document.
+//! The bound on the parts that operations copy from a description.
 //!
 //! Many operations can refer to the same large component, and each copies it: a small document could exhaust
 //! the memory.

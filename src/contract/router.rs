@@ -1,4 +1,4 @@
-//! Finds the operation of a request.
+//! The router from a request to its operation.
 //!
 //! A tree over the segments of the path templates. If several templates match, the more literal one wins,
 //! segment by segment: `releases/latest` before `releases/{release_id}`.

@@ -1,5 +1,6 @@
-//! Properties that a body has and the description does not name. JSON Schema allows them; for a reader of the
-//! description they are undocumented.
+//! Undocumented properties: those that a body has and the description does not name.
+//!
+//! JSON Schema allows them.
 
 use std::collections::HashSet;
 use std::ptr;

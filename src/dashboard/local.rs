@@ -1,5 +1,6 @@
-//! Checks whether a request without a token comes from a browser on this machine: a request with unknown properties is
-//! denied.
+//! The check whether a request without a token comes from a browser on this machine.
+//!
+//! A request with unknown properties is denied.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};

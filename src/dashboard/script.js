@@ -3,9 +3,9 @@
 
 const base = document.body.dataset.base;
 // In seconds: how much is kept, and how much a chart shows at least.
-const KEPT = 600;
-const SHORTEST = 60;
-const state = { from: 0, lines: new Map(), told: null, heard: 0 };
+const MAX_SECONDS = 600;
+const MIN_SECONDS = 60;
+const state = { from: 0, lines: new Map(), update: null, lastEvent: 0 };
 
 // ---- data ----
 
@@ -34,7 +34,7 @@ function extend(series) {
   for (const [of, values] of Object.entries(series.cache)) put('cache ' + of, values);
   for (const [of, values] of Object.entries(series.errors)) put('error ' + of, values);
   for (const line of state.lines.values()) fillUp(line, end);
-  const over = Math.max(end - state.from - KEPT, 0);
+  const over = Math.max(end - state.from - MAX_SECONDS, 0);
   for (const line of state.lines.values()) line.splice(0, over);
   state.from += over;
   // Error types without an error for ten minutes are removed, as on the server.
@@ -129,15 +129,15 @@ function chart(id, lines, unit) {
     for (const y of [25, 50, 75]) svg.append(make('line', { x1: 0, x2: WIDTH, y1: y, y2: y }));
     const top = make('span', { 'data-figure': id + '-top' });
     const above = make('div', { class: 'scale' }, top);
-    const began = make('span');
-    const below = make('div', { class: 'scale', 'aria-hidden': 'true' }, began, make('span', {}, 'now'));
+    const startLabel = make('span');
+    const below = make('div', { class: 'scale', 'aria-hidden': 'true' }, startLabel, make('span', {}, 'now'));
     const legend = make('ul', { class: 'legend' });
     parent.append(above, svg, below, legend);
-    parts = { svg, top, began, legend, paths: new Map() };
+    parts = { svg, top, startLabel, legend, paths: new Map() };
     charts.set(id, parts);
   }
-  const span = Math.max(line('calls').length, SHORTEST);
-  parts.began.textContent = time(span) + ' ago';
+  const span = Math.max(line('calls').length, MIN_SECONDS);
+  parts.startLabel.textContent = time(span) + ' ago';
   const most = Math.max(...lines.flatMap(([, values]) => values.map((value) => value ?? 0)), 0);
   const top = nice(most);
   parts.top.textContent = number(top, top < 10 ? 1 : 0) + ' ' + unit;
@@ -148,7 +148,7 @@ function chart(id, lines, unit) {
       parts.paths.delete(name);
     }
   }
-  const told = [];
+  const summaries = [];
   lines.forEach(([name, values]) => {
     let path = parts.paths.get(name);
     if (!path) {
@@ -165,10 +165,10 @@ function chart(id, lines, unit) {
     path.value.textContent = last === null ? '–' : number(last, last < 10 ? 1 : 0);
     const all = values.filter((value) => value !== null);
     const range = all.length ? `, from ${number(Math.min(...all), 1)} to ${number(Math.max(...all), 1)}` : '';
-    told.push(`${name} ${last === null ? 'none' : path.value.textContent}${range}`);
+    summaries.push(`${name} ${last === null ? 'none' : path.value.textContent}${range}`);
   });
   const caption = parent.querySelector('figcaption').textContent;
-  parts.svg.setAttribute('aria-label', `${caption}, now and in ${time(span)}: ${told.join('; ') || 'none'}`);
+  parts.svg.setAttribute('aria-label', `${caption}, now and in ${time(span)}: ${summaries.join('; ') || 'none'}`);
 }
 
 // The newest value is at the right.
@@ -205,8 +205,8 @@ function smooth(values) {
 // ---- the page ----
 
 function draw() {
-  const told = state.told;
-  if (!told) return;
+  const { update } = state;
+  if (!update) return;
   const of = (prefix) => [...state.lines.keys()].filter((name) => name.startsWith(prefix)).sort();
   const named = (prefix) => of(prefix).map((name) => [name.slice(prefix.length), smooth(line(name))]);
   chart('chart-calls', [['calls', smooth(line('calls'))], ['requests', smooth(line('requests'))]], 'a second');
@@ -214,7 +214,7 @@ function draw() {
   chart('chart-errors', named('error '), 'a second');
   chart('chart-cache', named('cache '), 'a second');
 
-  const { health } = told;
+  const { health } = update;
   set('identity', health.identity);
   set('status', health.status.replace('_', ' '), 'pill ' + health.status);
   const at = document.querySelector('[data-figure=time]');
@@ -232,39 +232,39 @@ function draw() {
   const all = sum(reads);
   set('cache-hit-rate', all ? share((all - reads[3] - reads[4]) / all) : '–');
   set('quota-saved', number(sum(line('saved'))));
-  set('running', number(health.limits.running));
-  set('waiting', number(health.limits.waiting));
+  set('in-flight', number(health.limits.in_flight));
+  set('queued', number(health.limits.queued));
   objectives(health.objectives);
-  limits(told.limits);
-  tokens(told.tokens, Date.parse(health.time));
-  things(health);
-  if (told.usage) usage(told.usage);
-  webhooks(told.webhooks);
+  limits(update.limits);
+  tokens(update.tokens, Date.parse(health.time));
+  servers(health);
+  if (update.usage) usage(update.usage);
+  webhooks(update.webhooks);
 }
 
-const TITLES = { error_rate: 'Error rate', mean_response: 'Mean response', availability: 'Availability' };
+const TITLES = { error_rate: 'Error rate', mean_latency: 'Mean latency', availability: 'Availability' };
 
 function objectives(all) {
-  const shown = (objective, value) => (objective === 'mean_response' ? time(value) : share(value));
-  for (const { objective, windows } of all) {
-    if (objective === 'availability') continue;
-    const { value, is_met } = windows[0];
-    const text = value === null ? '–' : shown(objective, value);
-    set(objective.replace('_', '-'), text, 'big' + (is_met === false ? ' missed' : ''));
+  const shown = (kind, value) => (kind === 'mean_latency' ? time(value) : share(value));
+  for (const { kind, windows } of all) {
+    if (kind === 'availability') continue;
+    const { value, met } = windows[0];
+    const text = value === null ? '–' : shown(kind, value);
+    set(kind.replace('_', '-'), text, 'big' + (met === false ? ' missed' : ''));
   }
-  const rows = all.map(({ objective, target, windows }) => ({
-    key: `${objective} ${target}`,
-    objective,
+  const rows = all.map(({ kind, target, windows }) => ({
+    key: `${kind} ${target}`,
+    kind,
     windows,
     make: () => make('tr', {},
-      make('th', { scope: 'row' }, TITLES[objective], make('span', { class: 'quiet' },
-        (objective === 'availability' ? ' ≥ ' : ' < ') + shown(objective, target))),
-      ...windows.map((window) => make('td', {}, figure(`${objective} ${window.minutes}`, '')))),
+      make('th', { scope: 'row' }, TITLES[kind], make('span', { class: 'quiet' },
+        (kind === 'availability' ? ' ≥ ' : ' < ') + shown(kind, target))),
+      ...windows.map((window) => make('td', {}, figure(`${kind} ${window.minutes}`, '')))),
   }));
-  fill(document.querySelector('#objectives tbody'), rows, ({ objective, windows }) => {
-    for (const { minutes, value, is_met } of windows) {
-      const text = value === null ? 'no call' : `${shown(objective, value)} ${is_met ? '✓ met' : '✗ missed'}`;
-      set(`${objective} ${minutes}`, text, value === null ? 'quiet' : is_met ? 'met' : 'missed');
+  fill(document.querySelector('#objectives tbody'), rows, ({ kind, windows }) => {
+    for (const { minutes, value, met } of windows) {
+      const text = value === null ? 'no call' : `${shown(kind, value)} ${met ? '✓ met' : '✗ missed'}`;
+      set(`${kind} ${minutes}`, text, value === null ? 'quiet' : met ? 'met' : 'missed');
     }
   });
 }
@@ -289,7 +289,7 @@ function level(element, filled, kind, label, mark) {
 }
 
 function limits(all) {
-  const rows = all.flatMap(({ identity, primary, paused }) => [
+  const rows = all.flatMap(({ identity, primary, paused_for_secs: paused }) => [
     ...(paused === null ? [] : [{ key: `${identity} pause`, identity, paused,
       make: () => make('p', { class: 'missed' }, figure(`pause ${identity}`, '')) }]),
     ...primary.map((limit) => ({ key: `${identity} ${limit.resource}`, limit,
@@ -298,11 +298,11 @@ function limits(all) {
           figure(`limit ${identity} ${limit.resource}`, '')),
         bar(limit.resource), make('span', { class: 'quiet' }, figure(`reset ${identity} ${limit.resource}`, ''))) })),
   ]);
-  if (rows.length === 0) rows.push(none('None is known yet.'));
+  if (rows.length === 0) rows.push(none('No limit is known yet.'));
   fill(document.getElementById('limits'), rows, ({ key, limit, identity, paused }) => {
     if (key === '') return;
     if (!limit) {
-      set(`pause ${identity}`, `${identity}: all calls pause for ${time(paused)}, as GitHub asks`);
+      set(`pause ${identity}`, `${identity}: paused for ${time(paused)} after a secondary rate limit`);
       return;
     }
     const left = limit.remaining / limit.limit;
@@ -326,20 +326,20 @@ function tokens(all, now) {
       make('td', {}, figure(`expiry ${token.identity}`, ''))) }));
   fill(document.querySelector('#tokens tbody'), rows, ({ key, token }) => {
     const failed = token.failure ? `, failing: ${token.failure}` : '';
-    const is = token.is_good ? 'good' : token.minted_at ? 'ended' : 'none yet';
-    set(`token ${key}`, is + failed, failed ? 'missed' : token.is_good ? 'met' : 'quiet');
+    const is = token.is_valid ? 'valid' : token.issued_at ? 'expired' : 'none yet';
+    set(`token ${key}`, is + failed, failed ? 'missed' : token.is_valid ? 'met' : 'quiet');
     const left = token.expires_at && (Date.parse(token.expires_at) - now) / 1000;
-    set(`expiry ${key}`, !token.is_good ? '–' : left === null ? 'it does not' : time(left));
+    set(`expiry ${key}`, !token.is_valid ? '–' : left === null ? 'never' : time(left));
   });
 }
 
-function things(health) {
+function servers(health) {
   const rows = health.circuits.map(({ server, state }) => ({ key: 'circuit ' + server, name: server,
-    text: state.replace('_', ' ') === 'closed' ? 'answers' : 'fails: circuit ' + state.replace('_', ' '),
+    text: state.replace('_', ' ') === 'closed' ? 'available' : 'failing: circuit ' + state.replace('_', ' '),
     kind: state === 'closed' ? 'met' : 'missed' }));
   if (health.store) {
-    const { down, outages } = health.store;
-    rows.push({ key: 'store', name: 'Store', text: down === null ? 'answers' : `silent for ${time(down)}`, kind: down === null ? 'met' : 'missed' });
+    const { unavailable_for_secs: unavailable, outages } = health.store;
+    rows.push({ key: 'store', name: 'Store', text: unavailable === null ? 'available' : `unavailable for ${time(unavailable)}`, kind: unavailable === null ? 'met' : 'missed' });
     rows.push({ key: 'outages', name: 'Outages of the store', text: number(outages) });
   } else {
     rows.push({ key: 'store', name: 'Store', text: 'none', kind: 'quiet' });
@@ -354,35 +354,35 @@ function list(id, rows) {
   fill(document.getElementById(id), rows, ({ key, text, kind }) => set(key, text, kind));
 }
 
-const DELIVERIES = { accepted: 'Accepted', handled: 'Handled', failed_attempts: 'Failed attempts', failed: 'Given up',
-  duplicates: 'Duplicates', resumed: 'Resumed', rejected_records: 'Journal records rejected', unauthorized: 'Wrongly signed', malformed: 'Malformed',
-  busy: 'Refused, no room', store_failures: 'Refused, store failed', in_progress: 'Refused, in progress', undecoded: 'Not of their type', queued: 'Waiting or handled now' };
+const DELIVERIES = { accepted: 'Accepted', handled: 'Handled', failed_attempts: 'Failed attempts', failed: 'Failed',
+  duplicates: 'Duplicates', replayed: 'Replayed', rejected_records: 'Journal records rejected', unauthorized: 'Unauthorized', malformed: 'Malformed',
+  busy: 'Rejected, no capacity', store_failures: 'Rejected, store failed', in_progress: 'Rejected, in progress', undecoded: 'Payload not decoded', queued: 'Queued or being handled' };
 
-function webhooks(told) {
-  if (!told) {
+function webhooks(stats) {
+  if (!stats) {
     list('webhooks', [{ key: 'deliveries', name: 'Receiver', text: 'none', kind: 'quiet' }]);
     return;
   }
-  list('webhooks', Object.entries(DELIVERIES).map(([key, name]) => ({ key: 'delivery ' + key, name, text: number(told[key]) })));
+  list('webhooks', Object.entries(DELIVERIES).map(([key, name]) => ({ key: 'delivery ' + key, name, text: number(stats[key]) })));
 }
 
 function usage({ month, budgets, operations, is_complete }) {
   set('month-requests', number(month.requests));
   set('month-calls', number(month.calls));
-  set('month-of', is_complete ? '' : ', of this process only: the store does not answer');
+  set('month-of', is_complete ? '' : ', of this process only: the store is unavailable');
   const rows = budgets.map((budget) => ({ key: budget.name, budget,
     make: () => make('div', { class: 'gauge', 'data-budget': budget.name },
       make('div', {}, make('span', {}, budget.name, make('span', { class: 'quiet' }, ' each ' + budget.period)), figure(`budget ${budget.name}`, '')),
       bar(budget.name), make('span', { class: 'quiet' }, figure(`forecast ${budget.name}`, ''))) }));
-  if (rows.length === 0) rows.push(none('There is none.'));
+  if (rows.length === 0) rows.push(none('No budget is set.'));
   fill(document.getElementById('budgets'), rows, ({ key, budget }) => {
     if (key === '') return;
-    const limit = budget.hard ?? budget.soft;
+    const limit = budget.hard_limit ?? budget.soft_limit;
     const text = number(budget.used) + (limit ? ' of ' + number(limit) : '') + (budget.cost ? ' · ' + money(budget.cost) : '');
     set(`budget ${key}`, text);
     const cost = budget.forecast_cost ? ' · ' + money(budget.forecast_cost) : '';
     set(`forecast ${key}`, budget.forecast === null ? 'too early for a forecast' : `${number(budget.forecast)} expected by its end${cost}`);
-    const kind = { within: '', soft: 'warn', spent: 'bad' }[budget.state];
+    const kind = { ok: '', soft_limit_reached: 'warn', exhausted: 'bad' }[budget.state];
     const element = document.querySelector(`[data-budget="${CSS.escape(key)}"] .bar`);
     level(element, limit ? budget.used / limit : 0, kind, `${key}: ${text}`, limit && budget.forecast ? budget.forecast / limit : undefined);
   });
@@ -412,21 +412,21 @@ function connection(text, kind) {
 }
 
 // The whole state: the previous one might be of another process.
-function start(told) {
-  state.told = null;
+function start(update) {
+  state.update = null;
   document.querySelector('#failed tbody').replaceChildren();
-  begin(told.series);
-  take(told);
+  begin(update.series);
+  apply(update);
 }
 
-function tick(told) {
-  extend(told.series);
-  take(told);
+function tick(update) {
+  extend(update.series);
+  apply(update);
 }
 
-function take(told) {
-  state.told = { ...told, usage: told.usage ?? state.told?.usage };
-  failed(told.failed, told.health.time);
+function apply(update) {
+  state.update = { ...update, usage: update.usage ?? state.update?.usage };
+  failed(update.failed, update.health.time);
   draw();
 }
 
@@ -438,21 +438,21 @@ let source = null;
 function connect() {
   source?.close();
   source = new EventSource(base + '/events');
-  state.heard = Date.now();
-  const hear = (take) => (event) => {
-    state.heard = Date.now();
+  state.lastEvent = Date.now();
+  const onEvent = (handle) => (event) => {
+    state.lastEvent = Date.now();
     connection('live', 'live');
-    take(JSON.parse(event.data));
+    handle(JSON.parse(event.data));
   };
-  source.addEventListener('start', hear(start));
-  source.addEventListener('tick', hear(tick));
-  source.addEventListener('error', () => connection('connection lost, trying again', 'lost'));
+  source.addEventListener('start', onEvent(start));
+  source.addEventListener('tick', onEvent(tick));
+  source.addEventListener('error', () => connection('connection lost, reconnecting', 'lost'));
 }
 
 // A browser stops after a response that is not a success, and does not detect that the server is gone.
 function watch() {
-  const silent = Date.now() - state.heard;
-  if (silent > SILENT) connection(`connection lost ${time(silent / 1000)} ago, trying again`, 'lost');
+  const silent = Date.now() - state.lastEvent;
+  if (silent > SILENT) connection(`connection lost ${time(silent / 1000)} ago, reconnecting`, 'lost');
   if (silent > LOST || source.readyState === EventSource.CLOSED) connect();
 }
 

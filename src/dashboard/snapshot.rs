@@ -75,13 +75,13 @@ impl DashboardState {
     /// Returns the changes for a reader.
     pub(super) async fn update_for(&self, reader: &mut Subscriber) -> DashboardUpdate {
         let client = &self.dashboard.client;
-        let inner = client.handle();
+        let handle = client.handle();
         let usage = self.usage().await;
         let usage = usage.filter(|(read, _)| reader.usage != Some(*read)).map(|(read, usage)| {
             reader.usage = Some(read);
             usage
         });
-        let (series, failed) = inner.recent.seconds(|now, seconds| {
+        let (series, failed) = handle.shared.recent.seconds(|now, seconds| {
             let series = seconds.series(reader.next, now);
             reader.next = now;
             let failed = seconds.failed_after(reader.failed).cloned().collect();
@@ -91,12 +91,12 @@ impl DashboardState {
         DashboardUpdate {
             series,
             health: client.health(),
-            limits: inner.limits.health(
-                &client.rate_limit_identity(),
-                client.admission_queue(),
+            limits: handle.shared.limits.health(
+                &handle.rate_limit_identity(),
+                handle.admission_queue(),
                 MAX_IDENTITIES,
             ),
-            tokens: inner.identity.health(MAX_IDENTITIES),
+            tokens: handle.identity.health(MAX_IDENTITIES),
             usage,
             #[cfg(feature = "webhooks-core")]
             webhooks: self.dashboard.receiver.as_ref().map(|receiver| receiver.stats()),

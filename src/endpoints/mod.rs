@@ -1,4 +1,4 @@
-//! The servers that a client calls and trusts: only this module decides it.
+//! The servers that a client calls and trusts with its tokens, decided in this place only.
 //!
 //! All code that sends a token calls [`Endpoints::trusts`]: calls, redirects and page links.
 

@@ -1,4 +1,4 @@
-//! Addresses that are trusted, and links that lead elsewhere.
+//! Trusted addresses, and links to external hosts.
 
 use super::*;
 

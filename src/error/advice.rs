@@ -7,8 +7,8 @@ use http::HeaderMap;
 use super::api::ApiError;
 use super::refusal::{FailureDetails, FailureReason};
 use super::{LINE_CHARS, OneLine};
-use crate::policy::retry::retry_after;
-use crate::response::RateLimitStatus;
+use crate::headers::rate_limit::RateLimitStatus;
+use crate::headers::retry_after::retry_after;
 use crate::sanitize::HIDDEN;
 
 /// The end of the error's line: the next step after the rejection, and the page to read.

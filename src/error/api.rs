@@ -4,10 +4,11 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::advice::advice;
+use super::class::FailureClass;
 use super::refusal::FailureDetails;
 use super::text::{self, Markup, Purpose};
-use super::{Error, ErrorKind, OneLine};
-use crate::api::operation::OperationName;
+use super::{Error, ErrorKind, OneLine, OperationName};
+use crate::headers::request_id::request_id;
 use crate::sanitize;
 
 /// Maximum length of the name of a resource, a field or a code, in characters.
@@ -88,7 +89,7 @@ impl Error {
             .with_failure_details(rejection)
             .with_operation(operation)
             .with_advice(advice)
-            .with_retryable(rate_limited || is_transient_status(status))
+            .with_retryable(FailureClass::of_status(status, rate_limited).is_transient())
             .with_rate_limited(rate_limited)
             .with_response(status, headers)
             .with_api(api)
@@ -125,7 +126,7 @@ impl ApiError {
             errors,
             documentation_url: string(value, "documentation_url", MAX_URL_CHARS, purpose)
                 .filter(|url| !url.is_empty()),
-            request_id: crate::response::request_id(headers).map(str::to_owned),
+            request_id: request_id(headers).map(str::to_owned),
         }
     }
 }
@@ -231,10 +232,6 @@ fn is_rate_limited(status: StatusCode, rejection: FailureDetails, headers: &Head
         StatusCode::FORBIDDEN => rejection.is_rate_limit(headers),
         _ => false,
     }
-}
-
-fn is_transient_status(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 fn string(value: &Value, name: &str, max_chars: usize, purpose: Purpose) -> Option<String> {

@@ -72,8 +72,26 @@ pub enum AuthFailure {
     StoreTampered,
     /// A later version of this library wrote the token store.
     StoreVersion,
-    /// Any failure that the application's own token source reports.
+    /// Any failure that the application's own token provider reports.
     Other,
+}
+
+impl Error {
+    /// Creates the error of the application's own [`TokenStore`](crate::auth::TokenStore), with
+    /// [`AuthFailure::Store`].
+    ///
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client logs both. If
+    /// a call fails with it, the error is not [retryable](Error::is_retryable).
+    pub fn token_store(
+        message: impl Into<Cow<'static, str>>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let error = AuthFailure::Store.error(message, "check the application's token store");
+        match source {
+            Some(source) => error.with_caller_source(source),
+            None => error,
+        }
+    }
 }
 
 impl AuthFailure {
@@ -84,5 +102,25 @@ impl AuthFailure {
         advice: impl Into<Cow<'static, str>>,
     ) -> Error {
         Error::new(ErrorKind::Authentication, message).with_advice(advice).with_auth_failure(self)
+    }
+}
+
+impl Error {
+    /// Creates the error of the application's own [`TokenProvider`](crate::auth::TokenProvider).
+    ///
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
+    /// if `retryable` is `true`.
+    pub fn token_provider(
+        message: impl Into<Cow<'static, str>>,
+        retryable: bool,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        let error = AuthFailure::Other
+            .error(message, "check the application's token source")
+            .with_retryable(retryable);
+        match source {
+            Some(source) => error.with_caller_source(source),
+            None => error,
+        }
     }
 }

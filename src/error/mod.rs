@@ -12,17 +12,19 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::api::operation::OperationName;
-use crate::client::graphql::GraphQlErrors;
-use crate::policy::auth::AuthFailure;
-use crate::policy::retry::retry_after;
-use crate::response::RateLimitStatus;
+use self::auth::AuthFailure;
+use self::graphql::GraphQlErrors;
+use crate::headers::rate_limit::RateLimitStatus;
+use crate::headers::request_id::request_id;
+use crate::headers::retry_after::retry_after;
 use crate::sanitize;
 
 mod advice;
 mod api;
 pub(crate) mod auth;
+mod class;
 pub(crate) mod error_type;
+pub(crate) mod graphql;
 mod incomplete;
 mod refusal;
 mod source;
@@ -31,12 +33,17 @@ mod transport;
 
 pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
+pub(crate) use class::{CallResult, FailureClass};
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use refusal::{FailureDetails, FailureReason, indicates_rate_limit};
 pub(crate) use text::Markup;
+pub(crate) use transport::LengthMismatch;
 
 /// The result of a fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The name of an operation in messages: its id, or the method and path of a call without an operation.
+pub(crate) type OperationName = Cow<'static, str>;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -149,6 +156,9 @@ pub enum ErrorKind {
     StoreUnavailable,
     /// The cache has no response for a call that is restricted to the [cache](crate::policy::cache). Nothing was sent.
     NotCached,
+    /// An [`Interceptor`](crate::Interceptor) of the application rejected the call: its error is the source. Nothing was
+    /// sent, except for the attempts in [`Error::attempts`].
+    Interceptor,
     /// A URL leads to a server that the client does not trust with its token, or the link to the next
     /// page of a list leads out of the API's base path.
     UntrustedUrl,
@@ -180,6 +190,7 @@ impl ErrorKind {
             Self::BudgetExhausted => "budget",
             Self::StoreUnavailable => "store",
             Self::NotCached => "not_cached",
+            Self::Interceptor => "interceptor",
             Self::UntrustedUrl => "untrusted_url",
             Self::Redirect => "redirect",
             Self::BodyTooLarge => "body_too_large",
@@ -264,7 +275,7 @@ impl Error {
     /// Returns GitHub's request id, which its support asks for.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        crate::response::request_id(self.0.headers.as_ref()?)
+        request_id(self.0.headers.as_ref()?)
     }
 
     /// Returns the headers of GitHub's response, if there was one, except for those with a value of more than 8 KiB.
@@ -357,12 +368,12 @@ impl fmt::Display for UnreadableValue {
 impl std::error::Error for UnreadableValue {}
 
 impl Error {
-    /// Returns the error for an unreadable value, for your own [`StoreUnavailable`](crate::store::Store): the store responds, and
+    /// Returns the error for an unreadable value, for your own [`Store`](crate::store::Store): the store responds, and
     /// the value under the key cannot have been written by this client. `problem` names the actual content, such as
     /// `a list`; it is escaped and truncated to 1,000 characters.
     ///
     /// The client does not treat it as an outage. It repairs a number with
-    /// [`repair_sum`](crate::store::Store::repair_sum), and treats any other value as missing.
+    /// [`repair_sum`](crate::store::CounterStore::repair_sum), and treats any other value as missing.
     #[must_use]
     pub fn unreadable_value(problem: &str) -> Self {
         Self::unreadable(problem, None)

@@ -7,6 +7,8 @@
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+use crate::headers::rate_limit::is_exhausted;
+
 /// Reason for a rejection, if its message names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureReason {
@@ -201,12 +203,7 @@ pub(crate) fn indicates_rate_limit(message: &str, headers: &HeaderMap) -> bool {
 fn is_rate_limit(reason: Option<FailureReason>, headers: &HeaderMap) -> bool {
     match reason {
         Some(reason) => reason == FailureReason::RateLimit,
-        None => {
-            headers.contains_key(RETRY_AFTER)
-                || headers
-                    .get("x-ratelimit-remaining")
-                    .is_some_and(|value| value.as_bytes().trim_ascii() == b"0")
-        }
+        None => headers.contains_key(RETRY_AFTER) || is_exhausted(headers),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Connection errors, classified by the possible reaction of a caller.
 
+use std::fmt;
+
 use super::{BoxError, Error, ErrorKind};
-use crate::body::LengthMismatch;
 
 impl Error {
     /// Returns the error for a failure below HTTP, or in the middle of a body.
@@ -62,3 +63,20 @@ impl Error {
         error.with_caller_source(reason)
     }
 }
+
+/// The stream does not have the length that its caller set.
+#[derive(Debug)]
+pub(crate) struct LengthMismatch {
+    pub(crate) expected: u64,
+    pub(crate) actual: u64,
+}
+
+impl fmt::Display for LengthMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected: length, actual: read } = self;
+        let bound = if read > length { "at least" } else { "only" };
+        write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
+    }
+}
+
+impl std::error::Error for LengthMismatch {}

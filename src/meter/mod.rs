@@ -8,18 +8,14 @@ pub(crate) mod catalog;
 #[cfg(feature = "metrics")]
 pub(crate) mod keys;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use metrics::{Gauge, Key, Level, Metadata, Unit, with_recorder};
 
 use self::catalog::{METRICS, MetricDescription, MetricKind};
 use self::keys::{LabelInterner, OTHER_LABEL, key, keys};
-use crate::error::Error;
-use crate::error::error_type::error_type;
-use crate::policy::cache::CacheStatus;
-use crate::policy::circuit_breaker::{Circuit, CircuitState};
-use crate::policy::rate_limit::RateLimitHeaders;
+use crate::headers::rate_limit::RateLimitHeaders;
 
 const ABOUT: Metadata<'static> =
     Metadata::new("octowire", Level::INFO, Some("octowire::observability"));
@@ -45,12 +41,12 @@ pub fn describe_metrics() {
     });
 }
 
-/// Initializes the metrics of a new client: describes them, and reports circuits without a state yet as closed.
-pub(crate) fn client_built(circuits: &[Arc<Circuit>]) {
+/// Initializes the metrics of a new client: describes them, and reports the circuits of servers that have no state yet.
+pub(crate) fn client_built<'a>(circuits: impl Iterator<Item = (&'a str, f64)>) {
     describe_metrics();
-    for of in circuits {
-        if !SERVERS.contains(of.server()) {
-            circuit(of.server(), CircuitState::Closed);
+    for (server, state) in circuits {
+        if !SERVERS.contains(server) {
+            circuit(server, state);
         }
     }
 }
@@ -107,8 +103,8 @@ pub(crate) fn undecodable_items(operation: &'static str, items: usize) {
 }
 
 /// Records the cache status of a read, and whether the cache saved a request that counts.
-pub(crate) fn cache_looked_up(came: CacheStatus, saved: bool) {
-    count(&catalog::CACHE, [came.name(), ""]);
+pub(crate) fn cache_looked_up(status: &'static str, saved: bool) {
+    count(&catalog::CACHE, [status, ""]);
     if saved {
         count(&catalog::QUOTA_SAVED, ["", ""]);
     }
@@ -129,9 +125,9 @@ pub(crate) fn attempt(method: &http::Method, time: Duration, status: &'static st
     observe(&catalog::ATTEMPT_DURATION, [method, status], time);
 }
 
-/// Records a retry after this error.
-pub(crate) fn retry(error: &Error) {
-    count(&catalog::RETRIES, [error_type(error), ""]);
+/// Records a retry after an error of this type.
+pub(crate) fn retry(error_type: &'static str) {
+    count(&catalog::RETRIES, [error_type, ""]);
 }
 
 /// Records the waiting time of a call.
@@ -157,11 +153,10 @@ pub(crate) fn rate_limit_observed(identity: &'static str, update: &RateLimitHead
     });
 }
 
-/// Records a rejection by GitHub because of a limit.
-pub(crate) fn rate_limited(secondary: bool, update: Option<RateLimitHeaders<'_>>) {
+/// Records a rejection by GitHub because of a limit, and the primary limit that the response names.
+pub(crate) fn rate_limited(secondary: bool, named: Option<&str>) {
     let kind = if secondary { "secondary" } else { "primary" };
-    let resource = update.map_or("none", |update| resource(update.resource));
-    count(&catalog::RATE_LIMITED, [kind, resource]);
+    count(&catalog::RATE_LIMITED, [kind, named.map_or("none", resource)]);
 }
 
 /// Returns the label of the identity that a client uses.
@@ -177,13 +172,8 @@ pub(crate) fn token(outcome: &'static str) {
 
 static SERVERS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
 
-/// Records the state of a circuit.
-pub(crate) fn circuit(server: &str, state: CircuitState) {
-    let state = match state {
-        CircuitState::Closed => 0.0,
-        CircuitState::HalfOpen => 1.0,
-        CircuitState::Open => 2.0,
-    };
+/// Records the state of a circuit, as a number: see [`catalog`].
+pub(crate) fn circuit(server: &str, state: f64) {
     set(&catalog::CIRCUIT, [SERVERS.intern(server), ""], state);
 }
 

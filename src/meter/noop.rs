@@ -1,12 +1,8 @@
 //! The empty replacement of [`meter`](super) without the feature `metrics`, at no cost.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Error;
-use crate::policy::cache::CacheStatus;
-use crate::policy::circuit_breaker::{Circuit, CircuitState};
-use crate::policy::rate_limit::RateLimitHeaders;
+use crate::headers::rate_limit::RateLimitHeaders;
 
 pub(crate) struct InFlight;
 
@@ -27,20 +23,20 @@ impl InFlight {
 
 #[cfg(feature = "webhooks-core")]
 pub(crate) fn describe_metrics() {}
-pub(crate) fn client_built(_: &[Arc<Circuit>]) {}
+pub(crate) fn client_built<'a>(_: impl Iterator<Item = (&'a str, f64)>) {}
 pub(crate) fn call(_: &'static str, _: Duration, _: Option<&'static str>) {}
 pub(crate) fn undecodable_items(_: &'static str, _: usize) {}
-pub(crate) fn cache_looked_up(_: CacheStatus, _: bool) {}
+pub(crate) fn cache_looked_up(_: &'static str, _: bool) {}
 pub(crate) fn attempt(_: &http::Method, _: Duration, _: &'static str) {}
-pub(crate) fn retry(_: &Error) {}
+pub(crate) fn retry(_: &'static str) {}
 pub(crate) fn wait_recorded(_: &'static str, _: Duration) {}
 pub(crate) fn rate_limit_observed(_: &'static str, _: &RateLimitHeaders<'_>) {}
-pub(crate) fn rate_limited(_: bool, _: Option<RateLimitHeaders<'_>>) {}
+pub(crate) fn rate_limited(_: bool, _: Option<&str>) {}
 pub(crate) fn identity(_: &str) -> &'static str {
     ""
 }
 pub(crate) fn token(_: &'static str) {}
-pub(crate) fn circuit(_: &str, _: CircuitState) {}
+pub(crate) fn circuit(_: &str, _: f64) {}
 pub(crate) fn budget_name(_: &str) -> &'static str {
     ""
 }

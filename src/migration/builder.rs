@@ -137,7 +137,7 @@ impl<Old, New> MigrationBuilder<Old, New> {
         self
     }
 
-    /// Builds the shadow.
+    /// Builds the migration.
     ///
     /// # Errors
     /// If a pattern of the rules is invalid: [`Configuration`](crate::ErrorKind::Configuration).

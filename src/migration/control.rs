@@ -1,4 +1,4 @@
-//! The stage: its value, its advances, and its rollbacks.
+//! The control of the stage: its value, its advances, and its rollbacks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct StageChange {
     pub to: Stage,
     /// The reason.
     pub reason: StageChangeReason,
-    /// The time since the shadow was created, by tokio's clock.
+    /// The time since the migration was created, by tokio's clock.
     pub after: Duration,
 }
 

@@ -52,15 +52,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The 4xx statuses that describe the call instead of the side: not those about access or frequency.
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match (error.kind(), error.status()) {
             _ if error.is_rate_limited() => Self::new("rate limited"),
-            (ErrorKind::Api, Some(status)) => match status.as_u16() {
-                401 | 403 | 408 | 425 | 429 => Self::new(status.as_str().to_owned()),
-                300..500 => Self::expected(status.as_str().to_owned()),
-                _ => Self::new(status.as_str().to_owned()),
+            (ErrorKind::Api, Some(status)) => Self {
+                is_expected: error.class().is_expected_response(),
+                ..Self::new(status.as_str().to_owned())
             },
             (kind, _) => Self::new(format!("{kind:?}")),
         }

@@ -54,11 +54,11 @@
 //! the new side fails to serve is served by the legacy side: see [`MirrorConfig::fallback`].
 //!
 //! Each process has its own stage. In a fleet, [`MigrationBuilder::on_change`] reports a rollback, and
-//! [`Migration::set_stage`] applies it elsewhere.
+//! [`Migration::set_stage`] applies it in the other processes.
 //!
 //! # Costs
 //!
-//! A mirrored read is two reads: it counts twice against the rate limit, if both sides are the same identity. A shadow
+//! A mirrored read is two reads: it counts twice against the rate limit, if both sides are the same identity. A migration
 //! takes about 100 KB, and each operation 5 KB plus its recorded differences: at most 100 JSON paths of 200 operations;
 //! further ones are counted together. Each mirrored call holds two responses until they are compared.
 
@@ -117,13 +117,13 @@ pub struct Migration<Old, New> {
 
 /// Constructors.
 impl<Old, New> Migration<Old, New> {
-    /// Creates a shadow of two sides, with the defaults: it begins with [`Stage::Off`].
+    /// Creates a migration of two sides, with the defaults: it begins with [`Stage::Off`].
     pub fn new(old: Old, new: New) -> Self {
         // The default rules contain no invalid pattern.
         MigrationBuilder::new(old, new).build_unchecked()
     }
 
-    /// Returns a builder of a shadow with other settings.
+    /// Returns a builder of a migration with other settings.
     pub fn builder(old: Old, new: New) -> MigrationBuilder<Old, New> {
         MigrationBuilder::new(old, new)
     }

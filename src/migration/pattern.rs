@@ -1,4 +1,4 @@
-//! Patterns for places in JSON: see [`Rules`](super::Rules#patterns).
+//! Patterns for places in JSON: see [`ComparisonRules`](super::ComparisonRules#patterns).
 
 use std::fmt::Write;
 

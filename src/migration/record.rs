@@ -1,4 +1,4 @@
-//! The records of each operation.
+//! The recorded results of each operation.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! The findings of a shadow.
+//! The report of a migration: results, differences and failures of each operation.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The state that all calls of a shadow share.
+//! The state that all calls of a migration share.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

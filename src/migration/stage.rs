@@ -1,4 +1,4 @@
-//! Which side serves, and how much is mirrored.
+//! The stage of a migration: the side that serves, and the share that is mirrored.
 
 use std::collections::hash_map::RandomState;
 use std::fmt;

@@ -5,7 +5,6 @@ use http::StatusCode;
 use serde_json::Value;
 use tracing::debug;
 
-use crate::request::Prepared;
 use crate::sanitize::{self, HIDDEN};
 
 /// The settings of body logging: see [`ClientBuilder::body_logging`](crate::ClientBuilder::body_logging).
@@ -71,6 +70,19 @@ impl BodyLogging {
         self
     }
 
+    /// Logs the body of a request, if it is JSON.
+    pub(crate) fn log_request(&self, json: Option<&Bytes>) {
+        if let Some(body) = json {
+            debug!(target: "octowire::body", body = self.render(body), "request");
+        }
+    }
+
+    /// Logs the body of a response.
+    pub(crate) fn log_response(&self, status: StatusCode, body: &Bytes) {
+        let status = status.as_u16();
+        debug!(target: "octowire::body", status, body = self.render(body), "response");
+    }
+
     /// Returns the body as it is logged.
     fn render(&self, body: &[u8]) -> String {
         let size = body.len();
@@ -130,21 +142,6 @@ fn looks_like_secret(text: &str) -> bool {
     };
     text.contains("-----BEGIN")
         || text.split(|c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c))).any(part)
-}
-
-/// Logs the body of a request.
-pub(crate) fn log_request(prepared: &Prepared) {
-    let Some(log) = &prepared.client().handle().body_logging else { return };
-    if let Some(body) = prepared.json_body() {
-        debug!(target: "octowire::body", body = log.render(body), "request");
-    }
-}
-
-/// Logs the body of a response.
-pub(crate) fn log_response(prepared: &Prepared, status: StatusCode, body: &Bytes) {
-    let Some(log) = &prepared.client().handle().body_logging else { return };
-    let status = status.as_u16();
-    debug!(target: "octowire::body", status, body = log.render(body), "response");
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use crate::client::Client;
-use crate::observability::recent::{MinuteStats, RecentActivity};
+use super::recent::{MinuteStats, RecentActivity};
 pub use crate::policy::auth::TokenHealth;
 use crate::policy::circuit_breaker::CircuitState;
 pub use crate::policy::rate_limit::{PrimaryLimitHealth, RateLimitHealth};
+use crate::store::StoreHealth;
 use crate::time::clock;
 
 /// The objectives of a client's calls: [`ClientBuilder::slo`](crate::ClientBuilder::slo).
@@ -165,6 +165,21 @@ const WINDOWS: [u64; 3] = [5, 60, 24 * 60];
 /// With fewer calls than this, the objectives do not affect the status.
 const MIN_SAMPLES: u64 = 20;
 
+/// The state of a client, from which its health follows.
+pub(crate) struct HealthInputs<'a> {
+    pub(crate) identity: String,
+    pub(crate) token: Option<TokenHealth>,
+    pub(crate) gateway: Option<TokenHealth>,
+    /// The names and the states of the API's server and of the upload server, which can be the same.
+    pub(crate) circuits: [(&'a str, CircuitState); 2],
+    pub(crate) store: Option<StoreHealth>,
+    pub(crate) limits: RateLimitHealth,
+    pub(crate) recent: &'a RecentActivity,
+    pub(crate) slo: &'a ServiceLevelObjectives,
+    /// The names of the exhausted budgets.
+    pub(crate) exhausted_budgets: Vec<&'a str>,
+}
+
 impl Health {
     /// Returns whether calls can be expected to succeed, possibly after a delay: the result of a readiness probe.
     #[must_use]
@@ -179,37 +194,36 @@ impl Health {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(crate) fn collect(client: &Client) -> Self {
-        let inner = client.handle();
+    /// Assesses the state of a client.
+    pub(crate) fn new(inputs: HealthInputs<'_>) -> Self {
         let mut circuits: Vec<CircuitHealth> = Vec::new();
-        for circuit in &inner.circuits {
-            let server = circuit.server().to_owned();
+        for (server, state) in inputs.circuits {
             if circuits.iter().all(|known| known.server != server) {
-                circuits.push(CircuitHealth { server, state: circuit.current() });
+                circuits.push(CircuitHealth { server: server.to_owned(), state });
             }
         }
-        let store = client.store_health().map(|health| StoreStatus {
+        let store = inputs.store.map(|health| StoreStatus {
             unavailable_for_secs: health.unavailable_for.map(|down| down.as_secs_f64()),
             outages: health.outages,
         });
         let mut health = Self {
             time: clock::to_utc(clock::monotonic_wall_clock()),
-            identity: client.identity().into_owned(),
+            identity: inputs.identity,
             status: HealthStatus::Ready,
             reasons: Vec::new(),
-            token: inner.identity.token_manager().map(|token_manager| token_manager.health()),
-            gateway: inner.gateway.as_ref().map(|gateway| gateway.token_manager.health()),
+            token: inputs.token,
+            gateway: inputs.gateway,
             circuits,
             store,
-            limits: client.admission_queue().health(client.rate_limit_identity().into_owned()),
-            objectives: objectives(&inner.recent, &inner.slo),
+            limits: inputs.limits,
+            objectives: objectives(inputs.recent, inputs.slo),
         };
-        health.assess(client.usage_account().exhausted_budgets());
+        health.assess(&inputs.exhausted_budgets);
         health
     }
 
     /// Adds a problem.
-    fn assess<'a>(&mut self, spent: impl Iterator<Item = &'a str>) {
+    fn assess(&mut self, exhausted_budgets: &[&str]) {
         let mut found = Vec::new();
         for (token, whose) in [(&self.token, ""), (&self.gateway, " for the gateway")] {
             let Some(token) = token else { continue };
@@ -228,7 +242,8 @@ impl Health {
             found.push((status, format!("circuit open: too many failures of {}", circuit.server)));
         }
         let degraded = |reason: String| (HealthStatus::Degraded, reason);
-        found.extend(spent.map(|name| degraded(format!("budget {name:?} is exhausted"))));
+        let exhausted = exhausted_budgets.iter();
+        found.extend(exhausted.map(|name| degraded(format!("budget {name:?} is exhausted"))));
         if let Some(down) = self.store.as_ref().and_then(|store| store.unavailable_for_secs) {
             found.push(degraded(format!("store unavailable for {down:.0} s")));
         }
@@ -260,12 +275,12 @@ fn objectives(watch: &RecentActivity, expected: &ServiceLevelObjectives) -> Vec<
     let of = |objective, target: f64, value: &dyn Fn(&MinuteStats) -> (u64, Option<f64>)| {
         let windows = windows.iter().map(|(minutes, sum)| {
             let (count, value) = value(sum);
-            let is_met = value.map(|value| match objective {
+            let met = value.map(|value| match objective {
                 SloKind::Availability => value >= target,
                 // The remainder cannot be less than zero.
                 _ => value < target || value == 0.0,
             });
-            SloWindow { minutes: *minutes, count, value, met: is_met }
+            SloWindow { minutes: *minutes, count, value, met }
         });
         SloStatus { kind: objective, target, windows: windows.collect() }
     };

@@ -115,13 +115,13 @@
     doc = "[`METRICS`]: https://docs.rs/octowire/latest/octowire/observability/constant.METRICS.html"
 )]
 
-pub(crate) mod body_log;
+mod body_log;
 #[cfg(feature = "dashboard")]
 pub(crate) mod dashboard_series;
 pub mod health;
 pub(crate) mod observer;
 pub(crate) mod recent;
-pub(crate) mod spans;
+mod spans;
 
 #[cfg(feature = "metrics")]
 #[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]

@@ -1,22 +1,52 @@
-//! Records calls and attempts from their beginning to their end, as spans and metrics.
+//! The record of calls and attempts from their beginning to their end, as spans and metrics.
 //!
 //! A call or attempt that is dropped, such as by a timeout of the caller, has the outcome `cancelled`.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
+use url::Url;
 
-use super::{super::meter, spans};
-use crate::api::operation::{OperationName, metric_name};
-use crate::client::Client;
-use crate::error::error_type::{error_type, status_text};
-use crate::error::{Error, Result};
+use super::recent::RecentActivity;
+use super::spans;
+use crate::api::operation::metric_name;
+use crate::error::error_type::error_type;
+use crate::error::{CallResult, Error, FailureClass, OperationName, Result};
+use crate::headers::status_text::status_text;
+use crate::meter;
 use crate::policy::cache::CacheStatus;
-use crate::request::{Prepared, Request};
+use crate::policy::usage::UsageRecorder;
 use crate::response::RawResponse;
 
 /// The error type of a call or attempt that ended before its outcome was recorded.
 const CANCELLED: &str = "cancelled";
+
+/// A call, at its beginning.
+pub(crate) struct CallMetadata<'a> {
+    pub(crate) operation: &'a OperationName,
+    /// The operation's path template; `None` for a call without an operation.
+    pub(crate) template: Option<&'static str>,
+    pub(crate) method: &'a Method,
+    /// The target server, as far as it is known before the URL is built.
+    pub(crate) server: &'a Url,
+    /// Whether the client makes the call in the background of another.
+    pub(crate) is_internal: bool,
+    /// Whether the call carries a token.
+    pub(crate) is_authenticated: bool,
+}
+
+/// An attempt, at its beginning.
+pub(crate) struct AttemptMetadata<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: &'a Url,
+    /// The operation's path template; empty for a call without an operation.
+    pub(crate) template: &'static str,
+    /// The number of earlier requests of the call, for any reason.
+    pub(crate) resend_count: u32,
+    pub(crate) started_at: Instant,
+}
 
 /// A call.
 pub(crate) struct CallObserver {
@@ -26,36 +56,35 @@ pub(crate) struct CallObserver {
     started_at: Instant,
     /// `None` for a call that the client makes in the background of another.
     in_flight: Option<meter::InFlight>,
-    client: Client,
-    /// Whether the call carries its own token.
-    request_credential: bool,
+    is_authenticated: bool,
+    recent: Arc<RecentActivity>,
+    /// `None` for a call that does not count.
+    usage: Option<UsageRecorder>,
     has_ended: bool,
 }
 
 impl CallObserver {
-    pub(crate) fn begin(request: &Request) -> Self {
+    /// Begins a call, whose end counts for `usage`; an internal call does not count.
+    pub(crate) fn begin(
+        call: &CallMetadata<'_>,
+        recent: Arc<RecentActivity>,
+        usage: Option<UsageRecorder>,
+    ) -> Self {
         Self {
-            span: spans::call(request),
-            operation: request.metric_name(),
-            is_read: request.method() == Method::GET,
+            span: spans::call(call),
+            operation: metric_name(call.operation),
+            is_read: call.method == Method::GET,
             started_at: Instant::now(),
-            in_flight: (!request.is_internal()).then(meter::InFlight::call),
-            client: request.client().clone(),
-            request_credential: request.has_request_credential(),
+            in_flight: (!call.is_internal).then(meter::InFlight::call),
+            is_authenticated: call.is_authenticated,
+            recent,
+            usage,
             has_ended: false,
         }
     }
 
     pub(crate) fn span(&self) -> &Span {
         &self.span
-    }
-
-    /// Records the end of the call with this response.
-    pub(crate) fn end(self, response: &Result<RawResponse>) {
-        match response {
-            Ok(raw) => self.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
-            Err(error) => self.fail(error),
-        }
     }
 
     /// Records the end of the call without a response to decode.
@@ -84,15 +113,12 @@ impl CallObserver {
             let saved = match came {
                 CacheStatus::Hit => true,
                 // A revalidation costs no quota for a call with a token.
-                CacheStatus::Revalidated => {
-                    self.request_credential
-                        || self.client.handle().identity.token_manager().is_some()
-                }
+                CacheStatus::Revalidated => self.is_authenticated,
                 _ => false,
             };
             (came, saved)
         });
-        self.count(failed, cached);
+        self.count(call_result(status, error), failed, cached);
         #[cfg(feature = "dashboard")]
         self.record_failed_call(failed, error);
     }
@@ -108,10 +134,15 @@ impl CallObserver {
         let took = self.started_at.elapsed();
         let failed =
             FailedCall::new(operation, failed, took, error.request_id(), &error.to_string());
-        self.client.handle().recent.failed(failed);
+        self.recent.failed(failed);
     }
 
-    fn count(&mut self, failed: Option<&'static str>, cached: Option<(CacheStatus, bool)>) {
+    fn count(
+        &mut self,
+        result: CallResult,
+        failed: Option<&'static str>,
+        cached: Option<(CacheStatus, bool)>,
+    ) {
         self.has_ended = true;
         if self.in_flight.is_none() {
             return;
@@ -119,14 +150,12 @@ impl CallObserver {
         let now = Instant::now();
         meter::call(self.operation, now.saturating_duration_since(self.started_at), failed);
         if let Some((came, saved)) = cached {
-            meter::cache_looked_up(came, saved);
+            meter::cache_looked_up(came.name(), saved);
         }
-        self.client.handle().recent.call(now, failed, cached);
-        self.client.usage_account_for(self.request_credential).record_call(
-            now,
-            self.operation,
-            failed.is_some(),
-        );
+        self.recent.call(now, result, failed, cached);
+        if let Some(usage) = &self.usage {
+            usage.record_call(now, self.operation, failed.is_some());
+        }
     }
 }
 
@@ -134,7 +163,7 @@ impl Drop for CallObserver {
     fn drop(&mut self) {
         if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(Some(CANCELLED), None);
+            self.count(CallResult::Cancelled, Some(CANCELLED), None);
         }
     }
 }
@@ -143,20 +172,20 @@ impl Drop for CallObserver {
 pub(crate) struct AttemptObserver {
     span: Span,
     method: Method,
-    client: Client,
+    recent: Arc<RecentActivity>,
     started_at: Instant,
     has_ended: bool,
 }
 
 impl AttemptObserver {
-    /// Begins an attempt. `sent` is the number of earlier requests, for any reason.
-    pub(crate) fn begin(prepared: &Prepared, operation: &OperationName, sent: u32) -> Self {
-        let (span, method) = (spans::attempt(prepared, sent), prepared.method().clone());
-        let (client, began) = (prepared.client(), Instant::now());
-        if !prepared.is_external() {
-            prepared.usage_account().record_request(began, metric_name(operation));
+    pub(crate) fn begin(attempt: &AttemptMetadata<'_>, recent: Arc<RecentActivity>) -> Self {
+        Self {
+            span: spans::attempt(attempt),
+            method: attempt.method.clone(),
+            recent,
+            started_at: attempt.started_at,
+            has_ended: false,
         }
-        Self { span, method, client: client.clone(), started_at: began, has_ended: false }
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -178,7 +207,7 @@ impl AttemptObserver {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started_at);
         meter::attempt(&self.method, took, status);
-        self.client.handle().recent.attempt(now, answered.then_some(took));
+        self.recent.attempt(now, answered.then_some(took));
     }
 }
 
@@ -193,6 +222,18 @@ impl Drop for AttemptObserver {
 
 /// Returns the failure: by the error, or by a status that the caller reads, as for OAuth.
 fn failure_reason(status: Option<StatusCode>, error: Option<&Error>) -> Option<&'static str> {
-    let refused = || status.filter(|status| status.is_client_error() || status.is_server_error());
-    error.map(error_type).or_else(|| refused().map(status_text))
+    error.map(error_type).or_else(|| rejection(status).map(status_text))
+}
+
+/// Returns the result for the objectives, by the same two.
+fn call_result(status: Option<StatusCode>, error: Option<&Error>) -> CallResult {
+    let class = error.map(Error::class);
+    let class =
+        class.or_else(|| rejection(status).map(|status| FailureClass::of_status(status, false)));
+    class.map_or(CallResult::Ok, FailureClass::call_result)
+}
+
+/// Returns the status if it is an error.
+fn rejection(status: Option<StatusCode>) -> Option<StatusCode> {
+    status.filter(|status| status.is_client_error() || status.is_server_error())
 }

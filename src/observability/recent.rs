@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "dashboard")]
 use super::dashboard_series::SecondSeries;
+use crate::error::CallResult;
 use crate::policy::cache::CacheStatus;
 use crate::time::ring::TimeRing;
 
@@ -35,39 +36,6 @@ pub(crate) struct MinuteStats {
     pub(crate) total_latency: Duration,
 }
 
-/// The outcome of a call, by its error type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallResult {
-    /// It received the intended response.
-    Ok,
-    /// It failed, and the cause is on the client's side or GitHub's.
-    Failed,
-    /// GitHub could not be reached, or could not respond.
-    Unavailable,
-    /// The caller dropped the call before its end.
-    Cancelled,
-}
-
-impl CallResult {
-    /// Classifies the outcome as the documentation of [`ServiceLevelObjectives`](crate::observability::health::ServiceLevelObjectives) says.
-    pub(crate) fn of(failed: Option<&str>) -> Self {
-        match failed {
-            None => Self::Ok,
-            Some("cancelled") => Self::Cancelled,
-            Some("transport" | "timeout" | "circuit_open") => Self::Unavailable,
-            Some("401" | "403" | "408" | "429") => Self::Failed,
-            // GitHub is available, and still computes the result.
-            Some("202") => Self::Ok,
-            Some(
-                "graphql" | "invalid_request" | "not_cached" | "configuration" | "untrusted_url",
-            ) => Self::Ok,
-            Some(status) if status.starts_with('5') => Self::Unavailable,
-            Some(status) if status.starts_with(['3', '4']) => Self::Ok,
-            Some(_) => Self::Failed,
-        }
-    }
-}
-
 /// The minutes of a day.
 const MINUTES: u64 = 24 * 60;
 
@@ -84,21 +52,22 @@ impl RecentActivity {
         Self { origin: before.flatten().unwrap_or(now), state: Mutex::new(state) }
     }
 
-    /// Records the end of a call, with the cache status if it was a read, and whether the cache saved a request.
+    /// Records the end of a call: its result, its error type, and for a read the cache status, and whether the cache
+    /// saved a request.
     pub(crate) fn call(
         &self,
         now: Instant,
+        result: CallResult,
         failed: Option<&'static str>,
         cached: Option<(CacheStatus, bool)>,
     ) {
         let mut state = self.state();
-        let end = CallResult::of(failed);
-        if end != CallResult::Cancelled {
+        if result != CallResult::Cancelled {
             let minute = state.minutes.bucket_mut(self.second(now) / 60);
             minute.calls = minute.calls.saturating_add(1);
-            minute.failed = minute.failed.saturating_add(u64::from(end != CallResult::Ok));
+            minute.failed = minute.failed.saturating_add(u64::from(result != CallResult::Ok));
             minute.unavailable =
-                minute.unavailable.saturating_add(u64::from(end == CallResult::Unavailable));
+                minute.unavailable.saturating_add(u64::from(result == CallResult::Unavailable));
         }
         #[cfg(feature = "dashboard")]
         {
@@ -109,7 +78,7 @@ impl RecentActivity {
             }
         }
         #[cfg(not(feature = "dashboard"))]
-        let _ = cached;
+        let _ = (failed, cached);
     }
 
     /// Records an attempt: its response time, or `None` without a response.
@@ -164,37 +133,56 @@ impl RecentActivity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Error, ErrorKind, FailureClass};
 
+    /// Statuses that HTTP has no name for are classified like all others.
     #[test]
     fn an_error_of_the_caller_is_not_a_failure() {
-        let ends = [
-            (None, CallResult::Ok),
-            (Some("202"), CallResult::Ok),
-            (Some("404"), CallResult::Ok),
-            (Some("422"), CallResult::Ok),
-            (Some("304"), CallResult::Ok),
-            (Some("401"), CallResult::Failed),
-            (Some("403"), CallResult::Failed),
-            (Some("429"), CallResult::Failed),
-            (Some("decode"), CallResult::Failed),
-            (Some("rate_limit"), CallResult::Failed),
-            (Some("budget"), CallResult::Failed),
-            (Some("authentication"), CallResult::Failed),
-            (Some("502"), CallResult::Unavailable),
-            (Some("timeout"), CallResult::Unavailable),
-            (Some("circuit_open"), CallResult::Unavailable),
-            (Some("cancelled"), CallResult::Cancelled),
-        ];
-        for (failed, end) in ends {
-            assert_eq!(CallResult::of(failed), end, "{failed:?}");
+        let status = |status| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            FailureClass::of_status(status, false).call_result()
+        };
+        for (code, result) in [
+            (304, CallResult::Ok),
+            (306, CallResult::Ok),
+            (404, CallResult::Ok),
+            (422, CallResult::Ok),
+            (499, CallResult::Ok),
+            (401, CallResult::Failed),
+            (403, CallResult::Failed),
+            (429, CallResult::Failed),
+            (502, CallResult::Unavailable),
+            (520, CallResult::Unavailable),
+            (599, CallResult::Unavailable),
+        ] {
+            assert_eq!(status(code), result, "{code}");
+        }
+        let not_ready = Error::new(ErrorKind::Timeout, "not ready")
+            .with_response(http::StatusCode::ACCEPTED, http::HeaderMap::new());
+        assert_eq!(not_ready.class().call_result(), CallResult::Ok);
+        for (kind, result) in [
+            (ErrorKind::Decode, CallResult::Failed),
+            (ErrorKind::RateLimit, CallResult::Failed),
+            (ErrorKind::BudgetExhausted, CallResult::Failed),
+            (ErrorKind::Authentication, CallResult::Failed),
+            (ErrorKind::Timeout, CallResult::Unavailable),
+            (ErrorKind::CircuitOpen, CallResult::Unavailable),
+        ] {
+            assert_eq!(Error::new(kind, "failed").class().call_result(), result, "{kind:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_day_is_remembered_by_the_minute() {
         let watch = RecentActivity::new();
-        for failed in [None, Some("502"), Some("404"), Some("decode"), Some("cancelled")] {
-            watch.call(Instant::now(), failed, None);
+        for (result, failed) in [
+            (CallResult::Ok, None),
+            (CallResult::Unavailable, Some("502")),
+            (CallResult::Ok, Some("404")),
+            (CallResult::Failed, Some("decode")),
+            (CallResult::Cancelled, Some("cancelled")),
+        ] {
+            watch.call(Instant::now(), result, failed, None);
             watch.attempt(Instant::now(), failed.is_none().then_some(Duration::from_millis(200)));
         }
         let expected = MinuteStats {
@@ -208,10 +196,10 @@ mod tests {
         tokio::time::advance(Duration::from_secs(5 * 60)).await;
         assert_eq!((watch.last(5), watch.last(6)), (MinuteStats::default(), expected));
         tokio::time::advance(Duration::from_secs((MINUTES - 6) * 60)).await;
-        watch.call(Instant::now(), None, None);
+        watch.call(Instant::now(), CallResult::Ok, None, None);
         assert_eq!(watch.last(MINUTES).calls, 5);
         tokio::time::advance(Duration::from_secs(60)).await;
-        watch.call(Instant::now(), None, None);
+        watch.call(Instant::now(), CallResult::Ok, None, None);
         assert_eq!(watch.last(MINUTES).calls, 2);
     }
 }

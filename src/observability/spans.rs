@@ -4,22 +4,21 @@
 use http::{HeaderMap, Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 
+use super::observer::{AttemptMetadata, CallMetadata};
+use crate::headers::request_id::request_id;
 use crate::policy::cache::CacheStatus;
-use crate::request::{Prepared, Request};
-use crate::response::request_id;
 
 /// Creates the span of a call: from the cache look-up to the last attempt.
-pub(crate) fn call(request: &Request) -> Span {
-    let (label, url) = (request.label(), request.server());
+pub(super) fn call(call: &CallMetadata<'_>) -> Span {
     info_span!(
         "github",
-        otel.name = if request.template().is_some() { &**label } else { request.method().as_str() },
+        otel.name = if call.template.is_some() { &**call.operation } else { call.method.as_str() },
         otel.kind = "internal",
         otel.status_code = field::Empty,
-        github.operation = &**label,
-        http.request.method = request.method().as_str(),
-        url.template = request.template(),
-        server.address = url.host_str(),
+        github.operation = &**call.operation,
+        http.request.method = call.method.as_str(),
+        url.template = call.template,
+        server.address = call.server.host_str(),
         http.response.status_code = field::Empty,
         "error.type" = field::Empty,
         github.request_id = field::Empty,
@@ -27,17 +26,17 @@ pub(crate) fn call(request: &Request) -> Span {
     )
 }
 
-/// Creates the span of one attempt: one request, with its redirects. `sent` is the number of earlier attempts.
-pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
-    let url = prepared.url();
+/// Creates the span of one attempt: one request, with its redirects.
+pub(super) fn attempt(attempt: &AttemptMetadata<'_>) -> Span {
+    let AttemptMetadata { method, url, template: path, resend_count, .. } = *attempt;
     let span = debug_span!(
         "github.attempt",
         otel.name = field::Empty,
         otel.kind = "client",
         otel.status_code = field::Empty,
-        http.request.method = prepared.method().as_str(),
-        http.request.resend_count = (sent > 0).then_some(i64::from(sent)),
-        url.template = template(prepared.template()),
+        http.request.method = method.as_str(),
+        http.request.resend_count = (resend_count > 0).then_some(i64::from(resend_count)),
+        url.template = template(path),
         server.address = url.host_str(),
         server.port = url.port_or_known_default().map(i64::from),
         http.response.status_code = field::Empty,
@@ -45,13 +44,13 @@ pub(crate) fn attempt(prepared: &Prepared, sent: u32) -> Span {
         github.request_id = field::Empty,
     );
     if !span.is_disabled() {
-        span.record("otel.name", name(prepared.method(), prepared.template()).as_str());
+        span.record("otel.name", name(method, path).as_str());
     }
     span
 }
 
 /// Records the outcome of a call or an attempt.
-pub(crate) fn ended(
+pub(super) fn ended(
     span: &Span,
     status: Option<StatusCode>,
     headers: Option<&HeaderMap>,
@@ -69,7 +68,7 @@ pub(crate) fn ended(
 }
 
 /// Records the cache status of a call.
-pub(crate) fn cached(span: &Span, came: Option<CacheStatus>) {
+pub(super) fn cached(span: &Span, came: Option<CacheStatus>) {
     if !span.is_disabled() {
         span.record("github.cache", came.map(CacheStatus::name));
     }

@@ -1,4 +1,4 @@
-//! Reads through the cache: first the stored response, then an equal read in flight, then GitHub.
+//! Reads through the cache: the stored response, an identical read in flight, or GitHub.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,72 +7,99 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::api::operation::OperationName;
-use crate::endpoints::id_path;
-use crate::error::{Error, ErrorKind, Result};
-use crate::pipeline::{BodyMode, run_attempts};
+use super::call::Call;
+use super::call_context::CallContext;
+use super::coalesce::RequestFuture;
+use super::read::BodyMode;
+use super::{execute, run_attempts};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::auth::with_refresh_stack;
-use crate::policy::cache::CacheInner;
-use crate::policy::cache::CachePolicy;
-use crate::policy::cache::CacheStatus;
 use crate::policy::cache::conditional::Validators;
-use crate::policy::cache::invalidation_log::{Invalidation, Selector};
+use crate::policy::cache::entry::Entry;
+use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::key::Key;
 use crate::policy::cache::lookup::{
-    CacheLookup, Decision, LookupState, RevalidationContext, StoredEntry,
+    CacheLookup, CoalescingKey, Decision, LookupState, RevalidationContext, StoredEntry,
 };
 use crate::policy::cache::result::{CacheResult, LookupResult};
 use crate::policy::cache::rfc9111::ResponseTimes;
+use crate::policy::cache::write_invalidation::{WriteInvalidation, selector_for_write};
 use crate::policy::rate_limit::{BatchSlot, BatchWait, CallHandle};
-use crate::request::{Prepared, Request, SideEffects};
-use crate::response::RawResponse;
+use crate::request::SideEffects;
+use crate::response::{CacheStatus, RawResponse};
 use crate::runtime::detachable::DetachableCall;
-use crate::store::StoreWaitBudget;
 use crate::time::clock;
 
-/// Performs a read through the cache. `again` is the same call, for a refresh in the background.
-pub(crate) async fn fetch(
-    plan: CacheLookup,
-    prepared: Prepared,
-    operation: &OperationName,
-    again: Option<Request>,
+/// Plans the cache look-up of a call. Returns `None` if it bypasses the cache.
+///
+/// # Errors
+/// If the call accepts only a stored response, and bypasses the cache.
+pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Option<CacheLookup>> {
+    let handle = &context.handle;
+    let cache = handle.shared.cache.as_ref().filter(|_| mode == BodyMode::Buffered);
+    let identity = || {
+        let mut identity = handle.identity_name().into_owned();
+        // A gateway can show different responses to its users.
+        if let Some(gateway) = handle.shared.gateway.as_ref().filter(|_| handle.uses_gateway) {
+            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
+        }
+        identity
+    };
+    let lookup = cache.and_then(|cache| {
+        CacheLookup::for_request(cache, &context.attempt(), context.cache_policy(), identity)
+    });
+    if lookup.is_none() && context.is_only_if_cached() {
+        return Err(not_cached_error());
+    }
+    Ok(lookup)
+}
+
+/// Performs a read through the cache. `refresh` is the same call, for a refresh in the background.
+pub(super) async fn fetch(
+    lookup: CacheLookup,
+    context: CallContext,
+    refresh: Option<Box<Call>>,
 ) -> Result<RawResponse> {
-    let plan = Arc::new(plan);
-    plan.announce_lookup(&prepared);
-    let LookupState { log_sequence: number, entry: base, shared_key: anothers } =
-        plan.look_up(&prepared).await;
-    if let StoredEntry::Own(entry, verdict) = &base {
-        match plan.decide(entry, *verdict) {
-            Decision::Serve(came) => {
-                return Ok(CacheResult::from_entry(entry, came).into_raw(operation));
-            }
+    let lookup = Arc::new(lookup);
+    if lookup.looks_into_shared_store() {
+        // The first quota lease is requested at the time of the look-up, if there is none yet.
+        context.admission_queue().announce_lookup(|| context.cost());
+    }
+    let LookupState { log_sequence, entry, shared_key } = lookup.look_up(&context.attempt()).await;
+    if let StoredEntry::Own(entry, verdict) = &entry {
+        match lookup.decide(entry, *verdict) {
+            Decision::Serve(status) => return Ok(from_entry(entry, status, context.name())),
             Decision::ServeAndRefresh => {
-                refresh_in_background(&plan, &prepared, again);
-                return Ok(CacheResult::from_entry(entry, CacheStatus::Stale).into_raw(operation));
+                refresh_in_background(&lookup, &context, refresh);
+                return Ok(from_entry(entry, CacheStatus::Stale, context.name()));
             }
             Decision::Revalidate => {}
         }
     }
-    if plan.is_only_if_cached() {
+    if lookup.is_only_if_cached() {
         return Err(not_cached_error());
     }
-    let asked = CacheMiss { log_sequence: number, entry: base.clone(), shared_key: anothers };
-    let result = coalesce(&plan, prepared, asked, operation).await;
-    match (result, &base) {
-        (Ok(found), _) => Ok(found.into_raw(operation)),
+    let name = context.name().clone();
+    let miss = CacheMiss { log_sequence, entry: entry.clone(), shared_key };
+    match (coalesce(&lookup, context, miss).await, &entry) {
+        (Ok(found), _) => Ok(found.into_raw(&name)),
         // Each caller has its own limit for how long a stored response can replace a failed one.
         (Err(error), StoredEntry::Own(entry, verdict))
-            if plan.may_serve_stale_for(entry, *verdict, &error) =>
+            if lookup.may_serve_stale_for(entry, *verdict, &error) =>
         {
             debug!(%error, "serving stale response after error");
-            Ok(CacheResult::from_entry(entry, CacheStatus::Stale).into_raw(operation))
+            Ok(from_entry(entry, CacheStatus::Stale, &name))
         }
         (Err(error), _) => Err(error),
     }
 }
 
+fn from_entry(entry: &Entry, status: CacheStatus, name: &OperationName) -> RawResponse {
+    CacheResult::from_entry(entry, status).into_raw(name)
+}
+
 /// Returns the error of a call that accepts only a stored response.
-pub(crate) fn not_cached_error() -> Error {
+fn not_cached_error() -> Error {
     Error::new(ErrorKind::NotCached, "no cached response")
         .with_advice("nothing was sent: use a CachePolicy other than only_if_cached")
 }
@@ -87,77 +114,62 @@ struct CacheMiss {
 
 /// What a request can be conditional on: the entry of the identity, or else an entry of another identity, which is read
 /// while the request waits for its permit.
-pub(crate) struct KnownEntries<'a> {
+pub(super) struct KnownEntries<'a> {
     lookup: &'a CacheLookup,
     entry: StoredEntry,
     shared_key: Option<Key>,
 }
 
 impl KnownEntries<'_> {
-    /// Reads the entry of another identity, if there can be one.
-    pub(crate) async fn load_shared(&self, prepared: &Prepared) -> Option<StoredEntry> {
-        match self.shared_key {
-            Some(key) => Some(self.lookup.shared_entry(prepared, key).await),
-            None => None,
-        }
-    }
-
     /// Makes the request conditional on the entry that was found.
-    pub(crate) fn apply(&mut self, prepared: &mut Prepared, further: Option<StoredEntry>) {
+    pub(super) fn apply(&mut self, context: &mut CallContext, further: Option<StoredEntry>) {
         if let Some(further) = further {
             (self.entry, self.shared_key) = (further, None);
         }
-        prepared.conditional = Some(self.lookup.conditional(&self.entry));
+        context.conditional = Some(self.lookup.conditional(&self.entry));
     }
+}
+
+/// Reads the entry of another identity, if there can be one.
+pub(super) async fn load_shared<E>(
+    known: Option<&KnownEntries<'_>>,
+    context: &CallContext,
+) -> Result<Option<StoredEntry>, E> {
+    let wanted = known.and_then(|known| Some((known.lookup, known.shared_key?)));
+    Ok(match wanted {
+        Some((lookup, key)) => Some(lookup.shared_entry(&context.attempt(), key).await),
+        None => None,
+    })
 }
 
 /// Sends the read, shared with all calls that request the same at this time.
 async fn coalesce(
-    plan: &Arc<CacheLookup>,
-    prepared: Prepared,
-    asked: CacheMiss,
-    operation: &OperationName,
+    lookup: &Arc<CacheLookup>,
+    context: CallContext,
+    miss: CacheMiss,
 ) -> LookupResult {
-    let flights = &plan.cache.in_flight;
-    let route = plan.coalescing_key(&prepared);
-    let mut prepared = Some(prepared);
+    let in_flight = Arc::clone(&context.shared().in_flight);
+    let key = lookup.coalescing_key(&context.attempt());
+    let mut context = Some(context);
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
         // if the caller set a timeout for this call.
-        let patience = prepared.as_ref().and_then(Prepared::remaining_caller_timeout);
+        let patience = context.as_ref().and_then(CallContext::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
-        let mut joined = flights.join(route, own_slot.clone(), |request| {
-            let (plan, asked, operation) = (Arc::clone(plan), asked.clone(), operation.clone());
-            // The prepared request is available until a call starts the read.
-            let (prepared, slot) = (prepared.take(), own_slot.clone());
-            Box::pin(async move {
-                let Some(mut prepared) = prepared else { return Err(not_cached_error()) };
-                let asked = DetachableCall::new(prepared.extension.clone(), |detach| {
-                    let call = CallHandle::new(detach, slot, prepared.store_wait.clone());
-                    with_refresh_stack(Box::pin(async move {
-                        let result =
-                            revalidate(&plan, &mut prepared, asked, &operation, &call).await;
-                        plan.cache.in_flight.finish(route, request);
-                        result
-                    }))
-                });
-                asked.await
-            })
+        let mut joined = in_flight.join(key, own_slot.clone(), |request| {
+            // The context is available until a call starts the read.
+            let context = context.take();
+            let (lookup, miss) = (Arc::clone(lookup), miss.clone());
+            begin_read(lookup, context, miss, own_slot.clone(), (key, request))
         });
-        let leads = prepared.is_none();
+        let leads = context.is_none();
         let _waits = if leads { None } else { await_shared(own_slot, joined.slot.take()) };
-        let result = flights.result(route, joined);
+        let result = in_flight.result(key, joined);
         let result = match patience.filter(|_| !leads) {
             None => result.await,
             Some(patience) => match timeout(patience, result).await {
                 Ok(result) => result,
-                Err(_) => {
-                    let message = format!(
-                        "timed out after {patience:?} waiting for an identical in-flight request"
-                    );
-                    return Err(Error::new(ErrorKind::Timeout, message)
-                        .with_advice("try again, or increase timeout"));
-                }
+                Err(_) => return Err(timed_out_in_flight(patience)),
             },
         };
         match result {
@@ -165,10 +177,38 @@ async fn coalesce(
             None => {}
             Some(result) if leads => return result,
             // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if is_caller_specific(&error) => {}
+            Some(Err(error)) if error.class().is_caller_specific() => {}
             Some(result) => return result,
         }
     }
+}
+
+/// Begins a read that equal calls can join, under this key and number.
+fn begin_read(
+    lookup: Arc<CacheLookup>,
+    context: Option<CallContext>,
+    miss: CacheMiss,
+    slot: Option<BatchSlot>,
+    (key, request): (CoalescingKey, u64),
+) -> RequestFuture {
+    Box::pin(async move {
+        let Some(mut context) = context else { return Err(not_cached_error()) };
+        let read = DetachableCall::new(context.options.extension.clone(), |detach| {
+            let call = CallHandle::new(detach, slot, context.store_wait.clone());
+            with_refresh_stack(Box::pin(async move {
+                let result = revalidate(&lookup, &mut context, miss, &call).await;
+                context.shared().in_flight.finish(key, request);
+                result
+            }))
+        });
+        read.await
+    })
+}
+
+fn timed_out_in_flight(patience: Duration) -> Error {
+    let message =
+        format!("timed out after {patience:?} waiting for an identical in-flight request");
+    Error::new(ErrorKind::Timeout, message).with_advice("try again, or increase timeout")
 }
 
 /// Waits for a read that another call sends. The batch of this call can start a further call meanwhile. If the read
@@ -184,64 +224,47 @@ fn await_shared(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<Ba
     Some(wait)
 }
 
-/// Sends the request, conditional on the stored entry if there is one.
+/// Sends the request, conditional on the stored entry if there is one, and stores the response.
 async fn revalidate(
-    plan: &CacheLookup,
-    prepared: &mut Prepared,
-    asked: CacheMiss,
-    operation: &OperationName,
+    lookup: &CacheLookup,
+    context: &mut CallContext,
+    miss: CacheMiss,
     call: &CallHandle,
 ) -> LookupResult {
     // Marks that were written meanwhile are older than the response.
-    let number = asked.log_sequence.and_then(|_| plan.cache.log.last_sequence());
-    let mut known = KnownEntries { lookup: plan, entry: asked.entry, shared_key: asked.shared_key };
+    let log_sequence = miss.log_sequence.and_then(|_| lookup.cache.log.last_sequence());
+    let mut known = KnownEntries { lookup, entry: miss.entry, shared_key: miss.shared_key };
     let mut requested = clock::monotonic_wall_clock();
-    let mut response =
-        run_attempts(prepared, operation, BodyMode::Buffered, call, Some(&mut known)).await;
+    let mut response = run_attempts(context, BodyMode::Buffered, call, Some(&mut known)).await;
     let base = known.entry;
-    let conditional = prepared.conditional.as_ref();
-    let rejection = response
-        .as_ref()
-        .err()
-        .filter(|error| conditional.is_some_and(|conditional| conditional.is_rejected(error)));
-    if let Some(refused_with) = rejection.map(Error::status) {
+    if let Some(rejected_with) = condition_rejection(context, &response) {
         debug!("conditional request rejected; retrying without the condition");
-        prepared.conditional = Some(plan.conditional(&StoredEntry::None));
+        context.conditional = Some(lookup.conditional(&StoredEntry::None));
         requested = clock::monotonic_wall_clock();
         // The repetition is another attempt, with its own permit and count.
-        prepared.store_wait.reset();
-        response = run_attempts(prepared, operation, BodyMode::Buffered, call, None).await;
-        // If the repetition is rejected as well, or has no response, the condition was not the cause.
-        let is_of_condition = match &response {
-            Ok(raw) => !raw.from_external_host,
-            Err(error) => {
-                let status = error.status().filter(|status| status.is_client_error());
-                error.kind() == ErrorKind::Api && status.is_some() && status != refused_with
-            }
-        };
-        if is_of_condition {
-            plan.on_condition_rejected();
+        context.store_wait.reset();
+        response = run_attempts(context, BodyMode::Buffered, call, None).await;
+        if is_of_condition(&response, rejected_with) {
+            lookup.on_condition_rejected();
         }
     }
     let times = ResponseTimes { requested, received: clock::monotonic_wall_clock() };
-    let sent = prepared.conditional.as_ref().and_then(Validators::sent);
-    let exchange = RevalidationContext { times, log_sequence: number, sent };
+    let sent = context.conditional.as_ref().and_then(Validators::sent);
+    let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
+    let log_sequence = log_sequence.filter(|_| !varies);
+    let exchange = RevalidationContext { times, log_sequence, sent };
     match response {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
             // The request to a redirect target was not conditional on the stored entry.
             let confirmed = match raw.from_external_host {
                 true => None,
-                false => plan.on_not_modified(prepared, &base, raw, exchange),
+                false => lookup.on_not_modified(&context.attempt(), &base, raw, exchange),
             };
-            confirmed.ok_or_else(|| {
-                let message = "received 304 Not Modified for an unconditional request";
-                Error::new(ErrorKind::Api, message)
-                    .with_advice("a proxy might be at fault; disable the cache with Cache::off")
-            })
+            confirmed.ok_or_else(unexpected_not_modified)
         }
         Ok(raw) => {
             if !raw.from_external_host {
-                plan.on_response(&raw, prepared, exchange);
+                lookup.on_response(&raw, &context.attempt(), exchange);
             }
             Ok(CacheResult {
                 status: raw.status,
@@ -254,99 +277,62 @@ async fn revalidate(
         }
         Err(error) => {
             if let StoredEntry::Own(..) = &base {
-                plan.on_rejected(&error);
+                lookup.on_rejected(&error);
             }
             Err(error)
         }
     }
 }
 
+/// Returns the status with which the server rejected the condition of the request, if it did.
+fn condition_rejection(
+    context: &CallContext,
+    response: &Result<RawResponse>,
+) -> Option<Option<StatusCode>> {
+    let conditional = context.conditional.as_ref()?;
+    let error = response.as_ref().err().filter(|error| conditional.is_rejected(error))?;
+    Some(error.status())
+}
+
+/// Returns whether the condition was the cause of a rejection, by the response to the same request without it: if that
+/// is rejected as well, or has no response, it was not.
+fn is_of_condition(response: &Result<RawResponse>, rejected_with: Option<StatusCode>) -> bool {
+    match response {
+        Ok(raw) => !raw.from_external_host,
+        Err(error) => {
+            let status = error.status().filter(|status| status.is_client_error());
+            error.kind() == ErrorKind::Api && status.is_some() && status != rejected_with
+        }
+    }
+}
+
+fn unexpected_not_modified() -> Error {
+    Error::new(ErrorKind::Api, "received 304 Not Modified for an unconditional request")
+        .with_advice("a proxy might be at fault; disable the cache with Cache::off")
+}
+
 /// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
-fn refresh_in_background(plan: &CacheLookup, prepared: &Prepared, again: Option<Request>) {
-    let is_in_flight = plan.cache.in_flight.is_in_flight(plan.coalescing_key(prepared));
-    let Some(again) = again.filter(|_| !is_in_flight) else { return };
-    let Some(permit) = plan.cache.refresh_permit() else { return };
-    let call = again.internal().cache(CachePolicy::max_age(Duration::ZERO)).send_empty();
+fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, refresh: Option<Box<Call>>) {
+    let in_flight = &context.shared().in_flight;
+    let is_in_flight = in_flight.is_in_flight(lookup.coalescing_key(&context.attempt()));
+    let Some(refresh) = refresh.filter(|_| !is_in_flight) else { return };
+    let Some(permit) = lookup.cache.refresh_permit() else { return };
+    let call = execute(refresh.into_refresh(), BodyMode::Buffered);
     tokio::spawn(async move {
         let _permit = permit;
-        if let Err(error) = call.await {
+        if let Err(error) = call.await.decode(RawResponse::empty, |_| None) {
             debug!(%error, "background revalidation failed");
         }
     });
 }
 
-/// Returns whether an error depends on the caller and its deadline.
-fn is_caller_specific(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout | ErrorKind::RateLimit | ErrorKind::QueueFull)
-}
-
-/// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
-/// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
-pub(crate) struct WriteInvalidation {
-    cache: Arc<CacheInner>,
-    invalidation: Option<Invalidation>,
-    wait_budget: StoreWaitBudget,
-}
-
-impl WriteInvalidation {
-    /// Returns `None` if the call changes nothing that can be stored.
-    pub(crate) fn for_request(prepared: &Prepared) -> Option<Self> {
-        let cache = prepared.client().handle().cache.clone()?;
-        let what = match prepared.side_effects() {
-            SideEffects::None => return None,
-            SideEffects::Unknown => Selector::All,
-            SideEffects::Path => {
-                let path = prepared.path().to_ascii_lowercase();
-                // Entries of the same resources can be stored under their ids.
-                let by_id = id_path::counterpart_prefix(&path).map(str::to_owned);
-                let below =
-                    [invalidation_scope(&path).to_owned()].into_iter().chain(by_id).collect();
-                Selector::Paths { below, at: Vec::new() }
-            }
-        };
-        let allowance = cache.wait_budget(&prepared.store_wait);
-        Some(Self {
-            cache,
-            invalidation: Some(Invalidation { purge: false, selector: what }),
-            wait_budget: allowance,
-        })
-    }
-
-    /// Ends the write. The store takes the mark while the call can still wait for it, so that the mark exists if the
-    /// process ends.
-    pub(crate) async fn finish(mut self, response: &Result<RawResponse>) {
-        let invalidation = self.invalidation.take();
-        if let Some(invalidation) =
-            invalidation.filter(|_| !response.as_ref().is_err_and(had_no_effect))
-        {
-            self.cache.log.record(invalidation);
-            self.cache.log.wait_until_written(&self.wait_budget).await;
-        }
-    }
-}
-
-impl Drop for WriteInvalidation {
-    fn drop(&mut self) {
-        if let Some(invalidation) = self.invalidation.take() {
-            self.cache.log.record(invalidation);
-        }
-    }
-}
-
-/// Returns the scope that a write at this path can change: the whole repository, since its resources are in many of its
-/// lists, or the organization; otherwise all paths that begin with the same two segments.
-fn invalidation_scope(path: &str) -> &str {
-    let names = if path.starts_with("/repos/") { 3 } else { 2 };
-    let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(names);
-    slashes.next().map_or(path, |end| &path[..end])
-}
-
-/// Returns whether a failed call has certainly changed nothing.
-fn had_no_effect(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Api => error.status().is_some_and(|status| status.is_client_error()),
-        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode => error.is_not_sent(),
-        ErrorKind::BodyTooLarge | ErrorKind::Redirect => false,
-        _ => true,
-    }
+/// Begins a write. Returns `None` if the call changes nothing that can be stored.
+pub(super) fn begin_write(context: &CallContext) -> Option<WriteInvalidation> {
+    let cache = context.shared().cache.as_ref()?;
+    let selector = match context.spec.side_effects() {
+        SideEffects::None => return None,
+        SideEffects::Unknown => Selector::All,
+        SideEffects::Path => selector_for_write(context.spec.path()),
+    };
+    Some(WriteInvalidation::new(Arc::clone(cache), selector, &context.store_wait))
 }

@@ -1,4 +1,4 @@
-//! Coalesces equal reads that are in flight at the same time.
+//! Coalescing of identical reads that are in flight at the same time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,14 +9,10 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, Shared, WeakShared, select};
 use tokio::sync::watch;
 
-use crate::policy::cache::key::Key;
+use crate::policy::cache::lookup::CoalescingKey;
 use crate::policy::cache::result::LookupResult;
-use crate::policy::rate_limit::{BatchSlot, Priority};
+use crate::policy::rate_limit::BatchSlot;
 use crate::runtime::{self, AbortOnDrop, HomeRuntime};
-
-/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
-/// not receive a response from before it.
-pub(crate) type CoalescingKey = (Key, Priority, u64);
 
 /// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
 /// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
@@ -189,6 +185,6 @@ impl InFlightRequests {
 
 impl fmt::Debug for InFlightRequests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flights").finish_non_exhaustive()
+        f.debug_struct("InFlightRequests").finish_non_exhaustive()
     }
 }

@@ -16,7 +16,9 @@ use crate::error::{ErrorKind, Result};
 use crate::policy::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
 use crate::policy::retry::RetryPolicy;
 use crate::policy::usage::{Budget, Period, UsageConfig};
-use crate::store::{MemoryStore, QuotaLease, QuotaRequest, Store, StoreFuture};
+use crate::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
+};
 
 /// A store whose every operation takes the same time.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +61,7 @@ impl Slow {
     }
 }
 
-impl Store for Slow {
+impl KeyValueStore for Slow {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.after(|memory| memory.get(key))
     }
@@ -88,6 +90,9 @@ impl Store for Slow {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.after(move |memory| memory.remove_if_equal(key, value))
     }
+}
+
+impl CounterStore for Slow {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.after(move |memory| memory.increment(key, amount, ttl))
     }
@@ -100,13 +105,6 @@ impl Store for Slow {
     ) -> StoreFuture<'a, (i64, bool)> {
         self.after(move |memory| memory.try_consume(key, owed, most, ttl))
     }
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.after(move |memory| memory.lease(key, request))
-    }
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -117,6 +115,16 @@ impl Store for Slow {
     }
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         self.after(move |memory| memory.counters(key))
+    }
+}
+
+impl QuotaStore for Slow {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.after(move |memory| memory.lease(key, request))
     }
 }
 
@@ -136,7 +144,7 @@ fn client(store: &Slow, cache: CacheConfig, usage: UsageConfig) -> Client {
         headers.push(("content-type", "application/json".to_owned()));
         response(&request, status, &headers, if status == 200 { "{}" } else { "" })
     };
-    builder.transport(respond).build().unwrap()
+    builder.responder(respond).build().unwrap()
 }
 
 fn cached() -> CacheConfig {
@@ -491,7 +499,7 @@ async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
 #[derive(Clone, Debug)]
 struct Uneven(Slow);
 
-impl Store for Uneven {
+impl KeyValueStore for Uneven {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.0.get(key)
     }
@@ -520,6 +528,9 @@ impl Store for Uneven {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.0.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Uneven {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.0.increment(key, amount, ttl)
     }
@@ -537,6 +548,8 @@ impl Store for Uneven {
     }
 }
 
+impl QuotaStore for Uneven {}
+
 fn uneven(store: &Slow) -> Client {
     let usage = UsageConfig::new()
         .budget(Budget::new("fast", Period::Month).hard_limit(1_000))
@@ -546,7 +559,7 @@ fn uneven(store: &Slow) -> Client {
     let respond = |request: reqwest::Request| async move {
         response(&request, 200, rate_limit(4_000, 3_600).as_ref(), "{}")
     };
-    builder.transport(respond).build().unwrap()
+    builder.responder(respond).build().unwrap()
 }
 
 async fn used(client: &Client) -> Vec<u64> {
@@ -605,7 +618,7 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
     let builder = Client::builder().token("t0ken").retry(RetryPolicy::default().max_attempts(10));
     let builder = builder.store(store.clone()).cache(CacheConfig::disabled());
     let builder = builder.usage(UsageConfig::new().budget(budget));
-    let client = builder.transport(respond).build().unwrap();
+    let client = builder.responder(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     assert_eq!(tries.load(Ordering::Relaxed), 9);
 }
@@ -628,7 +641,7 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_rejected() {
     };
     let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
     let builder = builder.store(store.clone()).usage(UsageConfig::new().budget(budget));
-    let client = builder.transport(respond).build().unwrap();
+    let client = builder.responder(respond).build().unwrap();
     get(&client, "/repos/o/r/x").await.1.unwrap();
     for delay in [20, 24] {
         idle().await;
@@ -653,7 +666,7 @@ async fn background_writes_have_at_least_the_timeout_of_calls() {
         let builder = Client::builder().token("t0ken").retry(RetryPolicy::disabled());
         let cache = CacheConfig::store(store.clone()).store_timeout(Duration::from_secs(3));
         let cache = cache.default_policy(CachePolicy::max_age(Duration::from_secs(24 * 60 * 60)));
-        builder.cache(cache).transport(respond).build().unwrap()
+        builder.cache(cache).responder(respond).build().unwrap()
     };
     let (one, other) = (client(), client());
     get(&one, "/repos/o/r/stored").await.1.unwrap();

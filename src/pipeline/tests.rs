@@ -15,16 +15,15 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
-use crate::body::ByteStream;
 use crate::client::pagination::Items;
 use crate::client::test_transport::response;
-use crate::client::{Client, ClientBuilder};
+use crate::client::{Client, ClientBuilder, ResponseFuture};
 use crate::policy::cache::CacheConfig;
 use crate::policy::circuit_breaker::{CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use crate::policy::retry::RetryPolicy;
-use crate::response::ResponseFuture;
-use crate::store::{MemoryStore, Store, StoreFuture};
+use crate::response::ByteStream;
+use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
 
 /// SplitMix64.
 struct Random(u64);
@@ -254,9 +253,9 @@ fn client(permits: u64, seed: u64, sent: &Arc<AtomicU64>) -> Client {
     let pacing = SecondaryLimits::disabled()
         .max_concurrent(u32::try_from(permits).ok().filter(|one| *one > 0));
     let sent = Arc::clone(sent);
-    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = Client::builder();
     let builder = builder.rate_limits(RateLimitPolicy::default().secondary_limits(pacing));
-    let builder = builder.transport(move |request| {
+    let builder = builder.responder(move |request| {
         let number = seed.wrapping_add(sent.fetch_add(1, Ordering::Relaxed));
         respond(request, number)
     });
@@ -329,8 +328,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A client whose responses take 10 ms.
 fn plain() -> ClientBuilder {
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    builder.transport(|request| async move {
+    let builder = Client::builder();
+    builder.responder(|request| async move {
         sleep(SECOND / 100).await;
         response(&request, 200, &[], "1")
     })
@@ -342,7 +341,7 @@ async fn a_call_that_probes_an_open_circuit_ends_though_nothing_polls_it() {
     let failing = Arc::clone(&fails);
     let breaker = CircuitBreaker::default().min_samples(1).half_open_probes(1);
     let client = plain().circuit_breaker(breaker).retry(RetryPolicy::disabled());
-    let client = client.transport(move |request| {
+    let client = client.responder(move |request| {
         let status = if failing.load(Ordering::Relaxed) { 500 } else { 200 };
         async move {
             sleep(SECOND / 100).await;
@@ -382,7 +381,7 @@ async fn an_unpolled_call_does_not_keep_the_places_that_a_fleet_shares() {
 #[derive(Debug)]
 struct Slow(MemoryStore);
 
-impl Store for Slow {
+impl KeyValueStore for Slow {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             sleep(SECOND / 100).await;
@@ -391,6 +390,12 @@ impl Store for Slow {
     }
     crate::store::forward_all_but_get!();
 }
+
+impl CounterStore for Slow {
+    crate::store::forward_increment!();
+}
+
+impl QuotaStore for Slow {}
 
 #[tokio::test(start_paused = true)]
 async fn an_unpolled_call_does_not_keep_the_log_of_a_shared_cache() {
@@ -420,8 +425,8 @@ impl http_body::Body for Never {
 fn without_bodies(status: u16) -> (ClientBuilder, Arc<AtomicU64>) {
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder();
+    let builder = builder.responder(move |request| {
         counter.fetch_add(1, Ordering::Relaxed);
         async move { response(&request, status, &[], reqwest::Body::wrap(Never)) }
     });
@@ -493,8 +498,8 @@ static RESTORE: Operation = Operation {
 async fn documented_query_parameters_are_not_secrets() {
     use crate::sanitize::has_secret;
 
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(|request| async move {
+    let builder = Client::builder();
+    let builder = builder.responder(|request| async move {
         let place = match (request.url().path(), request.url().query()) {
             ("/restore", None) => {
                 "https://api.github.com/codeload?token=s1gned-by-the-server".into()
@@ -509,7 +514,7 @@ async fn documented_query_parameters_are_not_secrets() {
         response(&request, 301, &[("location", place)], "{}")
     });
     let client = builder.build().unwrap();
-    let operation = || crate::request::Request::operation(&client, &RESTORE);
+    let operation = || crate::Request::operation(&client, &RESTORE);
     let call = operation().query("token", "d0cumented-t0ken").query("api_key", "und0cumented-key");
     call.send::<Value>().await.unwrap();
     assert!(!has_secret(b"d0cumented-t0ken"));
@@ -528,8 +533,8 @@ async fn headers_that_are_not_ordinary_are_sent_as_sensitive() {
     let seen = Arc::clone(&marks);
     let names = ["x-gateway", "x-upstream", "x-api-key", "x-note", "cookie"];
     let ordinary = ["accept", "user-agent", "time-zone", "x-github-next", "x-request-id"];
-    let builder = Client::builder().http_client(reqwest::Client::new());
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder();
+    let builder = builder.responder(move |request| {
         for (name, value) in request.headers() {
             seen.lock().unwrap().push((name.to_string(), value.is_sensitive()));
         }
@@ -559,8 +564,8 @@ async fn a_rate_limit_is_waited_for_though_a_word_of_its_message_is_the_token() 
     const TOKEN: &str = "lImIt~w4its";
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let builder = Client::builder().http_client(reqwest::Client::new()).token(TOKEN);
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder().token(TOKEN);
+    let builder = builder.responder(move |request| {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         async move {
             let body = format!("{{\"message\": \"You have exceeded a secondary rate {TOKEN}\"}}");
@@ -596,11 +601,11 @@ impl http_body::Body for TruncatedBody {
 #[tokio::test(start_paused = true)]
 async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let part = |body: &'static str| {
-        let builder = Client::builder().http_client(reqwest::Client::new());
+        let builder = Client::builder();
         let builder = builder.rate_limits(
             RateLimitPolicy::default().on_limit(crate::policy::rate_limit::LimitAction::FailFast),
         );
-        let builder = builder.transport(move |request| async move {
+        let builder = builder.responder(move |request| async move {
             response(&request, 403, &[], reqwest::Body::wrap(TruncatedBody(Some(body))))
         });
         builder.build().unwrap().request(Method::GET, "/x").send::<Value>()
@@ -610,4 +615,16 @@ async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let error = part("Forbidden for the user with the code s3cr3t-th4t-is-c").await.unwrap_err();
     assert_eq!(error.body().unwrap(), "Forbidden for the user with the code ");
     assert!(!format!("{error} {:?}", error.api()).contains("s3cr3t"), "{error}");
+}
+
+/// The future of a call is moved into a box, and the attempts are in another one.
+#[test]
+fn the_parts_of_a_call_stay_small() {
+    let client = Client::builder().build().unwrap();
+    let call = client.request(Method::GET, "/x").into_call();
+    let pointer = size_of::<usize>();
+    assert_eq!((size_of::<Client>(), size_of::<crate::Request>()), (pointer, pointer));
+    let future = size_of_val(&super::execute(call, super::BodyMode::Buffered));
+    println!("future of a call: {future} bytes");
+    assert!(future < 4096, "{future}");
 }

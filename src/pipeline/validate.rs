@@ -1,41 +1,39 @@
-//! Passes a client's responses to its checker.
+//! The hand-over of a client's responses to its validator.
 
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use super::call_context::CallContext;
 use crate::contract::response::ResponseToValidate;
-use crate::request::Prepared;
 
 /// The path prefix of uploads on an Enterprise Server.
 const UPLOADS: &str = "/api/uploads";
 
-impl Prepared {
-    /// Passes a response to the client's checker, if it has one and the response is GitHub's, not that of a
-    /// redirect target on another host.
-    pub(crate) fn validate_response(
-        &self,
-        url: &Url,
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) {
-        let client = self.client().handle();
-        let Some(checker) = &client.response_validator else { return };
-        let redirected = url.path() != self.url().path();
-        if self.is_external() || self.is_graphql() || redirected || !client.endpoints.trusts(url) {
-            return;
+/// Passes a response to the client's checker, if it has one and the response is GitHub's, not that of a redirect target
+/// on another host.
+pub(super) fn validate_response(
+    context: &CallContext,
+    url: &Url,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) {
+    let (shared, spec) = (context.shared(), &context.spec);
+    let Some(checker) = &shared.response_validator else { return };
+    let redirected = url.path() != spec.url.path();
+    if spec.is_external || spec.is_graphql() || redirected || !shared.endpoints.trusts(url) {
+        return;
+    }
+    let accept = spec.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let response = ResponseToValidate::new(&spec.method, status, headers, body).accept(accept);
+    match (spec.operation, spec.path()) {
+        (Some(operation), _) => checker.validate_operation(operation.id, response),
+        (None, "") => {
+            let path = url.path();
+            let path = path.strip_prefix(UPLOADS).unwrap_or(path);
+            checker.validate(&spec.method, path, response);
         }
-        let accept = self.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-        let response = ResponseToValidate::new(self.method(), status, headers, body).accept(accept);
-        match (self.operation_id(), self.path()) {
-            (Some(id), _) => checker.validate_operation(id, response),
-            (None, "") => {
-                let path = url.path();
-                let path = path.strip_prefix(UPLOADS).unwrap_or(path);
-                checker.validate(self.method(), path, response);
-            }
-            (None, path) => checker.validate(self.method(), path, response),
-        }
+        (None, path) => checker.validate(&spec.method, path, response),
     }
 }

@@ -58,6 +58,17 @@ pub enum CircuitState {
     HalfOpen,
 }
 
+impl CircuitState {
+    /// Returns the value of the metric `octowire_circuit_state`.
+    pub(crate) fn metric_value(self) -> f64 {
+        match self {
+            Self::Closed => 0.0,
+            Self::HalfOpen => 1.0,
+            Self::Open => 2.0,
+        }
+    }
+}
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The longest time that a circuit stays open before a probe.
 const MAX_OPEN_DURATION: Duration = Duration::from_secs(5 * 60);
@@ -111,6 +122,19 @@ impl CircuitBreaker {
     pub fn half_open_probes(mut self, calls: u32) -> Self {
         self.half_open_probes = calls.max(1);
         self
+    }
+}
+
+/// The circuits of a client. They are the same if the API and uploads have the same server.
+pub(crate) struct EndpointCircuits {
+    pub(crate) api: Arc<Circuit>,
+    pub(crate) upload: Arc<Circuit>,
+}
+
+impl EndpointCircuits {
+    /// Returns both, the API's first.
+    pub(crate) fn all(&self) -> [&Arc<Circuit>; 2] {
+        [&self.api, &self.upload]
     }
 }
 
@@ -197,7 +221,7 @@ impl Circuit {
             Phase::Open { .. } => {
                 info!(server = self.server, "circuit half-open; probing");
                 state.phase = Phase::HalfOpen { in_flight: 1, succeeded: 0, since: now };
-                meter::circuit(&self.server, CircuitState::HalfOpen);
+                meter::circuit(&self.server, CircuitState::HalfOpen.metric_value());
                 Ok(permit(Some(now)))
             }
             Phase::HalfOpen { in_flight, succeeded, since } => {
@@ -256,7 +280,7 @@ impl Circuit {
                     self.open_circuit(&mut state, now);
                 } else if succeeded.saturating_add(1) >= self.policy.half_open_probes {
                     info!(server = self.server, "circuit closed");
-                    meter::circuit(&self.server, CircuitState::Closed);
+                    meter::circuit(&self.server, CircuitState::Closed.metric_value());
                     state.phase = Phase::Closed;
                     state.consecutive_openings = 0;
                     state.counts = [(0, 0); BUCKETS];
@@ -287,7 +311,7 @@ impl Circuit {
         let doubled = 1_u32.checked_shl(state.consecutive_openings).unwrap_or(u32::MAX);
         let time = self.policy.open_duration.saturating_mul(doubled).min(MAX_OPEN_DURATION);
         warn!(server = self.server, open_for = ?time, "circuit opened: too many failures");
-        meter::circuit(&self.server, CircuitState::Open);
+        meter::circuit(&self.server, CircuitState::Open.metric_value());
         state.phase = Phase::Open { until: saturating_after(now, time) };
         state.consecutive_openings = state.consecutive_openings.saturating_add(1);
         self.not_closed.store(true, Ordering::Release);
@@ -356,17 +380,6 @@ impl Drop for CircuitPermit {
 impl fmt::Debug for Circuit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Circuit").field("server", &self.server).finish_non_exhaustive()
-    }
-}
-
-/// Returns whether an error is a failure of the server, in contrast to its regular response.
-pub(crate) fn is_failure(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport | ErrorKind::Timeout => true,
-        ErrorKind::Api => {
-            error.status().is_some_and(|status| matches!(status.as_u16(), 500 | 502 | 503 | 504))
-        }
-        _ => false,
     }
 }
 

@@ -3,6 +3,8 @@
 pub mod auth;
 pub mod cache;
 pub(crate) mod circuit_breaker;
+pub(crate) mod context;
+pub(crate) mod poll;
 pub mod rate_limit;
 pub(crate) mod retry;
 pub mod usage;

@@ -6,14 +6,12 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
-use http::Method;
-use http::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::FailureClass;
 use crate::time::clock;
 
 /// Policy for retrying failed calls.
@@ -59,8 +57,6 @@ pub struct RetryPolicy {
 
 /// Maximum number of attempts that a policy can set.
 const MAX_ATTEMPTS: u32 = 20;
-/// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl Default for RetryPolicy {
@@ -158,8 +154,10 @@ pub(crate) struct RetrySchedule {
 }
 
 /// The properties of a call whose attempt failed.
-pub(crate) struct FailedCall<'a> {
-    pub(crate) error: &'a Error,
+pub(crate) struct FailedCall {
+    pub(crate) class: FailureClass,
+    /// The delay of the response's `Retry-After` header.
+    pub(crate) retry_after: Option<Duration>,
     /// The request is idempotent.
     pub(crate) is_idempotent: bool,
     /// The whole body can be sent again.
@@ -186,15 +184,11 @@ impl RetrySchedule {
     }
 
     /// Returns the delay before another attempt; `None` if there is none.
-    pub(crate) fn next(
-        &mut self,
-        failed: &FailedCall<'_>,
-        budget: &RetryBudget,
-    ) -> Option<Duration> {
+    pub(crate) fn next(&mut self, failed: &FailedCall, budget: &RetryBudget) -> Option<Duration> {
         if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe_to_retry(failed) {
             return None;
         }
-        let asked = failed.error.headers().and_then(retry_after).unwrap_or_default();
+        let asked = failed.retry_after.unwrap_or_default();
         let pause = self.next_delay().max(asked);
         let in_time = failed.elapsed.saturating_add(pause) <= self.policy.max_elapsed
             && pause < failed.remaining;
@@ -227,51 +221,19 @@ pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
     backoff.next_backoff().unwrap_or(time)
 }
 
-fn is_safe_to_retry(failed: &FailedCall<'_>) -> bool {
-    let error = failed.error;
-    failed.is_replayable && is_transient(error) && (failed.is_idempotent || error.is_not_sent())
-}
-
-/// Returns whether the same request might succeed soon, regardless of its method.
-fn is_transient(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport | ErrorKind::Timeout => error.is_retryable(),
-        ErrorKind::Api => {
-            let status = error.status().map_or(0, |status| status.as_u16());
-            matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
-        }
-        _ => false,
-    }
-}
-
-/// Returns whether a method is idempotent ([RFC 9110, section
-/// 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
-}
-
-/// Returns the delay of `Retry-After`: seconds, or a date ([RFC 9110, section
-/// 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is compared with the response's own `Date`; a
-/// day at most.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number that does not fit is more than a day.
-        let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
-    }
-    let date = |text: &str| httpdate::parse_http_date(text).ok();
-    let until = date(text)?;
-    let now = headers.get(DATE).and_then(|now| date(now.to_str().ok()?));
-    let now = now.unwrap_or_else(SystemTime::now);
-    Some(until.duration_since(now).unwrap_or_default().min(MAX_RETRY_AFTER))
+fn is_safe_to_retry(failed: &FailedCall) -> bool {
+    let class = failed.class;
+    failed.is_replayable && class.is_transient() && (failed.is_idempotent || class.is_unsent())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::{Error, ErrorKind};
+    use crate::headers::retry_after::retry_after;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -286,31 +248,15 @@ mod tests {
         Error::new(ErrorKind::Transport, "broken")
     }
 
-    fn failed(error: &Error) -> FailedCall<'_> {
-        let (elapsed, left) = (Duration::ZERO, HOUR);
-        FailedCall { error, is_idempotent: true, is_replayable: true, elapsed, remaining: left }
-    }
-
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-        for (value, expected) in [
-            ("120", Some(120)),
-            (" 7 ", Some(7)),
-            ("0", Some(0)),
-            ("99999999999999999999999", Some(86_400)),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sunday, 06-Nov-94 08:50:37 GMT", Some(60)),
-            ("Sun Nov  6 08:50:37 1994", Some(60)),
-            // A time in the past means now.
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(86_400)),
-            ("-1", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            let read = retry_after(&headers(&[("retry-after", value), ("date", DATE)]));
-            assert_eq!(read, expected.map(Duration::from_secs), "{value:?}");
+    /// Returns the properties of an idempotent call with this failure.
+    fn failed(error: &Error) -> FailedCall {
+        FailedCall {
+            class: error.class(),
+            retry_after: error.headers().and_then(retry_after),
+            is_idempotent: true,
+            is_replayable: true,
+            elapsed: Duration::ZERO,
+            remaining: HOUR,
         }
     }
 
@@ -388,13 +334,7 @@ mod tests {
             let (mut made, mut elapsed) = (0, self.takes);
             loop {
                 let left = self.left.saturating_sub(elapsed);
-                let failed = FailedCall {
-                    error: &error,
-                    is_idempotent: true,
-                    is_replayable: true,
-                    elapsed,
-                    remaining: left,
-                };
+                let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
                 let Some(pause) = retries.next(&failed, &budget) else { return made };
                 made += 1;
                 elapsed += pause + self.takes;
@@ -463,7 +403,7 @@ mod tests {
             let status = http::StatusCode::SERVICE_UNAVAILABLE;
             let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
-            let failed = FailedCall { error: &error, is_idempotent: true, is_replayable: true, elapsed, remaining: left };
+            let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
             if let Some(pause) = RetrySchedule::new(policy).next(&failed, &budget) {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));

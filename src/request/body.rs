@@ -1,4 +1,4 @@
-//! A request body.
+//! A request body of bytes.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
 
+use crate::error::LengthMismatch;
 use crate::time::deadline::DeadlineExtension;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -208,23 +209,6 @@ impl UploadErrorSlot {
         lock(&self.0).take()
     }
 }
-
-/// The stream does not have the length that its caller set.
-#[derive(Debug)]
-pub(crate) struct LengthMismatch {
-    expected: u64,
-    actual: u64,
-}
-
-impl fmt::Display for LengthMismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expected: length, actual: read } = self;
-        let bound = if read > length { "at least" } else { "only" };
-        write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
-    }
-}
-
-impl std::error::Error for LengthMismatch {}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // The guarded value is taken out whole: a panic elsewhere leaves no partial state.

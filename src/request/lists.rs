@@ -4,12 +4,13 @@ use std::fmt::Display;
 
 use serde::Serialize;
 
-use super::Request;
-use crate::api::timestamps::{self, IntoTimestamp};
+use super::RequestDraft;
+use crate::api::timestamps::IntoTimestamp;
+use crate::time::rfc3339;
 
 // The features determine which of them are used.
 #[allow(dead_code)]
-impl Request {
+impl RequestDraft {
     /// Sets a query parameter to several values, by repeating its name.
     pub(crate) fn set_query_values<T: Display>(
         &mut self,
@@ -18,9 +19,7 @@ impl Request {
     ) {
         match converted::<T>(values) {
             Ok(values) => self.set_query_list(name, values),
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 
@@ -32,25 +31,23 @@ impl Request {
     ) {
         match converted::<T>(values) {
             Ok(values) => self.set_field::<Vec<T>>(name, values),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
     /// Sets a query parameter to a time.
     pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
-            Ok(time) => self.set_query::<String>(name, timestamps::text(&time)),
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Ok(time) => self.set_query::<String>(name, rfc3339::format(&time)),
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 
     /// Sets a property of the JSON body to a time.
     pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
         match value.time() {
-            Ok(time) => self.set_field::<String>(name, timestamps::text(&time)),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Ok(time) => self.set_field::<String>(name, rfc3339::format(&time)),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Request, RequestBody, Target};
+use super::{RequestBody, RequestDraft, Target};
 
 /// The parameters and properties of a call; all others match any value.
 #[derive(Clone, Debug, Default)]
@@ -12,28 +12,27 @@ pub(crate) struct RequestMatcher {
     body: Vec<(String, Value)>,
 }
 
-impl Request {
+impl RequestDraft {
     /// Returns the operation's id and the parameters.
     ///
     /// # Errors
     /// If a value is invalid, or if there is no operation.
     pub(crate) fn matcher(&self) -> Result<(&'static str, RequestMatcher), String> {
-        let inner = &*self.0;
-        if let Some(reason) = &inner.invalid {
-            return Err(format!("{}: {reason}", inner.label));
+        if let Some(reason) = &self.rejected {
+            return Err(format!("{}: {reason}", self.name));
         }
-        let operation = inner.operation.ok_or("a request by URL or path has no operation")?;
+        let operation = self.operation.ok_or("a request by URL or path has no operation")?;
         let mut wanted = RequestMatcher::default();
-        if let Target::Template(values) = &inner.target {
+        if let Target::Template(values) = &self.target {
             for (index, value) in values.iter().enumerate() {
                 if let (Some(parameter), Some(value)) = (operation.path_parameter(index), value) {
                     wanted.path.push((parameter.name.to_owned(), value.clone()));
                 }
             }
         }
-        let query = inner.query.iter();
+        let query = self.query.iter();
         wanted.query = query.map(|(name, value)| (name.to_string(), value.clone())).collect();
-        match &inner.body {
+        match &self.body {
             RequestBody::Fields(fields) => {
                 for (name, value) in fields {
                     let value = serde_json::from_slice(value).map_err(|error| error.to_string())?;

@@ -4,14 +4,14 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use super::Request;
+use super::RequestDraft;
 use crate::api::integers::{IntoInteger, InvalidInteger};
 use crate::api::into_text::{IntoList, IntoText};
 use crate::api::timestamps::{IntoDate, IntoTimeRange};
 
 // The features determine which of them are used.
 #[allow(dead_code)]
-impl Request {
+impl RequestDraft {
     /// Sets the path parameter at this position of the template to an integer.
     pub(crate) fn set_path_integer(&mut self, index: usize, value: impl IntoInteger) {
         self.path_value(index, value.into_integer());
@@ -35,9 +35,7 @@ impl Request {
     ) {
         match integers(values) {
             Ok(values) => self.set_query_list::<i64>(name, values),
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 
@@ -65,7 +63,7 @@ impl Request {
     pub(crate) fn set_field_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         match value.into_integer() {
             Ok(value) => self.set_field::<i64>(name, value),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -77,7 +75,7 @@ impl Request {
     ) {
         match integers(values) {
             Ok(values) => self.set_field::<Vec<i64>>(name, values),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -90,7 +88,7 @@ impl Request {
     pub(crate) fn set_field_date(&mut self, name: &'static str, value: impl IntoDate) {
         match value.date() {
             Ok(date) => self.set_field::<String>(name, date.to_string()),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
@@ -103,10 +101,8 @@ impl Request {
 
     fn query_value<T: Display, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
         match value {
-            Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 }

@@ -5,17 +5,18 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
 use serde::Serialize;
 
-use super::{Inner, Request, RequestBody, Target, spec};
-use crate::body::Body;
+use super::body::Body;
+use super::{RequestBody, RequestDraft, Target, spec};
 use crate::sanitize;
 
 // Some are called only by operations whose feature can be off.
 #[allow(dead_code)]
-impl Request {
+impl RequestDraft {
     /// Sets the path parameter at this position of the template.
     pub(crate) fn set_path<T: Display>(
         &mut self,
@@ -23,18 +24,18 @@ impl Request {
         value: impl TryInto<T, Error: Display>,
     ) {
         match value.try_into() {
-            Ok(value) => self.0.set_path(index, value.to_string()),
+            Ok(value) => self.put_path(index, value.to_string()),
             Err(reason) => self.reject_path(index, &reason),
         }
     }
 
     /// Records why the path parameter at this position of the template cannot be sent.
     pub(super) fn reject_path(&mut self, index: usize, reason: &dyn Display) {
-        let operation = self.0.operation;
+        let operation = self.operation;
         let name = operation
             .and_then(|operation| operation.path_parameter(index))
             .map_or("?", |parameter| parameter.name);
-        self.0.reject(format_args!("invalid path parameter {name:?}: {reason}"));
+        self.reject(format_args!("invalid path parameter {name:?}: {reason}"));
     }
 
     /// Sets a query parameter, and replaces its previous value.
@@ -44,10 +45,8 @@ impl Request {
         value: impl TryInto<T, Error: Display>,
     ) {
         match value.try_into() {
-            Ok(value) => self.0.replace_query(Cow::Borrowed(name), [value.to_string()]),
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 
@@ -60,11 +59,9 @@ impl Request {
         match values.try_into() {
             Ok(values) => {
                 let values = values.iter().map(T::to_string);
-                self.0.replace_query(Cow::Borrowed(name), values);
+                self.replace_query(Cow::Borrowed(name), values);
             }
-            Err(reason) => {
-                self.0.reject(format_args!("invalid query parameter {name:?}: {reason}"))
-            }
+            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
 
@@ -77,14 +74,14 @@ impl Request {
         let rejection = match value.try_into() {
             Ok(value) => {
                 match (HeaderName::try_from(name), HeaderValue::try_from(value.to_string())) {
-                    (Ok(name), Ok(value)) => return self.0.insert_header(name, value),
+                    (Ok(name), Ok(value)) => return self.insert_header(name, value),
                     (Err(reason), _) => reason.to_string(),
                     (_, Err(reason)) => reason.to_string(),
                 }
             }
             Err(reason) => reason.to_string(),
         };
-        self.0.reject(format_args!("invalid header {name:?}: {rejection}"));
+        self.reject(format_args!("invalid header {name:?}: {rejection}"));
     }
 
     /// Sets a property of the JSON body, and replaces its previous value.
@@ -98,41 +95,43 @@ impl Request {
             Err(reason) => Err(reason.to_string()),
         };
         match value {
-            Ok(value) => self.0.set_field(name, value),
-            Err(reason) => self.0.reject(format_args!("invalid body property {name:?}: {reason}")),
+            Ok(value) => self.put_field(name, value),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
     }
 
     /// Sets a property of the JSON body to `null`, which clears it at GitHub.
     pub(crate) fn set_null(&mut self, name: &'static str) {
-        self.0.set_field(name, b"null".to_vec());
+        self.put_field(name, b"null".to_vec());
     }
 
     /// Sets the whole JSON body, and drops the properties set before.
     pub(crate) fn set_json<T: Serialize + ?Sized>(&mut self, body: &T) {
         match serde_json::to_vec(body) {
-            Ok(body) => self.0.body = RequestBody::Json(body.into()),
-            Err(reason) => self.0.reject(format_args!("body: {reason}")),
+            Ok(body) => self.body = RequestBody::Json(body.into()),
+            Err(reason) => self.reject(format_args!("body: {reason}")),
         }
+    }
+
+    /// Sets a JSON body that is already serialized.
+    pub(crate) fn set_serialized(&mut self, json: Bytes) {
+        self.body = RequestBody::Json(json);
     }
 
     /// Sets a body that is not JSON.
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
-        match HeaderValue::try_from(content_type) {
-            Ok(content_type) => self.0.body = RequestBody::Raw(content_type, body),
-            Err(reason) => self.0.reject(format_args!("invalid content type: {reason}")),
-        }
+        self.raw_body(content_type, body);
     }
 }
 
-impl Inner {
+impl RequestDraft {
     pub(super) fn reject(&mut self, reason: impl Display) {
-        if self.invalid.is_none() {
-            self.invalid = Some(reason.to_string().into());
+        if self.rejected.is_none() {
+            self.rejected = Some(reason.to_string().into());
         }
     }
 
-    fn set_path(&mut self, index: usize, value: String) {
+    fn put_path(&mut self, index: usize, value: String) {
         let place = match &mut self.target {
             Target::Template(values) => values.get_mut(index),
             Target::Raw(_) | Target::Url(_) => None,
@@ -160,7 +159,7 @@ impl Inner {
         self.headers.insert(name, value);
     }
 
-    fn set_field(&mut self, name: &'static str, value: Vec<u8>) {
+    fn put_field(&mut self, name: &'static str, value: Vec<u8>) {
         if let RequestBody::Json(whole) = &self.body {
             match spec::from_json_object(whole) {
                 Ok(fields) => self.body = RequestBody::Fields(fields),

@@ -2,65 +2,37 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT,
-};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 use url::Url;
 
-use super::{Inner, Request, RequestBody, RequestKind, Target};
+use super::{RequestBody, RequestDraft, RequestKind, Target};
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
-use crate::body::{BodyConsumed, UploadErrorSlot};
-use crate::client::Client;
-use crate::endpoints::same_origin;
-use crate::error::{Error, ErrorKind, Result};
-use crate::policy::auth::{RequestCredentials, secret_fingerprint};
-use crate::policy::cache::CachePolicy;
-use crate::policy::cache::conditional::Validators;
-use crate::policy::circuit_breaker::Circuit;
-use crate::policy::rate_limit::{AdmissionQueue, Priority, RequestCost};
-use crate::policy::retry::{RetryPolicy, is_idempotent};
-use crate::policy::usage::IdentityUsageState;
-use crate::store::StoreWaitBudget;
-use crate::time::deadline::{Deadline, DeadlineExtension};
+use crate::endpoints::{Endpoints, same_origin};
+use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::headers::method::is_idempotent;
 
 /// A request that is complete and valid.
-pub(crate) struct Prepared {
-    client: Client,
-    operation: Option<&'static Operation>,
-    method: Method,
-    url: Url,
+pub(crate) struct RequestSpec {
+    pub(crate) operation: Option<&'static Operation>,
+    /// The id of the operation, or what identifies a call without one.
+    pub(crate) name: OperationName,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// Where the path relative to the base URL begins; `None` if the URL's path does not begin with that of the base.
+    path_start: Option<usize>,
     /// The headers that this request sets in addition to the client's own.
-    headers: HeaderMap,
-    payload: RequestBody,
-    is_external: bool,
-    kind: RequestKind,
-    pub(crate) priority: Priority,
-    idempotent: bool,
-    pub(crate) poll_until_ready: Option<Duration>,
-    retry: Option<Box<RetryPolicy>>,
-    /// Whether the caller set the time limit, which then includes waits.
-    caller_timeout: bool,
-    /// The time limit of the call.
-    pub(crate) timeout: Deadline,
-    /// The excluded time of an attempt.
-    pub(crate) extension: Option<DeadlineExtension>,
-    /// How long an earlier request of the same call has waited for limits.
-    pub(crate) already_waited: Duration,
-    upload_error: UploadErrorSlot,
-    /// How long this attempt of the call can still wait for the client's store.
-    pub(crate) store_wait: StoreWaitBudget,
-    /// The condition of the request, for the cache.
-    pub(crate) conditional: Option<Validators>,
-    cache: Option<Box<CachePolicy>>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: RequestBody,
+    pub(crate) kind: RequestKind,
+    /// Whether the target is not GitHub's API.
+    pub(crate) is_external: bool,
+    /// Whether the API's server is the target, and not that for uploads.
+    pub(crate) is_api_server: bool,
     list_path: Option<Box<str>>,
-    /// The primary limit that a response named, for a call without an operation.
-    resource: OnceLock<String>,
 }
 
 /// The stored responses that a call can invalidate.
@@ -72,77 +44,40 @@ pub(crate) enum SideEffects {
     Unknown,
 }
 
-/// One of the requests that an attempt sends: the first, and one for each redirect.
-#[derive(Debug)]
-pub(crate) struct RedirectTarget {
-    pub(crate) method: Method,
-    pub(crate) url: Url,
-    pub(crate) with_body: bool,
-    /// Whether the server is trusted with the token and with other headers for GitHub only.
-    pub(crate) trusted: bool,
-}
-
 /// The media type that nearly every operation accepts, and that the client requests by default.
 const JSON: &str = "application/vnd.github+json";
 
-/// The headers that an untrusted server receives.
-const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
-
-impl Request {
-    /// Validates the request and builds its parts.
-    pub(crate) fn prepare(self) -> Result<Prepared> {
-        let mut request = *self.0;
-        if let Some(reason) = &request.invalid {
+impl RequestDraft {
+    /// Validates the request and builds its parts. A call that `polls` has to be a GET.
+    pub(crate) fn build(mut self, endpoints: &Endpoints, polls: bool) -> Result<RequestSpec> {
+        if let Some(reason) = &self.rejected {
             return Err(invalid(reason.to_string()));
         }
-        let url = request.url()?;
-        if let Some(operation) = request.operation {
-            request.check_required(operation)?;
+        let url = self.url(endpoints)?;
+        if let Some(operation) = self.operation {
+            self.check_required(operation)?;
         }
-        if request.poll_until_ready.is_some() && request.method != Method::GET {
+        if polls && self.method != Method::GET {
             return Err(invalid("until_ready is only for GET: other methods would be repeated"));
         }
-        let upload = matches!(request.body, RequestBody::Raw(..));
-        let extension = match request.extension {
-            None if upload => Some(DeadlineExtension::default()),
-            ref given => given.clone(),
-        };
-        let limit = match request.timeout {
-            // A header of the caller takes precedence, even for an upload.
-            Some(timeout) if upload => Deadline::new(timeout, None),
-            Some(timeout) => Deadline::new(timeout, extension.as_ref()),
-            None => Deadline::new(request.client.handle().call_timeout, extension.as_ref()),
-        };
-        let mut prepared = Prepared {
-            operation: request.operation,
-            method: request.method,
+        let base = endpoints.api().path().trim_end_matches('/');
+        let mut spec = RequestSpec {
+            operation: self.operation,
+            name: self.name,
+            method: self.method,
+            path_start: url.path().starts_with(base).then_some(base.len()),
+            is_api_server: same_origin(&url, endpoints.api()),
             url,
-            headers: request.headers,
-            payload: request.body,
-            is_external: request.is_external,
-            kind: request.kind,
-            priority: request.priority,
-            idempotent: request.idempotent,
-            poll_until_ready: request.poll_until_ready,
-            retry: request.retry,
-            caller_timeout: request.timeout.is_some(),
-            timeout: limit,
-            extension,
-            already_waited: request.waited_before,
-            upload_error: UploadErrorSlot::default(),
-            store_wait: StoreWaitBudget::new(request.client.handle().store_timeout),
-            conditional: None,
-            cache: request.cache,
-            list_path: request.list_path,
-            resource: OnceLock::new(),
-            client: request.client,
+            headers: self.headers,
+            body: self.body,
+            kind: self.kind,
+            is_external: self.is_external,
+            list_path: self.list_path,
         };
-        prepared.complete()?;
-        Ok(prepared)
+        spec.complete()?;
+        Ok(spec)
     }
-}
 
-impl Inner {
     /// Rejects a request without a parameter that GitHub requires.
     fn check_required(&mut self, operation: &Operation) -> Result<()> {
         let missing = operation.parameters.iter().find(|parameter| {
@@ -180,7 +115,7 @@ impl Inner {
     }
 }
 
-impl Prepared {
+impl RequestSpec {
     /// Adds the headers that the operation and the body require, unless the caller has set them.
     fn complete(&mut self) -> Result<()> {
         // GitHub's JSON is the client's default, which the user can replace; a download requires its own.
@@ -192,10 +127,10 @@ impl Prepared {
             })?;
             self.headers.entry(ACCEPT).or_insert(accept);
         }
-        if let RequestBody::Fields(fields) = &self.payload {
-            self.payload = RequestBody::Json(to_json_object(fields)?);
+        if let RequestBody::Fields(fields) = &self.body {
+            self.body = RequestBody::Json(to_json_object(fields)?);
         }
-        let (name, value) = match &self.payload {
+        let (name, value) = match &self.body {
             RequestBody::Json(_) => (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             RequestBody::Raw(content_type, _) => (CONTENT_TYPE, content_type.clone()),
             // GitHub requires a Content-Length of 0 on a PUT without a body.
@@ -208,22 +143,9 @@ impl Prepared {
         Ok(())
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(crate) fn method(&self) -> &Method {
-        &self.method
-    }
-
     /// Returns the operation's path template, since the values might be private; empty for a call without an operation.
     pub(crate) fn template(&self) -> &'static str {
         self.operation.map_or("", |operation| operation.path)
-    }
-
-    /// Returns whether the target is not GitHub's API.
-    pub(crate) fn is_external(&self) -> bool {
-        self.is_external
     }
 
     /// Returns the request credential, which takes precedence over the client's.
@@ -238,29 +160,10 @@ impl Prepared {
             && self.url.query_pairs().any(|(sent, _)| sent == name)
     }
 
-    /// Returns the circuit of its first target server.
-    pub(crate) fn circuit(&self) -> &Arc<Circuit> {
-        let inner = self.client.handle();
-        let [api, upload] = &inner.circuits;
-        if same_origin(&self.url, inner.endpoints.api()) { api } else { upload }
-    }
-
-    /// Returns the properties of the call that limits use.
-    pub(crate) fn cost(&self) -> RequestCost {
-        if let RequestKind::GraphQl { mutation } = self.kind {
-            return RequestCost::graphql(mutation);
-        }
-        let inner = self.client.handle();
-        let path = self.path();
-        let (resource, content) = match self.operation {
-            Some(operation) => (inner.limits.resource(operation), operation.creates_content),
-            None => {
-                let named = self.resource.get().cloned().map(Cow::Owned);
-                let resource = named.unwrap_or_else(|| Cow::Borrowed(default_resource(path)));
-                (resource, self.kind != RequestKind::Internal && self.method == Method::POST)
-            }
-        };
-        RequestCost::rest(&self.method, path, resource, content)
+    /// Returns the path relative to the base URL.
+    pub(crate) fn path(&self) -> &str {
+        let start = self.path_start.and_then(|start| self.url.path().get(start..));
+        start.unwrap_or_default()
     }
 
     /// Returns the path of its response: for a page, that of the list.
@@ -268,39 +171,12 @@ impl Prepared {
         self.list_path.as_deref().unwrap_or_else(|| self.path())
     }
 
-    /// Returns the path relative to the base URL.
-    pub(crate) fn path(&self) -> &str {
-        let api = self.client.handle().endpoints.api().path().trim_end_matches('/');
-        self.url.path().strip_prefix(api).unwrap_or_default()
-    }
-
-    /// Returns the id of its operation.
-    #[cfg(feature = "contract")]
-    pub(crate) fn operation_id(&self) -> Option<&'static str> {
-        self.operation.map(|operation| operation.id)
-    }
-
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// Returns the headers that this request sets in addition to the client's own.
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    /// Returns the cache policy of the call itself.
-    pub(crate) fn cache_policy(&self) -> Option<&CachePolicy> {
-        self.cache.as_deref()
-    }
-
-    /// Returns whether a response can be reused: it is of GitHub's REST API, and the same for equal calls.
+    /// Returns whether a response can be reused: it is of GitHub's REST API, and the same for equal requests.
     pub(crate) fn is_cacheable(&self) -> bool {
         self.kind == RequestKind::Rest
             && !self.is_external
-            && self.poll_until_ready.is_none()
-            && matches!(self.payload, RequestBody::Empty)
-            && same_origin(&self.url, self.client.handle().endpoints.api())
+            && matches!(self.body, RequestBody::Empty)
+            && self.is_api_server
     }
 
     /// Returns the stored responses that it can invalidate.
@@ -314,199 +190,34 @@ impl Prepared {
         }
     }
 
-    /// Returns whether the call itself forbids sending a request.
-    pub(crate) fn is_only_if_cached(&self) -> bool {
-        self.cache.as_ref().is_some_and(|policy| policy.is_only_if_cached())
-    }
-
-    /// Returns the time limit of the call, if its caller set one.
-    pub(crate) fn remaining_caller_timeout(&self) -> Option<Duration> {
-        self.caller_timeout.then(|| self.timeout.remaining())
-    }
-
-    /// Records the primary limit that a response names.
-    pub(crate) fn record_resource(&self, resource: &str) {
-        match self.operation {
-            Some(operation) => self.client.handle().limits.record_resource(operation, resource),
-            // Other calls of this path have their own response.
-            None => drop(self.resource.set(resource.to_owned())),
-        }
-    }
-
-    /// Returns the limits that admit it.
-    pub(crate) fn admission_queue(&self) -> Arc<AdmissionQueue> {
-        match self.request_authorization() {
-            // The call belongs to another identity, which its token determines.
-            Some(authorization) => {
-                let client = &self.client;
-                let who = format!("own:{}", secret_fingerprint(authorization.as_bytes()));
-                client.handle().limits.queue(&who, client.base_url().as_str())
-            }
-            None => Arc::clone(self.client.admission_queue()),
-        }
+    /// Returns whether it is one of the client's own requests, by which it obtains and manages tokens.
+    pub(crate) fn obtains_token(&self) -> bool {
+        self.kind == RequestKind::Internal || self.is_external
     }
 
     /// Returns the body, if it is JSON.
     pub(crate) fn json_body(&self) -> Option<&Bytes> {
-        match &self.payload {
+        match &self.body {
             RequestBody::Json(body) => Some(body),
             _ => None,
         }
-    }
-
-    /// Returns the label of its identity in metrics.
-    pub(crate) fn identity_label(&self) -> &'static str {
-        match self.request_authorization() {
-            Some(_) => "own",
-            None => self.client.identity_label(),
-        }
-    }
-
-    /// Returns whether it carries a token.
-    pub(crate) fn is_authorized(&self) -> bool {
-        self.request_authorization().is_some()
-            || self.client.handle().identity.token_manager().is_some()
-    }
-
-    /// Returns the usage that it counts for.
-    pub(crate) fn usage_account(&self) -> Arc<IdentityUsageState> {
-        self.client.usage_account_for(self.request_authorization().is_some())
     }
 
     pub(crate) fn is_graphql(&self) -> bool {
         matches!(self.kind, RequestKind::GraphQl { .. })
     }
 
-    /// Returns whether the time limit of the caller has passed.
-    pub(crate) fn caller_deadline_expired(&self) -> bool {
-        self.caller_timeout && self.timeout.remaining().is_zero()
-    }
-
-    /// Returns the longest wait that the caller permits.
-    pub(crate) fn max_wait(&self) -> Duration {
-        if self.caller_timeout { self.timeout.remaining() } else { Duration::MAX }
-    }
-
-    /// Records a wait for a limit, which does not count for the client's own timeout.
-    pub(crate) fn extend_for_wait(&self, time: Duration) {
-        if !self.caller_timeout && !time.is_zero() {
-            self.timeout.extend(time);
-        }
-    }
-
-    /// Returns the retry policy of the caller, or the client's.
-    pub(crate) fn retry(&self) -> &RetryPolicy {
-        self.retry.as_deref().unwrap_or(&self.client.handle().retry)
-    }
-
-    /// Returns whether the request is idempotent.
+    /// Returns whether the request is idempotent by its method, or a GraphQL query.
     pub(crate) fn is_idempotent(&self) -> bool {
-        self.idempotent || is_idempotent(&self.method)
+        self.kind == RequestKind::GraphQl { mutation: false } || is_idempotent(&self.method)
     }
 
     /// Returns whether the body can be sent again.
     pub(crate) fn is_replayable(&self) -> bool {
-        match &self.payload {
+        match &self.body {
             RequestBody::Raw(_, body) => body.is_replayable(),
             RequestBody::Empty | RequestBody::Fields(_) | RequestBody::Json(_) => true,
         }
-    }
-
-    /// Returns the first request of an attempt.
-    pub(crate) fn initial_target(&self) -> RedirectTarget {
-        RedirectTarget {
-            method: self.method.clone(),
-            url: self.url.clone(),
-            with_body: true,
-            trusted: true,
-        }
-    }
-
-    /// Builds the request of one hop; the tokens are added for trusted servers only.
-    pub(crate) fn request(
-        &self,
-        hop: RedirectTarget,
-        credentials: &RequestCredentials,
-    ) -> Result<reqwest::Request> {
-        let mut request = reqwest::Request::new(hop.method, hop.url);
-        *request.headers_mut() = if self.is_external {
-            self.external_headers()
-        } else if hop.trusted {
-            self.request_headers(credentials, hop.with_body)
-        } else {
-            self.safe_headers()
-        };
-        if hop.with_body {
-            *request.body_mut() = self.body()?;
-        }
-        Ok(request)
-    }
-
-    /// Returns the error for a request that failed.
-    pub(crate) fn transport_error(&self, error: reqwest::Error) -> Error {
-        match self.upload_error.take() {
-            Some(reason) => Error::from_upload(reason),
-            None => Error::from_transport(error),
-        }
-    }
-
-    fn request_headers(&self, credentials: &RequestCredentials, with_body: bool) -> HeaderMap {
-        let mut headers = self.client.handle().headers.clone();
-        credentials.apply(&mut headers);
-        for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
-        }
-        if !with_body {
-            headers.remove(CONTENT_TYPE);
-            headers.remove(CONTENT_LENGTH);
-        }
-        if let Some(conditional) = &self.conditional {
-            conditional.apply(&mut headers);
-        }
-        headers
-    }
-
-    fn safe_headers(&self) -> HeaderMap {
-        let own = &self.client.handle().headers;
-        let mut headers = HeaderMap::new();
-        for name in SAFE_HEADERS {
-            if let Some(value) = self.headers.get(&name).or_else(|| own.get(&name)) {
-                headers.insert(name, value.clone());
-            }
-        }
-        headers
-    }
-
-    fn external_headers(&self) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if let Some(name) = self.client.handle().headers.get(USER_AGENT) {
-            headers.entry(USER_AGENT).or_insert_with(|| name.clone());
-        }
-        headers
-    }
-
-    fn body(&self) -> Result<Option<reqwest::Body>> {
-        match (&self.payload, &self.extension) {
-            (RequestBody::Json(json), _) => Ok(Some(json.clone().into())),
-            (RequestBody::Raw(_, body), extension) => {
-                let extension = extension.clone().unwrap_or_default();
-                body.send(&extension, &self.upload_error).map(Some).map_err(|BodyConsumed| {
-                    invalid("streaming request body was already consumed and cannot be resent")
-                        .with_advice("create a new body for each call, or pass it as bytes")
-                })
-            }
-            (RequestBody::Empty | RequestBody::Fields(_), _) => Ok(None),
-        }
-    }
-}
-
-/// Returns the primary limit of a path without a known operation.
-fn default_resource(path: &str) -> &'static str {
-    match path.trim_start_matches('/') {
-        "rate_limit" => "none",
-        path if path.starts_with("search/code") => "code_search",
-        path if path.starts_with("search/") => "search",
-        _ => "core",
     }
 }
 
@@ -566,7 +277,7 @@ fn no_body(operation: &Operation) -> Error {
     invalid("missing request body, which GitHub requires").with_advice(advice)
 }
 
-pub(super) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
+pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidRequest, message)
 }
 

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use url::Url;
 
 use super::spec::{invalid, missing_parameter};
-use super::{Inner, Target};
+use super::{RequestDraft, Target};
 use crate::api::operation::{Operation, OperationParameter};
 use crate::endpoints::{Endpoints, has_credentials};
 use crate::error::Result;
@@ -12,15 +12,14 @@ use crate::error::Result;
 /// All but the unreserved characters of RFC 3986, as GitHub's own clients do.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-impl Inner {
+impl RequestDraft {
     /// Returns the URL of the request.
-    pub(super) fn url(&self) -> Result<Url> {
-        let origins = &self.client.handle().endpoints;
+    pub(super) fn url(&self, endpoints: &Endpoints) -> Result<Url> {
         let mut url = match (&self.target, self.operation) {
             (Target::Url(url), _) => url.clone(),
-            (Target::Raw(text), _) => resolve_raw(text, origins)?,
+            (Target::Raw(text), _) => resolve_raw(text, endpoints)?,
             (Target::Template(values), Some(operation)) => {
-                let base = origins.for_operation(operation.server);
+                let base = endpoints.for_operation(operation.server);
                 let mut path = base_path(base);
                 expand_template(&mut path, operation, values)?;
                 with_path(base, &path)

@@ -1,64 +1,14 @@
-//! Polling for responses that GitHub is still computing.
+//! Responses that GitHub is still computing: `202 Accepted`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::time::Duration;
-
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::retry::retry_after;
-use crate::request::{Prepared, Request};
 use crate::response::{RawBody, RawResponse, Response};
-use crate::time::clock::saturating_after;
-
-/// How long a call polls after `202 Accepted`.
-pub(crate) struct AcceptedPoller {
-    deadline: Instant,
-    delay: Duration,
-}
-
-const INITIAL_DELAY: Duration = Duration::from_secs(1);
-const MAX_DELAY: Duration = Duration::from_secs(15);
-
-impl AcceptedPoller {
-    /// Creates the poll schedule of a call that polls, if it does.
-    pub(crate) fn for_deadline(prepared: &Prepared) -> Option<Self> {
-        let max = prepared.poll_until_ready?;
-        Some(Self { deadline: saturating_after(Instant::now(), max), delay: INITIAL_DELAY })
-    }
-
-    /// Returns the delay until the next poll; `None` if the response is ready.
-    pub(crate) fn next_poll(
-        &mut self,
-        prepared: &Prepared,
-        response: &RawResponse,
-    ) -> Result<Option<Duration>> {
-        if response.status != StatusCode::ACCEPTED {
-            return Ok(None);
-        }
-        let pause = retry_after(&response.headers).unwrap_or_default().max(self.delay);
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if pause > left.min(prepared.max_wait()) {
-            let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
-            return Err(Error::new(ErrorKind::Timeout, message)
-                .with_response(response.status, (*response.headers).clone())
-                .with_advice("try again later, or allow more time with until_ready"));
-        }
-        self.delay = self.delay.saturating_mul(2).min(MAX_DELAY);
-        Ok(Some(pause))
-    }
-}
-
-/// Returns whether 202 Accepted means "not ready" for this call: for a read of an operation. An accepted change is a
-/// success, and a call without an operation returns GitHub's response.
-pub(crate) fn is_not_ready_status(request: &Request) -> bool {
-    request.template().is_some() && *request.method() == Method::GET
-}
 
 /// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
 /// an empty result.
@@ -101,12 +51,12 @@ fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
 /// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
 fn is_without_result(body: &[u8]) -> bool {
     // A result is longer, and is not parsed for this.
-    const MAX_DELAY: usize = 4 * 1024;
+    const MAX_PARSED: usize = 4 * 1024;
     let body = body.trim_ascii();
     if body.is_empty() {
         return true;
     }
-    if body.len() > MAX_DELAY {
+    if body.len() > MAX_PARSED {
         return false;
     }
     match serde_json::from_slice(body) {
@@ -129,9 +79,12 @@ fn has_zero_length(headers: &HeaderMap) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use http::Method;
+
     use super::*;
     use crate::api::OPERATIONS;
-    use crate::policy::cache::CacheStatus;
+    use crate::request::RequestDraft;
+    use crate::response::CacheStatus;
 
     fn raw(status: u16, body: &str) -> RawResponse {
         RawResponse {
@@ -162,48 +115,12 @@ mod tests {
         }
     }
 
-    /// For each limit of the polls, one case in which it alone ends them or sets the delay.
-    #[tokio::test(start_paused = true)]
-    async fn each_limit_of_the_polls_binds() {
-        const SECOND: Duration = Duration::from_secs(1);
-        let client = crate::Client::builder().build().unwrap();
-        let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
-            let request = client.request(Method::GET, "/x").poll_until_ready(until);
-            let request = match timeout {
-                Some(timeout) => request.timeout(timeout),
-                None => request,
-            };
-            let mut response = raw(202, "{}");
-            if let Some(asked) = asked {
-                let headers = Arc::make_mut(&mut response.headers);
-                headers.insert(http::header::RETRY_AFTER, asked.parse().unwrap());
-            }
-            async move {
-                let prepared = request.prepare().unwrap();
-                let (mut polls, mut pauses) =
-                    (AcceptedPoller::for_deadline(&prepared).unwrap(), Vec::new());
-                while let Ok(Some(pause)) = polls.next_poll(&prepared, &response) {
-                    pauses.push(pause.as_secs());
-                    tokio::time::sleep(pause).await;
-                }
-                pauses
-            }
-        };
-        // The polling timeout ends the polls, and the longest delay bounds the doubling.
-        assert_eq!(pauses(62 * SECOND, None, None).await, [1, 2, 4, 8, 15, 15, 15]);
-        // So does the call's own timeout, and GitHub can request longer delays.
-        assert_eq!(pauses(62 * SECOND, Some(10 * SECOND), None).await, [1, 2, 4]);
-        assert_eq!(pauses(62 * SECOND, None, Some("30")).await, [30, 30]);
-        assert_eq!(pauses(20 * SECOND, None, Some("30")).await, [0_u64; 0]);
-    }
-
     /// Every operation that documents 202: the reads poll for a result, the writes are complete with it.
     #[test]
     fn every_documented_202_means_not_ready_to_a_read_alone() {
-        let client = crate::Client::builder().build().unwrap();
         let mut reads = Vec::new();
         for operation in OPERATIONS.iter().filter(|of| of.statuses.contains(&202)) {
-            let awaits = is_not_ready_status(&Request::operation(&client, operation));
+            let awaits = RequestDraft::for_operation(operation).awaits_result();
             assert_eq!(awaits, operation.method == Method::GET, "{}", operation.id);
             assert_eq!(require_result(raw(202, "{}"), awaits).is_err(), awaits, "{}", operation.id);
             reads.extend(awaits.then_some(operation.id));
@@ -217,6 +134,6 @@ mod tests {
             "repos/get-pages-health-check",
         ];
         assert!(reads.iter().all(|id| KNOWN.contains(id)), "{reads:?}");
-        assert!(!is_not_ready_status(&client.request(Method::GET, "/x")));
+        assert!(!RequestDraft::raw(Method::GET, "/x".to_owned()).awaits_result());
     }
 }

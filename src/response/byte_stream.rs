@@ -1,4 +1,4 @@
-//! A response body.
+//! A response body as a stream of bytes.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -11,8 +11,7 @@ use futures_core::Stream;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::body::ResponseBody;
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 
 /// The body of a response as a stream, such as an archive or a log.
 ///

@@ -1,4 +1,4 @@
-//! Detects the layers that reqwest puts around response bodies.
+//! Detection of the layers that reqwest puts around response bodies.
 //!
 //! Cargo builds reqwest once for a program, with the features that any of its crates enables. With one of `gzip`,
 //! `brotli`, `zstd` and `deflate`, each body is in a decoder, even where decompression is switched off. A crate does

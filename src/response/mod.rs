@@ -1,31 +1,31 @@
-//! The result of a call: the typed response, its metadata, and the future of both.
+//! The result of a call: the typed response and its metadata.
 
 pub(crate) mod accepted;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
-pub(crate) mod decoders;
-pub(crate) mod gzip;
+mod cache_status;
+mod decoders;
+pub(crate) mod graphql;
+mod gzip;
+
+pub use byte_stream::ByteStream;
+pub use cache_status::CacheStatus;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::api::operation::OperationName;
-use crate::body::ByteStream;
 use crate::codec::EmptyBody;
 use crate::codec::json_path;
-use crate::error::{Error, ErrorKind, Markup, Result};
-use crate::pipeline::CallOutcome;
-use crate::policy::cache::CacheStatus;
-use crate::sanitize;
+use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
+use crate::headers::rate_limit::RateLimitStatus;
+use crate::headers::request_id::request_id;
 
 /// GitHub's response to a call: the value and its metadata.
 ///
@@ -135,84 +135,6 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
             .field("cache_status", &self.cache_status)
             .field("value", &self.value)
             .finish_non_exhaustive()
-    }
-}
-
-/// The status of a primary [rate
-/// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
-/// from the `x-ratelimit-*` headers of a response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct RateLimitStatus {
-    /// The requests allowed in a window, which is usually an hour.
-    pub limit: u64,
-    /// The requests remaining in this window.
-    pub remaining: u64,
-    /// The requests used in this window.
-    #[cfg_attr(test, schemars(default))]
-    pub used: u64,
-    /// The time at which the window ends.
-    #[cfg_attr(test, schemars(with = "u64"))]
-    pub reset: SystemTime,
-    /// The resource of the limit, such as `core`, `search` or `graphql`.
-    #[cfg_attr(test, schemars(skip))]
-    pub resource: Option<String>,
-}
-
-impl RateLimitStatus {
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name)?.to_str().ok();
-        let number = |name| text(name)?.trim().parse::<u64>().ok();
-        let limit = number("x-ratelimit-limit")?;
-        let remaining = number("x-ratelimit-remaining")?;
-        let reset = Duration::from_secs(number("x-ratelimit-reset")?);
-        Some(Self {
-            limit,
-            remaining,
-            used: number("x-ratelimit-used").unwrap_or(limit.saturating_sub(remaining)),
-            reset: SystemTime::UNIX_EPOCH.checked_add(reset)?,
-            resource: text("x-ratelimit-resource").map(str::to_owned),
-        })
-    }
-}
-
-/// A call in progress, which resolves to its response.
-///
-/// Nothing is sent before it is polled, and dropping it ends the call.
-/// It is `Send + 'static`, so that it can be spawned.
-///
-/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::policy::rate_limit::RateLimitPolicy),
-/// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
-/// task.
-#[must_use = "nothing is sent until the future is awaited"]
-pub struct ResponseFuture<T> {
-    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
-    decode: fn(RawResponse) -> Result<Response<T>>,
-}
-
-impl<T> ResponseFuture<T> {
-    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
-    pub(crate) fn new(
-        response: impl Future<Output = CallOutcome> + Send + 'static,
-        decode: fn(RawResponse) -> Result<Response<T>>,
-    ) -> Self {
-        Self { response: Box::pin(response), decode }
-    }
-}
-
-impl<T> Future for ResponseFuture<T> {
-    type Output = Result<Response<T>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let decode = self.decode;
-        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
-    }
-}
-
-impl<T> fmt::Debug for ResponseFuture<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }
 
@@ -385,16 +307,6 @@ fn redact_value(reason: &str) -> String {
     format!("{before}a string{after}")
 }
 
-/// GitHub's request ids have about thirty characters. A longer one is ignored.
-const MAX_REQUEST_ID: usize = 128;
-
-/// Returns GitHub's request id, if it is safe to show.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-github-request-id")?.to_str().ok()?;
-    let is_shown = sanitize::text(id, MAX_REQUEST_ID) == id && !id.is_empty();
-    is_shown.then_some(id)
-}
-
 #[cfg(test)]
 mod tests {
     use http::header::CONTENT_TYPE;
@@ -423,31 +335,5 @@ mod tests {
             let error = raw.json::<Vec<u64>>().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-    }
-
-    #[test]
-    fn an_id_of_a_request_is_short_and_visible() {
-        let long = "1".repeat(MAX_REQUEST_ID + 1);
-        for (value, expected) in [
-            ("8F2A:1B2C:3D", Some("8F2A:1B2C:3D")),
-            (&long[1..], Some(&long[1..])),
-            (&long, None),
-            ("", None),
-            ("a\tb", None),
-            ("Bearer ghs_hunter2hunter2hunter2", None),
-            ("caf\u{e9}", None),
-        ] {
-            let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
-            let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static("x-github-request-id"),
-                value,
-            )]);
-            assert_eq!(request_id(&headers), expected);
-        }
-    }
-
-    #[test]
-    fn a_rate_limit_is_read_as_it_is_documented() {
-        crate::testing::type_coverage::assert_reads_component::<RateLimitStatus>("rate-limit");
     }
 }

@@ -1,4 +1,4 @@
-//! Several Tokio runtimes that use one client.
+//! State for each of several Tokio runtimes that use one client.
 //!
 //! A task, a timer and a connection make progress only while the runtime that made them is polled. A program can have
 //! several runtimes, such as one for each thread, and can stop polling one of them without shutting it down. That must

@@ -1,4 +1,4 @@
-//! Detects values that look like a secret.
+//! Detection of values that look like a secret.
 
 use std::ops::RangeInclusive;
 

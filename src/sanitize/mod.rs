@@ -1,4 +1,4 @@
-//! Makes external text safe to store and show.
+//! Sanitizing of external text, so that it is safe to store and show.
 //!
 //! Bodies, header values, names and paths that come from outside pass through this module before they reach an error, a
 //! log, a span, a metric, a store or the dashboard. It escapes characters that could forge lines or reorder text,

@@ -1,3 +1,5 @@
+//! External text with secrets, control characters and any length.
+
 use super::*;
 
 use base64::Engine;

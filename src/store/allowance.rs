@@ -1,4 +1,4 @@
-//! How long one attempt of a call can still wait for its store.
+//! The wait budget of one attempt: the time for which it can still wait for its store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Work that no call waits for.
+//! Background work that no call waits for.
 
 use std::collections::BTreeSet;
 use std::pin::{Pin, pin};

@@ -11,9 +11,12 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use super::ledger::bounds::LedgerProblem;
+use super::quota_bounds::LEDGER_TTL;
 use super::unreadable::{report, report_left};
-use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
+use super::{
+    CounterStore, FormatProblem, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore,
+    StoreFuture, counter, tally,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::PerRuntime;
 use crate::util::private_files::{Permissions, fault, warn_if_trusted};
@@ -79,8 +82,6 @@ pub struct DiskStoreBuilder {
 }
 
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// The longest window of GitHub, and an hour more.
-const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl DiskStore {
     /// Opens the store in this folder, which is created if it does not exist.
@@ -263,7 +264,7 @@ impl DiskInner {
     }
 }
 
-impl Store for DiskStore {
+impl KeyValueStore for DiskStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         let key = key.to_owned();
         self.run(move |folder| {
@@ -345,7 +346,9 @@ impl Store for DiskStore {
         let key = key.to_owned();
         self.run_locked(move |folder, lock| folder.release(lock, &key, &value))
     }
+}
 
+impl CounterStore for DiskStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.change_sum(key, ttl, move |before| {
             let sum = counter::increment(before, amount);
@@ -398,37 +401,6 @@ impl Store for DiskStore {
         })
     }
 
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        let (key, request) = (key.to_owned(), request.clone());
-        self.run_locked_on_value(move |folder, lock| {
-            folder.change_value(lock, &key, ValueKind::Other, |found| {
-                let mut ledger =
-                    match found.map(|held| held.map(|held| QuotaLedger::read(&held.bytes))) {
-                        Ok(None) => QuotaLedger::default(),
-                        Ok(Some(Ok(ledger))) => ledger,
-                        Ok(Some(Err(LedgerProblem::Newer))) => {
-                            report(&key, "newer version", "unchanged");
-                            return (None, Err(Error::unreadable_value("newer version")));
-                        }
-                        Ok(Some(Err(LedgerProblem::Damaged))) | Err(_) => {
-                            report(&key, "not a ledger", "reset");
-                            QuotaLedger::default()
-                        }
-                    };
-                let lease = ledger.lease(now(), &request);
-                let Some(bytes) = ledger.write(&request.member) else {
-                    report(&key, "too large", "unchanged until members leave");
-                    return (None, Err(Error::unreadable_value("too large")));
-                };
-                (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
-            })
-        })
-    }
-
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -448,6 +420,39 @@ impl Store for DiskStore {
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         let key = key.to_owned();
         self.run(move |folder| Ok(numbers(&key, folder.find(&key, ValueKind::Other)?)))
+    }
+}
+
+impl QuotaStore for DiskStore {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        let (key, request) = (key.to_owned(), request.clone());
+        self.run_locked_on_value(move |folder, lock| {
+            folder.change_value(lock, &key, ValueKind::Other, |found| {
+                let mut ledger =
+                    match found.map(|held| held.map(|held| QuotaLedger::read(&held.bytes))) {
+                        Ok(None) => QuotaLedger::default(),
+                        Ok(Some(Ok(ledger))) => ledger,
+                        Ok(Some(Err(FormatProblem::Newer))) => {
+                            report(&key, "newer version", "unchanged");
+                            return (None, Err(Error::unreadable_value("newer version")));
+                        }
+                        Ok(Some(Err(FormatProblem::Damaged))) | Err(_) => {
+                            report(&key, "not a ledger", "reset");
+                            QuotaLedger::default()
+                        }
+                    };
+                let lease = ledger.lease(now(), &request);
+                let Some(bytes) = ledger.write(&request.member) else {
+                    report(&key, "too large", "unchanged until members leave");
+                    return (None, Err(Error::unreadable_value("too large")));
+                };
+                (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
+            })
+        })
     }
 }
 

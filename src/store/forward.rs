@@ -1,6 +1,6 @@
 //! Methods of test stores that delegate to another store.
 
-/// All required methods of a store except `get`, delegated to the store in the first field.
+/// All required methods of values except `get`, delegated to the store in the first field.
 macro_rules! forward_all_but_get {
     () => {
         fn put<'a>(
@@ -37,6 +37,12 @@ macro_rules! forward_all_but_get {
         ) -> $crate::store::StoreFuture<'a, bool> {
             self.0.remove_if_equal(key, value)
         }
+    };
+}
+
+/// The required method of counters, delegated to the store in the first field.
+macro_rules! forward_increment {
+    () => {
         fn increment<'a>(
             &'a self,
             key: &'a str,
@@ -49,3 +55,4 @@ macro_rules! forward_all_but_get {
 }
 
 pub(crate) use forward_all_but_get;
+pub(crate) use forward_increment;

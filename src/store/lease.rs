@@ -1,18 +1,19 @@
-//! The request of a client for the limits that it shares with others, and the lease that it receives.
+//! The request of a client for shared quota, and the lease that it receives.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::bounds::{
-    MAX_CONSECUTIVE_PAUSES, MAX_PAUSE_MS, MAX_TEXT, MAX_WRITE_INTERVAL_MS,
+use super::ledger::window::retention_ms;
+use super::quota_bounds::{
+    AFTER_RESET, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
+    MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS,
 };
-use super::ledger::{AFTER_RESET, MAX_MEMBERS, MAX_WINDOW_MS, retention_ms};
 
 /// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
 /// without further requests, so that a call costs no round trip.
 ///
-/// It is opaque: a [`Store`](super::Store) passes it to a [`QuotaLedger`](super::QuotaLedger), or to an equivalent script, which
+/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a [`QuotaLedger`](super::QuotaLedger), or to an equivalent script, which
 /// receives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuotaRequest {
@@ -223,8 +224,3 @@ impl QuotaLease {
 fn wait(wait: u64, granted: u32, wanted: u32, most: u64) -> u64 {
     if wait == 0 && granted == 0 && wanted > 0 { RETRY_AFTER_MS } else { wait.min(most) }
 }
-
-/// How long a lease is valid, in milliseconds.
-pub(crate) const LEASE_TTL_MS: u64 = 500;
-/// The wait in milliseconds if none is known.
-pub(crate) const RETRY_AFTER_MS: u64 = 100;

@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use self::bounds::{MAX_CONSECUTIVE_PAUSES, MAX_NUMBER, MAX_PAUSE_MS, Version, is_member, is_name};
+use self::bounds::{Version, is_member};
 use self::recovery::OutageRecovery;
 pub(super) use self::window::retention_ms;
 use self::window::{GrantWindow, WindowDelta, bucket_end, bucket_of};
 use super::lease::{
-    LEASE_TTL_MS, MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, QuotaLease,
-    QuotaRequest, RETRY_AFTER_MS, SecondaryPause, WindowGrant, WindowRequest,
+    MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest,
+    SecondaryPause, WindowGrant, WindowRequest,
+};
+use super::quota_bounds::{
+    AFTER_RESET, LEASE_TTL_MS, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER,
+    MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR, OFFLINE_DIVISOR,
+    PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY, UNKNOWN_LIMIT_PROBES, is_name,
 };
 
 /// The quota ledger of one identity: the shares of its limits that the members of a fleet hold.
 ///
-/// It is the arithmetic behind [`Store::lease`](super::Store::lease), and has no clock and no lock. A custom store that
+/// It is the arithmetic behind [`QuotaStore::lease`](super::QuotaStore::lease), and has no clock and no lock. A custom store that
 /// can change a value atomically reads the ledger (in any `serde` format), calls [`lease`](Self::lease) with its
 /// server's time, and writes the ledger back. The ledger carries the version of its format, and is not read if that is
 /// another one. If a ledger cannot be read, the store starts again with [`QuotaLedger::default`]: clients report their
@@ -88,29 +93,6 @@ struct PauseState {
     probing_member: String,
     probe_expires_at: u64,
 }
-
-/// A member without a request for this time, in milliseconds, has departed; a member with calls in flight sends
-/// requests twice as often.
-const MEMBER_TIMEOUT: u64 = 10_000;
-/// For this time, in milliseconds, a member that wanted more still counts as wanting more.
-const STARVATION_MEMORY: u64 = 2_000;
-/// The maximum number of calls that probe an unknown primary limit.
-const UNKNOWN_LIMIT_PROBES: u64 = 10;
-/// Resets of a primary limit that differ by less, in milliseconds, belong to the same window.
-const SAME_WINDOW: u64 = 10_000;
-/// GitHub reports whole seconds, and its servers' clocks differ by as much.
-pub(super) const AFTER_RESET: u64 = 1_000;
-/// The divisor of a limit that gives the minimum grant: a member waits until this part of the window is free, so that
-/// it does not poll for fragments.
-const MIN_GRANT_DIVISOR: u32 = 60;
-/// The time in milliseconds after which a pause without a successful probe is dropped.
-const PAUSE_TTL: u64 = 600_000;
-/// The longest time in milliseconds for which spending counts in any window.
-pub(super) const MAX_WINDOW_MS: u64 = 2 * 60 * 60 * 1_000;
-/// The maximum number of owners that the ledger keeps.
-const MAX_OWNERS: usize = 10_000;
-pub(super) const MAX_MEMBERS: usize = 1_000;
-const MAX_NAMES: usize = 64;
 
 impl QuotaLedger {
     /// Responds to a request, at this time in milliseconds: by any clock, but the same for all requests. If the clock
@@ -503,7 +485,7 @@ impl QuotaLedger {
         // member is unavailable to the others until it sends a request again.
         let free = free - granted;
         let low = window.min_free(now, ask.length, free);
-        let part = (low / members.max(1)).min(limit / 4 / members.max(1)).min(free);
+        let part = (low / members.max(1)).min(limit / OFFLINE_DIVISOR / members.max(1)).min(free);
         // Minimum part, so that members do not poll for fragments.
         let part = if part < limit / MIN_GRANT_DIVISOR { 0 } else { part };
         if let Some(member) = self.members.get_mut(member)
@@ -637,7 +619,7 @@ fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Op
 }
 
 pub(super) mod bounds;
-mod recovery;
+pub(super) mod recovery;
 #[cfg(test)]
 mod tests;
-mod window;
+pub(super) mod window;

@@ -8,8 +8,12 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
+use super::quota_bounds::LEDGER_TTL;
 use super::unreadable::report;
-use super::{QuotaLease, QuotaLedger, QuotaRequest, Store, StoreFuture, counter, tally};
+use super::{
+    CounterStore, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore, StoreFuture,
+    counter, tally,
+};
 use crate::error::Error;
 use crate::error::Result;
 use crate::util::compact::{self, ALLOCATION_OVERHEAD};
@@ -52,8 +56,6 @@ const COUNTER_FRACTION: usize = 2;
 /// than half full, and three allocations.
 const ENTRY_OVERHEAD: usize =
     size_of::<(Box<str>, Value, [usize; 2])>() + 40 + 3 * ALLOCATION_OVERHEAD;
-/// The longest window of GitHub, and an hour more.
-const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 
 impl Default for MemoryStore {
     fn default() -> Self {
@@ -255,7 +257,7 @@ fn expires_at(ttl: Duration) -> Option<Instant> {
     Instant::now().checked_add(ttl)
 }
 
-impl Store for MemoryStore {
+impl KeyValueStore for MemoryStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.ready_with(|state| state.get(key))
     }
@@ -311,7 +313,9 @@ impl Store for MemoryStore {
             held
         })
     }
+}
 
+impl CounterStore for MemoryStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.ready(|state| state.increment(key, amount, ttl))
     }
@@ -335,14 +339,6 @@ impl Store for MemoryStore {
         self.ready_with(|state| state.repair_sum(key, at_least, ttl))
     }
 
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.ready_with(|state| Some(state.lease(key, request)))
-    }
-
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -357,6 +353,16 @@ impl Store for MemoryStore {
             let held = state.get(key);
             held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default()
         })
+    }
+}
+
+impl QuotaStore for MemoryStore {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.ready_with(|state| Some(state.lease(key, request)))
     }
 }
 

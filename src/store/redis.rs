@@ -10,11 +10,15 @@ use futures_util::future::try_join_all;
 use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
 use super::unreadable::{report, report_left};
-use super::{QuotaLease, QuotaRequest, Store, StoreFuture, tally};
+use super::{
+    CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, tally,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
+use crate::time::clock;
 
 mod connection;
+mod constants;
 mod server;
 #[cfg(any(feature = "rustls", feature = "rustls-no-provider"))]
 mod tls;
@@ -225,23 +229,16 @@ fn failed(error: &redis::RedisError) -> Error {
 
 fn millis(ttl: Duration) -> u64 {
     // Redis accepts neither a TTL of zero, nor one that ends after its clock does.
-    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, MAX_TTL_MS)
+    clock::millis(ttl).clamp(1, MAX_TTL_MS)
 }
 
 /// The largest value that [`RedisStore::get`] reads, in bytes.
 const MAX_VALUE: usize = 64 * 1024 * 1024;
-/// The maximum number of digits of a tally's number.
-const MAX_DIGITS: usize = 16;
 /// A hundred years, in milliseconds.
 const MAX_TTL_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1000;
 
-static LEDGER_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(concat!(
-        include_str!("redis/clock.lua"),
-        include_str!("redis/ledger_form.lua"),
-        include_str!("redis/ledger.lua")
-    ))
-});
+static LEDGER_SCRIPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&ledger_script(include_str!("redis/clock.lua"))));
 // The script compares the length first, since a value of another size does not have to be read.
 static EXTEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -259,13 +256,28 @@ static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| {
 });
 static GET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/get.lua")));
 static PUT_IF_ABSENT_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
+    LazyLock::new(|| Script::new(include_str!("redis/put_if_absent.lua")));
 static COUNTER_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/counter.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/counter.lua")));
 static INCREMENT_COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/tally.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/increment_counters.lua")));
 static COUNTERS_SCRIPT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("redis/tallied.lua")));
+    LazyLock::new(|| counter_script(include_str!("redis/counters.lua")));
+
+/// Returns the script of the ledger, by this clock.
+fn ledger_script(clock: &str) -> String {
+    let script = concat!(
+        include_str!("redis/ledger_form.lua"),
+        include_str!("redis/ledger_state.lua"),
+        include_str!("redis/ledger_grants.lua"),
+        include_str!("redis/ledger.lua")
+    );
+    [clock, &constants::of_ledger(), script].concat()
+}
+
+fn counter_script(script: &str) -> Script {
+    Script::new(&[&constants::of_counters(), script].concat())
+}
 
 impl RedisStore {
     /// Reads values of at most this number of bytes, by one script.
@@ -313,7 +325,7 @@ fn scripts() -> Vec<ScriptInvocation<'static>> {
         .into()
 }
 
-impl Store for RedisStore {
+impl KeyValueStore for RedisStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.get_within(key, MAX_VALUE).await {
@@ -404,10 +416,12 @@ impl Store for RedisStore {
             self.script(&script).await
         })
     }
+}
 
+impl CounterStore for RedisStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
-            match self.counter(key, ttl, "add", &[amount]).await? {
+            match self.counter(key, ttl, "increment", &[amount]).await? {
                 (sum, _, problem) if problem.is_empty() => Ok(sum),
                 (.., problem) => Err(Error::unreadable_value(&problem)),
             }
@@ -422,7 +436,7 @@ impl Store for RedisStore {
         ttl: Duration,
     ) -> StoreFuture<'a, (i64, bool)> {
         Box::pin(async move {
-            match self.counter(key, ttl, "spend", &[owed, most]).await? {
+            match self.counter(key, ttl, "consume", &[owed, most]).await? {
                 (sum, went, problem) if problem.is_empty() => Ok((sum, went)),
                 (.., problem) => Err(Error::unreadable_value(&problem)),
             }
@@ -456,6 +470,53 @@ impl Store for RedisStore {
         })
     }
 
+    fn increment_counters<'a>(
+        &'a self,
+        key: &'a str,
+        amounts: &'a [(String, u64)],
+        ttl: Duration,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut script = INCREMENT_COUNTERS_SCRIPT.prepare_invoke();
+            script.key(self.key(key)).arg(millis(ttl));
+            for (name, amount) in amounts {
+                script.arg(name).arg(*amount);
+            }
+            // Not repeated: a second execution would count twice.
+            let problem: String =
+                self.connection.invoke(&script).await.map_err(|error| failed(&error))?;
+            if !problem.is_empty() {
+                report(key, &problem, "reset");
+            }
+            Ok(true)
+        })
+    }
+
+    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
+        Box::pin(async move {
+            let mut script = COUNTERS_SCRIPT.prepare_invoke();
+            script.key(self.key(key));
+            let response: Vec<Vec<u8>> = self.script(&script).await?;
+            let Some((problem, held)) = response.split_first() else { return Ok(BTreeMap::new()) };
+            if !problem.is_empty() {
+                report(key, &String::from_utf8_lossy(problem), "ignored");
+            }
+            let (pairs, _) = held.as_chunks::<2>();
+            let number = |[name, number]: &[Vec<u8>; 2]| {
+                let name = std::str::from_utf8(name).ok()?;
+                let number = std::str::from_utf8(number).ok()?.parse().ok()?;
+                tally::is_sound(name, number).then(|| (name.to_owned(), number))
+            };
+            let numbers: BTreeMap<_, _> = pairs.iter().filter_map(number).collect();
+            if numbers.len() < pairs.len() {
+                report(key, "not a number", "ignored");
+            }
+            Ok(numbers)
+        })
+    }
+}
+
+impl QuotaStore for RedisStore {
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -482,53 +543,6 @@ impl Store for RedisStore {
                 problem => report(key, problem, "reset"),
             }
             serde_json::from_str(&lease).map(Some).map_err(nonsense)
-        })
-    }
-
-    fn increment_counters<'a>(
-        &'a self,
-        key: &'a str,
-        amounts: &'a [(String, u64)],
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        Box::pin(async move {
-            let mut script = INCREMENT_COUNTERS_SCRIPT.prepare_invoke();
-            script.key(self.key(key)).arg(millis(ttl)).arg(tally::MAX_NAMES);
-            script.arg(tally::MAX_NAME).arg(tally::MAX_NUMBER);
-            for (name, amount) in amounts {
-                script.arg(name).arg(*amount);
-            }
-            // Not repeated: a second execution would count twice.
-            let problem: String =
-                self.connection.invoke(&script).await.map_err(|error| failed(&error))?;
-            if !problem.is_empty() {
-                report(key, &problem, "reset");
-            }
-            Ok(true)
-        })
-    }
-
-    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        Box::pin(async move {
-            let mut script = COUNTERS_SCRIPT.prepare_invoke();
-            script.key(self.key(key)).arg(tally::MAX_NAMES);
-            script.arg(tally::MAX_NAME).arg(MAX_DIGITS);
-            let response: Vec<Vec<u8>> = self.script(&script).await?;
-            let Some((problem, held)) = response.split_first() else { return Ok(BTreeMap::new()) };
-            if !problem.is_empty() {
-                report(key, &String::from_utf8_lossy(problem), "ignored");
-            }
-            let (pairs, _) = held.as_chunks::<2>();
-            let number = |[name, number]: &[Vec<u8>; 2]| {
-                let name = std::str::from_utf8(name).ok()?;
-                let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-                tally::is_sound(name, number).then(|| (name.to_owned(), number))
-            };
-            let numbers: BTreeMap<_, _> = pairs.iter().filter_map(number).collect();
-            if numbers.len() < pairs.len() {
-                report(key, "not a number", "ignored");
-            }
-            Ok(numbers)
         })
     }
 }

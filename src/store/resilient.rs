@@ -1,4 +1,4 @@
-//! Bounds the cost of a slow or unavailable store for calls.
+//! The guard of a slow or unavailable store, which bounds its cost for calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
@@ -395,7 +395,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::store::MemoryStore;
+    use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore};
 
     /// A store that never responds, and counts the operations.
     #[derive(Debug, Default)]
@@ -405,7 +405,7 @@ mod tests {
         memory: MemoryStore,
     }
 
-    impl Store for Arc<UnresponsiveStore> {
+    impl KeyValueStore for Arc<UnresponsiveStore> {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
             Box::pin(async move {
                 self.calls.fetch_add(1, Ordering::Relaxed);
@@ -440,6 +440,9 @@ mod tests {
         fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
             self.memory.remove_if_equal(key, value)
         }
+    }
+
+    impl CounterStore for Arc<UnresponsiveStore> {
         fn increment<'a>(
             &'a self,
             key: &'a str,
@@ -449,6 +452,8 @@ mod tests {
             self.memory.increment(key, amount, ttl)
         }
     }
+
+    impl QuotaStore for Arc<UnresponsiveStore> {}
 
     /// Reads a value with a new allowance.
     async fn get(guard: &ResilientStore) -> Option<Option<Bytes>> {
@@ -553,7 +558,7 @@ mod tests {
     #[derive(Debug)]
     struct Prefixed(MemoryStore);
 
-    impl Store for Prefixed {
+    impl KeyValueStore for Prefixed {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
             Box::pin(async move {
                 match key {
@@ -587,6 +592,12 @@ mod tests {
         fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
             self.0.remove_if_equal(key, value)
         }
+        fn identity(&self) -> Option<usize> {
+            self.0.identity()
+        }
+    }
+
+    impl CounterStore for Prefixed {
         fn increment<'a>(
             &'a self,
             key: &'a str,
@@ -601,10 +612,9 @@ mod tests {
         ) -> StoreFuture<'a, std::collections::BTreeMap<String, u64>> {
             Box::pin(async { Err(crate::Error::unreadable_value("a list")) })
         }
-        fn identity(&self) -> Option<usize> {
-            self.0.identity()
-        }
     }
+
+    impl QuotaStore for Prefixed {}
 
     #[tokio::test(start_paused = true)]
     async fn handles_of_one_store_share_its_health_and_not_its_keys() {
@@ -625,11 +635,18 @@ mod tests {
     #[derive(Debug)]
     struct Leases(MemoryStore, u64);
 
-    impl Store for Leases {
+    impl KeyValueStore for Leases {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
             self.0.get(key)
         }
         crate::store::forward_all_but_get!();
+    }
+
+    impl CounterStore for Leases {
+        crate::store::forward_increment!();
+    }
+
+    impl QuotaStore for Leases {
         fn lease<'a>(
             &'a self,
             key: &'a str,

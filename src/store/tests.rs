@@ -1,6 +1,9 @@
 //! The default methods that a custom store gets.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::*;
 use crate::error::Error;
@@ -33,7 +36,7 @@ impl MinimalStore {
     }
 }
 
-impl Store for MinimalStore {
+impl KeyValueStore for MinimalStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             self.check(key)?;
@@ -74,6 +77,9 @@ impl Store for MinimalStore {
             self.memory.remove_if_equal(key, value).await
         })
     }
+}
+
+impl CounterStore for MinimalStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         Box::pin(async move {
             self.check(key)?;
@@ -82,6 +88,8 @@ impl Store for MinimalStore {
         })
     }
 }
+
+impl QuotaStore for MinimalStore {}
 
 const LONG: Duration = Duration::from_secs(60);
 

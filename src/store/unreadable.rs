@@ -1,4 +1,4 @@
-//! How a store reports values that it holds and cannot read.
+//! Reports of values that a store holds and cannot read.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Writes values after the calls that produced them.
+//! The background writer of values, after the calls that produced them.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
@@ -392,7 +392,7 @@ fn value_len(write: &PendingWrite) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{MemoryStore, Store, StoreFuture};
+    use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
     use tokio::time::{Instant, sleep, timeout};
 
     /// A store that takes 10 ms for each write, and records the writes.
@@ -411,7 +411,7 @@ mod tests {
         }
     }
 
-    impl Store for Arc<Slow> {
+    impl KeyValueStore for Arc<Slow> {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
             self.memory.get(key)
         }
@@ -446,6 +446,9 @@ mod tests {
         fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
             self.memory.remove_if_equal(key, value)
         }
+    }
+
+    impl CounterStore for Arc<Slow> {
         fn increment<'a>(
             &'a self,
             key: &'a str,
@@ -455,6 +458,8 @@ mod tests {
             self.memory.increment(key, amount, ttl)
         }
     }
+
+    impl QuotaStore for Arc<Slow> {}
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -594,7 +599,7 @@ mod tests {
     #[derive(Clone, Debug, Default)]
     struct Connected(MemoryStore);
 
-    impl Store for Connected {
+    impl KeyValueStore for Connected {
         fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
             self.0.get(key)
         }
@@ -625,6 +630,9 @@ mod tests {
         fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
             self.0.remove_if_equal(key, value)
         }
+    }
+
+    impl CounterStore for Connected {
         fn increment<'a>(
             &'a self,
             key: &'a str,
@@ -634,6 +642,8 @@ mod tests {
             self.0.increment(key, amount, ttl)
         }
     }
+
+    impl QuotaStore for Connected {}
 
     #[test]
     fn an_older_value_that_reaches_the_store_late_does_not_stay() {

@@ -1,4 +1,4 @@
-//! Access control, if a test enables it.
+//! Access control of the mock, if a test enables it.
 
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::clock::Clock;
+use super::locks::lock;
 use super::received::RecordedRequest;
-use super::router::lock;
 use super::wire_response::WireResponse;
 use crate::util::ids;
 

@@ -3,8 +3,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
+
+use crate::time::rfc3339;
 
 #[derive(Clone, Copy)]
 pub(super) struct Clock {
@@ -29,7 +31,7 @@ impl Clock {
     pub(super) fn text(&self, later: Duration) -> String {
         let now = self.now();
         let time = DateTime::<Utc>::from(now.checked_add(later).unwrap_or(now));
-        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+        rfc3339::format(&time)
     }
 
     /// Returns the seconds since 1970 at an instant, rounded up, so that no client retries too early.

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
+use super::locks::lock;
 use super::received::RecordedRequest;
 use super::response::{MockResponse, check_fault, check_header, check_status};
-use super::router::{MockState, lock};
+use super::router::MockState;
 use super::stub::{Matcher, Stub};
 use super::wire_response::WireResponse;
 

@@ -1,4 +1,4 @@
-//! Request bodies while they are received.
+//! Request bodies while the mock receives them.
 
 use std::future::poll_fn;
 use std::pin::Pin;

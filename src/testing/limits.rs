@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::clock::Clock;
+use super::locks::lock;
 use super::received::RecordedRequest;
-use super::router::lock;
 use super::wire_response::WireResponse;
 use crate::time::clock;
 use crate::util::ids::hex;

@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use super::TypedCall;
 use super::auth::MockAuth;
 use super::example::ExampleRequest;
+use super::locks::lock;
 use super::received::RecordedRequest;
-use super::router::{MockState, lock};
+use super::router::MockState;
 use super::server;
 use super::stub::{Matcher, Stub, accept, misuse};
 use crate::client::{Client, ClientBuilder};
@@ -279,7 +280,7 @@ impl MockGitHub {
         &self,
         call: impl FnOnce(&Client) -> C,
     ) -> (&'static str, Matcher) {
-        let (id, wanted) = accept(call(&self.client).into_request().matcher());
+        let (id, wanted) = accept(call(&self.client).into_request().draft().matcher());
         (id, Matcher::Call(id, wanted))
     }
 }

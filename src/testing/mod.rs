@@ -41,10 +41,14 @@
 //!   [`MockGitHub::rate_limit`].
 //! - **Received requests** are recorded: [`MockGitHub::requests`].
 //!
+//! [`store_conformance`] tests a store of your own.
+//!
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
 //!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
 //!
-//! It speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
+//! [`token_store_conformance`] tests a [`TokenStore`](crate::auth::TokenStore) of your own.
+//!
+//! The mock speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
 //! `mock_github`. It needs the feature `testing`, is meant for tests alone, and panics with a message if a test uses it
 //! incorrectly.
 
@@ -59,6 +63,7 @@ mod examples;
 mod fault;
 mod intake;
 mod limits;
+mod locks;
 mod minimal;
 mod mock;
 mod pagination;
@@ -75,6 +80,9 @@ mod substitute;
 pub(crate) mod type_coverage;
 mod wire_response;
 
+pub use crate::policy::auth::conformance::{
+    TokenStoreDeviation, TokenStoreDeviations, token_store_conformance,
+};
 pub use example::ExampleRequest;
 pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};
@@ -82,7 +90,9 @@ pub use received::RecordedRequest;
 pub use response::MockResponse;
 pub use stub::Stub;
 
-use crate::request::Request;
+pub use crate::store::conformance::{StoreDeviation, StoreDeviations, store_conformance};
+
+use crate::client::Request;
 
 /// A typed call of an operation, such as `github.issues().get()`: exactly the generated builders.
 pub trait TypedCall: sealed::Sealed {

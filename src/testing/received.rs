@@ -1,4 +1,4 @@
-//! A received request.
+//! A request that the mock received.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Corrects examples that violate their own schema.
+//! Corrections of examples that violate their own schema.
 //!
 //! Every sixth example in GitHub's description does: a property is missing, `null` replaces an object, or a
 //! number is written as text. A mock with such responses would differ from GitHub. So the smallest conforming

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::clock::Clock;
 use super::examples::{Content, ExampleResponses};
+use super::locks::lock;
 use super::pagination::{ListItems, item};
 use super::received::RecordedRequest;
-use super::router::lock;
 use super::wire_response::{WireResponse, rewrite_urls};
 use crate::contract::{MatchedRequest, OperationSpec};
 

@@ -1,9 +1,9 @@
-//! Processing of a request in the mock.
+//! The processing of a request in the mock.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde_json::{Value, json};
 use tracing::debug;
@@ -15,6 +15,7 @@ use super::dynamic::{self, DynamicContext};
 use super::examples::{Content, ExampleResponses, conforms};
 use super::intake::BodyReader;
 use super::limits::Limits;
+use super::locks::lock;
 use super::pagination::ListItems;
 use super::received::RecordedRequest;
 use super::resources::Resources;
@@ -381,9 +382,4 @@ fn invalid(document: &ApiDescription, matched: &MatchedRequest<'_>) -> WireRespo
     with_texts["errors"] = texts.into();
     let fits = |body: &&Value| conforms(document, matched.operation, status, body);
     WireResponse::json(status, [&body, &with_texts].into_iter().find(fits).unwrap_or(&plain))
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // After a panic, the state is still consistent.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Adapts examples to the request: the response contains the repository, number or name of the path.
+//! Examples adapted to the request: the response contains the repository, number or name of the path.
 
 use serde_json::{Value, json};
 

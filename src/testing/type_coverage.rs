@@ -1,4 +1,4 @@
-//! Compares the hand-written types of this library with the description.
+//! Comparison of the hand-written types of this library with the description.
 
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! A response before it is sent.
+//! A response of the mock before it is sent.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The wall clock, for the age of responses, and instants in the future.
+//! The wall clock, for the age of responses, instants in the future, and times in milliseconds.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -31,6 +31,16 @@ pub(crate) fn halved(duration: Duration) -> Duration {
     duration.checked_div(2).unwrap_or_default()
 }
 
+/// Returns a time in whole milliseconds. One that `u64` does not hold becomes the maximum.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns the milliseconds since 1970; zero for an earlier time.
+pub(crate) fn unix_millis(time: SystemTime) -> u64 {
+    millis(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
 /// Formats a time in whole seconds. A time beyond the calendar becomes its last day.
 pub(crate) fn to_utc(time: SystemTime) -> DateTime<Utc> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -41,6 +51,14 @@ pub(crate) fn to_utc(time: SystemTime) -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn milliseconds_saturate() {
+        assert_eq!(millis(Duration::from_micros(1_999)), 1);
+        assert_eq!(millis(Duration::MAX), u64::MAX);
+        assert_eq!(unix_millis(SystemTime::UNIX_EPOCH + Duration::from_secs(3)), 3_000);
+        assert_eq!(unix_millis(SystemTime::UNIX_EPOCH - Duration::from_secs(3)), 0);
+    }
 
     #[test]
     fn a_future_instant_saturates_at_the_range_of_the_clock() {

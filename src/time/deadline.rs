@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::time::clock::saturating_after;
+use crate::time::clock::{self, saturating_after};
 
 /// A time limit, which can be extended while it runs.
 #[derive(Debug)]
@@ -198,7 +198,8 @@ pub(crate) async fn with_deadline<F: Future>(
 }
 
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 1)
+    // Half of the range, so that two of them can be added.
+    clock::millis(time).min(u64::MAX >> 1)
 }
 
 #[cfg(test)]

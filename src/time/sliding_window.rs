@@ -1,8 +1,10 @@
-//! Counts the admitted amount of the last minute or hour.
+//! A sliding window: the admitted amount of the last minute or hour.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::time::Duration;
+
+use crate::time::clock;
 
 /// A sliding window: at most its limit in *any* interval of its length.
 ///
@@ -25,7 +27,7 @@ const KEPT_BUCKETS: usize = BUCKETS as usize + 2;
 
 impl SlidingWindow {
     pub(crate) fn new(limit: u32, length: Duration) -> Self {
-        let length = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let length = clock::millis(length);
         Self {
             limit,
             bucket_ms: (length / BUCKETS).max(1),

@@ -1,21 +1,34 @@
 //! The HTTP clients: one for each runtime, so that none depends on a connection of another one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{ClientBuilder, Proxy};
 use tracing::warn;
 
+use super::custom::{BoxError, Transport, with_url};
+use crate::response::body::accepted_encoding;
 use crate::runtime::PerRuntime;
 
-/// The HTTP clients of one [`Client`](crate::Client).
+/// The HTTP clients of one [`Client`](crate::Client), or what replaces them.
+pub(crate) enum HttpClients {
+    BuiltIn(BuiltInClients),
+    /// A client of the application, for all runtimes.
+    Given(reqwest::Client),
+    /// A replacement for the network.
+    Custom(Arc<dyn Transport>),
+}
+
+/// The clients that the library builds.
 ///
 /// A connection is driven by a task of the runtime on which it was made. If that runtime is not polled, requests on the
 /// connection are not sent, whichever runtime they come from. Therefore each runtime has its own connections.
 #[derive(Debug)]
-pub(crate) struct HttpClients {
+pub(crate) struct BuiltInClients {
     first: reqwest::Client,
-    /// The settings for further clients; `None` for a client of the application, which is the only one.
-    settings: Option<HttpSettings>,
+    /// The settings for further clients.
+    settings: HttpSettings,
     by_runtime: PerRuntime<reqwest::Client>,
 }
 
@@ -27,29 +40,50 @@ pub(crate) struct HttpSettings {
 }
 
 impl HttpClients {
-    /// Uses the same client for all runtimes.
-    pub(crate) fn single(client: reqwest::Client) -> Self {
-        Self { first: client, settings: None, by_runtime: PerRuntime::default() }
-    }
-
     /// Builds the first client.
     pub(crate) fn build(settings: HttpSettings) -> reqwest::Result<Self> {
         let first = settings.build()?;
-        Ok(Self { first, settings: Some(settings), by_runtime: PerRuntime::default() })
+        Ok(Self::BuiltIn(BuiltInClients { first, settings, by_runtime: PerRuntime::default() }))
     }
 
-    /// Returns whether the application supplied the client, which can then decode bodies and store cookies by itself.
-    pub(crate) fn is_single(&self) -> bool {
-        self.settings.is_none()
+    /// Returns whether the client can store cookies.
+    pub(crate) fn can_keep_cookies(&self) -> bool {
+        !matches!(self, Self::BuiltIn(_))
     }
 
+    /// Sends one request over the network.
+    pub(crate) async fn execute(
+        &self,
+        mut request: reqwest::Request,
+    ) -> Result<reqwest::Response, BoxError> {
+        let headers = request.headers_mut();
+        let is_of_part = headers.contains_key(RANGE);
+        // A client of the application can decode bodies by itself.
+        let is_given = matches!(self, Self::Given(_));
+        if !headers.contains_key(ACCEPT_ENCODING)
+            && let Some(encoding) = accepted_encoding(is_given, is_of_part)
+        {
+            headers.insert(ACCEPT_ENCODING, encoding);
+        }
+        let client = match self {
+            Self::BuiltIn(clients) => clients.current(),
+            Self::Given(client) => client.clone(),
+            Self::Custom(transport) => {
+                let url = request.url().clone();
+                return transport.send(request).await.map(|response| with_url(response, url));
+            }
+        };
+        client.execute(request).await.map_err(BoxError::from)
+    }
+}
+
+impl BuiltInClients {
     /// Returns the client of the current runtime.
-    pub(crate) fn current(&self) -> reqwest::Client {
-        let Some(settings) = &self.settings else { return self.first.clone() };
+    fn current(&self) -> reqwest::Client {
         self.by_runtime.get_or_make(|left, is_first| match left {
             Some(client) => client,
             None if is_first => self.first.clone(),
-            None => settings.build().unwrap_or_else(|error| {
+            None => self.settings.build().unwrap_or_else(|error| {
                 warn!(%error, "building an HTTP client for another runtime failed; sharing the first one");
                 self.first.clone()
             }),

@@ -6,7 +6,23 @@ use url::Url;
 
 use crate::endpoints::{Endpoints, has_credentials};
 use crate::error::{Error, ErrorKind, Result};
-use crate::request::RedirectTarget;
+
+/// One of the requests that an attempt sends: the first, and one for each redirect.
+#[derive(Debug)]
+pub(crate) struct RedirectTarget {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) with_body: bool,
+    /// Whether the server is trusted with the token and with other headers for GitHub only.
+    pub(crate) trusted: bool,
+}
+
+impl RedirectTarget {
+    /// Returns the target of the first request.
+    pub(crate) fn first(method: Method, url: Url) -> Self {
+        Self { method, url, with_body: true, trusted: true }
+    }
+}
 
 /// Maximum number of redirects in a row; browsers and curl have similar limits.
 pub(crate) const MAX_REDIRECTS: usize = 10;

@@ -1,4 +1,4 @@
-//! PEM normalization: only this module converts text from variables, YAML, secret stores and editors back to PEM.
+//! PEM normalization: text from variables, YAML, secret stores and editors becomes PEM again, in this place only.
 //!
 //! It accepts line breaks written as `\n` (escaped once or more), turned into spaces, or gone; CRLF; indentation;
 //! single or double quotes around it or a line; a byte order mark, also that of UTF-16; text before and after the

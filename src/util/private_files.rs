@@ -12,11 +12,11 @@
 //! - Only regular files are used. Opening does not block, so a FIFO in place of a file is an error and not a hang.
 //! - A file belongs to the effective user of the process, and has no second name (hard link).
 //! - A folder belongs to that user or to root, since root can read and change everything anyway. If root runs the
-//!   process, a folder that the application sets can belong to any user, as long as not everyone can write to it.
+//!   process, a folder that the application sets can belong to any user, unless all users can write to it.
 //!
 //! If a mode gives access to other users, it is restricted, with a warning, or the file is rejected:
 //!
-//! | | other users can read it | a group can write it | everyone can write it |
+//! | | other users can read it | a group can write it | all users can write it |
 //! |---|---|---|---|
 //! | token file | repaired | repaired: it is encrypted, so that a change is detected | repaired |
 //! | journal | repaired | repaired: each record is verified before it is handled | repaired |

@@ -1,4 +1,4 @@
-//! Maps by the address of a static text: a look-up is faster than by its content.
+//! Maps by the address of a static text, whose lookup is faster than by its content.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};

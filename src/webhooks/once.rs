@@ -1,4 +1,4 @@
-//! Deduplication of deliveries.
+//! The deduplication of deliveries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::{Store, ValueFormat};
 use crate::util::ids;
 
 /// Deduplicator: records deliveries in a [store](crate::store), so that only one of several receivers handles each: in
@@ -69,6 +69,8 @@ pub enum ClaimOutcome {
 const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const DEFAULT_CLAIM_TTL: Duration = Duration::from_secs(5 * 60);
 const MIN_CLAIM_TTL: Duration = Duration::from_millis(100);
+/// A claim, or the mark of a handled delivery.
+const FORMAT: ValueFormat = ValueFormat::new("claim", 1);
 const DONE_MARKER: &[u8] = b"done";
 
 impl Deduplicator {
@@ -115,7 +117,7 @@ impl Deduplicator {
     /// # Errors
     /// As for [`claim`](Self::claim).
     pub async fn try_claim(&self, delivery: &str) -> Result<ClaimOutcome> {
-        let claim = self.claim_with(delivery, Bytes::from(ids::unique_id()));
+        let claim = self.claim_with(delivery, FORMAT.encode(ids::unique_id()));
         let taken = self.try_claim_as(claim.clone()).await;
         if taken.is_err() {
             // If the claim is in the store, it is released, so that it does not block another receiver.
@@ -156,7 +158,8 @@ impl Deduplicator {
         }
         Ok(match self.store.get(&claim.key).await? {
             Some(held) if held == claim.token => ClaimOutcome::Claimed(claim),
-            Some(held) if held == DONE_MARKER => ClaimOutcome::Done,
+            // A value of a later version is left to its holder: GitHub can redeliver.
+            Some(held) if FORMAT.decode(&held) == Ok(DONE_MARKER) => ClaimOutcome::Done,
             _ => ClaimOutcome::InProgress,
         })
     }
@@ -200,7 +203,7 @@ impl Claim {
     pub(super) async fn mark_done(&self) -> Result<()> {
         self.deduplicator
             .store
-            .put(&self.key, Bytes::from_static(DONE_MARKER), self.deduplicator.retention)
+            .put(&self.key, FORMAT.encode(DONE_MARKER), self.deduplicator.retention)
             .await
     }
 

@@ -1,4 +1,4 @@
-//! Extracts the payload of a verified body, and checks that it is JSON.
+//! The payload of a verified body, extracted and checked to be JSON.
 
 use std::borrow::Cow;
 use std::fmt;

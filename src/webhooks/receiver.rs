@@ -1,4 +1,4 @@
-//! A service that receives GitHub's deliveries, responds at once, and has each handled once.
+//! The webhook service: it receives GitHub's deliveries, responds at once, and has each handled once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ use stats::StatsCounters;
 /// handled a second time
 ///
 /// - if the process ends after the handler and before the record, such as while the disk is full; with a journal the
-///   delivery is then marked as [resumed](Delivery::is_replayed);
+///   delivery is then marked as [replayed](Delivery::is_replayed);
 /// - if [`Deduplicator`]'s store loses data or fails: when a process stalls for longer than the TTL of a claim during an
 ///   attempt, when Redis loses its data, when [memory](crate::store::MemoryStore) is full or ends with the process. A
 ///   journal remembers the deliveries that its own process has handled;

@@ -1,11 +1,10 @@
-//! Requests redelivery of failed deliveries.
+//! The reconciler, which requests redelivery of failed deliveries.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -13,11 +12,12 @@ use tracing::{info, warn};
 
 use crate::api::timestamps::Sealed;
 use crate::api::types::HookDeliveryItem;
+use crate::client::Client;
+use crate::client::pagination::{Items, OnItemError};
 use crate::error::{Error, Result};
 use crate::policy::rate_limit::Priority;
-use crate::store::Store;
+use crate::store::{Store, ValueFormat};
 use crate::util::ids;
-use crate::{Client, Items, OnItemError};
 
 type Redelivery = std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 type List = dyn Fn(&Client) -> Items<HookDeliveryItem> + Send + Sync;
@@ -113,6 +113,8 @@ pub struct ReconciliationReport {
     pub truncated: bool,
 }
 
+/// The turn of one process. Other processes do not read it.
+const TURN_FORMAT: ValueFormat = ValueFormat::new("turn", 1);
 /// GitHub keeps deliveries, and redelivers them, for three days.
 const LOOKBACK: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// A delivery with a late response is already in the list.
@@ -362,7 +364,7 @@ impl Reconciler {
         let key = format!("reconcile:{}", ids::hex(&Sha256::digest(whose)[..16]));
         // Slightly less, so that the process of the last run continues.
         let lasts = interval.mul_f64(0.9);
-        store.put_if_absent(&key, Bytes::from(ids::unique_id()), lasts).await
+        store.put_if_absent(&key, TURN_FORMAT.encode(ids::unique_id()), lasts).await
     }
 
     /// Checks the attempts since then, newest first, as GitHub lists them; returns when the newest was.
@@ -436,7 +438,7 @@ fn ago(time: DateTime<Utc>, ago: Duration) -> DateTime<Utc> {
 }
 
 /// Sets a low priority, so that other calls take precedence.
-fn low_priority(request: crate::Request) -> crate::Request {
+fn low_priority(request: crate::client::Request) -> crate::client::Request {
     request.priority(Priority::Background)
 }
 

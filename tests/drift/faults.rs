@@ -250,7 +250,7 @@ fn changes_are_sorted_by_severity_and_the_bump_is_the_largest() {
     let json = report.to_json();
     assert_eq!((&json["severity"], &json["bump"]), (&json!("breaking"), &json!("minor")));
     assert_eq!(json["changes"][0]["kind"], "bound-tightened");
-    assert_eq!(json["changes"][0]["place"], json!({ "operation": "things/create" }));
+    assert_eq!(json["changes"][0]["owner"], json!({ "operation": "things/create" }));
     let same = compare(&small(), &small()).unwrap();
     assert_eq!((same.severity(), same.bump()), (None, SemverBump::None));
 }
@@ -284,7 +284,7 @@ fn a_description_wide_change_is_reported_once() {
         ["things/create", "things/delete", "things/get", "things/get-pair"]
     );
     assert_eq!(report.changes[0].pointer, "/servers");
-    assert_eq!(serde_json::to_value(&report.changes[0].owner).unwrap(), "document");
+    assert_eq!(serde_json::to_value(&report.changes[0].owner).unwrap(), "description");
 }
 
 #[test]

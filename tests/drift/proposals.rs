@@ -1,7 +1,7 @@
 //! Examples that do not fit their schemas are found, and the overlay actions
 //! that make them fit are proposed.
 
-use octowire_refresh::build::overlay::{Action, apply, parse};
+use octowire_codegen::overlay::{Action, apply, parse};
 use octowire_refresh::examples::{self, Proposal, Side};
 use octowire_refresh::payloads::Payload;
 use octowire_refresh::source::EDITION;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{corrected, none, overlay, payloads};
 
-/// The same that tests/examples, tests/webhooks and tests/pipeline find with the generated types:
+/// The same that tests/examples, tests/webhooks and crates/codegen find with the generated types:
 /// which shows that this check rejects their effect, and nothing else.
 #[test]
 fn every_example_fits_its_schema_but_those_that_are_called_broken() {

@@ -166,7 +166,7 @@ fn every_action_without_effect_is_named_in_one_run() {
     assert_contains(&said, "2 of the overlay's actions no longer have an effect");
     assert_contains(&said, "/actions/0: $.components.schemas.thing.required[?@ == 'name']\n");
     assert_contains(&said, "/actions/1: $.paths['/things/{id}'].delete\n    Gone: matches nothing");
-    assert_contains(&said, "in api.github.com; delete it.");
+    assert_contains(&said, "`x-octowire-expected-in`; delete it.");
     assert_contains(&said, "--prune-overlay");
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use octowire_refresh::build::overlay::{self, Overlay};
+use octowire_codegen::overlay::{self, Overlay};
+use octowire_codegen::pipeline::Corrected;
 use octowire_refresh::payloads::{self, Payload};
-use octowire_refresh::pipeline::{self, PatchedDescription};
 use tempfile::TempDir;
 
 pub fn root() -> PathBuf {
@@ -18,8 +18,8 @@ pub fn overlay() -> Overlay {
 }
 
 /// The vendored document with the corrections of an overlay.
-pub fn corrected(overlay: &Overlay) -> PatchedDescription {
-    pipeline::correct_file(&root().join("openapi/api.github.com.json"), overlay).unwrap()
+pub fn corrected(overlay: &Overlay) -> Corrected {
+    Corrected::read(&root().join("openapi/api.github.com.json"), overlay).unwrap()
 }
 
 pub fn payloads() -> Vec<Payload> {

@@ -82,7 +82,7 @@ async fn calls_are_made_as_there_is_room_for_them() {
 #[tokio::test]
 async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one() {
     let server = Server::start(|request: Received| async move {
-        let exhausted = request.headers["authorization"] == "Bearer exhausted";
+        let exhausted = request.headers["authorization"] == "Bearer token-without-quota";
         let left = if exhausted { 0 } else { 4_000 };
         let reset = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 1800;
         let told = format!(
@@ -92,7 +92,7 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
         Reply::Raw(answer("200 OK", &told, "1"))
     })
     .await;
-    let exhausted = server.default_client_builder().token("exhausted").build().unwrap();
+    let exhausted = server.default_client_builder().token("token-without-quota").build().unwrap();
     let idle = exhausted.with_auth(PersonalToken::new("idle").unwrap());
     call(&exhausted, 0).await.unwrap();
     let calls = (0..14).map(|number| match number {

@@ -363,7 +363,7 @@ async fn the_dashboard_shows_no_token_and_bounded_data() {
     assert_eq!(state["failed"][2]["operation"], "issues/get");
     assert_eq!(state["failed"][2]["type"], "404");
     assert!(state["failed"][2]["request_id"].is_string());
-    assert_eq!(state["tokens"][0]["is_good"], true);
+    assert_eq!(state["tokens"][0]["is_valid"], true);
     assert_eq!(state["limits"][0]["primary"][0]["resource"], "core");
     // One call belonged to another identity.
     assert_eq!(state["usage"]["month"]["calls"], 61);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use octowire::auth::{AccessToken, EncryptedFileTokenStore, EncryptionKey, TokenStore};
-use octowire::store::{DiskStore, QuotaRequest, Store};
+use octowire::store::{DiskStore, KeyValueStore, QuotaRequest, QuotaStore};
 use octowire::webhooks::DeliveryJournal;
 use sha2::{Digest, Sha256};
 
@@ -212,9 +212,9 @@ impl TestFolder {
             // By which an epoch is named, beside the time.
             "member": MEMBER.fetch_add(1, Ordering::Relaxed).to_string(),
             "join": { "members": 0 },
-            "running": 1,
-            "waiting": 1,
-            "between_writes": 0,
+            "in_flight": 1,
+            "queued": 1,
+            "min_write_interval": 0,
         });
         let request: QuotaRequest = serde_json::from_value(request).unwrap();
         let lease = self.disk()?.lease(LEDGER_KEY, &request).await?.unwrap();

@@ -46,7 +46,7 @@ async fn a_client_that_works_is_ready_and_meets_its_objectives() {
     }
     let json: Value = serde_json::from_str(&health.to_json()).unwrap();
     assert_eq!(json["status"], "ready");
-    assert_eq!(json["objectives"][2]["objective"], "availability");
+    assert_eq!(json["objectives"][2]["kind"], "availability");
     assert_eq!(json["objectives"][2]["windows"][0]["minutes"], 5);
     assert!(!health.to_json().contains("ghs_") && !format!("{health:?}").contains("ghp_"));
 }

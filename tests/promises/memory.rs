@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::rate_limit::RateLimitPolicy;
-use octowire::store::{MemoryStore, Store};
+use octowire::store::{KeyValueStore, MemoryStore};
 use octowire::testing::MockGitHub;
 use octowire::{Client, Error, RetryPolicy};
 use serde::de::IgnoredAny;

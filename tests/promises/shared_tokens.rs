@@ -55,6 +55,18 @@ async fn a_token_in_redis_is_encrypted_and_expires_with_the_token() {
 }
 
 #[tokio::test]
+async fn tokens_in_redis_keep_the_contract_of_token_stores() {
+    let server = RedisServer::start();
+    let count = AtomicU32::new(0);
+    let new_store = async || {
+        let prefix = format!("tokens-{}:", count.fetch_add(1, Ordering::SeqCst));
+        let redis = RedisStore::builder(server.url()).prefix(prefix).connect().await.unwrap();
+        EncryptedTokenStore::new(redis, key(1))
+    };
+    octowire::testing::token_store_conformance(new_store).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_token_that_can_be_renewed_is_kept_until_that_has_ended() {
     let server = RedisServer::start();
     let store = EncryptedTokenStore::new(RedisStore::connect(server.url()).await.unwrap(), key(1));

@@ -73,6 +73,18 @@ fn failure<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Option<AuthFailure>
 }
 
 #[tokio::test]
+async fn the_token_file_keeps_the_contract_of_token_stores() {
+    let folder = Folder::new();
+    let count = AtomicU32::new(0);
+    let new_store = async || {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        EncryptedFileTokenStore::open(folder.0.join(format!("tokens-{number}")), key(1)).unwrap()
+    };
+    octowire::testing::token_store_conformance(new_store).await.unwrap();
+    assert!(count.load(Ordering::Relaxed) >= 17, "one store for each check");
+}
+
+#[tokio::test]
 async fn a_saved_token_is_loaded_with_all_its_fields() {
     let folder = Folder::new();
     let (end, later) = (SystemTime::now(), SystemTime::now() + Duration::from_secs(3600));

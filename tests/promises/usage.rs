@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use octowire::rate_limit::RateLimitPolicy;
-use octowire::store::{DiskStore, MemoryStore, Store};
+use octowire::store::{CounterStore, DiskStore, MemoryStore, Store};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::usage::{Budget, BudgetState, Period, PricingPlan, UsageConfig, UsageCount};
 use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
@@ -328,13 +328,31 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
     github.meta().get_zen().send().await.unwrap_err();
     let month =
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
-    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
+    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
     assert!(store.counters(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;
     let told = store.counters(&key).await.unwrap();
     assert_eq!(told["meta/get-zen calls"], 1, "{told:?}");
     assert_eq!(told["meta/get-zen failed"], 1);
+}
+
+#[tokio::test]
+async fn the_call_that_holds_the_last_handle_is_written_before_it_returns() {
+    let store = MemoryStore::new();
+    let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
+    let github = github
+        .rate_limits(RateLimitPolicy::disabled())
+        .retry(RetryPolicy::disabled())
+        .build()
+        .unwrap();
+    let call = github.meta().get_zen();
+    let month = octowire::chrono::Utc::now().format("%Y-%m");
+    drop(github);
+    call.send().await.unwrap_err();
+    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
+    let told = store.counters(&key).await.unwrap();
+    assert_eq!(told.get("meta/get-zen calls"), Some(&1), "{told:?}");
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
     shown.value(&client.usage().identities().await);
     shown.0.push_str(&format!("{report} {}", report.to_json()));
     let noted = noted.lock().unwrap().clone();
-    assert!(noted.contains("budget:http%3A") && noted.contains("request calls"), "{noted}");
+    assert!(noted.contains("budget:v1:http%3A") && noted.contains("request calls"), "{noted}");
     assert!(shown.0.contains("budget \"b\" exhausted: 2 requests per month"), "{}", shown.0);
     let warned = log.text();
     let warned: Vec<_> =

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use octowire::store::{MemoryStore, Store, StoreFuture};
+use octowire::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
 use octowire::webhooks::{
     Deduplicator, Delivery, EnvelopeScheme, OutgoingDelivery, Verifier, WebhookReceiver,
 };
@@ -31,7 +31,7 @@ impl Watched {
     }
 }
 
-impl Store for Watched {
+impl KeyValueStore for Watched {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.note(key, b"");
         self.store.get(key)
@@ -66,11 +66,16 @@ impl Store for Watched {
         self.note(key, &value);
         self.store.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Watched {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.note(key, b"");
         self.store.increment(key, amount, ttl)
     }
 }
+
+impl QuotaStore for Watched {}
 
 #[tokio::test(start_paused = true)]
 async fn neither_the_secret_nor_a_signature_nor_a_payload_shows() {

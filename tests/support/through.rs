@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octowire::bytes::Bytes;
-use octowire::store::{MemoryStore, QuotaLease, QuotaRequest, Store, StoreFuture};
+use octowire::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
+};
 
 /// Tells all that it is given in the clear: keys, and the names of what is added up. Where that is answered
 /// with `false`, the store never answers.
@@ -39,7 +41,7 @@ impl fmt::Debug for InterceptingStore {
     }
 }
 
-impl Store for InterceptingStore {
+impl KeyValueStore for InterceptingStore {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.ask(key, |memory| memory.get(key))
     }
@@ -73,17 +75,11 @@ impl Store for InterceptingStore {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.ask(key, |memory| memory.remove_if_equal(key, value))
     }
+}
 
+impl CounterStore for InterceptingStore {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.ask(key, |memory| memory.increment(key, amount, ttl))
-    }
-
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.ask(key, |memory| memory.lease(key, request))
     }
 
     fn increment_counters<'a>(
@@ -99,5 +95,15 @@ impl Store for InterceptingStore {
 
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         self.ask(key, |memory| memory.counters(key))
+    }
+}
+
+impl QuotaStore for InterceptingStore {
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        request: &'a QuotaRequest,
+    ) -> StoreFuture<'a, Option<QuotaLease>> {
+        self.ask(key, |memory| memory.lease(key, request))
     }
 }

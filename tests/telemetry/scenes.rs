@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use octowire::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 use octowire::bytes::Bytes;
-use octowire::store::{MemoryStore, Store};
+use octowire::store::{CounterStore, KeyValueStore, MemoryStore};
 use octowire::testing::{Fault, MockGitHub};
 use octowire::usage::{Budget, Period, UsageConfig};
 use octowire::{CircuitBreaker, RetryPolicy};

@@ -13,12 +13,12 @@ use serde_json::Value;
 pub use check::{Side, Violation, Wrong, violations};
 pub use proposal::{Proposal, render};
 
-use crate::build::document::{self, LocatedOperation, operations};
-use crate::build::operations::{Output, describe, is_json, successes};
-use crate::build::webhooks::{self, Webhook};
-use crate::build::{Error, Result};
 use crate::payloads::Payload;
 use crate::{broken_requests, broken_responses};
+use octowire_codegen::document::{self, LocatedOperation, operations};
+use octowire_codegen::operations::{Output, describe, is_json, successes};
+use octowire_codegen::webhooks::{self, Webhook};
+use octowire_codegen::{Error, Result};
 
 const STAGE: &str = "examples";
 

@@ -1,4 +1,4 @@
-//! Checks that Cargo.toml has features for all parts of a description.
+//! Checks that the library has a feature for each part of a description, and a name for each scope.
 
 use std::collections::BTreeMap;
 use std::{fs, path::Path};
@@ -6,7 +6,9 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::build::select;
+use octowire_codegen::reserved_scopes::ReservedScopes;
+use octowire_codegen::select;
+
 use crate::problem::{Problem, Result};
 
 #[derive(Deserialize)]
@@ -36,10 +38,16 @@ pub fn missing(root: &Path, document: &Value) -> Result<Vec<String>> {
         }
     }
     for event in select::events(document) {
-        let feature = format!("webhook-{}", event.replace('_', "-"));
+        let feature = select::event_feature(&event);
         if !has(&feature) {
             missing.push(format!("feature `{feature}`"));
         }
     }
     Ok(missing)
+}
+
+/// The names that no scope can have in the library at `root`: those of its source, if it is there.
+pub fn reserved_scopes(root: &Path) -> octowire_codegen::Result<ReservedScopes> {
+    let src = root.join("src");
+    if src.is_dir() { ReservedScopes::read(&src) } else { Ok(ReservedScopes::default()) }
 }

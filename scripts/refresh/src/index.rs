@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use crate::build::operations::Operation;
-use crate::build::refine::{ApiModel, Body, CallModel};
-use crate::build::webhooks::Webhook;
+use octowire_codegen::lower::{ApiModel, Body, CallModel};
+use octowire_codegen::operations::Operation;
+use octowire_codegen::webhooks::Webhook;
 
 /// The file's name.
 pub const FILE: &str = "index.txt";

@@ -3,13 +3,11 @@
 //! [`refresh::run`] is the entry point: fetch, check in a folder beside `openapi/`, replace all files
 //! together or none, report. Each step is a file.
 
-#[path = "../../../build/mod.rs"]
-pub mod build;
 #[path = "../../../src/contract/drift/mod.rs"]
 pub mod drift;
 
 /// The same for requests.
-#[path = "../../../tests/pipeline/documents/broken.rs"]
+#[path = "../../../crates/codegen/tests/stages/documents/broken.rs"]
 pub mod broken_requests;
 /// Response examples that contradict the description, and so are not evidence.
 #[path = "../../../tests/examples/broken.rs"]
@@ -21,7 +19,6 @@ pub mod features;
 pub mod index;
 pub mod options;
 pub mod payloads;
-pub mod pipeline;
 pub mod problem;
 pub mod prune;
 pub mod records;

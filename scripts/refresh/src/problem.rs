@@ -2,8 +2,8 @@
 
 use std::{fmt, io, path::Path};
 
-use crate::build::Error;
-use crate::build::overlay::StaleAction;
+use octowire_codegen::Error;
+use octowire_codegen::overlay::StaleAction;
 
 pub type Result<T> = std::result::Result<T, Problem>;
 

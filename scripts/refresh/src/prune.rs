@@ -1,8 +1,8 @@
 //! Removes actions from `overlay.yaml`, or restricts them to the editions that need them. Every other byte
 //! stays, including comments: so this edits the text, and then parses it to check the result.
 
-use crate::build::overlay::{self, Overlay};
 use crate::problem::{Problem, Result, StaleActionReport, StaleResolution};
+use octowire_codegen::overlay::{self, Overlay};
 
 const EXPECTED_IN: &str = "x-octowire-expected-in:";
 
@@ -97,7 +97,7 @@ fn narrowed(lines: &[&str], versions: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::overlay::StaleAction;
+    use octowire_codegen::overlay::StaleAction;
 
     const TEXT: &str = "\
 # Head.

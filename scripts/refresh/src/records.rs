@@ -1,9 +1,9 @@
 //! The records of a description: `upstream.toml`, and the version in the overlay. Comments and everything
 //! else stay unchanged.
 
-use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
 use crate::source::Published;
+use octowire_codegen::load::sha256;
 
 /// The beginning of a new `upstream.toml`.
 const PREFACE: &str = "\

@@ -6,18 +6,20 @@ use std::{fs, mem};
 
 use serde_json::Value;
 
-use crate::build::overlay::{self, Overlay};
-use crate::build::required::relax;
-use crate::build::{verify, webhooks};
 use crate::drift::{self, DriftReport};
 use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
-use crate::pipeline::{self, PatchedDescription};
 use crate::problem::{Problem, Result, StaleActionReport};
 use crate::required::{self, Editions, NotRequired, Version};
 use crate::source::{self, Published};
 use crate::swap::ReplacementTransaction;
 use crate::{editions, features, index, payloads, prune, records, report};
+use octowire_codegen::overlay::{self, Overlay};
+use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::required::relax;
+use octowire_codegen::reserved_scopes::ReservedScopes;
+use octowire_codegen::select::Features;
+use octowire_codegen::{load, webhooks};
 
 const DOCUMENT: &str = "api.github.com.json";
 const UPSTREAM: &str = "upstream.toml";
@@ -31,6 +33,7 @@ struct Vendored {
     overlay_text: String,
     overlay: Overlay,
     not_required: Vec<NotRequired>,
+    reserved_scopes: ReservedScopes,
 }
 
 impl Vendored {
@@ -41,11 +44,12 @@ impl Vendored {
             fs::read_to_string(&path).map_err(|e| Problem::at(&path, "read", &e))
         };
         Ok(Self {
-            document: verify::load_vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
+            document: load::load_vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
             upstream: text(UPSTREAM)?,
             overlay: overlay::read(&folder.join(OVERLAY))?,
             overlay_text: text(OVERLAY)?,
             not_required: not_required_before(&folder.join(required::FILE))?,
+            reserved_scopes: features::reserved_scopes(root)?,
         })
     }
 
@@ -57,7 +61,7 @@ impl Vendored {
     fn is(&self, published: &Published) -> bool {
         self.says("package") == published.package
             && self.says("version") == published.version
-            && self.says("sha256") == verify::sha256(&published.bytes)
+            && self.says("sha256") == load::sha256(&published.bytes)
     }
 }
 
@@ -84,8 +88,8 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let others = published.others.take();
     let others = others.as_deref();
     let not_required = not_required(&vendored, &published, others);
-    let before = pipeline::correct(vendored.document, &vendored.overlay)?;
-    let after = pipeline::correct(mem::take(&mut published.document), &vendored.overlay)?;
+    let before = Corrected::new(vendored.document, &vendored.overlay)?;
+    let after = Corrected::new(mem::take(&mut published.document), &vendored.overlay)?;
     // Like the types: a property that not every version requires is an `Option`.
     let relaxed = |document: &Value, list: &[NotRequired]| {
         let mut document = document.clone();
@@ -106,13 +110,14 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
         return Err(Problem::Stale(stale));
     }
     let overlay = prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?;
-    let refined = pipeline::generate(&after, &not_required)?;
+    let generated =
+        after.clone().generate(&not_required, &vendored.reserved_scopes, Features::All)?;
     let proposals = examples::proposals(&after.document, &payloads::read(&options.root)?)?;
     propose(options, &proposals, &after, &vendored.overlay, others)?;
     let features = features::missing(&options.root, &after.document)?;
     let left = left(&proposals, &features);
     report::write(&options.report(), report::NEXT, left.as_deref())?;
-    let index = index::index(&refined, &webhooks::describe(&after.document)?);
+    let index = index::index(&generated.model, &webhooks::describe(&after.document)?);
 
     if !options.check {
         let upstream = records::upstream(&vendored.upstream, &published, &records::today());
@@ -172,7 +177,7 @@ pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
 fn propose(
     options: &Options,
     proposals: &[Proposal],
-    after: &PatchedDescription,
+    after: &Corrected,
     overlay: &Overlay,
     others: Option<&[PathBuf]>,
 ) -> Result<()> {
@@ -248,7 +253,9 @@ pub fn write_index(options: &Options) -> Result<()> {
 /// The expected index of the vendored description.
 pub fn index_of(root: &Path) -> Result<String> {
     let vendored = Vendored::read(root)?;
-    let corrected = pipeline::correct(vendored.document, &vendored.overlay)?;
-    let refined = pipeline::generate(&corrected, &vendored.not_required)?;
-    Ok(index::index(&refined, &webhooks::describe(&corrected.document)?))
+    let Vendored { document, overlay, not_required, reserved_scopes, .. } = vendored;
+    let corrected = Corrected::new(document, &overlay)?;
+    let webhooks = webhooks::describe(&corrected.document)?;
+    let generated = corrected.generate(&not_required, &reserved_scopes, Features::All)?;
+    Ok(index::index(&generated.model, &webhooks))
 }

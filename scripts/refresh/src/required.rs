@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::build::document::{self, pointer};
-use crate::build::overlay::document_name;
-pub use crate::build::required::{FILE, NotRequired, parse};
-use crate::build::{verify, webhooks};
 use crate::problem::{Problem, Result};
+use octowire_codegen::document::{self, pointer};
+use octowire_codegen::overlay::document_name;
+pub use octowire_codegen::required::{FILE, NotRequired, parse};
+use octowire_codegen::{load, webhooks};
 
 const PREFACE: &str = "\
 # Properties that the OpenAPI description requires of responses, and other supported versions of it do not: `Option`
@@ -60,7 +60,7 @@ impl Editions {
     pub fn read(paths: &[PathBuf]) -> Self {
         let mut versions = Self::default();
         for path in paths {
-            match verify::load_custom(path) {
+            match load::load_custom(path) {
                 Ok(document) => {
                     versions.read.push(Version { name: document_name(&document), document });
                 }
@@ -170,7 +170,7 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
                 entries(&generated)?.into_iter().filter(|path| is_edition(path)).collect();
             editions = Some(Editions::read(&paths));
         } else {
-            let document = verify::load_custom(&generated.join("api.github.com.json"))?;
+            let document = load::load_custom(&generated.join("api.github.com.json"))?;
             versions.push(Version { name, document });
         }
     }

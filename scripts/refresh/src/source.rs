@@ -7,9 +7,9 @@ use std::{fs, path::Path, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::build::{overlay, verify};
 use crate::options::Source;
 use crate::problem::{Problem, Result};
+use octowire_codegen::{load, overlay};
 
 /// The only vendored edition.
 pub const EDITION: &str = "api.github.com";
@@ -70,7 +70,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
             path.display()
         ))
     })?;
-    verify::check(&document)?;
+    load::check(&document)?;
     let version = overlay::document_name(&document);
     if version != EDITION {
         return Err(Problem::failed(format!(

@@ -6,19 +6,25 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::build::required::{self, NotRequired};
-use crate::build::{Result, document, overlay, webhooks};
-use crate::pipeline;
+use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::required::{self, NotRequired};
+use octowire_codegen::reserved_scopes::ReservedScopes;
+use octowire_codegen::select::Features;
+use octowire_codegen::{Result, document, overlay, webhooks};
+
+use crate::features;
 use crate::problem::{self, Problem};
 
 /// Processes each description; returns the number of failures.
 pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
     let overlay = overlay::read(&root.join("openapi/overlay.yaml"))?;
     let not_required = required::read(&root.join("openapi").join(required::FILE))?;
+    let reserved_scopes = features::reserved_scopes(root)?;
     let mut failed = 0;
     for file in files {
         let started = Instant::now();
-        let line = catch_unwind(AssertUnwindSafe(|| one(file, &overlay, &not_required)));
+        let line =
+            catch_unwind(AssertUnwindSafe(|| one(file, &overlay, &not_required, &reserved_scopes)));
         let seconds = started.elapsed().as_secs_f32();
         let line = match line {
             Ok(Ok(counts)) => counts.line(seconds),
@@ -47,12 +53,17 @@ struct Counts {
     stale: usize,
 }
 
-fn one(file: &Path, overlay: &overlay::Overlay, not_required: &[NotRequired]) -> Result<Counts> {
-    let corrected = pipeline::correct_file(file, overlay)?;
-    let refined = pipeline::generate(&corrected, not_required)?;
+fn one(
+    file: &Path,
+    overlay: &overlay::Overlay,
+    not_required: &[NotRequired],
+    reserved_scopes: &ReservedScopes,
+) -> Result<Counts> {
+    let corrected = Corrected::read(file, overlay)?;
+    let generated = corrected.clone().generate(not_required, reserved_scopes, Features::All)?;
     let webhooks = webhooks::describe(&corrected.document)?.len();
     let operations = document::operations(&corrected.document).count();
-    assert_eq!(refined.calls.len(), operations, "operations are missing in the result");
+    assert_eq!(generated.model.calls.len(), operations, "operations are missing in the result");
     Ok(Counts {
         version: corrected.document["info"]["version"].as_str().unwrap_or_default().to_owned(),
         name: corrected.name,

@@ -9,8 +9,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::build::verify::sha256;
 use crate::problem::{Problem, Result};
+use octowire_codegen::load::sha256;
 
 /// The folder for work in progress; `.gitignore` has it.
 pub const FOLDER: &str = ".refresh-openapi";

@@ -10,9 +10,9 @@ use http::header::AUTHORIZATION;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::client::ResponseFuture;
 use crate::client::test_transport::{rate_limit, response};
 use crate::policy::rate_limit::{LimitAction, MAX_WAITING_CALLS, RateLimitPolicy, SecondaryLimits};
-use crate::response::ResponseFuture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,8 +45,8 @@ impl Drop for InFlightGuard<'_> {
 fn client(limits: RateLimitPolicy, time: Duration) -> (Client, Arc<InFlightCounter>) {
     let in_flight = Arc::new(InFlightCounter::default());
     let counted = Arc::clone(&in_flight);
-    let builder = Client::builder().http_client(reqwest::Client::new()).rate_limits(limits);
-    let builder = builder.transport(move |request| {
+    let builder = Client::builder().rate_limits(limits);
+    let builder = builder.responder(move |request| {
         let counted = Arc::clone(&counted);
         async move {
             counted.sent.fetch_add(1, Ordering::Relaxed);
@@ -236,9 +236,9 @@ async fn a_batch_within_a_batch_counts_its_own_calls() {
 fn failing_fast() -> Client {
     let limits =
         RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(1));
-    let builder = Client::builder().http_client(reqwest::Client::new());
+    let builder = Client::builder();
     let builder = builder.rate_limits(limits.on_limit(LimitAction::FailFast));
-    let builder = builder.transport(move |request| async move {
+    let builder = builder.responder(move |request| async move {
         let slow = request.url().path().starts_with("/slow");
         sleep(if slow { 5 * SECOND } else { SECOND / 10 }).await;
         if request.url().path() == "/slower" {

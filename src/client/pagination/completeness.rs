@@ -1,4 +1,4 @@
-//! Compares the delivered items of a list with the count that GitHub reports.
+//! Comparison of the delivered items of a list with the count that GitHub reports.
 //!
 //! # Which count applies
 //! The items of a numbered list that grows or shrinks while it is read move from page to page, but the pages before the

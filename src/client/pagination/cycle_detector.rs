@@ -1,4 +1,4 @@
-//! Records which pages were fetched, in constant memory, to detect links that form a cycle and pages that repeat.
+//! The fetched pages of a list, in constant memory, to detect links that form a cycle and pages that repeat.
 
 use std::collections::VecDeque;
 

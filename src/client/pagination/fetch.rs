@@ -1,4 +1,4 @@
-//! Fetches the pages of a list in order, a bounded number of them ahead.
+//! The pages of a list, fetched in order and a bounded number of them ahead.
 //!
 //! The calls make progress while the stream is polled, and also without it while another call waits for a permit that
 //! they hold. A page is decoded as soon as it arrives, so that its call is recorded with its outcome.
@@ -19,10 +19,9 @@ use url::Url;
 use super::page::page_content;
 use super::plan::PagePlan;
 use super::progress::PageContent;
-use crate::api::operation::OperationName;
-use crate::error::{Error, Result};
+use crate::client::Request;
+use crate::error::{Error, OperationName, Result};
 use crate::pipeline::{BodyMode, execute};
-use crate::request::Request;
 use crate::response::RawResponse;
 use crate::time::deadline::DeadlineExtension;
 
@@ -210,7 +209,7 @@ async fn fetched<P>(
     fault: fn(&P) -> Option<Error>,
     hasher: RandomState,
 ) -> Result<FetchedPage<P>> {
-    let called = execute(request, BodyMode::Buffered).await;
+    let called = execute(request.into_call(), BodyMode::Buffered).await;
     called.decode(
         |raw| {
             let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));

@@ -4,8 +4,9 @@
 use http::header::LINK;
 use url::Url;
 
+use super::numbered::{NumberedPages, PagePosition};
 use crate::fuzzing::{first_line, headers};
-use crate::headers::link::{Links, NumberedPages, PagePosition};
+use crate::headers::link::Links;
 
 /// The `Link` headers of a page: the query of its URL, and the values.
 pub(crate) fn link(input: &[u8]) {

@@ -13,11 +13,11 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::completeness::missing_organizations;
+use super::numbered::PagePosition;
 use super::progress::PageContent;
 use crate::api::operation::metric_name;
 use crate::codec::json_path;
 use crate::error::{Error, Result};
-use crate::headers::link::PagePosition;
 use crate::meter;
 use crate::response::{BadItem, RawResponse};
 

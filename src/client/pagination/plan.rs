@@ -1,4 +1,4 @@
-//! Decides which page of a list is fetched next.
+//! The choice of the page of a list that is fetched next.
 //!
 //! The `Link` header of each page decides. If it numbers the pages and names the last one, pages are fetched
 //! concurrently; each page that arrives is compared with the assumption.
@@ -9,11 +9,11 @@ use http::HeaderMap;
 use url::Url;
 
 use super::cycle_detector::CycleDetector;
+use super::numbered::NumberedPages;
 use super::progress::{PageContent, ProgressGuard, no_progress};
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind, Result};
-use crate::headers::link::{Links, NumberedPages};
-use crate::request::Request;
+use crate::client::Request;
+use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::headers::link::Links;
 
 /// The order in which the pages of one list are fetched.
 pub(super) struct PagePlan {
@@ -134,8 +134,11 @@ impl PagePlan {
 
     /// Returns the links of a page, at the addresses where this client fetches them.
     fn links(&self, url: &Url, headers: &HeaderMap) -> Result<Links> {
-        let links = Links::read(headers, url)?;
-        let origins = &self.request.client().handle().endpoints;
+        let links = Links::read(headers, url).map_err(|error| {
+            Error::new(ErrorKind::Pagination, "the link to the next page is not a valid URL")
+                .with_source(error)
+        })?;
+        let origins = self.request.endpoints();
         let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
         let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());
         if next
@@ -209,7 +212,8 @@ mod tests {
     }
 
     fn asked(request: Request) -> Url {
-        request.prepare().unwrap().initial_target().url
+        let context = crate::pipeline::call_context::CallContext::new(*request.into_call());
+        context.unwrap().spec.url
     }
 
     fn url(number: u64, name: &str) -> Url {

@@ -1,4 +1,4 @@
-//! Detects a list whose pages continue to link to further pages but have no new items.
+//! Detection of a list whose pages continue to link to further pages but have no new items.
 
 use super::cycle_detector::CycleDetector;
 use crate::error::{Error, ErrorKind};

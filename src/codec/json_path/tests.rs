@@ -1,3 +1,5 @@
+//! Paths of decode errors in generated and hand-written JSON.
+
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::{

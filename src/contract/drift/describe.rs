@@ -1,4 +1,4 @@
-//! Schemas in readable form.
+//! Descriptions of schemas for readers.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Compares two versions of GitHub's OpenAPI description, and reports the effects of each change.
+//! Comparison of two versions of GitHub's OpenAPI description, with the effects of each change.
 //!
 //! [`compare`] reports, for every operation and every webhook, the differences *in meaning* between two
 //! descriptions: it follows `$ref`s, merges `allOf`, pairs variants of unions by their content, and treats

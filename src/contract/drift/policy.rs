@@ -1,4 +1,4 @@
-//! Rates each change: the only place of these decisions.
+//! The ratings of all changes, decided in this place only.
 //!
 //! *Sending* is exact, so anything that GitHub removes or newly requires breaks programs. *Reading* is tolerant:
 //! unknown parts are ignored or kept, and a list that is absent or `null` is empty. The table is in the

@@ -1,3 +1,5 @@
+//! The router, compared with the rules of path templating.
+
 use proptest::prelude::*;
 
 use super::*;

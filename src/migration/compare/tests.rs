@@ -1,3 +1,5 @@
+//! The comparison of JSON values by rules.
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! A GitHub App: signs JWTs, with which it requests the tokens of its installations.
+//! A GitHub App, which signs JWTs to request the tokens of its installations.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -26,7 +26,7 @@ pub use signer::{AppSigner, SignatureFuture};
 
 /// A GitHub App with the keys that sign its JWTs.
 ///
-/// As a token source it authenticates [as the App
+/// As a token provider it authenticates [as the App
 /// itself](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app),
 /// with a JWT that is valid for nine minutes. Most calls are made [as an installation](App::installation).
 ///

@@ -1,4 +1,4 @@
-//! Tokens that an application gets for itself from any OAuth server, such as a gateway's.
+//! The client credentials grant: tokens of an application from any OAuth server, such as a gateway's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::oauth::{Form, GrantType, TokenEndpointRequest, basic_encoded};
 use super::personal::secret_fingerprint;
 use super::provider::{Persistence, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
-use crate::client::Client;
+use super::transport::AuthTransport;
 use crate::endpoints::{has_credentials, origin_of};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,7 @@ impl ClientCredentials {
         self
     }
 
-    async fn fetch(&self, client: &Client) -> Result<AccessToken> {
+    async fn fetch(&self, client: &dyn AuthTransport) -> Result<AccessToken> {
         let mut form = Form::new().with("grant_type", "client_credentials");
         let parameters = [("scope", &self.scope), ("audience", &self.audience)];
         for (name, value) in parameters {

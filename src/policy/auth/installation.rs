@@ -13,6 +13,7 @@ use http::header::DATE;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::app::App;
@@ -20,12 +21,11 @@ use super::provider::{
     Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
 };
 use super::token::AccessToken;
+use super::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::api::integers::{IntoInteger, InvalidInteger};
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, FailureReason, Result};
-use crate::policy::retry::RetryPolicy;
-use crate::request::Request;
+use crate::response::{Response, accepted};
 
 /// An installation, and the restrictions of its tokens.
 ///
@@ -238,7 +238,7 @@ impl AppInstallation {
         Self { app, installation, identity, looked_up_id: Mutex::new(None) }
     }
 
-    async fn fetch(&self, client: &Client) -> Result<AccessToken> {
+    async fn fetch(&self, client: &dyn AuthTransport) -> Result<AccessToken> {
         if let Some(reason) = &self.installation.invalid_id {
             let advice = "use the id from a webhook payload or a GitHub response";
             return Err(AuthFailure::Malformed.error(reason.clone(), advice));
@@ -247,27 +247,29 @@ impl AppInstallation {
         let known = self.looked_up_id();
         let id = match known {
             Some(id) => id,
-            None => self.look_up(&client).await?,
+            None => self.look_up(&*client).await?,
         };
-        match self.create(&client, id).await {
+        match self.create(&*client, id).await {
             // The App was reinstalled since the lookup, and has another installation id.
             Err(error) if error.is_not_found() && self.needs_lookup() && known.is_some() => {
                 self.forget_id();
-                let id = self.look_up(&client).await?;
-                self.create(&client, id).await.map_err(|error| self.explain(error))
+                let id = self.look_up(&*client).await?;
+                self.create(&*client, id).await.map_err(|error| self.explain(error))
             }
             outcome => outcome.map_err(|error| self.explain(error)),
         }
     }
 
     /// Requests a token: <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>.
-    async fn create(&self, client: &Client, id: u64) -> Result<AccessToken> {
-        const LABEL: &str = "apps/create-installation-access-token";
-        let path = ["app", "installations", &id.to_string(), "access_tokens"];
-        let request = Request::internal_request(client, Method::POST, LABEL, &path)?;
-        // The token manager retries; issuing a second token does no harm.
-        let request = request.retry(RetryPolicy::disabled());
-        let response = request.json(&self.scope_body()).send::<TokenResponse>().await?;
+    async fn create(&self, client: &dyn AuthTransport, id: u64) -> Result<AccessToken> {
+        const NAME: &str = "apps/create-installation-access-token";
+        let body = serde_json::to_vec(&self.scope_body()).map_err(|error| {
+            AuthFailure::Other.error("request body serialization failed", "").with_source(error)
+        })?;
+        let path: &[_] = &["app", "installations", &id.to_string(), "access_tokens"];
+        let body = AuthBody::Json(body.into());
+        let target = AuthTarget::Api { method: Method::POST, path, body };
+        let response = call_as_app::<TokenResponse>(client, NAME, target).await?;
         let lifetime = token_lifetime(response.expires_at, response.headers());
         Ok(AccessToken::new(response.into_inner().token)?.expires_in(lifetime))
     }
@@ -286,7 +288,7 @@ impl AppInstallation {
         Body { repositories, repository_ids, permissions }
     }
 
-    async fn look_up(&self, client: &Client) -> Result<u64> {
+    async fn look_up(&self, client: &dyn AuthTransport) -> Result<u64> {
         let (label, path): (_, &[&str]) = match &self.installation.target {
             Target::Id(id) => return Ok(*id),
             Target::Org(org) => ("apps/get-org-installation", &["orgs", org, "installation"]),
@@ -295,10 +297,9 @@ impl AppInstallation {
                 ("apps/get-repo-installation", &["repos", owner, repo, "installation"])
             }
         };
-        let request = Request::internal_request(client, Method::GET, label, path)?;
-        let request = request.retry(RetryPolicy::disabled());
-        let response =
-            request.send::<InstallationResponse>().await.map_err(|error| self.explain(error))?;
+        let target = AuthTarget::Api { method: Method::GET, path, body: AuthBody::None };
+        let response = call_as_app::<InstallationResponse>(client, label, target).await;
+        let response = response.map_err(|error| self.explain(error))?;
         *self.looked_up_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(response.id);
         Ok(response.id)
     }
@@ -410,6 +411,17 @@ impl TokenProvider for AppInstallation {
     fn app(&self) -> Option<&App> {
         Some(&self.app)
     }
+}
+
+/// Sends a request of the App once.
+async fn call_as_app<T: DeserializeOwned + Send>(
+    client: &dyn AuthTransport,
+    name: &'static str,
+    target: AuthTarget<'_>,
+) -> Result<Response<T>> {
+    // The token manager retries; issuing a second token does no harm.
+    let call = AuthCall { name, target, authorization: None, retries: false };
+    transport::send(client, call, accepted::json::<T>).await
 }
 
 /// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.

@@ -7,10 +7,11 @@
 //! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
 //! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
-//! | a vault, or any other source | your own [`TokenProvider`] | set by the source |
+//! | a vault, or any other source | your own [`TokenProvider`] | set by the provider |
 //!
-//! A token source obtains one token; the client caches and refreshes it ([`TokenPolicy`]). Neither knows the target of
-//! a request: whether a server receives the token is decided in one other place.
+//! A [`TokenProvider`] fetches one token; the client keeps and refreshes it ([`TokenPolicy`]). Neither decides which
+//! server receives a token: the client sends it to its own GitHub server only. The response cache is separate:
+//! [`cache`](crate::cache).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -20,6 +21,7 @@ mod credentials;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
 mod health;
+mod identity;
 mod installation;
 mod oauth;
 mod personal;
@@ -29,6 +31,7 @@ mod request_credentials;
 mod token;
 mod token_manager;
 mod token_store;
+mod transport;
 
 pub use crate::error::auth::AuthFailure;
 pub use app::{App, AppSigner, SignatureFuture};
@@ -52,10 +55,15 @@ pub use token_store::{
     EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder, EncryptedTokenStore, EncryptionKey,
 };
 pub use token_store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
+pub use transport::AuthTransport;
 
+pub(crate) use identity::{Gateway, Identity};
 pub(crate) use personal::secret_fingerprint;
-pub(crate) use request_credentials::{Gateway, Identity, RequestCredentials};
+pub(crate) use request_credentials::RequestCredentials;
 pub(crate) use token_manager::{TokenManager, with_refresh_stack};
+#[cfg(feature = "testing")]
+pub(crate) use token_store::conformance;
+pub(crate) use transport::{AuthBody, AuthCall, AuthTarget, sealed};
 
 #[cfg(test)]
 mod tests;

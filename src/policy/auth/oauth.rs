@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::token::{AccessToken, CredentialFormat};
-use crate::client::Client;
+use super::transport::AuthTransport;
 use crate::error::Result;
 use crate::error::auth::AuthFailure;
 use crate::sanitize;
@@ -40,8 +40,8 @@ pub use web::{AuthorizationRequest, PendingAuthorization};
 /// [`web_flow`](Self::web_flow) signs a user in with the browser, [`device`](Self::device_flow) on a machine
 /// without one. A [`UserToken`] then refreshes the resulting token.
 ///
-/// The application has no setting for the GitHub server: every call takes a [`Client`], whose base URL and timeouts
-/// apply, and which needs no token of its own.
+/// The application has no setting for the GitHub server: every call takes a [`Client`](crate::Client), whose base URL
+/// and timeouts apply, and which needs no token of its own.
 ///
 /// ```no_run
 /// # async fn example(callback: &str) -> octowire::Result<()> {
@@ -135,12 +135,12 @@ impl OAuthApp {
     }
 
     /// Starts the web flow at the GitHub server that this client calls. Nothing is sent before the user returns.
-    pub fn web_flow(&self, client: &Client) -> AuthorizationRequest {
+    pub fn web_flow(&self, client: &dyn AuthTransport) -> AuthorizationRequest {
         AuthorizationRequest::new(self.clone(), client)
     }
 
     /// Starts the device flow: the user types a code into a browser on another device.
-    pub fn device_flow(&self, client: &Client) -> DeviceFlow {
+    pub fn device_flow(&self, client: &dyn AuthTransport) -> DeviceFlow {
         DeviceFlow::new(self.clone(), client)
     }
 
@@ -165,13 +165,18 @@ impl OAuthApp {
     }
 
     /// Sends a token request: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps>.
-    async fn token(&self, client: &Client, form: Form, grant: GrantType) -> Result<AccessToken> {
+    async fn token(
+        &self,
+        client: &dyn AuthTransport,
+        form: Form,
+        grant: GrantType,
+    ) -> Result<AccessToken> {
         token_request(client, form).send(client).await?.token(grant)
     }
 }
 
 /// Returns the token request to GitHub.
-fn token_request(client: &Client, form: Form) -> TokenEndpointRequest {
+fn token_request(client: &dyn AuthTransport, form: Form) -> TokenEndpointRequest {
     TokenEndpointRequest {
         server_name: token_endpoint::GITHUB,
         label: "oauth/access-token",
@@ -182,7 +187,7 @@ fn token_request(client: &Client, form: Form) -> TokenEndpointRequest {
 }
 
 /// Returns the URL of a GitHub web page.
-fn web_page(client: &Client, path: &[&str]) -> Url {
+fn web_page(client: &dyn AuthTransport, path: &[&str]) -> Url {
     let mut url = client.web_url().clone();
     // An http URL always has a path.
     if let Ok(mut segments) = url.path_segments_mut() {

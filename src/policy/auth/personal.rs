@@ -1,4 +1,4 @@
-//! Tokens that exist outside the client: a personal access token, or that of a GitHub Actions job.
+//! Tokens from outside the client: a personal access token, or that of a GitHub Actions job.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -51,7 +51,7 @@ enum TokenOrigin {
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 
 impl PersonalToken {
-    /// Creates a source of a token that does not change.
+    /// Creates a provider of a token that does not change.
     ///
     /// # Errors
     /// If it is not a token: see [`AccessToken::new`].

@@ -1,4 +1,4 @@
-//! The trait of all token sources.
+//! The trait of all token providers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,14 +10,37 @@ use http::HeaderMap;
 
 use super::app::App;
 use super::token::AccessToken;
-use crate::client::Client;
-use crate::error::{Error, FailureDetails, Result};
+use super::transport::AuthTransport;
+use crate::error::{FailureDetails, Result};
 
 /// Obtains tokens: an App, an installation, a user, or your own vault.
 ///
-/// A source only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
-/// for all waiting calls, and continues with the cached token while the source fails: see
+/// A provider only obtains one token. The client caches it, refreshes it before it expires, sends one request at a time
+/// for all waiting calls, and continues with the cached token while the provider fails: see
 /// [`TokenPolicy`](super::TokenPolicy).
+///
+/// # Contract
+/// - **Calls**: a client calls [`fetch_token`](Self::fetch_token) once at a time, with one exception that is stated
+///   there; clients that share a provider call it concurrently. All other methods can be called at any time, also
+///   during `fetch_token`, from several threads, and while the client holds a lock: they return at once, do not block,
+///   and do not call the client.
+/// - **Constant values**: [`identity`](Self::identity), [`rate_limit_identity`](Self::rate_limit_identity),
+///   [`persistence`](Self::persistence) and [`app`](Self::app) do not change.
+///   [`initial_token`](Self::initial_token) and `app` are read once, when the client is built.
+/// - **Secrets**: neither `Debug`, nor the identities, nor an error, nor a log event contains a token, a key or a
+///   password. The client logs the identity and the error, and its metrics, health report, cache keys and store keys
+///   contain the identity.
+///
+/// # Errors
+/// Create them with [`Error::token_provider`](crate::Error::token_provider).
+///
+/// | error | consequence |
+/// |---|---|
+/// | [retryable](crate::Error::is_retryable) | another attempt after a delay, up to [`TokenPolicy::max_attempts`](super::TokenPolicy::max_attempts) |
+/// | any other, and the last attempt's | all calls that wait for the token fail with it; calls with a token that is still valid continue |
+///
+/// Until the [backoff](super::TokenPolicy::backoff) has passed, later calls fail with the same error, and the provider
+/// is not called. A panic counts as an error that is not retryable.
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -50,19 +73,23 @@ use crate::error::{Error, FailureDetails, Result};
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Obtains a token now.
     ///
-    /// The client runs one of these at a time for one source, with one exception. A second one runs if the runtime of
-    /// the first is not polled while a call on another runtime waits, and the source does not [keep](Self::persistence) its
-    /// tokens as [`Persistence::Required`]. An error that is [retryable](Error::is_retryable) is retried a few times; create an
-    /// error of your own source with [`Error::token_provider`]. Neither the error nor any log can contain a secret.
+    /// The client runs one of these at a time, with one exception. A second one runs if the runtime of the first is not
+    /// polled while a call on another runtime waits, and the provider does not [keep](Self::persistence) its tokens as
+    /// [`Persistence::Required`].
+    ///
+    /// It runs in a task of its own, on the runtime of the call that needs the token first: a call that is dropped does
+    /// not end it. After five minutes, for all attempts and the store together, the client drops the future. Set a
+    /// shorter timeout for requests of your own.
     fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a>;
 
     /// Returns a name for the identity of the tokens, such as `installation:42`. It stays when a token is refreshed,
     /// and differs where permissions differ.
     ///
-    /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret.
+    /// Logs and metrics show it, and stores and caches use it as a key: it must not contain a secret. Each call can
+    /// read it, so it has to be cheap.
     fn identity(&self) -> Cow<'_, str>;
 
-    /// Returns the identity under which GitHub counts the calls, where several sources share one for its [rate
+    /// Returns the identity under which GitHub counts the calls, where several providers share one for its [rate
     /// limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): those of one
     /// installation, whatever their permissions. By default it is the [identity](Self::identity).
     fn rate_limit_identity(&self) -> Cow<'_, str> {
@@ -75,8 +102,11 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the next step when GitHub responds with 401 to a token of this source. By default, the client obtains
-    /// another token.
+    /// Returns the next step when GitHub responds with 401 to the current token of this provider. By default, the
+    /// client obtains another token.
+    ///
+    /// The client calls it once for each such response, after the [propagation delay](Self::propagation_delay) of a new
+    /// token, and not for a token that was replaced meanwhile.
     fn on_rejected(&self, rejection: &Rejection<'_>) -> RejectionAction {
         let _ = rejection;
         RejectionAction::Refresh
@@ -99,13 +129,14 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Returns the App of this source, if there is one, for [`Client::as_app`] and [`Client::installation`].
+    /// Returns the App of this source, if there is one, for [`Client::as_app`](crate::Client::as_app) and
+    /// [`Client::installation`](crate::Client::installation).
     fn app(&self) -> Option<&App> {
         None
     }
 }
 
-/// A source that was chosen at run time, or that several clients share.
+/// A provider that was chosen at run time, or that several clients share.
 macro_rules! forward {
     ($pointer:ident) => {
         impl<S: TokenProvider + ?Sized> TokenProvider for $pointer<S> {
@@ -158,10 +189,14 @@ pub type TokenFuture<'a> = Pin<Box<dyn Future<Output = Result<AccessToken>> + Se
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TokenRequest<'a> {
-    /// The client that requests the token. A source that calls GitHub uses one of its handles, [`Client::as_app`] or
-    /// [`Client::unauthenticated`], so that base URL, timeouts and all other settings are the same. A call of this client
-    /// itself would wait for the very token that is being obtained.
-    pub client: &'a Client,
+    /// The transport of the client that requests the token. The providers of this crate send their requests through it,
+    /// so that base URL, timeouts and all other settings are the same.
+    ///
+    /// A provider of the application that calls GitHub gets the client from
+    /// [`Client::from_token_request`](crate::Client::from_token_request), and uses one of its handles,
+    /// [`Client::as_app`](crate::Client::as_app) or [`Client::unauthenticated`](crate::Client::unauthenticated). A call
+    /// of the client itself would wait for the token that is being obtained, and fails.
+    pub client: &'a dyn AuthTransport,
     /// The previous token, from the store or from this client; it might have expired.
     pub previous: Option<&'a AccessToken>,
 }
@@ -169,7 +204,7 @@ pub struct TokenRequest<'a> {
 impl<'a> TokenRequest<'a> {
     /// Creates a request, for tests of a source.
     #[must_use]
-    pub fn new(client: &'a Client, previous: Option<&'a AccessToken>) -> Self {
+    pub fn new(client: &'a dyn AuthTransport, previous: Option<&'a AccessToken>) -> Self {
         Self { client, previous }
     }
 }
@@ -187,7 +222,7 @@ pub struct Rejection<'a> {
 }
 
 impl<'a> Rejection<'a> {
-    /// Creates a rejection, for tests of a source.
+    /// Creates a rejection, for tests of a provider.
     #[must_use]
     pub fn new(message: &'a str, headers: &'a HeaderMap) -> Self {
         Self { message, headers, failure_details: FailureDetails::read(message) }
@@ -203,8 +238,8 @@ pub enum RejectionAction {
     /// Another token might be accepted. The client obtains one and repeats the call; at most once a minute, so that a
     /// credential that GitHub never accepts does not cause a flood of requests.
     Refresh,
-    /// The source now makes tokens with another key or clock: the client obtains one, however recent the last one is.
-    /// The source bounds how often it returns this value.
+    /// The provider now makes tokens with another key or clock: the client obtains one, however recent the last one is.
+    /// The provider bounds how often it returns this value.
     RefreshNow,
 }
 
@@ -219,24 +254,4 @@ pub enum Persistence {
     BestEffort,
     /// Tokens cannot be obtained without the previous one. A store that cannot be read is an error.
     Required,
-}
-
-impl Error {
-    /// Creates the error of the application's own [`TokenProvider`].
-    ///
-    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
-    /// if `retryable` is `true`.
-    pub fn token_provider(
-        message: impl Into<Cow<'static, str>>,
-        retryable: bool,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        let error = super::AuthFailure::Other
-            .error(message, "check the application's token source")
-            .with_retryable(retryable);
-        match source {
-            Some(source) => error.with_caller_source(source),
-            None => error,
-        }
-    }
 }

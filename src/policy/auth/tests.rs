@@ -133,7 +133,8 @@ impl TokenProvider for Source {
                 std::future::pending::<()>().await;
             }
             if self.recursive {
-                return request.client.access_token().await.map(Option::unwrap);
+                let client = Client::from_token_request(&request).unwrap();
+                return client.access_token().await.map(Option::unwrap);
             }
             let token = AccessToken::new(format!("token-{count}"))?;
             Ok(match self.lifetime {

@@ -112,7 +112,7 @@ impl AccessToken {
         }
     }
 
-    /// Sets after how long the source is called again although the token has not expired, such as for a file that might
+    /// Sets after how long the provider is called again before the token expires, such as for a file that might
     /// have changed. Never by default.
     #[must_use]
     pub fn recheck_after(mut self, time: Duration) -> Self {
@@ -188,7 +188,7 @@ impl AccessToken {
         self.issued_at
     }
 
-    /// Returns after how long its source is [called again](Self::recheck_after).
+    /// Returns after how long its provider is [called again](Self::recheck_after).
     #[must_use]
     pub fn rechecked_after(&self) -> Option<Duration> {
         self.recheck_after

@@ -1,4 +1,4 @@
-//! Token manager of one source: refreshes the token before it expires, once for all waiting calls.
+//! Token manager of one provider: refreshes the token before it expires, once for all waiting calls.
 //!
 //! A call requests a [`token`](TokenManager::token), and if GitHub rejects the token, the next step
 //! ([`on_rejected`](TokenManager::on_rejected)). While the token is fresh, that is a clock read and a clone of a reference. A refresh
@@ -24,9 +24,9 @@ use super::policy::{TokenPolicy, random_fraction, with_jitter};
 use super::provider::{Persistence, Rejection, RejectionAction, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use super::token_store::TokenStore;
-use crate::client::Client;
+use super::transport::AuthTransport;
 use crate::error::auth::AuthFailure;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, FailureClass, Result};
 use crate::meter;
 use crate::runtime::detachable::BoxFuture;
 use crate::runtime::{self, HomeRuntime};
@@ -35,7 +35,7 @@ use crate::time::clock;
 use crate::time::expiry::Expiry;
 use refresh::RefreshOutcome;
 
-/// The token manager of one source.
+/// The token manager of one provider.
 pub(crate) struct TokenManager {
     provider: Arc<dyn TokenProvider>,
     policy: TokenPolicy,
@@ -123,7 +123,7 @@ const DISCARD_INTERVAL: Duration = Duration::from_secs(60);
 const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest delay that a server can request after a failure.
 const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
-/// The longest duration of a refresh if a source, a store or a runtime hangs.
+/// The longest duration of a refresh if a provider, a store or a runtime hangs.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The interval for tokens that are read from a file or variable, which is cheap to repeat.
 const REREAD_INTERVAL: Duration = Duration::from_secs(1);
@@ -163,8 +163,11 @@ impl TokenManager {
     ///
     /// It waits only if no fresh token is cached: for the refresh in progress, or for one that it starts. All waiting
     /// calls get the same outcome.
-    pub(crate) async fn token(self: &Arc<Self>, client: &Client) -> Result<Arc<CachedToken>> {
-        if let Some(cached) = self.current().filter(|cached| cached.needs_no_refresh()) {
+    pub(crate) async fn token(
+        self: &Arc<Self>,
+        transport: &dyn AuthTransport,
+    ) -> Result<Arc<CachedToken>> {
+        if let Some(cached) = self.fresh_token() {
             return Ok(cached);
         }
         let own = Arc::as_ptr(self) as usize;
@@ -172,7 +175,7 @@ impl TokenManager {
             return Err(self.recursive_error());
         }
         for _ in 0..MAX_ABORTED_REFRESHES {
-            let mut refresh = match self.next_step(client) {
+            let mut refresh = match self.next_step(transport) {
                 Acquisition::Ready(cached) => return Ok(cached),
                 Acquisition::Failed(error) => return Err(error),
                 Acquisition::Pending(refresh) => refresh,
@@ -276,6 +279,11 @@ impl TokenManager {
         }
     }
 
+    /// Returns the cached token if it needs no refresh.
+    pub(crate) fn fresh_token(&self) -> Option<Arc<CachedToken>> {
+        self.current().filter(|cached| cached.needs_no_refresh())
+    }
+
     /// Returns the cached token, fresh or not.
     fn current(&self) -> Option<Arc<CachedToken>> {
         self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -289,7 +297,7 @@ impl TokenManager {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next_step(self: &Arc<Self>, client: &Client) -> Acquisition {
+    fn next_step(self: &Arc<Self>, transport: &dyn AuthTransport) -> Acquisition {
         let mut state = self.state();
         let current = self.current().filter(|cached| cached.is_valid());
         if let Some(cached) = current.as_ref().filter(|cached| cached.needs_no_refresh()) {
@@ -312,18 +320,22 @@ impl TokenManager {
         let failed = state.backoff.as_ref().filter(|(until, _)| Instant::now() < *until);
         match (current, refreshes, failed) {
             (Some(cached), None, None) => {
-                self.start_refresh(&mut state, client);
+                self.start_refresh(&mut state, transport);
                 Acquisition::Ready(cached)
             }
             (Some(cached), ..) => Acquisition::Ready(cached),
             (None, Some(refresh), _) => Acquisition::Pending(refresh),
             (None, None, Some((_, error))) => Acquisition::Failed(error.clone()),
-            (None, None, None) => Acquisition::Pending(self.start_refresh(&mut state, client)),
+            (None, None, None) => Acquisition::Pending(self.start_refresh(&mut state, transport)),
         }
     }
 
     /// Starts a refresh.
-    fn start_refresh(self: &Arc<Self>, state: &mut State, client: &Client) -> Refresh {
+    fn start_refresh(
+        self: &Arc<Self>,
+        state: &mut State,
+        transport: &dyn AuthTransport,
+    ) -> Refresh {
         let (sender, outcome) = watch::channel(None);
         state.refresh_count = state.refresh_count.wrapping_add(1);
         let number = state.refresh_count;
@@ -336,13 +348,13 @@ impl TokenManager {
         state.refresh = Some(refresh.clone());
         let replaces_stalled = std::mem::take(&mut state.last_refresh_stalled);
         let refreshes = refresh_stack(Arc::as_ptr(self) as usize);
-        let (token_manager, client) = (Arc::clone(self), client.clone());
+        let (token_manager, transport) = (Arc::clone(self), transport.shared());
         let span = info_span!(parent: None, "github_token", identity = &*self.provider.identity());
         let flown = async move {
             // A panic of a source counts as a failure.
             let mint = AssertUnwindSafe(timeout(
                 REFRESH_TIMEOUT,
-                token_manager.refresh(&client, replaces_stalled),
+                token_manager.refresh(&*transport, replaces_stalled),
             ));
             let outcome = match mint.catch_unwind().await {
                 Ok(Ok(outcome)) => outcome,
@@ -394,7 +406,7 @@ impl TokenManager {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.backoff_after(state.failures);
         // A budget can be raised, or another process can return quota.
-        let asked = error.retry_after().filter(|_| error.kind() != ErrorKind::BudgetExhausted);
+        let asked = error.retry_after().filter(|_| error.class() != FailureClass::BudgetExhausted);
         let asked = asked.unwrap_or_default().min(MAX_BACKOFF);
         let delay = with_jitter(delay).max(asked);
         let good = self.current().is_some_and(|cached| cached.is_valid());

@@ -1,6 +1,7 @@
-//! Storage of tokens beyond the lifetime of a client: none by default, in memory for several clients, in an encrypted
-//! file for several processes, encrypted in a [`Store`](crate::store::Store) for a fleet, or in the application's own
-//! [`TokenStore`].
+//! Token stores, which keep tokens beyond the lifetime of a client.
+//!
+//! There is none by default. Tokens can be in memory for several clients, in an encrypted file for several processes,
+//! encrypted in a [`Store`](crate::store::Store) for a fleet, or in the application's own [`TokenStore`].
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::runtime::{self, HomeRuntime};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod conformance;
 #[cfg(feature = "token-store")]
 mod entries;
 #[cfg(feature = "token-store")]
@@ -37,31 +40,68 @@ pub use seal::EncryptionKey;
 #[cfg(feature = "token-store")]
 pub use sealed::EncryptedTokenStore;
 
-/// Storage for tokens, which clients can share.
+/// Storage for tokens, which clients and processes can share.
 ///
 /// It contains valid credentials: a store that writes them to a disk or network has to encrypt them. [`AccessToken`]
 /// has accessors and constructors for all its parts.
+///
+/// # Contract
+/// `testing::token_store_conformance`, with the feature `testing`, checks a store of your own.
+///
+/// - **Keys** are any text of any length, and case matters. A key contains the
+///   [identity](super::TokenProvider::identity) and the GitHub server that issued the token; it is not a secret. Each
+///   key has its own token and its own lock.
+/// - **Tokens** are loaded with all their parts; times can be rounded to a second. A store can drop a token that has
+///   expired, if it has no refresh token or that has expired as well.
+/// - **Calls** come from several tasks and runtimes at once. For one key, a client runs one refresh at a time: it
+///   acquires the lock, loads the token, saves a new one, and releases the lock. [`load`](Self::load),
+///   [`save`](Self::save) and [`remove`](Self::remove) are called while the lock is held and without it, so they must
+///   not acquire it.
+/// - **Dropped futures**: the client drops an operation that takes too long. It then takes effect as a whole, maybe
+///   later, or not at all, and does not block later ones. A dropped request for a lock does not keep it; a store with
+///   leases releases it when the lease ends.
+/// - **Secrets**: neither `Debug`, nor an error, nor a log event contains a token, a refresh token or an encryption
+///   key. The client logs errors, and the `Debug` of a builder can contain that of its store.
+///
+/// # Errors
+/// Create them with [`Error::token_store`]. The client retries no operation but `save`, where noted.
+///
+/// The consequences depend on the [`Persistence`](super::Persistence) of the provider:
+///
+/// | operation | `BestEffort` | `Required` |
+/// |---|---|---|
+/// | `lock` | the client requests a token without the lock, and saves it | the calls that wait for the token fail |
+/// | `load` | the client requests a token, and does not save it | the calls that wait for the token fail |
+/// | `save` | the token stays in memory | tried three times; then the token stays in memory, and is lost on restart |
+/// | `remove` | [`Client::invalidate_token`](crate::Client::invalidate_token) fails | the same |
+///
+/// A missing token is not an error, nor is an expired one. A token that cannot be read, such as after a change of the
+/// encryption key, is one.
 pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
-    /// Returns the token of this key, if there is one. `key` contains the [identity](super::TokenProvider::identity) and
-    /// the GitHub server that issued the token; it is not a secret.
+    /// Returns the token of this key, if there is one: the last one that was saved.
     fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>>;
 
-    /// Stores the token, and replaces the previous one. When it returns, the token has to be durable.
+    /// Stores the token, and replaces the previous one. When it returns, the token has to be durable, and a save of
+    /// another key at the same time must not undo it.
     fn save<'a>(&'a self, key: &'a str, token: &'a AccessToken) -> TokenStoreFuture<'a, ()>;
 
-    /// Removes the token of this key. A missing token is not an error.
+    /// Removes the token of this key; its lock, if it is held, remains held. A missing token is not an error.
     fn remove<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, ()>;
 
     /// Acquires the lock of this key, waiting until no other task or process holds it: so a token is requested once.
-    /// The store sets the longest wait.
+    /// The lock is not reentrant.
+    ///
+    /// The store sets the longest wait, after which it fails. It should be longer than a token request, which takes up
+    /// to 90 s with the default policy. If the process of a holder ends, the lock has to become free.
     fn lock<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, TokenStoreLock>;
 
     /// Acquires the lock of this key and loads its token, for a token that can be requested without the store. A store
     /// over a network waits for its server for at most this time in total, and not at all while the server is known to
     /// be unavailable. The store itself sets how long it waits for another holder of the lock.
     ///
-    /// If the lock cannot be acquired, the token is returned nevertheless. By default it calls [`lock`](Self::lock) and
-    /// then [`load`](Self::load), however long these take.
+    /// If another holder releases the lock, the token is the one that it saved. If the lock cannot be acquired, the
+    /// token is returned nevertheless. By default it calls [`lock`](Self::lock) and then [`load`](Self::load), however
+    /// long these take.
     fn lock_and_load<'a>(
         &'a self,
         key: &'a str,
@@ -75,7 +115,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Returns whether a token that can be requested again is returned to callers before it is saved, so that no call
-    /// waits for the save. By default it is not.
+    /// waits for the save. By default it is not. It does not change.
     fn saves_in_background(&self) -> bool {
         false
     }
@@ -84,7 +124,7 @@ pub trait TokenStore: fmt::Debug + Send + Sync + 'static {
 /// The result of a [`TokenStore`] method.
 pub type TokenStoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// A lock of a [`TokenStore`], which is released when this is dropped.
+/// A lock of a [`TokenStore`], which is released when this is dropped, on any thread.
 pub struct TokenStoreLock {
     guard: Box<dyn Any + Send>,
     /// Completes when the lock is released.
@@ -92,7 +132,7 @@ pub struct TokenStoreLock {
 }
 
 impl TokenStoreLock {
-    /// Creates a lock that is held for the lifetime of this value.
+    /// Creates a lock that is held for the lifetime of `guard`. Its `Drop` must not block, and not depend on a runtime.
     pub fn new(guard: impl Any + Send) -> Self {
         Self { guard: Box::new(guard), released: None }
     }

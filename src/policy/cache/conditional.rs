@@ -1,4 +1,4 @@
-//! Makes a request conditional: GitHub sends a body only if the stored response is no longer current.
+//! Conditional requests: the validators that a request sends, and the reading of a 304.
 
 use std::sync::{Mutex, PoisonError};
 

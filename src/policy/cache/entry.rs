@@ -18,6 +18,7 @@ use super::invalidation_log::MAX_SEQUENCE;
 use super::key::Key;
 use super::rfc9111::ResponseTimes;
 use crate::sanitize;
+use crate::time::clock;
 use crate::util::compact::{self, ALLOCATION_OVERHEAD};
 
 /// A stored response to a GET: always a 200.
@@ -157,7 +158,7 @@ fn is_storable(headers: &HeaderMap) -> bool {
 }
 
 /// The first bytes of an encoded entry, with the version of the format: another version is not read.
-const MAGIC: &[u8; 8] = b"octowir\x02";
+const MAGIC: &[u8; 8] = b"octowir\x03";
 /// The same without the version.
 const ANY_VERSION: &[u8] = b"octowir";
 const PLAIN: u8 = 0;
@@ -165,13 +166,12 @@ const DEFLATED: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct StoredMetadata {
-    about: EntryMetadata,
+    metadata: EntryMetadata,
     headers: Vec<(String, String)>,
-    /// In milliseconds since 1970.
-    requested: u64,
-    received: u64,
-    number: u64,
-    print: u64,
+    requested_at_ms: u64,
+    received_at_ms: u64,
+    log_sequence: u64,
+    credential_fingerprint: u64,
 }
 
 impl Entry {
@@ -187,12 +187,12 @@ impl Entry {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         });
         let meta = StoredMetadata {
-            about: self.metadata.clone(),
+            metadata: self.metadata.clone(),
             headers: headers.collect(),
-            requested: millis(self.times.requested),
-            received: millis(self.times.received),
-            number: self.log_sequence,
-            print: self.credential_fingerprint,
+            requested_at_ms: clock::unix_millis(self.times.requested),
+            received_at_ms: clock::unix_millis(self.times.received),
+            log_sequence: self.log_sequence,
+            credential_fingerprint: self.credential_fingerprint,
         };
         let meta = serde_json::to_vec(&meta).ok().filter(|meta| meta.len() <= MAX_META)?;
         let mut content = Vec::with_capacity(4 + meta.len() + self.body.len());
@@ -265,18 +265,20 @@ impl Entry {
             return None;
         }
         let meta: StoredMetadata = serde_json::from_slice(rest.get(..size)?).ok()?;
-        let times =
-            ResponseTimes { requested: time(meta.requested)?, received: time(meta.received)? };
-        if meta.number > MAX_SEQUENCE {
+        let times = ResponseTimes {
+            requested: time(meta.requested_at_ms)?,
+            received: time(meta.received_at_ms)?,
+        };
+        if meta.log_sequence > MAX_SEQUENCE {
             return None;
         }
         Some(Self {
-            metadata: meta.about,
+            metadata: meta.metadata,
             headers: Arc::new(read_headers(meta.headers)?),
             body: content.slice(4 + size..),
             times,
-            log_sequence: meta.number,
-            credential_fingerprint: meta.print,
+            log_sequence: meta.log_sequence,
+            credential_fingerprint: meta.credential_fingerprint,
         })
     }
 }
@@ -328,11 +330,6 @@ pub(super) fn framed(key: Key, form: u8, length: u64, content: &[u8]) -> Bytes {
     let length = length.to_le_bytes();
     let tag = Integrity::default().tag(&[&head(key, form), &length, content]);
     [&MAGIC[..], &[form], &length, &tag, content].concat().into()
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn time(millis: u64) -> Option<SystemTime> {

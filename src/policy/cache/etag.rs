@@ -1,4 +1,4 @@
-//! GitHub's entity tags depend on the token, so that a new token every hour invalidates them.
+//! ETag prediction: the `ETag` that GitHub computes for a stored body and the current token.
 //!
 //! As was [observed](https://github.com/bored-engineer/github-conditional-http-transport), and GitHub does not
 //! document, a tag is the SHA-256 of the values of `Accept`, `Authorization` and `Cookie`, each followed by a colon,

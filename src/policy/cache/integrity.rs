@@ -1,4 +1,4 @@
-//! Detects stored values that this library did not write.
+//! Integrity tags, which distinguish values that this library stored from all others.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Records changes and purges since responses were stored.
+//! The invalidation log: changes and purges since responses were stored.
 //!
 //! Marks are numbered. An entry has the number of the last mark at the time of its request, and each later mark can
 //! concern it, also if the request was in flight when something changed. No entry has to be found and removed, whatever
@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::future::join;
@@ -22,16 +22,21 @@ use super::integrity::{Integrity, TAG};
 use crate::error::Result;
 use crate::runtime::PerRuntime;
 use crate::store::{
-    BACKGROUND_TIMEOUT, ResilientStore, Store, StoreFuture, StoreResult, StoreWaitBudget,
-    block_in_drop, run_in_background,
+    BACKGROUND_TIMEOUT, FormatProblem, ResilientStore, Store, StoreFuture, StoreResult,
+    StoreWaitBudget, ValueFormat, block_in_drop, run_in_background,
 };
+use crate::time::clock;
 
 mod unread;
 
 pub(crate) use unread::{ReadUrgency, UnreadRange};
 
-/// The maximum length of a mark's number, in bytes.
-const MAX_HEAD_BYTES: usize = 32;
+/// The number that the log has reached, as decimal text.
+pub(super) const HEAD_FORMAT: ValueFormat = ValueFormat::new("cache-log", 1);
+/// An invalidation: its tag, and the invalidation as JSON.
+const ENTRY_FORMAT: ValueFormat = ValueFormat::new("invalidation", 1);
+/// The maximum length of the number that the log has reached, in bytes, in any version.
+const MAX_HEAD_BYTES: usize = 256;
 
 /// A recorded change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +146,8 @@ const MAX_LOG_ENTRIES: usize = 1_000;
 pub(crate) const MAX_SEQUENCE: u64 = 1 << 52;
 /// The maximum size of a mark in bytes. A larger one is replaced by a mark that concerns all entries.
 const MAX_ENTRY_BYTES: usize = 4 * 1024;
+/// The maximum size of a stored mark in bytes: its name and version, its tag, and the mark.
+const MAX_STORED_BYTES: usize = 64 + TAG + MAX_ENTRY_BYTES;
 /// The number of marks that are read beside other values, on the assumption that there are no more.
 const READ_AHEAD: u64 = 8;
 /// The maximum number of reads of one task that reads the marks for which calls had no time.
@@ -404,7 +411,11 @@ impl Inner {
     fn take(&self, unread: &UnreadRange, values: &[Result<Option<Bytes>>]) -> Option<UnreadRange> {
         let shared = self.shared.as_ref()?;
         let (value, found) = values.split_first()?;
-        let hint = value.as_ref().ok().and_then(Option::as_deref).and_then(parse_sequence);
+        let hint = value
+            .as_ref()
+            .ok()
+            .and_then(Option::as_deref)
+            .and_then(|value| parse_sequence(value).ok());
         let mut invalidations = self.log_state();
         let is_unknown_here = unread.after_sequence == 0 && matches!(value, Ok(None));
         if hint.is_none() && !is_unknown_here {
@@ -626,10 +637,15 @@ impl Shared {
         for _ in 0..2 {
             match self.try_run(patience, |store| store.get_within(&name, MAX_HEAD_BYTES)).await {
                 StoreResult::Done(Some(value)) => {
-                    if let Some(number) = parse_sequence(&value) {
-                        return Some(number);
+                    match parse_sequence(&value) {
+                        Ok(number) => return Some(number),
+                        // The log belongs to clients of a later version. Without it, this client revalidates.
+                        Err(FormatProblem::Newer) => {
+                            warn!(key = name, "cache invalidation log has a later version");
+                            return None;
+                        }
+                        Err(FormatProblem::Damaged) => warn_unreadable(&name),
                     }
-                    warn_unreadable(&name);
                     // Another process can have replaced it first.
                     self.run(patience, |store| store.remove_if_equal(&name, value)).await?;
                 }
@@ -640,20 +656,20 @@ impl Shared {
                 }
                 StoreResult::NotAttempted | StoreResult::Indeterminate => return None,
             }
-            let start = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let start = u64::try_from(start.as_millis()).unwrap_or_default();
+            let start = clock::unix_millis(SystemTime::now());
             // Others can know a few marks more.
             let above = known.saturating_add(MAX_LOG_ENTRIES as u64 + 1);
             let start = if is_valid_sequence(above) { start.max(above) } else { start };
-            let start = Bytes::from(start.to_string());
+            let start = HEAD_FORMAT.encode(start.to_string());
             self.run(patience, |store| store.put_if_absent(&name, start, NO_EXPIRY)).await?;
         }
         None
     }
 
-    /// Decodes a mark. An unreadable one can concern all entries.
+    /// Decodes a mark. One that is unreadable, or has another version, can concern all entries.
     fn read(&self, name: &str, value: &[u8]) -> Invalidation {
-        let json = match value.split_first_chunk() {
+        let content = ENTRY_FORMAT.decode(value).ok();
+        let json = match content.and_then(<[u8]>::split_first_chunk) {
             Some((tag, json)) => {
                 let is_whole = self.integrity.is_tag(tag, &[name.as_bytes(), json]);
                 (is_whole && json.len() <= MAX_ENTRY_BYTES).then_some(json)
@@ -677,7 +693,7 @@ impl Shared {
             .ok()?,
         };
         let tag = self.integrity.tag(&[name.as_bytes(), &json]);
-        Some([&tag[..], &json].concat().into())
+        Some(ENTRY_FORMAT.encode([&tag[..], &json].concat()))
     }
 
     /// Appends a mark after this number and all marks that follow. Returns its number.
@@ -740,7 +756,7 @@ impl Shared {
 
     /// Publishes the position of the log for clients that know no mark yet.
     async fn write_head(&self, number: u64, patience: StoreTimeout) -> Option<u64> {
-        let (name, hint) = (self.head_key(), Bytes::from(number.to_string()));
+        let (name, hint) = (self.head_key(), HEAD_FORMAT.encode(number.to_string()));
         self.run(patience, |store| store.put(&name, hint, NO_EXPIRY)).await?;
         Some(number)
     }
@@ -777,9 +793,10 @@ fn warn_unreadable(key: &str) {
 }
 
 /// Returns the number that a log has reached, if a log can reach it.
-fn parse_sequence(value: &[u8]) -> Option<u64> {
-    let number = std::str::from_utf8(value).ok()?.parse().ok()?;
-    is_valid_sequence(number).then_some(number)
+fn parse_sequence(value: &[u8]) -> std::result::Result<u64, FormatProblem> {
+    let number = std::str::from_utf8(HEAD_FORMAT.decode(value)?);
+    let number = number.ok().and_then(|number| number.parse().ok());
+    number.filter(|number| is_valid_sequence(*number)).ok_or(FormatProblem::Damaged)
 }
 
 /// Returns whether a log can reach this number.

@@ -2,23 +2,17 @@
 
 use std::fmt;
 
-use http::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
-};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::vary;
+use crate::util::ids::Hex;
+
 /// A digest of the URL, of the headers that a response can vary by, and of the identity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Key([u8; 32]);
-
-/// The headers that a client sends with each call and that change the response.
-static VARYING_HEADERS: [HeaderName; 3] =
-    [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
-/// Headers that the key ignores: they concern the connection, or the identity in the key represents them.
-const IGNORED_VARY: [&str; 5] =
-    ["accept-encoding", "authorization", "origin", "x-github-otp", "x-requested-with"];
 
 /// The parts of a key.
 #[derive(Clone, Copy)]
@@ -28,11 +22,25 @@ pub(crate) struct KeyParts<'a> {
     pub(crate) default_headers: &'a HeaderMap,
     /// The headers that this call sends.
     pub(crate) request_headers: &'a HeaderMap,
+    /// The headers of calls by which responses were seen to vary.
+    pub(crate) learned_vary: &'a [HeaderName],
 }
 
 impl KeyParts<'_> {
     /// Returns the key for one identity, or the key of the pointer to the identity that stored a response last.
     pub(crate) fn key(&self, identity: Option<&str>) -> Key {
+        self.digest(identity, |name| {
+            vary::fixed().contains(name) || self.learned_vary.contains(name)
+        })
+    }
+
+    /// Returns the key of a request in flight: of all its headers, since it is not known by which of them the response
+    /// will vary.
+    pub(crate) fn in_flight_key(&self, identity: &str) -> Key {
+        self.digest(Some(identity), |_| true)
+    }
+
+    fn digest(&self, identity: Option<&str>, is_part: impl Fn(&HeaderName) -> bool) -> Key {
         let mut digest = Sha256::new_with_prefix(b"octowire cache 1\0");
         let mut part = |bytes: &[u8]| {
             digest.update((bytes.len() as u64).to_le_bytes());
@@ -48,11 +56,11 @@ impl KeyParts<'_> {
         }
         let mut headers: Vec<(&str, &HeaderValue)> = Vec::with_capacity(8);
         for (name, value) in self.request_headers {
-            if ![CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE].contains(name) {
+            if is_part(name) && !is_of_message(name) {
                 headers.push((name.as_str(), value));
             }
         }
-        for name in &VARYING_HEADERS {
+        for name in vary::fixed() {
             if let Some(value) =
                 self.default_headers.get(name).filter(|_| !self.request_headers.contains_key(name))
             {
@@ -67,20 +75,31 @@ impl KeyParts<'_> {
         Key(digest.finalize().into())
     }
 
+    /// Returns whether the call sends headers that are no part of its key, unless responses vary by them.
+    pub(crate) fn has_further_headers(&self) -> bool {
+        let mut names = self.request_headers.keys();
+        names.any(|name| !vary::fixed().contains(name) && !is_of_message(name))
+    }
+
     /// Returns whether the key covers all headers that a response varies by.
     pub(crate) fn covers_vary(&self, varying: impl Iterator<Item = String>) -> bool {
         varying.into_iter().all(|name| {
-            IGNORED_VARY.contains(&name.as_str())
-                || VARYING_HEADERS.iter().any(|known| known.as_str() == name)
-                || self.request_headers.contains_key(&name)
+            let is_learned = || self.learned_vary.iter().any(|known| known.as_str() == name);
+            vary::is_fixed(&name)
                 || !self.default_headers.contains_key(&name)
+                    && (!self.request_headers.contains_key(&name) || is_learned())
         })
     }
 }
 
+/// Returns whether a header concerns the request as a message, and does not select a response.
+fn is_of_message(name: &HeaderName) -> bool {
+    [CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE].contains(name)
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Plans how one read uses the cache.
+//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
+use super::CacheInner;
 use super::conditional::{SentValidators, Validators};
 use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
@@ -18,14 +19,15 @@ use super::policy::{CacheMode, CachePolicy};
 use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
-use super::{CacheInner, CacheStatus};
-use crate::api::operation::OperationName;
-use crate::error::{Error, ErrorKind};
-use crate::pipeline::coalesce::CoalescingKey;
-use crate::request::Prepared;
-use crate::response::RawResponse;
+use crate::error::{Error, OperationName};
+use crate::policy::context::{AttemptContext, Priority};
+use crate::response::{CacheStatus, RawResponse};
 use crate::store::StoreWaitBudget;
 use crate::time::clock;
+
+/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
+/// not receive a response from before it.
+pub(crate) type CoalescingKey = (Key, Priority, u64);
 
 /// A read that the cache can serve.
 pub(crate) struct CacheLookup {
@@ -34,6 +36,9 @@ pub(crate) struct CacheLookup {
     wait_budget: StoreWaitBudget,
     policy: CachePolicy,
     key: Key,
+    /// The names of headers that responses vary by, as they were known for the key; `None` if the call sends no such
+    /// header.
+    learned_vary: Option<Arc<[HeaderName]>>,
     identity: String,
     /// When the call began.
     started_at: Instant,
@@ -74,7 +79,8 @@ pub(crate) struct RevalidationContext {
     pub(crate) sent: Option<SentValidators>,
 }
 
-/// Headers by which a call makes itself conditional or requests a part.
+/// Headers that the caller sets on a call, and with which the call bypasses the cache: they make it conditional, request
+/// a part, or belong to an identity that the client does not know. The client's own token is added later.
 const CALLER_CONDITIONS: [&str; 8] = [
     "authorization",
     "cookie",
@@ -93,16 +99,20 @@ static BODY_HEADERS: [HeaderName; 6] =
 const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 impl CacheLookup {
-    /// Plans the cache look-up. Returns `None` if the call bypasses the cache.
-    pub(crate) fn for_request(prepared: &Prepared, operation: &OperationName) -> Option<Self> {
-        let client = prepared.client().handle();
-        let cache = client.cache.as_ref()?;
-        let headers = prepared.headers();
+    /// Plans the cache look-up. Returns `None` if the call bypasses the cache. `policy` is the call's own; `identity`
+    /// returns the name of the identity that calls, as a key of entries.
+    pub(crate) fn for_request(
+        cache: &Arc<CacheInner>,
+        context: &AttemptContext<'_>,
+        policy: Option<&CachePolicy>,
+        identity: impl FnOnce() -> String,
+    ) -> Option<Self> {
+        let headers = context.headers;
         let own = CALLER_CONDITIONS.iter().any(|name| headers.contains_key(*name));
-        if *prepared.method() != Method::GET || own || !prepared.is_cacheable() {
+        if *context.method != Method::GET || own || !context.is_cacheable {
             return None;
         }
-        let policy = prepared.cache_policy().unwrap_or_else(|| cache.policy_for(operation));
+        let policy = policy.unwrap_or_else(|| cache.policy_for(context.operation));
         let directives = Directives::of(headers);
         if policy.mode == CacheMode::NoStore || directives.no_store {
             return None;
@@ -111,22 +121,26 @@ impl CacheLookup {
             true => CachePolicy::revalidate(),
             false => policy.clone(),
         };
-        let mut identity = prepared.client().identity().into_owned();
-        // A gateway can show different responses to its users.
-        if let Some(gateway) = client.gateway.as_ref().filter(|_| client.uses_gateway) {
-            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
-        }
-        let key = key_parts(prepared).key(Some(&identity));
-        let allowance = cache.wait_budget(&prepared.store_wait);
-        let (cache, began) = (Arc::clone(cache), Instant::now());
-        Some(Self { key, identity, cache, policy, wait_budget: allowance, started_at: began })
+        let identity = identity();
+        let learned_vary =
+            key_parts(context, &[]).has_further_headers().then(|| cache.learned_vary.names());
+        let names = learned_vary.as_deref().unwrap_or_default();
+        let key = key_parts(context, names).key(Some(&identity));
+        let wait_budget = cache.wait_budget(context.store_wait);
+        let (cache, started_at) = (Arc::clone(cache), Instant::now());
+        Some(Self { key, learned_vary, identity, cache, policy, wait_budget, started_at })
     }
 
     /// Returns the metadata of a response that came from this URL.
-    fn metadata(&self, asked: &Prepared, operation: &OperationName, url: Url) -> EntryMetadata {
+    fn metadata(
+        &self,
+        context: &AttemptContext<'_>,
+        operation: &OperationName,
+        url: Url,
+    ) -> EntryMetadata {
         EntryMetadata {
             url,
-            path: asked.cache_path().to_ascii_lowercase(),
+            path: context.path.to_ascii_lowercase(),
             operation: operation.clone().into_owned(),
             identity: self.identity.clone(),
         }
@@ -137,20 +151,22 @@ impl CacheLookup {
     }
 
     /// Returns the key by which equal reads are coalesced.
-    pub(crate) fn coalescing_key(&self, prepared: &Prepared) -> CoalescingKey {
-        (self.key, prepared.priority, self.cache.log.local_count())
+    pub(crate) fn coalescing_key(&self, context: &AttemptContext<'_>) -> CoalescingKey {
+        let key = match &self.learned_vary {
+            Some(_) => key_parts(context, &[]).in_flight_key(&self.identity),
+            None => self.key,
+        };
+        (key, context.priority, self.cache.log.local_count())
     }
 
-    /// Requests the first quota lease at the time of the look-up in the store, if there is none yet.
-    pub(crate) fn announce_lookup(&self, asked: &Prepared) {
-        if self.cache.storage.is_shared() && !self.is_only_if_cached() {
-            asked.admission_queue().announce_lookup(|| asked.cost());
-        }
+    /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.
+    pub(crate) fn looks_into_shared_store(&self) -> bool {
+        self.cache.storage.is_shared() && !self.is_only_if_cached()
     }
 
     /// Looks up the entries of this identity and of others.
-    pub(crate) async fn look_up(&self, asked: &Prepared) -> LookupState {
-        let question = self.computes_etags().then(|| identity_free_key(asked));
+    pub(crate) async fn look_up(&self, context: &AttemptContext<'_>) -> LookupState {
+        let question = self.computes_etags().then(|| self.identity_free_key(context));
         let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
         let search = LookupRequest { key: self.key, question, needs_log: &needs_log };
@@ -160,7 +176,7 @@ impl CacheLookup {
         // Without the log, the state of a stored entry is unknown.
         let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
         let base = entry.map_or(StoredEntry::None, |entry| {
-            self.own_entry(asked, entry, looked.has_unread_invalidations)
+            self.own_entry(context, entry, looked.has_unread_invalidations)
         });
         // The entry of another identity matters only if this identity has none.
         let is_open = matches!(base, StoredEntry::None) && looked.log_sequence.is_some();
@@ -172,9 +188,15 @@ impl CacheLookup {
     }
 
     /// Returns the entry of this identity, if it can be used.
-    fn own_entry(&self, asked: &Prepared, entry: Arc<Entry>, is_behind: bool) -> StoredEntry {
+    fn own_entry(
+        &self,
+        context: &AttemptContext<'_>,
+        entry: Arc<Entry>,
+        is_behind: bool,
+    ) -> StoredEntry {
         // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
-        if entry.metadata.identity != self.identity || !is_at_path(&entry, asked) {
+        let is_same = entry.metadata.identity == self.identity && is_at_path(&entry, context.path);
+        if !is_same || !self.covers(context, &entry) {
             return StoredEntry::None;
         }
         match self.cache.log.validity(&entry) {
@@ -202,11 +224,13 @@ impl CacheLookup {
 
     /// Returns the entry of another identity, if a conditional request can show whether this identity would receive the
     /// same.
-    pub(crate) async fn shared_entry(&self, asked: &Prepared, key: Key) -> StoredEntry {
+    pub(crate) async fn shared_entry(&self, context: &AttemptContext<'_>, key: Key) -> StoredEntry {
         let entry = self.cache.storage.get(key, self.max_value_bytes(), &self.wait_budget).await;
         let Some(entry) = entry else { return StoredEntry::None };
         // Links state the number of pages, which the tag does not cover.
-        let whole = is_at_path(&entry, asked) && !entry.headers.contains_key(LINK);
+        let whole = is_at_path(&entry, context.path)
+            && self.covers(context, &entry)
+            && !entry.headers.contains_key(LINK);
         match self.cache.log.validity(&entry) {
             Validity::Valid | Validity::MustRevalidate if whole => {
                 StoredEntry::OtherIdentity(entry)
@@ -252,7 +276,7 @@ impl CacheLookup {
         let is_valid = verdict == Validity::Valid
             || (invalidation_log.is_read_since(self.started_at)
                 && invalidation_log.validity(entry) == Validity::Valid);
-        is_valid && is_outage(error) && self.may_serve_stale(entry)
+        is_valid && error.class().allows_stale() && self.may_serve_stale(entry)
     }
 
     /// Returns whether the stored response can be returned while GitHub fails.
@@ -306,7 +330,7 @@ impl CacheLookup {
     /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
     pub(crate) fn on_not_modified(
         &self,
-        asked: &Prepared,
+        context: &AttemptContext<'_>,
         base: &StoredEntry,
         raw: RawResponse,
         exchange: RevalidationContext,
@@ -337,7 +361,7 @@ impl CacheLookup {
                 fingerprint = sent.signature.credential_fingerprint;
             }
         }
-        let about = self.metadata(asked, &raw.operation, raw.url.clone());
+        let about = self.metadata(context, &raw.operation, raw.url.clone());
         let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
         let of = RevalidationInfo {
             times: exchange.times,
@@ -349,7 +373,7 @@ impl CacheLookup {
                 if exchange.log_sequence.is_some()
                     && (!own || self.needs_write(stored, &entry)) =>
             {
-                self.insert(asked, &Arc::new(entry));
+                self.insert(context, &Arc::new(entry));
             }
             Some(_) => {}
             None => self.cache.storage.remove(self.key),
@@ -388,7 +412,7 @@ impl CacheLookup {
     pub(crate) fn on_response(
         &self,
         raw: &RawResponse,
-        asked: &Prepared,
+        context: &AttemptContext<'_>,
         exchange: RevalidationContext,
     ) {
         let body = raw.bytes();
@@ -399,12 +423,10 @@ impl CacheLookup {
         if raw.status != StatusCode::OK {
             return;
         }
-        let covered = || self::key_parts(asked).covers_vary(rfc9111::vary_names(&raw.headers));
         let storable = rfc9111::is_storable(raw.status, &raw.headers)
-            && body.len() <= self.cache.max_entry_bytes
-            && covered();
+            && body.len() <= self.cache.max_entry_bytes;
         let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
-            let about = self.metadata(asked, &raw.operation, raw.url.clone());
+            let about = self.metadata(context, &raw.operation, raw.url.clone());
             let fingerprint =
                 exchange.sent.as_ref().map_or(0, |sent| sent.signature.credential_fingerprint);
             let of = RevalidationInfo {
@@ -415,28 +437,54 @@ impl CacheLookup {
             Entry::new(about, &rfc9111::storable_headers(&raw.headers), body, of)
         });
         match entry {
-            Some(entry) => self.insert(asked, &Arc::new(entry)),
+            Some(entry) => self.insert(context, &Arc::new(entry)),
             None => self.cache.storage.remove(self.key),
         }
     }
 
     /// Handles a rejection by GitHub: an identity that has lost its access cannot read the stored response either.
     pub(crate) fn on_rejected(&self, error: &Error) {
-        let status = error.status().map_or(0, |status| status.as_u16());
-        if error.kind() == ErrorKind::Api && matches!(status, 401 | 403 | 404 | 410 | 451) {
-            let limited = error.is_rate_limited();
-            if !limited {
-                self.cache.storage.remove(self.key);
-            }
+        if error.class().revokes_access() {
+            self.cache.storage.remove(self.key);
         }
     }
 
-    fn insert(&self, asked: &Prepared, entry: &Arc<Entry>) {
+    /// Stores an entry under the headers that it varies by. If the key cannot cover them, the entry is not stored.
+    fn insert(&self, context: &AttemptContext<'_>, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
-        storage.put(self.key, entry);
-        if self.computes_etags() && !entry.headers.contains_key(LINK) {
-            storage.set_last_writer(identity_free_key(asked), self.key);
+        self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
+        let learned = self.learned_vary.as_ref().map(|_| self.cache.learned_vary.names());
+        let parts = key_parts(context, learned.as_deref().unwrap_or_default());
+        if !parts.covers_vary(rfc9111::vary_names(&entry.headers)) {
+            return storage.remove(self.key);
         }
+        let key = match (&learned, &self.learned_vary) {
+            (Some(now), Some(before)) if !Arc::ptr_eq(now, before) => {
+                parts.key(Some(&self.identity))
+            }
+            _ => self.key,
+        };
+        storage.put(key, entry);
+        if self.computes_etags() && !entry.headers.contains_key(LINK) {
+            storage.set_last_writer(parts.key(None), key);
+        }
+    }
+
+    /// Returns the question without its identity.
+    fn identity_free_key(&self, context: &AttemptContext<'_>) -> Key {
+        key_parts(context, self.learned_vary.as_deref().unwrap_or_default()).key(None)
+    }
+
+    /// Returns whether the key covers the headers that a stored response varies by, so that the call can use it.
+    /// Otherwise, they are a part of later keys.
+    fn covers(&self, context: &AttemptContext<'_>, entry: &Entry) -> bool {
+        // A call without further headers gets the responses to calls without them.
+        let Some(names) = &self.learned_vary else { return true };
+        let covers = key_parts(context, names).covers_vary(rfc9111::vary_names(&entry.headers));
+        if !covers {
+            self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
+        }
+        covers
     }
 
     /// Returns the maximum size of an entry that is read: a body with its metadata.
@@ -445,29 +493,16 @@ impl CacheLookup {
     }
 }
 
-fn key_parts(prepared: &Prepared) -> KeyParts<'_> {
-    let common = &prepared.client().handle().headers;
-    KeyParts { url: prepared.url(), default_headers: common, request_headers: prepared.headers() }
-}
-
-/// Returns the question without its identity.
-fn identity_free_key(prepared: &Prepared) -> Key {
-    key_parts(prepared).key(None)
+fn key_parts<'a>(context: &AttemptContext<'a>, learned_vary: &'a [HeaderName]) -> KeyParts<'a> {
+    KeyParts {
+        url: context.url,
+        default_headers: context.default_headers,
+        request_headers: context.headers,
+        learned_vary,
+    }
 }
 
 /// Returns whether an entry belongs to a question at this path.
-fn is_at_path(entry: &Entry, prepared: &Prepared) -> bool {
-    entry.metadata.path.eq_ignore_ascii_case(prepared.cache_path())
-}
-
-/// Returns whether GitHub was unreachable or failed, or the client did not permit a request.
-fn is_outage(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Transport
-        | ErrorKind::Timeout
-        | ErrorKind::CircuitOpen
-        | ErrorKind::BudgetExhausted => true,
-        ErrorKind::Api => error.status().is_some_and(|status| status.is_server_error()),
-        _ => false,
-    }
+fn is_at_path(entry: &Entry, path: &str) -> bool {
+    entry.metadata.path.eq_ignore_ascii_case(path)
 }

@@ -1,28 +1,32 @@
-//! The response cache: repeated reads cost no quota.
+//! The response cache, with which repeated reads cost no quota.
 //!
-//! A client keeps GitHub's responses to `GET` calls in memory, 64 MiB of them, and revalidates a response before each
-//! use; a response that is still current costs no quota. A [`CachePolicy`] says when the client returns a response
+//! A client stores up to 64 MiB of GitHub's responses to `GET` calls in memory, and revalidates a response before each
+//! use; a response that is still current costs no quota. A [`CachePolicy`] sets when the client returns a response
 //! without revalidation.
 //!
 //! It is a private cache by [RFC 9111](https://www.rfc-editor.org/rfc/rfc9111): the cache never returns a response of
-//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. A write makes
-//! the entries doubtful that it can have changed: all entries of its repository or organization, or all entries for a
-//! GraphQL mutation. Streamed responses are not stored, and calls with an `Authorization` header of their own bypass
-//! the cache.
+//! one identity to another, unless GitHub has confirmed that the other identity would receive the same. After a write,
+//! all entries of its repository or organization must revalidate, and after a GraphQL mutation all entries.
 //!
-//! | kept in | shares with | set by |
+//! Only `GET` calls of the REST API use the cache. A call bypasses the cache, so that it neither receives a stored
+//! response nor stores its own, if its body is streamed, if it [polls](crate::Request::poll_until_ready), or if its caller
+//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it. The client's own token
+//! is no such header: calls with it use the cache.
+//!
+//! | stored in | shared by | set with |
 //! |---|---|---|
 //! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
 //! | [`store::DiskStore`](crate::store::DiskStore) | the processes of a machine, and the next run | [`CacheConfig::store`] |
-//! | `store::Redis` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
+//! | `store::RedisStore` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
 //!
-//! # Tags and tokens
-//! GitHub's entity tags differ from token to token, and tokens of an App expire after an hour. As has been
-//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, a
-//! tag is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the tags that it
-//! receives with that digest. While they match, it revalidates with the tag that the stored body would have for the
-//! current token. Where they do not match, as when GitHub changes its tags, it revalidates with the tag that it
-//! received. A wrong prediction costs nothing but the saving. [`CacheConfig::computed_etags`] switches the prediction off.
+//! # ETags and tokens
+//! GitHub's `ETag`s differ from token to token, and tokens of an App expire after an hour. As has been
+//! [observed](https://github.com/bored-engineer/github-conditional-http-transport), and is not documented by GitHub, an
+//! `ETag` is a digest of the `Accept` and `Authorization` headers and of the body. A client compares the `ETag`s that it
+//! receives with that digest. While they match, it revalidates with the `ETag` that the stored body would have for the
+//! current token. Where they do not match, as when GitHub changes its scheme, it revalidates with the `ETag` that it
+//! received. A wrong prediction costs one read that counts against the primary rate limit.
+//! [`CacheConfig::computed_etags`] switches the prediction off.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,10 +38,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
 use crate::runtime::PerRuntime;
-use crate::store::{BackgroundWriter, ResilientStore, Store, StoreWaitBudget};
+use crate::store::{BackgroundWriter, ResilientStore, Store, StoreHealth, StoreWaitBudget};
 
 pub(crate) mod conditional;
-mod entry;
+pub(crate) mod entry;
 mod etag;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
@@ -49,19 +53,23 @@ mod policy;
 mod refused_conditions;
 pub(crate) mod result;
 pub(crate) mod rfc9111;
+mod selector;
 mod storage;
 mod store_lookup;
+mod vary;
 pub(crate) mod webhook_invalidation;
+pub(crate) mod write_invalidation;
 
-pub use crate::client::cache::{Cache, CacheSelector};
+pub use crate::response::CacheStatus;
 pub use policy::CachePolicy;
+pub use selector::CacheSelector;
 
-use crate::pipeline::coalesce::InFlightRequests;
 use etag::EtagPredictor;
 use integrity::Integrity;
-use invalidation_log::{InvalidationLog, Validity};
+use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
 use refused_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
+use vary::LearnedVary;
 
 /// Where a client stores responses, and when it returns them: [`ClientBuilder::cache`](crate::ClientBuilder::cache).
 ///
@@ -207,7 +215,7 @@ impl CacheConfig {
         self
     }
 
-    /// Sets whether tags are [computed](self#tags-and-tokens) for tokens that change; by default they are.
+    /// Sets whether tags are [computed](self#etags-and-tokens) for tokens that change; by default they are.
     pub fn computed_etags(mut self, computed: bool) -> Self {
         self.computed_etags = computed;
         self
@@ -273,9 +281,9 @@ impl CacheConfig {
             computed_etags: self.computed_etags,
             storage,
             log: invalidation_log,
-            in_flight: InFlightRequests::default(),
             etag_predictor: EtagPredictor::default(),
             rejected_conditions: RejectedConditions::default(),
+            learned_vary: LearnedVary::default(),
             salt,
             refresh_permits: PerRuntime::default(),
         })))
@@ -291,14 +299,14 @@ pub(crate) struct CacheInner {
     operations: BTreeMap<String, CachePolicy>,
     max_entry_bytes: usize,
     computed_etags: bool,
-    pub(crate) storage: Storage,
+    storage: Storage,
     pub(crate) log: InvalidationLog,
-    pub(crate) in_flight: InFlightRequests,
     etag_predictor: EtagPredictor,
     salt: [u8; 16],
     /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
     refresh_permits: PerRuntime<Arc<Semaphore>>,
     rejected_conditions: RejectedConditions,
+    learned_vary: LearnedVary,
 }
 
 impl CacheInner {
@@ -320,9 +328,27 @@ impl CacheInner {
         self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)
     }
 
+    /// Removes or invalidates these entries, and writes the mark for the processes that share the store.
+    pub(crate) async fn invalidate(&self, selector: Selector, purge: bool) {
+        self.log.record_and_publish(Invalidation { purge, selector }).await;
+        if purge {
+            self.evict_purged();
+        }
+    }
+
     /// Frees the memory of entries that are forgotten.
-    pub(crate) fn evict_purged(&self) {
+    fn evict_purged(&self) {
         self.storage.evict_purged(|entry| self.log.validity(entry) == Validity::Purged);
+    }
+
+    /// Returns the health of the store; `None` for a cache in memory.
+    pub(crate) fn store_health(&self) -> Option<StoreHealth> {
+        self.storage.health()
+    }
+
+    /// Returns the bytes that the cache holds in memory; zero for a cache in a store.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.storage.bytes()
     }
 
     /// Returns the policy of a call of this operation that sets none itself.
@@ -332,36 +358,6 @@ impl CacheInner {
             return &self.policy;
         }
         self.operations.get(operation).unwrap_or(&self.policy)
-    }
-}
-
-/// The source of a response: [`Response::cache_status`](crate::Response::cache_status).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CacheStatus {
-    /// From GitHub; the call bypassed the cache.
-    Bypass,
-    /// From GitHub, since no response was stored, or the stored response is not current.
-    Miss,
-    /// From the cache, with no request sent.
-    Hit,
-    /// From the cache, and GitHub confirmed that it is current.
-    Revalidated,
-    /// From the cache, though it might not be current: as the policy allows, while GitHub fails or the client
-    /// revalidates.
-    Stale,
-}
-
-impl CacheStatus {
-    /// Returns its name in lower case, as in spans.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Bypass => "bypass",
-            Self::Miss => "miss",
-            Self::Hit => "hit",
-            Self::Revalidated => "revalidated",
-            Self::Stale => "stale",
-        }
     }
 }
 

@@ -87,7 +87,7 @@ impl CachePolicy {
 
     /// Returns the stored response, however old it is, and sends no request. If no response is stored, the call fails
     /// with [`ErrorKind::NotCached`](crate::ErrorKind::NotCached). It also fails if the cache's store does not report
-    /// in time the entries that were [purged](super::Cache::purge) since.
+    /// in time the entries that were [purged](crate::Cache::purge) since.
     pub fn only_if_cached() -> Self {
         Self::effective(CacheMode::OnlyIfCached)
     }

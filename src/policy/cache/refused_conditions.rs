@@ -1,4 +1,4 @@
-//! Remembers the requests for which a server rejects conditions.
+//! Requests for which a server rejects conditions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -62,7 +62,8 @@ mod tests {
     fn key(number: usize) -> Key {
         let url = format!("https://api.github.com/{number}").parse().unwrap();
         let none = HeaderMap::new();
-        KeyParts { url: &url, default_headers: &none, request_headers: &none }.key(None)
+        KeyParts { url: &url, default_headers: &none, request_headers: &none, learned_vary: &[] }
+            .key(None)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A response, shared by all calls that requested it.
+//! The result of a read through the cache, shared by all calls that joined it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use super::CacheStatus;
 use super::entry::Entry;
-use crate::api::operation::OperationName;
-use crate::error::Result;
-use crate::response::{RawBody, RawResponse};
+use crate::error::{OperationName, Result};
+use crate::response::{CacheStatus, RawBody, RawResponse};
 use crate::time::clock;
 
 /// The outcome of a read.

@@ -1,4 +1,4 @@
-//! Where responses are stored.
+//! The storage of responses: memory or a store.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use super::invalidation_log::InvalidationLog;
 use super::key::Key;
 use super::store_lookup::{self, LookupOutcome, LookupRequest};
 use crate::store::{
-    BACKGROUND_TIMEOUT, BackgroundWriter, ResilientStore, StoreHealth, StoreResult,
-    StoreWaitBudget, run_in_background,
+    BACKGROUND_TIMEOUT, BackgroundWriter, FormatProblem, ResilientStore, StoreHealth, StoreResult,
+    StoreWaitBudget, ValueFormat, run_in_background,
 };
 use crate::time::clock;
 use crate::util::compact::ALLOCATION_OVERHEAD;
@@ -57,6 +57,10 @@ pub(crate) struct StoreBackend {
 
 /// The maximum number of questions for which the last identity is known.
 const MAX_LAST_WRITERS: usize = 50_000;
+/// The key of the identity that last received a response.
+const LAST_WRITER_FORMAT: ValueFormat = ValueFormat::new("last-writer", 1);
+/// The maximum size of its stored form in bytes.
+const MAX_LAST_WRITER_BYTES: usize = 64 + size_of::<Key>();
 /// The divisor of the memory bound that limits the share of this table.
 const LAST_WRITER_FRACTION: usize = 16;
 /// The size of one item in bytes: two keys in a list, and a place in a table, which can be less than half full.
@@ -157,7 +161,7 @@ impl Storage {
             Self::Store(backend) => {
                 backend.writer.put(
                     backend.last_writer_key(question),
-                    key.as_bytes(),
+                    &LAST_WRITER_FORMAT.encode(key.as_bytes()),
                     backend.retention,
                 );
             }
@@ -277,7 +281,7 @@ impl StoreBackend {
 
     /// Returns the maximum size in bytes of a value that this client stores.
     pub(crate) fn max_bytes(&self) -> usize {
-        self.max_value.max(size_of::<Key>())
+        self.max_value.max(MAX_LAST_WRITER_BYTES)
     }
 
     /// Reads a stored value. A value that does not decode is removed, unless other clients can decode it.
@@ -334,7 +338,12 @@ impl StoreBackend {
 
     /// Reads the identity that last received a response to a question. A value that is not a key is removed.
     pub(crate) fn read_last_writer(&self, bytes: Bytes, question: Key) -> Option<Key> {
-        let key = Key::from_bytes(&bytes);
+        let key = match LAST_WRITER_FORMAT.decode(&bytes) {
+            Ok(key) => Key::from_bytes(key),
+            // Other clients can read it.
+            Err(FormatProblem::Newer) => return None,
+            Err(FormatProblem::Damaged) => None,
+        };
         if key.is_none() {
             self.release(self.last_writer_key(question), bytes);
         }

@@ -1,4 +1,4 @@
-//! Determines the changes that a webhook event reports.
+//! The stored responses that a webhook event invalidates.
 
 use serde_json::Value;
 use url::Url;

@@ -1,4 +1,4 @@
-//! All limits of one identity. Decides whether a call can be sent now.
+//! All limits of one identity, and the decision whether a call can be sent now.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -11,11 +11,10 @@ use tokio::time::Instant;
 
 use super::cost::RequestCost;
 use super::policy::RateLimitPolicy;
-use super::primary::{
-    Exhausted, MAX_RESOURCES, OTHER_RESOURCE, Observation, PrimaryLimit, RateLimitHeaders,
-};
+use super::primary::{Exhausted, MAX_RESOURCES, Observation, PrimaryLimit};
 use super::secondary::{BackoffState, SecondaryLimitBackoff};
 use super::shared::lease_state::{SHARED_WINDOWS, STARTUP_SLOTS, SharedQuota, offline_window};
+use crate::headers::rate_limit::{OTHER_RESOURCE, RateLimitHeaders};
 use crate::time::clock::saturating_after;
 use crate::time::sliding_window::SlidingWindow;
 

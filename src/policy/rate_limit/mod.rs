@@ -1,4 +1,4 @@
-//! GitHub's rate limits, and how the client observes them.
+//! GitHub's rate limits, and how the client stays within them.
 //!
 //! Every attempt of a call is [admitted](RateLimitPolicy) before it is sent, by the limits of its identity:
 //!
@@ -24,9 +24,9 @@ mod policy;
 mod primary;
 mod secondary;
 
+pub use crate::policy::context::Priority;
 pub use health::{PrimaryLimitHealth, RateLimitHealth};
 pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
-pub use queue::Priority;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -41,10 +41,8 @@ pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
 pub(crate) use cost::RequestCost;
 pub(crate) use limits::AttemptOutcome;
 pub(crate) use permit_holders::CallHandle;
-pub(crate) use primary::RateLimitHeaders;
 pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
 
-use crate::api::operation::Operation;
 use crate::store::ResilientStore;
 use crate::util::ids;
 
@@ -73,7 +71,7 @@ impl RateLimiter {
     }
 
     /// Admits one read, and records a response to it.
-    pub async fn once(&self) -> crate::Result<()> {
+    pub async fn once(&self) -> crate::error::Result<()> {
         let cost =
             RequestCost::rest(&http::Method::GET, "/repos/o/r", Cow::Borrowed("core"), false);
         let wait_budget = WaitBudget::new(std::time::Duration::MAX);
@@ -81,7 +79,7 @@ impl RateLimiter {
         let mut permit = self.0.admit(cost, Priority::Interactive, wait_budget, &call).await?;
         permit.mark_sent();
         let ends_in = std::time::Duration::from_secs(3600);
-        let told = RateLimitHeaders {
+        let told = crate::headers::rate_limit::RateLimitHeaders {
             resource: "core",
             limit: u64::MAX,
             remaining: u64::MAX,
@@ -144,26 +142,32 @@ impl Limits {
         most: usize,
     ) -> Vec<RateLimitHealth> {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls with their own token are identified by a digest, which is not useful to users.
+        // Calls with a request credential are identified by a digest, which is not useful to users.
         let shown = |identity: &str| identity != first && !identity.starts_with("own:");
         let others = queues.iter().filter(|(identity, _)| shown(identity));
         let others = others.map(|(identity, queue)| queue.health(identity.clone()));
         std::iter::once(own.health(first.to_owned())).chain(others).take(most).collect()
     }
 
-    /// Returns the primary limit that an operation counts against: by its last response, else by GitHub's description.
-    pub(crate) fn resource(&self, operation: &Operation) -> Cow<'static, str> {
+    /// Returns the primary limit that the operation with this id counts against: by its last response, else by GitHub's
+    /// description.
+    pub(crate) fn resource(&self, id: &'static str, documented: &'static str) -> Cow<'static, str> {
         let learnt = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
-        learnt.get(operation.id).cloned().unwrap_or(Cow::Borrowed(operation.rate_limit))
+        learnt.get(id).cloned().unwrap_or(Cow::Borrowed(documented))
     }
 
-    /// Records the primary limit of an operation, if it differs from the description.
-    pub(crate) fn record_resource(&self, operation: &Operation, resource: &str) {
+    /// Records the primary limit of the operation with this id, if it differs from the description.
+    pub(crate) fn record_resource(
+        &self,
+        id: &'static str,
+        documented: &'static str,
+        resource: &str,
+    ) {
         // Reading the rate limit status costs nothing, whatever limit its response reports.
-        if operation.rate_limit == limits::NO_LIMIT || *self.resource(operation) == *resource {
+        if documented == limits::NO_LIMIT || *self.resource(id, documented) == *resource {
             return;
         }
         let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.insert(operation.id, Cow::Owned(resource.to_owned()));
+        learnt.insert(id, Cow::Owned(resource.to_owned()));
     }
 }

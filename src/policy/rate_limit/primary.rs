@@ -2,14 +2,12 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::DATE;
 use tokio::time::Instant;
 
 use super::policy::RateLimitPolicy;
-use crate::sanitize;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::time::clock::saturating_after;
 
 /// The state of one `x-ratelimit-resource` for one identity.
@@ -38,60 +36,12 @@ pub(crate) enum Exhausted {
     AwaitingResponse,
 }
 
-/// GitHub's windows are a minute or an hour long; a longer one is an error.
-const MAX_WINDOW: Duration = Duration::from_secs(2 * 60 * 60);
 /// GitHub reports whole seconds, and its servers' clocks differ by as much.
 const RESET_MARGIN: Duration = Duration::from_secs(1);
 
-/// The values of a primary limit in a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RateLimitHeaders<'a> {
-    pub(crate) resource: &'a str,
-    pub(crate) limit: u64,
-    pub(crate) remaining: u64,
-    /// The end of the window, in seconds since 1970 by GitHub's clock.
-    pub(crate) reset: u64,
-    /// The remaining time of the window.
-    pub(crate) ends_in: Duration,
-}
-
-impl<'a> RateLimitHeaders<'a> {
-    /// Parses the headers. The end is relative to the response's own `Date`, so that this machine's clock does not
-    /// matter.
-    pub(crate) fn read(headers: &'a HeaderMap) -> Option<Self> {
-        let text = |name| headers.get(name)?.to_str().ok();
-        let number = |name| text(name)?.trim().parse::<u64>().ok();
-        let (limit, remaining) = (number("x-ratelimit-limit")?, number("x-ratelimit-remaining")?);
-        let reset = number("x-ratelimit-reset")?;
-        let ends = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?;
-        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-        let now = date.and_then(|date| httpdate::parse_http_date(date).ok());
-        let now = now.unwrap_or_else(SystemTime::now);
-        let ends_in = ends.duration_since(now).unwrap_or_default().min(MAX_WINDOW);
-        let resource = text("x-ratelimit-resource").map_or("core", tracked_name);
-        Some(Self { resource, limit, remaining, reset, ends_in })
-    }
-}
-
-/// The name of all limits whose own name is invalid, or comes after [`MAX_RESOURCES`] others.
-pub(super) const OTHER_RESOURCE: &str = "other";
-/// Maximum length of the name of a primary limit. GitHub's have up to 30 characters.
-const MAX_RESOURCE_CHARS: usize = 64;
-/// Maximum number of primary limits of one identity, with [`OTHER_RESOURCE`]. GitHub has a dozen.
+/// Maximum number of primary limits of one identity, with
+/// [`OTHER_RESOURCE`](crate::headers::rate_limit::OTHER_RESOURCE). GitHub has a dozen.
 pub(super) const MAX_RESOURCES: usize = 64;
-
-/// Returns a name as it is tracked: lower-case letters, digits, `_` and `-`, or else [`OTHER_RESOURCE`].
-fn tracked_name(name: &str) -> &str {
-    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    let is_name =
-        !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
-    // A secret can consist of the same letters, but GitHub's own names are not secrets.
-    let is_no_secret = || {
-        sanitize::is_of_protocol(name.as_bytes())
-            || sanitize::text(name, MAX_RESOURCE_CHARS) == name
-    };
-    if is_name && is_no_secret() { name } else { OTHER_RESOURCE }
-}
 
 impl PrimaryLimit {
     /// Returns an unknown limit: the first calls probe it.
@@ -255,30 +205,3 @@ pub(crate) enum Observation {
 
 /// Resets in different responses differ by the rounding of `Date`, and by latency.
 const SAME_WINDOW_TOLERANCE: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_none_is_another_limit() {
-        let longest = "a".repeat(MAX_RESOURCE_CHARS);
-        for name in ["core", "code_search", "audit-log", "v2", &longest] {
-            assert_eq!(tracked_name(name), name);
-        }
-        let long = format!("{longest}a");
-        for name in [
-            "",
-            "Core",
-            "a b",
-            "a\tb",
-            "a/b",
-            "caf\u{e9}",
-            "[hidden]",
-            "ghs_hunter2hunter2hunter2",
-            &long,
-        ] {
-            assert_eq!(tracked_name(name), OTHER_RESOURCE, "{name}");
-        }
-    }
-}

@@ -25,6 +25,7 @@ use super::secondary::BackoffState;
 use super::shared::lease_client::NextLease;
 use super::shared::lease_state::SharedQuota;
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::context::Priority;
 use crate::runtime::detachable::DetachHandle;
 use crate::store::{QuotaRequest, ResilientStore, StoreWaitBudget};
 
@@ -35,18 +36,6 @@ mod waiting;
 use driver::{LatestTimer, TimerTask, run_timer};
 pub(crate) use permit::Permit;
 use waiting::QueuedCall;
-
-/// How urgent a call is. Among calls that wait for the same limit, interactive ones are admitted first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Priority {
-    /// A user waits for the result; the default.
-    #[default]
-    Interactive,
-    /// No user waits for the result, as for a sweep or a backfill. It is sent when no interactive call waits for the
-    /// same limit.
-    Background,
-}
 
 /// How long a call can wait for limits.
 #[derive(Clone, Copy, Debug)]

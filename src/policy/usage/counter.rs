@@ -1,4 +1,4 @@
-//! Counts calls and requests, and writes the counts to the store from time to time.
+//! The counts of calls and requests, which are written to the store from time to time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -26,8 +26,8 @@
 //! hundred identities, of which those with the oldest writes are evicted.
 //!
 //! A personal token is identified by a digest, so that another token is another identity: a token that is rotated
-//! should be [named](crate::policy::auth::PersonalToken::with_identity). Calls with their own token, in a header, are combined as one
-//! identity, `own`, which [`identities`](Usage::identities) lists.
+//! should be [named](crate::auth::PersonalToken::with_identity). Calls with an `authorization` header that the caller set
+//! are combined as one identity, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -40,7 +40,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter;
-use crate::store::{ResilientStore, StoreWaitBudget, block_in_drop};
+use crate::store::{COUNTER_VERSION, ResilientStore, StoreWaitBudget, block_in_drop};
 use crate::time::clock;
 
 mod budget;
@@ -59,8 +59,9 @@ pub use report::{
     BudgetReport, BudgetState, IdentityUsage, OperationUsage, PeriodUsage, UsageReport,
 };
 
+pub(crate) use budget_state::BudgetReservation;
+
 use budget_state::BudgetCounter;
-use budget_state::BudgetReservation;
 use counter::UsageCounter;
 use period::CalendarWindow;
 use storage::{StoreResult, StoreTimeout, UsageStorage};
@@ -196,6 +197,23 @@ pub(crate) struct IdentityUsageState {
     budgets: Vec<Arc<BudgetCounter>>,
 }
 
+/// Counts the end of a call. It holds the registry until then, since the registry writes the counts when it is dropped.
+pub(crate) struct UsageRecorder {
+    account: Arc<IdentityUsageState>,
+    _registry: Arc<UsageRegistry>,
+}
+
+impl UsageRecorder {
+    pub(crate) fn new(registry: &Arc<UsageRegistry>, account: Arc<IdentityUsageState>) -> Self {
+        Self { account, _registry: Arc::clone(registry) }
+    }
+
+    /// Records the end of the call.
+    pub(crate) fn record_call(&self, now: Instant, operation: &'static str, failed: bool) {
+        self.account.record_call(now, operation, failed);
+    }
+}
+
 /// The maximum number of identities, as for tokens. An evicted one has written its counts.
 const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
 
@@ -210,7 +228,7 @@ impl UsageRegistry {
         let storage = Arc::new(UsageStorage::new(store));
         let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
         let common = common.into_iter().map(|budget| {
-            let prefix = key(["budget", github, &environment, &budget.name, "all"]);
+            let prefix = key("budget", [github, &environment, &budget.name, "all"]);
             Arc::new(BudgetCounter::new(budget, prefix, "all"))
         });
         let common = common.collect();
@@ -275,12 +293,12 @@ impl UsageRegistry {
             return Arc::clone(account);
         }
         let Self { github, environment, .. } = self;
-        let prefix = key(["usage", github, "of", environment, identity]);
-        let listed = (key(["usage", github, "all"]), format!("{environment}\n{identity}"));
+        let prefix = key("usage", [github, "of", environment, identity]);
+        let listed = (key("usage", [github, "all"]), format!("{environment}\n{identity}"));
         let counter = Arc::new(UsageCounter::new(Arc::clone(&self.storage), prefix, listed));
         let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
         let own = self.budgets.iter().map(|budget| {
-            let prefix = key(["budget", github, environment, &budget.name, "of", identity]);
+            let prefix = key("budget", [github, environment, &budget.name, "of", identity]);
             Arc::new(BudgetCounter::new(budget.clone(), prefix, label))
         });
         let budgets = self.shared_budgets.iter().cloned().chain(own).collect();
@@ -320,9 +338,11 @@ impl Drop for UsageRegistry {
     }
 }
 
-/// Returns the beginning of a key from its parts, so that different parts never produce the same text.
-fn key<const N: usize>(parts: [&str; N]) -> String {
-    parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":")
+/// Returns the beginning of a key of this kind from its parts, so that different parts never produce the same text. The
+/// key carries the version, since a number has no place for it.
+fn key<const N: usize>(kind: &str, parts: [&str; N]) -> String {
+    let parts = parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":");
+    format!("{kind}:{COUNTER_VERSION}:{parts}")
 }
 
 impl IdentityUsageState {

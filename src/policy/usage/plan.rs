@@ -1,4 +1,4 @@
-//! The cost of requests.
+//! Pricing plans: the cost of requests.
 
 use serde::{Deserialize, Serialize};
 

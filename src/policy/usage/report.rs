@@ -179,7 +179,7 @@ pub(super) async fn identities(
     registry: &UsageRegistry,
     month: CalendarWindow,
 ) -> Option<Vec<IdentityUsage>> {
-    let prefix = super::key(["usage", &registry.github, "all"]);
+    let prefix = super::key("usage", [&registry.github, "all"]);
     let all = registry.storage.counters(&format!("{prefix}:{month}")).await?;
     let all = all.into_iter().map(|(name, requests)| {
         // The combined entry of further identities has no environment.

@@ -1,4 +1,4 @@
-//! Where usage is stored: in the client's store, or in the client's memory.
+//! The storage of usage: the client's store, or the client's memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 pub(super) use crate::store::StoreResult;
 use crate::store::{
-    BACKGROUND_TIMEOUT, BackgroundTasks, MemoryStore, ResilientStore, Store, StoreFuture,
-    StoreWaitBudget,
+    BACKGROUND_TIMEOUT, BackgroundTasks, CounterStore, MemoryStore, ResilientStore, Store,
+    StoreFuture, StoreWaitBudget,
 };
 
 /// The client's store, and the memory that replaces it.

@@ -1,40 +1,55 @@
+//! Requests in their wire form: parameters, headers and bodies.
+
 use super::*;
 use crate::api::OPERATIONS;
-use crate::{Body, Client};
+use crate::pipeline::call::Call;
+use crate::pipeline::call_context::CallContext;
+use crate::policy::auth::RequestCredentials;
+use crate::{Body, Client, Request};
 
 fn client() -> Client {
     Client::builder().build().unwrap()
 }
 
-fn operation(id: &str) -> Request {
+fn operation(id: &str) -> RequestDraft {
     let operation = OPERATIONS.iter().find(|operation| operation.id == id);
-    Request::operation(&client(), operation.unwrap())
+    RequestDraft::for_operation(operation.unwrap())
 }
 
-fn content(path: &str) -> Result<Prepared> {
+fn built(draft: RequestDraft) -> Result<RequestSpec> {
+    draft.build(&Endpoints::new("https://api.github.com", None).unwrap(), false)
+}
+
+/// Returns the headers that a server of GitHub receives.
+fn sent(client: &Client, draft: RequestDraft) -> HeaderMap {
+    let context = CallContext::new(Call::new(client.handle().clone(), draft)).unwrap();
+    context.trusted_headers(&RequestCredentials::default(), true)
+}
+
+fn content(path: &str) -> Result<RequestSpec> {
     let mut request = operation("repos/get-content");
     request.set_path::<String>(0, "rust-lang");
     request.set_path::<String>(1, "rust");
     request.set_path::<String>(2, path);
     request.set_query::<String>("ref", "a b&c");
-    request.prepare()
+    built(request)
 }
 
-fn issue() -> Request {
+fn issue() -> RequestDraft {
     let mut request = operation("issues/create");
     request.set_path::<String>(0, "o");
     request.set_path::<String>(1, "r");
     request
 }
 
-fn json(request: Request) -> String {
-    let RequestBody::Json(json) = request.prepare().unwrap().payload else {
+fn json(request: RequestDraft) -> String {
+    let RequestBody::Json(json) = built(request).unwrap().body else {
         panic!("no JSON");
     };
     String::from_utf8(json.to_vec()).unwrap()
 }
 
-fn refused(result: Result<Prepared>) -> String {
+fn refused(result: Result<RequestSpec>) -> String {
     let error = result.err().expect("the request is refused");
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     error.to_string()
@@ -66,7 +81,7 @@ fn a_slash_in_a_single_segment_is_encoded() {
     let mut request = issue();
     request.set_path::<String>(1, "r/../../x");
     request.set_field::<String>("title", "t");
-    let url = request.prepare().unwrap().url;
+    let url = built(request).unwrap().url;
     assert_eq!(url.path(), "/repos/o/r%2F..%2F..%2Fx/issues");
 }
 
@@ -75,7 +90,7 @@ fn an_encoded_dot_segment_cannot_leave_the_path() {
     let mut request = issue();
     request.set_path::<String>(1, "%2e%2e");
     request.set_field::<String>("title", "t");
-    let url = request.prepare().unwrap().url;
+    let url = built(request).unwrap().url;
     assert_eq!(url.path(), "/repos/o/%252e%252e/issues");
 }
 
@@ -84,7 +99,7 @@ fn values_that_change_the_path_are_rejected() {
     for value in ["", ".", ".."] {
         let mut request = issue();
         request.set_path::<String>(1, value);
-        let line = refused(request.prepare());
+        let line = refused(built(request));
         assert!(line.contains(r#"path parameter "repo""#), "{line}");
     }
     for path in ["../x", "a/../b", "a//b", "/a", "a/.", "a/"] {
@@ -98,16 +113,16 @@ fn values_that_change_the_path_are_rejected() {
 fn a_missing_parameter_is_named_with_its_setter() {
     let mut request = operation("issues/create");
     request.set_path::<String>(1, "r");
-    let line = refused(request.prepare());
+    let line = refused(built(request));
     assert!(line.contains(r#"missing path parameter "owner"; call .owner(…)"#), "{line}");
-    let line = refused(issue().prepare());
+    let line = refused(built(issue()));
     assert!(line.contains(r#"missing body property "title"; call .title(…)"#), "{line}");
     let mut request = operation("repos/upload-release-asset");
     for (index, value) in ["o", "r"].into_iter().enumerate() {
         request.set_path::<String>(index, value);
     }
     request.set_path::<i64>(2, 7_i32);
-    let line = refused(request.prepare());
+    let line = refused(built(request));
     assert!(line.contains(r#"missing query parameter "name""#), "{line}");
     let mut request = operation("repos/upload-release-asset");
     for (index, value) in ["o", "r"].into_iter().enumerate() {
@@ -115,13 +130,13 @@ fn a_missing_parameter_is_named_with_its_setter() {
     }
     request.set_path::<i64>(2, 7_i32);
     request.set_query::<String>("name", "a.zip");
-    let line = refused(request.prepare());
+    let line = refused(built(request));
     assert!(line.contains("body"), "there is no asset without its bytes: {line}");
 }
 
 #[tokio::test]
 async fn the_error_of_a_call_names_the_operation() {
-    let error = issue().send::<Value>().await.unwrap_err();
+    let error = Request::of(&client(), issue()).send::<Value>().await.unwrap_err();
     assert_eq!(error.operation(), Some("issues/create"));
     assert!(error.to_string().starts_with("issues/create: missing body property"));
 }
@@ -132,7 +147,7 @@ fn the_first_bad_value_wins() {
     request.set_path::<String>(1, Bad);
     request.set_field::<String>("title", Bad);
     request.set_query::<String>("x", Bad);
-    assert_eq!(refused(request.prepare()), r#"invalid path parameter "repo": not today"#);
+    assert_eq!(refused(built(request)), r#"invalid path parameter "repo": not today"#);
 }
 
 #[test]
@@ -156,15 +171,15 @@ fn a_whole_body_replaces_fields_and_can_be_amended() {
     let mut request = issue();
     request.set_json(&7);
     request.set_null("milestone");
-    assert!(refused(request.prepare()).contains("milestone"));
+    assert!(refused(built(request)).contains("milestone"));
 }
 
 #[test]
 fn query_parameters_are_replaced_and_lists_repeat_their_name() {
     let request = client().request(Method::GET, "/search?q=1");
-    let mut request = request.query("page", 1).query("page", 2);
+    let mut request = request.query("page", 1).query("page", 2).into_call().draft;
     request.set_query_list::<String>("ids[]", vec!["a".to_owned(), "b c".to_owned()]);
-    let url = request.prepare().unwrap().url;
+    let url = built(request).unwrap().url;
     assert_eq!(url.query(), Some("q=1&page=2&ids%5B%5D=a&ids%5B%5D=b%20c"));
 }
 
@@ -176,15 +191,11 @@ fn uploads_go_to_the_upload_server() {
     request.set_path::<i64>(2, 7_i32);
     request.set_query::<String>("name", "a.zip");
     request.set_body("application/octet-stream", Body::from("x"));
-    let prepared = request.header("content-type", "application/zip").prepare();
-    let prepared = prepared.unwrap();
+    request.header("content-type", "application/zip");
+    assert_eq!(sent(&client(), request.clone())[CONTENT_TYPE], "application/zip");
     assert_eq!(
-        prepared.url.as_str(),
+        built(request).unwrap().url.as_str(),
         "https://uploads.github.com/repos/o/r/releases/7/assets?name=a.zip"
-    );
-    assert_eq!(
-        prepared.request_headers(&RequestCredentials::default(), true)[CONTENT_TYPE],
-        "application/zip"
     );
 }
 
@@ -193,13 +204,14 @@ fn a_default_accept_replaces_githubs_json_and_nothing_else() {
     const FULL: &str = "application/vnd.github.full+json";
     let accept = |client: &Client, id: &str, own: Option<&str>| {
         let operation = OPERATIONS.iter().find(|operation| operation.id == id).unwrap();
-        let mut request = Request::operation(client, operation);
+        let mut request = RequestDraft::for_operation(operation);
         request.set_path::<String>(0, "o");
         request.set_path::<String>(1, "r");
         request.set_path::<String>(2, "7");
-        let request = own.into_iter().fold(request, Request::accept);
-        let headers =
-            request.prepare().unwrap().request_headers(&RequestCredentials::default(), true);
+        if let Some(own) = own {
+            request.header(ACCEPT, own);
+        }
+        let headers = sent(client, request);
         headers[ACCEPT].to_str().unwrap().to_owned()
     };
     let client = Client::builder().default_header("accept", FULL).build().unwrap();
@@ -215,8 +227,11 @@ fn a_default_accept_replaces_githubs_json_and_nothing_else() {
 
 #[test]
 fn given_paths_stay_within_the_api() {
-    let client = Client::builder().base_url("https://ghe.example/api/v3").build().unwrap();
-    let url = |path: &str| client.request(Method::GET, path).prepare().map(|prepared| prepared.url);
+    let endpoints = Endpoints::new("https://ghe.example/api/v3", None).unwrap();
+    let url = |path: &str| {
+        let draft = RequestDraft::raw(Method::GET, path.to_owned());
+        draft.build(&endpoints, false).map(|spec| spec.url)
+    };
     for (path, expected) in [
         ("/user", "https://ghe.example/api/v3/user"),
         ("user", "https://ghe.example/api/v3/user"),

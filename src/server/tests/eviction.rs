@@ -1,4 +1,4 @@
-//! Which connection makes room, and when one ends that leaves its response unread.
+//! The connection that is evicted, and the end of a connection whose client does not read its response.
 
 use super::super::queue::{MIN_UNREAD, MIN_WAIT};
 use super::super::socket::SocketProbe;

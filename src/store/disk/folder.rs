@@ -16,6 +16,7 @@ use super::value::{self, Value};
 use crate::error::Error;
 use crate::runtime::PerRuntime;
 use crate::store::unreadable::TOO_LARGE;
+use crate::time::clock;
 use crate::util::ids::hex;
 use crate::util::private_files::{
     Access, Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, should_warn,
@@ -387,8 +388,7 @@ pub(super) fn warn_not_trusted(reason: &io::Error) {
 
 /// Returns the milliseconds since 1970.
 pub(super) fn now() -> u64 {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    clock::unix_millis(SystemTime::now())
 }
 
 /// Returns whether a name consists of this number of hexadecimal digits.
@@ -397,5 +397,5 @@ pub(super) fn is_hex(name: &str, digits: usize) -> bool {
 }
 
 pub(super) fn after(ttl: Duration) -> u64 {
-    now().saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+    now().saturating_add(clock::millis(ttl))
 }

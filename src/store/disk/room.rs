@@ -1,4 +1,4 @@
-//! Removes expired values, abandoned drafts, and values above the bound.
+//! Eviction in the disk store: expired values, abandoned temporary files, and values above the bound.
 //!
 //! A value that cannot be read is not removed but emptied: it can be a sum, which must not begin at zero again in the
 //! budget's window. A value of another version of the format stays, and counts. Before a file is removed, it is opened

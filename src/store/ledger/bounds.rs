@@ -5,32 +5,19 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{
-    LastChanges, MAX_MEMBERS, MAX_NAMES, MAX_OWNERS, MAX_WINDOW_MS, MEMBER_TIMEOUT, Member,
-    PauseState, PrimaryBudget, QuotaLedger,
+use super::{LastChanges, Member, PauseState, PrimaryBudget, QuotaLedger};
+use crate::store::quota_bounds::{
+    MAX_BYTES, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_OWNERS,
+    MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS, MAX_WRITE_INTERVAL_MS, MEMBER_TIMEOUT, is_name,
 };
-use crate::store::QuotaRequest;
-
-/// The largest number: Redis scripts count exactly up to it.
-pub(super) const MAX_NUMBER: u64 = 1 << 53;
-/// The longest name of a member, an owner, a window or a primary limit, in bytes.
-pub(in crate::store) const MAX_TEXT: usize = 512;
-/// The maximum number of stored parts of one window.
-pub(super) const MAX_PARTS: usize = 2_000;
-/// The longest pause that the ledger accepts, in milliseconds: a day.
-pub(in crate::store) const MAX_PAUSE_MS: u64 = 24 * 60 * 60 * 1_000;
-/// The maximum number of consecutive pauses.
-pub(in crate::store) const MAX_CONSECUTIVE_PAUSES: u32 = 64;
-/// The longest time between two writes that one member can impose on the others, in milliseconds.
-pub(in crate::store) const MAX_WRITE_INTERVAL_MS: u64 = 60 * 60 * 1_000;
-/// The maximum size of a ledger that is written and read, in bytes.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+use crate::store::{FormatProblem, QuotaRequest};
 
 /// The version of a ledger's format: a ledger of another version is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Version;
 
-const VERSION: u64 = 1;
+/// Version 2 has the present names of the fields.
+pub(in crate::store) const VERSION: u64 = 2;
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -47,31 +34,22 @@ impl<'de> Deserialize<'de> for Version {
     }
 }
 
-/// Why a stored ledger is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum LedgerProblem {
-    /// It has a later version, which other clients can read.
-    Newer,
-    /// It is invalid, or has an earlier version.
-    Damaged,
-}
-
 impl QuotaLedger {
     /// Reads a ledger from JSON.
-    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, LedgerProblem> {
+    pub(in crate::store) fn read(bytes: &[u8]) -> Result<Self, FormatProblem> {
         #[derive(Deserialize)]
         struct Head {
             version: u64,
         }
         if bytes.len() > MAX_BYTES {
-            return Err(LedgerProblem::Damaged);
+            return Err(FormatProblem::Damaged);
         }
         match serde_json::from_slice::<Self>(bytes) {
             Ok(ledger) if ledger.is_sound() => Ok(ledger),
-            Ok(_) => Err(LedgerProblem::Damaged),
+            Ok(_) => Err(FormatProblem::Damaged),
             Err(_) => match serde_json::from_slice::<Head>(bytes) {
-                Ok(Head { version }) if version > VERSION => Err(LedgerProblem::Newer),
-                _ => Err(LedgerProblem::Damaged),
+                Ok(Head { version }) if version > VERSION => Err(FormatProblem::Newer),
+                _ => Err(FormatProblem::Damaged),
             },
         }
     }
@@ -209,11 +187,6 @@ pub(super) fn is_member(name: &str) -> bool {
 
 fn is_printable(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
-}
-
-/// Returns whether text is short enough for a name.
-pub(super) fn is_name(text: &str) -> bool {
-    text.len() <= MAX_TEXT
 }
 
 fn all_sound<T>(entries: &BTreeMap<String, T>, most: usize, is_sound: impl Fn(&T) -> bool) -> bool {

@@ -1,11 +1,17 @@
-//! After an outage of the store: the clients that have returned, and the quota that can be granted until all have.
+//! Recovery after an outage of the store: the returned clients, and the quota that can be granted until all are back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{MAX_NUMBER, is_name};
-use super::{MAX_MEMBERS, MAX_NAMES, MAX_WINDOW_MS, MEMBER_TIMEOUT};
+use crate::store::quota_bounds::{
+    MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_WINDOW_MS, MEMBER_TIMEOUT, is_name,
+};
+
+/// The divisor of a limit that gives the part for clients that the ledger does not know yet.
+pub(in crate::store) const UNKNOWN_MEMBER_DIVISOR: u32 = 20;
+/// The divisor that gives their part of the calls in flight while clients can still join.
+pub(in crate::store) const JOIN_SLOTS_DIVISOR: u32 = 4;
 
 /// The state after an outage, while clients return one by one and the spending of the others is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,12 +104,16 @@ impl OutageRecovery {
     /// receive a lease, each has one.
     pub(super) fn slots_for_unknown(&self, now: u64, limit: u32) -> u32 {
         let others = limit.saturating_sub(1);
-        if self.may_expect_joins(now) { others.div_ceil(4) } else { limit.div_ceil(20).min(others) }
+        if self.may_expect_joins(now) {
+            others.div_ceil(JOIN_SLOTS_DIVISOR)
+        } else {
+            limit.div_ceil(UNKNOWN_MEMBER_DIVISOR).min(others)
+        }
     }
 
     /// Returns the amount of a window that is reserved for them.
     pub(super) fn units_for_unknown(&self, now: u64, limit: u32) -> u32 {
-        if self.may_expect_joins(now) { limit / 20 } else { 0 }
+        if self.may_expect_joins(now) { limit / UNKNOWN_MEMBER_DIVISOR } else { 0 }
     }
 
     /// Returns the maximum number of calls in flight.

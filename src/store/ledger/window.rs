@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::lease::LEASE_TTL_MS;
-use super::bounds::{MAX_NUMBER, MAX_PARTS};
+use crate::store::quota_bounds::{LEASE_TTL_MS, MAX_BUCKETS, MAX_NUMBER};
 
-/// The granted amounts, by parts of the window.
+/// The granted amounts, by buckets of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantWindow {
@@ -30,9 +29,9 @@ pub(super) struct WindowDelta {
 }
 
 /// Requests that are sent at the same time arrive within this time, in milliseconds.
-const ARRIVAL_TOLERANCE_MS: u64 = 1_000;
-/// The number of parts of a window.
-const BUCKETS: u64 = 240;
+pub(in crate::store) const ARRIVAL_TOLERANCE_MS: u64 = 1_000;
+/// The number of buckets of a window.
+pub(in crate::store) const BUCKETS: u64 = 240;
 
 impl GrantWindow {
     /// Returns the sum of all counted amounts.
@@ -70,7 +69,7 @@ impl GrantWindow {
     pub(super) fn add_offline_allowance(&mut self, amount: u32, change: &mut WindowDelta) {
         let before = self.offline_allowance;
         self.offline_allowance = before.saturating_add(amount);
-        change.offline_allowance = clamp_units(
+        change.offline_allowance = clamp_delta(
             change.offline_allowance.saturating_add(i64::from(self.offline_allowance - before)),
         );
     }
@@ -79,7 +78,7 @@ impl GrantWindow {
         let amount = amount.min(self.offline_allowance);
         self.offline_allowance -= amount;
         change.offline_allowance =
-            clamp_units(change.offline_allowance.saturating_sub(i64::from(amount)));
+            clamp_delta(change.offline_allowance.saturating_sub(i64::from(amount)));
     }
 
     /// Undoes a request whose response was lost.
@@ -167,22 +166,22 @@ impl WindowDelta {
 
     fn add(&mut self, part: u64, amount: i64) {
         let sum = self.buckets.entry(part).or_default();
-        *sum = clamp_units(sum.saturating_add(amount));
+        *sum = clamp_delta(sum.saturating_add(amount));
     }
 }
 
-const MAX_UNITS: i64 = MAX_NUMBER.cast_signed();
+const MAX_DELTA: i64 = MAX_NUMBER.cast_signed();
 
 fn is_within(amount: i64) -> bool {
-    clamp_units(amount) == amount
+    clamp_delta(amount) == amount
 }
 
-fn clamp_units(amount: i64) -> i64 {
-    amount.clamp(-MAX_UNITS, MAX_UNITS)
+fn clamp_delta(amount: i64) -> i64 {
+    amount.clamp(-MAX_DELTA, MAX_DELTA)
 }
 
 fn all_sound<T>(parts: &BTreeMap<u64, T>, is_sound: impl Fn(&T) -> bool) -> bool {
-    parts.len() <= MAX_PARTS
+    parts.len() <= MAX_BUCKETS
         && parts.iter().all(|(part, amount)| *part <= MAX_NUMBER && is_sound(amount))
 }
 

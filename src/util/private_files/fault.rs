@@ -1,4 +1,4 @@
-//! Reasons for rejecting a file or a folder.
+//! Reasons for the rejection of a file or a folder.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Decides whether an opened file or folder is used.
+//! The decision whether an opened file or folder is used.
 
 use super::FileRole;
 use super::fault::Problem;

@@ -1,4 +1,4 @@
-//! Parses the bytes of a payload into its event, in one pass.
+//! Parsing of the bytes of a payload into its event, in one pass.
 
 #![allow(dead_code, reason = "without events there is nothing to read")]
 

@@ -1,4 +1,4 @@
-//! The file: opened, created, and changed atomically.
+//! The file of the journal: opened, created, and changed atomically.
 
 use std::io::{self, ErrorKind as IoErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -10,6 +10,7 @@ use redb::{
 use sha2::{Digest, Sha256};
 
 use super::{AcceptOutcome, FailedDelivery, Limits};
+use crate::time::clock;
 use crate::util::ids::hex;
 
 /// Unhandled deliveries: the number of the record, and its size.
@@ -174,7 +175,7 @@ impl<'a> JournalTransaction<'a> {
             handled_order: transaction.open_table(HANDLED_ORDER)?,
             totals,
             limits,
-            now: milliseconds(now),
+            now: clock::millis(now),
             in_memory,
             changed: false,
             discarded_count: 0,
@@ -416,7 +417,7 @@ impl<'a> JournalTransaction<'a> {
     /// Returns whether an entry has expired. An entry with a future time was written while the clock was wrong, and is
     /// kept.
     fn is_expired(&self, when: u64) -> bool {
-        self.now.saturating_sub(when) >= milliseconds(self.limits.retention)
+        self.now.saturating_sub(when) >= clock::millis(self.limits.retention)
     }
 
     fn take_pending(&mut self, id: &str) -> Result<Option<(u64, u64)>, redb::Error> {
@@ -448,8 +449,4 @@ impl<'a> JournalTransaction<'a> {
 fn digest(id: &str) -> u128 {
     let digest = Sha256::digest(id);
     digest.iter().take(16).fold(0, |number, &byte| number << 8 | u128::from(byte))
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

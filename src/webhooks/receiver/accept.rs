@@ -1,4 +1,4 @@
-//! Accepts verified deliveries: checks the capacity, and whether the delivery is to be handled.
+//! The acceptance of verified deliveries: the capacity, and whether the delivery is to be handled.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ async fn accept_and_handle(
 
 /// Claims a stored delivery; `None` if it was handled, or is sure to be.
 async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, RejectionReason> {
-    let unknown = |error: crate::Error| {
+    let unknown = |error: crate::error::Error| {
         warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
         RejectionReason::Store
     };

@@ -1,4 +1,4 @@
-//! Handles a claimed delivery until it succeeds or has failed finally.
+//! The handling of a claimed delivery until it succeeds or has failed finally.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ fn span(delivery: &Delivery) -> Span {
         event = &*sanitize::text(delivery.event_name(), MAX_NAME_CHARS),
         delivery = &*sanitize::text(delivery.id(), MAX_NAME_CHARS),
         hook = delivery.hook_id(),
-        resumed = delivery.is_replayed(),
+        replayed = delivery.is_replayed(),
     )
 }
 
@@ -270,9 +270,9 @@ async fn complete(shared: &Shared, key: &str) {
 
 /// Writes to the store, with a useful number of attempts: a connection that was cut is replaced. The journal records
 /// outcomes by itself as soon as it can.
-async fn with_retries<F>(note: impl Fn() -> F) -> crate::Result<()>
+async fn with_retries<F>(note: impl Fn() -> F) -> crate::error::Result<()>
 where
-    F: Future<Output = crate::Result<()>>,
+    F: Future<Output = crate::error::Result<()>>,
 {
     let mut result = note().await;
     for _ in 1..PERSIST_ATTEMPTS {

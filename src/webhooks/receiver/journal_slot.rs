@@ -1,4 +1,4 @@
-//! The journal, if there is one: accepted deliveries are in it until they are handled.
+//! The journal of a receiver, if there is one: accepted deliveries are in it until they are handled.
 
 use bytes::Bytes;
 

@@ -1,7 +1,7 @@
 //! Records of the journal: deliveries in their stored form, with a seal.
 //!
 //! ```text
-//! version    1   2
+//! version    1   3
 //! seal      32   HMAC-SHA256 of version, length of the id, id and what follows
 //! header     …   JSON: the delivery's properties, and its claim
 //! newline    1
@@ -33,7 +33,7 @@ struct RecordHeader {
     claim: String,
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const SEAL_LEN: usize = 32;
 /// No body and no envelope that is signed with a secret begins like this.
 const PURPOSE: &[u8] = b"octowire journal record\0";

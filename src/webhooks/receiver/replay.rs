@@ -1,5 +1,6 @@
-//! Replays unhandled deliveries of the journal: those that an earlier process or receiver left, or that could not
-//! continue.
+//! The replay of unhandled deliveries of the journal.
+//!
+//! An earlier process or receiver left them, or they could not continue.
 
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -26,7 +27,7 @@ const CLAIM_CHECKS: u32 = 10;
 
 impl WebhookReceiver {
     /// Handles a failed delivery once more: one of [`DeliveryJournal::failed`], by its id there. It might have been handled in
-    /// part, so it is marked as [resumed](crate::webhooks::Delivery::is_replayed). Returns whether there is such a
+    /// part, so it is marked as [replayed](crate::webhooks::Delivery::is_replayed). Returns whether there is such a
     /// delivery that is not handled otherwise; then it will be handled.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ impl StatsCounter {
             Self::Handled => "handled",
             Self::FailedAttempts => "failed_attempt",
             Self::Failed => "failed",
-            Self::Replayed => "resumed",
+            Self::Replayed => "replayed",
             Self::RejectedRecords => "rejected_record",
             Self::Unauthorized => "unauthorized",
             Self::Malformed => "malformed",

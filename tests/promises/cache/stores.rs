@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use octowire::cache::{CacheConfig, CachePolicy, CacheSelector, CacheStatus};
-use octowire::store::{DiskStore, MemoryStore, Store};
+use octowire::store::{DiskStore, KeyValueStore, MemoryStore};
 use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
 
@@ -119,7 +119,8 @@ async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
     let day = Duration::from_secs(24 * 60 * 60);
     for number in ["18446744073709551615", "4503599627370496", "none"] {
         assert!(store.get(&name).await.unwrap().is_some() || number == "18446744073709551615");
-        store.put(&name, number.into(), day).await.unwrap();
+        let value = format!("octowire-cache-log:1\n{number}");
+        store.put(&name, value.into(), day).await.unwrap();
         let (one, other) = (client(), client());
         get(&one, "/repos/o/r").await;
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Hit);
@@ -129,6 +130,7 @@ async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
         tokio::time::sleep(Duration::from_millis(1_100)).await;
         assert_eq!(status(&one, "/repos/o/r").await, CacheStatus::Revalidated);
         let number = String::from_utf8(store.get(&name).await.unwrap().unwrap().to_vec()).unwrap();
+        let number = number.strip_prefix("octowire-cache-log:1\n").unwrap();
         assert!(number.parse::<u64>().unwrap() < 1 << 50, "{number}");
     }
 }

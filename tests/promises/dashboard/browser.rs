@@ -10,7 +10,7 @@ use http::Method;
 use octowire::bytes::Bytes;
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::dashboard::Dashboard;
-use octowire::store::Store;
+use octowire::store::KeyValueStore;
 use octowire::testing::{Fault, MockGitHub};
 use octowire::usage::{Budget, Period, PricingPlan, UsageConfig};
 use octowire::webhooks::{Delivery, PermanentFailure, Verifier, WebhookReceiver, sign};
@@ -46,7 +46,7 @@ const STILL: [&str; 14] = [
     "requests meta/get",
     "token installation:2",
     "token installation:3",
-    "delivery resumed",
+    "delivery replayed",
     "delivery rejected_records",
     "delivery busy",
     "delivery store_failures",
@@ -150,7 +150,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
         octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
     let github = mock.base_url().replace(':', "%3A");
     let month = now.format("%Y-%m");
-    let first = format!("budget:{github}/::gateway:of:installation%3A1:{month}:first");
+    let first = format!("budget:v1:{github}/::gateway:of:installation%3A1:{month}:first");
     let hour_ago = Bytes::from((now.timestamp() - 3_600).to_string());
     store.put_if_absent(&first, hour_ago, Duration::from_secs(600)).await.unwrap();
     let app = octowire::auth::App::new("Iv23liOctowire", key.pem).unwrap();
@@ -186,7 +186,7 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     browser
         .until("document.querySelector('[data-figure=connection]').textContent === 'live'")
         .await;
-    browser.until("state.told").await;
+    browser.until("state.update").await;
     browser.value(WATCH).await;
     browser.until("had['status'].includes('ready')").await;
     for round in 0..2 {
@@ -222,12 +222,12 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     assert!(still.is_empty(), "these never changed: {still:#?}\nof {had:#?}");
     assert!(had.len() > 60, "{} figures", had.len());
     let text = |name: &str| had.get(name).unwrap_or_else(|| panic!("{name} of {had:#?}"));
-    assert!(text("store").iter().any(|text| text.starts_with("silent for ")));
+    assert!(text("store").iter().any(|text| text.starts_with("unavailable for ")));
     assert!(text("delivery handled").contains("1") && text("delivery failed").contains("1"));
     assert!(text("budget gateway").iter().any(|text| text.ends_with("29.00 USD")));
     assert!(
-        text("running").contains("2")
-            && !text("waiting").is_disjoint(&BTreeSet::from(["1".to_owned(), "2".to_owned()]))
+        text("in-flight").contains("2")
+            && !text("queued").is_disjoint(&BTreeSet::from(["1".to_owned(), "2".to_owned()]))
     );
 
     // Text of GitHub is shown and not executed.
@@ -298,7 +298,7 @@ async fn seconds_are_shown_in_their_places() {
     let address = serve(Dashboard::new(&unreachable)).await;
     let mut browser = Browser::start().await;
     browser.open(&format!("http://{address}/")).await;
-    browser.until("state.told").await;
+    browser.until("state.update").await;
     let shown = browser
         .value(
             r#"(() => {
@@ -372,7 +372,7 @@ async fn looks(browser: &mut Browser) {
 async fn pictures() {
     let mut browser = Browser::start().await;
     browser.open(&std::env::var("DASHBOARD").expect("DASHBOARD is the page's address")).await;
-    browser.until("state.told?.usage").await;
+    browser.until("state.update?.usage").await;
     browser.ask("Emulation.setScrollbarsHidden", serde_json::json!({ "hidden": true })).await;
     for (name, width, dark) in LOOKS {
         browser.look(width, if width < 600 { 2_000 } else { 1_400 }, dark).await;

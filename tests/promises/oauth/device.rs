@@ -125,6 +125,20 @@ async fn failures_that_pass_are_waited_out() {
     assert!(wait.await.unwrap().is_ok());
 }
 
+/// The statuses after which any other request is repeated.
+#[tokio::test(start_paused = true)]
+async fn temporary_statuses_of_the_token_endpoint_are_waited_out() {
+    for status in ["408 Timeout", "425 Too Early", "429 Slow", "500 Oops", "504 Timeout"] {
+        let _held = FrozenClock::new();
+        let login = Login::start().await;
+        let wait = wait(&login, &device_answer(&login)).await;
+        login.script(answer(status, "", ""));
+        asks_after(&login, seconds(5), None).await;
+        asks_after(&login, seconds(10), granted()).await;
+        assert!(wait.await.unwrap().is_ok(), "{status}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_life_of_the_code_bounds_the_wait() {
     let _held = FrozenClock::new();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use octowire::ErrorKind;
-use octowire::store::{MemoryStore, Store, StoreFuture};
+use octowire::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
 use octowire::webhooks::{
     Deduplicator, Delivery, PermanentFailure, ReceiveOutcome, RejectionReason, RetrySchedule,
     WebhookReceiver,
@@ -480,7 +480,7 @@ impl Failing {
     }
 }
 
-impl Store for Failing {
+impl KeyValueStore for Failing {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.after(self.store.get(key))
     }
@@ -509,10 +509,15 @@ impl Store for Failing {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.after(self.store.remove_if_equal(key, value))
     }
+}
+
+impl CounterStore for Failing {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.after(self.store.increment(key, amount, ttl))
     }
 }
+
+impl QuotaStore for Failing {}
 
 #[tokio::test]
 async fn a_command_that_the_store_loses_costs_no_delivery() {

@@ -129,8 +129,8 @@ const PREFACE: &str = "\
 # Proposed for openapi/overlay.yaml: examples of the document which do not fit its schemas.
 #
 # Look at each. If the example is right, move the action to its place among the others. If the example is wrong
-# itself, put it on the list in tests/examples/broken.rs, or tests/pipeline/documents/broken.rs for a request, with
-# the reason. A schema that many operations share is loosened for all of them.
+# itself, put it on the list in tests/examples/broken.rs (for a request, crates/codegen/tests/stages/documents/broken.rs),
+# with the reason. A schema that many operations share is loosened for all of them.
 overlay: 1.0.0
 info:
   title: \"Proposed corrections\"

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::LocatedSchema;
-use crate::build::document;
+use octowire_codegen::document;
 
 /// Maximum length of a chain of references before it counts as a cycle.
 const MAX_DEPTH: usize = 32;

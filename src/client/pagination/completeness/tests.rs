@@ -1,3 +1,5 @@
+//! The completeness of lists, with counts of all kinds.
+
 use http::HeaderValue;
 use proptest::prelude::*;
 

@@ -29,9 +29,9 @@ fn client() -> (Client, Arc<Mutex<Vec<Instant>>>) {
     let pages = Arc::clone(&ended);
     let limits =
         RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled().max_concurrent(4));
-    let builder = Client::builder().http_client(reqwest::Client::new()).rate_limits(limits);
+    let builder = Client::builder().rate_limits(limits);
     let builder = builder.retry(RetryPolicy::disabled()).attempt_timeout(30 * SECOND);
-    let builder = builder.transport(move |request| {
+    let builder = builder.responder(move |request| {
         let pages = Arc::clone(&pages);
         async move {
             if request.url().query().is_some_and(|query| query.contains("page=")) {

@@ -1,3 +1,5 @@
+//! The decoding of one page, and of its items one by one.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

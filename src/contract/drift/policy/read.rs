@@ -1,4 +1,4 @@
-//! Rates changes of responses and deliveries.
+//! Ratings of changes in responses and deliveries.
 
 use super::super::change::{Kind, SemverBump, Severity};
 use super::{ChangeFacts, PLAIN, UNKNOWN, Verdict};

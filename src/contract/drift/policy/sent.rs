@@ -1,4 +1,4 @@
-//! Rates changes of requests.
+//! Ratings of changes in requests.
 
 use super::super::change::{Kind, SemverBump, Severity};
 use super::{ChangeFacts, PLAIN, UNKNOWN, Verdict};

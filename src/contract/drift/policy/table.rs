@@ -1,4 +1,4 @@
-//! Compares the documentation's table with the ratings.
+//! Comparison of the documentation's table with the ratings.
 
 use super::super::change::{Direction, Kind};
 use super::{ChangeFacts, judge};

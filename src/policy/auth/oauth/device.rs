@@ -2,6 +2,7 @@
 //! token.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -12,10 +13,10 @@ use url::Url;
 use super::errors::GrantType;
 use super::token_endpoint::{GITHUB, ResponseFields, TokenEndpointRequest, TokenEndpointResponse};
 use super::{Form, OAuthApp, token_request, web_page};
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::token::AccessToken;
+use crate::policy::auth::transport::AuthTransport;
 use crate::sanitize;
 use crate::time::clock::saturating_after;
 
@@ -27,7 +28,7 @@ use crate::time::clock::saturating_after;
 #[must_use = "nothing is sent before `start`"]
 pub struct DeviceFlow {
     app: OAuthApp,
-    client: Client,
+    client: Arc<dyn AuthTransport>,
     scopes: Vec<String>,
 }
 
@@ -43,8 +44,8 @@ const SLOW_DOWN_INCREMENT: Duration = Duration::from_secs(5);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 impl DeviceFlow {
-    pub(super) fn new(app: OAuthApp, client: &Client) -> Self {
-        Self { app, client: client.clone(), scopes: Vec::new() }
+    pub(super) fn new(app: OAuthApp, client: &dyn AuthTransport) -> Self {
+        Self { app, client: client.shared(), scopes: Vec::new() }
     }
 
     /// Adds requested [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps). A
@@ -63,7 +64,7 @@ impl DeviceFlow {
         if !self.scopes.is_empty() {
             form = form.with("scope", &self.scopes.join(" "));
         }
-        let url = web_page(&self.client, &["login", "device", "code"]);
+        let url = web_page(&*self.client, &["login", "device", "code"]);
         let ask = TokenEndpointRequest {
             server_name: GITHUB,
             label: "oauth/device-code",
@@ -71,7 +72,7 @@ impl DeviceFlow {
             form,
             authorization: None,
         };
-        let reply = ask.send(&self.client).await?;
+        let reply = ask.send(&*self.client).await?;
         if reply.code().is_none()
             && let Some(code) = CodeResponse::read(reply.fields())
         {
@@ -84,7 +85,7 @@ impl DeviceFlow {
 /// A code that the user types in, with the wait for the token.
 pub struct DeviceAuthorization {
     app: OAuthApp,
-    client: Client,
+    client: Arc<dyn AuthTransport>,
     code: CodeResponse,
 }
 
@@ -214,7 +215,7 @@ impl DeviceAuthorization {
             .with("client_id", &self.app.client_id)
             .with("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
             .with_secret("device_code", &self.code.device_code);
-        token_request(&self.client, form).send(&self.client).await
+        token_request(&*self.client, form).send(&*self.client).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reasons for a missing token: each error that GitHub and the RFCs document, with its remedy.
+//! OAuth errors: each error that GitHub and the RFCs document, with its remedy.
 
 use http::StatusCode;
 
@@ -15,6 +15,11 @@ pub(crate) enum GrantType {
     Refresh,
     /// The client credentials.
     Client,
+}
+
+/// Returns whether a later request might succeed after this error code.
+pub(crate) fn is_temporary(code: &str) -> bool {
+    matches!(code, "server_error" | "temporarily_unavailable")
 }
 
 /// The failure, its cause, and the next step.
@@ -95,7 +100,7 @@ pub(crate) fn from_code(
             "does not allow the device flow for the application",
             "select \"Enable Device Flow\" on the application's settings page",
         ),
-        ("server_error" | "temporarily_unavailable", _) => {
+        _ if is_temporary(code) => {
             (Failure::OAuth, "cannot issue a token at the moment", "try again later")
         }
         _ => {

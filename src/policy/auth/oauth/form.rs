@@ -1,4 +1,4 @@
-//! Bodies and headers with secrets: their memory is overwritten after use.
+//! Bodies and headers with secrets, whose memory is overwritten after use.
 
 use std::io;
 

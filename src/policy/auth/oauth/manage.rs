@@ -3,18 +3,17 @@
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
-use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::OAuthApp;
 use super::form::{basic, secret_json};
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::token::AccessToken;
-use crate::request::Request;
+use crate::policy::auth::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
+use crate::response::{RawResponse, accepted};
 
 /// GitHub's data about a valid token: [`OAuthApp::check`].
 #[derive(Clone, Debug)]
@@ -61,10 +60,13 @@ impl OAuthApp {
     ///
     /// # Errors
     /// If GitHub rejects the application itself ([`AuthFailure::ClientRejected`]), or does not respond.
-    pub async fn check(&self, client: &Client, token: &AccessToken) -> Result<Option<TokenInfo>> {
-        let request =
-            self.management_request(client, Method::POST, "apps/check-token", "token", token)?;
-        let response = match request.send::<TokenCheck>().await {
+    pub async fn check(
+        &self,
+        client: &dyn AuthTransport,
+        token: &AccessToken,
+    ) -> Result<Option<TokenInfo>> {
+        let call = (Method::POST, "apps/check-token", "token");
+        let response = match self.manage(client, call, token, accepted::json::<TokenCheck>).await {
             Ok(response) => response.into_inner(),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
             Err(error) => return Err(explain(error)),
@@ -82,10 +84,13 @@ impl OAuthApp {
     ///
     /// # Errors
     /// As for [`check`](Self::check), and if the token is invalid: the error [is not found](Error::is_not_found).
-    pub async fn reset(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
-        let request =
-            self.management_request(client, Method::PATCH, "apps/reset-token", "token", token)?;
-        let response = request.send::<TokenCheck>().await;
+    pub async fn reset(
+        &self,
+        client: &dyn AuthTransport,
+        token: &AccessToken,
+    ) -> Result<AccessToken> {
+        let call = (Method::PATCH, "apps/reset-token", "token");
+        let response = self.manage(client, call, token, accepted::json::<TokenCheck>).await;
         let response = response.map_err(explain)?.into_inner();
         let new = response.token.ok_or_else(|| {
             AuthFailure::OAuth
@@ -106,7 +111,7 @@ impl OAuthApp {
     ///
     /// # Errors
     /// As for [`check`](Self::check).
-    pub async fn revoke(&self, client: &Client, token: &AccessToken) -> Result<bool> {
+    pub async fn revoke(&self, client: &dyn AuthTransport, token: &AccessToken) -> Result<bool> {
         self.delete(client, "apps/delete-token", "token", token).await
     }
 
@@ -115,48 +120,50 @@ impl OAuthApp {
     ///
     /// # Errors
     /// As for [`check`](Self::check).
-    pub async fn revoke_grant(&self, client: &Client, token: &AccessToken) -> Result<bool> {
+    pub async fn revoke_grant(
+        &self,
+        client: &dyn AuthTransport,
+        token: &AccessToken,
+    ) -> Result<bool> {
         self.delete(client, "apps/delete-authorization", "grant", token).await
     }
 
     async fn delete(
         &self,
-        client: &Client,
+        client: &dyn AuthTransport,
         label: &'static str,
         what: &str,
         token: &AccessToken,
     ) -> Result<bool> {
-        let request = self.management_request(client, Method::DELETE, label, what, token)?;
-        match request.send_empty().await {
+        match self.manage(client, (Method::DELETE, label, what), token, RawResponse::empty).await {
             Ok(_) => Ok(true),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => Ok(false),
             Err(error) => Err(explain(error)),
         }
     }
 
-    /// Creates a request with a token in its body, and the application's own credential.
-    fn management_request(
+    /// Sends a request with a token in its body, and the application's own credential.
+    async fn manage<T: Send>(
         &self,
-        client: &Client,
-        method: Method,
-        label: &'static str,
-        what: &str,
+        client: &dyn AuthTransport,
+        (method, name, what): (Method, &'static str, &str),
         token: &AccessToken,
-    ) -> Result<Request> {
+        decode: impl FnOnce(RawResponse) -> Result<T> + Send,
+    ) -> Result<T> {
         #[derive(Serialize)]
         struct Body<'a> {
             access_token: &'a str,
         }
         let authorization = basic(&self.client_id, self.secret("to manage user tokens")?)?;
         let body = secret_json(&Body { access_token: token.expose_secret() })?;
-        let request = Request::internal_request(
-            client,
-            method,
-            label,
-            &["applications", &self.client_id, what],
-        );
-        let request = request?.header(AUTHORIZATION, authorization);
-        Ok(request.body("application/json", body))
+        let path: &[_] = &["applications", &self.client_id, what];
+        let call = AuthCall {
+            name,
+            target: AuthTarget::Api { method, path, body: AuthBody::SecretJson(body) },
+            authorization: Some(authorization),
+            retries: true,
+        };
+        transport::send(client, call, decode).await
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,12 +12,10 @@ use url::{Url, form_urlencoded};
 
 use super::errors::{self, GrantType};
 use super::form::Form;
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
-use crate::error::{Error, ErrorKind, Markup, OneLine, Result, indicates_rate_limit};
-use crate::pipeline::{BodyMode, execute};
+use crate::error::{Error, ErrorKind, FailureClass, Markup, OneLine, Result, indicates_rate_limit};
 use crate::policy::auth::token::AccessToken;
-use crate::request::Request;
+use crate::policy::auth::transport::{self, AuthCall, AuthTarget, AuthTransport};
 use crate::response::RawBody;
 
 /// The name of the token endpoint in messages.
@@ -48,16 +45,20 @@ pub(crate) struct TokenEndpointResponse {
 impl TokenEndpointRequest {
     /// # Errors
     /// If there is no response; its content is not checked.
-    pub(crate) async fn send(self, client: &Client) -> Result<TokenEndpointResponse> {
+    pub(crate) async fn send(self, client: &dyn AuthTransport) -> Result<TokenEndpointResponse> {
         let (form, mut secrets) = self.form.into_parts();
-        let mut request = Request::form(client, self.label, self.url, form);
-        if let Some(authorization) = self.authorization {
+        if let Some(authorization) = &self.authorization {
             // `Basic …`, whose end a response might repeat.
             let shown = authorization.to_str().ok().and_then(|text| text.split_once(' '));
             secrets.extend(shown.map(|(_, encoded)| SecretString::from(encoded)));
-            request = request.header(AUTHORIZATION, authorization);
         }
-        let raw = execute(request, BodyMode::Buffered).await.finish()?;
+        let call = AuthCall {
+            name: self.label,
+            target: AuthTarget::Form { url: self.url, form },
+            authorization: self.authorization,
+            retries: true,
+        };
+        let raw = transport::send(client, call, Ok).await?;
         let body = match &raw.body {
             RawBody::Bytes(bytes) => &**bytes,
             // The client did not request it.
@@ -105,21 +106,20 @@ impl TokenEndpointResponse {
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        crate::policy::retry::retry_after(&self.headers)
+        crate::headers::retry_after::retry_after(&self.headers)
     }
 
     /// Returns whether a later retry might succeed.
     pub(crate) fn is_transient(&self) -> bool {
         match self.code() {
-            Some(code) => matches!(code, "server_error" | "temporarily_unavailable"),
-            None => match self.status.as_u16() {
+            Some(code) => errors::is_temporary(code),
+            None => {
                 // GitHub also rejects a caller that exceeds a limit with 403, and then had no effect.
-                403 => {
-                    let message = self.fields.text("message").unwrap_or_default();
-                    indicates_rate_limit(message, &self.headers)
-                }
-                status => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            },
+                let message = || self.fields.text("message").unwrap_or_default();
+                let names_rate_limit = self.status == StatusCode::FORBIDDEN
+                    && indicates_rate_limit(message(), &self.headers);
+                FailureClass::of_status(self.status, names_rate_limit).is_transient()
+            }
         }
     }
 
@@ -338,5 +338,53 @@ mod tests {
         }
         let fields = ResponseFields::read(br#"{"expires_in":-1,"interval":"soon"}"#);
         assert!(fields.seconds("expires_in").is_none() && fields.seconds("interval").is_none());
+    }
+
+    /// A token request is repeated after the same responses as any other request.
+    #[test]
+    fn a_response_is_transient_if_the_same_api_error_is_retryable() {
+        const LIMIT: &str = "You have exceeded a secondary rate limit.";
+        for code in 100..=999 {
+            for (message, retry_after) in [("", None), (LIMIT, None), ("", Some("60"))] {
+                let status = StatusCode::from_u16(code).unwrap();
+                let retry_after = retry_after.map(HeaderValue::from_static);
+                let headers: HeaderMap = retry_after
+                    .map(|value| (http::header::RETRY_AFTER, value))
+                    .into_iter()
+                    .collect();
+                let body = format!(r#"{{"message":"{message}"}}"#);
+                let body = body.as_bytes();
+                let error =
+                    Error::from_response(&"oauth".into(), status, headers.clone(), body, body);
+                let reply =
+                    TokenEndpointResponse::read(GITHUB, "oauth", status, headers, body, Vec::new());
+                assert_eq!(reply.is_transient(), error.is_retryable(), "{code} {message}");
+                let names_limit = message == LIMIT || !error.headers().unwrap().is_empty();
+                let expected = [408, 425, 429, 500, 502, 503, 504].contains(&code)
+                    || (code == 403 && names_limit);
+                assert_eq!(reply.is_transient(), expected, "{code} {message}");
+                assert_eq!(reply.unexpected_response(GrantType::Device).is_retryable(), expected);
+            }
+        }
+        for (code, expected) in [
+            ("server_error", true),
+            ("temporarily_unavailable", true),
+            ("slow_down", false),
+            ("access_denied", false),
+        ] {
+            // The code decides, whatever the status is.
+            for status in [StatusCode::BAD_REQUEST, StatusCode::SERVICE_UNAVAILABLE] {
+                let body = format!(r#"{{"error":"{code}"}}"#);
+                let reply = TokenEndpointResponse::read(
+                    GITHUB,
+                    "oauth",
+                    status,
+                    HeaderMap::new(),
+                    body.as_bytes(),
+                    Vec::new(),
+                );
+                assert_eq!(reply.is_transient(), expected, "{status} {code}");
+            }
+        }
     }
 }

@@ -10,7 +10,6 @@ use tracing::{debug, warn};
 
 use super::OAuthApp;
 use super::errors::GrantType;
-use crate::client::Client;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::personal::secret_fingerprint;
@@ -18,6 +17,7 @@ use crate::policy::auth::provider::{
     Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
 };
 use crate::policy::auth::token::AccessToken;
+use crate::policy::auth::transport::AuthTransport;
 
 /// The token of a user who has signed in through an [`OAuthApp`].
 ///
@@ -49,7 +49,7 @@ struct ConsumedRefreshTokens {
 }
 
 impl UserToken {
-    /// Creates a source from the token of a sign-in.
+    /// Creates a provider from the token of a sign-in.
     #[must_use]
     pub fn new(app: OAuthApp, token: AccessToken) -> Self {
         let secret =
@@ -67,7 +67,11 @@ impl UserToken {
         self
     }
 
-    async fn fetch(&self, client: &Client, previous: Option<&AccessToken>) -> Result<AccessToken> {
+    async fn fetch(
+        &self,
+        client: &dyn AuthTransport,
+        previous: Option<&AccessToken>,
+    ) -> Result<AccessToken> {
         let Some(previous) = previous else {
             return self.initial_or_refreshed(client).await;
         };
@@ -90,14 +94,14 @@ impl UserToken {
     }
 
     /// Returns the initial token, or its successor if it has expired.
-    async fn initial_or_refreshed(&self, client: &Client) -> Result<AccessToken> {
+    async fn initial_or_refreshed(&self, client: &dyn AuthTransport) -> Result<AccessToken> {
         let ended = has_passed(self.initial.expires_at());
         if ended { self.renew(client, &self.initial).await } else { Ok(self.initial.clone()) }
     }
 
     /// Returns the successor of this token, or of its latest successor in this process: a store that cannot be written
     /// still contains the used pair.
-    async fn renew(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
+    async fn renew(&self, client: &dyn AuthTransport, token: &AccessToken) -> Result<AccessToken> {
         let newest = self.consumed().newest_of(token);
         let fresh = self.refresh(client, newest.as_ref().unwrap_or(token)).await?;
         let mut spent = self.consumed();
@@ -106,7 +110,11 @@ impl UserToken {
         Ok(fresh)
     }
 
-    async fn refresh(&self, client: &Client, token: &AccessToken) -> Result<AccessToken> {
+    async fn refresh(
+        &self,
+        client: &dyn AuthTransport,
+        token: &AccessToken,
+    ) -> Result<AccessToken> {
         let Some(refresh_token) = token.refresh_token() else {
             if has_passed(token.expires_at()) {
                 return Err(AuthFailure::Expired.error(

@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 use super::errors::{self, GrantType};
 use super::token_endpoint::GITHUB;
 use super::{OAuthApp, web_page};
-use crate::client::Client;
 use crate::endpoints::{origin_of, same_origin};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, OneLine, Result};
 use crate::policy::auth::token::AccessToken;
+use crate::policy::auth::transport::AuthTransport;
 use crate::sanitize;
 
 /// An authorization request; created by [`OAuthApp::web_flow`].
@@ -34,7 +34,7 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
-    pub(super) fn new(app: OAuthApp, client: &Client) -> Self {
+    pub(super) fn new(app: OAuthApp, client: &dyn AuthTransport) -> Self {
         let page = web_page(client, &["login", "oauth", "authorize"]);
         Self { app, page, scopes: Vec::new(), extra: Vec::new() }
     }
@@ -185,7 +185,11 @@ impl PendingAuthorization {
     /// Before anything is sent, if the callback has another `state` ([`AuthFailure::StateMismatch`]), reports that the
     /// user declined ([`AuthFailure::Denied`]) or another error, or contains no code
     /// ([`AuthFailure::InvalidCallback`]). Then, if GitHub returns no token: [`Error::auth_failure`] has the reason.
-    pub async fn exchange(self, client: &Client, callback: impl AsRef<str>) -> Result<AccessToken> {
+    pub async fn exchange(
+        self,
+        client: &dyn AuthTransport,
+        callback: impl AsRef<str>,
+    ) -> Result<AccessToken> {
         let code = self.code(callback.as_ref())?;
         if !same_origin(&self.url, client.web_url()) {
             let (began, now) = (origin_of(&self.url), origin_of(client.web_url()));
@@ -248,9 +252,7 @@ impl PendingAuthorization {
         if let Some(text) = description.filter(|text| !text.contains(self.state.expose_secret())) {
             what.push_str(&format!(": \"{}\"", OneLine(text)));
         }
-        failure
-            .error(what, advice)
-            .with_retryable(matches!(code, "server_error" | "temporarily_unavailable"))
+        failure.error(what, advice).with_retryable(errors::is_temporary(code))
     }
 }
 

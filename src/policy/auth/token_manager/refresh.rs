@@ -1,4 +1,4 @@
-//! One refresh: returns the stored token if it is fresh, otherwise a new one, which is then stored.
+//! One refresh of a token: the stored token if it is valid, otherwise a fetched one, which is then stored.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
 use super::{REFRESH_TIMEOUT, TokenManager, TokenRequest};
-use crate::client::Client;
 use crate::error::Result;
 use crate::error::auth::AuthFailure;
 use crate::policy::auth::policy::with_jitter;
 use crate::policy::auth::provider::Persistence;
 use crate::policy::auth::token::AccessToken;
 use crate::policy::auth::token_store::{TokenStore, TokenStoreLock};
+use crate::policy::auth::transport::AuthTransport;
 use crate::time::clock;
 
 /// How often the save of a token that must not be lost is tried, before it is kept only in memory.
@@ -32,11 +32,11 @@ pub(super) struct RefreshOutcome {
 }
 
 impl TokenManager {
-    /// Obtains a token, from the store or from the source. If the previous token request stalled, it might still hold
+    /// Obtains a token, from the store or from the provider. If the previous token request stalled, it might still hold
     /// the lock of the store, and the wait for the lock is short.
     pub(super) async fn refresh(
         &self,
-        client: &Client,
+        transport: &dyn AuthTransport,
         replaces_stalled: bool,
     ) -> Result<RefreshOutcome> {
         let new = |token| RefreshOutcome { token, from_store: false };
@@ -44,16 +44,16 @@ impl TokenManager {
             if self.provider.persistence() == Persistence::Required && self.previous().is_some() {
                 warn!("single-use refresh token is kept in memory only; configure a token store");
             }
-            return self.fetch_with_retries(client, self.previous().as_ref()).await.map(new);
+            return self.fetch_with_retries(transport, self.previous().as_ref()).await.map(new);
         };
-        let key = self.key(client);
+        let key = self.key(transport);
         // Held until the new token is stored: other processes wait here, and then load it.
         let (lock, stored) = if self.provider.persistence() == Persistence::Required {
             // Without the store the token could be lost, so the wait is unbounded.
             let lock = store.lock(&key).await?;
             (Some(lock), store.load(&key).await?)
         } else {
-            let patience = client.handle().store_timeout;
+            let patience = transport.store_timeout();
             match lock_and_load(&**store, &key, patience, replaces_stalled).await {
                 Ok((Ok(lock), stored)) => (Some(lock), stored),
                 Ok((Err(error), stored)) => {
@@ -64,7 +64,7 @@ impl TokenManager {
                     warn!(%error, "token store read failed; refreshing without the store");
                     // The store is not written either: its content might be worth saving.
                     return self
-                        .fetch_with_retries(client, self.previous().as_ref())
+                        .fetch_with_retries(transport, self.previous().as_ref())
                         .await
                         .map(new);
                 }
@@ -78,19 +78,19 @@ impl TokenManager {
         {
             // Lock and token are requested at the same time: another process might have stored a token after this one
             // read, and before this one had the lock.
-            let again = timeout(client.handle().store_timeout, store.load(&key)).await;
+            let again = timeout(transport.store_timeout(), store.load(&key)).await;
             stored = again.ok().and_then(Result::ok).flatten().or(stored);
         }
         if let Some(stored) = stored.clone().filter(is_usable) {
             debug!("token loaded from the store");
-            release_in_background(client, lock);
+            release_in_background(transport, lock);
             return Ok(RefreshOutcome { token: stored, from_store: true });
         }
         let token =
-            self.fetch_with_retries(client, stored.or_else(|| self.previous()).as_ref()).await?;
+            self.fetch_with_retries(transport, stored.or_else(|| self.previous()).as_ref()).await?;
         if self.provider.persistence() != Persistence::Required && store.saves_in_background() {
             let (store, token) = (Arc::clone(store), token.clone());
-            client.handle().background.spawn(async move {
+            transport.spawn(Box::pin(async move {
                 match timeout(MAX_SAVE_TIME, store.save(&key, &token)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => warn!(%error, "token not stored"),
@@ -102,39 +102,39 @@ impl TokenManager {
                 if let Some(lock) = lock {
                     lock.release().await;
                 }
-            });
+            }));
         } else {
             self.save(&**store, &key, &token).await;
-            release_in_background(client, lock);
+            release_in_background(transport, lock);
         }
         Ok(new(token))
     }
 
     /// Returns the key in the store. Installation ids are unique on one GitHub server only, and a gateway can serve
     /// several by path.
-    fn key(&self, client: &Client) -> String {
-        let base = client.base_url().as_str().trim_end_matches('/');
+    fn key(&self, transport: &dyn AuthTransport) -> String {
+        let base = transport.base_url().as_str().trim_end_matches('/');
         format!("{} at {base}", self.provider.identity())
     }
 
     /// Removes the token, in the store as well.
-    pub(crate) async fn invalidate(&self, client: &Client) -> Result<()> {
+    pub(crate) async fn invalidate(&self, transport: &dyn AuthTransport) -> Result<()> {
         self.set(None);
         match &self.store {
-            Some(store) => store.remove(&self.key(client)).await,
+            Some(store) => store.remove(&self.key(transport)).await,
             None => Ok(()),
         }
     }
 
-    /// Calls the source, and retries if the failure is retryable.
+    /// Calls the provider, and retries if the failure is retryable.
     async fn fetch_with_retries(
         &self,
-        client: &Client,
+        transport: &dyn AuthTransport,
         previous: Option<&AccessToken>,
     ) -> Result<AccessToken> {
         let (mut failures, began) = (0_u32, Instant::now());
         loop {
-            match self.provider.fetch_token(TokenRequest { client, previous }).await {
+            match self.provider.fetch_token(TokenRequest { client: transport, previous }).await {
                 Err(error)
                     if error.is_retryable()
                         && failures.saturating_add(1) < self.policy.max_attempts =>
@@ -229,8 +229,8 @@ async fn lock_and_load(
 }
 
 /// Releases a lock, and lets the end of the process wait until it is free.
-fn release_in_background(client: &Client, lock: Option<TokenStoreLock>) {
+fn release_in_background(transport: &dyn AuthTransport, lock: Option<TokenStoreLock>) {
     if let Some(lock) = lock {
-        client.handle().background.spawn(lock.release());
+        transport.spawn(Box::pin(lock.release()));
     }
 }

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tokio::time::{advance, sleep};
 
 use super::*;
+use crate::client::Client;
 use crate::policy::auth::provider::TokenFuture;
 use crate::policy::auth::token_store::MemoryTokenStore;
 
@@ -225,7 +226,7 @@ async fn attempts_are_bounded_and_every_waiter_gets_the_same_error() {
 }
 
 /// The attempts, the waits and the time for all of them: which of them binds, and that the error is the
-/// source's in each case.
+/// provider's in each case.
 #[tokio::test(start_paused = true)]
 async fn each_bound_on_refresh_attempts_is_enforced() {
     for (attempts, first, longest, made, at_most) in [

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::policy::auth::token::AccessToken;
+use crate::time::clock;
 
 /// The tokens, by identity.
 pub(super) type Entries = BTreeMap<String, AccessToken>;
@@ -19,9 +20,8 @@ struct SerializedToken<'a> {
     expires_at: Option<SystemTime>,
     refresh_token: Option<&'a str>,
     refresh_token_expires_at: Option<SystemTime>,
-    minted_at: Option<SystemTime>,
-    /// The time in milliseconds since 1970.
-    ask_again_after: Option<u64>,
+    issued_at: Option<SystemTime>,
+    recheck_after_ms: Option<u64>,
     scopes: Option<&'a [String]>,
 }
 
@@ -32,9 +32,9 @@ struct DeserializedToken {
     refresh_token: Option<SecretString>,
     refresh_token_expires_at: Option<SystemTime>,
     #[serde(default)]
-    minted_at: Option<SystemTime>,
+    issued_at: Option<SystemTime>,
     #[serde(default)]
-    ask_again_after: Option<u64>,
+    recheck_after_ms: Option<u64>,
     #[serde(default)]
     scopes: Option<Vec<String>>,
 }
@@ -77,10 +77,8 @@ fn to_serialized(token: &AccessToken) -> SerializedToken<'_> {
         expires_at: token.expires_at().map(since_1970),
         refresh_token: token.refresh_token().map(ExposeSecret::expose_secret),
         refresh_token_expires_at: token.refresh_token_expires_at().map(since_1970),
-        minted_at: Some(since_1970(token.issued_at())),
-        ask_again_after: token
-            .rechecked_after()
-            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        issued_at: Some(since_1970(token.issued_at())),
+        recheck_after_ms: token.rechecked_after().map(clock::millis),
         scopes: token.scopes(),
     }
 }
@@ -94,10 +92,10 @@ impl DeserializedToken {
         if let Some(refresh_token) = self.refresh_token {
             token = token.with_refresh_token(refresh_token, self.refresh_token_expires_at);
         }
-        if let Some(time) = self.minted_at {
+        if let Some(time) = self.issued_at {
             token = token.with_issued_at(time);
         }
-        if let Some(milliseconds) = self.ask_again_after {
+        if let Some(milliseconds) = self.recheck_after_ms {
             token = token.recheck_after(Duration::from_millis(milliseconds));
         }
         if let Some(scopes) = self.scopes {

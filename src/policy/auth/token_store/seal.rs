@@ -1,4 +1,4 @@
-//! Authenticated encryption: without the key, the data can be neither read nor changed.
+//! Authenticated encryption of tokens: without the key, the data can be neither read nor changed.
 //!
 //! AES-256-GCM with a new nonce for each encryption. The ciphertext is bound to a name, so that it cannot be moved to
 //! the place of another. This module does not know files.
@@ -6,9 +6,9 @@
 //! ```text
 //! magic            16   "octowire sealed\n"
 //! version           1   1
-//! fingerprint       8   of the key, by SHA-256: tells a wrong key from a change
-//! length            8   of what follows the header, big-endian: tells the loss of the end
-//! check             8   SHA-256 of the above: tells a change of the header by accident
+//! fingerprint       8   of the key, by SHA-256: distinguishes a wrong key from a change
+//! length            8   of what follows the header, big-endian: detects the loss of the end
+//! check             8   SHA-256 of the above: detects accidental damage to the header
 //! -- the header ends here --
 //! nonce            12
 //! ciphertext        …
@@ -32,6 +32,7 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::personal::read_variable;
 use crate::sanitize;
+use crate::util::ids::Hex;
 
 /// The encryption key of a token store: 256 random bits.
 ///
@@ -331,15 +332,6 @@ fn base64(alphabet: &alphabet::Alphabet) -> GeneralPurpose {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     GeneralPurpose::new(alphabet, config)
-}
-
-/// Bytes in hexadecimal, for comparison by a person.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 #[cfg(test)]

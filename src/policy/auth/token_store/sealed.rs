@@ -22,7 +22,7 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::policy::random_fraction;
 use crate::policy::auth::token::AccessToken;
-use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget};
+use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget, ValueFormat};
 use crate::time::clock;
 use crate::util::ids::hex;
 
@@ -50,7 +50,7 @@ use crate::util::ids::hex;
 /// use octowire::Client;
 ///
 /// # fn example(app: App) -> octowire::Result<()> {
-/// let store = MemoryStore::new(); // or `Redis::connect(url).await?`
+/// let store = MemoryStore::new(); // or `RedisStore::connect(url).await?`
 /// let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
 /// let client = Client::builder()
 ///     .auth(app.installation(42))
@@ -72,6 +72,8 @@ pub struct EncryptedTokenStore {
 
 /// The largest number of timeouts with a guard.
 const MAX_CACHED_STORES: usize = 16;
+/// The holder of a lock. Other clients compare it, and do not read it.
+const LOCK_FORMAT: ValueFormat = ValueFormat::new("lock", 1);
 /// The TTL of a lock that is not renewed.
 const LOCK_TTL: Duration = Duration::from_secs(30);
 /// The interval at which the holder of a lock renews it.
@@ -202,7 +204,7 @@ impl EncryptedTokenStore {
                 )
                 .with_source(error)
         })?;
-        Ok(BASE64_STANDARD.encode(bytes).into())
+        Ok(LOCK_FORMAT.encode(BASE64_STANDARD.encode(bytes)))
     }
 
     fn corrupt_error(&self, key: &str, broken: SealError) -> Error {

@@ -1,3 +1,5 @@
+//! The encoding of stored responses, with damaged and forged entries.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -55,9 +57,15 @@ fn forged(meta: &[u8], body: &[u8], integrity: &Integrity) -> Bytes {
     [&MAGIC[..], &[PLAIN], &length, &tag, &content].concat().into()
 }
 
-fn meta_of(headers: Vec<(String, String)>, received: u64, number: u64) -> Vec<u8> {
-    let about = entry(Vec::new()).metadata;
-    let meta = StoredMetadata { about, headers, requested: 0, received, number, print: 0 };
+fn meta_of(headers: Vec<(String, String)>, received_at_ms: u64, log_sequence: u64) -> Vec<u8> {
+    let meta = StoredMetadata {
+        metadata: entry(Vec::new()).metadata,
+        headers,
+        requested_at_ms: 0,
+        received_at_ms,
+        log_sequence,
+        credential_fingerprint: 0,
+    };
     serde_json::to_vec(&meta).unwrap()
 }
 
@@ -76,9 +84,12 @@ fn any_meta() -> impl Strategy<Value = Vec<u8>> {
     let numbers = (number(), number(), number(), number());
     (headers, url, text(), numbers).prop_map(|(headers, url, path, numbers)| {
         let meta = serde_json::json!({
-            "about": { "url": url, "path": path, "operation": "x", "identity": "y" },
+            "metadata": { "url": url, "path": path, "operation": "x", "identity": "y" },
             "headers": headers,
-            "requested": numbers.0, "received": numbers.1, "number": numbers.2, "print": numbers.3,
+            "requested_at_ms": numbers.0,
+            "received_at_ms": numbers.1,
+            "log_sequence": numbers.2,
+            "credential_fingerprint": numbers.3,
         });
         meta.to_string().into_bytes()
     })

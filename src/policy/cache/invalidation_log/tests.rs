@@ -1,3 +1,5 @@
+//! The invalidation log, with lost, damaged and foreign marks.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -6,7 +8,9 @@ use crate::policy::cache::key::Key;
 use crate::policy::cache::rfc9111::ResponseTimes;
 use crate::policy::cache::storage::StoreBackend;
 use crate::policy::cache::store_lookup::{LookupRequest, look_up};
-use crate::store::{BackgroundWriter, MemoryStore, Store, StoreWaitBudget};
+use crate::store::{
+    BackgroundWriter, CounterStore, KeyValueStore, MemoryStore, QuotaStore, Store, StoreWaitBudget,
+};
 
 fn log_with(store: &MemoryStore, key: Option<&str>) -> InvalidationLog {
     let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), Duration::from_secs(1)));
@@ -68,6 +72,10 @@ async fn put(store: &MemoryStore, key: &str, value: impl Into<Bytes>) {
     store.put(key, value.into(), NO_EXPIRY).await.unwrap();
 }
 
+async fn put_head(store: &MemoryStore, number: &str) {
+    put(store, "cache:x:marks", HEAD_FORMAT.encode(number)).await;
+}
+
 /// An entry of one process is fresh for another until it is invalidated.
 async fn works(one: &InvalidationLog, other: &InvalidationLog) {
     let number = one.number().await.unwrap();
@@ -102,7 +110,7 @@ async fn an_invalidation_log_with_an_invalid_sequence_number_restarts() {
         let (one, other) = (log(&store), log(&store));
         works(&one, &other).await;
         let before = one.number().await.unwrap();
-        put(&store, "cache:x:marks", number.clone()).await;
+        put_head(&store, &number).await;
         let anew = one.number().await.unwrap();
         assert!((before..MAX_SEQUENCE).contains(&anew), "{number}");
         works(&one, &other).await;
@@ -113,11 +121,40 @@ async fn an_invalidation_log_with_an_invalid_sequence_number_restarts() {
     }
 }
 
+/// Clients of a later version continue with their log, and this one serves nothing without revalidation meanwhile.
+#[tokio::test]
+async fn an_invalidation_log_of_a_later_version_is_left_unchanged() {
+    let store = MemoryStore::new();
+    let (one, other) = (log(&store), log(&store));
+    works(&one, &other).await;
+    let before = one.number().await.unwrap();
+    let later = ValueFormat::new("cache-log", 2).encode("another form");
+    put(&store, "cache:x:marks", later.clone()).await;
+    for invalidation_log in [&one, &other, &log(&store)] {
+        let unread = invalidation_log.unread();
+        let keys: Vec<_> = unread.keys().collect();
+        let again = invalidation_log.take(&unread, &store.get_many(&keys).await.unwrap());
+        // No response is returned before this part has been read, which a task tries.
+        assert_eq!(again.as_ref().map(|unread| unread.urgency), Some(ReadUrgency::Lost));
+        invalidation_log.read_in_background(again.unwrap());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        invalidation_log.0.record(at("/x"));
+        assert!(!invalidation_log.flush().await);
+    }
+    assert_eq!(store.get("cache:x:marks").await.unwrap(), Some(later));
+    // That log ends, and the next one includes the invalidations that waited.
+    store.remove("cache:x:marks").await.unwrap();
+    assert!(one.flush().await && other.flush().await);
+    one.number().await.unwrap();
+    assert_ne!(one.validity(&entry(before)), Validity::Valid);
+    works(&one, &other).await;
+}
+
 #[tokio::test]
 async fn an_invalidation_log_at_the_maximum_sequence_number_restarts_for_every_client() {
     let store = MemoryStore::new();
     let largest = MAX_SEQUENCE - MAX_LOG_ENTRIES as u64 - 1;
-    put(&store, "cache:x:marks", largest.to_string()).await;
+    put_head(&store, &largest.to_string()).await;
     let (one, other) = (log(&store), log(&store));
     assert_eq!(one.number().await, Some(largest));
     // This one ends the log, and the others find that out.
@@ -135,7 +172,7 @@ async fn an_invalidation_log_whose_sequence_number_decreased_restarts() {
     let store = MemoryStore::new();
     let (one, other) = (log(&store), log(&store));
     works(&one, &other).await;
-    put(&store, "cache:x:marks", "5").await;
+    put_head(&store, "5").await;
     assert_eq!(one.number().await, Some(5));
     works(&one, &other).await;
 }
@@ -148,15 +185,19 @@ async fn a_mark_that_is_not_readable_is_of_everything() {
     let tag = Integrity::default().tag(&[b"cache:x:mark:8", &large]);
     let key = Some("hunter2-hunter2-hunter2");
     for (value, key) in [
-        (Vec::new(), None),
-        (invalidation.clone(), None),
-        ([&forged[..], b"{}"].concat(), None),
-        ([&tag[..], &large].concat(), None),
+        (Bytes::new(), None),
+        (ENTRY_FORMAT.encode(b""), None),
+        (ENTRY_FORMAT.encode(&invalidation), None),
+        (ENTRY_FORMAT.encode([&forged[..], b"{}"].concat()), None),
+        (ENTRY_FORMAT.encode([&tag[..], &large].concat()), None),
+        // Without a version, and with another.
+        ([&forged[..], &invalidation].concat().into(), None),
+        (ValueFormat::new("invalidation", 2).encode([&forged[..], &invalidation].concat()), None),
         // Valid without a key, so that any writer could have made it.
-        ([&forged[..], &invalidation].concat(), key),
+        (ENTRY_FORMAT.encode([&forged[..], &invalidation].concat()), key),
     ] {
         let store = MemoryStore::new();
-        put(&store, "cache:x:marks", "7").await;
+        put_head(&store, "7").await;
         let invalidation_log = log_with(&store, key);
         assert_eq!(invalidation_log.number().await, Some(7));
         put(&store, "cache:x:mark:8", value).await;
@@ -201,6 +242,7 @@ proptest! {
             "\\PC{0,30}",
         ],
         invalidations in prop::collection::vec((0..4_u64, prop::collection::vec(any::<u8>(), 0..40)), 0..4),
+        is_versioned in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
@@ -208,9 +250,13 @@ proptest! {
             let (one, other) = (log(&store), log(&store));
             one.number().await.unwrap();
             let ahead = hint.parse::<u64>().unwrap_or(0);
-            put(&store, "cache:x:marks", hint).await;
+            match is_versioned {
+                true => put_head(&store, &hint).await,
+                false => put(&store, "cache:x:marks", hint).await,
+            }
             for (after, value) in invalidations {
                 let number = ahead.saturating_add(after);
+                let value = if is_versioned { ENTRY_FORMAT.encode(value) } else { value.into() };
                 put(&store, &format!("cache:x:mark:{number}"), value).await;
             }
             // The first reads may find more marks than are read at a time, and the first marks fill gaps before some
@@ -238,7 +284,7 @@ async fn a_client_that_starts_reads_marks_beyond_the_number_of_the_log() {
         }
         other.record_and_publish(at("/x")).await;
         // The process that wrote the last marks ended before it published their number.
-        put(&store, "cache:x:marks", number.to_string()).await;
+        put_head(&store, &number.to_string()).await;
         let third = log(&store);
         third.number().await.unwrap();
         assert_eq!(third.validity(&entry(number)), Validity::MustRevalidate, "{others} marks");
@@ -330,7 +376,7 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
 #[derive(Debug)]
 struct Late(MemoryStore);
 
-impl Store for Late {
+impl KeyValueStore for Late {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -368,10 +414,15 @@ impl Store for Late {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.0.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Late {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.0.increment(key, amount, ttl)
     }
 }
+
+impl QuotaStore for Late {}
 
 #[test]
 fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {

@@ -1,6 +1,9 @@
-//! The part of the log that the client reads next.
+//! The part of the invalidation log that the client reads next.
 
-use super::{MAX_ENTRY_BYTES, MAX_HEAD_BYTES, Shared, TAG};
+use std::time::SystemTime;
+
+use super::{MAX_HEAD_BYTES, MAX_STORED_BYTES, Shared};
+use crate::time::clock;
 
 /// Which task reads a part of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,15 +38,13 @@ impl UnreadRange {
 
     /// Returns the keys, each with the largest size of its value in bytes.
     pub(crate) fn keys(&self) -> impl Iterator<Item = (&str, usize)> {
-        let bounds =
-            std::iter::once(MAX_HEAD_BYTES).chain(std::iter::repeat(TAG + MAX_ENTRY_BYTES));
+        let bounds = std::iter::once(MAX_HEAD_BYTES).chain(std::iter::repeat(MAX_STORED_BYTES));
         self.names.iter().map(String::as_str).zip(bounds)
     }
 
     /// Returns the number that a log begins with if none might exist: only for a log of which nothing is known.
     pub(crate) fn initial_sequence(&self) -> Option<u64> {
-        let start = std::time::SystemTime::UNIX_EPOCH.elapsed().ok()?;
-        let start = u64::try_from(start.as_millis()).ok()?;
+        let start = clock::unix_millis(SystemTime::now());
         (self.after_sequence == 0 && !self.names.is_empty()).then_some(start)
     }
 }

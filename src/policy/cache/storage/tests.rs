@@ -1,10 +1,12 @@
+//! The storage of responses: its bound, and values of other clients.
+
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::*;
 use crate::policy::cache::entry::EntryMetadata;
 use crate::policy::cache::rfc9111::ResponseTimes;
-use crate::store::{MemoryStore, Store, StoreFuture};
+use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LARGEST: usize = 1 << 20;
@@ -113,7 +115,7 @@ async fn entries_readable_by_other_clients_are_not_removed() {
 #[derive(Debug)]
 struct Replacing(MemoryStore, Bytes);
 
-impl Store for Replacing {
+impl KeyValueStore for Replacing {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let value = self.0.get(key).await;
@@ -123,6 +125,12 @@ impl Store for Replacing {
     }
     crate::store::forward_all_but_get!();
 }
+
+impl CounterStore for Replacing {
+    crate::store::forward_increment!();
+}
+
+impl QuotaStore for Replacing {}
 
 #[tokio::test]
 async fn garbage_is_removed_only_as_long_as_it_is_there() {

@@ -7,9 +7,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{advance, timeout};
 
 use super::*;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::policy::rate_limit::SecondaryLimits;
 use crate::policy::rate_limit::permit_holders::UNTRACKED;
-use crate::policy::rate_limit::primary::RateLimitHeaders;
 
 const SECOND: Duration = Duration::from_secs(1);
 const FOREVER: WaitBudget = WaitBudget::new(Duration::MAX);

@@ -1,4 +1,4 @@
-//! Decides when a client requests a lease from the store, and for which amounts.
+//! The requests of a client for leases: when it sends them, and for which amounts.
 
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::store::{
     MemberJoin, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest, SecondaryPause,
     WindowRequest,
 };
+use crate::time::clock::millis;
 
 /// Whether a request is due.
 #[derive(Debug)]
@@ -307,8 +308,4 @@ impl IdentityLimits {
         }
         join
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,7 @@ use super::super::cost::RequestCost;
 use super::super::limits::{LimitExceeded, LimitKind};
 use super::super::policy::RateLimitPolicy;
 use crate::store::{LEASE_TTL_MS, QuotaLease, SecondaryPause};
-use crate::time::clock::saturating_after;
+use crate::time::clock::{self, saturating_after};
 use crate::time::sliding_window::SlidingWindow;
 
 /// The quota leases of one client, for one identity.
@@ -641,7 +641,7 @@ impl LeasedQuota {
     pub(crate) fn units_to_request(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
         let spent = u64::from(self.spent).saturating_mul(LEASE_TTL_MS);
         // The spending in half a second at the rate since the last request.
-        let passed = u64::try_from(asked.as_millis()).unwrap_or(u64::MAX).max(LEASE_TTL_MS);
+        let passed = clock::millis(asked).max(LEASE_TTL_MS);
         let likely = u32::try_from(spent.checked_div(passed).unwrap_or(spent)).unwrap_or(u32::MAX);
         waiting.min(likely.saturating_mul(2).max(MIN_BATCH)).max(likely).max(least)
     }

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 
 use super::super::{Period, UsageConfig, UsageRegistry};
 use super::*;
-use crate::store::{MemoryStore, ResilientStore, Store, StoreFuture};
+use crate::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, Store, StoreFuture,
+};
 
 fn at(text: &str) -> SystemTime {
     text.parse::<DateTime<Utc>>().unwrap().into()
@@ -108,7 +110,7 @@ impl Scripted {
     }
 }
 
-impl Store for Arc<Scripted> {
+impl KeyValueStore for Arc<Scripted> {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.memory.get(key)
     }
@@ -137,6 +139,9 @@ impl Store for Arc<Scripted> {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.memory.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Arc<Scripted> {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.act(|memory| memory.increment(key, amount, ttl))
     }
@@ -150,6 +155,8 @@ impl Store for Arc<Scripted> {
         self.act(|memory| memory.try_consume(key, owed, most, ttl))
     }
 }
+
+impl QuotaStore for Arc<Scripted> {}
 
 /// One step of a script.
 #[derive(Clone, Debug)]

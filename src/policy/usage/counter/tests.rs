@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use crate::policy::usage::period::Period;
 use crate::policy::usage::{IdentityUsageState, UsageConfig, UsageRegistry};
-use crate::store::{MemoryStore, ResilientStore, Store, StoreFuture};
+use crate::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, StoreFuture,
+};
 use crate::time::clock;
 
 /// A store of which the tallies hang if it is told so.
@@ -35,7 +37,7 @@ impl HangingStore {
     }
 }
 
-impl Store for Arc<HangingStore> {
+impl KeyValueStore for Arc<HangingStore> {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.memory.get(key)
     }
@@ -64,6 +66,9 @@ impl Store for Arc<HangingStore> {
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         self.memory.remove_if_equal(key, value)
     }
+}
+
+impl CounterStore for Arc<HangingStore> {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.memory.increment(key, amount, ttl)
     }
@@ -86,6 +91,8 @@ impl Store for Arc<HangingStore> {
         })
     }
 }
+
+impl QuotaStore for Arc<HangingStore> {}
 
 const GITHUB: &str = "https://api.github.com";
 

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::store::lease::{
-    MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, RETRY_AFTER_MS, SecondaryPause,
-    WindowRequest,
+    MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
 };
+use crate::store::quota_bounds::RETRY_AFTER_MS;
 use crate::store::{LEASE_TTL_MS, QuotaLease};
 
 /// Some day in 2026.
@@ -110,14 +110,14 @@ fn times_too_far_in_the_future_are_dropped() {
     ask(&mut ledger, NOW, "a", 1, request);
     let mut value = serde_json::to_value(&ledger).unwrap();
     value["pause"]["until"] = json!(NOW + YEAR);
-    value["pause"]["prober_until"] = json!(NOW + YEAR);
+    value["pause"]["probe_expires_at"] = json!(NOW + YEAR);
     value["owners"]["octo"] = json!(NOW + YEAR);
     value["budgets"]["core"]["reset"] = json!(NOW + 3 * HOUR);
-    value["members"]["a"]["seen"] = json!(NOW + YEAR);
-    value["gathering"]["since"] = json!(NOW + YEAR);
-    value["gathering"]["expected"] = json!(u32::MAX);
-    value["windows"]["points"]["low_since"] = json!(NOW + YEAR);
-    value["windows"]["points"]["parts"] = json!({ ((NOW + YEAR) / 250).to_string(): 100 });
+    value["members"]["a"]["last_seen"] = json!(NOW + YEAR);
+    value["recovery"]["since"] = json!(NOW + YEAR);
+    value["recovery"]["expected_members"] = json!(u32::MAX);
+    value["windows"]["points"]["min_free_since"] = json!(NOW + YEAR);
+    value["windows"]["points"]["buckets"] = json!({ ((NOW + YEAR) / 250).to_string(): 100 });
     let mut ledger = QuotaLedger::read(&serde_json::to_vec(&value).unwrap()).unwrap();
     let request = QuotaRequest {
         windows: points(100, 5),
@@ -174,20 +174,21 @@ fn a_ledger_of_another_version_is_not_read() {
     let value = serde_json::to_value(&ledger).unwrap();
     assert_eq!(read(&value), Ok(ledger));
     for (version, problem) in [
-        (json!(2), LedgerProblem::Newer),
-        (json!(u64::MAX), LedgerProblem::Newer),
-        (json!(0), LedgerProblem::Damaged),
-        (json!("1"), LedgerProblem::Damaged),
-        (Value::Null, LedgerProblem::Damaged),
+        (json!(VERSION + 1), FormatProblem::Newer),
+        (json!(u64::MAX), FormatProblem::Newer),
+        (json!(VERSION - 1), FormatProblem::Damaged),
+        (json!(0), FormatProblem::Damaged),
+        (json!("2"), FormatProblem::Damaged),
+        (Value::Null, FormatProblem::Damaged),
     ] {
         let mut value = value.clone();
         value["version"] = version;
         assert_eq!(read(&value), Err(problem), "{value}");
     }
     let newer = json!({ "version": 3, "extra": ["unknown", "data"] });
-    assert_eq!(read(&newer), Err(LedgerProblem::Newer));
+    assert_eq!(read(&newer), Err(FormatProblem::Newer));
     for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff", &vec![b'['; MAX_BYTES + 1]] {
-        assert_eq!(QuotaLedger::read(bytes), Err(LedgerProblem::Damaged));
+        assert_eq!(QuotaLedger::read(bytes), Err(FormatProblem::Damaged));
     }
 }
 
@@ -274,11 +275,10 @@ fn a_ledger_deserialized_without_validation_is_bounded() {
     // A custom store can deserialize it with serde alone.
     let mut value = serde_json::to_value(QuotaLedger::default()).unwrap();
     value["windows"]["points"] = json!({
-        "parts": { "18446744073709551615": u32::MAX }, "spare": u32::MAX, "low": u32::MAX,
-        "low_before": u32::MAX, "low_since": u64::MAX,
+        "buckets": { "18446744073709551615": u32::MAX }, "offline_allowance": u32::MAX, "min_free": u32::MAX,
+        "previous_min_free": u32::MAX, "min_free_since": u64::MAX,
     });
-    value["pause"] =
-        json!({ "until": u64::MAX, "level": u32::MAX, "prober": "x", "prober_until": u64::MAX });
+    value["pause"] = json!({ "until": u64::MAX, "consecutive": u32::MAX, "probing_member": "x", "probe_expires_at": u64::MAX });
     let mut ledger: QuotaLedger = serde_json::from_value(value).unwrap();
     let request = QuotaRequest { windows: points(100, 5), ..QuotaRequest::default() };
     let lease = ask(&mut ledger, u64::MAX, "a", 1, request);

@@ -109,11 +109,12 @@ fn as_kept(ledger: &Value) -> Value {
     if let Some(fields) = kept.as_object_mut() {
         fields.remove("version");
     }
-    if let Some(Value::Array(returned)) = ledger.pointer("/gathering/returned")
+    if let Some(Value::Array(returned)) = ledger.pointer("/recovery/returned_members")
         && returned.iter().all(Value::is_string)
     {
         let names = returned.iter().filter_map(Value::as_str);
-        kept["gathering"]["returned"] = names.map(|name| (name.to_owned(), json!(true))).collect();
+        kept["recovery"]["returned_members"] =
+            names.map(|name| (name.to_owned(), json!(true))).collect();
     }
     kept
 }
@@ -125,7 +126,7 @@ const DAY: u64 = 24 * 60 * 60 * 1_000;
 fn a_ledger_that_others_wrote_to_bounds_every_answer() {
     let clocked = ScriptWithClock::start();
     let write = Script::new(
-        "return redis.call('SET', KEYS[1], 'octowire-ledger:1\\n' .. cmsgpack.pack(cjson.decode(ARGV[1])))",
+        "return redis.call('SET', KEYS[1], 'octowire-ledger:2\\n' .. cmsgpack.pack(cjson.decode(ARGV[1])))",
     );
     let (case, unreadable, slowest) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
     let timed = |key: &str, now, request: &QuotaRequest| {
@@ -244,7 +245,7 @@ fn an_invalid_ledger_is_replaced_by_an_empty_one() {
         case.set(case.get() + 1);
         let key = format!("case{}", case.get());
         if named {
-            bytes.splice(0..0, *b"octowire-ledger:1\n");
+            bytes.splice(0..0, *b"octowire-ledger:2\n");
         }
         redis::cmd("SET").arg(&key).arg(bytes).exec(&mut *clocked.connection.borrow_mut()).unwrap();
         let (lease, problem) = clocked.lease(&key, now, &joining("a"));
@@ -268,13 +269,13 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
         for number = 1, ARGV[4] do
           ledger.owners['owner' .. number .. string.rep('x', 490)] = ledger.time + 9000
         end
-        redis.call('SET', KEYS[1], 'octowire-ledger:1\\n' .. cmsgpack.pack(ledger))
+        redis.call('SET', KEYS[1], 'octowire-ledger:2\\n' .. cmsgpack.pack(ledger))
         return redis.call('STRLEN', KEYS[1])",
     );
     let empty = json!({
         "time": NOW, "epoch": "e", "departed": 0, "windows": {}, "budgets": {},
-        "gathering":
-            { "since": NOW, "expected": 0, "returned": {}, "lost": false, "slots": 0, "unreported": {} },
+        "recovery":
+            { "since": NOW, "expected_members": 0, "returned_members": {}, "ledger_lost": false, "slots": 0, "unreported": {} },
     });
     let plant = |member: &Value, members: usize, owners: usize| -> usize {
         let mut script = write.key("k");
@@ -310,14 +311,14 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
         let owners = vec![owner.to_owned()];
         QuotaRequest { join, windows, owners, min_write_interval: 1_000, ..joining(member) }
     };
-    let member = |alone: &Value, last: &Value| {
+    let member = |allowance: &Value, last: &Value| {
         json!({
-            "seen": NOW, "running": 0, "slots": 0, "starved": false, "first": 1, "serial": 1,
-            "alone": alone, "outstanding": {}, "last": { "windows": last },
+            "last_seen": NOW, "in_flight": 0, "slots": 0, "is_starved": false, "first_serial": 1, "serial": 1,
+            "offline_allowance": allowance, "unanswered": {}, "last_changes": { "windows": last },
         })
     };
-    let parts: BTreeMap<_, _> = (0..240).map(|age| ((NOW / 250 - age).to_string(), 1)).collect();
-    let change = json!({ "parts": parts, "spare": 0 });
+    let buckets: BTreeMap<_, _> = (0..240).map(|age| ((NOW / 250 - age).to_string(), 1)).collect();
+    let change = json!({ "buckets": buckets, "offline_allowance": 0 });
     let long_history = member(&json!({}), &json!({ "a": change, "b": change, "c": change }));
     let names = (0..60).map(|name| (format!("{name}{}", "x".repeat(200)), 1));
     let many_windows = member(&json!(names.collect::<BTreeMap<_, _>>()), &json!({}));
@@ -357,7 +358,7 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
 async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     let server = RedisServer::start();
     let redis = RedisStore::connect(server.url()).await.unwrap();
-    server.ask(&["SET", "octowire:limits:x", "octowire-ledger:2\nof another client"]);
+    server.ask(&["SET", "octowire:limits:x", "octowire-ledger:3\nof another client"]);
     assert!(redis.lease("limits:x", &joining("a")).await.unwrap_err().is_unreadable_value());
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
     let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();

@@ -160,7 +160,7 @@ async fn a_record_that_was_changed_is_set_aside_and_the_others_are_handled() {
             (b"\"ping\"", b"\"push\""),
             (b"\"id\":\"delivery-", b"\"id\":\"delivers-"),
             (b"zen-", b"Zen-"),
-            (b"{\"about\"", b"[\"about\""),
+            (b"{\"metadata\"", b"[\"metadata\""),
         ];
         for ((id, number), (from, to)) in records.iter().zip(replaced) {
             let mut record = table.get(number).unwrap().unwrap().value().to_vec();

@@ -8,7 +8,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::policy::auth::token_store::{EncryptedTokenStore, EncryptionKey};
-use crate::store::{MemoryStore, STORE_TIMEOUT, Store, StoreFuture};
+use crate::store::{
+    CounterStore, KeyValueStore, MemoryStore, QuotaStore, STORE_TIMEOUT, Store, StoreFuture,
+};
 
 /// A store of which reads, claims and writes take so long.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ impl Slow {
     }
 }
 
-impl Store for Slow {
+impl KeyValueStore for Slow {
     /// Returns the value as of the time of the call.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
@@ -72,10 +74,15 @@ impl Store for Slow {
             self.memory.remove_if_equal(key, value).await
         })
     }
+}
+
+impl CounterStore for Slow {
     fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
         self.memory.increment(key, amount, ttl)
     }
 }
+
+impl QuotaStore for Slow {}
 
 const MS: Duration = Duration::from_millis(1);
 

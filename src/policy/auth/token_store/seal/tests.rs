@@ -1,3 +1,5 @@
+//! Encryption and decryption of token stores, with damaged, truncated and forged data.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -7,13 +7,15 @@ use bytes::Bytes;
 use http::Method;
 
 use super::*;
+use crate::headers::rate_limit::RateLimitHeaders;
 use crate::policy::rate_limit::permit_holders::UNTRACKED;
 use crate::policy::rate_limit::{
-    AdmissionQueue, AttemptOutcome, CallHandle, Priority, RateLimitHeaders, RateLimitPolicy,
-    SecondaryLimits, WaitBudget,
+    AdmissionQueue, AttemptOutcome, CallHandle, Priority, RateLimitPolicy, SecondaryLimits,
+    WaitBudget,
 };
 use crate::store::{
-    MemoryStore, QuotaRequest, ResilientStore, STORE_TIMEOUT, Store, StoreFuture, StoreWaitBudget,
+    CounterStore, KeyValueStore, MemoryStore, QuotaRequest, QuotaStore, ResilientStore,
+    STORE_TIMEOUT, StoreFuture, StoreWaitBudget,
 };
 
 mod model;
@@ -67,7 +69,7 @@ impl FlakyHandle {
     }
 }
 
-impl Store for FlakyHandle {
+impl KeyValueStore for FlakyHandle {
     fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             self.respond().await;
@@ -89,9 +91,15 @@ impl Store for FlakyHandle {
     fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
+}
+
+impl CounterStore for FlakyHandle {
     fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
         unimplemented!()
     }
+}
+
+impl QuotaStore for FlakyHandle {
     fn lease<'a>(
         &'a self,
         key: &'a str,

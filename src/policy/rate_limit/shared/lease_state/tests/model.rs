@@ -91,7 +91,7 @@ impl Erratic {
     }
 }
 
-impl Store for Erratic {
+impl KeyValueStore for Erratic {
     fn get<'a>(&'a self, _: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             self.travel(self.slowest()).await;
@@ -113,9 +113,15 @@ impl Store for Erratic {
     fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
         unimplemented!()
     }
+}
+
+impl CounterStore for Erratic {
     fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
         unimplemented!()
     }
+}
+
+impl QuotaStore for Erratic {
     fn lease<'a>(
         &'a self,
         key: &'a str,

@@ -1,0 +1,273 @@
+//! The order of the stages: from GitHub's OpenAPI description to Rust source.
+//!
+//! [`run`] is the pipeline. Each stage is a method of its predecessor's result, so that no stage can run
+//! before another that it needs. The build script, the refresh and the tests all use these methods.
+//!
+//! ```text
+//! overlay → required → select → normalize → split_directions → generate → parse → lower → write
+//! ```
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::function_names::FunctionNames;
+use crate::hints::{HintTable, ValueTable};
+use crate::lower::ApiModel;
+use crate::operations::Operation;
+use crate::overlay::{Overlay, StaleAction};
+use crate::required::NotRequired;
+use crate::reserved_scopes::ReservedScopes;
+use crate::select::{Features, Selections};
+use crate::webhooks::Webhook;
+use crate::{
+    generate, load, lower, normalize, operations, overlay, parse_progenitor, required,
+    runtime_description, select, split_directions, webhooks, write,
+};
+
+/// What the stages read beside the description.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Our corrections.
+    pub overlay: Overlay,
+    /// The properties of responses that some supported version does not require.
+    pub not_required: Vec<NotRequired>,
+    /// Names that no scope can have.
+    pub reserved_scopes: ReservedScopes,
+}
+
+impl Inputs {
+    /// Reads the corrections from `openapi`, and the methods of `Client` from `src`.
+    pub fn read(openapi: &Path, src: &Path) -> Result<Self> {
+        Ok(Self {
+            overlay: overlay::read(&openapi.join(overlay::FILE))?,
+            not_required: required::read(&openapi.join(required::FILE))?,
+            reserved_scopes: ReservedScopes::read(src)?,
+        })
+    }
+}
+
+/// Runs all stages on a description. Fails if an action of the overlay has no effect.
+pub fn run(description: Value, inputs: &Inputs, features: Features<'_>) -> Result<Generated> {
+    let corrected = Corrected::new(description, &inputs.overlay)?;
+    corrected.check_effective()?;
+    corrected.generate(&inputs.not_required, &inputs.reserved_scopes, features)
+}
+
+/// A description with the overlay's corrections.
+#[derive(Debug, Clone)]
+pub struct Corrected {
+    /// The description.
+    pub document: Value,
+    /// The variant of the description: `api.github.com`, `ghec`, `ghes-3.19`.
+    pub name: String,
+    /// The actions without effect on it.
+    pub stale: Vec<StaleAction>,
+}
+
+impl Corrected {
+    /// Stage `overlay`: applies every action that matches.
+    pub fn new(mut document: Value, overlay: &Overlay) -> Result<Self> {
+        let name = overlay::document_name(&document);
+        let stale = overlay::apply_what_matches(&mut document, overlay, &name)?;
+        Ok(Self { document, name, stale })
+    }
+
+    /// Reads a description of any edition, and applies every action that matches.
+    pub fn read(path: &Path, overlay: &Overlay) -> Result<Self> {
+        Self::new(load::load_custom(path)?, overlay)
+    }
+
+    /// Fails if an action of the overlay has no effect: GitHub has corrected the defect, and the action can
+    /// be removed.
+    pub fn check_effective(&self) -> Result<()> {
+        match self.stale.first() {
+            None => Ok(()),
+            Some(stale) => Err(stale.into()),
+        }
+    }
+
+    /// Runs all further stages.
+    pub fn generate(
+        self,
+        not_required: &[NotRequired],
+        reserved_scopes: &ReservedScopes,
+        features: Features<'_>,
+    ) -> Result<Generated> {
+        self.relax(not_required)
+            .select(features)?
+            .normalize()?
+            .split_directions()?
+            .lower()?
+            .write(reserved_scopes)
+    }
+
+    /// Stage `required`: makes these properties optional in responses.
+    #[must_use]
+    pub fn relax(mut self, not_required: &[NotRequired]) -> Self {
+        required::relax(&mut self.document, not_required);
+        self
+    }
+
+    /// Stage `select`: keeps the parts that the features select, and describes them.
+    pub fn select(self, features: Features<'_>) -> Result<Selected> {
+        let Self { mut document, name, .. } = self;
+        let schema_names = normalize::schema_names(&document);
+        let runtime_description = features
+            .needs_runtime_description()
+            .then(|| runtime_description::runtime_description(&document));
+        let Selections { tags, events } = features.selections(&document);
+        select::select(&mut document, &tags, &events)?;
+        let operations = operations::describe(&document)?;
+        let webhooks = webhooks::describe(&document)?;
+        let functions = FunctionNames::assign(
+            operations.iter().map(|operation| operation.id.as_str()),
+            webhooks.iter().map(|webhook| webhook.key.as_str()),
+        );
+        let version = document["info"]["version"].as_str().unwrap_or_default().to_owned();
+        let parts = Parts { name, version, runtime_description, operations, webhooks, functions };
+        Ok(Selected { document, schema_names, parts })
+    }
+}
+
+/// What later stages need of the description, and its rewritten form no longer has.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The variant of the description.
+    pub name: String,
+    /// The version of the description.
+    pub version: String,
+    /// The description as the library embeds it, if a feature needs it.
+    pub runtime_description: Option<String>,
+    /// The selected operations.
+    pub operations: Vec<Operation>,
+    /// The selected webhooks.
+    pub webhooks: Vec<Webhook>,
+    /// The functions that progenitor generates for them.
+    pub functions: FunctionNames,
+}
+
+/// The selected part of a description.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// The description, with the selected operations and webhooks, and the components that they reach.
+    pub document: Value,
+    /// The component schemas of the whole description.
+    pub schema_names: BTreeSet<String>,
+    /// What the selected operations and webhooks are.
+    pub parts: Parts,
+}
+
+impl Selected {
+    /// Stage `normalize`: reduces the description to the keywords that progenitor and typify support.
+    pub fn normalize(self) -> Result<Normalized> {
+        let Self { document, schema_names, parts } = self;
+        let (document, values) = normalize::normalize(&document, &parts, &schema_names)?;
+        Ok(Normalized { document, values, parts })
+    }
+}
+
+/// A description in the keywords that progenitor and typify support.
+#[derive(Debug, Clone)]
+pub struct Normalized {
+    /// The description.
+    pub document: Value,
+    /// The documented values of properties.
+    pub values: ValueTable,
+    /// What its operations and webhooks are.
+    pub parts: Parts,
+}
+
+impl Normalized {
+    /// Stage `split_directions`: separates the schemas of requests and responses.
+    pub fn split_directions(self) -> Result<Split> {
+        let Self { mut document, values, parts } = self;
+        let hints = split_directions::split_directions(&mut document, &values)?;
+        Ok(Split { document, hints, parts })
+    }
+}
+
+/// A description whose requests and responses share no schema.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// The description.
+    pub document: Value,
+    /// What typify loses of the properties.
+    pub hints: HintTable,
+    /// What its operations and webhooks are.
+    pub parts: Parts,
+}
+
+impl Split {
+    /// Stages `generate`, `parse_progenitor` and `lower`: the types and the calls.
+    pub fn lower(self) -> Result<Lowered> {
+        let Self { document, hints, parts } = self;
+        let tokens = generate::generate(&document)?;
+        let model = parse_progenitor::read(tokens, &hints)?;
+        let Parts { name, version, runtime_description, operations, webhooks, functions } = parts;
+        let model = lower::lower(model, operations, webhooks, &functions)?;
+        Ok(Lowered { model, name, version, runtime_description })
+    }
+}
+
+/// The types and the calls.
+pub struct Lowered {
+    /// The types and the calls.
+    pub model: ApiModel,
+    name: String,
+    version: String,
+    runtime_description: Option<String>,
+}
+
+impl Lowered {
+    /// Stage `write`: prints the source.
+    pub fn write(self, reserved_scopes: &ReservedScopes) -> Result<Generated> {
+        let Self { model, name, version, runtime_description } = self;
+        let sources = Sources {
+            api: write::write(&model, &name, &version, reserved_scopes)?,
+            events: write::events(&model)?,
+            decoders: write::decoders(&model),
+            unions: write::unions(&model),
+            runtime_description,
+        };
+        Ok(Generated { model, sources })
+    }
+}
+
+/// The result of the pipeline.
+pub struct Generated {
+    /// The types and the calls.
+    pub model: ApiModel,
+    /// The source that was written of them.
+    pub sources: Sources,
+}
+
+/// The generated files.
+pub struct Sources {
+    /// The types, the calls and the operation table.
+    pub api: String,
+    /// The events of webhooks.
+    pub events: String,
+    /// The decoder of each operation's response, for the tests.
+    pub decoders: String,
+    /// The unions in responses with samples, for the tests.
+    pub unions: String,
+    /// The description as JSON, if a feature needs it at run time.
+    pub runtime_description: Option<String>,
+}
+
+impl Sources {
+    /// The files, by name.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let sources = [
+            ("api.rs", self.api.as_str()),
+            ("events.rs", &self.events),
+            ("decoders.rs", &self.decoders),
+            ("unions.rs", &self.unions),
+        ];
+        let description = self.runtime_description.as_deref();
+        sources.into_iter().chain(description.map(|text| ("document.json", text)))
+    }
+}

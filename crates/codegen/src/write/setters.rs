@@ -1,0 +1,182 @@
+//! The setters of a call: one for each parameter, and those of the body.
+
+use std::fmt::{self, Write};
+
+use super::docs::doc;
+use super::operation_table::wire_name;
+use super::{is_date, is_integer, is_text, is_time, render_type, texts};
+use crate::lower::{ApiModel, Body, ParameterModel, Property};
+use crate::model::Type;
+use crate::operations::{Parameter, Text, is_id};
+
+pub(super) fn parameter_setter(
+    out: &mut String,
+    api: &ApiModel,
+    index: usize,
+    parameter: &Parameter,
+    argument: &ParameterModel,
+) -> fmt::Result {
+    let fallback = format!("The {} parameter `{}`.", parameter.location, parameter.name);
+    let text = if parameter.description.is_empty() { &fallback } else { &parameter.description };
+    let default = parameter.default.as_deref();
+    doc(out, "    ", &texts::setter(api, parameter.required, text, &argument.ty, default))?;
+    let name = &wire_name(parameter);
+    let ident = &argument.ident;
+    match (parameter.location, &argument.ty, parameter.text) {
+        ("path", of, _) if is_integer(of) => {
+            scalar_setter(out, ident, INTEGER, &format!("set_path_integer({index}, "))
+        }
+        ("path", of, Text::Mixed) if is_text(of) => {
+            scalar_setter(out, ident, TEXT, &format!("set_path_text({index}, "))
+        }
+        ("path", of, _) => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_path::<{of}>({index}, "))
+        }
+        ("query", Type::Vec(of), _) if is_integer(of) => {
+            list_setter(out, ident, INTEGER, &format!("set_query_integers({name:?}, "))
+        }
+        ("query", Type::Vec(of), _) => {
+            let of = render_type(of, "types::");
+            list_setter(out, ident, &into(&of), &format!("set_query_values::<{of}>({name:?}, "))
+        }
+        ("query", of, _) if is_integer(of) => {
+            scalar_setter(out, ident, INTEGER, &format!("set_query_integer({name:?}, "))
+        }
+        ("query", of, _) if is_time(of) => {
+            scalar_setter(out, ident, TIME, &format!("set_query_time({name:?}, "))
+        }
+        ("query", of, _) if is_date(of) => {
+            scalar_setter(out, ident, DATE, &format!("set_query_date({name:?}, "))
+        }
+        ("query", of, Text::Mixed) if is_text(of) => {
+            scalar_setter(out, ident, TEXT, &format!("set_query_text({name:?}, "))
+        }
+        ("query", of, Text::List) if is_text(of) => {
+            scalar_setter(out, ident, LIST, &format!("set_query_joined({name:?}, "))
+        }
+        ("query", of, Text::TimeRange) if is_text(of) => {
+            scalar_setter(out, ident, TIME_RANGE, &format!("set_query_time_range({name:?}, "))
+        }
+        ("query", of, _) => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_query::<{of}>({name:?}, "))
+        }
+        (_, of, _) => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_header::<{of}>({name:?}, "))
+        }
+    }
+}
+
+/// The inputs of setters for types with several forms at GitHub or in Rust.
+const INTEGER: &str = "crate::IntoInteger";
+
+const TEXT: &str = "crate::IntoText";
+
+const LIST: &str = "crate::IntoList";
+
+const TIME: &str = "crate::IntoTimestamp";
+
+const DATE: &str = "crate::IntoDate";
+
+const TIME_RANGE: &str = "crate::IntoTimeRange";
+
+/// The inputs of setters of other types.
+fn into(of: &str) -> String {
+    format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
+}
+
+pub(super) fn body_setters(out: &mut String, api: &ApiModel, body: &Body) -> fmt::Result {
+    match body {
+        Body::None => Ok(()),
+        Body::Text => writeln!(
+            out,
+            "    /// The body: text.\n    #[inline] pub fn body(mut self, body: impl ::core::convert::Into<::std::string::String>) -> Self \
+             {{ self.0.draft_mut().set_body(\"text/plain\", crate::Body::from(body.into())); self }}"
+        ),
+        Body::Octets => writeln!(
+            out,
+            "    /// The body: bytes, or a stream of them.\n    \
+             #[inline] pub fn body(mut self, body: impl ::core::convert::Into<crate::Body>) -> Self \
+             {{ self.0.draft_mut().set_body(\"application/octet-stream\", body.into()); self }}"
+        ),
+        Body::Other => writeln!(
+            out,
+            "    /// The body and its media type, with the boundary if it is `multipart/form-data`.\n    \
+             #[inline] pub fn body(self, content_type: impl ::core::convert::TryInto<::http::HeaderValue, Error: ::core::fmt::Display>, \
+             body: impl ::core::convert::Into<crate::Body>) -> Self {{ Self(self.0.body(content_type, body)) }}"
+        ),
+        Body::Json { ty: of, properties } => {
+            for property in properties {
+                property_setter(out, api, property)?;
+            }
+            writeln!(
+                out,
+                "    /// The whole body at once, instead of property by property.\n    \
+                 #[inline] pub fn json(mut self, body: impl ::core::convert::Into<{}>) -> Self \
+                 {{ self.0.draft_mut().set_json(&body.into()); self }}",
+                render_type(of, "types::")
+            )
+        }
+    }
+}
+
+fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt::Result {
+    let Property { ident, name, ty: of, .. } = property;
+    let fallback = format!("The property `{name}` of the body.");
+    let text = if property.doc.is_empty() { &fallback } else { &property.doc };
+    let default = property.default.as_deref();
+    doc(out, "    ", &texts::setter(api, property.required, text, of, default))?;
+    match of {
+        Type::Vec(of) if is_integer(of) => {
+            list_setter(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;
+        }
+        Type::Vec(of) => {
+            let of = render_type(of, "types::");
+            list_setter(out, ident, &into(&of), &format!("set_field_values::<{of}>({name:?}, "))?;
+        }
+        of if is_integer(of) => {
+            scalar_setter(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
+        }
+        of if is_time(of) => {
+            scalar_setter(out, ident, TIME, &format!("set_field_time({name:?}, "))?
+        }
+        of if is_date(of) => {
+            scalar_setter(out, ident, DATE, &format!("set_field_date({name:?}, "))?
+        }
+        of if is_text(of) && is_id(name) => {
+            scalar_setter(out, ident, TEXT, &format!("set_field_text({name:?}, "))?;
+        }
+        of => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &into(&of), &format!("set_field::<{of}>({name:?}, "))?;
+        }
+    }
+    if property.nullable {
+        let clear = &property.clear;
+        writeln!(
+            out,
+            "    /// Sends `null` as [`{ident}`](Self::{ident}).\n    \
+             #[inline] pub fn {clear}(mut self) -> Self {{ self.0.draft_mut().set_null({name:?}); self }}"
+        )?;
+    }
+    Ok(())
+}
+
+/// A setter of one value, which accepts any `Into`.
+fn scalar_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "    #[inline] pub fn {ident}(mut self, value: impl {from}) -> Self {{ self.0.draft_mut().{set}value); self }}"
+    )
+}
+
+/// A setter of a list, whose items accept any `Into`.
+fn list_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: {from}>) \
+         -> Self {{ self.0.draft_mut().{set}values); self }}"
+    )
+}

@@ -1,0 +1,395 @@
+//! Stage 9: tolerant and exact, paging and bodies.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    answering, asking, assert_contains, call, content, definition, document, exchanging, fails,
+    field, fields, generated, ok, reference, refined, split, taking,
+};
+use octowire_codegen::function_names::FunctionNames;
+use octowire_codegen::lower::{ApiModel, Body, ListField, Pagination, Property, lower};
+use octowire_codegen::model::{Kind, Model, Signature, Type};
+use octowire_codegen::names::snake;
+use octowire_codegen::operations::describe;
+use octowire_codegen::parse_progenitor::read;
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn object(properties: Value) -> Value {
+    json!({ "type": "object", "properties": properties })
+}
+
+fn string() -> Value {
+    json!({ "type": "string" })
+}
+
+fn thing() -> Value {
+    json!({ "type": "object", "required": ["must", "must_list"], "properties": {
+        "zeta": string(), "must": string(), "alpha": { "type": "string", "nullable": true },
+        "list": list(string()), "must_list": list(string()),
+        "state": { "type": "string", "enum": ["open", "closed"] },
+        "map": { "type": "object", "additionalProperties": string() },
+    } })
+}
+
+fn read_thing() -> ApiModel {
+    ok(refined(&answering(reference("thing"), json!({ "thing": thing() }))))
+}
+
+fn sent_thing() -> ApiModel {
+    ok(refined(&taking(reference("thing"), json!({ "thing": thing() }))))
+}
+
+fn properties(refined: &ApiModel) -> &[Property] {
+    match &call(refined, "tests/send").body {
+        Body::Json { properties, .. } => properties,
+        _ => panic!("a JSON body"),
+    }
+}
+
+/// The items over which `GET /{org}/things` with `page` iterates.
+fn paging(schema: Value, schemas: Value, parameter: &str) -> Pagination {
+    paging_of("/things", schema, schemas, parameter, None)
+}
+
+fn paging_of(
+    path: &str,
+    schema: Value,
+    schemas: Value,
+    parameter: &str,
+    items: Option<&str>,
+) -> Pagination {
+    let parameters = json!([{ "name": parameter, "in": "query", "schema": { "type": "integer" } }]);
+    let mut given = asking(path, parameters);
+    given["paths"][path]["get"]["responses"] = json!({ "200": content(schema) });
+    given["components"]["schemas"] = schemas;
+    if let Some(items) = items {
+        given["paths"][path]["get"]["x-octowire-items"] = json!(items);
+    }
+    call(&ok(refined(&given)), "tests/get").paging.clone()
+}
+
+fn option(of: Type) -> Type {
+    Type::Option(Box::new(of))
+}
+
+#[test]
+fn properties_stand_in_the_documents_order() {
+    let refined = read_thing();
+    let names: Vec<&str> = fields(&refined, "Thing").iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
+}
+
+#[test]
+fn a_list_that_is_read_is_never_absent() {
+    let refined = read_thing();
+    for name in ["list", "must_list"] {
+        let strings = Type::Vec(Box::new(Type::path("String")));
+        assert_eq!(field(&refined, "Thing", name).ty, strings, "{name}");
+    }
+    assert!(matches!(field(&refined, "Thing", "map").ty, Type::Map(_)));
+}
+
+#[test]
+fn a_nullable_list_that_is_read_is_never_absent() {
+    let mut thing = thing();
+    for name in ["list", "must_list"] {
+        thing["properties"][name]["nullable"] = json!(true);
+    }
+    let refined = ok(refined(&answering(reference("thing"), json!({ "thing": thing }))));
+    for name in ["list", "must_list"] {
+        assert!(matches!(field(&refined, "Thing", name).ty, Type::Vec(_)), "{name}");
+    }
+}
+
+#[test]
+fn a_list_that_is_sent_may_be_left_out() {
+    let refined = sent_thing();
+    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
+    assert!(matches!(field(&refined, "ThingInput", "must_list").ty, Type::Vec(_)));
+}
+
+#[test]
+fn request_fields_distinguish_null_from_absent() {
+    let refined = sent_thing();
+    let twice = option(option(Type::path("String")));
+    assert_eq!(field(&refined, "ThingInput", "alpha").ty, twice);
+    assert_eq!(field(&refined, "ThingInput", "zeta").ty, option(Type::path("String")));
+}
+
+#[test]
+fn a_schema_of_requests_and_responses_has_two_types() {
+    let refined = ok(refined(&exchanging(reference("thing"), json!({ "thing": thing() }))));
+    assert!(refined.read.contains("Thing") && !refined.read.contains("ThingInput"));
+    assert!(matches!(field(&refined, "Thing", "list").ty, Type::Vec(_)));
+    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
+    let state = |of: &str| field(&refined, of, "state").ty.unwrapped().clone();
+    assert_ne!(state("Thing"), state("ThingInput"));
+}
+
+#[test]
+fn unreachable_types_are_removed() {
+    let thing = thing();
+    let mut given = answering(reference("thing"), json!({ "thing": thing }));
+    given["paths"]["/answer"]["get"]["responses"]["404"] = content(reference("error"));
+    given["components"]["schemas"]["error"] = object(json!({ "message": string() }));
+    let refined = ok(refined(&given));
+    let names: Vec<&str> = refined.types.keys().map(String::as_str).collect();
+    assert_eq!(names, ["Thing", "ThingState"]);
+}
+
+#[test]
+fn a_component_that_is_a_scalar_is_written_as_one() {
+    let schemas = json!({ "number": { "type": "integer" }, "numbers": list(reference("number")) });
+    let holder = object(json!({ "one": reference("number"), "more": reference("numbers") }));
+    let refined = ok(refined(&answering(holder, schemas)));
+    let record = "TestsGetResponse";
+    assert_eq!(field(&refined, record, "one").ty, option(Type::path("i64")));
+    assert_eq!(field(&refined, record, "more").ty, Type::Vec(Box::new(Type::path("i64"))));
+}
+
+#[test]
+fn a_unions_variants_have_short_names() {
+    let schemas = json!({
+        "user": object(json!({ "login": string() })), "team": object(json!({ "slug": string() })),
+    });
+    let union = json!({ "oneOf": [
+        reference("user"), reference("team"), { "type": "integer" }, string(),
+        list(string()), object(json!({ "inline": string() })), { "type": "boolean" },
+    ] });
+    let refined = ok(refined(&answering(union, schemas)));
+    let Kind::Union(variants) = &definition(&refined, "TestsGetResponse").kind else {
+        panic!("a union")
+    };
+    let names: Vec<&str> = variants.iter().map(|variant| variant.ident.as_str()).collect();
+    let expected = ["User", "Team", "Integer", "String", "Array", "WithInline", "Boolean"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_list_is_streamed_item_by_item() {
+    for parameter in ["page", "per_page", "cursor", "after", "before"] {
+        let paging = paging(list(string()), json!({}), parameter);
+        let item = Type::path("String");
+        assert_eq!(paging, Pagination::List { item, field: None, optional: false }, "{parameter}");
+    }
+}
+
+#[test]
+fn an_operation_without_a_page_parameter_is_not_streamed() {
+    assert_eq!(paging(list(string()), json!({}), "sort"), Pagination::None);
+}
+
+#[test]
+fn the_list_in_a_page_is_found() {
+    let number = || json!({ "type": "integer" });
+    let item = Type::path("String");
+    let found = |field: &str| Pagination::List {
+        item: item.clone(),
+        field: Some(ListField {
+            ident: field.to_owned(),
+            name: field.to_owned(),
+            total: None,
+            incomplete_results: None,
+        }),
+        optional: false,
+    };
+    // The only one.
+    let one = object(json!({ "count": number(), "anything": list(string()) }));
+    assert_eq!(paging(one, json!({}), "page"), found("anything"));
+    // With several candidates: `items`, the name of the path, or the choice of the overlay.
+    let several = object(json!({ "errors": list(number()), "items": list(string()) }));
+    assert_eq!(paging(several, json!({}), "page"), found("items"));
+    let several = object(json!({ "errors": list(number()), "things": list(string()) }));
+    assert_eq!(paging(several.clone(), json!({}), "page"), found("things"));
+    let of = |items| paging_of("/other", several.clone(), json!({}), "page", items);
+    assert_eq!(of(Some("things")), found("things"));
+    assert_eq!(of(None), Pagination::Pages);
+}
+
+#[test]
+fn the_total_count_and_completeness_fields_of_a_page_are_found() {
+    let of = |properties: Value| match paging(object(properties), json!({}), "page") {
+        Pagination::List { field: Some(field), .. } => (field.total, field.incomplete_results),
+        other => panic!("{other:?}"),
+    };
+    let total = || Some("total_count".to_owned());
+    let missing = || Some("incomplete_results".to_owned());
+    for count in ["integer", "number"] {
+        let page = json!({
+            "total_count": { "type": count }, "incomplete_results": { "type": "boolean" },
+            "items": list(string()),
+        });
+        assert_eq!(of(page), (total(), missing()), "{count}");
+        let nullable = json!({
+            "total_count": { "type": count, "nullable": true }, "items": list(string()),
+        });
+        assert_eq!(of(nullable), (total(), None), "{count}");
+    }
+    // Other counts, and fields that are no count.
+    for other in ["total_seats", "total_active_count", "count"] {
+        let page = json!({ other: { "type": "integer" }, "items": list(string()) });
+        assert_eq!(of(page), (None, None), "{other}");
+    }
+    let page =
+        json!({ "total_count": string(), "incomplete_results": string(), "items": list(string()) });
+    assert_eq!(of(page), (None, None));
+}
+
+#[test]
+fn the_list_of_a_page_has_the_name_that_it_has_in_json() {
+    let page = object(json!({ "total_count": { "type": "integer" }, "type": list(string()) }));
+    let Pagination::List { field: Some(field), .. } = paging(page, json!({}), "page") else {
+        panic!()
+    };
+    assert_eq!(field.name, "type");
+    assert_ne!(field.ident, "type");
+}
+
+#[test]
+fn a_page_without_a_list_has_pages() {
+    assert_eq!(paging(object(json!({ "a": string() })), json!({}), "page"), Pagination::Pages);
+    assert_eq!(paging(string(), json!({}), "page"), Pagination::Pages);
+}
+
+#[test]
+fn a_page_that_may_be_absent_is_streamed_as_empty() {
+    let mut given = asking(
+        "/things",
+        json!([
+            { "name": "page", "in": "query", "schema": { "type": "integer" } },
+        ]),
+    );
+    given["paths"]["/things"]["get"]["responses"] =
+        json!({ "200": content(list(string())), "204": { "description": "" } });
+    let refined = ok(refined(&given));
+    let item = Type::path("String");
+    let expected = Pagination::List { item, field: None, optional: true };
+    assert_eq!(call(&refined, "tests/get").paging, expected);
+}
+
+#[test]
+fn a_bodys_properties_have_setters() {
+    let refined = sent_thing();
+    let properties = properties(&refined);
+    let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
+    let of = |name: &str| properties.iter().find(|p| p.name == name).expect("a property");
+    assert!(of("must").required && !of("zeta").required);
+    assert!(of("alpha").nullable && !of("zeta").nullable && !of("list").nullable);
+    assert_eq!(of("alpha").ty, Type::path("String"));
+}
+
+#[test]
+fn a_union_as_a_body_has_the_properties_of_all_its_objects() {
+    let one = json!({ "type": "object", "required": ["a"], "properties": { "a": string() } });
+    let other = json!({ "type": "object", "required": ["a"], "properties": {
+        "a": string(), "b": string(),
+    } });
+    let union = json!({ "oneOf": [one, other, list(string())] });
+    let refined = ok(refined(&taking(union, json!({}))));
+    let shown: Vec<_> = properties(&refined).iter().map(|p| (&*p.name, p.required)).collect();
+    assert_eq!(shown, [("a", false), ("b", false)]);
+}
+
+#[test]
+fn setters_keep_clear_of_methods_keywords_and_one_another() {
+    let body = object(json!({ "send": string(), "type": string(), "page": string() }));
+    let mut given = taking(body, json!({}));
+    given["paths"]["/answer"]["post"]["parameters"] = json!([
+        { "name": "page", "in": "query", "schema": string() },
+        { "name": "stream", "in": "query", "schema": string() },
+        { "name": "X-Thing", "in": "header", "schema": string() },
+    ]);
+    let refined = ok(refined(&given));
+    let parameters = &call(&refined, "tests/send").parameters;
+    let idents: Vec<&str> = parameters.iter().map(|p| p.ident.as_str()).collect();
+    assert_eq!(idents, ["page", "stream_", "x_thing"]);
+    let idents: Vec<&str> = properties(&refined).iter().map(|p| p.ident.as_str()).collect();
+    assert_eq!(idents, ["body_send", "type_", "body_page"]);
+}
+
+#[test]
+fn names_that_are_one_rust_name_get_setters_of_their_own() {
+    let body = object(json!({ "a-b": string(), "a_b": string() }));
+    let mut given = taking(body, json!({}));
+    given["paths"]["/answer"]["post"]["parameters"] = json!([
+        { "name": "x-y", "in": "query", "schema": string() },
+        { "name": "x_y", "in": "query", "schema": string() },
+    ]);
+    // An error will do as well.
+    let Ok(refined) = refined(&given) else { return };
+    let parameters = call(&refined, "tests/send").parameters.iter().map(|p| p.ident.as_str());
+    let all: Vec<&str> =
+        parameters.chain(properties(&refined).iter().map(|p| p.ident.as_str())).collect();
+    let distinct: BTreeSet<&str> = all.iter().copied().collect();
+    assert_eq!(distinct.len(), all.len(), "{all:?}");
+}
+
+#[test]
+fn an_operation_that_progenitor_left_out_is_an_error() {
+    let given = document(
+        json!({ "/a": { "get": { "operationId": "a/b", "tags": ["a"], "responses": {} } } }),
+        json!({}),
+    );
+    let functions = FunctionNames::assign(["a/b"].into_iter(), [].into_iter());
+    let result = lower(Model::default(), ok(describe(&given)), Vec::new(), &functions);
+    let message = fails(result, "lower", "/paths/~1a/get");
+    assert_contains(message, "progenitor generated no function for this operation");
+}
+
+#[test]
+fn a_function_of_no_operation_is_an_error() {
+    let mut model = Model::default();
+    model.signatures.insert("ab".to_owned(), Signature { parameters: Vec::new(), output: None });
+    let result = lower(model, Vec::new(), Vec::new(), &FunctionNames::default());
+    assert_contains(fails(result, "lower", "/paths"), "`ab`, which belongs to no operation");
+}
+
+#[test]
+fn operations_are_paired_with_functions_by_id() {
+    let operation = |id: &str, of: &str| {
+        json!({ "operationId": id, "tags": ["a"], "responses": {
+            "200": content(json!({ "type": of })),
+        } })
+    };
+    // Three of the ids are the same in snake case.
+    let given = document(
+        json!({
+            "/c": { "get": operation("z/last", "boolean"), "put": operation("a/b-c", "string") },
+            "/b": { "get": operation("a-b/c", "integer") },
+            "/a": { "get": operation("a_b/c", "number") },
+        }),
+        json!({}),
+    );
+    let split = ok(split(&given));
+    let parts = split.parts.clone();
+    let tokens = ok(generated(&split.document));
+    let mut model = ok(read(tokens, &split.hints));
+    // The order of a map, and of the operations, has no meaning.
+    let mut operations = parts.operations;
+    operations.reverse();
+    model.signatures = model.signatures.into_iter().rev().collect();
+    let api = ok(lower(model, operations, Vec::new(), &parts.functions));
+    for (id, of) in [("z/last", "bool"), ("a/b-c", "String"), ("a-b/c", "i64"), ("a_b/c", "f64")] {
+        assert_eq!(call(&api, id).output, Some(Type::path(of)), "{id}");
+    }
+}
+
+#[test]
+fn plain_names_are_snake_case() {
+    for (name, expected) in [
+        ("per_page", "per_page"),
+        ("X-GitHub-Api-Version", "x_github_api_version"),
+        ("r#type", "type_"),
+        ("filter[name]", "filter_name"),
+        ("a--b", "a_b"),
+    ] {
+        assert_eq!(snake(name).as_deref(), Some(expected));
+    }
+    assert_eq!(snake("-"), None);
+}

@@ -1,0 +1,608 @@
+//! Stage 10: the source that is included.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use syn::{File, Item, UseTree};
+
+use crate::support::{
+    answering, asking, assert_contains, content, document, exchanging, fails, ok, reference,
+    taking, written,
+};
+use octowire_codegen::Result;
+
+/// Parses the written source, and checks that no module has a name twice.
+#[track_caller]
+pub fn parsed(source: &str) -> File {
+    checked(source).unwrap_or_else(|why| panic!("{why}\n{source:.4000}"))
+}
+
+fn checked(source: &str) -> std::result::Result<File, String> {
+    let file = syn::parse_file(source).map_err(|error| format!("no Rust: {error}"))?;
+    distinct(&file.items, "the crate")?;
+    Ok(file)
+}
+
+fn distinct(items: &[Item], module: &str) -> std::result::Result<(), String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut methods: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for item in items {
+        match item {
+            Item::Struct(item) => names.push(item.ident.to_string()),
+            Item::Type(item) => names.push(item.ident.to_string()),
+            Item::Mod(item) => {
+                names.push(item.ident.to_string());
+                let items = item.content.as_ref().map_or(&[][..], |(_, items)| items);
+                distinct(items, &item.ident.to_string())?;
+            }
+            Item::Use(item) => used(&item.tree, &mut names),
+            Item::Impl(item) if item.trait_.is_none() => {
+                let of = quote::ToTokens::to_token_stream(&item.self_ty).to_string();
+                let methods = methods.entry(of).or_default();
+                methods.extend(item.items.iter().filter_map(|item| match item {
+                    syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+                    _ => None,
+                }));
+            }
+            _ => {}
+        }
+    }
+    let prelude = ["Option", "Vec", "Box", "String", "Result", "Default", "Clone", "Debug", "From"];
+    let hidden = names.iter().find(|name| prelude.contains(&name.as_str()));
+    // Calls are written with whole paths; the macros around types are not.
+    if let Some(name) = hidden.filter(|_| module == "types") {
+        return Err(format!("{module} has a {name} that hides Rust's own"));
+    }
+    once(names, module)?;
+    methods.into_iter().try_for_each(|(of, names)| once(names, &of))
+}
+
+fn once(mut names: Vec<String>, of: &str) -> std::result::Result<(), String> {
+    names.sort();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("{of} has {} twice", pair[0])),
+        None => Ok(()),
+    }
+}
+
+fn used(tree: &UseTree, names: &mut Vec<String>) {
+    match tree {
+        UseTree::Path(path) => used(&path.tree, names),
+        UseTree::Name(name) => names.push(name.ident.to_string()),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| used(tree, names)),
+        _ => {}
+    }
+}
+
+fn issue() -> Value {
+    json!({ "type": "object", "required": ["id", "state"], "properties": {
+        "id": { "type": "integer", "description": "Its <id>." },
+        "state": { "type": "string", "enum": ["open", "closed", "unknown"] },
+        "labels": { "type": "array", "items": { "type": "string" } },
+        "owner": { "oneOf": [{ "type": "integer" }, { "type": "string" }] },
+        "type": { "type": "string", "nullable": true },
+    } })
+}
+
+/// Two scopes, with every kind of call.
+fn small() -> Value {
+    let parameters = json!([
+        { "name": "owner", "in": "path", "required": true, "schema": { "type": "string" } },
+        { "name": "page", "in": "query", "schema": { "type": "integer" } },
+        { "name": "labels", "in": "query", "schema": {
+            "type": "array", "items": { "type": "string" },
+        } },
+        { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+        { "name": "X-Kind", "in": "header", "schema": { "type": "string" } },
+    ]);
+    let issues = json!({ "type": "array", "items": reference("issue") });
+    let body = json!({ "type": "object", "required": ["title"], "properties": {
+        "title": { "type": "string" }, "milestone": { "type": "integer", "nullable": true },
+        "labels": { "type": "array", "items": { "type": "string" } },
+    } });
+    let operation = |id: &str, parameters: &Value, responses: Value| {
+        let tag = id.split('/').next();
+        json!({
+            "operationId": id, "tags": [tag], "summary": "Does it", "parameters": parameters,
+            "description": "At length.", "responses": responses, "externalDocs": {
+                "url": "https://docs.github.com/rest/issues#do",
+            },
+        })
+    };
+    let owner = json!([parameters[0]]);
+    let mut create =
+        operation("issues/create", &owner, json!({ "201": content(reference("issue")) }));
+    create["requestBody"] = content(body);
+    let mut delete = operation("issues/delete", &owner, json!({ "204": { "description": "" } }));
+    delete["deprecated"] = json!(true);
+    let zip = json!({ "200": { "content": { "application/zip": {} } } });
+    document(
+        json!({
+            "/{owner}/issues": {
+                "get": operation("issues/list", &parameters, json!({ "200": content(issues) })),
+                "post": create, "delete": delete,
+            },
+            "/zip": { "get": operation("code-search/zip", &json!([]), zip) },
+        }),
+        json!({ "issue": issue() }),
+    )
+}
+
+fn module<'a>(file: &'a File, name: &str) -> &'a [Item] {
+    let module = file.items.iter().find_map(|item| match item {
+        Item::Mod(module) if module.ident == name => module.content.as_ref(),
+        _ => None,
+    });
+    &module.unwrap_or_else(|| panic!("no module `{name}`")).1
+}
+
+/// The public methods of a type.
+fn methods(items: &[Item], of: &str) -> Vec<String> {
+    let impls = items.iter().filter_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => {
+            let name = quote::ToTokens::to_token_stream(&item.self_ty).to_string();
+            (name.split(' ').next() == Some(of)).then_some(&item.items)
+        }
+        _ => None,
+    });
+    let names = impls.flatten().filter_map(|item| match item {
+        syn::ImplItem::Fn(function) => Some(function.sig.ident.to_string()),
+        _ => None,
+    });
+    names.collect()
+}
+
+#[test]
+fn each_scope_has_a_handle_with_its_operations() {
+    let file = parsed(&ok(written(&small())));
+    assert_eq!(methods(&file.items, "Issues"), ["create", "delete", "list"]);
+    assert_eq!(methods(&file.items, "CodeSearch"), ["zip"]);
+    assert_eq!(methods(&file.items, "crate"), ["code_search", "issues"]);
+}
+
+#[test]
+fn each_operation_has_a_builder_with_its_parameters() {
+    let file = parsed(&ok(written(&small())));
+    let list = ["owner", "page", "labels", "since", "x_kind", "with", "into_request", "send"];
+    let issues = module(&file, "issues");
+    assert_eq!(methods(issues, "List")[..8], list);
+    assert_eq!(methods(issues, "List")[8..], ["pages", "stream"]);
+    let create = ["owner", "title", "milestone", "clear_milestone", "labels", "json"];
+    assert_eq!(methods(issues, "Create")[..6], create);
+    assert_eq!(methods(module(&file, "code_search"), "Zip"), ["with", "into_request", "send"]);
+}
+
+#[test]
+fn a_call_answers_its_type() {
+    let source = ok(written(&small()));
+    for response in [
+        "crate::ResponseFuture<::std::vec::Vec<types::Issue>> { self.0.send() }",
+        "ResponseFuture<types::Issue> { self.0.send() }",
+        "ResponseFuture<()> { self.0.send_empty() }",
+        "crate::ResponseFuture<crate::ByteStream> { self.0.send_stream() }",
+        "crate::Items<types::Issue> { self.0.list(::core::option::Option::None, \
+         |page: ::std::vec::Vec<types::Issue>| crate::client::pagination::Listed::items(page)) }",
+    ] {
+        assert_contains(&source, response);
+    }
+}
+
+#[test]
+fn the_types_are_those_that_operations_use() {
+    let source = ok(written(&small()));
+    let file = parsed(&source);
+    let types = module(&file, "types");
+    let is_record = |item: &Item| matches!(item, Item::Struct(item) if item.ident == "Issue");
+    assert!(types.iter().any(is_record));
+    assert_contains(&source, "codec::open_enum! {");
+    assert_contains(&source, "\nIssueState {\n    Open = \"open\",");
+    assert_contains(&source, "    UnknownValue = \"unknown\",");
+    assert_contains(&source, "codec::read_union! {");
+    assert_contains(&source, "\nIssueOwner {");
+    assert_contains(&source, "codec::impl_write! { IssuesCreateBody }");
+    assert_eq!(
+        methods(types, "IssuesCreateBody"),
+        ["new", "milestone", "labels"].map(str::to_owned)
+    );
+}
+
+#[test]
+fn request_enums_are_closed() {
+    let closed = ok(written(&exchanging(reference("issue"), json!({ "issue": issue() }))));
+    let (_, after) = closed.split_once("codec::closed_enum! {").expect("an enum that is sent");
+    assert_contains(after, "IssueStateInput {");
+    parsed(&closed);
+}
+
+#[test]
+fn an_enum_value_named_other_is_distinct_from_unknown_values() {
+    let kind = |values: Value| json!({ "type": "string", "enum": values });
+    let schema = json!({ "type": "object", "properties": {
+        "kind": kind(json!(["other", "x"])), "more": kind(json!(["other", "OtherValue"])),
+    } });
+    let source = ok(written(&exchanging(reference("thing"), json!({ "thing": schema }))));
+    let body = |name: &str| {
+        let (_, rest) = source.split_once(&format!("\n{name} {{\n")).expect("an enum");
+        rest.split('}').next().unwrap_or_default().to_owned()
+    };
+    assert_contains(body("ThingKind"), "    Other = \"other\",");
+    assert_contains(body("ThingKindInput"), "    OtherValue = \"other\",\n    X = \"x\",");
+    let more = body("ThingMoreInput");
+    assert_contains(&more, "    OtherValueValue = \"other\",\n    OtherValue = \"OtherValue\",");
+    parsed(&source);
+}
+
+#[test]
+fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
+    let search = "See [the syntax](https://docs.github.com/search#query-for-dates).";
+    let source = ok(written(&asking(
+        "/answer/{number}/{team_id}",
+        json!([
+            { "name": "number", "in": "path", "schema": { "type": "integer" } },
+            { "name": "team_id", "in": "path", "schema": { "type": "string" } },
+            { "name": "ids", "in": "query",
+              "schema": { "type": "array", "items": { "type": "integer" } } },
+            { "name": "created", "in": "query", "description": search,
+              "schema": { "type": "string" } },
+            { "name": "labels", "in": "query", "description": "A comma-separated list.",
+              "schema": { "type": "string" } },
+            { "name": "fields", "in": "query", "schema": { "oneOf": [
+                { "type": "string" }, { "type": "array", "items": { "type": "string" } } ] } },
+            { "name": "recursive", "in": "query",
+              "schema": { "oneOf": [{ "type": "boolean" }, { "type": "string" }] } },
+            { "name": "day", "in": "query", "schema": { "type": "string", "format": "date" } },
+            { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
+            { "name": "q", "in": "query", "schema": { "type": "string" } },
+        ]),
+    )));
+    for (setter, of, call) in [
+        ("number", "value: impl crate::IntoInteger", "set_path_integer(0, value)"),
+        ("team_id", "value: impl crate::IntoText", "set_path_text(1, value)"),
+        (
+            "ids",
+            "values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>",
+            "set_query_integers(\"ids[]\", values)",
+        ),
+        ("created", "value: impl crate::IntoTimeRange", "set_query_time_range(\"created\", value)"),
+        ("labels", "value: impl crate::IntoList", "set_query_joined(\"labels\", value)"),
+        ("fields", "value: impl crate::IntoList", "set_query_joined(\"fields\", value)"),
+        ("recursive", "value: impl crate::IntoText", "set_query_text(\"recursive\", value)"),
+        ("day", "value: impl crate::IntoDate", "set_query_date(\"day\", value)"),
+        ("since", "value: impl crate::IntoTimestamp", "set_query_time(\"since\", value)"),
+    ] {
+        let line = format!("pub fn {setter}(mut self, {of}) -> Self {{ self.0.{call}; self }}");
+        assert_contains(&source, &line);
+    }
+    assert_contains(&source, "pub fn q(mut self, value: impl ::core::convert::TryInto<");
+    parsed(&source);
+}
+
+#[test]
+fn the_setter_of_a_body_property_follows_from_its_schema() {
+    let schema = json!({ "type": "object", "properties": {
+        "count": { "type": "number" }, "ratio": { "type": "number" },
+        "team_ids": { "type": "array", "items": { "type": "integer" } },
+        "external_id": { "type": "string" }, "day": { "type": "string", "format": "date" },
+    } });
+    let source = ok(written(&taking(schema, json!({}))));
+    for line in [
+        "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.set_field_integer(\"count\", value); self }",
+        "pub fn ratio(mut self, value: impl ::core::convert::TryInto<f64, Error: ::core::fmt::Display>) -> Self",
+        "pub fn team_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.set_field_integers(\"team_ids\", values); self }",
+        "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.0.set_field_text(\"external_id\", value); self }",
+        "pub fn day(mut self, value: impl crate::IntoDate) -> Self { self.0.set_field_date(\"day\", value); self }",
+    ] {
+        assert_contains(&source, line);
+    }
+    parsed(&source);
+}
+
+#[test]
+fn integers_are_read_with_the_reader_of_integers() {
+    let schema = json!({ "type": "object", "properties": {
+        "run_id": { "type": "number" }, "score": { "type": "number" },
+        "sizes": { "type": "array", "items": { "type": "integer" } },
+    } });
+    let source = ok(written(&answering(reference("run"), json!({ "run": schema }))));
+    for line in [
+        "pub run_id: ::core::option::Option<i64>,",
+        "pub score: ::core::option::Option<f64>,",
+        "0 => codec::read_integer(from, &mut self.run_id),",
+        "1 => codec::read_value(from, &mut self.score),",
+        "2 => codec::read_integers(from, &mut self.sizes),",
+    ] {
+        assert_contains(&source, line);
+    }
+}
+
+#[test]
+fn the_operation_table_is_sorted_and_complete() {
+    let source = ok(written(&small()));
+    assert_contains(&source, "pub static OPERATIONS: &[crate::Operation] = &[");
+    let ids: Vec<&str> =
+        source.lines().filter(|line| line.starts_with("crate::Operation {")).collect();
+    assert_contains(
+        ids[0],
+        "id: \"code-search/zip\", tag: \"code-search\", method: ::http::Method::GET",
+    );
+    assert_contains(ids[0], "accept: \"*/*\", parameters: &[], statuses: &[200]");
+    assert_contains(ids[1], "location: crate::ParameterLocation::Body, required: true");
+    assert_contains(ids[2], "deprecated: true");
+    assert_contains(ids[3], "path: \"/{owner}/issues\", server: None");
+    let location = "{ name: \"X-Kind\", setter: \"x_kind\", location: crate::ParameterLocation::Header, required: false";
+    assert_contains(ids[3], location);
+    assert_contains(&source, "pub const DOCUMENT: &str = \"api.github.com\";");
+    assert_contains(&source, "pub const DOCUMENT_VERSION: &str = \"1.2.3\";");
+}
+
+#[test]
+fn the_same_document_is_written_the_same() {
+    assert_eq!(ok(written(&small())), ok(written(&small())));
+}
+
+#[test]
+fn a_body_of_another_media_type_is_written_with_a_setter() {
+    let mut given = taking(json!({}), json!({}));
+    given["paths"]["/answer"]["post"]["requestBody"]["content"] =
+        json!({ "multipart/form-data": {} });
+    let file = parsed(&ok(written(&given)));
+    assert_eq!(methods(module(&file, "tests"), "Send")[0], "body");
+}
+
+#[test]
+fn a_deprecated_operation_says_so() {
+    assert_contains(ok(written(&small())), "#[deprecated = \"GitHub will remove this operation");
+}
+
+#[test]
+fn a_record_that_is_too_large_is_an_error() {
+    let record = |count: usize| {
+        let properties: serde_json::Map<_, _> =
+            (0..count).map(|n| (format!("p{n}"), json!({ "type": "integer" }))).collect();
+        written(&answering(json!({ "type": "object", "properties": properties }), json!({})))
+    };
+    ok(record(256));
+    assert_contains(fails(record(257), "write", ""), "has 257 properties, more than 256");
+}
+
+#[test]
+fn a_large_record_that_may_be_absent_is_boxed() {
+    let text = |count: usize| -> serde_json::Map<_, _> {
+        (0..count).map(|n| (format!("p{n}"), json!({ "type": "string" }))).collect()
+    };
+    let mut holder = text(30);
+    holder.insert("app".to_owned(), reference("large"));
+    let schemas = json!({
+        "small": { "type": "object", "properties": text(20) },
+        "large": { "type": "object", "properties": text(50) },
+        // Small, since what makes it large is behind a pointer.
+        "holder": { "type": "object", "properties": holder },
+    });
+    let of = |name: &str| json!({ "allOf": [reference(name)], "nullable": true });
+    let thing = json!({ "type": "object", "required": ["owner"], "properties": {
+        "user": of("small"), "app": of("large"), "holder": of("holder"), "owner": reference("large"),
+        "apps": { "type": "array", "items": reference("large") },
+    }});
+    let source = ok(written(&answering(thing, schemas)));
+    assert_contains(&source, "pub user: ::core::option::Option<Small>,");
+    assert_contains(&source, "pub app: ::core::option::Option<::std::boxed::Box<Large>>,");
+    assert_contains(&source, "pub holder: ::core::option::Option<Holder>,");
+    assert_contains(&source, "pub owner: Large,");
+    assert_contains(&source, "pub apps: ::std::vec::Vec<Large>,");
+}
+
+/// The error of the written source if it is no valid Rust; `None` if nothing is written.
+pub fn flaw(result: &Result<String>) -> Option<String> {
+    checked(result.as_ref().ok()?).err()
+}
+
+/// Checks that each name leads to Rust or to an error.
+#[track_caller]
+fn evaded<const N: usize>(names: [&str; N], written: impl Fn(&str) -> Result<String>) {
+    let flaws: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| flaw(&written(name)).map(|why| format!("{name:?}: {why}")))
+        .collect();
+    assert!(flaws.is_empty(), "{flaws:#?}");
+}
+
+fn called(id: &str) -> Value {
+    let mut given = asking("/a", json!([]));
+    given["paths"]["/a"]["get"]["operationId"] = json!(id);
+    given
+}
+
+const ODD_NAMES: [&str; 14] = [
+    "+1", "", "1", "self", "crate", "Self", "_", "\u{fc}", "body", "clear", "type", "\u{e9}\n",
+    "\"", "-",
+];
+
+#[test]
+fn operations_may_be_called_as_rusts_keywords() {
+    evaded(["type/fn", "self/super", "crate/self", "move/type"], |id| written(&called(id)));
+}
+
+#[test]
+fn operations_whose_names_are_no_rust_are_evaded() {
+    let ids = ["a/1st", "1st/a", "issues/", "/", "/a", "\u{fc}/\u{fc}", "a\n/b", "a\"/b"];
+    evaded(ids, |id| written(&called(id)));
+}
+
+#[test]
+fn operations_named_like_module_imports_are_renamed() {
+    let ids = [
+        "tests/request",
+        "tests/body",
+        "tests/pages",
+        "tests/items",
+        "tests/types",
+        "tests/byte-stream",
+        "tests/display",
+        "types/list",
+        "operations/get",
+        "tests/option",
+    ];
+    evaded(ids, |id| written(&called(id)));
+}
+
+#[test]
+fn properties_whose_names_are_no_rust_are_evaded() {
+    let object = |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" }, "x": {} } });
+    evaded(ODD_NAMES, |name| written(&taking(object(name), json!({}))));
+    evaded(ODD_NAMES, |name| written(&answering(object(name), json!({}))));
+}
+
+#[test]
+fn parameters_whose_names_are_no_rust_are_evaded() {
+    let query = |name: &str| json!([{ "name": name, "in": "query", "schema": {} }]);
+    evaded(ODD_NAMES, |name| written(&asking("/a", query(name))));
+}
+
+#[test]
+fn operations_that_are_one_rust_name_are_an_error() {
+    let operation = |id: &str| json!({ "operationId": id, "tags": ["a"], "responses": {} });
+    let paths = json!({ "/a": { "get": operation("a/b-c") }, "/b": { "get": operation("a/b_c") } });
+    assert_eq!(flaw(&written(&document(paths, json!({})))), None);
+}
+
+#[test]
+fn components_that_are_one_rust_name_are_an_error() {
+    let object =
+        |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" } } });
+    let union = json!({ "oneOf": [reference("a-b"), reference("a_b")] });
+    let schemas = json!({ "a-b": object("x"), "a_b": object("y") });
+    if let Ok(source) = written(&answering(union, schemas)) {
+        assert_contains(&source, "pub x:");
+        assert_contains(&source, "pub y:");
+        parsed(&source);
+    }
+}
+
+#[test]
+fn components_called_as_rusts_own_types_are_evaded() {
+    let names = ["option", "vec", "string", "box", "result", "default", "str", "value", "hash-map"];
+    let object = json!({ "type": "object", "properties": { "marker": { "type": "integer" } } });
+    let result = |name: &str| written(&answering(reference(name), json!({ name: object })));
+    evaded(names, result);
+    for name in names {
+        if let Ok(source) = result(name) {
+            assert!(
+                source.contains("pub marker: ::core::option::Option<i64>"),
+                "{name} is another type"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_list_is_sent_with_brackets() {
+    let list = |name: &str| {
+        json!([{
+            "name": name, "in": "query",
+            "schema": { "type": "array", "items": { "type": "string" } },
+        }])
+    };
+    for name in ["owner", "owner[]"] {
+        let source = ok(written(&asking("/a", list(name))));
+        assert_contains(&source, "set_query_values::<::std::string::String>(\"owner[]\", values)");
+        assert_contains(&source, "crate::OperationParameter { name: \"owner[]\"");
+    }
+}
+
+#[test]
+fn a_variant_named_other_is_written_alike_in_responses_and_requests() {
+    let titled = |title: &str| json!({ "title": title, "type": "object", "properties": { title: { "type": "string" } } });
+    let union = json!({ "oneOf": [titled("other"), titled("team")] });
+    for given in [answering(union.clone(), json!({})), taking(union, json!({}))] {
+        let source = ok(written(&given));
+        assert_contains(&source, "    OtherVariant(Tests");
+        assert_contains(&source, "Self::OtherVariant(value)");
+        assert_contains(&source, "    Team(Tests");
+        parsed(&source);
+    }
+}
+
+/// An object with these properties, all of them required.
+fn variant(properties: Value) -> Value {
+    let required: Vec<&String> =
+        properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+#[test]
+fn a_union_lists_the_constants_that_distinguish_its_variants() {
+    let text = json!({ "type": "string" });
+    let one_of = |values: &[&str]| json!({ "type": "string", "enum": values });
+    let schemas = json!({
+        "opened": variant(json!({ "event": one_of(&["opened"]), "side": one_of(&["a", "b"]), "id": text })),
+        "closed": variant(json!({ "event": one_of(&["closed"]), "side": one_of(&["b", "c"]) })),
+        "plain": variant(json!({ "event": text })),
+    });
+    let union = json!({ "oneOf": [reference("opened"), reference("closed"), reference("plain")] });
+    let source = ok(written(&answering(union, schemas)));
+    // Sides overlap, so that they tell nothing.
+    assert_contains(&source, "Opened(Opened) Record { Opened; 0 1 2; \"event\": &[\"opened\"] };");
+    assert_contains(&source, "Closed(Closed) Record { Closed; 0 1; \"event\": &[\"closed\"] };");
+    assert_contains(&source, "Plain(Plain) Record { Plain; 0;  };");
+}
+
+#[test]
+fn another_property_of_the_object_decides_a_union() {
+    let text = json!({ "type": "string" });
+    let schemas = json!({
+        "push": variant(json!({ "ref": text })),
+        "watch": variant(json!({ "action": text })),
+        "event": variant(json!({
+            "payload": {
+                "oneOf": [reference("push"), reference("watch"), { "type": "object" }],
+                "x-octowire-discriminator": {
+                    "property": "type",
+                    "mapping": { "WatchEvent": "watch", "PushEvent": "push", "PublicEvent": "object" },
+                },
+            },
+            "type": text,
+        })),
+    });
+    let source = ok(written(&answering(reference("event"), schemas)));
+    assert_contains(
+        &source,
+        "codec::DecideVariant::decide(&mut self.payload, codec::Discriminant::constant(&self.type_), \
+         &[(\"WatchEvent\", 1), (\"PushEvent\", 0), (\"PublicEvent\", 2)]);",
+    );
+    assert_contains(&source, "0 => codec::undecided(from, &mut self.payload),");
+}
+
+#[test]
+fn an_invalid_discriminator_is_an_error() {
+    let text = json!({ "type": "string" });
+    let event = |property: &str, target: &str| {
+        let schemas = json!({
+            "push": variant(json!({ "ref": text })),
+            "watch": variant(json!({ "action": text })),
+            "event": variant(json!({
+                "payload": {
+                    "oneOf": [reference("push"), reference("watch")],
+                    "x-octowire-discriminator": { "property": property, "mapping": { "A": target } },
+                },
+                "type": text,
+            })),
+        });
+        written(&answering(reference("event"), schemas))
+    };
+    ok(event("type", "push"));
+    let message = fails(event("type", "star"), "write", "");
+    assert_contains(message, "`A` maps to `star`, which is not a variant");
+    assert_contains(
+        fails(event("kind", "push"), "write", ""),
+        "the discriminator `kind` is missing",
+    );
+}
+
+#[test]
+fn a_response_record_keeps_unknown_fields() {
+    let read = ok(written(&answering(reference("issue"), json!({ "issue": issue() }))));
+    assert_contains(&read, "unknown_properties: codec::UnknownFields,");
+    assert_contains(&read, "self.unknown_properties.write(_to)");
+    let sent = ok(written(&taking(reference("issue"), json!({ "issue": issue() }))));
+    assert!(!sent.contains("unknown_properties"), "{sent}");
+}

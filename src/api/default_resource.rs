@@ -1,0 +1,75 @@
+//! The rate limit of a path without a description.
+
+/// The `Operation::rate_limit` of an operation that counts against no limit.
+const NONE: &str = "none";
+
+/// Returns the [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls of this path count
+/// against, if no description of an operation names one. The path is relative to the API's base URL, with or without
+/// its first `/`.
+///
+/// GitHub documents one limit for the search of code, which is the one endpoint `/search/code`; one for all other
+/// searches; and one for all resources "not related to search". Reading the status of the limits counts against none.
+/// The limits of single operations, such as `integration_manifest`, need a description.
+pub(crate) fn default_resource(path: &str) -> &'static str {
+    match path.strip_prefix('/').unwrap_or(path) {
+        "rate_limit" => NONE,
+        "search/code" => "code_search",
+        path if path.starts_with("search/") => "search",
+        _ => "core",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_segments_decide_with_or_without_the_first_slash() {
+        for (path, expected) in [
+            ("rate_limit", "none"),
+            ("rate_limits", "core"),
+            ("rate_limit/history", "core"),
+            ("search/code", "code_search"),
+            // Another search, whose name begins in the same way.
+            ("search/codespaces", "search"),
+            ("search/code-scanning", "search"),
+            ("search/code/x", "search"),
+            ("search/issues", "search"),
+            ("search/", "search"),
+            ("search", "core"),
+            ("searches/issues", "core"),
+            ("repos/search/code", "core"),
+            ("repos/o/rate_limit", "core"),
+            ("graphql", "core"),
+            ("", "core"),
+        ] {
+            assert_eq!(default_resource(path), expected, "{path}");
+            assert_eq!(default_resource(&format!("/{path}")), expected, "/{path}");
+        }
+        // An empty segment is another path, which GitHub does not have.
+        assert_eq!(default_resource("//rate_limit"), "core");
+    }
+
+    /// The limits that GitHub documents for single operations, which no path alone implies.
+    const OF_OPERATIONS: [&str; 6] = [
+        "actions_runner_registration",
+        "code_scanning_autofix",
+        "dependency_sbom",
+        "dependency_snapshots",
+        "integration_manifest",
+        "scim",
+    ];
+
+    #[test]
+    fn each_described_operation_has_the_default_of_its_path_or_a_limit_of_its_own() {
+        for operation in crate::api::OPERATIONS {
+            let is_own = OF_OPERATIONS.contains(&operation.rate_limit);
+            assert!(
+                is_own || default_resource(operation.path) == operation.rate_limit,
+                "{}: {}",
+                operation.id,
+                operation.rate_limit,
+            );
+        }
+    }
+}

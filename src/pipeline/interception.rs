@@ -1,0 +1,140 @@
+//! Runs the interceptors of a client around its calls and attempts.
+
+use std::error::Error as StdError;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Method;
+use http::header::AUTHORIZATION;
+use tokio::time::Instant;
+
+use super::call_context::CallContext;
+use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
+use super::timeout::timed_out;
+use crate::error::{Error, ErrorKind, Result};
+use crate::response::RawResponse;
+use crate::time::deadline::with_deadline;
+
+/// A call that has passed interceptors; empty if the client has none.
+#[derive(Default)]
+pub(super) struct InterceptedCall(Option<Box<Passed>>);
+
+struct Passed {
+    interceptors: Interceptors,
+    /// The number of interceptors that the call has passed.
+    count: usize,
+    operation: String,
+    method: Method,
+    started_at: Instant,
+}
+
+impl InterceptedCall {
+    /// Runs the interceptors before a call.
+    pub(super) async fn begin(&mut self, context: &mut CallContext) -> Result<()> {
+        if !applies(context) {
+            return Ok(());
+        }
+        let spec = &mut context.spec;
+        let passed = self.0.insert(Box::new(Passed {
+            interceptors: Arc::clone(&context.handle.shared.interceptors),
+            count: 0,
+            operation: spec.name.clone().into_owned(),
+            method: spec.method.clone(),
+            started_at: Instant::now(),
+        }));
+        let limit = &context.deadline;
+        let mut request = OutgoingRequest {
+            operation: &spec.name,
+            method: &spec.method,
+            url: &spec.url,
+            headers: &mut spec.headers,
+            resend_count: 0,
+        };
+        for interceptor in passed.interceptors.iter() {
+            let future = pin!(interceptor.before_call(&mut request));
+            match with_deadline([limit, limit], future).await {
+                Ok(ended) => ended.map_err(rejected)?,
+                Err(late) => return Err(timed_out("interceptor", late)),
+            }
+            passed.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Runs the interceptors after a call.
+    pub(super) fn end(self, result: &Result<RawResponse>) {
+        let Some(passed) = self.0 else { return };
+        let outcome = RequestOutcome {
+            operation: &passed.operation,
+            method: &passed.method,
+            duration: passed.started_at.elapsed(),
+            result: result.as_ref(),
+        };
+        for interceptor in passed.interceptors.iter().take(passed.count).rev() {
+            interceptor.after_call(&outcome);
+        }
+    }
+}
+
+/// Runs the interceptors before an attempt.
+pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32) -> Result<()> {
+    if !applies(context) {
+        return Ok(());
+    }
+    let (spec, limit) = (&context.spec, &context.deadline);
+    let mut headers = spec.headers.clone();
+    // Credentials of the call are attached afterwards, like those of the client.
+    headers.remove(AUTHORIZATION);
+    let mut request = OutgoingRequest {
+        operation: &spec.name,
+        method: &spec.method,
+        url: &spec.url,
+        headers: &mut headers,
+        resend_count,
+    };
+    for interceptor in context.handle.shared.interceptors.iter() {
+        let future = pin!(interceptor.before_attempt(&mut request));
+        match with_deadline([limit, limit], future).await {
+            Ok(ended) => ended.map_err(rejected)?,
+            Err(late) => return Err(timed_out("interceptor", late)),
+        }
+    }
+    headers.remove(AUTHORIZATION);
+    if let Some(authorization) = spec.request_authorization() {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
+    context.attempt_headers = Some(Box::new(headers));
+    Ok(())
+}
+
+/// Returns the time at which an attempt starts, if interceptors run after it.
+pub(super) fn attempt_start(context: &CallContext) -> Option<Instant> {
+    applies(context).then(Instant::now)
+}
+
+/// Runs the interceptors after an attempt.
+pub(super) fn after_attempt(
+    context: &CallContext,
+    started_at: Option<Instant>,
+    result: &Result<RawResponse>,
+) {
+    let Some(started_at) = started_at else { return };
+    let outcome = RequestOutcome {
+        operation: &context.spec.name,
+        method: &context.spec.method,
+        duration: started_at.elapsed(),
+        result: result.as_ref(),
+    };
+    context.handle.shared.interceptors.iter().rev().for_each(|one| one.after_attempt(&outcome));
+}
+
+/// Returns whether interceptors run for the call: there are any, and it is not one that obtains a token.
+fn applies(context: &CallContext) -> bool {
+    !context.handle.shared.interceptors.is_empty() && !context.spec.obtains_token()
+}
+
+fn rejected(reason: Box<dyn StdError + Send + Sync>) -> Error {
+    Error::new(ErrorKind::Interceptor, "an interceptor rejected the request")
+        .with_advice("see the source of this error")
+        .with_caller_source(reason)
+}

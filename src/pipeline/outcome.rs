@@ -1,0 +1,97 @@
+//! Reports the outcome of an attempt to the rate limits, the circuit breaker and the budgets.
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+
+use super::call_context::CallContext;
+use crate::error::{Error, Result};
+use crate::headers::rate_limit::RateLimitHeaders;
+use crate::headers::retry_after::retry_after;
+use crate::meter;
+use crate::policy::circuit_breaker::CircuitPermit;
+use crate::policy::rate_limit::{AttemptOutcome, Permit};
+use crate::policy::usage::BudgetReservation;
+use crate::response::{RawResponse, graphql};
+use crate::transport::RedirectTrace;
+
+/// What an attempt held: of the rate limits, the circuit breaker and the budgets.
+pub(super) type Held =
+    (Option<Permit>, Option<CircuitPermit>, Option<Vec<Option<BudgetReservation>>>);
+
+pub(super) fn record(
+    context: &CallContext,
+    (permit, circuit, spent): Held,
+    response: &Result<RawResponse>,
+    trace: &RedirectTrace,
+) {
+    let error = response.as_ref().err().filter(|_| trace.external_headers.is_none());
+    if let Some(circuit) = circuit {
+        // A timeout that the caller set says nothing about the server.
+        let hurried = error.is_some_and(Error::is_timeout) && context.caller_deadline_expired();
+        if !hurried {
+            circuit.record(error.is_some_and(|error| error.class().counts_against_circuit()));
+        }
+    }
+    if let Some(permit) = permit {
+        permit.end(rate_limit_outcome(context, response, trace));
+    }
+    if let Some(spent) = spent {
+        let unsent = response.as_ref().is_err_and(Error::is_not_sent) && !trace.has_response;
+        context.usage_account().settle(spent, unsent, is_confirmation(context, response));
+    }
+}
+
+/// Returns whether GitHub confirmed the stored response of an authenticated request.
+fn is_confirmation(context: &CallContext, response: &Result<RawResponse>) -> bool {
+    let confirmed =
+        |raw: &RawResponse| raw.status == StatusCode::NOT_MODIFIED && !raw.from_external_host;
+    response.as_ref().is_ok_and(confirmed) && context.is_authenticated()
+}
+
+/// Returns what GitHub's headers, or a failure, say about the rate limits.
+fn rate_limit_outcome<'a>(
+    context: &CallContext,
+    response: &'a Result<RawResponse>,
+    trace: &'a RedirectTrace,
+) -> AttemptOutcome<'a> {
+    let (headers, error): (Option<&HeaderMap>, _) = match (response, &trace.external_headers) {
+        (_, Some(headers)) => (Some(headers), None),
+        (Ok(response), _) => (Some(&*response.headers), None),
+        (Err(error), _) => (error.headers(), Some(error)),
+    };
+    let Some(headers) = headers else {
+        let never = error.is_some_and(Error::is_not_sent) && !trace.has_response;
+        return if never { AttemptOutcome::NotSent } else { AttemptOutcome::NoResponse };
+    };
+    let limit = RateLimitHeaders::read(headers);
+    if let Some(limit) = limit {
+        context.record_resource(limit.resource);
+    }
+    let rejected = match (response, error) {
+        (Ok(response), _) => is_rate_limited(context, response),
+        (_, error) => error.is_some_and(Error::is_rate_limited),
+    };
+    let secondary = rejected && {
+        // GitHub's order: `Retry-After`, then the primary limit, which ends as the headers say.
+        headers.contains_key(RETRY_AFTER)
+            || error.is_some_and(|error| error.failure_details().is_secondary)
+            || limit.is_none_or(|limit| limit.remaining > 0)
+    };
+    if let Some(limit) = &limit {
+        meter::rate_limit_observed(context.identity_label(), limit);
+    }
+    if rejected {
+        meter::rate_limited(secondary, limit.map(|limit| limit.resource));
+    }
+    match (secondary, limit) {
+        (true, limit) => AttemptOutcome::SecondaryLimited(limit, retry_after(headers)),
+        // Another server's response does not mean that GitHub has no limit.
+        (false, None) if trace.external_headers.is_some() => AttemptOutcome::NoResponse,
+        (false, limit) => AttemptOutcome::Response(limit),
+    }
+}
+
+/// Returns whether a response reports a rate limit: GraphQL does so with a success status.
+pub(super) fn is_rate_limited(context: &CallContext, response: &RawResponse) -> bool {
+    context.spec.is_graphql() && graphql::is_rate_limited(response)
+}

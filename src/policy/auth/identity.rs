@@ -1,0 +1,134 @@
+//! The identity of a client handle: its token manager, and those of its App.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderName;
+use lru::LruCache;
+
+use super::app::App;
+use super::installation::Installation;
+use super::policy::TokenPolicy;
+use super::provider::TokenProvider;
+use super::token_manager::TokenManager;
+use super::token_store::TokenStore;
+
+/// The authentication of a client. The handles of one client share its parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identity {
+    token_manager: Option<Arc<TokenManager>>,
+    app: Option<Arc<AppTokenCache>>,
+}
+
+/// The state that the handles of one App share.
+#[derive(Debug)]
+struct AppTokenCache {
+    app: App,
+    jwt: Arc<TokenManager>,
+    installations: Mutex<LruCache<String, Arc<TokenManager>>>,
+    policy: TokenPolicy,
+    store: Option<Arc<dyn TokenStore>>,
+}
+
+impl Identity {
+    /// Creates the authentication of a source.
+    pub(crate) fn new(
+        source: Arc<dyn TokenProvider>,
+        policy: TokenPolicy,
+        store: Option<Arc<dyn TokenStore>>,
+    ) -> Self {
+        let app = source.app().cloned().map(|app| AppTokenCache::new(app, &policy, store.clone()));
+        let token_manager = TokenManager::new(source, policy, store);
+        if let Some(app) = &app {
+            // Handles of the same installation share one token.
+            app.insert(token_manager.provider().identity().into_owned(), &token_manager);
+        }
+        Self { token_manager: Some(token_manager), app }
+    }
+
+    /// Returns the state of the tokens of this source and of the App's installations, up to a maximum: this source's
+    /// first, then those of the newest handles.
+    #[cfg(feature = "dashboard")]
+    pub(crate) fn health(&self, most: usize) -> Vec<super::TokenHealth> {
+        let mut keepers: Vec<_> = self.token_manager.iter().cloned().collect();
+        if let Some(app) = &self.app {
+            let known = app.entries();
+            keepers
+                .extend(known.iter().map(|(_, token_manager)| token_manager).take(most).cloned());
+            keepers.push(Arc::clone(&app.jwt));
+        }
+        let mut all: Vec<super::TokenHealth> = Vec::new();
+        for token in keepers.into_iter().map(|token_manager| token_manager.health()) {
+            // An App that calls as itself has two managers of its JWT.
+            if let Some(known) = all.iter_mut().find(|known| known.identity == token.identity) {
+                if !known.is_valid && token.is_valid {
+                    *known = token;
+                }
+            } else if all.len() < most {
+                all.push(token);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn token_manager(&self) -> Option<&Arc<TokenManager>> {
+        self.token_manager.as_ref()
+    }
+
+    /// Returns the authentication of the App itself, if there is one.
+    pub(crate) fn as_app(&self) -> Option<Self> {
+        let app = self.app.clone()?;
+        Some(Self { token_manager: Some(Arc::clone(&app.jwt)), app: Some(app) })
+    }
+
+    /// Returns the authentication of another of the App's installations, if there is an App.
+    pub(crate) fn installation(&self, installation: Installation) -> Option<Self> {
+        let app = self.app.clone()?;
+        Some(Self { token_manager: Some(app.installation(installation)), app: Some(app) })
+    }
+}
+
+impl AppTokenCache {
+    fn new(app: App, policy: &TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Arc<Self> {
+        Arc::new(Self {
+            jwt: TokenManager::new(Arc::new(app.clone()), policy.clone(), None),
+            app,
+            // The map grows on demand; `insert` enforces the bound.
+            installations: Mutex::new(LruCache::unbounded()),
+            policy: policy.clone(),
+            store,
+        })
+    }
+
+    /// Returns the installation's token manager: the existing one, or a new one. A manager that is evicted continues
+    /// for the handles that hold it.
+    fn installation(&self, installation: Installation) -> Arc<TokenManager> {
+        let key = installation.identity(&self.app);
+        if let Some(token_manager) = self.entries().get(&key) {
+            return Arc::clone(token_manager);
+        }
+        let source = Arc::new(self.app.installation(installation));
+        let token_manager = TokenManager::new(source, self.policy.clone(), self.store.clone());
+        self.insert(key, &token_manager)
+    }
+
+    /// Inserts a token manager under its identity, unless one exists, and returns the stored one.
+    fn insert(&self, key: String, token_manager: &Arc<TokenManager>) -> Arc<TokenManager> {
+        let mut known = self.entries();
+        let token_manager = Arc::clone(known.get_or_insert(key, || Arc::clone(token_manager)));
+        if known.len() > self.policy.max_cached_installations.max(1) {
+            known.pop_lru();
+        }
+        token_manager
+    }
+
+    fn entries(&self) -> MutexGuard<'_, LruCache<String, Arc<TokenManager>>> {
+        self.installations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A second token, in another header, for a gateway in front of GitHub.
+#[derive(Clone, Debug)]
+pub(crate) struct Gateway {
+    pub(crate) header: HeaderName,
+    pub(crate) token_manager: Arc<TokenManager>,
+}
