@@ -158,7 +158,8 @@ impl FaultyStore {
             copy = copy.recheck_after(time);
         }
         let are_kept = |scopes: &&[String]| {
-            !(lost(Fault::LosesScopes) || lost(Fault::EmptyScopesAreUnknown) && scopes.is_empty())
+            let is_lost = lost(Fault::EmptyScopesAreUnknown) && scopes.is_empty();
+            !is_lost && !lost(Fault::LosesScopes)
         };
         match token.scopes().filter(are_kept) {
             Some(scopes) => copy.with_scopes(scopes.iter().cloned()),
