@@ -1,7 +1,7 @@
 //! The dashboard, with live traffic on a mock of GitHub that fails occasionally.
 //!
 //! ```text
-//! cargo run --example dashboard --features dashboard,testing,webhooks-core
+//! cargo run --example dashboard --features dashboard,testing,webhooks
 //! ```
 //!
 //! runs without a token and without a network until Ctrl-C; open the address that it prints.

@@ -109,9 +109,9 @@ fi
 step 'tests: the refresh, and what is vendored'
 cargo test --locked --package octowire-refresh -- --nocapture
 step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation'
-cargo test --locked --features dashboard,token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
+cargo test --locked --features dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
 step 'tests: every payload of a webhook that is published'
-cargo test --locked --features webhooks --test webhooks -- --nocapture
+cargo test --locked --features webhooks-full --test webhooks -- --nocapture
 step 'tests: every operation and every example of the document'
 cargo test --locked --features full --test examples -- --nocapture
 
@@ -127,6 +127,6 @@ step 'tags alone'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features dashboard,full,metrics,redis,shadow,testing,token-store,webhooks,webhooks-axum,webhooks-journal
+    --features dashboard,full,metrics,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
 
 step 'done'

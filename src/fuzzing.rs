@@ -37,13 +37,13 @@ pub const TARGETS: &[Target] = &[
     ("union", union),
     #[cfg(feature = "contract")]
     ("path_matcher", path_matcher),
-    #[cfg(feature = "token-store")]
+    #[cfg(feature = "encrypted-token-store")]
     ("token_file", crate::policy::auth::fuzzing::token_file),
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     ("envelope", crate::webhooks::fuzzing::envelope),
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     ("signature", crate::webhooks::fuzzing::signature),
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     ("webhook_payload", crate::webhooks::fuzzing::webhook_payload),
     #[cfg(feature = "webhooks-journal")]
     ("journal_record", crate::webhooks::fuzzing::journal_record),

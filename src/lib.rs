@@ -55,16 +55,16 @@ pub mod dashboard;
 pub mod fuzzing;
 #[cfg(any(doc, doctest))]
 pub mod guide;
-#[cfg(feature = "shadow")]
-#[cfg_attr(docsrs, doc(cfg(feature = "shadow")))]
+#[cfg(feature = "migration")]
+#[cfg_attr(docsrs, doc(cfg(feature = "migration")))]
 pub mod migration;
 pub mod observability;
 pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
-#[cfg(feature = "webhooks-core")]
-#[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
+#[cfg(feature = "webhooks")]
+#[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
 pub mod webhooks;
 
 pub use observability::health;

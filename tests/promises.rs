@@ -2,7 +2,7 @@
 
 #[path = "support/alone.rs"]
 mod alone;
-#[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+#[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
 #[path = "support/browser.rs"]
 mod browser;
 #[cfg(feature = "redis")]
@@ -13,7 +13,7 @@ mod gone;
 #[path = "support/sender.rs"]
 mod sender;
 mod support;
-#[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+#[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
 #[path = "support/through.rs"]
 mod through;
 
@@ -27,7 +27,7 @@ static ALLOCATOR: alone::Counting = alone::Counting;
 mod promises {
     mod arithmetic;
     mod attacks;
-    #[cfg(feature = "app-auth")]
+    #[cfg(feature = "github-app")]
     mod auth;
     mod batch;
     mod bodies;
@@ -35,12 +35,12 @@ mod promises {
     mod circuit;
     mod client;
     mod contract;
-    #[cfg(all(feature = "dashboard", feature = "app-auth", feature = "webhooks-core"))]
+    #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
     mod dashboard;
-    #[cfg(feature = "app-auth")]
+    #[cfg(feature = "github-app")]
     mod environments;
     mod errors;
-    #[cfg(all(unix, feature = "token-store", feature = "webhooks-journal"))]
+    #[cfg(all(unix, feature = "encrypted-token-store", feature = "webhooks-journal"))]
     mod files;
     #[cfg(feature = "redis")]
     mod fleet;
@@ -58,24 +58,24 @@ mod promises {
     mod requests;
     mod retries;
     mod shadow;
-    #[cfg(all(feature = "token-store", feature = "app-auth", feature = "redis"))]
+    #[cfg(all(feature = "encrypted-token-store", feature = "github-app", feature = "redis"))]
     mod shared_tokens;
     #[cfg(feature = "redis")]
     mod store_waits;
     mod streams;
 
-    #[cfg(all(feature = "token-store", feature = "app-auth"))]
+    #[cfg(all(feature = "encrypted-token-store", feature = "github-app"))]
     mod token_file;
     #[cfg(feature = "redis")]
     mod unreadable;
     mod usage;
     #[cfg(all(
-        feature = "token-store",
-        feature = "app-auth",
+        feature = "encrypted-token-store",
+        feature = "github-app",
         feature = "redis",
-        feature = "webhooks-core"
+        feature = "webhooks"
     ))]
     mod versions;
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     mod webhooks;
 }

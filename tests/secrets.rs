@@ -2,10 +2,10 @@
 
 #[path = "secrets/echo.rs"]
 mod echo;
-#[cfg(feature = "app-auth")]
+#[cfg(feature = "github-app")]
 #[path = "secrets/flows.rs"]
 mod flows;
-#[cfg(all(feature = "redis", feature = "token-store"))]
+#[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
 #[path = "secrets/shared_cache.rs"]
@@ -17,7 +17,7 @@ mod through;
 mod usage;
 #[path = "secrets/watch.rs"]
 mod watch;
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 #[path = "secrets/webhooks.rs"]
 mod webhooks;
 

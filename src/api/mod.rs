@@ -10,7 +10,7 @@ pub(crate) mod timestamps;
 include!(concat!(env!("OUT_DIR"), "/api.rs"));
 
 /// The webhook events.
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) mod events {
     include!(concat!(env!("OUT_DIR"), "/events.rs"));
 }

@@ -72,7 +72,7 @@ use tokio::sync::Semaphore;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::server::{self, ServerLimits};
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 use crate::webhooks::WebhookReceiver;
 
 mod authorization;
@@ -97,7 +97,7 @@ pub struct Dashboard {
     base_path: Option<String>,
     token: Option<SecretString>,
     allowed_headers: Vec<String>,
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     receiver: Option<WebhookReceiver>,
 }
 
@@ -131,7 +131,7 @@ impl Dashboard {
             base_path: None,
             token: None,
             allowed_headers: Vec::new(),
-            #[cfg(feature = "webhooks-core")]
+            #[cfg(feature = "webhooks")]
             receiver: None,
         }
     }
@@ -175,8 +175,8 @@ impl Dashboard {
     }
 
     /// Also shows the state of webhook deliveries.
-    #[cfg(feature = "webhooks-core")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-core")))]
+    #[cfg(feature = "webhooks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "webhooks")))]
     pub fn webhooks(mut self, receiver: &WebhookReceiver) -> Self {
         self.receiver = Some(receiver.clone());
         self

@@ -24,7 +24,7 @@ pub(super) struct DashboardUpdate {
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageSnapshot>,
     /// Outcomes of deliveries, since the receiver was started.
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     webhooks: Option<crate::webhooks::ReceiverStats>,
     /// Failed calls since the last event, the latest first.
     failed: Vec<FailedCall>,
@@ -98,7 +98,7 @@ impl DashboardState {
             ),
             tokens: handle.identity.health(MAX_IDENTITIES),
             usage,
-            #[cfg(feature = "webhooks-core")]
+            #[cfg(feature = "webhooks")]
             webhooks: self.dashboard.receiver.as_ref().map(|receiver| receiver.stats()),
             failed,
         }

@@ -206,7 +206,7 @@ impl FailureClass {
 
     /// Returns whether it is a response about the call, to be compared with another side's, in contrast to a failure
     /// of the side: not a response about access or frequency.
-    #[cfg(feature = "shadow")]
+    #[cfg(feature = "migration")]
     pub(crate) fn is_expected_response(self) -> bool {
         matches!(self, Self::NotFound | Self::Rejected | Self::NotFollowed)
     }

@@ -48,7 +48,7 @@ macro_rules! metrics {
     ($($constant:ident = $name:literal: $kind:ident, $unit:literal, $labels:expr, $description:literal;)+) => {
         // Each metric has one address, by which its keys are found.
         $(#[cfg_attr(
-            not(feature = "webhooks-core"),
+            not(feature = "webhooks"),
             allow(dead_code, reason = "nobody tells of deliveries then")
         )]
         pub(super) static $constant: MetricDescription =

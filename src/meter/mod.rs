@@ -53,7 +53,7 @@ pub(crate) fn client_built<'a>(circuits: impl Iterator<Item = (&'a str, f64)>) {
 
 static IN_FLIGHT: Key = Key::from_static_name(catalog::CALLS_IN_FLIGHT.name);
 static WAITING: Key = Key::from_static_name(catalog::CALLS_WAITING.name);
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 static QUEUED: Key = Key::from_static_name(catalog::WEBHOOK_QUEUE.name);
 
 /// A call or a delivery in flight, until this is dropped. It decrements the gauge that it incremented, even if another
@@ -71,7 +71,7 @@ impl InFlight {
     }
 
     /// Begins a delivery that waits or is handled.
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     pub(crate) fn delivery() -> Self {
         Self::of(&QUEUED)
     }
@@ -220,24 +220,24 @@ pub(crate) fn store_writes_dropped(reason: &'static str, writes: u64) {
 }
 
 /// Records the outcome of a webhook delivery. The event is recorded only for a verified delivery.
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {
     count(&catalog::WEBHOOKS, [self::event(event), outcome]);
 }
 
 /// Records the end of an attempt at handling a delivery.
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn delivery_handled(event: &str, time: Duration) {
     observe(&catalog::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
 }
 
 /// Records a payload that does not match the type of its event. Both names are from GitHub's description.
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn undecoded(event: &'static str, action: Option<&'static str>) {
     count(&catalog::WEBHOOK_UNDECODED, [action.unwrap_or("none"), event]);
 }
 
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 fn event(name: Option<&str>) -> &'static str {
     static EVENTS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
     name.map_or("none", |name| EVENTS.intern(name))

@@ -15,13 +15,13 @@ impl InFlight {
         Self
     }
 
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     pub(crate) fn delivery() -> Self {
         Self
     }
 }
 
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn describe_metrics() {}
 pub(crate) fn client_built<'a>(_: impl Iterator<Item = (&'a str, f64)>) {}
 pub(crate) fn call(_: &'static str, _: Duration, _: Option<&'static str>) {}
@@ -45,9 +45,9 @@ pub(crate) fn budget_rejected(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
 pub(crate) fn unreadable(_: &'static str) {}
 pub(crate) fn store_writes_dropped(_: &'static str, _: u64) {}
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn delivery_handled(_: &str, _: Duration) {}
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn undecoded(_: &'static str, _: Option<&'static str>) {}

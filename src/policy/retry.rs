@@ -207,7 +207,7 @@ impl RetrySchedule {
 }
 
 /// Returns a random duration around this one, up to this share shorter or longer.
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
     let mut backoff = ExponentialBackoff {
         current_interval: time,

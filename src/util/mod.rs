@@ -4,7 +4,7 @@ pub(crate) mod compact;
 pub(crate) mod ids;
 pub(crate) mod log_limit;
 #[cfg(any(
-    feature = "app-auth",
+    feature = "github-app",
     all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
 ))]
 pub(crate) mod pem;

@@ -88,7 +88,7 @@ pub(crate) struct PrivateFolder {
 /// The purpose of a file, which decides whether a mode that gives access to other users is repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileRole {
-    #[cfg(feature = "token-store")]
+    #[cfg(feature = "encrypted-token-store")]
     TokenFile,
     #[cfg(feature = "webhooks-journal")]
     Journal,
@@ -115,7 +115,7 @@ pub(crate) enum Durability {
     /// Some time later. A crash of the system can lose the new file.
     Deferred,
     /// Before [`PrivateFolder::replace`] returns.
-    #[cfg(feature = "token-store")]
+    #[cfg(feature = "encrypted-token-store")]
     Synced,
 }
 
@@ -123,7 +123,7 @@ impl Durability {
     fn finish(self, mut file: &File) -> io::Result<()> {
         match self {
             Self::Deferred => file.flush(),
-            #[cfg(feature = "token-store")]
+            #[cfg(feature = "encrypted-token-store")]
             Self::Synced => file.sync_all(),
         }
     }
@@ -211,7 +211,7 @@ impl PrivateFolder {
     }
 
     /// Reads a whole file of up to this many bytes. Returns `None` if it does not exist.
-    #[cfg(any(test, feature = "token-store"))]
+    #[cfg(any(test, feature = "encrypted-token-store"))]
     pub(crate) fn read(
         &self,
         name: impl AsRef<OsStr>,
@@ -293,7 +293,7 @@ impl PrivateFolder {
     /// Removes a file if it still has this name. Returns whether it had.
     ///
     /// Only a caller that prevents a replacement of the file knows that the right file is removed.
-    #[cfg(any(test, feature = "token-store"))]
+    #[cfg(any(test, feature = "encrypted-token-store"))]
     pub(crate) fn remove_opened(&self, name: impl AsRef<OsStr>, file: &File) -> io::Result<bool> {
         let name = name.as_ref();
         let is_there = self.is_current_name(name, file)?;

@@ -1,7 +1,7 @@
 //! Typed webhook events.
 //!
 //! [`Event`] and its types are generated from the `x-webhooks` of GitHub's OpenAPI description: a variant for each
-//! event whose feature is enabled (`webhook-issues`, `webhook-pull-request`, …; `webhooks` enables all), and in it one
+//! event whose feature is enabled (`webhook-issues`, `webhook-pull-request`, …; `webhooks-full` enables all), and in it one
 //! for each action, with its own payload type.
 
 use std::fmt;

@@ -2,12 +2,12 @@
 //!
 //! | | feature |
 //! |---|---|
-//! | [`Verifier`], [`VerifyLayer`]: check the signature of a delivery | `webhooks-core` |
+//! | [`Verifier`], [`VerifyLayer`]: check the signature of a delivery | `webhooks` |
 //! | [`Event`]: the typed payload | `webhook-issues`, `webhook-push`, …; `webhooks` is all |
-//! | [`WebhookReceiver`]: a service that responds at once, and has each delivery handled once | `webhooks-core`; a server, and a router and an extractor for axum: `webhooks-axum` |
+//! | [`WebhookReceiver`]: a service that responds at once, and has each delivery handled once | `webhooks`; a server, and a router and an extractor for axum: `webhooks-axum` |
 //! | `DeliveryJournal`: no accepted delivery is lost | `webhooks-journal` |
 //! | `Reconciler`: requests redelivery of failed deliveries | one of `apps`, `repos`, `orgs` |
-//! | [`OutgoingDelivery`]: sends deliveries, for tests and gateways | `webhooks-core` |
+//! | [`OutgoingDelivery`]: sends deliveries, for tests and gateways | `webhooks` |
 //!
 //! GitHub [signs](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) each delivery with
 //! the secret of the webhook. A [`Verifier`] contains the secret, or several during a rotation, and checks whether a

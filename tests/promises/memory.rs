@@ -324,7 +324,7 @@ fn the_mock_s_log_keeps_to_its_bound() {
     });
 }
 
-#[cfg(feature = "webhooks-core")]
+#[cfg(feature = "webhooks")]
 #[test]
 fn a_receiver_s_queue_keeps_to_its_bound() {
     use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! The mock server responds to every operation of GitHub's description, and validates requests with it.
 
-#[cfg(feature = "app-auth")]
+#[cfg(feature = "github-app")]
 #[path = "mock_github/access.rs"]
 mod access;
 #[path = "mock_github/control.rs"]

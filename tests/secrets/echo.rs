@@ -414,7 +414,7 @@ impl Folder {
 }
 
 /// The content of a Redis: keys and values.
-#[cfg(all(feature = "redis", feature = "token-store"))]
+#[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 fn stored(redis: &crate::redis_servers::RedisServer) -> String {
     let ask = |command: &[&str]| {
         redis.ask(&[&["-a", secret("a store's password"), "--no-auth-warning"], command].concat())
@@ -533,7 +533,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     let mut shown = Shown::default();
     let mut places: Vec<(&str, String)> = Vec::new();
     let upstream = Upstream::start().await;
-    #[cfg(feature = "webhooks-core")]
+    #[cfg(feature = "webhooks")]
     let _verifier = octowire::webhooks::Verifier::new(secret("a webhook's secret")).unwrap();
 
     let gateway = format!("{}/token", upstream.server.url);
@@ -562,7 +562,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
     };
 
     // The password of a store is known once it is named, and so is a dashboard's token.
-    #[cfg(all(feature = "redis", feature = "token-store"))]
+    #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
     let redis = {
         let password = secret("a store's password");
         let server = crate::redis_servers::RedisServer::with(&["--requirepass", password]);
@@ -605,7 +605,7 @@ async fn no_secret_that_a_server_repeats_is_kept_or_shown() {
         assert!(parsed["failed"].as_array().unwrap().len() > 10, "{state}");
         places.push(("the dashboard", state));
     }
-    #[cfg(all(feature = "redis", feature = "token-store"))]
+    #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
     {
         let (server, store) = redis;
         let fleet =

@@ -16,7 +16,7 @@ use octowire::auth::{
     AccessToken, App, ClientCredentials, Installation, MemoryTokenStore, OAuthApp,
     PendingAuthorization, PersonalToken, TokenPolicy, UserToken,
 };
-#[cfg(all(feature = "redis", feature = "token-store"))]
+#[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 use octowire::rate_limit::{LimitAction, RateLimitPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -322,7 +322,7 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
     }
 }
 
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
     use octowire::auth::{EncryptedFileTokenStore, EncryptionKey};
     let sealing = EncryptionKey::from_bytes(std::array::from_fn(|place| place as u8 ^ 0xA5));
@@ -345,7 +345,7 @@ async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
 }
 
 /// A fleet's Redis, which wants a password: well, then with another one, then gone.
-#[cfg(all(feature = "redis", feature = "token-store"))]
+#[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 async fn stores(shown: &mut Shown, github: &GitHub, key: &Key) {
     use crate::redis_servers::RedisServer;
     use octowire::auth::{EncryptedTokenStore, EncryptionKey};
@@ -398,9 +398,9 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         installations(&mut shown, &github, &key).await;
         users(&mut shown, &github).await;
         gateways(&mut shown, &github).await;
-        #[cfg(feature = "token-store")]
+        #[cfg(feature = "encrypted-token-store")]
         files(&mut shown, &github, &folder, &key).await;
-        #[cfg(all(feature = "redis", feature = "token-store"))]
+        #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
         stores(&mut shown, &github, &key).await;
 
         let log = log.text();

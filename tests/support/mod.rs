@@ -1,7 +1,7 @@
 //! A server on a raw socket, for answers that no well-behaved server gives.
 #![allow(dead_code)]
 
-#[cfg(feature = "app-auth")]
+#[cfg(feature = "github-app")]
 pub mod github_app;
 pub mod hostile;
 pub mod limiter;

@@ -55,7 +55,7 @@ pub fn write(
     Ok(out)
 }
 
-/// Writes the events of webhooks, which the feature `webhooks-core` includes.
+/// Writes the events of webhooks, which the feature `webhooks` includes.
 pub fn events(api: &ApiModel) -> Result<String> {
     events::write(&api.payloads, &api.concerned)
 }

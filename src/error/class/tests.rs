@@ -54,7 +54,7 @@ fn each_class_means_for_each_policy_what_the_table_says() {
             ("remove", class.revokes_access()),
             ("own", class.is_caller_specific()),
             ("no effect", class.had_no_effect()),
-            #[cfg(feature = "shadow")]
+            #[cfg(feature = "migration")]
             ("expected", class.is_expected_response()),
         ];
         for (policy, applies) in methods {

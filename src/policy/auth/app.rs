@@ -18,7 +18,7 @@ use super::token::AccessToken;
 use crate::error::Result;
 
 mod jwt;
-#[cfg(feature = "app-auth")]
+#[cfg(feature = "github-app")]
 mod key;
 mod signer;
 
@@ -91,8 +91,8 @@ impl App {
     ///
     /// # Errors
     /// If the id is empty, or if the key is not usable for RS256: the error names the format that was found.
-    #[cfg(feature = "app-auth")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    #[cfg(feature = "github-app")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "github-app")))]
     pub fn new(id: impl Display, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
         Self::with_signer(id, key::PrivateKey::read(&private_key.into())?)
     }
@@ -101,8 +101,8 @@ impl App {
     ///
     /// # Errors
     /// As for [`new`](Self::new), and if the file cannot be read.
-    #[cfg(feature = "app-auth")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    #[cfg(feature = "github-app")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "github-app")))]
     pub fn from_key_file(id: impl Display, path: impl AsRef<std::path::Path>) -> Result<Self> {
         Self::with_signer(id, key::PrivateKey::read_file(path.as_ref())?)
     }
@@ -125,8 +125,8 @@ impl App {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    #[cfg(feature = "app-auth")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "app-auth")))]
+    #[cfg(feature = "github-app")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "github-app")))]
     pub fn with_previous_key(self, private_key: impl Into<secrecy::SecretString>) -> Result<Self> {
         Ok(self.with_previous_signer(key::PrivateKey::read(&private_key.into())?))
     }

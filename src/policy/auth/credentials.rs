@@ -195,7 +195,7 @@ impl EnvVariables<'_> {
         Ok(CredentialKind::Installation(app.installation(installation)))
     }
 
-    #[cfg(feature = "app-auth")]
+    #[cfg(feature = "github-app")]
     fn read_app(&self, id: &str) -> Result<App> {
         let name = self.name("APP_PRIVATE_KEY");
         let file = self.name("APP_PRIVATE_KEY_FILE");
@@ -226,11 +226,11 @@ impl EnvVariables<'_> {
         }
     }
 
-    #[cfg(not(feature = "app-auth"))]
+    #[cfg(not(feature = "github-app"))]
     fn read_app(&self, _: &str) -> Result<App> {
         Err(AuthFailure::Signer.error(
-            format!("{} is set, but octowire is built without app-auth", self.name("APP_ID")),
-            "enable the feature app-auth, or sign with App::with_signer",
+            format!("{} is set, but octowire is built without github-app", self.name("APP_ID")),
+            "enable the feature github-app, or sign with App::with_signer",
         ))
     }
 }

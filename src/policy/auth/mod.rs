@@ -49,8 +49,8 @@ pub use provider::{
     Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
 };
 pub use token::AccessToken;
-#[cfg(feature = "token-store")]
-#[cfg_attr(docsrs, doc(cfg(feature = "token-store")))]
+#[cfg(feature = "encrypted-token-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "encrypted-token-store")))]
 pub use token_store::{
     EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder, EncryptedTokenStore, EncryptionKey,
 };

@@ -20,24 +20,24 @@ use crate::runtime::{self, HomeRuntime};
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod entries;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod file;
-#[cfg(all(feature = "token-store", any(test, feature = "__fuzz")))]
+#[cfg(all(feature = "encrypted-token-store", any(test, feature = "__fuzz")))]
 pub(super) mod fuzzing;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod lock;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod seal;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod sealed;
 
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 pub use file::{EncryptedFileTokenStore, EncryptedFileTokenStoreBuilder};
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 pub use seal::EncryptionKey;
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 pub use sealed::EncryptedTokenStore;
 
 /// Storage for tokens, which clients and processes can share.
@@ -138,7 +138,7 @@ impl TokenStoreLock {
     }
 
     /// Creates a lock that a task releases once the value is dropped. `released` completes after that.
-    #[cfg(feature = "token-store")]
+    #[cfg(feature = "encrypted-token-store")]
     fn released_by(guard: impl Any + Send, released: oneshot::Receiver<()>) -> Self {
         Self { guard: Box::new(guard), released: Some(released) }
     }

@@ -227,7 +227,7 @@ fn the_lock_of_a_token_that_another_client_obtains_on_it_is_not_waited_for() {
     assert_eq!(minted.load(Ordering::SeqCst), 2);
 }
 
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 #[test]
 fn the_lock_of_a_token_in_a_file_or_a_shared_store_is_not_waited_for() {
     use octowire::auth::{EncryptedFileTokenStore, EncryptedTokenStore, EncryptionKey};

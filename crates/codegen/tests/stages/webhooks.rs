@@ -154,7 +154,7 @@ fn a_webhook_of_no_event_or_without_a_payload_is_an_error() {
 pub fn features() -> std::collections::BTreeSet<String> {
     let manifest = std::fs::read_to_string(openapi().join("../Cargo.toml")).expect("Cargo.toml");
     let feature = |line: &str| {
-        let name = line.strip_suffix(" = [\"webhooks-core\"]")?.strip_prefix("webhook-")?;
+        let name = line.strip_suffix(" = [\"webhooks\"]")?.strip_prefix("webhook-")?;
         Some(name.replace('-', "_"))
     };
     manifest.lines().filter_map(feature).collect()

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::policy::auth::provider::TokenFuture;
 use crate::policy::auth::token_store::MemoryTokenStore;
 
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 mod stored;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -383,7 +383,7 @@ async fn the_token_store_in_memory_conforms() {
     token_store_conformance(async || MemoryTokenStore::new()).await.unwrap();
 }
 
-#[cfg(feature = "token-store")]
+#[cfg(feature = "encrypted-token-store")]
 #[tokio::test(start_paused = true)]
 async fn the_encrypted_token_store_conforms() {
     use crate::policy::auth::token_store::{EncryptedTokenStore, EncryptionKey};
