@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .auth(app.installation(Installation::for_org("octo-org")))
                 .build()?;
             work(&client).await?;
-            println!("\n{} tokens were minted for all of this.", github.minted());
+            println!("\n{} tokens were minted for all of this.", github.issued_tokens());
             Ok(())
         }
         _ => Err("set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE, and name an organization; \
@@ -76,8 +76,8 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     }
 
     // Every failure has a kind and a next step.
-    let elsewhere = github.installation(Installation::for_user("nobody-by-this-name-0"))?;
-    match repositories(&elsewhere).await {
+    let external = github.installation(Installation::for_user("no-user-of-this-name-0"))?;
+    match repositories(&external).await {
         Err(error) if error.auth_failure() == Some(AuthFailure::InstallationNotFound) => {
             println!("\nas expected: {error}");
             Ok(())

@@ -55,6 +55,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let user =
         github.with_auth(UserToken::new(oauth, token).with_identity("the-user-of-this-tool"));
     let response = user.request(Method::GET, "/user").send::<Value>().await?;
-    println!("Signed in as {}.", response["login"].as_str().unwrap_or("somebody"));
+    println!("Signed in as {}.", response["login"].as_str().unwrap_or("unknown"));
     Ok(())
 }

@@ -101,7 +101,7 @@ async fn finish(
     // Identify the account of the token, since users choose it themselves.
     let first = github.with_auth(UserToken::new(oauth.clone(), token.clone()));
     let user = first.request(Method::GET, "/user").send::<Value>().await?;
-    let name = user["login"].as_str().unwrap_or("somebody");
+    let name = user["login"].as_str().unwrap_or("unknown");
     login::answer(&mut socket, "200 OK", "", &format!("Hello {name}, you are signed in.")).await?;
 
     // From here on, the token is refreshed for as long as it is used. In production, configure a token store,

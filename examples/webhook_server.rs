@@ -142,7 +142,7 @@ async fn on_the_mock() -> Result<(), BoxError> {
             secret,
         ),
         ("the same once more", OutgoingDelivery::new("issues", opened.clone()).id("d-1"), secret),
-        ("one that somebody else signed", OutgoingDelivery::new("issues", opened), "another"),
+        ("one signed with another secret", OutgoingDelivery::new("issues", opened), "another"),
         (
             "an event that is not compiled in",
             OutgoingDelivery::new("star", r#"{"action":"created"}"#),

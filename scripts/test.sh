@@ -48,6 +48,8 @@ done
 if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
     provide 'pkg-config libssl-dev gcc' ''
 fi
+# It checks the words of code and documents.
+command -v python3 >/dev/null || provide python3 python3
 # The tests start their own servers on free ports; none needs to be running.
 command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null ||
     provide 'redis-server redis-sentinel' redis
@@ -63,6 +65,8 @@ if [ -z "${CHROMIUM:-}" ]; then
 fi
 cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
 
+step 'words'
+python3 scripts/check-words.py
 step 'formatting'
 cargo fmt --all --check
 

@@ -50,3 +50,6 @@ pub mod cost {}
 ///
 #[doc = include_str!("../docs/guide/troubleshooting.md")]
 pub mod troubleshooting {}
+
+#[doc = include_str!("../docs/guide/middleware.md")]
+pub mod middleware {}

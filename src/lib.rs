@@ -7,6 +7,7 @@
 //! [fleet]: guide::fleet
 //! [webhooks]: guide::webhooks
 //! [observability]: guide::observability
+//! [middleware]: guide::middleware
 //! [testing]: guide::testing
 //! [migration]: guide::migration
 //! [features]: guide::features

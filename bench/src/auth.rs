@@ -111,22 +111,23 @@ fn first_token(server: &Server, app: &App) -> Result<()> {
     for round in 0..=ROUNDS {
         eprintln!("first calls, round {round} of {ROUNDS}");
         let fresh = || builder().auth(app.installation(INSTALLATION)).build();
-        let before = minted(&runtime, &with_token)?;
+        let before = issued_tokens(&runtime, &with_token)?;
         let client = fresh()?;
-        let mint = timed(&runtime, async { client.access_token().await.map(drop) })?;
+        let issue_token = timed(&runtime, async { client.access_token().await.map(drop) })?;
         let calls = timed(&runtime, many(&with_token))?;
         let client = fresh()?;
         let all = timed(&runtime, many(&client))?;
         // The first round opens the connection, and is not counted.
         if round > 0 {
             // One token request is the one that was timed alone.
-            refreshes += minted(&runtime, &with_token)? - before - 1;
-            alone.push(mint);
+            refreshes += issued_tokens(&runtime, &with_token)? - before - 1;
+            alone.push(issue_token);
             base.push(calls);
             firsts.push(all);
         }
     }
-    let sums: Vec<_> = alone.iter().zip(&base).map(|(mint, calls)| mint + calls).collect();
+    let sums: Vec<_> =
+        alone.iter().zip(&base).map(|(issue_token, calls)| issue_token + calls).collect();
     let of_sum = Summary::of_ratios(&firsts, &sums);
     println!("{CALLS} calls at once:\n");
     println!("| | ms |\n|---|--:|");
@@ -170,13 +171,13 @@ async fn many(client: &Client) -> octowire::Result<()> {
 }
 
 /// The number of tokens that the server has issued.
-fn minted(runtime: &Runtime, client: &Client) -> Result<u64> {
+fn issued_tokens(runtime: &Runtime, client: &Client) -> Result<u64> {
     let count = client.request(Method::GET, "/mints").send::<u64>();
     Ok(runtime.block_on(count)?.into_inner())
 }
 
 /// The approximate time of a token request at GitHub: the server waits, as the network would.
-pub const MINT: Duration = Duration::from_millis(100);
+pub const ISSUE_TOKEN: Duration = Duration::from_millis(100);
 
 fn app() -> Result<App> {
     let pair = KeyPair::generate(KeySize::Rsa2048)?;

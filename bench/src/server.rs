@@ -115,7 +115,7 @@ async fn serve(responses: Arc<Responses>) -> Result<()> {
                 let responses = responses.clone();
                 async move {
                     if request.uri().path() == TOKEN_PATH {
-                        tokio::time::sleep(auth::MINT).await;
+                        tokio::time::sleep(auth::ISSUE_TOKEN).await;
                     }
                     Ok::<_, Infallible>(responses.to(&request))
                 }

@@ -19,7 +19,7 @@ use crate::{Result, report};
 
 const ROUNDS: usize = 15;
 /// Calls in a sample.
-const TOLD: u32 = 100_000;
+const REPORTED: u32 = 100_000;
 /// Snapshots in a sample.
 const SNAPSHOTS: u32 = 50;
 
@@ -29,22 +29,22 @@ pub fn run() -> Result<()> {
     println!("| | ns a call | allocations |\n|---|--:|--:|");
     let client = Client::builder().token("a-token").build()?;
     let operation = OPERATIONS.iter().find(|operation| operation.id == "issues/list");
-    let telling = TelemetryProbe::new(&client, operation.ok_or("no such operation")?)?;
+    let reporting = TelemetryProbe::new(&client, operation.ok_or("no such operation")?)?;
 
-    row("nobody listens", &telling);
+    row("no subscriber", &reporting);
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &HISTOGRAM_BUCKETS)?
         .build_recorder();
-    metrics::with_local_recorder(&recorder, || row("a recorder for Prometheus", &telling));
+    metrics::with_local_recorder(&recorder, || row("a recorder for Prometheus", &reporting));
     for (what, level) in
         [("a log at INFO", LevelFilter::INFO), ("a log at DEBUG", LevelFilter::DEBUG)]
     {
         let log = tracing_subscriber::fmt::layer().with_writer(io::sink);
         let subscriber = tracing_subscriber::registry().with(level).with(log);
         tracing::subscriber::with_default(subscriber, || {
-            row(what, &telling);
+            row(what, &reporting);
             metrics::with_local_recorder(&recorder, || {
-                row(&format!("{what}, and the recorder"), &telling)
+                row(&format!("{what}, and the recorder"), &reporting)
             });
         });
     }
@@ -66,8 +66,8 @@ async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
     let client = Client::builder().token("a-token").build()?;
     TelemetryProbe::preload(&client);
     let snapshot = Snapshot::new(Dashboard::new(&client))?;
-    let told = snapshot.render().await;
-    let series = values(&serde_json::from_str::<Value>(&told)?["series"]);
+    let reported = snapshot.render().await;
+    let series = values(&serde_json::from_str::<Value>(&reported)?["series"]);
     let mut samples = Vec::new();
     for _ in 0..ROUNDS {
         let start = Instant::now();
@@ -76,7 +76,7 @@ async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
         }
         samples.push(start.elapsed().as_secs_f64() / f64::from(SNAPSHOTS));
     }
-    Ok((Summary::of(samples), series, told.len()))
+    Ok((Summary::of(samples), series, reported.len()))
 }
 
 /// The number of numbers in a value.
@@ -88,18 +88,18 @@ fn values(value: &Value) -> usize {
     }
 }
 
-fn row(what: &str, telling: &TelemetryProbe) {
-    let tell = || (0..TOLD).for_each(|_| telling.once());
+fn row(what: &str, reporting: &TelemetryProbe) {
+    let tell = || (0..REPORTED).for_each(|_| reporting.once());
     tell();
     let samples = (0..ROUNDS).map(|_| {
         let start = Instant::now();
         tell();
-        start.elapsed().as_secs_f64() / f64::from(TOLD)
+        start.elapsed().as_secs_f64() / f64::from(REPORTED)
     });
     let time = Summary::of(samples.collect());
     allocations::start();
     tell();
     let Allocations { calls, .. } = allocations::stop();
     let (ns, spread) = (time.median * 1e9, time.spread * 100.0);
-    println!("| {what} | {ns:.0} ± {spread:.0} % | {:.2} |", calls as f64 / f64::from(TOLD));
+    println!("| {what} | {ns:.0} ± {spread:.0} % | {:.2} |", calls as f64 / f64::from(REPORTED));
 }

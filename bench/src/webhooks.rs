@@ -208,7 +208,7 @@ enum Variant {
 
 /// A server on its own thread, until the program ends.
 fn serve(kind: Variant) -> Result<SocketAddr> {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<()> {
         single_threaded()?.block_on(async move {
             let app = match kind {
@@ -230,7 +230,7 @@ fn serve(kind: Variant) -> Result<SocketAddr> {
             Ok(())
         })
     });
-    Ok(told.recv()?)
+    Ok(reported.recv()?)
 }
 
 /// The minimum work of a webhook receiver.

@@ -25,7 +25,7 @@ pub struct GitHub {
     pub client_id: &'static str,
     /// The App's private key, in the format of its settings page.
     pub private_key: String,
-    minted: Arc<AtomicU32>,
+    issued_tokens: Arc<AtomicU32>,
 }
 
 impl GitHub {
@@ -36,33 +36,33 @@ impl GitHub {
         let der: Pkcs8V1Der<'_> = pair.as_der()?;
         let key = STANDARD.encode(der.as_ref());
         let public = pair.public_key().as_ref().to_vec();
-        let minted = Arc::new(AtomicU32::new(0));
-        tokio::spawn(serve(listener, public, Arc::clone(&minted)));
+        let issued_tokens = Arc::new(AtomicU32::new(0));
+        tokio::spawn(serve(listener, public, Arc::clone(&issued_tokens)));
         Ok(Self {
             base_url,
             client_id: "Iv23liOfTheStandIn",
             private_key: format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n"),
-            minted,
+            issued_tokens,
         })
     }
 
     /// The number of issued tokens.
-    pub fn minted(&self) -> u32 {
-        self.minted.load(Ordering::Relaxed)
+    pub fn issued_tokens(&self) -> u32 {
+        self.issued_tokens.load(Ordering::Relaxed)
     }
 }
 
 async fn serve(
     listener: TcpListener,
     public_key: Vec<u8>,
-    minted: Arc<AtomicU32>,
+    issued_tokens: Arc<AtomicU32>,
 ) -> io::Result<()> {
     let mut tokens = HashMap::new();
     loop {
         let (mut socket, _) = listener.accept().await?;
         let Ok(Some(request)) = receive(&mut socket).await else { continue };
         let (status, body) = reply(&request, &public_key, &mut tokens);
-        minted.store(tokens.len().try_into().unwrap_or(u32::MAX), Ordering::Relaxed);
+        issued_tokens.store(tokens.len().try_into().unwrap_or(u32::MAX), Ordering::Relaxed);
         let headers = format!(
             "content-type: application/json\r\ndate: {}\r\n",
             now().format("%a, %d %b %Y %H:%M:%S GMT")

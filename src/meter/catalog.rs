@@ -49,7 +49,7 @@ macro_rules! metrics {
         // Each metric has one address, by which its keys are found.
         $(#[cfg_attr(
             not(feature = "webhooks"),
-            allow(dead_code, reason = "nobody tells of deliveries then")
+            allow(dead_code, reason = "no code records deliveries then")
         )]
         pub(super) static $constant: MetricDescription =
             metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description);)+

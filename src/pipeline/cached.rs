@@ -55,42 +55,46 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
 }
 
 /// Performs a read through the cache. `refresh` is the same call, for a refresh in the background.
-pub(super) async fn fetch(
+// The future of an `async fn` would contain the context twice.
+pub(super) fn fetch(
     lookup: CacheLookup,
     context: CallContext,
     refresh: Option<Box<Call>>,
-) -> Result<RawResponse> {
+) -> impl Future<Output = Result<RawResponse>> {
     let lookup = Arc::new(lookup);
-    if lookup.looks_into_shared_store() {
-        // The first quota lease is requested at the time of the look-up, if there is none yet.
-        context.admission_queue().announce_lookup(|| context.cost());
-    }
-    let LookupState { log_sequence, entry, shared_key } = lookup.look_up(&context.attempt()).await;
-    if let StoredEntry::Own(entry, verdict) = &entry {
-        match lookup.decide(entry, *verdict) {
-            Decision::Serve(status) => return Ok(from_entry(entry, status, context.name())),
-            Decision::ServeAndRefresh => {
-                refresh_in_background(&lookup, &context, refresh);
-                return Ok(from_entry(entry, CacheStatus::Stale, context.name()));
+    async move {
+        if lookup.looks_into_shared_store() {
+            // The first quota lease is requested at the time of the look-up, if there is none yet.
+            context.admission_queue().announce_lookup(|| context.cost());
+        }
+        let LookupState { log_sequence, entry, shared_key } =
+            lookup.look_up(&context.attempt()).await;
+        if let StoredEntry::Own(entry, verdict) = &entry {
+            match lookup.decide(entry, *verdict) {
+                Decision::Serve(status) => return Ok(from_entry(entry, status, context.name())),
+                Decision::ServeAndRefresh => {
+                    refresh_in_background(&lookup, &context, refresh);
+                    return Ok(from_entry(entry, CacheStatus::Stale, context.name()));
+                }
+                Decision::Revalidate => {}
             }
-            Decision::Revalidate => {}
         }
-    }
-    if lookup.is_only_if_cached() {
-        return Err(not_cached_error());
-    }
-    let name = context.name().clone();
-    let miss = CacheMiss { log_sequence, entry: entry.clone(), shared_key };
-    match (coalesce(&lookup, context, miss).await, &entry) {
-        (Ok(found), _) => Ok(found.into_raw(&name)),
-        // Each caller has its own limit for how long a stored response can replace a failed one.
-        (Err(error), StoredEntry::Own(entry, verdict))
-            if lookup.may_serve_stale_for(entry, *verdict, &error) =>
-        {
-            debug!(%error, "serving stale response after error");
-            Ok(from_entry(entry, CacheStatus::Stale, &name))
+        if lookup.is_only_if_cached() {
+            return Err(not_cached_error());
         }
-        (Err(error), _) => Err(error),
+        let name = context.name().clone();
+        let miss = CacheMiss { log_sequence, entry: entry.clone(), shared_key };
+        match (coalesce(&lookup, context, miss).await, &entry) {
+            (Ok(found), _) => Ok(found.into_raw(&name)),
+            // Each caller has its own limit for how long a stored response can replace a failed one.
+            (Err(error), StoredEntry::Own(entry, verdict))
+                if lookup.may_serve_stale_for(entry, *verdict, &error) =>
+            {
+                debug!(%error, "serving stale response after error");
+                Ok(from_entry(entry, CacheStatus::Stale, &name))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 }
 

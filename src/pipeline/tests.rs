@@ -629,5 +629,5 @@ fn the_parts_of_a_call_stay_small() {
         "future of a call: {future} bytes, with {} of its context",
         size_of::<super::CallContext>()
     );
-    assert!(future < 8 * 1024, "{future}");
+    assert!(future < 7_000, "{future}");
 }

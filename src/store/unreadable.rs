@@ -65,7 +65,7 @@ mod tests {
     fn kinds_of_keys_are_few() {
         assert_eq!(kind("limits:https%3A//api.github.com:a"), "limits");
         assert_eq!(kind("budget:x"), "budget");
-        assert_eq!(kind("somebody else's"), OTHER_KIND);
+        assert_eq!(kind("another program's"), OTHER_KIND);
         assert_eq!(kind(""), OTHER_KIND);
     }
 }

@@ -4,7 +4,7 @@
 use octowire_codegen::overlay::{Action, apply, parse};
 use octowire_refresh::examples::{self, Proposal, Side};
 use octowire_refresh::payloads::Payload;
-use octowire_refresh::source::EDITION;
+use octowire_refresh::source::VERSION;
 use serde_json::{Value, json};
 
 use crate::support::{corrected, none, overlay, payloads};
@@ -31,7 +31,7 @@ fn every_example_fits_its_schema_but_those_that_are_called_broken() {
 /// The proposals for a document, and the text that they are written as.
 fn proposed(document: &Value, payloads: &[Payload]) -> (Vec<Proposal>, String) {
     let proposals = examples::proposals(document, payloads).unwrap();
-    let versions = [(EDITION.to_owned(), document.clone())];
+    let versions = [(VERSION.to_owned(), document.clone())];
     let text = examples::render(&proposals, document, &versions);
     (proposals, text)
 }
@@ -86,7 +86,7 @@ fn accepting_all_proposals_leaves_none() {
     let (proposals, text) = proposed(&document, &payloads);
     println!("without an overlay, {} places are found", proposals.len());
     assert!(proposals.len() > 100, "{}", proposals.len());
-    apply(&mut document, &parse(&text).unwrap(), EDITION).unwrap();
+    apply(&mut document, &parse(&text).unwrap(), VERSION).unwrap();
     let (proposals, _) = proposed(&document, &payloads);
     assert!(proposals.is_empty(), "{proposals:#?}");
 }
@@ -99,7 +99,7 @@ fn example(schema: Value, body: Value) -> Value {
     };
     json!({
         "openapi": "3.0.3",
-        "info": { "version": "1", "x-github-plan": EDITION },
+        "info": { "version": "1", "x-github-plan": VERSION },
         "paths": { "/a": { "post": {
             "operationId": "a/b", "tags": ["a"],
             "requestBody": content(&schema),

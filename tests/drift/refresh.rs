@@ -3,8 +3,8 @@
 
 #[path = "refresh/atomic.rs"]
 mod atomic;
-#[path = "refresh/editions.rs"]
-mod editions;
+#[path = "refresh/description_versions.rs"]
+mod description_versions;
 #[path = "refresh/failures.rs"]
 mod failures;
 #[path = "refresh/small.rs"]
@@ -63,11 +63,11 @@ fn properties_not_required_in_every_version_stay_listed() {
         thing["required"] = json!(["id", "name", "size"]);
         new
     };
-    let mut edition = grown("2.0.0");
-    edition["info"]["x-github-plan"] = json!("ghes");
-    edition["info"]["x-github-release"] = json!("3.17");
-    edition["components"]["schemas"]["thing"]["required"] = json!(["name", "size"]);
-    small.publish_as("ghes-3.17", &edition);
+    let mut description_version = grown("2.0.0");
+    description_version["info"]["x-github-plan"] = json!("ghes");
+    description_version["info"]["x-github-release"] = json!("3.17");
+    description_version["components"]["schemas"]["thing"]["required"] = json!(["name", "size"]);
+    small.publish_as("ghes-3.17", &description_version);
     let said = small.run(&[&small.publish(&grown("2.0.0"))]);
     let listed = small.read("openapi/not-required.tsv");
     let (schema, size) = ("/components/schemas/thing", "size\t1.0.0\n");
@@ -203,7 +203,7 @@ fn an_action_that_another_version_needs_is_kept_for_it() {
 }
 
 #[test]
-fn an_update_needed_by_another_edition_is_kept_and_has_no_effect_here() {
+fn an_update_needed_by_another_version_is_kept_and_has_no_effect_here() {
     let small = Small::new();
     let action = "  - target: $.components.schemas.thing.properties.name\n    description: Null.\n    \
                   update:\n      nullable: true\n";

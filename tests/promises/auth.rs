@@ -46,8 +46,8 @@ async fn an_app_signs_in_as_its_installation() {
         assert_eq!(get(&client).await.unwrap()["path"], "/repos/a/b");
         assert_eq!(client.identity(), "installation:42");
     }
-    assert_eq!(github.minted(), 5);
-    assert_eq!(github.state().refusals, 0);
+    assert_eq!(github.issued_tokens(), 5);
+    assert_eq!(github.state().rejections, 0);
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_thousand_concurrent_calls_fetch_one_token() {
     let client = github.client(&app());
     let calls = join_all((0..1000).map(|_| get(&client))).await;
     assert!(calls.iter().all(Result::is_ok));
-    assert_eq!(github.minted(), 1);
+    assert_eq!(github.issued_tokens(), 1);
     assert_eq!(github.state().jwts.len(), 1);
 }
 
@@ -70,7 +70,7 @@ async fn handles_of_other_installations_share_the_jwt_and_keep_their_tokens() {
         }
     }
     let state = github.state();
-    assert_eq!(state.minted.len(), 20, "asked for twice, minted once");
+    assert_eq!(state.issued_tokens.len(), 20, "asked for twice, minted once");
     assert!(state.jwts.iter().all(|jwt| *jwt == state.jwts[0]), "signed once");
 }
 
@@ -79,9 +79,9 @@ async fn the_installations_that_are_kept_are_bounded() {
     let github = GitHub::knowing(&[&KEY]).await;
     let policy = TokenPolicy::default().max_cached_installations(2);
     let client = github.builder().auth(app()).token_policy(policy).build().unwrap();
-    for (id, minted) in [(1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)] {
+    for (id, issued_tokens) in [(1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)] {
         get(&client.installation(id).unwrap()).await.unwrap();
-        assert_eq!(github.minted(), minted, "after {id}");
+        assert_eq!(github.issued_tokens(), issued_tokens, "after {id}");
     }
 }
 
@@ -95,14 +95,14 @@ async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_rejected() {
     get(&client).await.unwrap();
     advance(3538 * SECOND).await;
     get(&client).await.unwrap();
-    assert_eq!(github.minted(), 1);
+    assert_eq!(github.issued_tokens(), 1);
     // A `Date` is whole seconds, so that the lifetime is known to a second.
     advance(4 * SECOND).await;
-    while github.minted() == 1 {
+    while github.issued_tokens() == 1 {
         tokio::task::yield_now().await;
         get(&client).await.unwrap();
     }
-    assert_eq!(github.minted(), 2);
+    assert_eq!(github.issued_tokens(), 2);
     github.state().tokens.retain(|token, _| token.ends_with("_2"));
     // The answer may still be on its way to the client.
     while client.access_token().await.unwrap().unwrap().expose_secret() != "ghs_42_2" {
@@ -110,7 +110,7 @@ async fn a_token_is_renewed_before_its_hour_ends_and_no_call_is_rejected() {
     }
     get(&client).await.unwrap();
     let state = github.state();
-    assert_eq!((state.minted.len(), state.refusals), (2, 0));
+    assert_eq!((state.issued_tokens.len(), state.rejections), (2, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,7 +124,7 @@ async fn a_rejected_token_is_replaced_and_the_call_is_retried_with_its_body() {
     let call = || client.request(Method::POST, "/x").json(&json!({"a": 1})).send::<Value>();
     let calls = join_all((0..50).map(|_| call())).await;
     assert!(calls.iter().all(|call| call.as_ref().unwrap()["body"] == r#"{"a":1}"#));
-    assert_eq!(github.minted(), 2);
+    assert_eq!(github.issued_tokens(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,25 +142,25 @@ async fn a_streaming_body_is_sent_once_and_the_next_call_succeeds() {
     };
     let error = upload().await.unwrap_err();
     assert_eq!(error.status().unwrap(), 401);
-    assert_eq!(github.state().refusals, 1);
+    assert_eq!(github.state().rejections, 1);
     // The token is another one, although the call did not go again.
     upload().await.unwrap();
-    assert_eq!(github.minted(), 2);
+    assert_eq!(github.issued_tokens(), 2);
 }
 
 #[tokio::test]
 async fn a_new_token_that_has_not_reached_all_servers_is_waited_for() {
     let github = GitHub::knowing(&[&KEY]).await;
-    github.state().refused_uses = 1;
+    github.state().rejected_uses = 1;
     get(&github.client(&app())).await.unwrap();
-    assert_eq!((github.minted(), github.state().refusals), (1, 1));
+    assert_eq!((github.issued_tokens(), github.state().rejections), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_credential_that_github_never_accepts_fails_after_one_refresh() {
     let _still = FrozenClock::new();
     let github = GitHub::knowing(&[&KEY]).await;
-    github.state().refused_uses = usize::MAX;
+    github.state().rejected_uses = usize::MAX;
     let client = github.client(&app());
     let call = tokio::spawn(async move { get(&client).await.unwrap_err() });
     while !call.is_finished() {
@@ -169,8 +169,8 @@ async fn a_credential_that_github_never_accepts_fails_after_one_refresh() {
     }
     let error = call.await.unwrap();
     assert_eq!(error.status().unwrap(), 401);
-    assert_eq!(github.minted(), 2);
-    assert!(github.state().refusals <= 9);
+    assert_eq!(github.issued_tokens(), 2);
+    assert!(github.state().rejections <= 9);
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn keys_are_switched_over_without_a_failing_call() {
     // Now the old one can go.
     github.state().keys = vec![KEY.public.clone()];
     get(&client.installation(4).unwrap()).await.unwrap();
-    assert_eq!(github.minted(), 4);
+    assert_eq!(github.issued_tokens(), 4);
 }
 
 #[tokio::test]
@@ -235,7 +235,7 @@ async fn every_failure_of_an_installation_has_its_own_error() {
         ),
     ] {
         let github = GitHub::knowing(&[&KEY]).await;
-        github.state().refuse_mint = Some((status, message));
+        github.state().reject_issue_token = Some((status, message));
         let error = get(&github.client(&app())).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.auth_failure(), Some(failure));
@@ -278,8 +278,8 @@ async fn an_installation_is_looked_up_once_and_again_when_it_moved() {
     github.revoke_all();
     advance(60 * SECOND).await;
     get(&client).await.unwrap();
-    assert_eq!((lookups(&github), github.minted()), (2, 2));
-    for other in [Installation::for_user("nobody"), Installation::for_repo("no", "where")] {
+    assert_eq!((lookups(&github), github.issued_tokens()), (2, 2));
+    for other in [Installation::for_user("absent"), Installation::for_repo("no", "where")] {
         let error = get(&client.installation(other).unwrap()).await.unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::InstallationNotFound));
     }
@@ -299,7 +299,7 @@ async fn installation_tokens_are_scoped_as_requested_and_cached_separately() {
     let expected = json!({
         "repositories": ["a", "b"], "repository_ids": [3], "permissions": {"issues": "write"},
     });
-    assert_eq!(github.state().minted, [json!({}), expected]);
+    assert_eq!(github.state().issued_tokens, [json!({}), expected]);
     assert_ne!(client.identity(), narrow.identity());
 }
 
@@ -318,7 +318,7 @@ async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
     ] {
         get(&client.installation(installation).unwrap()).await.unwrap();
     }
-    assert_eq!(github.state().minted, [json!({ "repository_ids": [3] })]);
+    assert_eq!(github.state().issued_tokens, [json!({ "repository_ids": [3] })]);
     for (installation, said) in [
         (Installation::id(-1), "invalid installation id: -1 is negative"),
         (Installation::id("octo-org"), "invalid installation id: `octo-org` is not an integer"),
@@ -334,7 +334,7 @@ async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
         }
         assert!(shown.contains(said), "{shown}");
     }
-    assert_eq!(github.state().minted.len(), 1);
+    assert_eq!(github.state().issued_tokens.len(), 1);
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn the_app_itself_is_a_handle_away_and_its_token_is_not_mixed_up() {
     // An installation's token will not do there, and another would not either.
     let error = client.request(Method::GET, "/app").send::<Value>().await.unwrap_err();
     assert!(error.to_string().contains("as_app"), "{error}");
-    assert_eq!(github.minted(), 1);
+    assert_eq!(github.issued_tokens(), 1);
     let personal = Client::with_token("ghp_x").unwrap();
     let error = personal.installation(1).unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::NotAnApp));
@@ -363,7 +363,7 @@ async fn clients_with_one_store_fetch_one_token() {
     let clients: Vec<_> = (0..10).map(|_| client()).collect();
     let calls = join_all(clients.iter().map(get)).await;
     assert!(calls.iter().all(Result::is_ok));
-    assert_eq!(github.minted(), 1);
+    assert_eq!(github.issued_tokens(), 1);
 }
 
 #[test]

@@ -60,7 +60,7 @@ async fn results_come_in_the_order_of_the_calls_and_errors_stay_with_theirs() {
 }
 
 #[tokio::test]
-async fn calls_are_made_as_there_is_room_for_them() {
+async fn calls_are_made_as_there_is_capacity_for_them() {
     let server = echo(Arc::default(), Arc::default()).await;
     let client = server.builder().build().unwrap();
     let made = Arc::new(AtomicUsize::new(0));
@@ -85,11 +85,11 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
         let exhausted = request.headers["authorization"] == "Bearer token-without-quota";
         let left = if exhausted { 0 } else { 4_000 };
         let reset = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() + 1800;
-        let told = format!(
+        let reported = format!(
             "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: {left}\r\n\
              x-ratelimit-reset: {reset}\r\nx-ratelimit-resource: core\r\n"
         );
-        Reply::Raw(answer("200 OK", &told, "1"))
+        Reply::Raw(answer("200 OK", &reported, "1"))
     })
     .await;
     let exhausted = server.default_client_builder().token("token-without-quota").build().unwrap();
@@ -100,15 +100,15 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
         _ => call(&idle, number),
     });
     let mut results = std::pin::pin!(exhausted.batch(calls).concurrency(10).stream());
-    let mut answered = Vec::new();
+    let mut responded = Vec::new();
     for _ in 0..2 {
         let next = tokio::time::timeout(Duration::from_secs(20), results.next()).await;
         let (index, result) = next.expect("the idle identity waits").unwrap();
         result.unwrap();
-        answered.push(index);
+        responded.push(index);
     }
-    answered.sort_unstable();
-    assert_eq!(answered, [12, 13]);
+    responded.sort_unstable();
+    assert_eq!(responded, [12, 13]);
 }
 
 #[tokio::test]

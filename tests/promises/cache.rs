@@ -88,7 +88,7 @@ async fn a_repeated_read_is_confirmed_and_does_not_count() {
             limit.remaining == before.remaining - 1 && again.request_id() != first.request_id()
         );
     }
-    assert_eq!(github.answers(), (1, 3));
+    assert_eq!(github.replies(), (1, 3));
     github.change("/repos/o/r");
     let changed = get(&client, "/repos/o/r").await;
     assert_eq!((changed.cache_status(), &changed["version"]), (CacheStatus::Miss, &json!(1)));
@@ -113,7 +113,7 @@ async fn etag_prediction_keeps_entries_valid_after_a_token_change() {
         .map(|one| one.headers["authorization"].clone())
         .collect();
     assert_eq!(tokens.len(), 6);
-    assert_eq!(github.answers().0, 1);
+    assert_eq!(github.replies().0, 1);
 }
 
 #[tokio::test]
@@ -246,7 +246,7 @@ async fn a_write_invalidates_only_the_entries_it_changes() {
 
 #[tokio::test]
 async fn a_write_invalidates_entries_under_the_alternative_path_of_its_resource() {
-    for (write, doubtful, good) in [
+    for (write, uncertain, good) in [
         ("/repos/o/r/issues", ["/repositories/7/issues", "/repositories/8"], "/organizations/7"),
         ("/repositories/7/issues", ["/repositories/7", "/repos/o/r"], "/repositories/8"),
         ("/orgs/o", ["/organizations/7/repos", "/orgs/o/teams"], "/orgs/other"),
@@ -257,13 +257,13 @@ async fn a_write_invalidates_entries_under_the_alternative_path_of_its_resource(
         let github = Resources::start().await;
         let client =
             client(&github, CacheConfig::default().default_policy(CachePolicy::five_minutes()));
-        for path in doubtful.into_iter().chain([good]) {
+        for path in uncertain.into_iter().chain([good]) {
             get(&client, path).await;
         }
         let write = client.request(Method::PATCH, write).json(&json!({}));
         let label = format!("{write:?}");
         write.send_empty().await.unwrap();
-        for path in doubtful {
+        for path in uncertain {
             assert_ne!(status(&client, path).await, CacheStatus::Hit, "{path}: {label}");
         }
         assert_eq!(status(&client, good).await, CacheStatus::Hit, "{good}: {label}");
@@ -545,7 +545,7 @@ async fn of_an_hour_of_polls_with_rotating_tokens_99_percent_are_free() {
             get(&client, &path).await;
         }
     }
-    assert_eq!(github.answers(), (5 + 3, 360 * 5 - 8));
+    assert_eq!(github.replies(), (5 + 3, 360 * 5 - 8));
 }
 
 #[tokio::test]

@@ -61,9 +61,9 @@ fn a_pin_holds_until_a_used_item_changes() {
     let reached: Vec<&str> =
         report.changes.iter().flat_map(|change| &change.operations).map(String::as_str).collect();
     assert!(reached.contains(&"issues/get"), "{report:?}");
-    let told = std::panic::catch_unwind(|| uses.assert_pinned(&pin)).unwrap_err();
-    let told = told.downcast_ref::<String>().unwrap();
-    assert!(told.contains("mood") && told.contains("OCTOWIRE_UPDATE_PIN=1"), "{told}");
+    let reported = std::panic::catch_unwind(|| uses.assert_pinned(&pin)).unwrap_err();
+    let reported = reported.downcast_ref::<String>().unwrap();
+    assert!(reported.contains("mood") && reported.contains("OCTOWIRE_UPDATE_PIN=1"), "{reported}");
 }
 
 #[test]
@@ -278,8 +278,8 @@ fn a_value_of_no_variant_is_reported_with_the_accepted_types() {
     let body = br#"{"title":"x","milestone":1.5}"#;
     let request = RequestToValidate::new(&method, "/repos/a/b/issues", &headers).body(body);
     let matched = document.check_request(request).unwrap();
-    let told: Vec<String> = matched.deviations.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["issues/create, at $.milestone: is number, expected integer or string"]);
+    let reported: Vec<String> = matched.deviations.iter().map(ToString::to_string).collect();
+    assert_eq!(reported, ["issues/create, at $.milestone: is number, expected integer or string"]);
 }
 
 fn http_headers() -> octowire::http::HeaderMap {

@@ -61,7 +61,7 @@ enum Outcome {
     /// It is used, and only this user can use it from then on.
     Repaired,
     /// It is an error with these words.
-    Refused(&'static str),
+    Rejected(&'static str),
     /// It counts as absent, and can be written again.
     Removed,
 }
@@ -103,17 +103,17 @@ fn expected(kind: FileKind, fault: Fault) -> Outcome {
         Fault::Mode666 if is_value => Outcome::Removed,
         Fault::Mode666 | Fault::Mode660 | Fault::Mode644 => Outcome::Repaired,
         Fault::Folder777 | Fault::Folder775 if has_own_folder => Outcome::Repaired,
-        Fault::Folder777 => Outcome::Refused("other users can write to it"),
+        Fault::Folder777 => Outcome::Rejected("other users can write to it"),
         Fault::Folder775 | Fault::Folder1777 => Outcome::Used,
         _ if is_value => Outcome::Removed,
-        Fault::FolderLink if has_own_folder => Outcome::Refused("is a symbolic link"),
+        Fault::FolderLink if has_own_folder => Outcome::Rejected("is a symbolic link"),
         Fault::FolderLink => Outcome::Used,
         // These tests run as root then, who uses the folder of any user.
         Fault::FolderOfOther if !has_own_folder => Outcome::Used,
-        Fault::OtherOwner | Fault::FolderOfOther => Outcome::Refused("belongs to the user 12345"),
-        Fault::Link | Fault::DanglingLink => Outcome::Refused("is a symbolic link"),
-        Fault::Fifo | Fault::Socket | Fault::Folder => Outcome::Refused("is not a regular file"),
-        Fault::HardLink => Outcome::Refused("has 2 hard links"),
+        Fault::OtherOwner | Fault::FolderOfOther => Outcome::Rejected("belongs to the user 12345"),
+        Fault::Link | Fault::DanglingLink => Outcome::Rejected("is a symbolic link"),
+        Fault::Fifo | Fault::Socket | Fault::Folder => Outcome::Rejected("is not a regular file"),
+        Fault::HardLink => Outcome::Rejected("has 2 hard links"),
     }
 }
 
@@ -320,7 +320,7 @@ async fn check(kind: FileKind, fault: Fault) {
                 assert_eq!(mode(&path), 0o600, "{case}");
             }
         }
-        Outcome::Refused(words) => {
+        Outcome::Rejected(words) => {
             for outcome in [found, again] {
                 let said = outcome.map(|_| ()).expect_err(&case).to_string();
                 assert!(said.contains(words), "{case}: {said}");

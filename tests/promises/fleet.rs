@@ -81,7 +81,11 @@ async fn all_are_there(limiter: &Limiter) -> Instant {
 
 fn check(limiter: &Limiter, start: Instant, max: Duration) {
     let state = limiter.state();
-    assert!(state.refusals.is_empty(), "{:?}", &state.refusals[..state.refusals.len().min(3)]);
+    assert!(
+        state.rejections.is_empty(),
+        "{:?}",
+        &state.rejections[..state.rejections.len().min(3)]
+    );
     assert_eq!(state.served.len(), PROCESSES * TASKS * 2, "each call is served");
     assert!(state.served.values().all(|times| *times == 1), "nothing is served twice");
     assert!(state.most_at_once <= 100, "{}", state.most_at_once);

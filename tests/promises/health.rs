@@ -61,8 +61,8 @@ async fn a_failing_server_is_reported_and_opens_the_circuit() {
     calls(&github, 98).await;
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded, "{health}");
-    let told = reasons(&health);
-    assert_eq!(told, "objective missed: error rate; objective missed: availability");
+    let reported = reasons(&health);
+    assert_eq!(reported, "objective missed: error rate; objective missed: availability");
     let rate = &health.objectives[0];
     assert_eq!((rate.kind, rate.windows[0].value), (SloKind::ErrorRate, Some(1.0 / 98.0)));
     calls(&github, 3).await;
@@ -131,9 +131,9 @@ async fn health_reports_the_causes_of_delays() {
     github.meta().get_zen().send().await.unwrap_err();
     let health = github.health();
     assert_eq!(health.status, HealthStatus::Degraded);
-    let told = reasons(&health);
-    assert!(told.contains("store unavailable for 0 s"), "{told}");
-    assert!(told.contains("secondary rate limit exceeded; retry in "), "{told}");
+    let reported = reasons(&health);
+    assert!(reported.contains("store unavailable for 0 s"), "{reported}");
+    assert!(reported.contains("secondary rate limit exceeded; retry in "), "{reported}");
     assert!((80.0..=90.0).contains(&health.limits.paused_for_secs.unwrap()), "{health:?}");
 }
 

@@ -68,7 +68,7 @@ async fn two_hundred_tasks_are_never_rejected_and_all_are_served_once() {
     let start = tokio::time::Instant::now();
     advance_until(&limiter, SECOND / 4, join_all(tasks)).await;
     let state = limiter.state();
-    assert_eq!(state.refusals, [""; 0]);
+    assert_eq!(state.rejections, [""; 0]);
     assert_eq!(state.served.len(), 200 * 8);
     assert!(state.served.values().all(|times| *times == 1), "nothing is served twice");
     assert!(state.most_at_once <= 100);
@@ -97,7 +97,7 @@ async fn a_search_waits_for_its_own_resource_and_other_calls_do_not() {
     let (searches, reads) = advance_until(&limiter, SECOND / 4, both).await;
     assert!(searches.iter().all(Result::is_ok));
     assert!(reads < SECOND, "{reads:?}");
-    assert_eq!(limiter.state().refusals, [""; 0]);
+    assert_eq!(limiter.state().rejections, [""; 0]);
     assert!((120..=130).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
 }
 
@@ -112,7 +112,7 @@ async fn calls_over_the_primary_limit_wait_for_the_reset() {
     let calls = join_all((1..100).map(call));
     let calls = advance_until(&limiter, 10 * SECOND, calls).await;
     assert!(calls.iter().all(Result::is_ok));
-    assert_eq!(limiter.state().refusals, [""; 0]);
+    assert_eq!(limiter.state().rejections, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,9 +130,9 @@ async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
     // Those that were under way are refused with it, and later the one that finds out.
     let at = |why: &str| why.rsplit_once(" at ").map(|(_, at)| at.to_owned()).unwrap();
     let overruns: Vec<_> =
-        state.refusals.iter().filter(|why| why.contains("too many")).map(|why| at(why)).collect();
+        state.rejections.iter().filter(|why| why.contains("too many")).map(|why| at(why)).collect();
     assert!((1..=4).contains(&overruns.len()), "{overruns:?}");
-    for why in state.refusals.iter().filter(|why| why.contains("did not wait")) {
+    for why in state.rejections.iter().filter(|why| why.contains("did not wait")) {
         assert_eq!(at(why), overruns[0], "{why}");
     }
 }

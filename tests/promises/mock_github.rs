@@ -73,7 +73,7 @@ fn items(body: &Value) -> &Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_operation_is_answered_and_no_answer_deviates_from_the_description() {
+async fn every_operation_is_responded_and_no_response_deviates_from_the_description() {
     let started = Instant::now();
     let github = MockGitHub::start().await;
     let client = client();
@@ -296,7 +296,7 @@ async fn a_request_that_violates_the_description_is_rejected_with_the_cause() {
 }
 
 #[tokio::test]
-async fn a_refusal_reads_as_github_s_through_the_client() {
+async fn a_rejection_reads_as_github_s_through_the_client() {
     let github = MockGitHub::start().await;
     let call = once(&github).request(Method::POST, "/repos/octocat/hello-world/issues");
     let error = call.json(&json!({ "titel": "x" })).send::<Value>().await.unwrap_err();
@@ -320,7 +320,7 @@ async fn a_file_can_be_decoded() {
 }
 
 #[tokio::test]
-async fn an_unchanged_answer_is_confirmed_for_free() {
+async fn an_unchanged_response_is_confirmed_for_free() {
     let github = MockGitHub::start().await;
     let client = client();
     let get = || client.get(github.base_url() + "/repos/octocat/hello-world").bearer_auth("token");
@@ -351,7 +351,7 @@ async fn a_head_request_has_the_headers_of_a_get_and_no_body() {
 }
 
 #[tokio::test]
-async fn urls_in_answers_lead_to_the_mock() {
+async fn urls_in_responses_lead_to_the_mock() {
     let mock = MockGitHub::start().await;
     let github = mock.client();
     let issue = github.issues().get().owner("acme").repo("rocket").issue_number(1347);
@@ -380,14 +380,14 @@ async fn the_mock_rate_limit_rejects_requests_over_it_until_its_reset() {
     mock.rate_limit("core", 2, Duration::from_secs(60));
     let client = client();
     let url = mock.base_url() + "/repos/octocat/hello-world";
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..3 {
         let response = client.get(&url).send().await.unwrap();
         let remaining = header(&response, "x-ratelimit-remaining").to_owned();
-        told.push((response.status().as_u16(), remaining));
+        reported.push((response.status().as_u16(), remaining));
     }
     let expected = [(200, "1"), (200, "0"), (403, "0")];
-    assert_eq!(told, expected.map(|(status, remaining)| (status, remaining.to_owned())));
+    assert_eq!(reported, expected.map(|(status, remaining)| (status, remaining.to_owned())));
     // Others have limits of their own.
     let search = mock.base_url() + "/search/issues?q=x";
     assert_eq!(client.get(search).send().await.unwrap().status(), 200);

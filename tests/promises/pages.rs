@@ -64,7 +64,7 @@ async fn items_come_in_order_across_pages() {
 }
 
 #[tokio::test]
-async fn pages_carry_their_answers() {
+async fn pages_carry_their_responses() {
     let server = list(3, 2).await;
     let mut pages = request(&server).pages::<Vec<u64>>();
     let mut seen = Vec::new();

@@ -94,9 +94,10 @@ async fn the_mock_and_the_contract_report_it_as_any_value_that_the_description_l
     let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let (method, headers) = (Method::POST, HeaderMap::from_iter(headers));
     let request = RequestToValidate::new(&method, "/orgs/o/repos", &headers).body(&body);
-    let told = ApiDescription::built_in().check_request(request).unwrap().deviations;
-    let told: Vec<_> = told.iter().map(|told| (told.kind, told.path.as_str())).collect();
-    assert_eq!(told, [(DeviationKind::UnknownValue, "$.visibility")]);
+    let reported = ApiDescription::built_in().check_request(request).unwrap().deviations;
+    let reported: Vec<_> =
+        reported.iter().map(|reported| (reported.kind, reported.path.as_str())).collect();
+    assert_eq!(reported, [(DeviationKind::UnknownValue, "$.visibility")]);
 }
 
 /// An application's own type of id.

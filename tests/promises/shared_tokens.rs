@@ -110,8 +110,8 @@ async fn a_token_that_was_changed_or_moved_is_an_error_and_another_key_is_named(
 
 #[tokio::test]
 async fn a_fleet_fetches_one_token() {
-    let minted = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&minted);
+    let issued_tokens = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&issued_tokens);
     let github = Server::start(move |request| {
         let reply = if request.target.ends_with("/access_tokens") {
             let number = count.fetch_add(1, Ordering::SeqCst);
@@ -145,7 +145,7 @@ async fn a_fleet_fetches_one_token() {
         let said = response.unwrap().into_inner();
         assert!(said.to_string().contains("ghs_0"), "{said}");
     }
-    assert_eq!(minted.load(Ordering::SeqCst), 1);
+    assert_eq!(issued_tokens.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]

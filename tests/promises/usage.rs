@@ -29,7 +29,7 @@ fn with(mock: &MockGitHub, budget: Budget) -> ClientBuilder {
 }
 
 /// Returns how many of so many concurrent calls succeed.
-async fn answered(github: &Client, calls: usize) -> usize {
+async fn responded(github: &Client, calls: usize) -> usize {
     let all = (0..calls).map(|_| github.meta().get_zen().send());
     let all = futures_util::future::join_all(all).await;
     all.into_iter()
@@ -88,8 +88,8 @@ async fn identities_have_their_own_numbers() {
         mock.client_builder().store(store.clone()).usage(policy).cache(CacheConfig::disabled());
     let one = one.build().unwrap();
     let other = one.unauthenticated();
-    assert_eq!(answered(&one, 2).await, 2);
-    assert_eq!(answered(&other, 1).await, 1);
+    assert_eq!(responded(&one, 2).await, 2);
+    assert_eq!(responded(&other, 1).await, 1);
     let refused = one.meta().get_octocat().send().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::BudgetExhausted);
     other.meta().get_octocat().send().await.unwrap();
@@ -105,7 +105,7 @@ async fn one_budget_may_be_for_all_identities() {
     let mock = MockGitHub::start().await;
     let one = with(&mock, budget().hard_limit(3).shared()).build().unwrap();
     let other = one.unauthenticated();
-    assert_eq!(answered(&one, 2).await + answered(&other, 5).await, 3);
+    assert_eq!(responded(&one, 2).await + responded(&other, 5).await, 3);
     assert_eq!(other.usage().report().await.budgets[0].used, 3);
 }
 
@@ -119,7 +119,7 @@ async fn a_request_over_a_hard_budget_is_rejected_with_advice() {
         .exempt_operation("rate-limit/get")
         .exempt_operation("GET /meta");
     let github = with(&mock, budget).build().unwrap();
-    assert_eq!(answered(&github, 10).await, 3);
+    assert_eq!(responded(&github, 10).await, 3);
     assert_eq!(mock.requests().len(), 3);
     let error = github.meta().get_zen().send().await.unwrap_err();
     let text = error.to_string();
@@ -196,11 +196,11 @@ async fn a_budget_outlives_the_process() {
             .unwrap()
     };
     let first = client();
-    assert_eq!(answered(&first, 3).await, 3);
+    assert_eq!(responded(&first, 3).await, 3);
     assert!(first.usage().flush().await);
     drop(first);
     let second = client();
-    assert_eq!(answered(&second, 9).await, 2);
+    assert_eq!(responded(&second, 9).await, 2);
     let report = second.usage().report().await;
     assert_eq!((report.budgets[0].used, report.periods[2].total.requests), (5, 5), "{report}");
 }
@@ -235,9 +235,9 @@ fn programs_add_up<S: Store>(outer: &Runtime, mock: &MockGitHub, store: impl Fn(
             };
             builder().enable_all().build().unwrap().block_on(program);
             expected += 3 + u64::from(closes);
-            let told = outer.block_on(reported_calls(mock, store()));
-            if told != expected {
-                assert!(!closes && told < expected, "{told} of {expected}, {closes}");
+            let reported = outer.block_on(reported_calls(mock, store()));
+            if reported != expected {
+                assert!(!closes && reported < expected, "{reported} of {expected}, {closes}");
                 return false;
             }
         }
@@ -306,7 +306,7 @@ async fn a_budget_is_kept_without_its_store_and_rejected_if_it_is_strict() {
     let mock = MockGitHub::start().await;
     let client = |budget: Budget| with(&mock, budget).store(UnresponsiveStore).build().unwrap();
     let github = client(budget().hard_limit(4));
-    assert_eq!(answered(&github, 10).await, 4);
+    assert_eq!(responded(&github, 10).await, 4);
     let report = github.usage().report().await;
     assert_eq!((report.is_complete, report.budgets[0].used), (false, 4));
     assert_eq!(report.periods[2].total.requests, 4, "{report}");
@@ -332,9 +332,9 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
     assert!(store.counters(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let told = store.counters(&key).await.unwrap();
-    assert_eq!(told["meta/get-zen calls"], 1, "{told:?}");
-    assert_eq!(told["meta/get-zen failed"], 1);
+    let reported = store.counters(&key).await.unwrap();
+    assert_eq!(reported["meta/get-zen calls"], 1, "{reported:?}");
+    assert_eq!(reported["meta/get-zen failed"], 1);
 }
 
 #[tokio::test]
@@ -350,9 +350,9 @@ async fn the_call_that_holds_the_last_handle_is_written_before_it_returns() {
     let month = octowire::chrono::Utc::now().format("%Y-%m");
     drop(github);
     call.send().await.unwrap_err();
-    let key = format!("usage:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
-    let told = store.counters(&key).await.unwrap();
-    assert_eq!(told.get("meta/get-zen calls"), Some(&1), "{told:?}");
+    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
+    let reported = store.counters(&key).await.unwrap();
+    assert_eq!(reported.get("meta/get-zen calls"), Some(&1), "{reported:?}");
 }
 
 #[tokio::test]
@@ -389,7 +389,7 @@ async fn names_with_colons_are_not_taken_for_others() {
         builder.usage(policy).build().unwrap()
     };
     for (environment, budget) in [("prod", "eu:all"), ("prod:eu", "all"), ("prod%3Aeu", "all")] {
-        assert_eq!(answered(&client(environment, budget), 2).await, 1, "{environment} {budget}");
+        assert_eq!(responded(&client(environment, budget), 2).await, 1, "{environment} {budget}");
     }
 }
 
@@ -409,7 +409,7 @@ async fn an_exhausted_budget_fetches_no_token_and_does_not_wait() {
     }
     let mock = MockGitHub::start().await;
     let github = with(&mock, budget().hard_limit(1).shared()).build().unwrap();
-    assert_eq!(answered(&github, 2).await, 1);
+    assert_eq!(responded(&github, 2).await, 1);
     let error = github.with_auth(Never).meta().get_zen().send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
     assert!(
@@ -479,7 +479,7 @@ mod fleet {
             .build()
             .unwrap();
         for _ in 0..20 {
-            answered(&github, 10).await;
+            responded(&github, 10).await;
         }
         assert!(github.usage().flush().await);
     }

@@ -13,7 +13,6 @@ use octowire::webhooks::{
 };
 use tower::ServiceExt;
 
-mod answers;
 #[cfg(feature = "webhooks-axum")]
 mod axum;
 #[cfg(all(feature = "webhooks-axum", feature = "webhooks-journal"))]
@@ -27,6 +26,7 @@ mod outgoing;
 mod reconciler;
 #[cfg(feature = "redis")]
 mod redis;
+mod replies;
 
 const SECRET: &str = "the secret of the webhook";
 const URL: &str = "http://localhost/webhooks";

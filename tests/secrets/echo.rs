@@ -249,17 +249,17 @@ struct Upstream {
 impl Upstream {
     async fn start() -> Self {
         let mood = Arc::new(Mutex::new(Echo::Headers));
-        let heard = Mutex::new(ReceivedData::default());
+        let received = Mutex::new(ReceivedData::default());
         let count = std::sync::atomic::AtomicUsize::new(0);
         let current = Arc::clone(&mood);
         let server = Server::start(move |request: Received| {
-            let mut heard = heard.lock().unwrap();
-            heard.record(&request);
+            let mut received = received.lock().unwrap();
+            received.record(&request);
             // Those that never reach it by themselves.
             for what in ["a webhook's secret", "a dashboard's token", "a store's password"] {
-                if !heard.credentials.iter().any(|known| known == secret(what)) {
-                    heard.credentials.push(secret(what).to_owned());
-                    heard.all.push(secret(what).to_owned());
+                if !received.credentials.iter().any(|known| known == secret(what)) {
+                    received.credentials.push(secret(what).to_owned());
+                    received.all.push(secret(what).to_owned());
                 }
             }
             let mood = *current.lock().unwrap();
@@ -286,15 +286,22 @@ impl Upstream {
                 }
                 // The answer itself is an echo.
                 "/login/oauth/access_token" => {
-                    let said = heard.all.join(" ");
+                    let said = received.all.join(" ");
                     let code =
                         if body.contains("device_code") { "access_denied" } else { "weird_error" };
                     let answer = json!({
                         "error": code, "error_description": said, "error_uri": said, "scope": said,
                     });
-                    response(&heard, number, "200 OK", "", "application/json", &answer.to_string())
+                    response(
+                        &received,
+                        number,
+                        "200 OK",
+                        "",
+                        "application/json",
+                        &answer.to_string(),
+                    )
                 }
-                _ => echo(&heard, number, mood, &request),
+                _ => echo(&received, number, mood, &request),
             };
             async { Reply::Raw(reply) }
         });

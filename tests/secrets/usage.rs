@@ -17,8 +17,8 @@ async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
     let server = Server::fixed_response(json("200 OK", "", "[]")).await;
     let noted = Arc::new(Mutex::new(String::new()));
     let notes = Arc::clone(&noted);
-    let store = InterceptingStore::new(move |told| {
-        notes.lock().unwrap().push_str(&format!("{told}\n"));
+    let store = InterceptingStore::new(move |reported| {
+        notes.lock().unwrap().push_str(&format!("{reported}\n"));
         true
     });
     let budget = Budget::new("b", Period::Month).soft_limit(1).hard_limit(2);

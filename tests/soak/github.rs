@@ -79,7 +79,7 @@ enum Fault {
     /// The connection is closed after it was done.
     CloseAfterwards,
     ServerError,
-    Refuse,
+    Reject,
     /// No response for longer than an attempt lasts.
     Stall,
     /// The body ends early.
@@ -100,7 +100,7 @@ impl Fault {
         Self::Close,
         Self::CloseAfterwards,
         Self::ServerError,
-        Self::Refuse,
+        Self::Reject,
         Self::Stall,
         Self::Cut,
         Self::CutChunks,
@@ -251,7 +251,7 @@ async fn respond(
             return send(socket, &response("502 Bad Gateway", "content-type: text/html\r\n", page))
                 .await;
         }
-        Some(Fault::Refuse) => {
+        Some(Fault::Reject) => {
             let body = json!({ "message": "You have exceeded a secondary rate limit." });
             let bytes = response("403 Forbidden", "retry-after: 1\r\n", &body.to_string());
             return send(socket, &bytes).await;

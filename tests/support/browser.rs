@@ -91,9 +91,9 @@ impl Browser {
     /// Returns the value of an expression.
     pub async fn value(&mut self, expression: &str) -> Value {
         let ask = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let told = self.ask("Runtime.evaluate", ask).await;
-        assert!(told["exceptionDetails"].is_null(), "{expression}: {told}");
-        told["result"]["value"].clone()
+        let reported = self.ask("Runtime.evaluate", ask).await;
+        assert!(reported["exceptionDetails"].is_null(), "{expression}: {reported}");
+        reported["result"]["value"].clone()
     }
 
     /// Waits until an expression is true.
@@ -108,8 +108,8 @@ impl Browser {
     /// The page as a PNG: as much as its window shows, or all of it.
     pub async fn screenshot(&mut self, all: bool) -> Vec<u8> {
         let ask = json!({ "format": "png", "captureBeyondViewport": all });
-        let told = self.ask("Page.captureScreenshot", ask).await;
-        STANDARD.decode(told["data"].as_str().unwrap()).unwrap()
+        let reported = self.ask("Page.captureScreenshot", ask).await;
+        STANDARD.decode(reported["data"].as_str().unwrap()).unwrap()
     }
 
     /// Returns the complaints so far: errors and warnings of the console, exceptions, the log entries of the browser
@@ -135,11 +135,11 @@ impl Browser {
                     Some(Ok(_)) => continue,
                     ended => panic!("the browser has ended: {ended:?}"),
                 };
-                let told: Value = serde_json::from_str(&text).unwrap();
-                if told["id"] == json!(id) {
-                    return told;
+                let reported: Value = serde_json::from_str(&text).unwrap();
+                if reported["id"] == json!(id) {
+                    return reported;
                 }
-                self.hear(&told);
+                self.hear(&reported);
             }
         });
         let mut response = response.await.unwrap_or_else(|_| panic!("{method} is not answered"));
@@ -147,8 +147,9 @@ impl Browser {
         response["result"].take()
     }
 
-    fn hear(&mut self, told: &Value) {
-        let (method, about) = (told["method"].as_str().unwrap_or_default(), &told["params"]);
+    fn hear(&mut self, reported: &Value) {
+        let (method, about) =
+            (reported["method"].as_str().unwrap_or_default(), &reported["params"]);
         let complains = match method {
             "Runtime.exceptionThrown" => true,
             "Runtime.consoleAPICalled" => about["type"] == "error" || about["type"] == "warning",

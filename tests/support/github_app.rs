@@ -60,13 +60,13 @@ pub struct State {
     /// Every JWT that it accepted.
     pub jwts: Vec<String>,
     /// The bodies of the requests for tokens.
-    pub minted: Vec<Value>,
+    pub issued_tokens: Vec<Value>,
     /// Tokens, with the uses that are still refused.
     pub tokens: HashMap<String, usize>,
-    pub refused_uses: usize,
-    pub refusals: usize,
+    pub rejected_uses: usize,
+    pub rejections: usize,
     /// An error response to token requests, by status and message.
-    pub refuse_mint: Option<(&'static str, &'static str)>,
+    pub reject_issue_token: Option<(&'static str, &'static str)>,
     /// The failures that come before an answer.
     pub failures: usize,
     /// The installation of `octo-org`.
@@ -107,8 +107,8 @@ impl GitHub {
         self.builder().auth(app.installation(42)).build().unwrap()
     }
 
-    pub fn minted(&self) -> usize {
-        self.state().minted.len()
+    pub fn issued_tokens(&self) -> usize {
+        self.state().issued_tokens.len()
     }
 
     /// Forgets all tokens, as if they had been revoked.
@@ -123,7 +123,7 @@ impl State {
         let segments: Vec<_> = path.trim_matches('/').split('/').collect();
         match segments[..] {
             ["app", "installations", id, "access_tokens"] if request.method == "POST" => {
-                self.as_app(request, |state| state.mint(id.parse().unwrap(), request))
+                self.as_app(request, |state| state.issue_token(id.parse().unwrap(), request))
             }
             ["app"] => {
                 self.as_app(request, |state| state.say("200 OK", json!({"slug": "octowire"})))
@@ -132,7 +132,7 @@ impl State {
                 state.say("200 OK", json!({ "id": state.org_installation }))
             }),
             ["orgs" | "users", _, "installation"] | ["repos", _, _, "installation"] => {
-                self.as_app(request, |state| state.refuse("404 Not Found", "Not Found"))
+                self.as_app(request, |state| state.reject("404 Not Found", "Not Found"))
             }
             _ => self.as_installation(request),
         }
@@ -147,31 +147,31 @@ impl State {
             }
             Some(uses) => {
                 *uses -= 1;
-                self.refusals += 1;
-                self.refuse("401 Unauthorized", "Bad credentials")
+                self.rejections += 1;
+                self.reject("401 Unauthorized", "Bad credentials")
             }
             None => {
-                self.refusals += 1;
-                self.refuse("401 Unauthorized", "Bad credentials")
+                self.rejections += 1;
+                self.reject("401 Unauthorized", "Bad credentials")
             }
         }
     }
 
-    fn mint(&mut self, id: u64, request: &Received) -> Vec<u8> {
+    fn issue_token(&mut self, id: u64, request: &Received) -> Vec<u8> {
         if self.failures > 0 {
             self.failures -= 1;
-            return self.refuse("502 Bad Gateway", "Server Error");
+            return self.reject("502 Bad Gateway", "Server Error");
         }
-        if let Some((status, message)) = self.refuse_mint {
-            return self.refuse(status, message);
+        if let Some((status, message)) = self.reject_issue_token {
+            return self.reject(status, message);
         }
         if self.gone.contains(&id) {
-            return self.refuse("404 Not Found", "Not Found");
+            return self.reject("404 Not Found", "Not Found");
         }
         let body = serde_json::from_slice(&request.body).unwrap();
-        self.minted.push(body);
-        let token = format!("{}{id}_{}", self.prefix, self.minted.len());
-        self.tokens.insert(token.clone(), self.refused_uses);
+        self.issued_tokens.push(body);
+        let token = format!("{}{id}_{}", self.prefix, self.issued_tokens.len());
+        self.tokens.insert(token.clone(), self.rejected_uses);
         let end = DateTime::<Utc>::from(self.now() + Duration::from_secs(3600));
         self.say("201 Created", json!({ "token": token, "expires_at": end, "permissions": {} }))
     }
@@ -187,7 +187,7 @@ impl State {
             jsonwebtoken::decode::<Value>(&jwt, &DecodingKey::from_rsa_der(key), &rules).ok()
         };
         let Some(claims) = self.keys.iter().find_map(verify).map(|jwt| jwt.claims) else {
-            return self.refuse("401 Unauthorized", "A JSON web token could not be decoded");
+            return self.reject("401 Unauthorized", "A JSON web token could not be decoded");
         };
         let now = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
         let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
@@ -205,7 +205,7 @@ impl State {
             self.jwts.push(jwt);
             return go(self);
         };
-        self.refuse("401 Unauthorized", message)
+        self.reject("401 Unauthorized", message)
     }
 
     fn now(&self) -> SystemTime {
@@ -213,7 +213,7 @@ impl State {
         if self.clock < 0 { SystemTime::now() - ahead } else { SystemTime::now() + ahead }
     }
 
-    fn refuse(&self, status: &str, message: &str) -> Vec<u8> {
+    fn reject(&self, status: &str, message: &str) -> Vec<u8> {
         self.say(
             status,
             json!({ "message": message, "documentation_url": "https://docs.github.com/rest" }),

@@ -50,10 +50,10 @@ pub struct State {
     points: VecDeque<(Instant, u32)>,
     content: VecDeque<Instant>,
     used: HashMap<&'static str, (u64, u64)>,
-    refused_until: Option<Instant>,
+    rejected_until: Option<Instant>,
     penalty: Duration,
     /// Why requests were refused.
-    pub refusals: Vec<String>,
+    pub rejections: Vec<String>,
     /// How often each call was served, by path and query.
     pub served: HashMap<String, usize>,
     /// The points of each second.
@@ -75,9 +75,9 @@ impl Limiter {
             points: VecDeque::new(),
             content: VecDeque::new(),
             used: HashMap::new(),
-            refused_until: None,
+            rejected_until: None,
             penalty: 10 * Duration::from_secs(1),
-            refusals: Vec::new(),
+            rejections: Vec::new(),
             served: HashMap::new(),
             seconds: BTreeMap::new(),
             most_at_once: 0,
@@ -121,7 +121,7 @@ impl State {
         }
         let points: u32 = self.points.iter().map(|(_, cost)| cost).sum();
         let content = self.content.iter().filter(|then| now - **then < MINUTE).count();
-        let secondary = if self.refused_until.is_some_and(|until| now < until) {
+        let secondary = if self.rejected_until.is_some_and(|until| now < until) {
             Some("it did not wait")
         } else if self.running > self.allowed.concurrent {
             Some("too many at once")
@@ -135,12 +135,12 @@ impl State {
             None
         };
         if let Some(reason) = secondary {
-            self.refusals.push(format!("{reason} at {:?}", now - self.start));
-            if self.refused_until.is_none_or(|until| until <= now) {
-                self.refused_until = Some(now + self.penalty);
+            self.rejections.push(format!("{reason} at {:?}", now - self.start));
+            if self.rejected_until.is_none_or(|until| until <= now) {
+                self.rejected_until = Some(now + self.penalty);
                 self.penalty *= 2;
             }
-            let until = self.refused_until.unwrap_or(now);
+            let until = self.rejected_until.unwrap_or(now);
             let asked = (until - now).as_secs_f64().ceil();
             let left = self.left(request, now);
             let header = format!("retry-after: {asked}\r\n{}", self.headers(request, now, left));
@@ -158,7 +158,7 @@ impl State {
             *used = (index, 0);
         }
         if used.1 >= limit {
-            self.refusals.push(format!("nothing of {resource} is left"));
+            self.rejections.push(format!("nothing of {resource} is left"));
             let headers = self.headers(request, now, 0);
             let body = json!({ "message": "API rate limit exceeded" });
             return answer("403 Forbidden", &headers, &body.to_string());

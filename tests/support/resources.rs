@@ -63,7 +63,7 @@ impl Resources {
     }
 
     /// The numbers of responses with a body, and of 304 responses.
-    pub fn answers(&self) -> (usize, usize) {
+    pub fn replies(&self) -> (usize, usize) {
         let state = self.state();
         (state.full, state.current)
     }

@@ -37,7 +37,7 @@ pub const LARGE: usize = 512 * 1024;
 /// | `/items/N` | 200 with a list, of which no item is a number |
 /// | `/large` | 200 with [`LARGE`] bytes that may not be stored |
 pub fn start(protocol: Protocol) -> String {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
@@ -71,7 +71,7 @@ pub fn start(protocol: Protocol) -> String {
             }
         });
     });
-    told.recv().unwrap()
+    reported.recv().unwrap()
 }
 
 fn respond(path: &str, large: &Bytes) -> Response<Full<Bytes>> {

@@ -25,10 +25,10 @@ impl InterceptingStore {
 
     fn ask<'a, T: Send + 'a>(
         &'a self,
-        told: &str,
+        reported: &str,
         response: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
-        match (self.tell)(told) {
+        match (self.tell)(reported) {
             true => response(&self.memory),
             false => Box::pin(std::future::pending()),
         }

@@ -73,10 +73,10 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     delivery().await;
     let seen = MetricsSnapshot::take(&snapshotter);
 
-    let mut told: BTreeMap<String, (Kind, BTreeSet<Vec<String>>)> = BTreeMap::new();
+    let mut reported: BTreeMap<String, (Kind, BTreeSet<Vec<String>>)> = BTreeMap::new();
     for (key, _) in &seen.0 {
         let labels: Vec<String> = key.key().labels().map(|it| it.key().to_owned()).collect();
-        let entry = told.entry(key.key().name().to_owned());
+        let entry = reported.entry(key.key().name().to_owned());
         entry.or_insert_with(|| (key.kind(), BTreeSet::new())).1.insert(labels);
     }
     let expected: BTreeMap<_, _> = METRICS
@@ -91,7 +91,7 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
             ((*name).to_owned(), (kind, BTreeSet::from([labels])))
         })
         .collect();
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 
     let value =
         |name: &str, labels: &[(&str, &str)]| seen.value(&format!("octowire_{name}"), labels);

@@ -65,8 +65,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
 
     fn on_record(&self, id: &Id, record: &Record<'_>, _: Context<'_, S>) {
         self.with_records(|records| {
-            if let Some(told) = records.open.get_mut(&id.into_u64()) {
-                record.record(told);
+            if let Some(reported) = records.open.get_mut(&id.into_u64()) {
+                record.record(reported);
             }
         });
     }
@@ -203,8 +203,10 @@ async fn bodies_are_logged_on_request_and_without_secrets() {
         let create = client.issues().create().owner("acme").repo("rocket").title("Shown");
         create.send().await.unwrap();
         let path = "/app/installations/7/access_tokens";
-        let mint = client.request(Method::POST, path).json(&json!({ "repositories": ["rocket"] }));
-        let token = mint.send::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
+        let issue_token =
+            client.request(Method::POST, path).json(&json!({ "repositories": ["rocket"] }));
+        let token =
+            issue_token.send::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
         let record: Vec<_> =
             log.events().into_iter().filter(|record| record.name == "octowire::body").collect();
         assert_eq!(record.len(), logged);

@@ -13,7 +13,7 @@ pub mod broken_requests;
 #[path = "../../../tests/examples/broken.rs"]
 pub mod broken_responses;
 
-pub mod editions;
+pub mod description_versions;
 pub mod examples;
 pub mod features;
 pub mod index;

@@ -10,10 +10,10 @@ use crate::drift::{self, DriftReport};
 use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
 use crate::problem::{Problem, Result, StaleActionReport};
-use crate::required::{self, Editions, NotRequired, Version};
+use crate::required::{self, NotRequired, Version, Versions};
 use crate::source::{self, Published};
 use crate::swap::ReplacementTransaction;
-use crate::{editions, features, index, payloads, prune, records, report};
+use crate::{description_versions, features, index, payloads, prune, records, report};
 use octowire_codegen::overlay::{self, Overlay};
 use octowire_codegen::pipeline::Corrected;
 use octowire_codegen::required::relax;
@@ -104,7 +104,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let of_required = required::changes(&vendored.not_required, &not_required);
     report::write_drift(&options.report(), &drift, of_required.as_deref())?;
 
-    let stale = editions::stale(&after, &vendored.overlay, others);
+    let stale = description_versions::stale(&after, &vendored.overlay, others);
     let can_go = |action: &StaleActionReport| options.prune && action.can_be_pruned();
     if !stale.iter().all(can_go) {
         return Err(Problem::Stale(stale));
@@ -149,7 +149,7 @@ fn not_required(
     published: &Published,
     others: Option<&[PathBuf]>,
 ) -> Vec<NotRequired> {
-    let versions = others.map(Editions::read);
+    let versions = others.map(Versions::read);
     let before = Version { name: vendored.says("version"), document: vendored.document.clone() };
     let known = &vendored.not_required;
     required::collect(&published.document, &[before], versions.as_ref(), known)
@@ -184,7 +184,10 @@ fn propose(
     let mut text = None;
     if !proposals.is_empty() {
         let mut all = vec![(after.name.clone(), after.document.clone())];
-        all.extend(editions::corrected(others, overlay).map(|other| (other.name, other.document)));
+        all.extend(
+            description_versions::corrected(others, overlay)
+                .map(|other| (other.name, other.document)),
+        );
         text = Some(examples::render(proposals, &after.document, &all));
     }
     report::write(&options.report(), report::PROPOSAL, text.as_deref())

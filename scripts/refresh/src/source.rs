@@ -12,7 +12,7 @@ use crate::problem::{Problem, Result};
 use octowire_codegen::{load, overlay};
 
 /// The only vendored edition.
-pub const EDITION: &str = "api.github.com";
+pub const VERSION: &str = "api.github.com";
 
 /// A description as it was published, and its source.
 pub struct Published {
@@ -72,9 +72,9 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
     })?;
     load::check(&document)?;
     let version = overlay::document_name(&document);
-    if version != EDITION {
+    if version != VERSION {
         return Err(Problem::failed(format!(
-            "{} is the document of {version}, but {EDITION} is vendored; to build from another \
+            "{} is the document of {version}, but {VERSION} is vendored; to build from another \
              edition, set OCTOWIRE_OPENAPI",
             path.display()
         )));

@@ -24,14 +24,17 @@ use redis_servers::RedisServer;
 const LONG: Duration = Duration::from_secs(60);
 
 /// A folder that goes with the test.
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 struct Temporary(std::path::PathBuf);
 
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 impl Temporary {
     fn new(name: &str) -> Self {
         Self(std::env::temp_dir().join(format!("octowire-{name}-{}", std::process::id())))
     }
 }
 
+#[cfg(all(feature = "rustls", not(feature = "native-tls")))]
 impl Drop for Temporary {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);

@@ -208,8 +208,8 @@ impl<'a> JournalTransaction<'a> {
             return Ok(AcceptOutcome::Full);
         }
         if self.pending.get(id)?.is_some() {
-            let was_nobodys = self.in_memory.unclaimed.remove(id);
-            return Ok(if was_nobodys { AcceptOutcome::New } else { AcceptOutcome::Pending });
+            let was_unclaimed = self.in_memory.unclaimed.remove(id);
+            return Ok(if was_unclaimed { AcceptOutcome::New } else { AcceptOutcome::Pending });
         }
         if self.is_handled(id)? {
             return Ok(AcceptOutcome::Done);

@@ -43,13 +43,13 @@ enum Step {
     Tags(bool),
 }
 
-const WHO: [&str; 4] =
+const USER: [&str; 4] =
     ["user:a", "user:b", "installation:1", "installation:1;permissions=issues:read"];
 const PATHS: [&str; 4] = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/r/issues/1", "/user"];
 const ACCEPT: [&str; 2] = ["application/vnd.github+json", "application/vnd.github.raw+json"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (who, path) = (0..WHO.len(), 0..PATHS.len());
+    let (who, path) = (0..USER.len(), 0..PATHS.len());
     let step = prop_oneof![
         8 => (who.clone(), path.clone(), 0..ACCEPT.len())
             .prop_map(|(who, path, accept)| Step::Read { who, path, accept }),
@@ -86,16 +86,16 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
     let limits = RateLimitPolicy::disabled();
     let client =
         github.server.default_client_builder().rate_limits(limits).cache(cache).build().unwrap();
-    let sources: Vec<Rotating> = WHO.iter().map(|name| Rotating::new(name)).collect();
+    let sources: Vec<Rotating> = USER.iter().map(|name| Rotating::new(name)).collect();
     let clients: Vec<Client> =
         sources.iter().map(|source| client.with_auth(source.clone())).collect();
     let trusts = policy != CachePolicy::revalidate();
     let check = |who: usize, path: &str, response: &Response<Value>| {
-        let token = format!("Bearer ghs_{}_0", WHO[who]);
+        let token = format!("Bearer ghs_{}_0", USER[who]);
         let expected: Value = serde_json::from_str(&github.state().body(path, &token)).unwrap();
-        assert_eq!(response["for"], expected["for"], "{} reads {path}", WHO[who]);
+        assert_eq!(response["for"], expected["for"], "{} reads {path}", USER[who]);
         if !trusts {
-            assert_eq!(response["version"], expected["version"], "{} reads {path}", WHO[who]);
+            assert_eq!(response["version"], expected["version"], "{} reads {path}", USER[who]);
         }
         if response.cache_status() == CacheStatus::Hit {
             assert!(trusts);
@@ -122,7 +122,7 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
                 // A client reads its own write.
                 let response = read(&clients[who], PATHS[path], ACCEPT[0], &policy).await;
                 let version = github.state().versions[PATHS[path]];
-                assert_eq!(response["version"], version, "{} wrote {}", WHO[who], PATHS[path]);
+                assert_eq!(response["version"], version, "{} wrote {}", USER[who], PATHS[path]);
             }
             Step::Rotate { who } => {
                 clients[who].invalidate_token().await.unwrap();
@@ -186,13 +186,13 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     let github = Resources::start().await;
     github.state().body = body;
     let client = github.server.default_client_builder().build().unwrap();
-    let [a, b, app, _] = WHO.map(|name| client.with_auth(Rotating::new(name)));
+    let [a, b, app, _] = USER.map(|name| client.with_auth(Rotating::new(name)));
     let policy = CachePolicy::revalidate();
     let status = async |client, path| read(client, path, ACCEPT[0], &policy).await.cache_status();
     assert_eq!(status(&a, "/repos/o/r").await, CacheStatus::Miss);
     assert_eq!(status(&b, "/repos/o/r").await, CacheStatus::Revalidated);
     assert_eq!(status(&app, "/repos/o/r").await, CacheStatus::Revalidated);
-    assert_eq!(github.answers(), (1, 2));
+    assert_eq!(github.replies(), (1, 2));
     assert_eq!(status(&a, "/user").await, CacheStatus::Miss);
     assert_eq!(status(&b, "/user").await, CacheStatus::Miss);
     // It tells the first of its headers only what belongs to the body.

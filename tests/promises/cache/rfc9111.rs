@@ -15,7 +15,7 @@ struct Case {
     /// The section and its requirement.
     rule: &'static str,
     /// The headers of the first answer; `{-60}` is the date a minute ago.
-    told: &'static str,
+    reported: &'static str,
     /// A header of the second request.
     asks: Option<(&'static str, &'static str)>,
     /// Seconds between the two.
@@ -23,17 +23,22 @@ struct Case {
     expected: CacheStatus,
 }
 
-const fn case(rule: &'static str, told: &'static str, after: u64, expected: CacheStatus) -> Case {
-    Case { rule, told, asks: None, after, expected }
+const fn case(
+    rule: &'static str,
+    reported: &'static str,
+    after: u64,
+    expected: CacheStatus,
+) -> Case {
+    Case { rule, reported, asks: None, after, expected }
 }
 
 const fn asking(
     rule: &'static str,
-    told: &'static str,
+    reported: &'static str,
     asks: (&'static str, &'static str),
     expected: CacheStatus,
 ) -> Case {
-    Case { rule, told, asks: Some(asks), after: 0, expected }
+    Case { rule, reported, asks: Some(asks), after: 0, expected }
 }
 
 use CacheStatus::{Bypass, Hit, Miss, Revalidated};
@@ -170,11 +175,11 @@ fn each_rule_is_kept() {
     }
 }
 
-async fn keep(Case { rule, told, asks, after, expected }: Case) {
+async fn keep(Case { rule, reported, asks, after, expected }: Case) {
     let _still = still().await;
-    let told = headers(told);
+    let reported = headers(reported);
     let server = Server::start(move |request| {
-        let headers = format!("etag: \"1\"\r\n{told}\r\n");
+        let headers = format!("etag: \"1\"\r\n{reported}\r\n");
         let reply = match request.headers.get("if-none-match").map(String::as_str) {
             Some("\"1\"") => format!("HTTP/1.1 304 Not Modified\r\n{headers}\r\n").into_bytes(),
             _ => answer("200 OK", &headers, "{}"),
@@ -227,7 +232,7 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
 }
 
 #[tokio::test]
-async fn only_whole_answers_to_reads_are_stored() {
+async fn only_whole_responses_to_reads_are_stored() {
     for status in ["201 Created", "202 Accepted", "203 Other", "206 Partial"] {
         let server = Server::fixed_response(answer(
             status,

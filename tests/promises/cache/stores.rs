@@ -251,7 +251,7 @@ fn is_whole(path: &str, response: &Value) -> bool {
 const PATHS: usize = 8;
 
 #[tokio::test]
-async fn a_process_that_is_killed_leaves_answers_whole_or_not_at_all() {
+async fn a_process_that_is_killed_leaves_responses_whole_or_not_at_all() {
     let github = Resources::start().await;
     github.state().body = body;
     let folder = Folder::new("cache-killed");

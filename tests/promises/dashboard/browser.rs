@@ -140,8 +140,8 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
     let plan = PricingPlan::new("gateway", Period::Month, "USD").tier(20, 0).tier(1_000, 29_00);
     let budget = Budget::from_plan(plan).soft_limit(50).hard_limit(1_000);
     let hangs = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&hangs);
-    let store = InterceptingStore::new(move |_| !told.load(Ordering::Relaxed));
+    let reported = Arc::clone(&hangs);
+    let store = InterceptingStore::new(move |_| !reported.load(Ordering::Relaxed));
     // One of them is left to a client that starts.
     let limits = octowire::rate_limit::SecondaryLimits::default().max_concurrent(3);
     let limits = octowire::rate_limit::RateLimitPolicy::default().secondary_limits(limits);
@@ -241,34 +241,34 @@ async fn each_figure_changes_under_live_traffic_without_a_complaint() {
 async fn figures_match_the_server(browser: &mut Browser, address: std::net::SocketAddr) {
     // Nothing happens any more, so that both are of the same time once the page has been told.
     let start = Instant::now();
-    let told = loop {
-        let told = reqwest::get(format!("http://{address}/state.json")).await.unwrap();
-        let told: Value = told.json().await.unwrap();
-        let wrong = differences(browser, &told).await;
+    let reported = loop {
+        let reported = reqwest::get(format!("http://{address}/state.json")).await.unwrap();
+        let reported: Value = reported.json().await.unwrap();
+        let wrong = differences(browser, &reported).await;
         if wrong.is_empty() {
-            break told;
+            break reported;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{wrong:#?} of {told}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{wrong:#?} of {reported}");
         sleep(Duration::from_millis(200)).await;
     };
-    assert!(sum(&told, "saved") > 20 && sum(&told, "calls") > 200, "{told}");
+    assert!(sum(&reported, "saved") > 20 && sum(&reported, "calls") > 200, "{reported}");
 }
 
-fn sum(told: &Value, name: &str) -> u64 {
-    told["series"][name].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).sum()
+fn sum(reported: &Value, name: &str) -> u64 {
+    reported["series"][name].as_array().unwrap().iter().map(|it| it.as_u64().unwrap()).sum()
 }
 
 /// The figures of the page that differ from those of the server.
-async fn differences(browser: &mut Browser, told: &Value) -> Vec<String> {
-    let mut figures = vec![("quota-saved".to_owned(), sum(told, "saved").to_string(), true)];
+async fn differences(browser: &mut Browser, reported: &Value) -> Vec<String> {
+    let mut figures = vec![("quota-saved".to_owned(), sum(reported, "saved").to_string(), true)];
     for name in ["accepted", "handled", "failed", "duplicates", "unauthorized", "malformed"] {
-        let count = told["webhooks"][name].to_string();
+        let count = reported["webhooks"][name].to_string();
         figures.push((format!("delivery {name}"), count, true));
     }
     // Of these, more is shown.
-    let used = &told["usage"]["budgets"][0]["used"];
+    let used = &reported["usage"]["budgets"][0]["used"];
     figures.push(("budget gateway".to_owned(), format!("{used} of 1000"), false));
-    let core = &told["limits"][0]["primary"][0]["remaining"];
+    let core = &reported["limits"][0]["primary"][0]["remaining"];
     figures.push(("limit installation:1 core".to_owned(), format!("{core} of "), false));
     let mut wrong = Vec::new();
     for (name, expected, is_all) in figures {
@@ -279,7 +279,7 @@ async fn differences(browser: &mut Browser, told: &Value) -> Vec<String> {
         }
     }
     let rows = browser.value("document.querySelectorAll('#failed tbody tr').length").await;
-    if rows != told["failed"].as_array().unwrap().len() {
+    if rows != reported["failed"].as_array().unwrap().len() {
         wrong.push(format!("{rows} rows of calls that failed"));
     }
     let ends = "[...document.querySelectorAll('#chart-calls svg.chart path')].map((path) => Math.round(path.getPointAtLength(path.getTotalLength()).x))";

@@ -136,12 +136,12 @@ const AT_LAST: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 struct Source {
     keep: Persistence,
-    minted: Arc<AtomicUsize>,
+    issued_tokens: Arc<AtomicUsize>,
 }
 
 impl TokenProvider for Source {
     fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
-        let number = self.minted.fetch_add(1, Ordering::SeqCst);
+        let number = self.issued_tokens.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if number == 0 {
                 std::future::pending::<()>().await;
@@ -169,26 +169,26 @@ fn waiting_client(
     builder: ClientBuilder,
     keep: Persistence,
 ) -> (Runtime, Client, Arc<AtomicUsize>) {
-    let minted = Arc::new(AtomicUsize::new(0));
-    let source = Source { keep, minted: Arc::clone(&minted) };
+    let issued_tokens = Arc::new(AtomicUsize::new(0));
+    let source = Source { keep, issued_tokens: Arc::clone(&issued_tokens) };
     let client = builder.auth(source).build().unwrap();
     let first = runtime();
     first.block_on(async {
         let other = client.clone();
         tokio::spawn(async move { get(&other, "/a").await });
-        until(|| minted.load(Ordering::SeqCst) == 1).await;
+        until(|| issued_tokens.load(Ordering::SeqCst) == 1).await;
     });
-    (first, client, minted)
+    (first, client, issued_tokens)
 }
 
 #[test]
 fn a_stalled_runtime_does_not_delay_token_refreshes_of_others() {
     let (_servers, server) = server(Duration::ZERO);
     for keep in [Persistence::None, Persistence::BestEffort] {
-        let (_first, client, minted) = waiting_for_a_token(keep, &server);
+        let (_first, client, issued_tokens) = waiting_for_a_token(keep, &server);
         run_promptly(get(&client, "/b"));
         run_promptly(get(&client, "/c"));
-        assert_eq!(minted.load(Ordering::SeqCst), 2, "one other token, for all");
+        assert_eq!(issued_tokens.load(Ordering::SeqCst), 2, "one other token, for all");
     }
 }
 
@@ -197,11 +197,11 @@ fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
     let (_servers, server) = server(Duration::ZERO);
     let with_store = server.default_client_builder().token_store(MemoryTokenStore::new());
     for builder in [server.default_client_builder(), with_store] {
-        let (_first, client, minted) = waiting_client(builder, Persistence::Required);
+        let (_first, client, issued_tokens) = waiting_client(builder, Persistence::Required);
         let waits = async { timeout(Duration::from_secs(2), get(&client, "/b")).await };
         let waited = runtime().block_on(waits);
         assert!(waited.is_err(), "it waits");
-        assert_eq!(minted.load(Ordering::SeqCst), 1);
+        assert_eq!(issued_tokens.load(Ordering::SeqCst), 1);
     }
 }
 
@@ -209,10 +209,10 @@ fn a_token_that_can_be_renewed_once_is_not_renewed_twice_at_a_time() {
 fn the_lock_of_a_token_that_it_obtains_is_not_waited_for() {
     let (_servers, server) = server(Duration::ZERO);
     let builder = server.default_client_builder().token_store(MemoryTokenStore::new());
-    let (_first, client, minted) = waiting_client(builder, Persistence::BestEffort);
+    let (_first, client, issued_tokens) = waiting_client(builder, Persistence::BestEffort);
     run_promptly(get(&client, "/b"));
     run_promptly(get(&client, "/c"));
-    assert_eq!(minted.load(Ordering::SeqCst), 2, "one other token, for all");
+    assert_eq!(issued_tokens.load(Ordering::SeqCst), 2, "one other token, for all");
 }
 
 #[test]
@@ -220,11 +220,12 @@ fn the_lock_of_a_token_that_another_client_obtains_on_it_is_not_waited_for() {
     let (_servers, server) = server(Duration::ZERO);
     let store = MemoryTokenStore::new();
     let builder = || server.default_client_builder().token_store(store.clone());
-    let (_first, _client, minted) = waiting_client(builder(), Persistence::BestEffort);
-    let source = Source { keep: Persistence::BestEffort, minted: Arc::clone(&minted) };
+    let (_first, _client, issued_tokens) = waiting_client(builder(), Persistence::BestEffort);
+    let source =
+        Source { keep: Persistence::BestEffort, issued_tokens: Arc::clone(&issued_tokens) };
     let other = builder().auth(source).build().unwrap();
     run_promptly(get(&other, "/b"));
-    assert_eq!(minted.load(Ordering::SeqCst), 2);
+    assert_eq!(issued_tokens.load(Ordering::SeqCst), 2);
 }
 
 #[cfg(feature = "encrypted-token-store")]
@@ -241,9 +242,9 @@ fn the_lock_of_a_token_in_a_file_or_a_shared_store_is_not_waited_for() {
         .default_client_builder()
         .token_store(EncryptedTokenStore::new(MemoryStore::new(), key()));
     for builder in [in_file, in_store] {
-        let (_first, client, minted) = waiting_client(builder, Persistence::BestEffort);
+        let (_first, client, issued_tokens) = waiting_client(builder, Persistence::BestEffort);
         run_promptly(get(&client, "/b"));
-        assert_eq!(minted.load(Ordering::SeqCst), 2);
+        assert_eq!(issued_tokens.load(Ordering::SeqCst), 2);
     }
     let _ = std::fs::remove_file(path);
 }

@@ -69,7 +69,7 @@ async fn a_validator_of_usual_length_is_sent() {
 }
 
 /// A server that answers plain requests with a tag of this length, and conditional ones with this status.
-async fn refusing_conditions(status: &'static str, length: usize) -> Server {
+async fn rejecting_conditions(status: &'static str, length: usize) -> Server {
     Server::start(move |request: Received| async move {
         Reply::Raw(match is_conditional(&request) {
             true => json(status, "", ""),
@@ -88,7 +88,7 @@ async fn a_condition_that_is_rejected_is_left_out_from_then_on() {
         ("400 Bad Request", 300),
         ("400 Bad Request", 1_000),
     ] {
-        let server = refusing_conditions(status, length).await;
+        let server = rejecting_conditions(status, length).await;
         let client = client(&server);
         for _ in 0..6 {
             assert_eq!(get(&client).await.unwrap()[0], 1, "{status} {length}");
@@ -109,7 +109,7 @@ async fn a_condition_that_is_rejected_is_left_out_from_then_on() {
 #[tokio::test]
 async fn a_bad_request_with_a_short_condition_is_one_and_is_sent_once() {
     for length in [1, 80, 250] {
-        let server = refusing_conditions("400 Bad Request", length).await;
+        let server = rejecting_conditions("400 Bad Request", length).await;
         let client = client(&server);
         get(&client).await.unwrap();
         assert_eq!(get(&client).await.unwrap_err().status().unwrap(), 400, "{length}");
@@ -171,7 +171,7 @@ async fn a_304_to_a_request_without_a_condition_is_an_error() {
 #[tokio::test]
 async fn other_errors_of_a_conditional_request_are_not_retried_without_the_condition() {
     for status in ["403 Forbidden", "404 Not Found", "422 Unprocessable"] {
-        let server = refusing_conditions(status, 300).await;
+        let server = rejecting_conditions(status, 300).await;
         let client = client(&server);
         get(&client).await.unwrap();
         assert_eq!(get(&client).await.unwrap_err().status().unwrap().as_str(), &status[..3]);

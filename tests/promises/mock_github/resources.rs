@@ -53,8 +53,8 @@ async fn an_issue_that_is_created_is_listed_got_closed_and_filtered() {
 
     let missing = issues.get().owner(REPO.0).repo(REPO.1).issue_number(9).send().await;
     assert!(missing.unwrap_err().is_not_found());
-    let elsewhere = issues.get().owner(REPO.0).repo("other").issue_number(first).send().await;
-    assert!(elsewhere.unwrap_err().is_not_found());
+    let external = issues.get().owner(REPO.0).repo("other").issue_number(first).send().await;
+    assert!(external.unwrap_err().is_not_found());
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn assignees_and_milestones_match_the_request() {
     for (name, value, count) in [
         ("assignee", "hubot", 1),
         ("assignee", "none", 0),
-        ("assignee", "nobody", 0),
+        ("assignee", "absent", 0),
         ("milestone", "3", 1),
         ("milestone", "none", 0),
         ("milestone", "*", 2),

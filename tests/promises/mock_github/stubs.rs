@@ -92,7 +92,7 @@ async fn a_stub_function_computes_the_response_from_the_request() {
 
 #[test]
 #[should_panic(expected = "issues/get, at $.title: is integer, expected string")]
-fn a_stub_that_github_would_not_answer_is_rejected() {
+fn a_stub_that_github_would_not_response_is_rejected() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;

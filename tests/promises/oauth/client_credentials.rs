@@ -71,8 +71,8 @@ async fn a_token_is_renewed_before_its_end_and_one_without_an_end_is_kept() {
         get_user(&client).await.unwrap();
         advance(Duration::from_secs(3600)).await;
         get_user(&client).await.unwrap();
-        let minted = server.requests().iter().filter(|r| r.target == "/token").count();
-        assert_eq!(minted, count, "{token}");
+        let issued_tokens = server.requests().iter().filter(|r| r.target == "/token").count();
+        assert_eq!(issued_tokens, count, "{token}");
     }
 }
 
@@ -85,7 +85,7 @@ async fn error(bytes: Vec<u8>) -> Error {
 }
 
 #[tokio::test]
-async fn a_refusal_is_laid_to_the_token_server() {
+async fn a_rejection_is_laid_to_the_token_server() {
     let invalid = r#"{"error":"invalid_client","error_description":"who is secret hunter2%?"}"#;
     for (bytes, failure) in [
         (answer("401 Unauthorized", "", invalid), AuthFailure::ClientRejected),

@@ -16,7 +16,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn device_answer(login: &Login) -> Value {
+fn device_response(login: &Login) -> Value {
     json!({
         "device_code": "device-hunter2",
         "user_code": "WDJB-MJHT",
@@ -69,7 +69,7 @@ fn granted() -> Value {
 async fn a_user_signs_in_on_another_device() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let code = begin(&login, &device_answer(&login)).await.unwrap();
+    let code = begin(&login, &device_response(&login)).await.unwrap();
     assert_eq!(code.user_code(), "WDJB-MJHT");
     assert_eq!(code.verification_uri().path(), "/login/device");
     assert!(code.verification_uri_complete().is_none());
@@ -95,7 +95,7 @@ async fn a_user_signs_in_on_another_device() {
 async fn slow_down_really_slows() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let wait = wait(&login, &device_answer(&login)).await;
+    let wait = wait(&login, &device_response(&login)).await;
     asks_after(&login, seconds(5), json!({ "error": "slow_down" })).await;
     asks_after(&login, seconds(10), pending()).await;
     // GitHub may name the new interval, and one that is shorter is none.
@@ -109,7 +109,7 @@ async fn slow_down_really_slows() {
 async fn failures_that_pass_are_waited_out() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let wait = wait(&login, &device_answer(&login)).await;
+    let wait = wait(&login, &device_response(&login)).await;
     login.script(answer("502 Bad Gateway", "", ""));
     asks_after(&login, seconds(5), None).await;
     // A connection that breaks off.
@@ -131,7 +131,7 @@ async fn temporary_statuses_of_the_token_endpoint_are_waited_out() {
     for status in ["408 Timeout", "425 Too Early", "429 Slow", "500 Oops", "504 Timeout"] {
         let _held = FrozenClock::new();
         let login = Login::start().await;
-        let wait = wait(&login, &device_answer(&login)).await;
+        let wait = wait(&login, &device_response(&login)).await;
         login.script(answer(status, "", ""));
         asks_after(&login, seconds(5), None).await;
         asks_after(&login, seconds(10), granted()).await;
@@ -143,7 +143,7 @@ async fn temporary_statuses_of_the_token_endpoint_are_waited_out() {
 async fn the_life_of_the_code_bounds_the_wait() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let mut body = device_answer(&login);
+    let mut body = device_response(&login);
     body["expires_in"] = json!(12);
     let wait = wait(&login, &body).await;
     asks_after(&login, seconds(5), pending()).await;
@@ -158,7 +158,7 @@ async fn the_life_of_the_code_bounds_the_wait() {
 async fn a_network_outage_ends_the_device_flow_when_the_code_expires() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let mut body = device_answer(&login);
+    let mut body = device_response(&login);
     body["expires_in"] = json!(20);
     let wait = wait(&login, &body).await;
     // Never answered in full.
@@ -170,7 +170,7 @@ async fn a_network_outage_ends_the_device_flow_when_the_code_expires() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_ends_the_wait() {
+async fn a_rejection_ends_the_wait() {
     let _held = FrozenClock::new();
     for (code, failure) in [
         ("access_denied", AuthFailure::Denied),
@@ -179,7 +179,7 @@ async fn a_refusal_ends_the_wait() {
         ("unsupported_grant_type", AuthFailure::OAuth),
     ] {
         let login = Login::start().await;
-        let wait = wait(&login, &device_answer(&login)).await;
+        let wait = wait(&login, &device_response(&login)).await;
         asks_after(&login, seconds(5), json!({ "error": code })).await;
         let error = wait.await.unwrap().unwrap_err();
         assert_eq!(error.auth_failure(), Some(failure), "{code}");
@@ -190,7 +190,7 @@ async fn a_refusal_ends_the_wait() {
 async fn dropping_the_wait_ends_it() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
-    let wait = wait(&login, &device_answer(&login)).await;
+    let wait = wait(&login, &device_response(&login)).await;
     asks_after(&login, seconds(5), pending()).await;
     wait.abort();
     advance(seconds(60)).await;
@@ -201,7 +201,7 @@ async fn dropping_the_wait_ends_it() {
 #[tokio::test]
 async fn a_device_flow_that_cannot_start_returns_the_cause() {
     let login = Login::start().await;
-    let mut no_page = device_answer(&login);
+    let mut no_page = device_response(&login);
     no_page["verification_uri"] = json!("javascript:alert(1)");
     for (body, failure) in [
         (json!({ "error": "device_flow_disabled" }), AuthFailure::DeviceFlowDisabled),
@@ -221,7 +221,7 @@ async fn a_device_flow_that_cannot_start_returns_the_cause() {
 #[tokio::test]
 async fn missing_device_flow_fields_have_the_defaults_of_rfc_8628() {
     let login = Login::start().await;
-    let mut body = device_answer(&login);
+    let mut body = device_response(&login);
     body.as_object_mut().unwrap().retain(|name, _| name != "interval" && name != "expires_in");
     body["verification_uri_complete"] =
         json!("https://github.com/login/device?user_code=WDJB-MJHT");

@@ -40,7 +40,7 @@ impl Login {
     }
 
     /// GitHub refuses the access tokens that are out.
-    fn refuse_access_tokens(&self) {
+    fn reject_access_tokens(&self) {
         self.state().access_tokens.clear();
     }
 }
@@ -89,7 +89,7 @@ async fn a_restart_with_the_same_store_uses_the_latest_token_pair() {
     for _ in 0..3 {
         let client = login.user(first.clone(), store.clone());
         assert!(get_user(&client).await.is_ok());
-        login.refuse_access_tokens();
+        login.reject_access_tokens();
         assert!(get_user(&client).await.is_ok());
     }
     // Once because the first had ended, and once for each refusal; each with another token.
@@ -117,7 +117,7 @@ async fn a_token_without_a_refresh_token_is_used_as_it_is() {
     let plain = AccessToken::new(pair.expose_secret()).unwrap();
     let client = login.user(plain.clone(), MemoryTokenStore::new());
     assert!(get_user(&client).await.is_ok());
-    login.refuse_access_tokens();
+    login.reject_access_tokens();
     assert_eq!(get_user(&client).await.unwrap_err().status().unwrap(), 401);
     assert_eq!(login.forms().len(), 0);
 
@@ -140,12 +140,12 @@ async fn a_refresh_token_that_has_ended_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_user_who_revoked_the_application_has_to_sign_in_again() {
+async fn a_user_user_revoked_the_application_has_to_sign_in_again() {
     let login = Login::start().await;
     let store = MemoryTokenStore::new();
     let client = login.user(login.pair(), store.clone());
     assert!(get_user(&client).await.is_ok());
-    login.refuse_access_tokens();
+    login.reject_access_tokens();
     login.state().refresh_tokens.clear();
     assert_eq!(failure(&client).await, Some(AuthFailure::RefreshTokenRejected));
     assert_eq!(login.refreshes(), 1);

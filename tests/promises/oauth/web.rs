@@ -88,8 +88,8 @@ async fn a_sign_in_waits_in_the_users_session() {
     }
 
     // The redirect URI stays the one of the start, also if the application's has changed.
-    let elsewhere = app().redirect_uri("https://example.com/new").unwrap();
-    let resumed = PendingAuthorization::from_session(&elsewhere, session).unwrap();
+    let external = app().redirect_uri("https://example.com/new").unwrap();
+    let resumed = PendingAuthorization::from_session(&external, session).unwrap();
     assert_eq!(*resumed.url(), page);
     let callback = login.agree(&page);
     let query = callback.split_once('?').unwrap().1;

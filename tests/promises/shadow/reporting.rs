@@ -33,12 +33,12 @@ async fn differences_are_reported_by_path_without_values() {
     }
     shadow.drain().await;
     let report = shadow.report();
-    let told = |index: usize| -> Vec<_> {
+    let reported = |index: usize| -> Vec<_> {
         let differences = &report.operations[index].differences;
         differences.iter().map(|one| (one.count, one.newest.pattern.as_str())).collect()
     };
-    assert_eq!(told(0), [(3, "$.labels[*].name")]);
-    assert_eq!(told(1), [(3, "$[*].labels[*].name"), (3, "$[*].updated_at")]);
+    assert_eq!(reported(0), [(3, "$.labels[*].name")]);
+    assert_eq!(reported(1), [(3, "$[*].labels[*].name"), (3, "$[*].updated_at")]);
     for text in [report.to_string(), report.to_json().to_string(), format!("{report:?}")] {
         assert!(text.contains("$[*].updated_at") && !text.contains("hush"), "{text}");
     }

@@ -246,17 +246,17 @@ async fn restart_stage_resets_the_mismatch_counts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stage_change_callback_may_panic() {
-    static TOLD: AtomicBool = AtomicBool::new(false);
+    static REPORTED: AtomicBool = AtomicBool::new(false);
     // The call itself finds it out: nothing is mirrored.
     let shadow = builder()
         .stage(Stage::Shift { percent: 100.0, share: 0.0 })
         .on_change(|_| {
-            TOLD.store(true, Ordering::SeqCst);
+            REPORTED.store(true, Ordering::SeqCst);
             panic!("at the wrong moment")
         })
         .build()
         .unwrap();
     calls(&shadow, Wrong::Fails, 100).await;
-    assert!(TOLD.load(Ordering::SeqCst));
+    assert!(REPORTED.load(Ordering::SeqCst));
     assert_eq!(shadow.stage(), Stage::Mirror { share: 0.0 });
 }

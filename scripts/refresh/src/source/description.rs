@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::{env, fs, path::Path};
 
-use super::{EDITION, Published, read, run, text};
+use super::{Published, VERSION, read, run, text};
 use crate::problem::{Problem, Result};
 
 const URL: &str = "https://github.com/github/rest-api-description";
@@ -45,7 +45,7 @@ pub fn fetch(reference: Option<&str>, work: &Path) -> Result<Published> {
     git(&["fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", reference])
         .map_err(Problem::unfetched)?;
     let commit = git(&["rev-parse", "FETCH_HEAD"])?;
-    let file = format!("descriptions/{EDITION}/{EDITION}.json");
+    let file = format!("descriptions/{VERSION}/{VERSION}.json");
     let path = work.join("document.json");
     let bytes = git(&["show", &format!("FETCH_HEAD:{file}")])?;
     fs::write(&path, bytes).map_err(|e| Problem::at(&path, "write", &e))?;

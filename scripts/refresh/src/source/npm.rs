@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{EDITION, Published, read, run, text};
+use super::{Published, VERSION, read, run, text};
 use crate::problem::{Problem, Result};
 
 const PACKAGE: &str = "@octokit/openapi";
@@ -44,7 +44,7 @@ pub fn fetch(version: Option<&str>, work: &Path) -> Result<Published> {
     tar.arg("-C").arg(work).args(["--exclude", "*.deref.json", "-xzf"]).arg(&archive);
     run(&mut tar, &format!("unpack {package} (download it again)"))?;
     let folder = work.join("package");
-    let published = unpacked(&folder, &folder.join(FOLDER).join(format!("{EDITION}.json")))?;
+    let published = unpacked(&folder, &folder.join(FOLDER).join(format!("{VERSION}.json")))?;
     if published.version == version {
         return Ok(published);
     }

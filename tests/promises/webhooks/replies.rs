@@ -408,7 +408,7 @@ async fn an_envelope_is_received_once_and_in_time() {
 }
 
 #[test]
-fn a_refusal_states_its_cause_to_the_operator_and_not_to_the_sender() {
+fn a_rejection_states_its_cause_to_the_operator_and_not_to_the_sender() {
     let read = |request: Request<Bytes>| {
         let (parts, body) = request.into_parts();
         Delivery::verify(&verifier(), &parts.headers, body).unwrap_err()

@@ -6,7 +6,7 @@ use octowire_codegen::overlay::{Action, Overlay};
 use octowire_codegen::pipeline::Corrected;
 
 use crate::problem::{StaleActionReport, StaleResolution};
-use crate::source::EDITION;
+use crate::source::VERSION;
 
 /// The other editions, except broken ones, which do not block a refresh.
 pub fn corrected<'a>(
@@ -66,7 +66,7 @@ fn may_concern(action: &Action, version: &str) -> bool {
 /// The remaining editions of those that an action names.
 fn narrowed(action: &Action) -> StaleResolution {
     let named = action.expected_in.iter().flatten();
-    let left: Vec<String> = named.filter(|name| *name != EDITION).cloned().collect();
+    let left: Vec<String> = named.filter(|name| *name != VERSION).cloned().collect();
     if left.is_empty() { StaleResolution::Unknown } else { StaleResolution::Narrow(left) }
 }
 
