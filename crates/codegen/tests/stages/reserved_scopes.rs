@@ -25,7 +25,7 @@ fn generate(document: Value, reserved: &ReservedScopes) -> Result<String> {
 #[test]
 fn a_new_scope_with_the_name_of_a_client_method_is_named_with_the_method() {
     let reserved = ok(ReservedScopes::read(&openapi().join("../src")));
-    for scope in ["cache", "usage", "health", "batch", "graphql", "request", "as-app", "new"] {
+    for scope in ["cache", "usage", "health", "batch", "graphql", "request", "as-app"] {
         let result = generate(of_scope(scope), &reserved);
         let message = fails(result, "write", "/paths/~1answer/get");
         let method = scope.replace('-', "_");

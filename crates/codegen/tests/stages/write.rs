@@ -286,11 +286,11 @@ fn the_setter_of_a_body_property_follows_from_its_schema() {
     } });
     let source = ok(written(&taking(schema, json!({}))));
     for line in [
-        "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.set_field_integer(\"count\", value); self }",
+        "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.draft_mut().set_field_integer(\"count\", value); self }",
         "pub fn ratio(mut self, value: impl ::core::convert::TryInto<f64, Error: ::core::fmt::Display>) -> Self",
-        "pub fn team_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.set_field_integers(\"team_ids\", values); self }",
-        "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.0.set_field_text(\"external_id\", value); self }",
-        "pub fn day(mut self, value: impl crate::IntoDate) -> Self { self.0.set_field_date(\"day\", value); self }",
+        "pub fn team_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.draft_mut().set_field_integers(\"team_ids\", values); self }",
+        "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.0.draft_mut().set_field_text(\"external_id\", value); self }",
+        "pub fn day(mut self, value: impl crate::IntoDate) -> Self { self.0.draft_mut().set_field_date(\"day\", value); self }",
     ] {
         assert_contains(&source, line);
     }
