@@ -1,4 +1,4 @@
-/// The types of requests and responses, named as GitHub's document names them.
+/// The types of requests and responses, named as in GitHub's OpenAPI description.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 pub mod types {

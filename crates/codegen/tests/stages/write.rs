@@ -270,7 +270,9 @@ fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
         ("day", "value: impl crate::IntoDate", "set_query_date(\"day\", value)"),
         ("since", "value: impl crate::IntoTimestamp", "set_query_time(\"since\", value)"),
     ] {
-        let line = format!("pub fn {setter}(mut self, {of}) -> Self {{ self.0.{call}; self }}");
+        let line = format!(
+            "pub fn {setter}(mut self, {of}) -> Self {{ self.0.draft_mut().{call}; self }}"
+        );
         assert_contains(&source, &line);
     }
     assert_contains(&source, "pub fn q(mut self, value: impl ::core::convert::TryInto<");
