@@ -131,7 +131,7 @@ impl Client {
         self.0.shared.store.as_ref().map(|store| store.health())
     }
 
-    /// Returns the health of the client, for a readiness probe, and whether its [objectives](ServiceLevelObjectives) are met. It
+    /// Returns the health of the client, for a readiness probe, and whether its [objectives](crate::health::ServiceLevelObjectives) are met. It
     /// sends no request to GitHub or to the store.
     ///
     /// Calls of all handles count for the objectives; the token and the limits are those of this handle's identity.

@@ -61,7 +61,7 @@ impl ServiceLevelObjectives {
     }
 }
 
-/// The health of a client: [`Client::health`]. As JSON it has the same names; times are in seconds.
+/// The health of a client: [`Client::health`](crate::Client::health). As JSON it has the same names; times are in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Health {

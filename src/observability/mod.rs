@@ -1,7 +1,7 @@
 //! Telemetry of a client: spans and events with [`tracing`], and metrics with the facade
 //! [`metrics`](https://docs.rs/metrics) (feature `metrics`), for the backends that the application has installed.
 //!
-//! In addition, a client keeps data for queries: its [health](crate::Client::health), its [usage], and with the feature
+//! In addition, a client keeps data for queries: its [health](crate::Client::health), its [usage](crate::usage), and with the feature
 //! `dashboard` a page.
 //!
 //! # Spans

@@ -32,7 +32,7 @@ use folder::{DiskInner, ReadResult, SUBFOLDER, UnreadableReason, ValueKind, afte
 use lock::{FolderLock, LOCK_WAIT, with_lock};
 use value::Value;
 
-/// A [store](Store) in a folder: for the next run of a program, and for processes of one machine, which can use it at
+/// A [store](super::Store) in a folder: for the next run of a program, and for processes of one machine, which can use it at
 /// the same time.
 ///
 /// Each value is a file, which is written to a draft and then moved to its place: whenever a process ends, a value is

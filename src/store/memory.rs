@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::util::compact::{self, ALLOCATION_OVERHEAD};
 
-/// A [store](Store) in memory, for several clients of one process: clones share its content.
+/// A [store](super::Store) in memory, for several clients of one process: clones share its content.
 ///
 /// Its values are bounded in bytes, 64 MiB by default: the least recently used ones are evicted. A value that is larger
 /// than the bound is not stored. Sums, such as those of [budgets](crate::policy::usage), are evicted last, as long

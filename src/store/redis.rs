@@ -26,7 +26,7 @@ mod tls;
 use connection::RedisConnection;
 use server::{Server, ServerKind};
 
-/// A [store](Store) in Redis 6.2 or newer, or Valkey: for all processes that reach it.
+/// A [store](super::Store) in Redis 6.2 or newer, or Valkey: for all processes that reach it.
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {

@@ -73,7 +73,7 @@ fn items(body: &Value) -> &Vec<Value> {
 }
 
 #[tokio::test]
-async fn every_operation_is_responded_and_no_response_deviates_from_the_description() {
+async fn every_operation_is_served_and_no_response_deviates_from_the_description() {
     let started = Instant::now();
     let github = MockGitHub::start().await;
     let client = client();

@@ -107,7 +107,7 @@ fn two_refreshes_at_a_time_are_one_too_many() {
 }
 
 #[test]
-fn an_option_that_is_unknown_is_responded_with_the_help() {
+fn an_option_that_is_unknown_gets_the_help() {
     let small = Small::new();
     let said = small.fails(small.command(&["--force"]), 1);
     assert_contains(&said, "unknown option `--force`");

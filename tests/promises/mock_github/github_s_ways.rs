@@ -60,7 +60,7 @@ async fn responses_match_the_requested_resource() {
 }
 
 #[tokio::test]
-async fn an_enterprise_server_s_paths_and_the_links_by_id_are_responded() {
+async fn an_enterprise_server_s_paths_and_the_links_by_id_are_served() {
     let mock = MockGitHub::start().await;
     let builder = mock.client_builder().base_url(mock.base_url() + "/api/v3");
     let github = builder.build().unwrap();

@@ -46,7 +46,7 @@ async fn sent(mock: &MockGitHub, head: &str, part: &[u8], parts: usize) -> Strin
 const POST: &str = "POST /markdown HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_responded_by_413_and_the_connection_ends() {
+async fn a_body_that_is_too_large_gets_413_and_the_connection_ends() {
     let mock = MockGitHub::start().await;
     let part = vec![b'x'; MEBIBYTE];
     for more in [1, MEBIBYTE] {
@@ -86,7 +86,7 @@ async fn a_client_of_the_field_gets_the_413() {
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_without_end_is_responded_by_413() {
+async fn a_body_in_chunks_without_end_gets_413() {
     let mock = MockGitHub::start().await;
     let head = format!("{POST}transfer-encoding: chunked\r\n\r\n");
     let chunk = [format!("{MEBIBYTE:x}\r\n").into_bytes(), vec![b'x'; MEBIBYTE], b"\r\n".to_vec()];
@@ -111,7 +111,7 @@ async fn a_head_that_is_too_large_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_too_long_is_responded_by_414() {
+async fn a_path_that_is_too_long_gets_414() {
     let mock = MockGitHub::start().await;
     for segment in ["/", "/a", "a", "%2F"] {
         let path = "/repos/o/r/contents".to_owned() + &segment.repeat(60_000 / segment.len());
