@@ -25,6 +25,7 @@ mod redis_servers;
 static ALLOCATOR: alone::Counting = alone::Counting;
 
 mod promises {
+    mod advice;
     mod arithmetic;
     mod attacks;
     #[cfg(feature = "github-app")]

@@ -592,7 +592,7 @@ impl fmt::Debug for ClientBuilder {
             .field("interceptors", &self.interceptors)
             .field("proxies", &self.proxies.len())
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("refused", &self.error)
+            .field("error", &self.error)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 
 use super::api::ApiError;
-use super::refusal::{FailureDetails, FailureReason};
+use super::failure_reason::{FailureDetails, FailureReason};
 use super::{LINE_CHARS, OneLine};
 use crate::headers::rate_limit::RateLimitStatus;
 use crate::headers::retry_after::retry_after;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::advice::advice;
 use super::class::FailureClass;
-use super::refusal::FailureDetails;
+use super::failure_reason::FailureDetails;
 use super::text::{self, Markup, Purpose};
 use super::{Error, ErrorKind, OneLine, OperationName};
 use crate::headers::request_id::request_id;

@@ -193,7 +193,7 @@ impl ComparisonRules {
         match &self.invalid {
             None => Ok(()),
             Some(refused) => Err(Error::new(ErrorKind::Configuration, refused.clone())
-                .with_advice("see the documentation of octowire::migration::Rules")),
+                .with_advice("see the documentation of octowire::migration::ComparisonRules")),
         }
     }
 

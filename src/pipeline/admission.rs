@@ -107,7 +107,7 @@ async fn acquire(
     context.extend_for_wait(permit.waited);
     let circuit = circuit.acquire()?;
     if circuit.is_probe() {
-        // Until the refresh ends, other calls fail: it must not depend on being polled by its caller.
+        // Until the probe ends, other calls fail: it must not depend on being polled by its caller.
         call.detach();
     }
     Ok((Some(permit), Some(circuit)))

@@ -312,7 +312,7 @@ fn is_of_condition(response: &Result<RawResponse>, rejected_with: Option<StatusC
 
 fn unexpected_not_modified() -> Error {
     Error::new(ErrorKind::Api, "received 304 Not Modified for an unconditional request")
-        .with_advice("a proxy might be at fault; disable the cache with Cache::off")
+        .with_advice("a proxy might be at fault; disable the cache with CacheConfig::disabled")
 }
 
 /// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.

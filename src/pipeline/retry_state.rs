@@ -25,7 +25,7 @@ pub(super) struct RetryState {
     started_at: Instant,
     /// How much of the time since then it waited for limits, or for a response to become ready.
     waited: Duration,
-    /// How much of that it waited for other calls of its batch, which `OnLimit` does not bound.
+    /// How much of that it waited for other calls of its batch, which `LimitAction` does not bound.
     parked: Duration,
     /// The number of requests that were sent, for any reason.
     sent: u32,

@@ -191,7 +191,7 @@ impl Circuit {
         }
         match self.state().phase {
             Phase::Open { until } => match until.checked_duration_since(Instant::now()) {
-                Some(wait) if !wait.is_zero() => Err(self.open(wait)),
+                Some(wait) if !wait.is_zero() => Err(self.open_error(wait)),
                 _ => Ok(()),
             },
             Phase::Closed | Phase::HalfOpen { .. } => Ok(()),
@@ -216,7 +216,7 @@ impl Circuit {
         match state.phase {
             Phase::Closed => Ok(permit(None)),
             Phase::Open { until } if now < until => {
-                Err(self.open(until.saturating_duration_since(now)))
+                Err(self.open_error(until.saturating_duration_since(now)))
             }
             Phase::Open { .. } => {
                 info!(server = self.server, "circuit half-open; probing");
@@ -226,7 +226,7 @@ impl Circuit {
             }
             Phase::HalfOpen { in_flight, succeeded, since } => {
                 if in_flight.saturating_add(succeeded) >= self.policy.half_open_probes {
-                    return Err(self.open(Duration::from_secs(1)));
+                    return Err(self.open_error(Duration::from_secs(1)));
                 }
                 let in_flight = in_flight.saturating_add(1);
                 state.phase = Phase::HalfOpen { in_flight, succeeded, since };
@@ -248,7 +248,7 @@ impl Circuit {
         }
     }
 
-    fn open(&self, wait: Duration) -> Error {
+    fn open_error(&self, wait: Duration) -> Error {
         Error::new(
             ErrorKind::CircuitOpen,
             format!("circuit open: too many failures of {}", self.server),

@@ -43,7 +43,7 @@ impl AcceptedPoller {
             let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
             return Err(Error::new(ErrorKind::Timeout, message)
                 .with_response(response.status, (*response.headers).clone())
-                .with_advice("try again later, or allow more time with until_ready"));
+                .with_advice("try again later, or allow more time with poll_until_ready"));
         }
         self.delay = self.delay.saturating_mul(2).min(MAX_DELAY);
         Ok(Some(pause))

@@ -31,7 +31,7 @@ use crate::time::clock;
 /// one retry for ten calls.
 ///
 /// Rate limits are separate: a call that GitHub rejected because of one had no effect, and is retried as
-/// [`RateLimitPolicy`](crate::policy::rate_limit::RateLimitPolicy) define.
+/// [`RateLimitPolicy`](crate::policy::rate_limit::RateLimitPolicy) defines.
 ///
 /// ```
 /// use std::time::Duration;

@@ -58,7 +58,9 @@ impl RequestDraft {
             self.check_required(operation)?;
         }
         if polls && self.method != Method::GET {
-            return Err(invalid("until_ready is only for GET: other methods would be repeated"));
+            return Err(invalid(
+                "poll_until_ready is only for GET: other methods would be repeated",
+            ));
         }
         let base = endpoints.api().path().trim_end_matches('/');
         let mut spec = RequestSpec {

@@ -45,7 +45,7 @@ fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
     let message = "response not ready (202 Accepted): GitHub is still computing it";
     Error::new(ErrorKind::Timeout, message)
         .with_response(status, headers)
-        .with_advice("try again later, or wait for the response with until_ready")
+        .with_advice("try again later, or wait for the response with poll_until_ready")
 }
 
 /// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
@@ -105,7 +105,7 @@ mod tests {
             let error = require_result(raw(202, body), true).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::Timeout, "{body}");
             assert!(error.is_not_ready() && error.is_retryable());
-            assert!(error.to_string().contains("until_ready"), "{error}");
+            assert!(error.to_string().contains("poll_until_ready"), "{error}");
             assert!(require_result(raw(202, body), false).is_ok());
             assert!(require_result(raw(200, body), true).is_ok());
             assert!(require_result(raw(204, body), true).is_ok());

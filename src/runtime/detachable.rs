@@ -63,8 +63,8 @@ struct CallCell<T> {
 }
 
 enum Stage<T> {
-    /// The caller polls the future. `last_poll_waker` is kept only if there is a slack.
-    Attached { future: BoxFuture<T>, caller: Option<Waker>, last_poll_waker: Option<Instant> },
+    /// The caller polls the future. `last_polled_at` is kept only if there is an extension.
+    Attached { future: BoxFuture<T>, caller: Option<Waker>, last_polled_at: Option<Instant> },
     /// The caller polls the future at this moment.
     Polling { caller: Option<Waker>, detach: bool },
     /// A task polls the future; at this moment, if `future` is `None`.
@@ -84,7 +84,7 @@ impl<T: Send + 'static> DetachableCall<T> {
         Self(Arc::new_cyclic(|cell: &Weak<CallCell<T>>| {
             let future = future(DetachHandle(Weak::clone(cell) as Weak<dyn Detach>));
             CallCell {
-                stage: Mutex::new(Stage::Attached { future, caller: None, last_poll_waker: None }),
+                stage: Mutex::new(Stage::Attached { future, caller: None, last_polled_at: None }),
                 runtime: Handle::try_current().ok(),
                 span: Span::current(),
                 subscriber: dispatcher::get_default(Dispatch::clone),
@@ -140,7 +140,7 @@ impl<T: Send + 'static> Future for DetachableCall<T> {
                     true
                 }
                 (Poll::Pending, Stage::Polling { caller, detach: false }) => {
-                    *stage = Stage::Attached { future, caller, last_poll_waker: now };
+                    *stage = Stage::Attached { future, caller, last_polled_at: now };
                     false
                 }
                 _ => false,
@@ -173,7 +173,7 @@ impl<T: Send + 'static> Detach for CallCell<T> {
         let polled = {
             let mut stage = self.stage();
             match std::mem::replace(&mut *stage, Stage::Consumed) {
-                Stage::Attached { future, caller, last_poll_waker: polled } => {
+                Stage::Attached { future, caller, last_polled_at: polled } => {
                     *stage = Stage::Detached { future: Some(future), caller, task: None };
                     polled
                 }
@@ -193,7 +193,7 @@ impl<T: Send + 'static> Detach for CallCell<T> {
 }
 
 impl<T: Send + 'static> CallCell<T> {
-    /// Starts the task, with the current time and that of the last poll if there is a slack. No lock is held: if its
+    /// Starts the task, with the current time and that of the last poll if there is an extension. No lock is held: if its
     /// runtime is shut down, it is dropped right here.
     fn spawn(self: &Arc<Self>, times: Option<(Instant, Instant)>) {
         let Some(runtime) = &self.runtime else { return };
@@ -281,7 +281,7 @@ impl<T: Send + 'static> Drop for Driver<T> {
                         Some(future) => Stage::Attached {
                             future,
                             caller: caller.clone(),
-                            last_poll_waker: polled,
+                            last_polled_at: polled,
                         },
                         // The task ended within a poll. The caller must not wait forever.
                         None => Stage::Completed(Err(Box::new(

@@ -20,8 +20,7 @@ use std::pin::Pin;
 
 use crate::error::Result;
 
-mod allowance;
-mod behind;
+mod background;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
 mod counter;
@@ -43,6 +42,7 @@ mod redis;
 mod resilient;
 mod tally;
 mod unreadable;
+mod wait_budget;
 mod writer;
 
 pub use counters::CounterStore;
@@ -56,8 +56,7 @@ pub use quota::QuotaStore;
 pub use redis::{RedisStore, RedisStoreBuilder};
 pub use resilient::StoreHealth;
 
-pub(crate) use allowance::StoreWaitBudget;
-pub(crate) use behind::{BackgroundTasks, block_in_drop, run_in_background};
+pub(crate) use background::{BackgroundTasks, block_in_drop, run_in_background};
 pub(crate) use format::{COUNTER_VERSION, FormatProblem, ValueFormat};
 #[cfg(test)]
 pub(crate) use forward::{forward_all_but_get, forward_increment};
@@ -68,6 +67,7 @@ pub(crate) use quota_bounds::LEASE_TTL_MS;
 pub(crate) use resilient::{
     BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT as STORE_TIMEOUT, ResilientStore, StoreResult,
 };
+pub(crate) use wait_budget::StoreWaitBudget;
 pub(crate) use writer::BackgroundWriter;
 
 /// All that clients share, by one store: the sum of [`KeyValueStore`], [`CounterStore`] and [`QuotaStore`], which every

@@ -9,7 +9,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
-use super::allowance::StoreWaitBudget;
+use super::wait_budget::StoreWaitBudget;
 use super::{QuotaLease, QuotaRequest, Store, StoreFuture};
 use crate::meter;
 use crate::time::clock::saturating_after;

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::behind::run_in_background;
+use super::background::run_in_background;
 use super::resilient::{BACKGROUND_TIMEOUT, ResilientStore, StoreResult};
 use crate::meter;
 use crate::time::clock::saturating_after;

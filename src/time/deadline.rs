@@ -96,7 +96,7 @@ impl Deadline {
 }
 
 impl DeadlineExtension {
-    /// Creates the slack of a call that a reader polls, unless it [rests](Self::suspend).
+    /// Creates the extension of a call that a reader polls, unless it [rests](Self::suspend).
     pub(crate) fn with_reader() -> Self {
         let extension = Self::default();
         extension.polling().has_reader = true;
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slack_given_meanwhile_pushes_the_limit_on() {
+    async fn an_extension_given_meanwhile_moves_the_deadline() {
         let extension = DeadlineExtension::default();
         extension.add(50 * SECOND); // before the limit began: no concern of it
         let limit = Deadline::new(SECOND, Some(&extension));

@@ -28,6 +28,7 @@
 #[cfg(feature = "webhooks-axum")]
 mod axum;
 mod body;
+mod deduplicator;
 mod delivery;
 mod envelope;
 pub(crate) mod event;
@@ -36,7 +37,6 @@ pub(crate) mod fuzzing;
 #[cfg(feature = "webhooks-journal")]
 mod journal;
 mod layer;
-mod once;
 mod outgoing;
 mod payload;
 mod receiver;
@@ -45,6 +45,7 @@ mod reconciler;
 mod rejection;
 mod verify;
 
+pub use deduplicator::{Claim, ClaimOutcome, Deduplicator};
 pub use delivery::Delivery;
 pub use envelope::{Envelope, EnvelopeError, EnvelopeScheme};
 pub use event::*;
@@ -52,7 +53,6 @@ pub use event::*;
 #[cfg_attr(docsrs, doc(cfg(feature = "webhooks-journal")))]
 pub use journal::{DeliveryJournal, DeliveryJournalBuilder, FailedDelivery};
 pub use layer::{Verify, VerifyLayer};
-pub use once::{Claim, ClaimOutcome, Deduplicator};
 pub use outgoing::OutgoingDelivery;
 pub use receiver::{
     PermanentFailure, ReceiveOutcome, ReceiverStats, RetrySchedule, WebhookReceiver,

@@ -341,7 +341,7 @@ impl Reconciler {
             };
             match result {
                 Ok(Some(result)) if result.truncated => {
-                    warn!(hook, %result, "reconciliation truncated; raise look_at_most");
+                    warn!(hook, %result, "reconciliation truncated; raise max_scanned");
                 }
                 Ok(Some(result)) if !result.redelivered.is_empty() => {
                     info!(hook, %result, "reconciliation requested redeliveries")

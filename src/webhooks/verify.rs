@@ -173,7 +173,7 @@ fn signature(headers: &HeaderMap) -> Result<[u8; SIGNATURE_BYTES], SignatureErro
     signature.to_str().ok().and_then(parse).ok_or(SignatureError::Malformed)
 }
 
-/// Formats a signature as `sha256=` and 64 digits.
+/// Parses a signature: `sha256=` and 64 hexadecimal digits.
 fn parse(signature: &str) -> Option<[u8; SIGNATURE_BYTES]> {
     parse_hex(signature.strip_prefix(SIGNATURE_PREFIX)?)
 }

@@ -341,7 +341,7 @@ macro_rules! not_ready_then_ready {
         let error = call(&client).send().await.err().expect("it is not ready");
         assert!(error.is_not_ready() && error.is_retryable(), "{error:?}");
         assert_eq!(error.status().unwrap().as_u16(), 202);
-        assert!(error.to_string().contains("until_ready"), "{error}");
+        assert!(error.to_string().contains("poll_until_ready"), "{error}");
         let ready = call(&client).with(|request| request.header("x-test", "1")).send().await;
         assert_eq!(ready.unwrap().status(), 200);
     }};

@@ -156,7 +156,7 @@ async fn a_wrong_key_is_distinguished_from_a_damaged_file() {
     let before = fs::read(folder.file()).unwrap();
     let error = EncryptedFileTokenStore::open(folder.file(), key(2)).unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::StoreKey));
-    assert!(error.to_string().contains("or_key"), "{error}");
+    assert!(error.to_string().contains("with_previous"), "{error}");
     assert!(fs::read(folder.file()).unwrap() == before);
 }
 

@@ -149,7 +149,7 @@ impl OAuthApp {
         self.client_secret.as_ref().ok_or_else(|| {
             AuthFailure::Missing.error(
                 format!("the client secret is required {what}, but the application has none"),
-                "construct the application with OAuthApp::new, or use OAuthApp::device, which \
+                "construct the application with OAuthApp::new, or use OAuthApp::device_flow, which \
                  needs no secret",
             )
         })

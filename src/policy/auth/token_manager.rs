@@ -430,7 +430,7 @@ impl TokenManager {
     fn recursive_error(&self) -> Error {
         AuthFailure::Other.error(
             format!("the token source {} waits for its own token", self.provider.identity()),
-            "call GitHub with client.without_auth() or client.as_app() in the token source",
+            "call GitHub with client.unauthenticated() or client.as_app() in the token provider",
         )
     }
 

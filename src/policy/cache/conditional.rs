@@ -1,4 +1,4 @@
-//! Conditional requests: the validators that a request sends, and the reading of a 304.
+//! Conditional requests: the validators that a request sends, and whether a 304 can be for them.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -50,7 +50,7 @@ pub(crate) mod invalidation_log;
 pub(crate) mod key;
 pub(crate) mod lookup;
 mod policy;
-mod refused_conditions;
+mod rejected_conditions;
 pub(crate) mod result;
 pub(crate) mod rfc9111;
 mod selector;
@@ -67,7 +67,7 @@ pub use selector::CacheSelector;
 use etag::EtagPredictor;
 use integrity::Integrity;
 use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
-use refused_conditions::RejectedConditions;
+use rejected_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
 use vary::LearnedVary;
 

@@ -507,7 +507,7 @@ impl BudgetCounter {
         let message =
             format!("remaining budget {:?} is unknown: store unavailable", self.budget.name);
         Error::new(ErrorKind::BudgetExhausted, message)
-            .with_advice("check the store, or build the budget without strict()")
+            .with_advice("check the store, or build the budget without fail_closed()")
             .with_retryable(true)
     }
 

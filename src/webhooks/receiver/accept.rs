@@ -8,8 +8,8 @@ use tracing::warn;
 
 use super::capacity::CapacityPermit;
 use super::{Lifecycle, ReceiveOutcome, ResponseMode, Shared, handle};
+use crate::webhooks::deduplicator::{Claim, ClaimOutcome};
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::once::{Claim, ClaimOutcome};
 use crate::webhooks::rejection::RejectionReason;
 
 /// The outcome of storing a delivery on the disk.

@@ -165,7 +165,7 @@ impl WebhookReceiverBuilder {
         }
         if self.body.max_body_bytes > self.body.max_unverified_bytes {
             return wrong(
-                "unverified_bytes is less than max_body_bytes: set it to max_body_bytes or more",
+                "max_unverified_bytes is less than max_body_bytes: set it to max_body_bytes or more",
             );
         }
         let secrets = match &self.scheme {

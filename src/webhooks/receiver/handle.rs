@@ -14,8 +14,8 @@ use super::handler::{HandlerError, error_chain};
 use super::{Lifecycle, ReceiveOutcome, Shared};
 use crate::meter;
 use crate::sanitize;
+use crate::webhooks::deduplicator::{Claim, ClaimOutcome};
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::once::{Claim, ClaimOutcome};
 use crate::webhooks::rejection::RejectionReason;
 
 /// How often a claim is renewed during its TTL.

@@ -7,9 +7,9 @@ use super::accept::PersistOutcome;
 use super::record::RecordKeys;
 use crate::error::Result;
 use crate::webhooks::DeliveryJournal;
+use crate::webhooks::deduplicator::Claim;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::journal::{AcceptOutcome, key};
-use crate::webhooks::once::Claim;
 
 #[derive(Clone, Debug)]
 pub(super) struct OptionalJournal(Option<JournalWithKeys>);

@@ -2,8 +2,8 @@
 
 use super::accept::PersistOutcome;
 use crate::error::Result;
+use crate::webhooks::deduplicator::Claim;
 use crate::webhooks::delivery::Delivery;
-use crate::webhooks::once::Claim;
 
 #[derive(Clone, Debug)]
 pub(super) struct OptionalJournal;

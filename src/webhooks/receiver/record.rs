@@ -17,8 +17,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::webhooks::deduplicator::Claim;
 use crate::webhooks::delivery::{Delivery, DeliveryMetadata};
-use crate::webhooks::once::Claim;
 use crate::webhooks::verify::Verifier;
 
 /// One key for each secret of the webhook, in the order of the [`Verifier`].

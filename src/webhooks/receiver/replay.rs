@@ -16,7 +16,7 @@ use super::capacity::CapacityPermit;
 use super::{Lifecycle, Shared, WebhookReceiver, handle};
 use crate::error::Result;
 use crate::webhooks::DeliveryJournal;
-use crate::webhooks::once::ClaimOutcome;
+use crate::webhooks::deduplicator::ClaimOutcome;
 
 /// The delay before a delivery is replayed again, after a failure of the store or the disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(10);

@@ -452,7 +452,7 @@ async fn the_body_of_an_unsigned_request_is_not_read() {
 async fn a_body_of_the_largest_size_can_be_held() {
     let builder = builder().max_body_bytes(1_000).max_unverified_bytes(999);
     let started = builder.start(|_| async { Ok::<_, std::convert::Infallible>(()) });
-    assert!(started.unwrap_err().to_string().contains("unverified_bytes"));
+    assert!(started.unwrap_err().to_string().contains("max_unverified_bytes"));
 }
 
 #[tokio::test]

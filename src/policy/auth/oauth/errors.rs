@@ -60,7 +60,7 @@ pub(crate) fn from_code(
             Failure::ClientRejected,
             "rejected the client id or the client secret",
             "check both, and whether the server expects them in a Basic header or in the body; see \
-             ClientCredentials::in_body",
+             ClientCredentials::credentials_in_body",
         ),
         ("incorrect_client_credentials" | "invalid_client", _) => (
             Failure::ClientRejected,

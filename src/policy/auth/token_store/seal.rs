@@ -277,7 +277,7 @@ impl SealError {
                     Hex(&fingerprint),
                     Hex(&key.current.fingerprint),
                 ),
-                "pass the key that encrypted it, with or_key if it was replaced; or move it away \
+                "pass the key that encrypted it, with with_previous if it was replaced; or move it away \
                  to start without its tokens",
             ),
             Self::Truncated => AuthFailure::StoreTruncated.error(

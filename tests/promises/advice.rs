@@ -1,0 +1,187 @@
+//! Errors and logs name only items that exist: a name that a user cannot find is no advice.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{ExprLit, Ident, Lit, LitStr};
+
+/// Names of GitHub, OAuth, metrics' labels and other crates.
+const OTHER_NAMES: &[&str] = &[
+    "bad_verification_code",
+    "error_description",
+    "failed_attempt",
+    "install_default",
+    "node_id",
+    "slow_down",
+];
+
+#[test]
+fn errors_and_logs_name_only_items_that_exist() {
+    let mut names = Names::default();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
+        names.file = path.to_owned();
+        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+        names.visit_file(&file);
+    });
+    assert!(names.defined.len() > 3_000, "{} names were read", names.defined.len());
+    assert!(names.used.len() > 30, "{} names are used in texts", names.used.len());
+    let missing = names.used.iter().filter(|(_, name)| !names.exists(name));
+    let missing: Vec<_> = missing.map(|(file, name)| format!("{file}: {name}")).collect();
+    assert!(missing.is_empty(), "texts name what does not exist:\n{}", missing.join("\n"));
+}
+
+fn walk(folder: &Path, read: &mut impl FnMut(&str, &str)) {
+    let mut paths: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            walk(&path, read);
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+            && !path.components().any(|part| part.as_os_str() == "tests")
+        {
+            let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap();
+            read(shown, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    file: String,
+    /// All identifiers of the source.
+    defined: BTreeSet<String>,
+    functions: BTreeSet<String>,
+    /// Types, with their methods or variants.
+    members: BTreeSet<(String, String)>,
+    /// The names within texts for users, with the file of each.
+    used: BTreeSet<(String, String)>,
+}
+
+impl Names {
+    fn exists(&self, name: &str) -> bool {
+        if let Some(function) = name.strip_suffix("()") {
+            return self.functions.contains(function) || OTHER_NAMES.contains(&function);
+        }
+        match name.rsplit_once("::") {
+            Some((owner, member)) => {
+                let owner = owner.rsplit("::").next().unwrap_or(owner);
+                let is_own = self.members.iter().any(|(name, _)| name == owner);
+                match is_own {
+                    true => self.members.contains(&(owner.to_owned(), member.to_owned())),
+                    false => self.defined.contains(member),
+                }
+            }
+            None => self.defined.contains(name) || OTHER_NAMES.contains(&name),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let is_part =
+            |character: char| !character.is_alphanumeric() && !"_:(){}.".contains(character);
+        for word in text.split(is_part) {
+            let word = word.trim_matches(['.', ':']);
+            if word.contains(['{', '}']) {
+                continue;
+            }
+            let word = word.rsplit('.').next().unwrap_or(word);
+            let is_call = word.ends_with("()");
+            let name = word.trim_start_matches('(').split(['(', ')']).next().unwrap_or_default();
+            let is_path = name.contains("::");
+            let is_snake = name.contains('_')
+                && name.chars().all(|part| part.is_ascii_lowercase() || part == '_');
+            // A prefix of a token is no name.
+            if name.ends_with('_') || name.is_empty() {
+                continue;
+            }
+            if is_call && !is_path {
+                self.used.insert((self.file.clone(), format!("{name}()")));
+            } else if is_path || is_snake {
+                self.used.insert((self.file.clone(), name.to_owned()));
+            }
+        }
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        let mut is_attribute = false;
+        for token in tokens {
+            let follows_hash = std::mem::replace(&mut is_attribute, false);
+            match token {
+                // Documentation of generated items.
+                TokenTree::Group(_) if follows_hash => {}
+                TokenTree::Group(group) => self.tokens(group.stream()),
+                TokenTree::Punct(sign) => is_attribute = sign.as_char() == '#',
+                TokenTree::Ident(ident) => drop(self.defined.insert(ident.to_string())),
+                TokenTree::Literal(literal) => {
+                    if let Ok(text) = syn::parse_str::<LitStr>(&literal.to_string()) {
+                        self.prose(&text.value());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a text, if it is a sentence.
+    fn prose(&mut self, text: &str) {
+        if text.contains(' ') {
+            self.text(text);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_ident(&mut self, ident: &'ast Ident) {
+        self.defined.insert(ident.to_string());
+    }
+
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
+        self.functions.insert(signature.ident.to_string());
+        visit::visit_signature(self, signature);
+    }
+
+    fn visit_item_impl(&mut self, block: &'ast syn::ItemImpl) {
+        if let syn::Type::Path(path) = &*block.self_ty
+            && let Some(owner) = path.path.segments.last()
+        {
+            for item in &block.items {
+                if let syn::ImplItem::Fn(function) = item {
+                    let name = function.sig.ident.to_string();
+                    self.members.insert((owner.ident.to_string(), name));
+                }
+            }
+        }
+        visit::visit_item_impl(self, block);
+    }
+
+    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
+        for variant in &item.variants {
+            self.members.insert((item.ident.to_string(), variant.ident.to_string()));
+        }
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_expr_lit(&mut self, literal: &'ast ExprLit) {
+        if let Lit::Str(text) = &literal.lit {
+            self.prose(&text.value());
+        }
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.tokens(call.tokens.clone());
+        visit::visit_macro(self, call);
+    }
+
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        let is_tests = module.ident == "tests";
+        if !is_tests {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    // Documentation is checked by rustdoc.
+    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+}
