@@ -255,8 +255,12 @@ impl CallContext {
     ) -> HeaderMap {
         let mut headers = self.shared().headers.clone();
         credentials.apply(&mut headers);
-        for (name, value) in self.own_headers() {
-            headers.insert(name.clone(), value.clone());
+        let own = self.own_headers();
+        for name in own.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in own {
+            headers.append(name.clone(), value.clone());
         }
         if !with_body {
             headers.remove(CONTENT_TYPE);
@@ -269,7 +273,7 @@ impl CallContext {
     }
 
     /// Returns the headers that the call, and interceptors, set in addition to the client's own.
-    fn own_headers(&self) -> &HeaderMap {
+    pub(super) fn own_headers(&self) -> &HeaderMap {
         self.attempt_headers.as_deref().unwrap_or(&self.spec.headers)
     }
 

@@ -4,8 +4,10 @@ use std::error::Error as StdError;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::Method;
-use http::header::AUTHORIZATION;
+use http::header::{
+    AUTHORIZATION, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::call_context::CallContext;
@@ -43,6 +45,8 @@ impl InterceptedCall {
             started_at: Instant::now(),
         }));
         let limit = &context.deadline;
+        // The credential of a call is that of its caller: usage, limits and the cache are told apart by it.
+        let authorization = spec.request_authorization().cloned();
         let mut request = OutgoingRequest {
             operation: &spec.name,
             method: &spec.method,
@@ -58,6 +62,7 @@ impl InterceptedCall {
             }
             passed.count += 1;
         }
+        restore_authorization(&mut spec.headers, authorization);
         Ok(())
     }
 
@@ -99,12 +104,27 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
             Err(late) => return Err(timed_out("interceptor", late)),
         }
     }
-    headers.remove(AUTHORIZATION);
-    if let Some(authorization) = spec.request_authorization() {
-        headers.insert(AUTHORIZATION, authorization.clone());
+    restore_authorization(&mut headers, spec.request_authorization().cloned());
+    if let Some(gateway) = context.handle.shared.gateway.as_ref() {
+        let own = spec.headers.get(&gateway.header).cloned();
+        headers.remove(&gateway.header);
+        headers.extend(own.map(|value| (gateway.header.clone(), value)));
+    }
+    if context.conditional.is_some() {
+        // A 304 has to be about the stored response.
+        CONDITIONS.iter().for_each(|name| drop(headers.remove(name)));
     }
     context.attempt_headers = Some(Box::new(headers));
     Ok(())
+}
+
+/// The conditions of a read through the cache are its own.
+const CONDITIONS: [HeaderName; 6] =
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+
+fn restore_authorization(headers: &mut HeaderMap, authorization: Option<HeaderValue>) {
+    headers.remove(AUTHORIZATION);
+    headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
 }
 
 /// Returns the time at which an attempt starts, if interceptors run after it.

@@ -25,7 +25,7 @@ pub(super) fn validate_response(
     if spec.is_external || spec.is_graphql() || redirected || !shared.endpoints.trusts(url) {
         return;
     }
-    let accept = spec.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accept = context.own_headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let response = ResponseToValidate::new(&spec.method, status, headers, body).accept(accept);
     match (spec.operation, spec.path()) {
         (Some(operation), _) => checker.validate_operation(operation.id, response),

@@ -73,7 +73,7 @@ impl Names {
                 let is_own = self.members.iter().any(|(name, _)| name == owner);
                 match is_own {
                     true => self.members.contains(&(owner.to_owned(), member.to_owned())),
-                    false => self.defined.contains(member),
+                    false => self.defined.contains(owner) && self.defined.contains(member),
                 }
             }
             None => self.defined.contains(name) || OTHER_NAMES.contains(&name),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method, Response, StatusCode};
+use octowire::auth::PersonalToken;
 use octowire::cache::CacheStatus::{Hit, Miss};
 use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::reqwest::Request;
@@ -292,6 +293,113 @@ async fn a_response_is_stored_for_the_headers_that_it_varies_by() {
     for _ in 0..2 {
         let call = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
         assert_eq!(call.cache_status(), Miss);
+    }
+}
+
+/// Whatever header a response varies by, calls with different values of it never share the response.
+#[tokio::test]
+async fn calls_with_different_values_of_a_varying_header_never_share_a_response() {
+    for name in ["accept", "accept-encoding", "origin", "x-github-otp", "x-requested-with", "x-any"]
+    {
+        let network = Network::new(|_| {
+            ok(&[
+                FRESH,
+                ("vary", "Accept, Accept-Encoding, Origin, X-GitHub-OTP, X-Requested-With, X-Any"),
+            ])
+        });
+        let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+        let client = network.client().cache(cache).build().unwrap();
+        for (value, expected) in
+            [("a", Miss), ("b", Miss), ("", Miss), ("a", Hit), ("b", Hit), ("", Hit)]
+        {
+            let mut call = client.request(Method::GET, "/x");
+            if !value.is_empty() {
+                call = call.header(name, value);
+            }
+            let status = call.send::<Value>().await.unwrap().cache_status();
+            assert_eq!(status, expected, "{name}: {value}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_default_header_that_a_call_overrides_is_a_part_of_the_key() {
+    let network = Network::new(|_| ok(&[FRESH, ("vary", "X-Tenant")]));
+    let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let client = network.client().cache(cache).default_header("x-tenant", "m").build().unwrap();
+    for (tenant, expected) in [("a", Miss), ("a", Hit), ("b", Miss), ("a", Hit)] {
+        let call = client.request(Method::GET, "/x").header("x-tenant", tenant);
+        assert_eq!(call.send::<Value>().await.unwrap().cache_status(), expected, "{tenant}");
+    }
+}
+
+/// Sets headers of each attempt or call, beside those that are there.
+#[derive(Debug)]
+struct Sets(&'static [(&'static str, &'static str)], bool);
+
+impl Sets {
+    fn add(&self, request: &mut OutgoingRequest<'_>, is_call: bool) {
+        if self.1 == is_call {
+            for (name, value) in self.0 {
+                request.headers_mut().append(*name, HeaderValue::from_static(value));
+            }
+        }
+    }
+}
+
+impl Interceptor for Sets {
+    fn before_call<'a>(&'a self, request: &'a mut OutgoingRequest<'_>) -> InterceptorFuture<'a> {
+        self.add(request, true);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn before_attempt<'a>(&'a self, request: &'a mut OutgoingRequest<'_>) -> InterceptorFuture<'a> {
+        self.add(request, false);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test]
+async fn a_304_is_only_about_the_stored_response() {
+    let network = Network::new(|number| match number {
+        1 => ok(&[("etag", "\"a\"")]),
+        _ => status(StatusCode::NOT_MODIFIED),
+    });
+    let conditions = &[("if-none-match", "\"b\""), ("range", "bytes=0-1")];
+    let client = network.client().interceptor(Sets(conditions, false)).build().unwrap();
+    for _ in 0..2 {
+        client.request(Method::GET, "/x").send::<Value>().await.unwrap();
+    }
+    assert_eq!(network.sent("if-none-match"), ["", "\"a\""]);
+    assert_eq!(network.sent("range"), ["", ""]);
+}
+
+#[tokio::test]
+async fn each_value_of_a_header_is_sent() {
+    let network = Network::new(|_| ok(&[]));
+    let values = &[("x-a", "1"), ("x-a", "2")];
+    let client = network.client().interceptor(Sets(values, false)).build().unwrap();
+    client.request(Method::POST, "/x").send_empty().await.unwrap();
+    let requests = network.requests.lock().unwrap();
+    let sent: Vec<_> = requests[0].headers().get_all("x-a").iter().collect();
+    assert_eq!(sent, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn an_interceptor_cannot_replace_a_credential() {
+    let others = &[("authorization", "Bearer of-another"), ("x-gateway", "Bearer of-another")];
+    for of_calls in [true, false] {
+        let network = Network::new(|_| ok(&[]));
+        let gateway = PersonalToken::new("gateway-token").unwrap();
+        let client = network.client().gateway("x-gateway", gateway);
+        let client = client.interceptor(Sets(others, of_calls)).build().unwrap();
+        client.request(Method::POST, "/x").send_empty().await.unwrap();
+        assert_eq!(network.sent("authorization"), ["Bearer s3cret-token"]);
+        if !of_calls {
+            assert_eq!(network.sent("x-gateway"), ["Bearer gateway-token"]);
+        }
+        let usage = client.usage().report().await;
+        assert!(!format!("{usage:?}").contains("of-another"));
     }
 }
 

@@ -30,7 +30,7 @@ impl KeyParts<'_> {
     /// Returns the key for one identity, or the key of the pointer to the identity that stored a response last.
     pub(crate) fn key(&self, identity: Option<&str>) -> Key {
         self.digest(identity, |name| {
-            vary::fixed().contains(name) || self.learned_vary.contains(name)
+            vary::is_part(name.as_str()) || self.learned_vary.contains(name)
         })
     }
 
@@ -78,16 +78,18 @@ impl KeyParts<'_> {
     /// Returns whether the call sends headers that are no part of its key, unless responses vary by them.
     pub(crate) fn has_further_headers(&self) -> bool {
         let mut names = self.request_headers.keys();
-        names.any(|name| !vary::fixed().contains(name) && !is_of_message(name))
+        names.any(|name| !vary::is_part(name.as_str()) && !is_of_message(name))
     }
 
     /// Returns whether the key covers all headers that a response varies by.
     pub(crate) fn covers_vary(&self, varying: impl Iterator<Item = String>) -> bool {
         varying.into_iter().all(|name| {
             let is_learned = || self.learned_vary.iter().any(|known| known.as_str() == name);
-            vary::is_fixed(&name)
-                || !self.default_headers.contains_key(&name)
-                    && (!self.request_headers.contains_key(&name) || is_learned())
+            vary::is_part(&name)
+                || match self.request_headers.contains_key(&name) {
+                    true => is_learned(),
+                    false => !self.default_headers.contains_key(&name),
+                }
         })
     }
 }

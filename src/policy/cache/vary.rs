@@ -8,8 +8,9 @@ use http::header::{ACCEPT, ACCEPT_LANGUAGE};
 /// The headers that are always a part of the key: a client sends them with each call, and they change the response.
 static VARYING_HEADERS: [HeaderName; 3] =
     [ACCEPT, ACCEPT_LANGUAGE, HeaderName::from_static("x-github-api-version")];
-/// Headers that the key ignores: they concern the connection, or the identity in the key represents them.
-const IGNORED_VARY: [&str; 5] =
+/// Headers that GitHub's `Vary` names: they are a part of the key of a call that sends them. The client does not send
+/// them by itself, except for the credential, which the identity in the key represents.
+const CALL_HEADERS: [&str; 5] =
     ["accept-encoding", "authorization", "origin", "x-github-otp", "x-requested-with"];
 
 /// Returns the headers that are a part of every key.
@@ -17,9 +18,9 @@ pub(super) fn fixed() -> &'static [HeaderName] {
     &VARYING_HEADERS
 }
 
-/// Returns whether the key covers a header of this name, in lower case, whatever its value.
-pub(super) fn is_fixed(name: &str) -> bool {
-    IGNORED_VARY.contains(&name) || VARYING_HEADERS.iter().any(|known| known.as_str() == name)
+/// Returns whether a header of this name, in lower case, is a part of the key of each call that sends it.
+pub(super) fn is_part(name: &str) -> bool {
+    CALL_HEADERS.contains(&name) || VARYING_HEADERS.iter().any(|known| known.as_str() == name)
 }
 
 /// The maximum number of names that are learned. Responses that vary by further ones are not stored.
@@ -39,7 +40,7 @@ impl LearnedVary {
     /// Adds the names in a `Vary` header, as far as there is room.
     pub(super) fn learn(&self, names: impl Iterator<Item = String>) {
         // A call that sends a cookie bypasses the cache.
-        let further = names.filter(|name| !is_fixed(name) && name != "cookie");
+        let further = names.filter(|name| !is_part(name) && name != "cookie");
         for name in further.filter_map(|name| HeaderName::try_from(name).ok()) {
             if self.names().contains(&name) {
                 continue;

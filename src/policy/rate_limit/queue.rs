@@ -834,14 +834,14 @@ fn wait_exceeded_error(blocked: &LimitExceeded, now: Instant) -> Error {
             let wait = until.saturating_duration_since(now);
             error(
                 format!("{rule} exceeded; retry in {} s", seconds(wait)),
-                "nothing was sent: retry later, or allow a longer wait with RateLimits::on_limit \
+                "nothing was sent: retry later, or allow a longer wait with RateLimitPolicy::on_limit \
                  or the call's timeout",
             )
             .with_retry_after(wait)
         }
         None => error(
             format!("timed out waiting for the {rule}"),
-            "nothing was sent: try again, or allow a longer wait with RateLimits::on_limit or the \
+            "nothing was sent: try again, or allow a longer wait with RateLimitPolicy::on_limit or the \
              call's timeout",
         ),
     }
@@ -853,7 +853,9 @@ fn queue_full_error(blocked: &LimitExceeded, queue: usize, now: Instant) -> Erro
         ErrorKind::QueueFull,
         format!("rate-limit queue is full ({queue} calls waiting for the {})", blocked.limit),
     )
-    .with_advice("nothing was sent: make fewer concurrent calls, or raise RateLimits::queue")
+    .with_advice(
+        "nothing was sent: make fewer concurrent calls, or raise RateLimitPolicy::max_queued",
+    )
     .with_rate_limited(true)
     .with_retryable(true);
     match blocked.until {
