@@ -15,7 +15,7 @@ import os
 import re
 import sys
 
-ROOTS = ("src build crates examples tests bench scripts fuzz/fuzz_targets docs .github build.rs Cargo.toml "
+ROOTS = ("src crates examples tests bench scripts fuzz/fuzz_targets docs .github build.rs Cargo.toml "
          "README.md CONTRIBUTING.md CHANGELOG.md GLOSSARY.md openapi/overlay.yaml").split()
 SKIPPED = ("target", "node_modules", ".git")
 # Between the words of a phrase: blanks, `_` (test names), or a line break and a comment's leader.
@@ -74,7 +74,10 @@ def rust_code(text):
 def code_of(path, text):
     if path.endswith(".rs"):
         return rust_code(text)
-    return markdown_code(text) if path.endswith(".md") else text
+    if path.endswith(".md"):
+        return markdown_code(text)
+    # The comments of shell, TOML, YAML and Python are prose, as those of Rust are.
+    return re.sub(r"(?m)(?<!\S)#(?=\s).*$", lambda comment: spans(comment.group(), False), text)
 
 
 def read_words(path):
@@ -122,7 +125,7 @@ def index(entries):
         else:
             first = re.match(r"[a-z]+", entry.text.lower()).group()
             pattern = GAP.pattern.join(re.escape(word) for word in entry.text.split())
-            words[first].append((entry, re.compile(f"(?i:{pattern})(?![a-z])")))
+            words[first].append((entry, re.compile(f"(?i:{pattern})(?![a-z]|-[a-z])")))
     return names, words
 
 

@@ -96,12 +96,12 @@ case $fetched in
 esac
 step 'lints: the refresh'
 cargo clippy --locked --package octowire-refresh --all-targets -- -D warnings
-step 'older editions of the document'
+step 'earlier description versions'
 fetched=0
 ./scripts/check-versions.sh --few || fetched=$?
 case $fetched in
     0) export OCTOWIRE_VERSIONS="$PWD/target/versions" ;;
-    3) not_checked 'older editions' ;;
+    3) not_checked 'earlier description versions' ;;
     *) exit "$fetched" ;;
 esac
 # Another program that compares OpenAPI descriptions, to check ours.

@@ -28,7 +28,7 @@ pub mod fleet {}
 #[doc = include_str!("../docs/guide/webhooks.md")]
 pub mod webhooks {}
 
-/// [`telemetry`]: crate::observability
+/// [`observability`]: crate::observability
 /// [stale]: crate::cache::CachePolicy::stale_if_error
 ///
 #[doc = include_str!("../docs/guide/observability.md")]

@@ -30,13 +30,13 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 const USAGE: &str = "\
-octowire-bench calls [--rounds N] [--no-callgrind]   typed calls against the peers
-octowire-bench cache                                 what the cache costs, and saves
-octowire-bench auth                                  tokens: at hand, and the first of all
-octowire-bench limits                                what it costs to be let through
+octowire-bench calls [--rounds N] [--no-callgrind]   typed calls, compared with other clients
+octowire-bench cache                                 the cost of a hit, a revalidation and a miss
+octowire-bench auth                                  a cached token; one token request for 10,000 calls
+octowire-bench limits                                admission by the rate limits
 octowire-bench leases                                the same shared by a fleet: three minutes
 octowire-bench store                                 what calls wait for a store: four minutes
-octowire-bench telemetry                             what it costs to tell of a call
+octowire-bench telemetry                             the telemetry of a call
 octowire-bench webhooks                              verifying, reading and receiving them
 octowire-bench server                                the server alone; ends with its stdin
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler

@@ -52,7 +52,7 @@
 //!
 //! Ten minutes, second by second, the fifty last failed calls, and a day minute by minute for objectives: about 300 KB
 //! for each client, whether or not the page is open. The data is of this process; for a fleet, use Prometheus and
-//! Grafana, see [`telemetry`](crate::observability).
+//! Grafana, see [`observability`](crate::observability).
 
 use std::fmt;
 use std::io;

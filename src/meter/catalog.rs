@@ -54,7 +54,7 @@ macro_rules! metrics {
         pub(super) static $constant: MetricDescription =
             metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description);)+
 
-        /// Every metric. The documentation of [`telemetry`](crate::observability) lists the possible values of their
+        /// Every metric. The documentation of [`observability`](crate::observability) lists the possible values of their
         /// labels.
         pub const METRICS: &[MetricDescription] = &[
             $(metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description)),+

@@ -1,7 +1,7 @@
 //! Metric keys, created once for each set of labels: creating one costs more than using it.
 //!
 //! The values of labels are bounded, so that the keys can be static: see the table in the documentation of
-//! [`telemetry`](crate::observability).
+//! [`observability`](crate::observability).
 
 use std::collections::HashMap;
 use std::hash::Hasher;

@@ -101,14 +101,14 @@ impl<Old, New> MigrationBuilder<Old, New> {
     /// # fn example() -> octowire::Result<()> {
     /// # let old = |n: u32| async move { Ok::<_, String>(n) };
     /// # let new = old;
-    /// let shadow = Migration::builder(old, new)
+    /// let migration = Migration::builder(old, new)
     ///     .errors(|error: &OldError| match error {
     ///         OldError::Status(404) => Failure::expected("404"),
     ///         OldError::Status(status) => Failure::new(status.to_string()),
     ///         OldError::Connection => Failure::new("Transport"),
     ///     })
     ///     .build()?;
-    /// # let _ = shadow;
+    /// # let _ = migration;
     /// # Ok(())
     /// # }
     /// ```

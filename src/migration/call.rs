@@ -114,7 +114,7 @@ impl<T, E, V> ShadowedCall<T, E, V> {
         self
     }
 
-    /// Sets a dry run: a function without effects that runs on the new side instead of the call while the old
+    /// Sets a dry run: a function without effects that runs on the new side instead of the call while the legacy
     /// one serves. It makes writes comparable, and returns the same as the write. For a read, it runs instead
     /// of the read.
     pub fn dry_run_new<F, R>(mut self, dry_run: F) -> Self
@@ -126,7 +126,7 @@ impl<T, E, V> ShadowedCall<T, E, V> {
         self
     }
 
-    /// Sets the same on the old side, while the new one serves.
+    /// Sets the same on the legacy side, while the new one serves.
     pub fn dry_run_old<F, R>(mut self, dry_run: F) -> Self
     where
         F: FnOnce() -> R + Clone + Send + Sync + 'static,
@@ -158,7 +158,7 @@ where
     ///
     /// # Errors
     /// The error of the serving side. If the new side serves a read and fails, and there is a
-    /// [fallback](super::MirrorConfig::fallback), the error of the old side.
+    /// [fallback](super::MirrorConfig::fallback), the error of the legacy side.
     ///
     /// # Panics
     /// If the serving side panics, and there is no fallback.
@@ -189,7 +189,7 @@ where
         result
     }
 
-    /// Lets the new side serve, and the old one if that fails.
+    /// Lets the new side serve, and the legacy one if that fails.
     async fn serve_or_fall_back(
         &self,
         served: ServedGuard<'_>,

@@ -34,7 +34,7 @@ pub enum StageChangeReason {
     Healthy,
     /// By the [`RollbackPolicy`], since the new side fails more often.
     Errors {
-        /// The share of the old side's calls in the window that failed.
+        /// The share of the legacy side's calls in the window that failed.
         old: f64,
         /// The same of the new side.
         new: f64,
@@ -46,7 +46,7 @@ pub enum StageChangeReason {
     },
     /// By the [`RollbackPolicy`], since the new side is slower.
     Latency {
-        /// The 95th percentile of the old side in the window.
+        /// The 95th percentile of the legacy side in the window.
         old: Duration,
         /// The same of the new side.
         new: Duration,
@@ -68,14 +68,17 @@ impl fmt::Display for StageChangeReason {
             Self::Healthy => write!(f, "no violations"),
             Self::Errors { old, new } => {
                 let [old, new] = [old, new].map(|share| share * 100.0);
-                write!(f, "error rate: {new:.2} % on the new side, {old:.2} % on the old side")
+                write!(f, "error rate: {new:.2} % on the new side, {old:.2} % on the legacy side")
             }
             Self::Differences { share } => {
                 write!(f, "{:.2} % of comparisons differ", share * 100.0)
             }
             Self::Latency { old, new } => {
                 let [old, new] = [old, new].map(|time| time.as_secs_f64() * 1e3);
-                write!(f, "p95 latency: {new:.1} ms on the new side, {old:.1} ms on the old side")
+                write!(
+                    f,
+                    "p95 latency: {new:.1} ms on the new side, {old:.1} ms on the legacy side"
+                )
             }
         }
     }

@@ -14,13 +14,13 @@ use crate::sanitize;
 #[non_exhaustive]
 pub struct Difference {
     /// The JSON path, such as `$.labels[0].name`, truncated to 200 characters. Indices are those of the side
-    /// that has the item, and of the old one if both have it. `$` if a side failed.
+    /// that has the item, and of the legacy one if both have it. `$` if a side failed.
     pub path: String,
     /// The same with `[*]` for each index.
     pub pattern: String,
     /// The kind of the difference.
     pub kind: DifferenceKind,
-    /// The value of the old side, as JSON truncated to 200 characters, if values are kept; or its failure.
+    /// The value of the legacy side, as JSON truncated to 200 characters, if values are kept; or its failure.
     pub old: Option<String>,
     /// The value of the new side, likewise.
     pub new: Option<String>,
@@ -31,7 +31,7 @@ pub struct Difference {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum DifferenceKind {
-    /// Only the old side has the property or item.
+    /// Only the legacy side has the property or item.
     OnlyInOld,
     /// Only the new side has the property or item.
     OnlyInNew,
@@ -39,9 +39,9 @@ pub enum DifferenceKind {
     Type,
     /// The values have the same type and are not equal.
     Value,
-    /// The old side failed, and the new one succeeded.
+    /// The legacy side failed, and the new one succeeded.
     OldFailed,
-    /// The new side failed, and the old one succeeded.
+    /// The new side failed, and the legacy one succeeded.
     NewFailed,
     /// Both failed, in different ways.
     FailedDifferently,

@@ -16,7 +16,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Either<Old, New> {
-    /// The result of the old side.
+    /// The result of the legacy side.
     Old(Old),
     /// The result of the new side.
     New(New),

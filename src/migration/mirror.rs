@@ -51,7 +51,7 @@ where
         return None;
     };
     let (sender, first) = oneshot::channel();
-    let span = tracing::debug_span!("shadow", operation = %about.operation, %side);
+    let span = tracing::debug_span!("mirror", operation = %about.operation, %side);
     let mirror = MirrorTask { inner: Arc::clone(core), info: about.clone(), side };
     let task = async move {
         mirror.run(start, view, first).await;

@@ -20,14 +20,14 @@
 //! let old = |number: u64| async move { Ok::<_, octowire::Error>(format!("issue {number}")) };
 //! let new = |number: u64| async move { Ok::<_, octowire::Error>(format!("Issue {number}")) };
 //!
-//! let shadow = Migration::builder(old, new)
+//! let migration = Migration::builder(old, new)
 //!     .stage(Stage::Mirror { share: 1.0 })
 //!     .rules(ComparisonRules::default().ignore("$..node_id"))
 //!     .build()?;
-//! assert_eq!(shadow.read("issues/get", 7).key("acme/rocket").run().await?, "issue 7");
+//! assert_eq!(migration.read("issues/get", 7).key("acme/rocket").run().await?, "issue 7");
 //!
-//! shadow.drain().await;
-//! let report = shadow.report();
+//! migration.drain().await;
+//! let report = migration.report();
 //! assert_eq!(report.operations[0].mismatched, 1);
 //! println!("{report}");
 //! # Ok(())
@@ -190,8 +190,8 @@ where
     /// # async fn example(old: std::sync::Arc<Old>, github: octowire::Client) -> octowire::Result<()> {
     /// use octowire::migration::Migration;
     ///
-    /// let shadow = Migration::new(old, github);
-    /// let title = shadow
+    /// let migration = Migration::new(old, github);
+    /// let title = migration
     ///     .read_with(
     ///         "issues/get",
     ///         |old| async move { old.issue(7).await },
@@ -246,8 +246,8 @@ impl<C: Clone + Send + Sync + 'static> Migration<C, C> {
     /// # async fn example(old: octowire::Client, new: octowire::Client) -> octowire::Result<()> {
     /// use octowire::migration::Migration;
     ///
-    /// let shadow = Migration::new(old, new);
-    /// let issue = shadow
+    /// let migration = Migration::new(old, new);
+    /// let issue = migration
     ///     .read_same("issues/get", |github| async move {
     ///         let issue = github.issues().get().owner("acme").repo("rocket").issue_number(7);
     ///         issue.send().await.map(octowire::Response::into_inner)

@@ -12,13 +12,13 @@ use std::time::Duration;
 /// # let old = |n: u32| async move { Ok::<_, String>(n) };
 /// # let new = old;
 /// let mirroring = MirrorConfig::default().timeout(Duration::from_secs(3)).concurrency(4);
-/// let shadow = Migration::builder(old, new).mirror(mirroring).build()?;
-/// # let _ = shadow;
+/// let migration = Migration::builder(old, new).mirror(mirroring).build()?;
+/// # let _ = migration;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it does nothing before it is given to a shadow"]
+#[must_use = "it does nothing before it is given to a migration"]
 pub struct MirrorConfig {
     pub(super) timeout: Duration,
     pub(super) concurrency: usize,
@@ -43,7 +43,7 @@ pub struct MirrorConfig {
 /// # let _ = strict;
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it does nothing before it is given to a shadow"]
+#[must_use = "it does nothing before it is given to a migration"]
 pub struct RollbackPolicy {
     pub(super) window: Duration,
     pub(super) min_samples: u64,
@@ -70,7 +70,7 @@ pub struct RollbackPolicy {
 /// # let _ = ramp;
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "it does nothing before it is given to a shadow"]
+#[must_use = "it does nothing before it is given to a migration"]
 pub struct RolloutSchedule {
     pub(super) steps: Vec<f64>,
     pub(super) automatic_after: Option<Duration>,
@@ -109,15 +109,15 @@ impl MirrorConfig {
         self
     }
 
-    /// Sets whether the old side is called if the new one serves a read and fails; on by default. The caller
-    /// then gets the result of the old one. There is no fallback if the failure is a [valid
+    /// Sets whether the legacy side is called if the new one serves a read and fails; on by default. The caller
+    /// then gets the result of the legacy one. There is no fallback if the failure is a [valid
     /// result](super::Failure::expected), such as 404, for writes, and in [`Stage::Cutover`](super::Stage::Cutover).
     pub fn fallback(mut self, fallback: bool) -> Self {
         self.fallback = fallback;
         self
     }
 
-    /// Sets the timeout of the new side for serving a read, after which it counts as failed and the old one
+    /// Sets the timeout of the new side for serving a read, after which it counts as failed and the legacy one
     /// is called; none by default, since clients have their own timeouts. It applies only if there is a
     /// [fallback](Self::fallback), and needs a tokio runtime with a clock.
     pub fn fallback_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
@@ -160,8 +160,8 @@ impl RollbackPolicy {
         self
     }
 
-    /// Sets by how much the failure rate of the new side can exceed that of the old one, from 0 to 1; 0.01 by
-    /// default, one percentage point. If the old side is not called, its rate is 0. `None` disables the
+    /// Sets by how much the failure rate of the new side can exceed that of the legacy one, from 0 to 1; 0.01 by
+    /// default, one percentage point. If the legacy side is not called, its rate is 0. `None` disables the
     /// check.
     ///
     /// A [valid result](super::Failure::expected), such as 404, is not a failure; timeouts, panics, and calls
@@ -178,7 +178,7 @@ impl RollbackPolicy {
         self
     }
 
-    /// Sets the maximum ratio of the new side's 95th percentile latency to the old one's, for calls in which
+    /// Sets the maximum ratio of the new side's 95th percentile latency to the legacy one's, for calls in which
     /// both succeeded, at least 1; 2 by default. Up to 10 ms more are always accepted. `None` disables the
     /// check.
     pub fn latency_ratio(mut self, ratio: impl Into<Option<f64>>) -> Self {

@@ -23,13 +23,13 @@ mod table;
 pub struct MigrationReport {
     /// The current stage.
     pub stage: Stage,
-    /// The age of the shadow.
+    /// The age of the migration.
     pub age: Duration,
     /// The findings by operation name. The 201st and further ones are combined as `(others)`.
     pub operations: Vec<OperationReport>,
     /// The last 100 changes of the stage.
     pub changes: Vec<StageChange>,
-    /// Whether the old side is still needed.
+    /// Whether the legacy side is still needed.
     pub legacy_usage: LegacyUsage,
     /// The next step.
     pub verdict: Recommendation,
@@ -41,7 +41,7 @@ pub struct MigrationReport {
 pub struct OperationReport {
     /// Its name.
     pub operation: String,
-    /// The old side.
+    /// The legacy side.
     pub old: SideReport,
     /// The new side.
     pub new: SideReport,
@@ -51,9 +51,9 @@ pub struct OperationReport {
     pub mismatched: u64,
     /// The calls that both sides ran and that could not be compared: a result was not JSON.
     pub uncompared: u64,
-    /// The calls that the new side failed to serve, and that fell back to the old one.
+    /// The calls that the new side failed to serve, and that fell back to the legacy one.
     pub fallbacks: u64,
-    /// The number of those that the old side served successfully.
+    /// The number of those that the legacy side served successfully.
     pub saved: u64,
     /// The calls that were not mirrored although their share was.
     pub skipped: SkippedMirrors,
@@ -116,7 +116,7 @@ pub struct DifferenceReport {
     pub newest: Difference,
 }
 
-/// The use of the old side by this shadow, which shows when the old side can be removed. In a fleet, each
+/// The use of the legacy side by this migration, which shows when the legacy side can be removed. In a fleet, each
 /// process has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

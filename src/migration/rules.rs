@@ -50,7 +50,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// An invalid pattern is stored, and is the error of the function that takes the rules.
 #[derive(Clone, Debug)]
-#[must_use = "it does nothing before it is given to a shadow"]
+#[must_use = "it does nothing before it is given to a migration"]
 pub struct ComparisonRules {
     ignored: Vec<Pattern>,
     orders: Vec<(Pattern, ListOrder)>,

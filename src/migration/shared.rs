@@ -49,7 +49,7 @@ pub(super) struct CallPlan {
     pub(super) serves: Side,
     /// Whether the other side runs it as well.
     pub(super) mirrored: bool,
-    /// Whether the old side is called if the new one fails.
+    /// Whether the legacy side is called if the new one fails.
     pub(super) fallback: bool,
     pub(super) epoch: u64,
 }
@@ -125,7 +125,7 @@ impl MigrationInner {
             if part == CallRole::Fallback {
                 record.fallbacks = record.fallbacks.saturating_add(1);
                 record.saved = record.saved.saturating_add(u64::from(!ended.is_failure()));
-                // Only failed calls reach this: they would distort the old side's rate.
+                // Only failed calls reach this: they would distort the legacy side's rate.
                 None
             } else {
                 let failed = ended.is_failure();

@@ -45,22 +45,22 @@ impl fmt::Display for Side {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The old side serves, and the new one is not called. The default.
+    /// The legacy side serves, and the new one is not called. The default.
     #[default]
     Off,
-    /// The old side serves, and the new one is compared with it.
+    /// The legacy side serves, and the new one is compared with it.
     Mirror {
         /// The share of reads that are mirrored.
         share: f64,
     },
-    /// The new side serves some of the keys, and the old one the others.
+    /// The new side serves some of the keys, and the legacy one the others.
     Shift {
         /// The percentage of all keys that the new side serves, from 0 to 100, in steps of a hundredth.
         percent: f64,
         /// The share of reads that are mirrored, on the non-serving side.
         share: f64,
     },
-    /// The new side serves, and the old one is not called, even if the new one fails.
+    /// The new side serves, and the legacy one is not called, even if the new one fails.
     Cutover,
 }
 

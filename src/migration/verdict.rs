@@ -33,7 +33,7 @@ pub enum NextStep {
     },
     /// Set [`Stage::Cutover`].
     Finish,
-    /// Nothing: the old side can be removed.
+    /// Nothing: the legacy side can be removed.
     Remove,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for NextStep {
             Self::Wait => write!(f, "not ready"),
             Self::Shift { percent } => write!(f, "ready to shift {percent} %"),
             Self::Finish => write!(f, "ready to finish"),
-            Self::Remove => write!(f, "finished: the old side can be removed"),
+            Self::Remove => write!(f, "finished: the legacy side can be removed"),
         }
     }
 }

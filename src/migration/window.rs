@@ -69,7 +69,7 @@ impl Counts {
         share(self.mismatched, self.compared)
     }
 
-    /// The 95th percentiles of the old side and the new one.
+    /// The 95th percentiles of the legacy side and the new one.
     pub(super) fn latencies(&self) -> Option<(Duration, Duration)> {
         self.old_latency.quantile(0.95).zip(self.new_latency.quantile(0.95))
     }

@@ -75,7 +75,7 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
         Box::pin(ready(Ok(())))
     }
 
-    /// Runs once for each call that this interceptor has let through, with its outcome: a response of the cache or of
+    /// Runs once for each call that this interceptor has not rejected, with its outcome: a response of the cache or of
     /// GitHub, or an error. It does not run for a call that is dropped before its end.
     fn after_call(&self, outcome: &RequestOutcome<'_>) {
         let _ = outcome;

@@ -116,7 +116,7 @@ async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
     result
 }
 
-/// Sends a call to GitHub, whatever is stored. A write makes the stored responses doubtful that it can have changed.
+/// Sends a call to GitHub, whatever is stored. A write invalidates the stored responses that it can have changed.
 fn send_uncached(context: CallContext, mode: BodyMode) -> DetachableCall<Result<RawResponse>> {
     DetachableCall::new(context.options.extension.clone(), |detach| {
         let call = CallHandle::new(detach, BatchSlot::current(), context.store_wait.clone());

@@ -31,7 +31,7 @@ pub(super) enum Content {
         media_type: String,
         text: String,
     },
-    /// A redirect to a file, which `reply::download` knows by this name.
+    /// A redirect to a file, which `wire_response::download` knows by this name.
     Download(&'static str),
 }
 

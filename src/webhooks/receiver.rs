@@ -1,4 +1,4 @@
-//! The webhook service: it receives GitHub's deliveries, responds at once, and has each handled once.
+//! The webhook receiver: it receives GitHub's deliveries, responds at once, and has each handled once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,7 +132,7 @@ impl SignatureScheme {
     }
 }
 
-/// When the service responds to the sender.
+/// When the receiver responds to the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ResponseMode {
     /// The service responds once the delivery is accepted.

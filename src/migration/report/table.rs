@@ -19,7 +19,7 @@ impl fmt::Display for MigrationReport {
         let used = &self.legacy_usage;
         write!(
             f,
-            "\nthe old side served {} calls ({} writes) and mirrored {}",
+            "\nthe legacy side served {} calls ({} writes) and mirrored {}",
             used.served, used.writes, used.mirrored
         )?;
         match used.unused_for {
@@ -88,7 +88,7 @@ fn remarks(f: &mut fmt::Formatter<'_>, of: &OperationReport) -> fmt::Result {
         .into_iter()
         .fold(of.skipped.full, u64::saturating_add);
     for (count, what) in [
-        (of.fallbacks, "fell back to the old side"),
+        (of.fallbacks, "fell back to the legacy side"),
         (skipped, "were not mirrored"),
         (of.uncompared, "could not be compared"),
     ] {

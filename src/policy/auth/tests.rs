@@ -110,7 +110,7 @@ fn an_invalid_app_id_is_rejected_and_redacted() {
     }
 }
 
-/// Mints as the test says.
+/// Fetches tokens as the test says.
 #[derive(Debug, Default)]
 struct Source {
     minted: Arc<AtomicUsize>,

@@ -510,7 +510,7 @@ pub(crate) fn with_refresh_stack<T: 'static>(future: BoxFuture<T>) -> BoxFuture<
 
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper")
+        f.debug_struct("TokenManager")
             .field("source", &self.provider)
             .field("token", &self.current().map(|cached| cached.token.clone()))
             .finish_non_exhaustive()

@@ -139,7 +139,7 @@ struct OwnInvalidation {
     invalidation: Invalidation,
 }
 
-/// The maximum number of known marks; entries from before them are doubtful.
+/// The maximum number of known marks; entries from before them must be revalidated.
 const MAX_LOG_ENTRIES: usize = 1_000;
 /// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
 /// library did not write a larger one.

@@ -7,7 +7,7 @@ use super::invalidation_log::{Invalidation, Selector};
 use crate::endpoints::id_path;
 use crate::store::StoreWaitBudget;
 
-/// A write in flight. It makes the entries doubtful that it can have changed, also if no caller waits for its end
+/// A write in flight. It invalidates the entries that it can have changed, also if no caller waits for its end
 /// ([RFC 9111, 4.4](https://www.rfc-editor.org/rfc/rfc9111#section-4.4)).
 pub(crate) struct WriteInvalidation {
     cache: Arc<CacheInner>,

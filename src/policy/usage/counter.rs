@@ -76,7 +76,7 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 /// The longest wait for another task that writes.
 const MAX_FLUSH_WAIT: Duration = Duration::from_secs(2);
-/// How long a write is retried: the tally of an identity that is no longer used ends then.
+/// How long a write is retried: the counter of an identity that is no longer used ends then.
 const FLUSH_GIVE_UP: Duration = Duration::from_secs(60 * 60);
 /// The interval of checks of the clock: a check costs more than a count.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -261,7 +261,7 @@ impl UsageCounter {
 
 impl Drop for UsageCounter {
     fn drop(&mut self) {
-        // Without a shared store, the write takes no time. Otherwise the task that writes holds the tally.
+        // Without a shared store, the write takes no time. Otherwise the task that writes holds the counters.
         if !self.storage.is_shared() {
             let _ = self.flush().now_or_never();
         }

@@ -19,7 +19,7 @@ pub(super) struct UsageStorage {
     /// Sums, which other values cannot evict, and numbers by name.
     budgets: MemoryStore,
     counters: MemoryStore,
-    /// Whether the store keeps no tallies.
+    /// Whether the store keeps no counters.
     unsupported: AtomicBool,
     /// The tasks that use the store for budgets.
     pub(super) tasks: Arc<BackgroundTasks>,
@@ -60,12 +60,12 @@ impl UsageStorage {
         }
     }
 
-    /// Returns whether other processes can read tallies, so that a write has a cost.
+    /// Returns whether other processes can read counters, so that a write has a cost.
     pub(super) fn is_shared(&self) -> bool {
         self.shared.is_some() && !self.unsupported.load(Ordering::Relaxed)
     }
 
-    /// Returns whether other processes can read tallies, and the store is not known to be unavailable.
+    /// Returns whether other processes can read counters, and the store is not known to be unavailable.
     pub(super) fn is_available(&self) -> bool {
         let responses = self.shared.as_ref().is_some_and(|guard| guard.retry_at().is_none());
         responses && self.is_shared()

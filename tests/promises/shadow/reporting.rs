@@ -147,7 +147,7 @@ async fn the_verdict_advances_from_start_to_removal() {
     let report = shadow.report();
     assert_eq!(report.verdict.decision, NextStep::Remove);
     assert!(report.legacy_usage.unused_for.unwrap() >= Duration::from_secs(3600));
-    assert!(report.to_string().contains("the old side can be removed"), "{report}");
+    assert!(report.to_string().contains("the legacy side can be removed"), "{report}");
     assert_eq!(report.to_json()["old_use"]["served"], report.legacy_usage.served);
 }
 

@@ -18,7 +18,7 @@ mod stored;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Mints `token-1`, `token-2`, …, each valid for an hour, after a second of work.
+/// Fetches `token-1`, `token-2`, …, each valid for an hour, after a second of work.
 #[derive(Debug, Default)]
 struct Source {
     fetches: AtomicUsize,
@@ -379,7 +379,7 @@ impl TokenStore for Locked {
     }
 }
 
-/// The wait for the lock, of a flight that replaces one that stalled, and of any other.
+/// The wait for the lock, of a refresh that replaces one that stalled, and of any other.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_replaces_a_stalled_one_waits_for_the_lock_for_a_second() {
     for (keep, stored, outcome) in [

@@ -15,11 +15,11 @@ use crate::store::{
 };
 use crate::time::clock;
 
-/// A store of which the tallies hang if it is told so.
+/// A store whose counters hang if the test says so.
 #[derive(Debug)]
 struct HangingStore {
     hangs: AtomicBool,
-    /// As many tallies are answered before all others hang.
+    /// The number of counter operations that get a response before all others hang.
     answers: AtomicU32,
     memory: MemoryStore,
 }

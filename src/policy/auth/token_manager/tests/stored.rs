@@ -108,7 +108,7 @@ async fn close_waits_until_a_token_is_stored_and_its_lock_is_free() {
     assert!(reader.load(key).await.unwrap().is_none());
     assert!(room_of_slow.client.close().await);
     assert!(reader.load(key).await.unwrap().is_some());
-    // The next process neither waits nor mints.
+    // The next process neither waits nor fetches.
     let start = Instant::now();
     drop(reader.lock(key).await.unwrap());
     let next = room(encrypted(memory));
@@ -128,7 +128,7 @@ async fn a_token_store_that_is_silent_is_waited_for_once() {
         assert_eq!(fixture.token().await, "token-1");
         waits.push(start.elapsed() - SECOND);
     }
-    // Minting takes longer than the pause after an outage: a task finds out whether it is over.
+    // Fetching takes longer than the pause after an outage: a task finds out whether it is over.
     assert_eq!(waits, [STORE_TIMEOUT, Duration::ZERO, Duration::ZERO]);
 }
 
@@ -139,7 +139,7 @@ async fn a_token_stored_while_its_lock_was_held_is_not_fetched_again() {
     let store = Slow { memory, reads: 10 * MS, claims: 10 * MS, ..Slow::default() };
     let second = room(encrypted(store));
     let later = async {
-        // It reads before the first one has minted, and takes the lock after that.
+        // It reads before the first one has fetched, and takes the lock after that.
         sleep(SECOND - 5 * MS).await;
         second.token().await
     };

@@ -160,7 +160,7 @@ async fn a_client_with_unreported_usage_does_not_report_an_expired_pause_again()
     assert!(requests.len() > asked && told.is_empty(), "{told:?}");
 }
 
-/// A thread with a runtime of its own can stop polling it while it keeps the time of the lane.
+/// A thread with a runtime of its own can stop polling it while it runs the timer of the admission queue.
 #[test]
 fn a_call_waits_for_the_store_no_longer_if_another_runtime_is_not_polled() {
     let runtime = || {
