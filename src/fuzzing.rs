@@ -89,8 +89,8 @@ pub fn rate_limit(input: &[u8]) {
         "date",
     ];
     let headers = headers(input, &names.map(HeaderName::from_static));
-    if let Some(told) = crate::headers::rate_limit::RateLimitHeaders::read(&headers) {
-        assert!(told.ends_in <= Duration::from_secs(2 * 60 * 60), "{:?}", told.ends_in);
+    if let Some(limits) = crate::headers::rate_limit::RateLimitHeaders::read(&headers) {
+        assert!(limits.ends_in <= Duration::from_secs(2 * 60 * 60), "{:?}", limits.ends_in);
     }
     let _ = crate::RateLimitStatus::from_headers(&headers);
     if let Some(wait) = crate::headers::retry_after::retry_after(&headers) {
@@ -221,7 +221,7 @@ pub fn path_matcher(input: &[u8]) {
         let paths: serde_json::Map<_, _> = paths.collect();
         let document = serde_json::json!({ "openapi": "3.0.3", "info": { "title": "", "version": "1" }, "paths": paths });
         let document = ApiDescription::from_slice(document.to_string().as_bytes());
-        document.expect("the document is one")
+        document.expect("the description is valid")
     });
     let Ok(path) = std::str::from_utf8(input) else { return };
     if let Some(operation) = document.operation_at(&http::Method::GET, path) {

@@ -7,7 +7,7 @@ const NONE: &str = "none";
 /// against, if no description of an operation names one. The path is relative to the API's base URL, with or without
 /// its first `/`.
 ///
-/// GitHub documents one limit for the search of code, which is the one endpoint `/search/code`; one for all other
+/// GitHub specifies one limit for the search of code, which is the one endpoint `/search/code`; one for all other
 /// searches; and one for all resources "not related to search". Reading the status of the limits counts against none.
 /// The limits of single operations, such as `integration_manifest`, need a description.
 pub(crate) fn default_resource(path: &str) -> &'static str {
@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(default_resource("//rate_limit"), "core");
     }
 
-    /// The limits that GitHub documents for single operations, which no path alone implies.
+    /// The limits that GitHub specifies for single operations, which no path alone implies.
     const OF_OPERATIONS: [&str; 6] = [
         "actions_runner_registration",
         "code_scanning_autofix",

@@ -50,7 +50,7 @@ pub struct Operation {
     pub rate_limit: &'static str,
     /// Whether it is a content-creating request, of which GitHub allows [80 a minute and 500 an
     /// hour](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits):
-    /// it sends notifications, or the description documents a creation (201).
+    /// it sends notifications, or the description has a response 201 (Created).
     pub creates_content: bool,
     /// The response statuses in the description.
     pub statuses: &'static [u16],

@@ -127,7 +127,7 @@ where
             slots.wake_later(context.waker());
             loop {
                 let mut started = false;
-                while slots.has_room()
+                while slots.has_free_slot()
                     && let Some((index, call)) = calls.next()
                 {
                     let slot = slots.start();
@@ -136,7 +136,7 @@ where
                 }
                 match running.poll_next_unpin(context) {
                     // A call can release its slot in this poll.
-                    Poll::Pending if started && slots.has_room() => {}
+                    Poll::Pending if started && slots.has_free_slot() => {}
                     polled => return polled,
                 }
             }

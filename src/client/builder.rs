@@ -87,7 +87,7 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Allows more than one attempt.
 const DEFAULT_CALL_TIMEOUT: Duration = Duration::from_secs(120);
-/// Several times the largest response that GitHub documents for a JSON endpoint.
+/// Several times the largest response that GitHub specifies for a JSON endpoint.
 const DEFAULT_MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 const DEFAULT_API_VERSION: &str = "2022-11-28";
 const DEFAULT_USER_AGENT: &str = concat!("octowire/", env!("CARGO_PKG_VERSION"));

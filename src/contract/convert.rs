@@ -52,7 +52,7 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// The unchecked parts of the document, for the schemas used so far.
+    /// The unchecked parts of the description, for the schemas used so far.
     pub(super) fn unchecked(&self) -> Vec<String> {
         let notes = self.unchecked.lock().unwrap_or_else(PoisonError::into_inner);
         notes.iter().cloned().collect()

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use super::nesting::{MAX_NESTING, is_text_too_deep};
 use super::operation::{OperationSpec, PathItem, RawValue};
-use super::room::ValueBudget;
 use super::router::{MAX_PATH_BYTES, Router, Target};
 use super::schema::Schemas;
+use super::value_budget::ValueBudget;
 use crate::endpoints::id_path;
 
 /// An OpenAPI description of GitHub's API: of github.com, or of GitHub Enterprise.
@@ -41,7 +41,7 @@ enum DescriptionText {
     Custom(Arc<[u8]>),
 }
 
-/// The document that requests and responses are validated against.
+/// The description that requests and responses are validated against.
 #[derive(Clone)]
 pub(crate) enum DescriptionSource {
     /// The library's own document, parsed on first use.
@@ -77,7 +77,7 @@ impl ApiDescription {
     #[must_use]
     pub fn built_in() -> &'static Self {
         // The test `every_operation_of_the_built_in_document_is_read` keeps it readable. If a custom
-        // description of `OCTOWIRE_OPENAPI` is not, the document has no operations, and every response
+        // description of `OCTOWIRE_OPENAPI` is not, this description is empty, and every response
         // deviates.
         static EMPTY: LazyLock<ApiDescription> = LazyLock::new(ApiDescription::empty);
         match &*READ {
@@ -106,12 +106,12 @@ impl ApiDescription {
     /// Returns the unchecked parts that have come up so far: one line for each, at most 100.
     ///
     /// - Patterns with look-around or back-references, which take unbounded time to match, and those
-    ///   that take more than 256 KiB. GitHub's documents have none.
+    ///   that take more than 256 KiB. GitHub's descriptions have none.
     /// - Schema keywords that OpenAPI 3.0 does not have, and references to missing components.
     /// - Schemas with too many nested references, and values that repeat themselves in a recursive schema,
     ///   which would take unbounded time.
     ///
-    /// All other parts of the document are checked. Each line is also logged once, as a warning with the
+    /// All other parts of the description are checked. Each line is also logged once, as a warning with the
     /// target `octowire::contract`.
     #[must_use]
     pub fn unchecked(&self) -> Vec<String> {
@@ -180,12 +180,12 @@ impl ApiDescription {
             return Err(ApiDescriptionError(message));
         }
         let RawDescription { info, paths, components, .. } = document;
-        let mut room = ValueBudget::default();
+        let mut rest = ValueBudget::default();
         let mut operations: Vec<OperationSpec> = Vec::new();
         for (path, item) in paths {
             let shared = item.parameters;
             for (method, raw) in item.operations {
-                let read = OperationSpec::read(&path, method, raw, &shared, &components, &mut room);
+                let read = OperationSpec::read(&path, method, raw, &shared, &components, &mut rest);
                 operations.push(read.ok_or_else(|| {
                     ApiDescriptionError(format!(
                         "its operations are too large in total, at {path:.100}"

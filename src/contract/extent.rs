@@ -101,7 +101,7 @@ impl Converted {
         };
         let mut known: HashMap<&str, Option<(u64, usize)>> = HashMap::new();
         // Each component is visited twice: before and after its references. This is not recursive, since a
-        // chain of references can be as long as the document.
+        // chain of references can be as long as the description.
         let mut open: Vec<(&str, bool)> = next(self).collect();
         while let Some((name, is_after)) = open.pop() {
             let Some(component) = components.get(name) else { continue };

@@ -26,13 +26,13 @@ mod operation;
 mod pointer;
 pub(crate) mod request;
 pub(crate) mod response;
-mod room;
 mod router;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "examples are for the mock"))]
 mod schema;
 mod table;
 pub(crate) mod undocumented;
 mod uses;
+mod value_budget;
 
 pub mod drift;
 

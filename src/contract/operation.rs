@@ -9,8 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::document::Components;
-use super::room::ValueBudget;
 use super::schema::Schema;
+use super::value_budget::ValueBudget;
 use crate::api::default_resource::default_resource;
 use crate::api::operation::ParameterLocation;
 
@@ -156,19 +156,19 @@ impl OperationSpec {
         parameter.is_some_and(|parameter| parameter.allows_slash)
     }
 
-    /// Reads an operation; `None` if the document's bound on copied values is exceeded.
+    /// Reads an operation; `None` if the bound on copied values is exceeded.
     pub(super) fn read(
         path: &str,
         method: Method,
         raw: RawOperation,
         shared: &[RawValue],
         components: &Components,
-        room: &mut ValueBudget,
+        budget: &mut ValueBudget,
     ) -> Option<Self> {
         let mut parameters: Vec<ParameterSpec> = Vec::new();
         for parameter in shared.iter().chain(&raw.parameters) {
             let parameter = resolve(&parameter.0, &components.parameters);
-            let Some(parameter) = ParameterSpec::read(parameter, room)? else { continue };
+            let Some(parameter) = ParameterSpec::read(parameter, budget)? else { continue };
             // Parameters of an operation override those of its path.
             parameters.retain(|p| p.name != parameter.name || p.location != parameter.location);
             parameters.push(parameter);
@@ -176,14 +176,14 @@ impl OperationSpec {
         let body = match &raw.request_body {
             Some(body) => {
                 let body = resolve(&body.0, &components.request_bodies);
-                let content = content(body, components, room)?;
+                let content = content(body, components, budget)?;
                 Some(RequestBody { required: body["required"] == true, content })
             }
             None => None,
         };
         let responses = raw.responses.into_iter().map(|(status, response)| {
             let response = resolve(&response.0, &components.responses);
-            Some((status, Response::read(response, components, room)?))
+            Some((status, Response::read(response, components, budget)?))
         });
         let responses = responses.collect::<Option<_>>()?;
         let docs = raw.external_docs.map(|docs| docs.url);
@@ -226,9 +226,9 @@ impl ParameterSpec {
         self.allows_slash
     }
 
-    /// Reads a parameter. Returns `None` if it is not one, or if the document's bound on copied values is
+    /// Reads a parameter. Returns `None` if it is not one, or if the bound on copied values is
     /// exceeded.
-    fn read(parameter: &Value, room: &mut ValueBudget) -> Option<Option<Self>> {
+    fn read(parameter: &Value, budget: &mut ValueBudget) -> Option<Option<Self>> {
         let location = match parameter["in"].as_str() {
             Some("path") => ParameterLocation::Path,
             Some("query") => ParameterLocation::Query,
@@ -242,9 +242,9 @@ impl ParameterSpec {
             required: parameter["required"] == true,
             allows_slash: parameter["x-multi-segment"] == true,
             max_per_page: parameter["x-octowire-max-per-page"].as_u64(),
-            schema: Schema::new(room.try_copy(&parameter["schema"])?),
+            schema: Schema::new(budget.try_copy(&parameter["schema"])?),
             example: match parameter.get("example") {
-                Some(example) => Some(room.try_copy(example)?),
+                Some(example) => Some(budget.try_copy(example)?),
                 None => None,
             },
         }))
@@ -252,28 +252,28 @@ impl ParameterSpec {
 }
 
 impl Response {
-    fn read(response: &Value, components: &Components, room: &mut ValueBudget) -> Option<Self> {
+    fn read(response: &Value, components: &Components, budget: &mut ValueBudget) -> Option<Self> {
         let headers = response["headers"].as_object().into_iter().flatten();
         let headers = headers.map(|(name, header)| {
             let header = resolve(header, &components.headers);
-            Some((name.to_ascii_lowercase(), Schema::new(room.try_copy(&header["schema"])?)))
+            Some((name.to_ascii_lowercase(), Schema::new(budget.try_copy(&header["schema"])?)))
         });
         let headers = headers.collect::<Option<_>>()?;
-        Some(Self { headers, content: content(response, components, room)? })
+        Some(Self { headers, content: content(response, components, budget)? })
     }
 }
 
-fn content(body: &Value, components: &Components, room: &mut ValueBudget) -> Option<MediaTypes> {
+fn content(body: &Value, components: &Components, budget: &mut ValueBudget) -> Option<MediaTypes> {
     let media_types = body["content"].as_object().into_iter().flatten();
     media_types
         .map(|(name, media_type)| {
             let also = media_type["x-octowire-also-accepts"].as_array().into_iter().flatten();
-            let also = also.map(|schema| Some(Schema::new(room.try_copy(schema)?)));
+            let also = also.map(|schema| Some(Schema::new(budget.try_copy(schema)?)));
             let read = MediaType {
                 additional_schemas: also.collect::<Option<_>>()?,
-                schema: Schema::new(room.try_copy(&media_type["schema"])?),
+                schema: Schema::new(budget.try_copy(&media_type["schema"])?),
                 example: match example(media_type, components) {
-                    Some(example) => Some(room.try_copy(example)?),
+                    Some(example) => Some(budget.try_copy(example)?),
                     None => None,
                 },
             };
@@ -303,7 +303,7 @@ fn resolve<'a>(value: &'a Value, components: &'a BTreeMap<String, RawValue>) -> 
     }
 }
 
-/// A part of the document, unchanged.
+/// A part of the description, unchanged.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct RawValue(Value);

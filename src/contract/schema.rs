@@ -32,7 +32,7 @@ struct SchemaValidator {
     recursive: Option<Converted>,
 }
 
-/// The component schemas: in the document's form, and in the validator's.
+/// The component schemas: in the description's form, and in the validator's.
 pub(crate) struct Schemas {
     components: Map<String, Value>,
     converted: OnceLock<BTreeMap<String, Converted>>,

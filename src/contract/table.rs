@@ -233,8 +233,8 @@ mod tests {
                 prop_assert!(table.candidates.len() <= capacity * CANDIDATES);
                 prop_assert_eq!(table.ranks.len(), table.len());
             }
-            let told: u64 = table.deviations().map(|seen| seen.count).sum();
-            prop_assert_eq!(told + table.dropped(), notes.len() as u64);
+            let total: u64 = table.deviations().map(|seen| seen.count).sum();
+            prop_assert_eq!(total + table.dropped(), notes.len() as u64);
             let paths = |table: &DeviationTable| {
                 let mut all: Vec<_> = table.deviations().map(|seen| seen.deviation.clone()).collect();
                 all.sort();

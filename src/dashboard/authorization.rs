@@ -25,20 +25,20 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Response {
     let token = shown.dashboard.token.as_ref().map(ExposeSecret::expose_secret);
-    let from_elsewhere = is_cross_site(request.method(), request.headers());
-    let refused = match token {
-        Some(token) if from_elsewhere || !has_token(request.headers(), token) => {
+    let from_other_site = is_cross_site(request.method(), request.headers());
+    let rejection = match token {
+        Some(token) if from_other_site || !has_token(request.headers(), token) => {
             Some(unauthorized())
         }
-        None if from_elsewhere => Some((StatusCode::FORBIDDEN, CROSS_SITE_ADVICE).into_response()),
+        None if from_other_site => Some((StatusCode::FORBIDDEN, CROSS_SITE_ADVICE).into_response()),
         None => {
             let checked = local::check(&request, &shown.allowed_headers);
             checked.err().map(|reason| (StatusCode::FORBIDDEN, reason.text()).into_response())
         }
         Some(_) => None,
     };
-    let mut response = match refused {
-        Some(refused) => refused,
+    let mut response = match rejection {
+        Some(rejection) => rejection,
         None => next.run(request).await,
     };
     for (name, value) in SECURITY_HEADERS {

@@ -22,8 +22,8 @@ const MAX_STREAM_DURATION: Duration = Duration::from_secs(10 * 60);
 
 /// Returns the whole state as JSON.
 pub(super) async fn snapshot(State(shown): State<Arc<DashboardState>>) -> Response {
-    let told = shown.update_for(&mut Subscriber::default()).await;
-    ([(CONTENT_TYPE, "application/json")], json(&told)).into_response()
+    let update = shown.update_for(&mut Subscriber::default()).await;
+    ([(CONTENT_TYPE, "application/json")], json(&update)).into_response()
 }
 
 /// Returns the whole state, and then the changes each second, while the stream is read: unread events are not created.
@@ -44,8 +44,8 @@ pub(super) async fn events(State(shown): State<Arc<DashboardState>>) -> Response
         let name = if timer.is_none() { "start" } else { "tick" };
         let mut timer: Interval = timer.unwrap_or_else(each_second);
         timer.tick().await;
-        let told = shown.update_for(&mut reader).await;
-        let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&told)));
+        let update = shown.update_for(&mut reader).await;
+        let event = Bytes::from(format!("event: {name}\ndata: {}\n\n", json(&update)));
         Some((Ok::<_, Infallible>(event), (shown, reader, Some(timer))))
     });
     // A browser reconnects by itself.
@@ -84,7 +84,7 @@ fn each_second() -> Interval {
     timer
 }
 
-fn json(told: &DashboardUpdate) -> String {
+fn json(update: &DashboardUpdate) -> String {
     // Numbers and strings always have a JSON form.
-    serde_json::to_string(told).unwrap_or_default()
+    serde_json::to_string(update).unwrap_or_default()
 }

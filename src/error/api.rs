@@ -288,8 +288,8 @@ mod tests {
             serde_json::json!({ "resource": text, "field": text, "code": text, "message": "no" })
         };
         let all = details(vec![entry(10), entry(MAX_DETAILS_JSON), entry(10)]);
-        let told: Vec<_> = all.iter().map(|detail| detail.code.as_deref()).collect();
-        assert_eq!(told, [Some("xxxxxxxxxx"), None, Some("xxxxxxxxxx")]);
+        let codes: Vec<_> = all.iter().map(|detail| detail.code.as_deref()).collect();
+        assert_eq!(codes, [Some("xxxxxxxxxx"), None, Some("xxxxxxxxxx")]);
         assert!(all.iter().all(|detail| detail.message.as_deref() == Some("no")));
         let large = &all[1];
         assert!(large.resource.is_none() && large.field.is_none() && large.value.is_null());

@@ -97,9 +97,9 @@ impl Purpose {
 /// Returns the best text of a JSON body; empty if it has none.
 pub(super) fn json_message(value: &Value, details: &[ApiErrorDetail], purpose: Purpose) -> String {
     let text = find_message(value, MAX_DEPTH).unwrap_or_else(|| {
-        let told =
+        let described =
             details.iter().filter(|detail| detail.message.is_some() || detail.code.is_some());
-        told.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
+        described.map(ApiErrorDetail::summary).collect::<Vec<_>>().join(", ")
     });
     purpose.prose(&text)
 }

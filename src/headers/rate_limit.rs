@@ -187,9 +187,9 @@ mod tests {
             let pairs: Vec<_> = NAMES.into_iter().zip(values).collect();
             let complete = headers(&pairs);
             let status = RateLimitStatus::from_headers(&complete);
-            let told = RateLimitHeaders::read(&complete);
+            let limits = RateLimitHeaders::read(&complete);
             assert_eq!(status.map(|read| (read.limit, read.remaining)), expected, "{values:?}");
-            assert_eq!(told.map(|read| (read.limit, read.remaining)), expected, "{values:?}");
+            assert_eq!(limits.map(|read| (read.limit, read.remaining)), expected, "{values:?}");
             // All three numbers are required.
             for missing in 0..NAMES.len() {
                 let mut pairs = pairs.clone();
@@ -217,9 +217,9 @@ mod tests {
                 ("x-ratelimit-remaining", "1"),
                 ("x-ratelimit-reset", reset),
             ]);
-            let told = RateLimitHeaders::read(&headers).unwrap();
-            assert_eq!(told.ends_in, Duration::from_secs(expected), "{reset}");
-            assert_eq!((told.resource, told.reset.to_string().as_str()), ("core", reset));
+            let limits = RateLimitHeaders::read(&headers).unwrap();
+            assert_eq!(limits.ends_in, Duration::from_secs(expected), "{reset}");
+            assert_eq!((limits.resource, limits.reset.to_string().as_str()), ("core", reset));
         }
     }
 

@@ -77,11 +77,11 @@ metrics! {
     RATE_LIMITED = "rate_limited_total": Counter, "count", ["kind", "resource"], "Requests rejected by a rate limit of GitHub, `primary` or `secondary`";
     CACHE = "cache_total": Counter, "count", ["outcome"], "Reads by cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass`";
     QUOTA_SAVED = "quota_saved_total": Counter, "count", [], "Reads served by the cache without a request, or with one that did not count";
-    TOKENS = "tokens_total": Counter, "count", ["outcome"], "Token acquisitions by outcome: `minted`, `stored` or `failed`";
+    TOKENS = "tokens_total": Counter, "count", ["outcome"], "Token acquisitions by outcome: `issued`, `stored` or `failed`";
     CIRCUIT = "circuit_state": Gauge, "state", ["server"], "Circuit breaker state of a server: 0 closed, 1 half-open, 2 open";
     BUDGET_USED = "budget_used": Gauge, "count", ["budget", "identity"], "Requests counted against a budget in its window";
     BUDGET_LIMIT = "budget_limit": Gauge, "count", ["budget", "identity"], "Hard limit of a budget, or its soft limit if it has no hard one";
-    BUDGET_REFUSED = "budget_refused_total": Counter, "count", ["budget"], "Requests rejected because a budget is exhausted";
+    BUDGET_REJECTED = "budget_rejected_total": Counter, "count", ["budget"], "Requests rejected because a budget is exhausted";
     STORE_FAILURES = "store_failures_total": Counter, "count", [], "Failed operations of the store";
     STORE_AVAILABLE = "store_available": Gauge, "state", [], "Whether the store is available: 1 or 0";
     STORE_UNREADABLE = "store_unreadable_total": Counter, "count", ["kind"], "Unreadable values in the store, by the kind of their key";

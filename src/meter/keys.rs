@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn more_keys_than_the_table_has_room_for_are_found_again() {
+    fn more_keys_than_the_table_holds_are_found_again() {
         let values = |number: usize| [String::leak(format!("{number}")) as &'static str, "x"];
         let all: Vec<_> = (0..2 * SLOTS).map(values).collect();
         let made: Vec<_> = all.iter().map(|values| key(&CALLS, *values)).collect();

@@ -165,7 +165,7 @@ pub(crate) fn identity(name: &str) -> &'static str {
     IDENTITIES.intern(name)
 }
 
-/// Records the outcome of a token request: `minted`, `stored` or `failed`.
+/// Records the outcome of a token request: `issued`, `stored` or `failed`.
 pub(crate) fn token(outcome: &'static str) {
     count(&catalog::TOKENS, [outcome, ""]);
 }
@@ -197,7 +197,7 @@ pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
 
 /// Records a request that a budget rejects.
 pub(crate) fn budget_rejected(budget: &'static str) {
-    count(&catalog::BUDGET_REFUSED, [budget, ""]);
+    count(&catalog::BUDGET_REJECTED, [budget, ""]);
 }
 
 /// Records whether the store is available.

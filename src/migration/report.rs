@@ -174,7 +174,7 @@ fn operation_json(operation: &OperationReport) -> Value {
             "served": side.served,
             "writes": side.writes,
             "mirrored": side.mirrored,
-            "answered_with_error": side.expected_errors,
+            "expected_errors": side.expected_errors,
             "failed": side.failed,
             "timed_out": side.timed_out,
             "panicked": side.panicked,

@@ -192,7 +192,7 @@ impl ComparisonRules {
     pub(super) fn check(&self) -> Result<()> {
         match &self.invalid {
             None => Ok(()),
-            Some(refused) => Err(Error::new(ErrorKind::Configuration, refused.clone())
+            Some(problem) => Err(Error::new(ErrorKind::Configuration, problem.clone())
                 .with_advice("see the documentation of octowire::migration::ComparisonRules")),
         }
     }

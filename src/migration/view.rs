@@ -37,7 +37,7 @@ mod sealed {
     /// The part of a result that is kept for the comparison.
     pub trait Project<T>: Clone + Send + Sync + 'static {
         /// Called on the caller's path, so it does as little as possible.
-        fn project(&self, side: Side, answer: &T) -> DeferredJson;
+        fn project(&self, side: Side, response: &T) -> DeferredJson;
     }
 }
 

@@ -228,7 +228,7 @@ impl Health {
         for (token, whose) in [(&self.token, ""), (&self.gateway, " for the gateway")] {
             let Some(token) = token else { continue };
             let Some(failure) = &token.failure else { continue };
-            // When the pause is over, the next call is the probe: the readiness status must admit that call.
+            // When the pause has ended, the next call is the probe: the readiness status must admit that call.
             let waits = !token.is_valid && token.retry_in_secs.is_some_and(|next| next > 0.0);
             let status = if waits { HealthStatus::NotReady } else { HealthStatus::Degraded };
             found.push((status, format!("token refresh{whose} failed: {failure}")));

@@ -70,11 +70,11 @@
 //! | `octowire_rate_limited_total` | counter | count | `kind`, `resource` | Requests rejected by a rate limit of GitHub, `primary` or `secondary` |
 //! | `octowire_cache_total` | counter | count | `outcome` | Reads by cache status: `hit`, `revalidated`, `stale`, `miss` or `bypass` |
 //! | `octowire_quota_saved_total` | counter | count |  | Reads served by the cache without a request, or with one that did not count |
-//! | `octowire_tokens_total` | counter | count | `outcome` | Token acquisitions by outcome: `minted`, `stored` or `failed` |
+//! | `octowire_tokens_total` | counter | count | `outcome` | Token acquisitions by outcome: `issued`, `stored` or `failed` |
 //! | `octowire_circuit_state` | gauge | state | `server` | Circuit breaker state of a server: 0 closed, 1 half-open, 2 open |
 //! | `octowire_budget_used` | gauge | count | `budget`, `identity` | Requests counted against a budget in its window |
 //! | `octowire_budget_limit` | gauge | count | `budget`, `identity` | Hard limit of a budget, or its soft limit if it has no hard one |
-//! | `octowire_budget_refused_total` | counter | count | `budget` | Requests rejected because a budget is exhausted |
+//! | `octowire_budget_rejected_total` | counter | count | `budget` | Requests rejected because a budget is exhausted |
 //! | `octowire_store_failures_total` | counter | count |  | Failed operations of the store |
 //! | `octowire_store_available` | gauge | state |  | Whether the store is available: 1 or 0 |
 //! | `octowire_store_unreadable_total` | counter | count | `kind` | Unreadable values in the store, by the kind of their key |

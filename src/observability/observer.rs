@@ -202,12 +202,12 @@ impl AttemptObserver {
         self.count(status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
     }
 
-    fn count(&mut self, status: &'static str, answered: bool) {
+    fn count(&mut self, status: &'static str, has_response: bool) {
         self.has_ended = true;
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started_at);
         meter::attempt(&self.method, took, status);
-        self.recent.attempt(now, answered.then_some(took));
+        self.recent.attempt(now, has_response.then_some(took));
     }
 }
 

@@ -111,13 +111,13 @@ impl InFlightRequests {
         state.next_id = state.next_id.wrapping_add(1);
         let number = state.next_id;
         let (sender, outcome) = watch::channel(None);
-        let tell = move |result: &LookupResult| {
+        let publish = move |result: &LookupResult| {
             // The read has its response, so that no further call joins it.
             if !sender.is_closed() {
                 sender.send_replace(Some(result.clone()));
             }
         };
-        let reading: RequestFuture = Box::pin(begin(number).inspect(tell));
+        let reading: RequestFuture = Box::pin(begin(number).inspect(publish));
         let request = reading.shared();
         // The read has not ended, so that a weak pointer to it exists.
         if let Some(pointer) = request.downgrade() {

@@ -45,7 +45,7 @@ impl InterceptedCall {
             started_at: Instant::now(),
         }));
         let limit = &context.deadline;
-        // The credential of a call is that of its caller: usage, limits and the cache are told apart by it.
+        // The credential of a call is that of its caller: usage, limits and the cache are distinguished by it.
         let authorization = spec.request_authorization().cloned();
         let mut request = OutgoingRequest {
             operation: &spec.name,

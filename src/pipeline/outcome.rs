@@ -15,12 +15,12 @@ use crate::response::{RawResponse, graphql};
 use crate::transport::RedirectTrace;
 
 /// What an attempt held: of the rate limits, the circuit breaker and the budgets.
-pub(super) type Held =
+pub(super) type AttemptPermits =
     (Option<Permit>, Option<CircuitPermit>, Option<Vec<Option<BudgetReservation>>>);
 
 pub(super) fn record(
     context: &CallContext,
-    (permit, circuit, spent): Held,
+    (permit, circuit, spent): AttemptPermits,
     response: &Result<RawResponse>,
     trace: &RedirectTrace,
 ) {

@@ -218,8 +218,8 @@ impl RetryState {
             context.spec.is_replayable() && (!attempt.request_completed() || is_idempotent);
         if error.status() == Some(StatusCode::UNAUTHORIZED) {
             let (api, headers) = error.api().zip(error.headers())?;
-            let refusal = error.failure_details();
-            let rejection = Rejection { message: &api.message, headers, failure_details: refusal };
+            let details = error.failure_details();
+            let rejection = Rejection { message: &api.message, headers, failure_details: details };
             let (handle, times) = (&context.handle, self.token_rejections);
             let gateway = handle.shared.gateway.as_ref();
             let pause =

@@ -278,7 +278,7 @@ async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
     let store = Slow::default();
     let client = client(&store, CacheConfig::disabled(), UsageConfig::new());
     store.set(1);
-    // After about thirty calls, it leases as many at a time.
+    // After about thirty calls, it leases that number at a time.
     let calls = (0..30).map(|number| {
         let client = client.clone();
         tokio::spawn(async move { get(&client, &format!("/repos/o/r/{number}")).await.0 })
@@ -306,7 +306,7 @@ async fn a_response_of_another_identity_costs_no_round_trip_more() {
     store.set(1);
     let asked = store.asked();
     assert_eq!(get(&other, "/repos/o/r").await.0, Duration::from_millis(2));
-    assert!(store.asked() > asked + 3, "the answer of another one, a lease and two budgets");
+    assert!(store.asked() > asked + 3, "the response of another client, a lease and two budgets");
 }
 
 #[tokio::test(start_paused = true)]
@@ -370,17 +370,17 @@ async fn a_budget_that_the_store_decides_too_late_is_kept_here_and_counted_there
     idle().await;
     // The cache lookup leaves too little time for the budget.
     store.set(40);
-    let mut refused = 0;
+    let mut rejected = 0;
     for number in 0..40 {
         match get(&one, &format!("/repos/o/r/{number}")).await.1 {
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::BudgetExhausted, "{error}");
-                refused += 1;
+                rejected += 1;
             }
         }
     }
-    assert_eq!(refused, 11);
+    assert_eq!(rejected, 11);
     store.set(0);
     sleep(Duration::from_secs(2)).await;
     assert_eq!(counted(&one).await, 30);
@@ -399,7 +399,7 @@ async fn a_strict_budget_that_the_store_decides_too_late_rejects_and_gives_back(
         assert_eq!(error.kind(), ErrorKind::BudgetExhausted);
         assert!(error.is_retryable() && error.to_string().contains("store unavailable"));
     }
-    assert_eq!(client.store_health().unwrap().outages, 0, "a store that answers is not down");
+    assert_eq!(client.store_health().unwrap().outages, 0, "a store that responds is available");
     store.set(20);
     sleep(Duration::from_secs(1)).await;
     get(&client, "/repos/o/r/x").await.1.unwrap();
@@ -628,8 +628,8 @@ async fn a_strict_budget_is_asked_for_each_attempt_of_a_call() {
 async fn a_strict_budget_is_asked_again_after_a_condition_was_rejected() {
     let store = Slow::default();
     let budget = Budget::new("hour", Period::Hour).hard_limit(1_000_000).fail_closed();
-    let refused = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&refused);
+    let rejected = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&rejected);
     let respond = move |request: reqwest::Request| {
         let is_conditional = request.headers().contains_key("if-none-match");
         counted.fetch_add(u64::from(is_conditional), Ordering::Relaxed);
@@ -649,7 +649,7 @@ async fn a_strict_budget_is_asked_again_after_a_condition_was_rejected() {
         get(&client, "/repos/o/r/x").await.1.unwrap();
     }
     // The client records that the server rejects conditions.
-    assert_eq!(refused.load(Ordering::Relaxed), 1);
+    assert_eq!(rejected.load(Ordering::Relaxed), 1);
 }
 
 /// Background work after calls has at least the same allowance as calls.
@@ -694,7 +694,7 @@ async fn close_writes_the_changes_that_an_outage_held_up() {
     // The process ends, and the store contains its changes.
     let next = self::client(&store, cached(), UsageConfig::new());
     assert_ne!(get(&next, "/repos/o/r/stored").await.1.unwrap(), CacheStatus::Hit);
-    // While the store is unavailable, `close` reports that when its time is over.
+    // While the store is unavailable, `close` reports that when its time has passed.
     store.set(NEVER);
     post(&client, "/repos/o/r/issues").await;
     let start = Instant::now();

@@ -310,7 +310,7 @@ impl Circuit {
     fn open_circuit(&self, state: &mut State, now: Instant) {
         let doubled = 1_u32.checked_shl(state.consecutive_openings).unwrap_or(u32::MAX);
         let time = self.policy.open_duration.saturating_mul(doubled).min(MAX_OPEN_DURATION);
-        warn!(server = self.server, open_for = ?time, "circuit opened: too many failures");
+        warn!(server = self.server, open_duration = ?time, "circuit opened: too many failures");
         meter::circuit(&self.server, CircuitState::Open.metric_value());
         state.phase = Phase::Open { until: saturating_after(now, time) };
         state.consecutive_openings = state.consecutive_openings.saturating_add(1);

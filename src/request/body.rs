@@ -211,7 +211,7 @@ impl UploadErrorSlot {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // The guarded value is taken out whole: a panic elsewhere leaves no partial state.
+    // The guarded value is taken out whole: a panic in other code leaves no partial state.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// Every operation that documents 202: the reads poll for a result, the writes are complete with it.
+    /// Every operation with a documented 202: the reads poll for a result, the writes are complete with it.
     #[test]
     fn every_documented_202_means_not_ready_to_a_read_alone() {
         let mut reads = Vec::new();

@@ -211,11 +211,11 @@ impl BodyCollector {
 
     /// Adds a piece. Returns whether the body is longer than the limit.
     fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
-        let room = self
+        let remaining = self
             .limit
             .saturating_sub(self.first_chunk.as_ref().map_or(self.buffer.len(), Bytes::len));
-        let is_too_long = chunk.len() > room;
-        let chunk = if is_too_long { chunk.slice(..room) } else { chunk };
+        let is_too_long = chunk.len() > remaining;
+        let chunk = if is_too_long { chunk.slice(..remaining) } else { chunk };
         match self.first_chunk.take() {
             None if self.buffer.is_empty() => self.first_chunk = Some(chunk),
             None => self.buffer.extend_from_slice(&chunk),

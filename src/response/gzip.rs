@@ -7,7 +7,7 @@ use flate2::write::MultiGzDecoder;
 
 /// Decompresses gzip ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)) as it arrives.
 ///
-/// A few bytes can decompress to a thousand times as many. So each call returns one piece of the
+/// A few bytes can decompress to a thousand times their number. So each call returns one piece of the
 /// output, of about 32 KiB at most.
 #[derive(Debug)]
 pub(super) struct Gzip {

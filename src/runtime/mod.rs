@@ -360,7 +360,7 @@ mod tests {
                     waiters.spawn(async move { home.stalled().await });
                 }
                 let all = timeout(PATIENCE, waiters.join_all());
-                assert_eq!(all.await.expect("some were not told").len(), WAITERS);
+                assert_eq!(all.await.expect("some were not notified").len(), WAITERS);
             });
             assert_eq!(tasks(&still), 1, "after {:?}", began.elapsed());
         }

@@ -372,7 +372,7 @@ mod tests {
             ),
             ("x-note", "Token exch-after-token", true, "exch-after-token", "Token "),
             ("x-note", "HMAC exch:s1gned", true, "exch:s1gned", "HMAC "),
-            ("authorization", "Unheard exch-unheard-of", false, "exch-unheard-of", "Unheard "),
+            ("authorization", "Unusual exch-unusual-of", false, "exch-unusual-of", "Unusual "),
             (
                 "authorization",
                 "exch-twowords1 staple-two",

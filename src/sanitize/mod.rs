@@ -318,9 +318,9 @@ struct Beginning {
 
 impl Write for Beginning {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        let room = self.limit - self.text.len();
-        if part.len() > room {
-            self.text.push_str(&part[..floor_char_boundary(part, room)]);
+        let available = self.limit - self.text.len();
+        if part.len() > available {
+            self.text.push_str(&part[..floor_char_boundary(part, available)]);
             return Err(fmt::Error);
         }
         self.text.push_str(part);

@@ -113,7 +113,7 @@ impl EvictionQueue {
     /// Evicts the first connection that has waited long enough, for a new one that has waited since `waiting_since`.
     ///
     /// While a lower tier has a connection, no transfer is cut for a new connection that has waited for less than
-    /// [`MIN_WAIT`]: most likely, the connection of the lower tier can be evicted before that time is over.
+    /// [`MIN_WAIT`]: most likely, the connection of the lower tier can be evicted before that time has passed.
     pub(super) fn evict(&self, waiting_since: Instant) -> Eviction {
         let mut members = self.members();
         let now = Instant::now();

@@ -15,17 +15,17 @@ use super::quota_bounds::LEDGER_TTL;
 use super::unreadable::{report, report_left};
 use super::{
     CounterStore, FormatProblem, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore,
-    StoreFuture, counter, tally,
+    StoreFuture, counter, counter_table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::PerRuntime;
 use crate::util::private_files::{Permissions, fault, warn_if_trusted};
 
+mod eviction;
 mod folder;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(super) mod fuzzing;
 mod lock;
-mod room;
 mod value;
 
 use folder::{DiskInner, ReadResult, SUBFOLDER, UnreadableReason, ValueKind, after, now};
@@ -208,9 +208,9 @@ impl DiskStoreBuilder {
     /// Sets whether files and folders are used whatever their owners and modes are; `false` by default.
     ///
     /// This is for file systems that do not show the real owners and modes: CIFS mounts of mode 0777, and NFS with
-    /// `root_squash`. Other users who can write to the folder then determine the responses that calls receive from a
+    /// `root_squash`. Other users that can write to the folder then determine the responses that calls receive from a
     /// cache, unless it has an [`integrity_key`](crate::policy::cache::CacheConfig::integrity_key), and the remaining quota of
-    /// limits. Modes are not repaired, so that users who can read the files can read the cached responses. The store
+    /// limits. Modes are not repaired: users with read access to the files can read the cached responses. The store
     /// logs one warning. Links in place of files are still rejected. Files are created with the mode 0600: a process
     /// with another user id, as pods on OpenShift can get with each start, cannot open them on file systems with real
     /// owners.
@@ -412,7 +412,7 @@ impl CounterStore for DiskStore {
             folder.change_value(lock, &key, ValueKind::Other, |found| {
                 let until = |held: &Option<Value>| Some(held.as_ref()?.expires_at_ms);
                 let until = found.as_ref().ok().and_then(until).unwrap_or_else(|| after(ttl));
-                (Some((tally::increment(numbers(&key, found), &amounts), until)), true)
+                (Some((counter_table::increment(numbers(&key, found), &amounts), until)), true)
             })
         })
     }
@@ -478,7 +478,7 @@ fn existing_sum(found: ReadResult) -> std::result::Result<Option<(i64, u64)>, Un
 /// Returns the numbers by name; none if the value cannot be read.
 fn numbers(key: &str, found: ReadResult) -> BTreeMap<String, u64> {
     match found {
-        Ok(Some(held)) => tally::read_reporting(key, &held.bytes),
+        Ok(Some(held)) => counter_table::read_reporting(key, &held.bytes),
         Ok(None) => BTreeMap::new(),
         Err(_) => {
             report(key, "not a table of counters", "reset");

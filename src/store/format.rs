@@ -110,7 +110,7 @@ mod tests {
         ) {
             let format = ValueFormat::new("x", version);
             let value = format.encode(&content);
-            // A version of twenty digits has no room for its line break.
+            // A version of twenty digits has no space for its line break.
             if version < 10_u64.pow(18) {
                 prop_assert_eq!(format.decode(&value), Ok(&content[..]));
                 let older = ValueFormat::new("x", version.saturating_sub(1));

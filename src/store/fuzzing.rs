@@ -1,9 +1,9 @@
 //! Entry points for fuzzers.
 #![allow(clippy::expect_used, clippy::panic, reason = "a fuzz target fails by a panic")]
 
+use super::counter_table;
 use super::lease::QuotaRequest;
 use super::ledger::QuotaLedger;
-use super::tally;
 use super::{counter, disk};
 use crate::fuzzing::first_line;
 
@@ -34,11 +34,11 @@ pub(crate) fn ledger(input: &[u8]) {
 /// Values of counters and of files.
 pub(crate) fn stored_value(input: &[u8]) {
     let (key, value) = first_line(input);
-    let held = tally::read(value).unwrap_or_default();
-    let added = tally::increment(held, &[("calls".to_owned(), u64::MAX)]);
-    let numbers = tally::read(&added).expect("a written ledger does not decode");
-    assert!(numbers.len() <= tally::MAX_NAMES + 1);
-    assert!(numbers.values().any(|number| *number == tally::MAX_NUMBER));
+    let held = counter_table::read(value).unwrap_or_default();
+    let added = counter_table::increment(held, &[("calls".to_owned(), u64::MAX)]);
+    let numbers = counter_table::read(&added).expect("a written ledger does not decode");
+    assert!(numbers.len() <= counter_table::MAX_NAMES + 1);
+    assert!(numbers.values().any(|number| *number == counter_table::MAX_NUMBER));
     if let Some(sum) = counter::read(value) {
         assert_eq!(sum.to_string().as_bytes(), value);
         let (spent, _) = counter::try_consume(sum, 1, i64::MAX);

@@ -346,18 +346,18 @@ impl QuotaLedger {
             let Some(known) = entry(&mut self.budgets, name) else { continue };
             member.unanswered.insert(name.clone(), budget.in_flight.min(MAX_NUMBER));
             known.roll_window(now);
-            if let Some(told) = &budget.observed {
-                known.observe(now, told);
+            if let Some(observed) = &budget.observed {
+                known.observe(now, observed);
             }
         }
         match (&ask.pause, &mut self.pause) {
-            (Some(told), pause) => {
+            (Some(reported), pause) => {
                 let before = pause.take().unwrap_or_default();
                 *pause = Some(PauseState {
-                    until: before.until.max(now.saturating_add(told.ends_in.min(MAX_PAUSE_MS))),
+                    until: before.until.max(now.saturating_add(reported.ends_in.min(MAX_PAUSE_MS))),
                     consecutive: before
                         .consecutive
-                        .max(told.consecutive.min(MAX_CONSECUTIVE_PAUSES)),
+                        .max(reported.consecutive.min(MAX_CONSECUTIVE_PAUSES)),
                     ..PauseState::default()
                 });
             }
@@ -366,7 +366,7 @@ impl QuotaLedger {
         }
     }
 
-    /// Returns the pause that this member keeps. When the pause is over, one member probes whether it was long enough.
+    /// Returns the pause that this member keeps. After its end, one member probes whether it was long enough.
     fn current_pause(&mut self, now: u64, ask: &QuotaRequest) -> Option<SecondaryPause> {
         let pause = self.pause.as_mut()?;
         if pause.until > now {
@@ -579,8 +579,8 @@ impl QuotaLedger {
     fn record_write(&mut self, now: u64, owner: &str, ago: u64, between: u64) {
         let next = now.saturating_add(between).min(MAX_NUMBER).saturating_sub(ago);
         let known = self.owners.get(owner).copied();
-        let has_room = known.is_some() || (self.owners.len() < MAX_OWNERS && is_name(owner));
-        if next > known.unwrap_or(now) && has_room {
+        let has_space = known.is_some() || (self.owners.len() < MAX_OWNERS && is_name(owner));
+        if next > known.unwrap_or(now) && has_space {
             self.owners.insert(owner.to_owned(), next);
         }
     }
@@ -595,10 +595,10 @@ impl PrimaryBudget {
 
     /// Records a report. Within a window, each call reduces the remaining count, so that the smallest number counts; a
     /// window that ends later is a new one.
-    fn observe(&mut self, now: u64, told: &PrimaryObservation) {
-        let ends = now.saturating_add(told.ends_in.min(MAX_WINDOW_MS));
-        let remaining = told.remaining.min(MAX_NUMBER);
-        self.limit = told.limit.min(MAX_NUMBER);
+    fn observe(&mut self, now: u64, observation: &PrimaryObservation) {
+        let ends = now.saturating_add(observation.ends_in.min(MAX_WINDOW_MS));
+        let remaining = observation.remaining.min(MAX_NUMBER);
+        self.limit = observation.limit.min(MAX_NUMBER);
         if self.reset > 0 && ends < self.reset.saturating_add(SAME_WINDOW) {
             self.remaining = self.remaining.min(remaining);
         } else {
@@ -611,8 +611,8 @@ impl PrimaryBudget {
 
 /// Returns the entry of a name, if the bounds allow one.
 fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
-    let room = entries.len() < MAX_NAMES && is_name(name);
-    if !room && !entries.contains_key(name) {
+    let has_space = entries.len() < MAX_NAMES && is_name(name);
+    if !has_space && !entries.contains_key(name) {
         return None;
     }
     Some(entries.entry(name.to_owned()).or_default())

@@ -12,7 +12,7 @@ use super::quota_bounds::LEDGER_TTL;
 use super::unreadable::report;
 use super::{
     CounterStore, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore, StoreFuture,
-    counter, tally,
+    counter, counter_table,
 };
 use crate::error::Error;
 use crate::error::Result;
@@ -223,8 +223,8 @@ impl State {
             Some(value) => value.expires_at,
             None => expires_at(ttl),
         };
-        let held = held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default();
-        self.insert(key, tally::increment(held, amounts).into(), until, true)
+        let held = held.map(|held| counter_table::read_reporting(key, &held)).unwrap_or_default();
+        self.insert(key, counter_table::increment(held, amounts).into(), until, true)
     }
 
     fn lease(&mut self, key: &str, request: &QuotaRequest) -> QuotaLease {
@@ -351,7 +351,7 @@ impl CounterStore for MemoryStore {
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
         self.ready_with(|state| {
             let held = state.get(key);
-            held.map(|held| tally::read_reporting(key, &held)).unwrap_or_default()
+            held.map(|held| counter_table::read_reporting(key, &held)).unwrap_or_default()
         })
     }
 }

@@ -24,6 +24,7 @@ mod background;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
 mod counter;
+mod counter_table;
 mod counters;
 mod disk;
 mod format;
@@ -40,7 +41,6 @@ mod quota_bounds;
 #[cfg(feature = "redis")]
 mod redis;
 mod resilient;
-mod tally;
 mod unreadable;
 mod wait_budget;
 mod writer;

@@ -11,7 +11,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
 use super::unreadable::{report, report_left};
 use super::{
-    CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, tally,
+    CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, counter_table,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
@@ -505,7 +505,7 @@ impl CounterStore for RedisStore {
             let number = |[name, number]: &[Vec<u8>; 2]| {
                 let name = std::str::from_utf8(name).ok()?;
                 let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-                tally::is_sound(name, number).then(|| (name.to_owned(), number))
+                counter_table::is_sound(name, number).then(|| (name.to_owned(), number))
             };
             let numbers: BTreeMap<_, _> = pairs.iter().filter_map(number).collect();
             if numbers.len() < pairs.len() {

@@ -689,8 +689,8 @@ mod tests {
         memory.put("mine:k", Bytes::from_static(b"v"), DEFAULT_TIMEOUT).await.unwrap();
         let allowance = StoreWaitBudget::new(DEFAULT_TIMEOUT);
         assert_eq!(guard.get("unreadable", 9, &allowance).await, Some(None));
-        let tallied = guard.read_or_default(DEFAULT_TIMEOUT, |store| store.counters("t")).await;
-        assert_eq!(tallied, Some(std::collections::BTreeMap::new()));
+        let counters = guard.read_or_default(DEFAULT_TIMEOUT, |store| store.counters("t")).await;
+        assert_eq!(counters, Some(std::collections::BTreeMap::new()));
         // The other values are read nevertheless.
         let values = guard.get_many(&[("unreadable", 9), ("k", 9)], &allowance).await.unwrap();
         assert!(values[0].as_ref().is_err_and(crate::Error::is_unreadable_value));

@@ -38,14 +38,14 @@ impl MockAuth {
     /// Issues a new installation access token, and returns its expiry.
     pub(super) fn issue_token(&self, clock: &Clock) -> (String, String) {
         let token = format!("ghs_mock{}", ids::unique_id().replace('-', ""));
-        let mut minted = lock(&self.issued);
-        minted.retain(|(_, ends)| *ends > clock.now());
-        if minted.len() >= MAX_TOKENS {
-            minted.remove(0);
+        let mut issued = lock(&self.issued);
+        issued.retain(|(_, ends)| *ends > clock.now());
+        if issued.len() >= MAX_TOKENS {
+            issued.remove(0);
         }
         let now = clock.now();
         let ends = now.checked_add(TOKEN_LIFETIME).unwrap_or(now);
-        minted.push((token.clone().into(), ends));
+        issued.push((token.clone().into(), ends));
         (token, clock.text(TOKEN_LIFETIME))
     }
 

@@ -39,7 +39,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Applies the fault to a request whose response would be `answer`.
+    /// Applies the fault to a request whose response would be `response`.
     pub(super) fn wire_response(
         &self,
         request: &RecordedRequest,

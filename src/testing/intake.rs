@@ -72,7 +72,7 @@ impl BodyReader {
 
 impl BodyPermit {
     fn grow(&mut self, more: usize) -> bool {
-        let fits = |room: usize| room.checked_add(more).filter(|room| *room <= MAX_TOTAL_BYTES);
+        let fits = |bytes: usize| bytes.checked_add(more).filter(|bytes| *bytes <= MAX_TOTAL_BYTES);
         let fits = self.capacity.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         if fits {
             self.bytes = self.bytes.saturating_add(more);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_share_their_room() {
+    async fn bodies_share_their_capacity() {
         let intake = BodyReader::default();
         intake.0.store(MAX_TOTAL_BYTES - 10, Ordering::Relaxed);
         assert_eq!(intake.read(parts(10, 1)).await.unwrap().len(), 10);

@@ -102,7 +102,7 @@ impl Limits {
         let Some(resources) = example["resources"].as_object() else { return example };
         let names: Vec<String> = resources.keys().cloned().collect();
         for name in names {
-            let told = self.with(request, &name, |bucket| {
+            let status = self.with(request, &name, |bucket| {
                 json!({
                     "limit": bucket.limit,
                     "used": bucket.used,
@@ -111,9 +111,9 @@ impl Limits {
                 })
             });
             if name == "core" && example.get("rate").is_some() {
-                example["rate"] = told.clone();
+                example["rate"] = status.clone();
             }
-            example["resources"][&name] = told;
+            example["resources"][&name] = status;
         }
         example
     }

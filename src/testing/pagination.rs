@@ -258,17 +258,17 @@ pub(super) fn item(examples: &[Value], position: usize) -> Option<Value> {
     if let Value::String(text) = &item {
         return Some(json!(format!("{text}-{n}")));
     }
-    let mut told_apart = false;
+    let mut is_distinct = false;
     for key in ["id", "number"] {
         if let Some(value) = item.get_mut(key) {
-            told_apart |= renumber(value, n);
+            is_distinct |= renumber(value, n);
         }
     }
     if let Some(Value::String(title)) = item.get_mut("title") {
         *title = format!("{title} ({n})");
-        told_apart = true;
+        is_distinct = true;
     }
-    if !told_apart {
+    if !is_distinct {
         for key in ["name", "login", "sha", "key_id"] {
             if let Some(Value::String(text)) = item.get_mut(key) {
                 *text = format!("{text}-{n}");

@@ -117,11 +117,11 @@ impl MockState {
         request.resource = resource(&request, &checked);
 
         // A stub's success response requires a request that GitHub would accept.
-        let refused = self.reject(&request, &checked);
-        let takes = |stub: &Arc<State>| stub.take(&request, refused.is_some());
+        let failure = self.reject(&request, &checked);
+        let takes = |stub: &Arc<State>| stub.take(&request, failure.is_some());
         let taken = self.stubs().iter().rev().find_map(takes);
         self.record(&request, &checked, taken.as_ref().is_some_and(|taken| taken.is_by_path));
-        let usual = || refused.clone().unwrap_or_else(|| self.default_response(&request, &checked));
+        let usual = || failure.clone().unwrap_or_else(|| self.default_response(&request, &checked));
         let mut reply = match taken.as_ref().map(|taken| &taken.act) {
             None | Some(Action::Passthrough) => usual(),
             Some(Action::Respond(response)) => {
@@ -193,9 +193,9 @@ impl MockState {
         if request.path.starts_with(wire_response::DOWNLOADS) {
             return None;
         }
-        let refused = self.auth.reject(request, &self.clock);
-        let refused = refused.or_else(|| self.limits.reject(request));
-        refused.or_else(|| match checked {
+        let rejection = self.auth.reject(request, &self.clock);
+        let rejection = rejection.or_else(|| self.limits.reject(request));
+        rejection.or_else(|| match checked {
             Ok(matched) if !matched.deviations.is_empty() && !self.lenient => {
                 Some(invalid(self.examples.description(), matched))
             }
@@ -261,8 +261,8 @@ impl MockState {
             Err(_) if by_path || request.path.starts_with(wire_response::DOWNLOADS) => &[],
             Err(unknown) => std::slice::from_ref(unknown),
         };
-        let room = MAX_RECORDED_DEVIATIONS.saturating_sub(received.deviations.len());
-        received.deviations.extend(found.iter().take(room).cloned());
+        let remaining = MAX_RECORDED_DEVIATIONS.saturating_sub(received.deviations.len());
+        received.deviations.extend(found.iter().take(remaining).cloned());
         if let Some(id) = &request.operation_id {
             let count = received.by_operation.entry(id.clone()).or_default();
             *count = count.saturating_add(1);
@@ -312,12 +312,12 @@ impl MockState {
         let document = self.examples.description();
         let overview = document.operation("rate-limit/get");
         let overview = overview.and_then(|operation| self.examples.response(operation));
-        let told = match overview.map(|response| &response.content) {
+        let is_listed = match overview.map(|response| &response.content) {
             Some(Content::Json(example)) => example["resources"].get(name).is_some(),
             _ => false,
         };
         let named = || document.operations().iter().any(|operation| operation.rate_limit() == name);
-        if !(told || named() || name == "core") {
+        if !(is_listed || named() || name == "core") {
             return Err(format!("unknown rate limit {name:?}"));
         }
         self.limits.set(name, limit, window);

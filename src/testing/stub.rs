@@ -326,7 +326,7 @@ impl Stub {
 impl State {
     /// Returns the step for a request, if the stub matches and is not used up. A request that GitHub rejects
     /// uses no step that would not apply to it.
-    pub(super) fn take(&self, request: &RecordedRequest, refused: bool) -> Option<MatchedStep> {
+    pub(super) fn take(&self, request: &RecordedRequest, is_rejected: bool) -> Option<MatchedStep> {
         if !self.matcher.is_for(request) {
             return None;
         }
@@ -347,7 +347,7 @@ impl State {
             Action::RespondWith(_) => false,
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
-        if refused && !bypasses {
+        if is_rejected && !bypasses {
             let (act, delay, headers) = (Action::Passthrough, Duration::ZERO, Vec::new());
             return Some(MatchedStep { act, delay, headers, is_by_path });
         }

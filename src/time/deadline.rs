@@ -81,9 +81,9 @@ impl Deadline {
     }
 
     fn expires_at(&self) -> Instant {
-        let put_off =
+        let extended_by =
             Duration::from_millis(self.extended_ms.load(Ordering::Relaxed)).min(MAX_DURATION);
-        let time = self.length.saturating_add(put_off);
+        let time = self.length.saturating_add(extended_by);
         let Some(extension) = &self.extension else { return saturating_after(self.start, time) };
         let start = self.start.max(extension.last_progress());
         saturating_after(

@@ -190,7 +190,7 @@ mod tests {
         ) {
             let mut window = SlidingWindow::new(limit, MINUTE);
             let mut now = 0;
-            let mut let_through: Vec<(u64, u32)> = Vec::new();
+            let mut admissions: Vec<(u64, u32)> = Vec::new();
             for (pause, amount, patient) in steps {
                 now += pause;
                 match window.wait(now, amount) {
@@ -202,8 +202,8 @@ mod tests {
                     Some(_) => continue,
                 }
                 window.add(now, amount);
-                let_through.push((now, amount));
-                let sum: u32 = let_through
+                admissions.push((now, amount));
+                let sum: u32 = admissions
                     .iter()
                     .filter(|(then, _)| now - then < 60_000)
                     .map(|(_, amount)| amount)

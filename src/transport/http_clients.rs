@@ -109,7 +109,7 @@ impl HttpSettings {
 /// How much of a body a server can send over HTTP/2 before it is read: 20 MB/s at 50 ms.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The same for all bodies of a connection. An unread body occupies its part: 100 of them, GitHub's limit of concurrent
-/// requests, leave room for other responses.
+/// requests, leave space for other responses.
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
 pub(crate) fn with_http2_windows(builder: ClientBuilder) -> ClientBuilder {

@@ -36,7 +36,7 @@ pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
 pub(crate) fn compact_headers(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::try_with_capacity(headers.keys_len()).unwrap_or_default();
     for (name, value) in headers {
-        // The capacity suffices, since another map has as many.
+        // The capacity suffices: another map has this number of headers.
         let _ = copy.try_append(name.clone(), value.clone());
     }
     self::headers(copy)

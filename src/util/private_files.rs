@@ -365,16 +365,16 @@ impl PrivateFolder {
 
     fn checked(self, role: FolderRole) -> io::Result<Self> {
         let facts = self.directory.facts()?;
-        let refused = |problem| Err(Fault::new(self.path.clone(), problem).into());
+        let reject = |problem| Err(Fault::new(self.path.clone(), problem).into());
         match folder_verdict(&facts, role, self.permissions) {
             Verdict::Use => {}
-            Verdict::Refuse(problem) => return refused(problem),
+            Verdict::Reject(problem) => return reject(problem),
             Verdict::Warn => warn_shared(&self.path, facts.mode),
             Verdict::Restrict => {
                 // The resulting mode decides, not the result of the call.
                 let _ = self.directory.set_mode(facts.mode & !WRITABLE_BY_OTHERS);
                 if self.directory.facts()?.mode & WRITABLE_BY_OTHERS != 0 {
-                    return refused(Problem::FolderOpen(facts.mode));
+                    return reject(Problem::FolderOpen(facts.mode));
                 }
                 warn_restricted(&self.path, facts.mode);
             }
@@ -384,17 +384,17 @@ impl PrivateFolder {
 
     fn check_file(&self, file: &File, name: &OsStr, role: FileRole) -> io::Result<()> {
         let facts = system::facts(file)?;
-        let refused = |problem| Err(Fault::new(self.path.join(name), problem).into());
+        let reject = |problem| Err(Fault::new(self.path.join(name), problem).into());
         match file_verdict(&facts, role, self.permissions) {
             Verdict::Use | Verdict::Warn => return Ok(()),
-            Verdict::Refuse(problem) => return refused(problem),
+            Verdict::Reject(problem) => return reject(problem),
             Verdict::Restrict => {}
         }
         // The resulting mode decides, not the result of the call.
         let _ = system::set_mode(file, facts.mode & !GROUP_AND_OTHERS);
         let mode = system::facts(file)?.mode;
         if mode & WRITABLE_BY_OTHERS != 0 {
-            return refused(Problem::FileOpen(mode));
+            return reject(Problem::FileOpen(mode));
         }
         let path = self.path.join(name);
         if mode & GROUP_AND_OTHERS == 0 {

@@ -139,10 +139,10 @@ mod tests {
         fn a_body_takes_no_more_memory_than_half_as_much_again(
             chunks in prop::collection::vec(1..300_000_usize, 1..40),
             said in prop_oneof![Just(0), Just(usize::MAX), 0..4_000_000_usize],
-            tells_truth in any::<bool>(),
+            is_accurate in any::<bool>(),
         ) {
             let total = chunks.iter().sum();
-            let expected = if tells_truth { total } else { said };
+            let expected = if is_accurate { total } else { said };
             let mut all = Vec::new();
             for chunk in chunks {
                 reserve(&mut all, chunk, expected);
@@ -150,7 +150,7 @@ mod tests {
                 let most = (all.len() + all.len() / 2).max(MAX_RESERVED);
                 prop_assert!(all.capacity() <= most, "{} for {}", all.capacity(), all.len());
             }
-            if tells_truth && total > MAX_RESERVED {
+            if is_accurate && total > MAX_RESERVED {
                 prop_assert_eq!(all.capacity(), total);
             }
         }

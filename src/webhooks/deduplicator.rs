@@ -44,7 +44,7 @@ pub struct Deduplicator {
 
 /// The exclusive right to handle a delivery: [`Deduplicator::claim`].
 ///
-/// A dropped claim lasts until its TTL is over; then the delivery is accepted again.
+/// A dropped claim lasts until its TTL ends; then the delivery is accepted again.
 #[derive(Clone)]
 #[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
 pub struct Claim {

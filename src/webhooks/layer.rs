@@ -95,11 +95,11 @@ where
         Box::pin(async move {
             match layer.verify(request).await {
                 Ok(request) => inner.call(request).await,
-                Err(refusal) => {
-                    debug!(%refusal, "webhook request rejected");
-                    let (parts, _) = refusal.response().into_parts();
-                    let told = Bytes::from_static(refusal.public_message().as_bytes());
-                    Ok(Response::from_parts(parts, R::from(told)))
+                Err(rejection) => {
+                    debug!(%rejection, "webhook request rejected");
+                    let (parts, _) = rejection.response().into_parts();
+                    let message = Bytes::from_static(rejection.public_message().as_bytes());
+                    Ok(Response::from_parts(parts, R::from(message)))
                 }
             }
         })

@@ -73,7 +73,7 @@ fn exactly_the_expected_changes_are_found() {
 fn reversed(kind: Kind) -> Kind {
     const PAIRS: &[(Kind, Kind)] = &[
         (Kind::OperationAdded, Kind::OperationRemoved),
-        (Kind::AppsAllowed, Kind::AppsRefused),
+        (Kind::AppsAllowed, Kind::AppsRejected),
         (Kind::Deprecated, Kind::Undeprecated),
         (Kind::BreakingChangeAnnounced, Kind::BreakingChangeWithdrawn),
         (Kind::WebhookAdded, Kind::WebhookRemoved),

@@ -104,12 +104,12 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     assert_eq!(value("cache_total", &[("outcome", "revalidated")]), 1.0);
     assert_eq!(value("quota_saved_total", &[]), 1.0);
     assert_eq!(value("rate_limited_total", &[("kind", "secondary"), ("resource", "core")]), 1.0);
-    assert_eq!(value("tokens_total", &[("outcome", "minted")]), 1.0);
+    assert_eq!(value("tokens_total", &[("outcome", "issued")]), 1.0);
     assert_eq!(value("tokens_total", &[("outcome", "failed")]), 1.0);
     let budget = ("budget", "a plan");
     assert_eq!(value("budget_used", &[budget]), 1.0);
     assert_eq!(value("budget_limit", &[budget]), 1.0);
-    assert_eq!(value("budget_refused_total", &[budget]), 1.0);
+    assert_eq!(value("budget_rejected_total", &[budget]), 1.0);
     assert_eq!(value("store_available", &[]), 0.0);
     assert_eq!(value("store_unreadable_total", &[("kind", "usage")]), 1.0);
     assert_eq!(value("calls_in_flight", &[]), 0.0);

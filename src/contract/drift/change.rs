@@ -146,7 +146,7 @@ kinds! {
     /// GitHub Apps can call it now.
     AppsAllowed = "apps-allowed",
     /// GitHub Apps can no longer call it.
-    AppsRefused = "apps-refused",
+    AppsRejected = "apps-rejected",
     /// It became available on GitHub's cloud only, or is no longer restricted to it.
     CloudOnlyChanged = "cloud-only-changed",
     /// It started or stopped to notify users, which affects the library's pacing of calls.

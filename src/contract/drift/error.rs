@@ -44,7 +44,7 @@ pub struct UnknownOperation {
 
 impl fmt::Display for UnknownOperation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the document has no operation with the id `{0}` and no webhook `{0}`", self.id)
+        write!(f, "the description has no operation id `{0}` and no webhook `{0}`", self.id)
     }
 }
 

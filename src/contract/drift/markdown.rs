@@ -35,10 +35,10 @@ pub(super) fn write(report: &DriftReport) -> String {
         Section { heading: "To notice", changes: notices, folded: false },
         Section { heading: "Compatible", changes: of(Severity::Compatible), folded: true },
     ];
-    let mut room = DriftReport::MARKDOWN_LIMIT.saturating_sub(out.chars().count());
+    let mut remaining = DriftReport::MARKDOWN_LIMIT.saturating_sub(out.chars().count());
     for section in &sections {
-        let text = section.write(room);
-        room = room.saturating_sub(text.chars().count());
+        let text = section.write(remaining);
+        remaining = remaining.saturating_sub(text.chars().count());
         out.push_str(&text);
     }
     out
@@ -76,7 +76,7 @@ fn summary(report: &DriftReport) -> String {
 
 impl Section<'_> {
     /// The section, within a maximum number of characters.
-    fn write(&self, room: usize) -> String {
+    fn write(&self, remaining: usize) -> String {
         if self.changes.is_empty() {
             return String::new();
         }
@@ -90,8 +90,8 @@ impl Section<'_> {
         };
         let frame =
             [tail.len(), RESERVE].into_iter().fold(head.chars().count(), usize::saturating_add);
-        let Some(mut room) = room.checked_sub(frame) else {
-            return match room.checked_sub(RESERVE / 2) {
+        let Some(mut remaining) = remaining.checked_sub(frame) else {
+            return match remaining.checked_sub(RESERVE / 2) {
                 Some(_) => format!("\n{}: {count} changes are omitted.\n", self.heading),
                 None => String::new(),
             };
@@ -102,10 +102,10 @@ impl Section<'_> {
             for line in group.lines() {
                 text.push_str(&line.write());
                 let length = text.chars().count();
-                if length > room {
+                if length > remaining {
                     break 'groups;
                 }
-                room = room.saturating_sub(length);
+                remaining = remaining.saturating_sub(length);
                 out.push_str(&text);
                 text.clear();
                 written = line.changes.len().saturating_add(written);

@@ -36,7 +36,7 @@
 //! | `operation-renamed`, `webhook-renamed` | compatible / major: the request is the same, the Rust name is not |
 //! | `path-moved`, `method-changed`, `server-changed` | breaking / patch: programs call the old one, the Rust method is the same |
 //! | `tag-changed` | compatible / major: the tag is the module and the feature |
-//! | `security-changed`, `apps-refused` | breaking / none |
+//! | `security-changed`, `apps-rejected` | breaking / none |
 //! | `apps-allowed` | compatible / none |
 //! | `cloud-only-changed` | notice / none |
 //! | `triggers-notification-changed` | compatible / patch: calls are paced by it |

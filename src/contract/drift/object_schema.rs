@@ -161,16 +161,16 @@ impl<'a> Differ<'a> {
         let shape = |document: &DescriptionTree<'a>, node: &Node<'a>| {
             Parts::of(document, node).shape(document).of()
         };
-        let documents = match was_map {
+        let trees = match was_map {
             true => (&self.old, &self.new),
             false => (&self.new, &self.old),
         };
-        let of = shape(documents.0, &values);
+        let of = shape(trees.0, &values);
         // A free-form map accepts any value.
         if of == Type::Any {
             return true;
         }
-        if !members.iter().all(|(_, node)| shape(documents.1, node) == of) {
+        if !members.iter().all(|(_, node)| shape(trees.1, node) == of) {
             return false;
         }
         for (name, node) in members {

@@ -158,10 +158,10 @@ impl<'a> Differ<'a> {
         let is_2xx = |status: &str| status.starts_with('2') || status == "default";
         let has_success = |of: &BTreeMap<&str, Node<'a>>| of.keys().any(|status| is_2xx(status));
         // If neither has another success status, a redirect counts as one.
-        let only_elsewhere = !has_success(&before) && !has_success(&after);
+        let has_no_success = !has_success(&before) && !has_success(&after);
         for status in statuses {
             let is_one_sided = before.contains_key(status) != after.contains_key(status);
-            let success = is_2xx(status) || (status == "302" && only_elsewhere && is_one_sided);
+            let success = is_2xx(status) || (status == "302" && has_no_success && is_one_sided);
             let direction = if success { Direction::Response } else { Direction::Error };
             let at = Position::new(owner, direction).within(&format!("response {status}"));
             match (before.get(status), after.get(status)) {

@@ -187,7 +187,7 @@ impl<'a> Differ<'a> {
             (
                 "enabledForGitHubApps",
                 (Kind::AppsAllowed, "GitHub Apps may now call it"),
-                (Kind::AppsRefused, "GitHub Apps may no longer call it"),
+                (Kind::AppsRejected, "GitHub Apps may no longer call it"),
             ),
             (
                 "githubCloudOnly",

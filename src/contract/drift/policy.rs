@@ -96,7 +96,7 @@ fn whole(kind: Kind) -> Option<Verdict> {
         Kind::AppsAllowed => {
             (Compatible, None, "it works as before, and also accepts tokens of GitHub Apps")
         }
-        Kind::AppsRefused => (Breaking, None, "calls with the tokens of GitHub Apps are rejected"),
+        Kind::AppsRejected => (Breaking, None, "calls with the tokens of GitHub Apps are rejected"),
         Kind::CloudOnlyChanged => {
             (Notice, None, "its availability changes, which affects GitHub Enterprise")
         }

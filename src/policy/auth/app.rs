@@ -107,7 +107,7 @@ impl App {
         Self::with_signer(id, key::PrivateKey::read_file(path.as_ref())?)
     }
 
-    /// Creates an App whose key is kept elsewhere, in a KMS or an HSM.
+    /// Creates an App whose key is kept outside of the process, in a KMS or an HSM.
     ///
     /// # Errors
     /// If the id is empty, or looks like another value, such as a token or a private key.
@@ -141,7 +141,7 @@ impl App {
     /// Returns a token provider for one of the App's installations.
     ///
     /// A number is an installation id; [`Installation`] selects an installation in other ways, and restricts the access
-    /// of its tokens. To call as many installations, build the client with one of them or with the App, and create the
+    /// of its tokens. To call several installations, build the client with one of them or with the App, and create the
     /// others with [`Client::installation`](crate::Client::installation).
     #[must_use]
     pub fn installation(&self, installation: impl Into<Installation>) -> AppInstallation {

@@ -125,8 +125,8 @@ impl ClientCredentials {
             form = form.with_redacted(&self.client_secret);
             authorization = Some(basic_encoded(&self.client_id, &self.client_secret)?);
         }
-        let (who, url) = ("the token server", self.token_url.clone());
-        let ask = TokenEndpointRequest { server_name: who, label: LABEL, url, form, authorization };
+        let (server_name, url) = ("the token server", self.token_url.clone());
+        let ask = TokenEndpointRequest { server_name, label: LABEL, url, form, authorization };
         ask.send(client).await?.token(GrantType::Client)
     }
 }

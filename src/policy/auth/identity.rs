@@ -49,15 +49,15 @@ impl Identity {
     /// first, then those of the newest handles.
     #[cfg(feature = "dashboard")]
     pub(crate) fn health(&self, most: usize) -> Vec<super::TokenHealth> {
-        let mut keepers: Vec<_> = self.token_manager.iter().cloned().collect();
+        let mut managers: Vec<_> = self.token_manager.iter().cloned().collect();
         if let Some(app) = &self.app {
             let known = app.entries();
-            keepers
+            managers
                 .extend(known.iter().map(|(_, token_manager)| token_manager).take(most).cloned());
-            keepers.push(Arc::clone(&app.jwt));
+            managers.push(Arc::clone(&app.jwt));
         }
         let mut all: Vec<super::TokenHealth> = Vec::new();
-        for token in keepers.into_iter().map(|token_manager| token_manager.health()) {
+        for token in managers.into_iter().map(|token_manager| token_manager.health()) {
             // An App that calls as itself has two managers of its JWT.
             if let Some(known) = all.iter_mut().find(|known| known.identity == token.identity) {
                 if !known.is_valid && token.is_valid {

@@ -361,16 +361,16 @@ impl AppInstallation {
                 "see the source of this error",
             ),
         };
-        let told = failure
+        let auth_error = failure
             .error(what, advice)
             .with_retryable(error.is_retryable())
             .with_rate_limited(error.is_rate_limited());
-        let told = match error.retry_after() {
-            Some(time) => told.with_retry_after(time),
-            None => told,
+        let auth_error = match error.retry_after() {
+            Some(time) => auth_error.with_retry_after(time),
+            None => auth_error,
         };
         // A response that fails to decode might contain a token.
-        told.with_source(error.without_body())
+        auth_error.with_source(error.without_body())
     }
 }
 

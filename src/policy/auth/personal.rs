@@ -147,7 +147,7 @@ impl TokenProvider for PersonalToken {
             TokenOrigin::Given => {
                 format!("token:{}", secret_fingerprint(self.initial.expose_secret()))
             }
-            // The same name can stand for another person elsewhere, or after a restart.
+            // The same name can stand for another person in another process, or after a restart.
             TokenOrigin::Env(variable) => {
                 format!("env:{variable}:{}", secret_fingerprint(self.initial.expose_secret()))
             }

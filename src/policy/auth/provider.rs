@@ -247,7 +247,7 @@ pub enum RejectionAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Persistence {
-    /// Tokens cost nothing to obtain, or are kept elsewhere.
+    /// Tokens cost nothing to obtain, or are kept outside of the store.
     None,
     /// The store saves requests for tokens in other processes and after a restart. Tokens can be obtained without it: a
     /// failure of the store is a warning.

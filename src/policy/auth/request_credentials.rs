@@ -63,7 +63,7 @@ impl RequestCredentials {
         }
     }
 
-    /// Removes a partial token of this attempt from the end of a truncated body: elsewhere, only whole tokens are
+    /// Removes a partial token of this attempt from the end of a truncated body: in other places, only whole tokens are
     /// recognized.
     pub(crate) fn redact_cut_token(
         &self,

@@ -215,7 +215,7 @@ impl fmt::Debug for AccessToken {
 }
 
 /// The kind of a credential, by the prefixes that GitHub
-/// [documents](https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats).
+/// [defines](https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats).
 ///
 /// For hints only: formats change, and an unknown one is never rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -352,11 +352,11 @@ impl TokenManager {
         let span = info_span!(parent: None, "github_token", identity = &*self.provider.identity());
         let flown = async move {
             // A panic of a source counts as a failure.
-            let mint = AssertUnwindSafe(timeout(
+            let attempt = AssertUnwindSafe(timeout(
                 REFRESH_TIMEOUT,
                 token_manager.refresh(&*transport, replaces_stalled),
             ));
-            let outcome = match mint.catch_unwind().await {
+            let outcome = match attempt.catch_unwind().await {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_)) => Err(token_manager.timeout_error()),
                 Err(_) => Err(token_manager.aborted_error()),
@@ -389,7 +389,7 @@ impl TokenManager {
                 let cached = Arc::new(self.cache_token(token, state.generation, !stored));
                 self.warn_of_age(&mut state);
                 debug!(expires_at = ?cached.token.expires_at(), stored, "token refreshed");
-                meter::token(if stored { "stored" } else { "minted" });
+                meter::token(if stored { "stored" } else { "issued" });
                 self.set(Some(Arc::clone(&cached)));
                 Ok(cached)
             }

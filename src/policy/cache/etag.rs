@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_has_held_for_long_few_answers_are_compared_but_each_that_it_failed_for() {
+    fn where_it_has_held_for_long_few_responses_are_compared_but_each_that_it_failed_for() {
         let signature = RequestDigest::from_headers(&HeaderMap::new(), &[0; 16]);
         let good = headers(&[(ETAG, &format!("\"{}\"", signature.predict_tag(b"x")))]);
         let bad = headers(&[(ETAG, "\"another\"")]);

@@ -353,11 +353,11 @@ impl CacheLookup {
         let mut fingerprint = stored.credential_fingerprint;
         if let Some(sent) = &exchange.sent {
             // A tag in GitHub's response is for the current token; so is the computed one.
-            let told = raw.headers.contains_key(ETAG);
-            if let Some(computed) = sent.computed.as_ref().filter(|_| !told) {
+            let has_etag = raw.headers.contains_key(ETAG);
+            if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
                 Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
             }
-            if told || sent.computed.is_some() {
+            if has_etag || sent.computed.is_some() {
                 fingerprint = sent.signature.credential_fingerprint;
             }
         }
@@ -379,8 +379,8 @@ impl CacheLookup {
             None => self.cache.storage.remove(self.key),
         }
         // The headers of this exchange, such as those of its rate limit, belong to the call.
-        let (url, mut told) = (raw.url, raw.headers);
-        let all = Arc::make_mut(&mut told);
+        let (url, mut merged) = (raw.url, raw.headers);
+        let all = Arc::make_mut(&mut merged);
         let missing: Vec<_> = headers.keys().filter(|name| !all.contains_key(*name)).collect();
         for name in missing {
             for value in headers.get_all(name) {
@@ -389,7 +389,7 @@ impl CacheLookup {
         }
         Some(CacheResult {
             status: StatusCode::OK,
-            headers: told,
+            headers: merged,
             url,
             body: stored.body.clone(),
             cache_status: CacheStatus::Revalidated,

@@ -68,20 +68,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_remembered_for_an_hour_and_within_a_bound() {
-        let refused = RejectedConditions::default();
-        assert!(!refused.has(key(0)));
+        let rejected = RejectedConditions::default();
+        assert!(!rejected.has(key(0)));
         for number in 0..MAX_KEYS {
-            refused.add(key(number));
+            rejected.add(key(number));
         }
         // The key is used, so that another one is evicted.
-        assert!(refused.has(key(0)));
-        refused.add(key(MAX_KEYS));
-        assert_eq!(refused.keys().len(), MAX_KEYS);
-        assert!(refused.has(key(0)) && !refused.has(key(1)) && refused.has(key(MAX_KEYS)));
+        assert!(rejected.has(key(0)));
+        rejected.add(key(MAX_KEYS));
+        assert_eq!(rejected.keys().len(), MAX_KEYS);
+        assert!(rejected.has(key(0)) && !rejected.has(key(1)) && rejected.has(key(MAX_KEYS)));
         tokio::time::advance(RETENTION - Duration::from_secs(1)).await;
-        assert!(refused.has(key(0)));
+        assert!(rejected.has(key(0)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!refused.has(key(0)));
-        assert_eq!(refused.keys().len(), MAX_KEYS - 1);
+        assert!(!rejected.has(key(0)));
+        assert_eq!(rejected.keys().len(), MAX_KEYS - 1);
     }
 }

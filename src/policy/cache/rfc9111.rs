@@ -128,9 +128,9 @@ pub(crate) fn age(headers: &HeaderMap, times: ResponseTimes, now: SystemTime) ->
     let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or_default();
     let date = date(headers, &DATE).unwrap_or(times.received);
     let apparent = since(times.received, date);
-    let told = headers.get(AGE).and_then(|age| delta_seconds(age.to_str().ok()?.trim()));
+    let stated = headers.get(AGE).and_then(|age| delta_seconds(age.to_str().ok()?.trim()));
     let delay = since(times.received, times.requested);
-    let corrected = told.unwrap_or_default().saturating_add(delay);
+    let corrected = stated.unwrap_or_default().saturating_add(delay);
     apparent.max(corrected).saturating_add(since(now, times.received))
 }
 
@@ -193,19 +193,19 @@ fn is_oversized_validator(name: &HeaderName, value: &HeaderValue) -> bool {
 
 /// Returns the stored headers, updated by the response that confirmed them
 /// ([RFC 9111, 3.2](https://www.rfc-editor.org/rfc/rfc9111#section-3.2)).
-pub(crate) fn update_headers(mut stored: Arc<HeaderMap>, told: &HeaderMap) -> Arc<HeaderMap> {
+pub(crate) fn update_headers(mut stored: Arc<HeaderMap>, sent: &HeaderMap) -> Arc<HeaderMap> {
     let of_the_body = [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE];
-    for name in told.keys().filter(|name| is_stored_header(name) && !of_the_body.contains(name)) {
-        if told.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
+    for name in sent.keys().filter(|name| is_stored_header(name) && !of_the_body.contains(name)) {
+        if sent.get_all(name).iter().any(|value| value.len() > sanitize::MAX_HEADER_BYTES) {
             continue;
         }
         // Most headers are unchanged.
-        if told.get_all(name).iter().eq(stored.get_all(name)) {
+        if sent.get_all(name).iter().eq(stored.get_all(name)) {
             continue;
         }
         let stored = Arc::make_mut(&mut stored);
         stored.remove(name);
-        for value in told.get_all(name).iter().filter(|value| !is_oversized_validator(name, value))
+        for value in sent.get_all(name).iter().filter(|value| !is_oversized_validator(name, value))
         {
             stored.append(name.clone(), value.clone());
         }

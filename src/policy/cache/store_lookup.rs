@@ -49,15 +49,15 @@ pub(crate) async fn look_up(
     let unread = invalidation_log.unread();
     let own = backend.name(key);
     let own_pending = backend.writer.pending(&own);
-    let anybody = question.map(|question| backend.last_writer_key(question));
-    let anybody_pending = anybody.as_ref().and_then(|name| backend.writer.pending(name));
+    let writer_key = question.map(|question| backend.last_writer_key(question));
+    let writer_pending = writer_key.as_ref().and_then(|name| backend.writer.pending(name));
     let most = backend.max_bytes();
     let mut names: Vec<_> = unread.keys().collect();
     // The value to be written is known already.
     if own_pending.is_none() {
         names.push((&own, most));
     }
-    if let Some(name) = anybody.as_ref().filter(|_| anybody_pending.is_none()) {
+    if let Some(name) = writer_key.as_ref().filter(|_| writer_pending.is_none()) {
         names.push((name, most));
     }
     let Some(mut values) = read(backend, invalidation_log, &unread, &names, allowance).await else {
@@ -66,7 +66,7 @@ pub(crate) async fn look_up(
     let mut rest = values.split_off(unread.names.len().min(values.len())).into_iter();
     let entry = own_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
     let entry = entry.and_then(|bytes| backend.read(&bytes, key, max_bytes));
-    let anybody = anybody_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
+    let last_writer = writer_pending.unwrap_or_else(|| rest.next().and_then(Result::ok).flatten());
     let rest = if unread.names.is_empty() {
         None
     } else {
@@ -81,7 +81,7 @@ pub(crate) async fn look_up(
         has_unread_invalidations: is_behind,
         log_sequence: invalidation_log.last_sequence(),
         entry,
-        last_writer: anybody.and_then(|bytes| backend.read_last_writer(bytes, question?)),
+        last_writer: last_writer.and_then(|bytes| backend.read_last_writer(bytes, question?)),
     }
 }
 

@@ -37,7 +37,7 @@ impl LearnedVary {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds the names in a `Vary` header, as far as there is room.
+    /// Adds the names in a `Vary` header, as far as there is space.
     pub(super) fn learn(&self, names: impl Iterator<Item = String>) {
         // A call that sends a cookie bypasses the cache.
         let further = names.filter(|name| !is_part(name) && name != "cookie");

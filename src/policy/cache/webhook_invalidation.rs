@@ -109,7 +109,7 @@ mod tests {
             "issue": { "url": "https://api.github.com/repos/O/r/issues/7" },
             "repository": { "full_name": "O/r", "url": "https://api.github.com/repos/O/r" },
             "sender": { "url": "https://api.github.com/users/me" },
-            "changes": { "url": "https://elsewhere.example/x" },
+            "changes": { "url": "https://other.example/x" },
         });
         assert_eq!(
             selector_for_event("issues", &payload, &api),

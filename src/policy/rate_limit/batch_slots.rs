@@ -58,7 +58,7 @@ struct BatchCallState {
     skipped: bool,
 }
 
-/// The calls of a batch that wait for one admission queue: at most as many in the queue as the batch has slots. The
+/// The calls of a batch that wait for one admission queue, which holds at most one for each slot of the batch. The
 /// others wait behind these, where neither the length of the queue nor the longest wait applies to them.
 #[derive(Default)]
 struct BatchQueueState {
@@ -74,7 +74,7 @@ impl BatchSlots {
     }
 
     /// Returns whether another call can be started. One slot is reserved for calls that were skipped.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_free_slot(&self) -> bool {
         let state = self.state();
         let kept = usize::from(state.skipped > 0 && self.concurrency > 1);
         state.slots_in_use + kept < self.concurrency

@@ -62,7 +62,7 @@ pub(crate) enum LimitKind {
 
 impl LimitExceeded {
     /// Returns whether the store has not responded yet.
-    pub(super) fn is_unanswered(&self) -> bool {
+    pub(super) fn is_awaiting_store(&self) -> bool {
         self.shared && self.until.is_none()
     }
 
@@ -380,14 +380,14 @@ impl IdentityLimits {
         if reservation.is_probe {
             self.secondary.end_probe();
         }
-        let told = match outcome {
-            AttemptOutcome::Response(told) => {
+        let headers = match outcome {
+            AttemptOutcome::Response(headers) => {
                 self.secondary.on_response(reservation.admitted_at, true);
-                told
+                headers
             }
-            AttemptOutcome::SecondaryLimited(told, asked) => {
+            AttemptOutcome::SecondaryLimited(headers, asked) => {
                 pause = self.secondary.trigger(now, reservation.admitted_at, asked);
-                told
+                headers
             }
             AttemptOutcome::NotSent | AttemptOutcome::NoResponse => {
                 self.secondary.on_response(reservation.admitted_at, false);
@@ -404,23 +404,23 @@ impl IdentityLimits {
             budget.settle(match outcome {
                 AttemptOutcome::NotSent => Observation::NotSent,
                 AttemptOutcome::NoResponse => Observation::NoResponse,
-                _ if told.is_some_and(|told| *told.resource == *cost.resource) => {
+                _ if headers.is_some_and(|headers| *headers.resource == *cost.resource) => {
                     Observation::Headers
                 }
-                _ if told.is_some() => Observation::NotSent,
+                _ if headers.is_some() => Observation::NotSent,
                 _ => Observation::WithoutHeaders,
             });
         }
-        if let Some(told) = told {
-            self.observe(now, told);
+        if let Some(headers) = headers {
+            self.observe(now, headers);
         }
         pause
     }
 
     /// Records the values of a primary limit in a response.
-    fn observe(&mut self, now: Instant, told: RateLimitHeaders<'_>) {
-        if let Some(budget) = self.primary_or_insert(told.resource) {
-            budget.observe(now, told);
+    fn observe(&mut self, now: Instant, headers: RateLimitHeaders<'_>) {
+        if let Some(budget) = self.primary_or_insert(headers.resource) {
+            budget.observe(now, headers);
         }
     }
 
@@ -496,9 +496,9 @@ mod tests {
             let name = format!("limit-{number}");
             let cost = RequestCost::rest(&http::Method::GET, "/", Cow::Owned(name.clone()), false);
             let reservation = limits.reserve(now, &cost, &policy, false);
-            let told =
+            let headers =
                 RateLimitHeaders { resource: &name, limit: 100, remaining: 7, reset: 0, ends_in };
-            limits.settle(now, &cost, reservation, AttemptOutcome::Response(Some(told)));
+            limits.settle(now, &cost, reservation, AttemptOutcome::Response(Some(headers)));
         }
         assert_eq!(limits.primary.len(), MAX_RESOURCES);
         let names: Vec<_> = limits.primary.iter().map(|(name, _)| name.as_ref()).collect();

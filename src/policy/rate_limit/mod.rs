@@ -79,14 +79,14 @@ impl RateLimiter {
         let mut permit = self.0.admit(cost, Priority::Interactive, wait_budget, &call).await?;
         permit.mark_sent();
         let ends_in = std::time::Duration::from_secs(3600);
-        let told = crate::headers::rate_limit::RateLimitHeaders {
+        let headers = crate::headers::rate_limit::RateLimitHeaders {
             resource: "core",
             limit: u64::MAX,
             remaining: u64::MAX,
             reset: 0,
             ends_in,
         };
-        permit.end(AttemptOutcome::Response(Some(told)));
+        permit.end(AttemptOutcome::Response(Some(headers)));
         Ok(())
     }
 }

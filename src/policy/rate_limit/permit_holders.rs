@@ -47,7 +47,7 @@ impl fmt::Debug for CallHandle {
     }
 }
 
-/// The holders of permits that only their callers poll; at most as many as there are permits.
+/// The holders of permits that only their callers poll; at most one for each permit.
 #[derive(Debug, Default)]
 pub(super) struct PermitHolders {
     next: u64,

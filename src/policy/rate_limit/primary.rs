@@ -114,17 +114,17 @@ impl PrimaryLimit {
     ///
     /// Within a window, each call reduces the remaining count, so that the smallest number counts, in whatever order
     /// responses arrive; a window that ends later is a new one.
-    pub(crate) fn observe(&mut self, now: Instant, told: RateLimitHeaders<'_>) {
-        let ends = saturating_after(now, told.ends_in);
+    pub(crate) fn observe(&mut self, now: Instant, headers: RateLimitHeaders<'_>) {
+        let ends = saturating_after(now, headers.ends_in);
         self.has_update = true;
-        self.limit = told.limit;
+        self.limit = headers.limit;
         self.unlimited = false;
         let same =
             self.reset.is_some_and(|reset| ends < saturating_after(reset, SAME_WINDOW_TOLERANCE));
         if same {
-            self.remaining = self.remaining.min(told.remaining);
+            self.remaining = self.remaining.min(headers.remaining);
         } else {
-            self.remaining = told.remaining;
+            self.remaining = headers.remaining;
             self.next = None;
         }
         if !same || self.reset.is_none_or(|reset| ends > reset) {

@@ -323,10 +323,10 @@ impl AdmissionQueue {
             None => state.limits.check(now, cost, &self.policy).map_err(|blocked| (blocked, true)),
         };
         // A call that has no time left for the store does not wait for it, nor for an unavailable store.
-        let is_over = |wait: &StoreWaitBudget| wait.remaining().is_zero() || self.is_store_down();
-        let over = asked.call.store_wait.as_ref().is_some_and(is_over);
+        let expired = |wait: &StoreWaitBudget| wait.remaining().is_zero() || self.is_store_down();
+        let over = asked.call.store_wait.as_ref().is_some_and(expired);
         let alone = over
-            && looked.as_ref().is_err_and(|(blocked, _)| blocked.is_unanswered())
+            && looked.as_ref().is_err_and(|(blocked, _)| blocked.is_awaiting_store())
             && state.limits.check_offline(now, cost, &self.policy).is_ok();
         if alone {
             looked = Ok(());
@@ -375,11 +375,11 @@ impl AdmissionQueue {
         }
         let wait = blocked.until.map(|until| until.saturating_duration_since(now));
         debug!(limit = %blocked.limit, ?wait, "call queued by a rate limit");
-        let unanswered = blocked.is_unanswered().then_some(now);
+        let waiting_since = blocked.is_awaiting_store().then_some(now);
         if is_new {
             state.blocks.push(blocked);
         }
-        let waiting = self.enqueue(state, asked, line.queue_slot.take(), unanswered);
+        let waiting = self.enqueue(state, asked, line.queue_slot.take(), waiting_since);
         if is_skipped {
             state.skip(now, waiting.position);
         }
@@ -441,7 +441,7 @@ impl AdmissionQueue {
         state: &mut State,
         asked: AdmissionRequest<'_>,
         batch_place: Option<QueueSlot>,
-        unanswered: Option<Instant>,
+        waiting_since: Option<Instant>,
     ) -> QueuedCall {
         let place = (asked.priority, state.next_ticket);
         state.next_ticket += 1;
@@ -454,16 +454,16 @@ impl AdmissionQueue {
             call: asked.call.clone(),
             batch_slot: batch_place,
             skipped: SkippedTime::default(),
-            waiting_for_store_since: unanswered,
+            waiting_for_store_since: waiting_since,
             last_round: state.admission_rounds,
         };
         let allowance = asked.call.store_wait.as_ref().filter(|wait| !wait.remaining().is_zero());
         let late_at =
-            unanswered.zip(allowance).map(|(since, allowance)| allowance.expires_at(since));
+            waiting_since.zip(allowance).map(|(since, allowance)| allowance.expires_at(since));
         state.next_store_deadline =
             [state.next_store_deadline, late_at].into_iter().flatten().min();
-        state.all_waiting_for_store &= unanswered.is_some();
-        state.some_past_deadline |= unanswered.is_some() && late_at.is_none();
+        state.all_waiting_for_store &= waiting_since.is_some();
+        state.some_past_deadline |= waiting_since.is_some() && late_at.is_none();
         state.queue.insert(place, waiter);
         self.ensure_timer(state);
         QueuedCall { queue: Arc::clone(self), position: place, granted, wake }
@@ -499,19 +499,19 @@ impl AdmissionQueue {
         outcome: AttemptOutcome<'_>,
     ) {
         let now = Instant::now();
-        let mut pause_told = false;
+        let mut reports_pause = false;
         let mut then = PostAdmission::default();
         {
             let mut state = self.state();
             state.holders.remove(holder);
             if let Some(pause) = state.limits.settle(now, cost, reservation, outcome) {
                 warn!(?pause, "secondary rate limit exceeded; calls paused");
-                pause_told = self.shared.is_some();
+                reports_pause = self.shared.is_some();
             }
             if state.queue.is_empty() {
                 // The client has an amount to report or to return.
                 let idle = self.shared.is_some() && state.limits.in_flight == 0;
-                if (pause_told || idle) && state.timer_running {
+                if (reports_pause || idle) && state.timer_running {
                     self.wake.notify_one();
                 }
                 return;
@@ -540,7 +540,7 @@ impl AdmissionQueue {
     pub(crate) fn is_waiting_for_store(&self, cost: &RequestCost) -> bool {
         let state = self.state();
         let mut blocked = state.blocks.iter().filter(|it| it.limit.applies_to(cost)).peekable();
-        blocked.peek().is_some() && blocked.all(LimitExceeded::is_unanswered)
+        blocked.peek().is_some() && blocked.all(LimitExceeded::is_awaiting_store)
     }
 
     /// Requests the first lease, for a call that reads the cache before it requests admission: both take one round
@@ -645,7 +645,7 @@ impl State {
     fn blocking_limit(&self, cost: &RequestCost) -> Option<LimitExceeded> {
         // Other limits have precedence over the missing response of the store.
         let concerned = self.blocks.iter().filter(|blocked| blocked.limit.applies_to(cost));
-        concerned.min_by_key(|blocked| blocked.is_unanswered()).cloned()
+        concerned.min_by_key(|blocked| blocked.is_awaiting_store()).cloned()
     }
 
     /// Returns whether all queued calls are less urgent.
@@ -678,9 +678,9 @@ impl State {
         // No further call has run out of its time for the store, except for those that had before.
         let known_late = self.next_store_deadline;
         let is_known = self.all_waiting_for_store && known_late.is_none_or(|late| late > now);
-        let (mut next_late, mut some_late, mut all_unanswered) = (None, false, true);
+        let (mut next_late, mut some_late, mut all_await_store) = (None, false, true);
         // The limits without a share for the calls that no longer wait for the store.
-        let mut refused: Vec<LimitKind> = Vec::new();
+        let mut exhausted: Vec<LimitKind> = Vec::new();
         for (place, waiter) in &mut self.queue {
             #[cfg(test)]
             {
@@ -693,33 +693,33 @@ impl State {
             waiter.last_round = self.admission_rounds;
             let concerns = |blocked: &&LimitExceeded| blocked.limit.applies_to(&waiter.cost);
             let before = self.blocks.iter().filter(concerns);
-            let (mut is_unanswered, mut otherwise) = (false, false);
-            before.for_each(|blocked| match blocked.is_unanswered() {
-                true => is_unanswered = true,
+            let (mut awaits_store, mut otherwise) = (false, false);
+            before.for_each(|blocked| match blocked.is_awaiting_store() {
+                true => awaits_store = true,
                 false => otherwise = true,
             });
             if otherwise {
-                (waiter.waiting_for_store_since, all_unanswered) = (None, false);
+                (waiter.waiting_for_store_since, all_await_store) = (None, false);
                 continue;
             }
-            let mut looked = match is_unanswered {
+            let mut looked = match awaits_store {
                 true => Err(None),
                 false => self.limits.check(now, &waiter.cost, &queue.policy).map_err(Some),
             };
-            is_unanswered = match &looked {
+            awaits_store = match &looked {
                 Ok(()) => false,
-                Err(blocked) => blocked.as_ref().is_none_or(LimitExceeded::is_unanswered),
+                Err(blocked) => blocked.as_ref().is_none_or(LimitExceeded::is_awaiting_store),
             };
             let mut alone = false;
-            if is_unanswered {
+            if awaits_store {
                 match waiter.store_deadline(now, self.last_store_response) {
                     // A call that has no time left for the store can overtake those that have.
                     Some(late_at) if late_at <= now => {
                         some_late = true;
-                        if !refused.iter().any(|rule| rule.applies_to(&waiter.cost)) {
+                        if !exhausted.iter().any(|rule| rule.applies_to(&waiter.cost)) {
                             match self.limits.check_offline(now, &waiter.cost, &queue.policy) {
                                 Ok(()) => alone = true,
-                                Err(rule) => refused.extend(rule),
+                                Err(rule) => exhausted.extend(rule),
                             }
                         }
                     }
@@ -745,7 +745,7 @@ impl State {
                         }
                         None => {
                             skipped.insert(*place);
-                            all_unanswered = false;
+                            all_await_store = false;
                         }
                     }
                     waiter.waiting_for_store_since = None;
@@ -753,15 +753,15 @@ impl State {
                 Err(Some(blocked)) => {
                     let concerns_all = blocked.limit.applies_to_all();
                     self.blocks.push(blocked);
-                    if !is_unanswered {
-                        (waiter.waiting_for_store_since, all_unanswered) = (None, false);
+                    if !awaits_store {
+                        (waiter.waiting_for_store_since, all_await_store) = (None, false);
                         if concerns_all {
                             self.last_round_end = self.admission_rounds;
                             break;
                         }
                     } else if concerns_all && is_known {
                         let none_goes = !self.some_past_deadline
-                            || refused.iter().any(LimitKind::applies_to_all);
+                            || exhausted.iter().any(LimitKind::applies_to_all);
                         if none_goes {
                             next_late = [next_late, known_late].into_iter().flatten().min();
                             some_late |= self.some_past_deadline;
@@ -773,7 +773,7 @@ impl State {
             }
         }
         (self.next_store_deadline, self.some_past_deadline) = (next_late, some_late);
-        self.all_waiting_for_store = all_unanswered;
+        self.all_waiting_for_store = all_await_store;
         for (place, reservation, slot) in going {
             self.skipped.remove(&place);
             let Some(waiter) = self.queue.remove(&place) else { continue };

@@ -56,12 +56,12 @@ impl SecondaryLimitBackoff {
     pub(crate) fn trigger(
         &mut self,
         now: Instant,
-        let_through: Instant,
+        admitted_at: Instant,
         asked: Option<Duration>,
     ) -> Option<Duration> {
         let asked = asked.map(|time| time.min(MAX_RETRY_AFTER));
         // One of many calls in flight: together they exceeded the limit once.
-        let known = self.started_at.is_some_and(|began| let_through <= began);
+        let known = self.started_at.is_some_and(|began| admitted_at <= began);
         if known {
             let until = asked.map(|time| saturating_after(now, time));
             self.until = self.until.max(until);
@@ -95,8 +95,8 @@ impl SecondaryLimitBackoff {
     }
 
     /// Records any other response, or none.
-    pub(crate) fn on_response(&mut self, let_through: Instant, reply: bool) {
-        let after = self.until.is_some_and(|until| let_through >= until);
+    pub(crate) fn on_response(&mut self, admitted_at: Instant, reply: bool) {
+        let after = self.until.is_some_and(|until| admitted_at >= until);
         if reply && after {
             *self = Self::default();
         }
@@ -112,7 +112,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn pauses_double_until_a_call_is_answered() {
+    fn pauses_double_until_a_call_has_a_response() {
         let start = Instant::now();
         let mut penalty = SecondaryLimitBackoff::default();
         assert_eq!(penalty.trigger(start, start, None), Some(60 * SECOND));

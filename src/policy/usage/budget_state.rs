@@ -43,7 +43,7 @@ struct State {
     window: Option<CalendarWindow>,
     /// The last sum from the store, and its time.
     store_total: i64,
-    heard_at: Option<Instant>,
+    total_at: Option<Instant>,
     /// The pending count, which was not sent to the store; negative for requests that are given back.
     pending: i64,
     /// The count that is being sent, and the count that was sent without a response since the store last responded.
@@ -86,8 +86,8 @@ const EXHAUSTED_RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 impl BudgetCounter {
     pub(super) fn new(budget: Budget, prefix: String, identity: &'static str) -> Self {
         let labels = [meter::budget_name(&budget.name), identity];
-        let (state, telling) = (Mutex::default(), PerRuntime::default());
-        Self { budget, prefix, labels, state, flush_lock: telling }
+        let (state, flush_lock) = (Mutex::default(), PerRuntime::default());
+        Self { budget, prefix, labels, state, flush_lock }
     }
 
     /// Returns an error if the budget is known to be spent for this operation, without a request to the store.
@@ -95,7 +95,7 @@ impl BudgetCounter {
         let Some(hard) = self.hard_limit_for(operation) else { return Ok(()) };
         let window = self.budget.period.at(now);
         let state = self.state();
-        let asked = state.heard_at.is_some_and(|at| at.elapsed() < EXHAUSTED_RECHECK_INTERVAL);
+        let asked = state.total_at.is_some_and(|at| at.elapsed() < EXHAUSTED_RECHECK_INTERVAL);
         match state.window == Some(window) && asked && state.store_total >= hard {
             true => Err(self.exhausted_error(window, now)),
             false => Ok(()),
@@ -137,7 +137,7 @@ impl BudgetCounter {
     ) -> Result<BudgetReservation, Error> {
         self.check(operation, now)?;
         let (window, hard) = (self.budget.period.at(now), self.hard_limit_for(operation));
-        let (response, answered) = oneshot::channel();
+        let (response, responded) = oneshot::channel();
         let shared = Arc::new(Decision::default());
         let question = StoreRequest {
             spending: Arc::clone(self),
@@ -153,7 +153,7 @@ impl BudgetCounter {
             storage,
             window,
             shared: &shared,
-            responded: answered,
+            responded,
             decided: false,
         };
         let reply = match undecided.responded.try_recv() {
@@ -361,11 +361,11 @@ impl BudgetCounter {
         storage.tasks.spawn(async move {
             let lock = spending.flush_lock();
             loop {
-                let Ok(telling) = lock.try_lock() else { return };
-                let is_told = spending.flush_pending(&to).await;
-                drop(telling);
+                let Ok(guard) = lock.try_lock() else { return };
+                let is_flushed = spending.flush_pending(&to).await;
+                drop(guard);
                 // Another task can have found the lock held after the last check.
-                if !is_told || spending.state().pending == 0 {
+                if !is_flushed || spending.state().pending == 0 {
                     return;
                 }
             }
@@ -376,12 +376,12 @@ impl BudgetCounter {
     pub(super) async fn flush(&self, storage: &UsageStorage) -> bool {
         let lock = self.flush_lock();
         loop {
-            let telling = lock.lock().await;
-            let is_told = self.flush_pending(storage).await;
-            drop(telling);
+            let guard = lock.lock().await;
+            let is_flushed = self.flush_pending(storage).await;
+            drop(guard);
             // Another task can have found the lock held after the last check.
-            if !is_told || self.state().pending == 0 {
-                return is_told;
+            if !is_flushed || self.state().pending == 0 {
+                return is_flushed;
             }
         }
     }
@@ -417,9 +417,9 @@ impl BudgetCounter {
                 state.in_flight = state.in_flight.saturating_add(amount);
                 amount
             };
-            let mut telling = SpendGuard { spending: self, window, amount };
+            let mut guard = SpendGuard { spending: self, window, amount };
             let ran = self.increment(storage, window, amount).await;
-            telling.amount = 0;
+            guard.amount = 0;
             let mut state = self.state();
             if state.window != Some(window) {
                 continue;
@@ -534,7 +534,7 @@ impl State {
 
     /// Records a sum from the store, which includes all counts that it received.
     fn apply_total(&mut self, sum: i64) {
-        (self.store_total, self.heard_at, self.unconfirmed, self.store_unresponsive) =
+        (self.store_total, self.total_at, self.unconfirmed, self.store_unresponsive) =
             (sum, Some(Instant::now()), 0, false);
     }
 

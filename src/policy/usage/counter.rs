@@ -85,8 +85,8 @@ const MAX_WINDOWS: usize = 200;
 
 impl UsageCounter {
     pub(super) fn new(storage: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
-        let (state, telling) = (Mutex::default(), AsyncMutex::new(()));
-        Self { storage, prefix, index_entry: listed, state, flush_locks: telling }
+        let (state, flush_locks) = (Mutex::default(), AsyncMutex::new(()));
+        Self { storage, prefix, index_entry: listed, state, flush_locks }
     }
 
     pub(super) fn count(
@@ -138,41 +138,41 @@ impl UsageCounter {
 
     /// Writes the counts with this patience, and returns whether the store can have accepted unconfirmed counts.
     pub(super) async fn flush_with(&self, patience: StoreTimeout) -> StoreResult<()> {
-        let _telling = self.lock_flush().await;
-        let (untold, listed) = {
+        let _flush_lock = self.lock_flush().await;
+        let (pending, listed) = {
             let mut state = self.state();
             state.move_to_pending();
             (std::mem::take(&mut state.pending), std::mem::take(&mut state.is_listed))
         };
-        let mut telling = FlushGuard {
+        let mut guard = FlushGuard {
             counter: self,
-            pending: untold,
+            pending,
             index_entry: listed,
             in_flight: None,
             is_listing: false,
         };
         // If there is nothing to write, the client sends no request to the store, and has no confirmation.
         let mut reply = false;
-        while let Some((window, numbers)) = telling.pending.pop_first() {
+        while let Some((window, numbers)) = guard.pending.pop_first() {
             let (key, kept) = (self.key(window), window.period.retention());
             let amounts = Vec::from_iter(numbers.clone());
-            telling.in_flight = Some((window, numbers));
+            guard.in_flight = Some((window, numbers));
             match self.storage.increment_counters(&key, &amounts, kept, patience).await {
                 StoreResult::Done(()) => reply = true,
                 StoreResult::NotAttempted => {
-                    telling.pending.extend(telling.in_flight.take());
+                    guard.pending.extend(guard.in_flight.take());
                     return StoreResult::NotAttempted;
                 }
                 StoreResult::Indeterminate | StoreResult::Unreadable => {
                     return StoreResult::Indeterminate;
                 }
             }
-            telling.in_flight = None;
+            guard.in_flight = None;
         }
-        while let Some((month, requests)) = telling.index_entry.pop_first() {
+        while let Some((month, requests)) = guard.index_entry.pop_first() {
             let amounts = [(self.index_entry.1.clone(), requests)];
             let key = format!("{}:{month}", self.index_entry.0);
-            telling.is_listing = true;
+            guard.is_listing = true;
             match self
                 .storage
                 .increment_counters(&key, &amounts, month.period.retention(), patience)
@@ -180,15 +180,15 @@ impl UsageCounter {
             {
                 StoreResult::Done(()) => reply = true,
                 StoreResult::NotAttempted => {
-                    telling.is_listing = false;
-                    telling.index_entry.insert(month, requests);
+                    guard.is_listing = false;
+                    guard.index_entry.insert(month, requests);
                     return StoreResult::NotAttempted;
                 }
                 StoreResult::Indeterminate | StoreResult::Unreadable => {
                     return StoreResult::Indeterminate;
                 }
             }
-            telling.is_listing = false;
+            guard.is_listing = false;
         }
         if reply {
             let mut state = self.state();
@@ -202,7 +202,7 @@ impl UsageCounter {
     /// missing until it has ended.
     async fn lock_flush(&self) -> Option<AsyncMutexGuard<'_, ()>> {
         match self.flush_locks.try_lock() {
-            Ok(telling) => Some(telling),
+            Ok(lock) => Some(lock),
             Err(_) => timeout(MAX_FLUSH_WAIT, self.flush_locks.lock()).await.ok(),
         }
     }
@@ -216,8 +216,8 @@ impl UsageCounter {
     /// Returns whether there are counts that are not written, or are being written.
     pub(super) fn is_pending(&self) -> bool {
         let state = self.state();
-        let untold = !state.counts.is_empty() || !state.pending.is_empty();
-        untold || !state.is_listed.is_empty() || self.flush_locks.try_lock().is_err()
+        let has_pending = !state.counts.is_empty() || !state.pending.is_empty();
+        has_pending || !state.is_listed.is_empty() || self.flush_locks.try_lock().is_err()
     }
 
     /// Returns the counts of a window, and whether they were read from the store.
@@ -225,7 +225,7 @@ impl UsageCounter {
         &self,
         window: CalendarWindow,
     ) -> (BTreeMap<String, UsageCount>, bool) {
-        let _telling = self.lock_flush().await;
+        let _flush_lock = self.lock_flush().await;
         let update = self.storage.counters(&self.key(window)).await;
         let reply = update.is_some();
         let mut numbers = update.unwrap_or_default();

@@ -247,7 +247,7 @@ impl UsageRegistry {
     /// whether the store certainly has them.
     pub(crate) async fn flush(&self, within: Duration) -> bool {
         let accounts = self.accounts();
-        let tallies = async {
+        let counters = async {
             let mut reply = true;
             for account in &accounts {
                 while account.counter.is_pending() {
@@ -266,7 +266,7 @@ impl UsageRegistry {
         let flush = async {
             // Requests to the store for budgets can still change their sums.
             let decided = self.storage.tasks.wait(TASKS_TIMEOUT);
-            let (decided, mut reply) = join(decided, tallies).await;
+            let (decided, mut reply) = join(decided, counters).await;
             for budget in accounts.iter().flat_map(|account| &account.budgets) {
                 while !budget.flush(&self.storage).await {
                     tokio::time::sleep(FLUSH_RETRY_INTERVAL).await;
@@ -382,17 +382,17 @@ impl IdentityUsageState {
             .map(|budget| budget.reserve(&self.storage, operation, now, allowance));
         let mut reserved =
             BudgetReservations { account: Arc::clone(self), reservations: Vec::new() };
-        let mut refused = None;
+        let mut rejection = None;
         for spent in join_all(spent).await {
             match spent {
                 Ok(reservation) => reserved.reservations.push(reservation.commit()),
                 Err(error) => {
                     reserved.reservations.push(None);
-                    refused.get_or_insert(error);
+                    rejection.get_or_insert(error);
                 }
             }
         }
-        match refused {
+        match rejection {
             Some(error) => Err(error),
             None => Ok(reserved),
         }

@@ -476,8 +476,8 @@ impl CounterStore for FaultyStore {
                 end = self.expiry(ttl)?;
             }
             for (name, amount) in amounts {
-                let has_room = counters.len() < 10_000 || counters.contains_key(name);
-                let is_named = has_room || self.has(Fault::CountersHaveAnyNumberOfNames);
+                let has_space = counters.len() < 10_000 || counters.contains_key(name);
+                let is_named = has_space || self.has(Fault::CountersHaveAnyNumberOfNames);
                 let name = if is_named { name } else { "other" };
                 let count = counters.entry(name.to_owned()).or_default();
                 *count =

@@ -10,8 +10,8 @@ mod locked;
 #[cfg(unix)]
 mod lost;
 
+use super::eviction::ABANDONED_AGE;
 use super::folder::value_path;
-use super::room::ABANDONED_AGE;
 use super::*;
 use crate::store::lease::MemberJoin;
 

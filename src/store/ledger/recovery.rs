@@ -77,8 +77,8 @@ impl OutageRecovery {
     /// Records this time from a client that received it from the lost ledger.
     pub(super) fn observe_unreported(&mut self, name: &str, until: u64) {
         let is_known = self.unreported.contains_key(name);
-        let has_room = self.unreported.len() < MAX_NAMES && is_name(name);
-        if self.ledger_lost && (is_known || has_room) {
+        let has_space = self.unreported.len() < MAX_NAMES && is_name(name);
+        if self.ledger_lost && (is_known || has_space) {
             let known = self.unreported.entry(name.to_owned()).or_default();
             *known = until.min(MAX_NUMBER).max(*known);
         }

@@ -3,7 +3,7 @@
 use super::super::ledger::bounds::VERSION as LEDGER_VERSION;
 use super::super::ledger::recovery::{JOIN_SLOTS_DIVISOR, UNKNOWN_MEMBER_DIVISOR};
 use super::super::ledger::window::{ARRIVAL_TOLERANCE_MS, BUCKETS};
-use super::super::{counter, tally};
+use super::super::{counter, counter_table};
 use crate::store::quota_bounds::{
     AFTER_RESET, LEASE_TTL_MS, LEDGER_TTL, MAX_BUCKETS, MAX_BYTES, MAX_CONSECUTIVE_PAUSES,
     MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_OWNERS, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
@@ -62,8 +62,8 @@ pub(super) fn of_ledger() -> String {
 /// Returns the constants of `counter.lua`, `increment_counters.lua` and `counters.lua`.
 pub(super) fn of_counters() -> String {
     use counter::MAX_SUM;
-    use tally::{MAX_NAME, MAX_NAMES};
-    const OVERFLOW_NAME: LuaText = LuaText(tally::OVERFLOW_NAME);
+    use counter_table::{MAX_NAME, MAX_NAMES};
+    const OVERFLOW_NAME: LuaText = LuaText(counter_table::OVERFLOW_NAME);
     locals![MAX_DIGITS, MAX_NAME, MAX_NAMES, MAX_SUM, OVERFLOW_NAME]
 }
 

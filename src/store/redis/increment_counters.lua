@@ -1,4 +1,4 @@
--- Adds to counters by name, as src/store/tally.rs does. KEYS[1] is a hash, ARGV[1] its TTL in milliseconds; names and
+-- Adds to counters by name, as src/store/counter_table.rs does. KEYS[1] is a hash, ARGV[1] its TTL in milliseconds; names and
 -- amounts follow. Returns the problem of the earlier value, if any. src/store/redis/constants.rs defines the constants.
 
 local problem = ''

@@ -1,6 +1,6 @@
 -- The shares of the limits that a member receives, as in src/store/ledger.rs.
 
--- Returns the pause that this member keeps. When the pause is over, one member probes whether it was long enough.
+-- Returns the pause that this member keeps. After its end, one member probes whether it was long enough.
 local function current_pause()
   local pause = ledger.pause
   if not pause then return nil end

@@ -144,8 +144,8 @@ end
 -- Records this time from a client that received it from the lost ledger.
 local function observe_unreported(name, time)
   local unreported = ledger.recovery.unreported
-  local has_room = #name <= MAX_TEXT and count(unreported) < MAX_NAMES
-  if ledger.recovery.ledger_lost and (unreported[name] or has_room) then
+  local has_space = #name <= MAX_TEXT and count(unreported) < MAX_NAMES
+  if ledger.recovery.ledger_lost and (unreported[name] or has_space) then
     unreported[name] = max(unreported[name] or 0, min(time, MAX_NUMBER))
   end
 end

@@ -37,9 +37,9 @@ fn facts(kind: Kind, owner: Owner, mode: u32) -> Facts {
 fn a_folder_must_belong_to_this_user_or_root_and_not_be_replaceable_by_others() {
     use FolderRole::{Given, Own};
     use Owner::{Other, Root, ThisUser};
-    use Verdict::{Refuse, Restrict, Use, Warn};
-    let open = |mode| Refuse(Problem::FolderOpen(mode));
-    let (owner, own_owner) = (Refuse(Problem::Owner(7)), Refuse(Problem::OwnFolderOwner(7)));
+    use Verdict::{Reject, Restrict, Use, Warn};
+    let open = |mode| Reject(Problem::FolderOpen(mode));
+    let (owner, own_owner) = (Reject(Problem::Owner(7)), Reject(Problem::OwnFolderOwner(7)));
     // Owner, mode, and the verdicts for a folder that the application names and for one that the library creates.
     let cases = [
         (ThisUser, 0o700, Use, Use),
@@ -70,14 +70,14 @@ fn a_folder_must_belong_to_this_user_or_root_and_not_be_replaceable_by_others() 
     }
     let file = facts(Kind::File, ThisUser, 0o700);
     for permissions in [Permissions::Checked, Permissions::Trusted] {
-        assert_eq!(folder_verdict(&file, Given, permissions), Refuse(Problem::NotAFolder));
+        assert_eq!(folder_verdict(&file, Given, permissions), Reject(Problem::NotAFolder));
     }
 }
 
 #[test]
 fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
-    use Verdict::{Refuse, Use, Warn};
-    let open = |mode| Refuse(Problem::FolderOpen(mode));
+    use Verdict::{Reject, Use, Warn};
+    let open = |mode| Reject(Problem::FolderOpen(mode));
     let cases = [
         (0o700, Use),
         (0o755, Use),
@@ -96,7 +96,7 @@ fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
             let verdict = |role| folder_verdict(&facts, role, Permissions::Checked);
             assert_eq!(verdict(FolderRole::Given), expected, "{mode:o}");
             // Root would have created it as its own.
-            assert_eq!(verdict(FolderRole::Own), Refuse(Problem::OwnFolderOwner(7)));
+            assert_eq!(verdict(FolderRole::Own), Reject(Problem::OwnFolderOwner(7)));
         }
     }
 }
@@ -105,24 +105,24 @@ fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
 /// exchange files for older ones.
 #[test]
 fn a_volume_of_root_that_everyone_can_write_to_is_used() {
-    use Verdict::{Refuse, Warn};
+    use Verdict::{Reject, Warn};
     for mode in [0o777, 0o2777] {
         let facts = Facts { is_volume: true, ..facts(Kind::Folder, Owner::Root, mode) };
         let verdict = |role| folder_verdict(&facts, role, Permissions::Checked);
         assert_eq!(verdict(FolderRole::Given), Warn);
-        assert_eq!(verdict(FolderRole::Own), Refuse(Problem::FolderOpen(mode)));
+        assert_eq!(verdict(FolderRole::Own), Reject(Problem::FolderOpen(mode)));
     }
 }
 
 /// The `emptyDir` of a pod has the mode 0777. If the folder is not the volume, its mode was changed.
 #[test]
 fn root_uses_its_volumes_that_everyone_can_write_to() {
-    use Verdict::{Refuse, Restrict, Warn};
+    use Verdict::{Reject, Restrict, Warn};
     let verdict = |is_root, is_volume, role| {
         let facts = facts(Kind::Folder, Owner::ThisUser, 0o777);
         folder_verdict(&Facts { is_root, is_volume, ..facts }, role, Permissions::Checked)
     };
-    let open = Refuse(Problem::FolderOpen(0o777));
+    let open = Reject(Problem::FolderOpen(0o777));
     for (is_root, is_volume, given) in
         [(true, true, Warn), (true, false, open), (false, true, open), (false, false, open)]
     {
@@ -145,7 +145,7 @@ fn a_volume_is_distinguished_from_other_folders() {
 #[test]
 fn a_file_is_this_users_alone() {
     use Owner::{Other, Root, ThisUser};
-    use Verdict::{Refuse, Restrict, Use};
+    use Verdict::{Reject, Restrict, Use};
     let (value, lock) = (FileRole::StoreValue, FileRole::Lock);
     let verdict = |facts: &Facts, role| file_verdict(facts, role, Permissions::Checked);
     let cases = [
@@ -157,10 +157,10 @@ fn a_file_is_this_users_alone() {
         // As a volume of a pod is mounted again.
         (ThisUser, 0o660, value, Restrict),
         (ThisUser, 0o620, value, Restrict),
-        (ThisUser, 0o602, value, Refuse(Problem::FileOpen(0o602))),
-        (ThisUser, 0o666, value, Refuse(Problem::FileOpen(0o666))),
-        (Root, 0o600, lock, Refuse(Problem::Owner(0))),
-        (Other(7), 0o600, value, Refuse(Problem::Owner(7))),
+        (ThisUser, 0o602, value, Reject(Problem::FileOpen(0o602))),
+        (ThisUser, 0o666, value, Reject(Problem::FileOpen(0o666))),
+        (Root, 0o600, lock, Reject(Problem::Owner(0))),
+        (Other(7), 0o600, value, Reject(Problem::Owner(7))),
     ];
     for (owner, mode, role, expected) in cases {
         let facts = facts(Kind::File, owner, mode);
@@ -171,10 +171,10 @@ fn a_file_is_this_users_alone() {
     for permissions in [Permissions::Checked, Permissions::Trusted] {
         for kind in [Kind::Folder, Kind::Link, Kind::Special] {
             let found = file_verdict(&facts(kind, ThisUser, 0o600), lock, permissions);
-            assert_eq!(found, Refuse(Problem::NotAFile));
+            assert_eq!(found, Reject(Problem::NotAFile));
         }
         let found = file_verdict(&linked(2), lock, permissions);
-        assert_eq!(found, Refuse(Problem::HardLink(2)));
+        assert_eq!(found, Reject(Problem::HardLink(2)));
     }
     // It was replaced after it was opened.
     assert_eq!(verdict(&linked(0), lock), Use);

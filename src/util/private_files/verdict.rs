@@ -77,18 +77,18 @@ pub(super) enum Verdict {
     Warn,
     /// It is used after its mode is repaired.
     Restrict,
-    Refuse(Problem),
+    Reject(Problem),
 }
 
 pub(super) const GROUP_AND_OTHERS: u32 = 0o077;
 pub(super) const WRITABLE_BY_OTHERS: u32 = 0o022;
-const WRITABLE_BY_EVERYONE: u32 = 0o002;
+const WRITABLE_BY_ALL: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// Decides whether a folder is used.
 pub(super) fn folder_verdict(facts: &Facts, role: FolderRole, permissions: Permissions) -> Verdict {
     match role {
-        _ if facts.kind != Kind::Folder => Verdict::Refuse(Problem::NotAFolder),
+        _ if facts.kind != Kind::Folder => Verdict::Reject(Problem::NotAFolder),
         _ if permissions == Permissions::Trusted => Verdict::Use,
         FolderRole::Given => given_folder_verdict(facts),
         FolderRole::Own => own_folder_verdict(facts),
@@ -101,26 +101,26 @@ fn given_folder_verdict(facts: &Facts) -> Verdict {
     let mode = facts.mode;
     match facts.owner {
         // Root has write access to the folders of all users, such as a volume of the host. Its files belong to root.
-        Owner::Other(owner) if !facts.is_root => Verdict::Refuse(Problem::Owner(owner)),
+        Owner::Other(owner) if !facts.is_root => Verdict::Reject(Problem::Owner(owner)),
         _ if !facts.is_open() => Verdict::Use,
         // This user cannot restrict a volume, such as the `emptyDir` of a pod. In another folder, each user of the
         // machine could replace a file of this user with an older one.
-        Owner::Root if facts.is_open_to_everyone() && facts.is_volume => Verdict::Warn,
-        Owner::Root if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
+        Owner::Root if facts.is_open_to_all_users() && facts.is_volume => Verdict::Warn,
+        Owner::Root if facts.is_open_to_all_users() => Verdict::Reject(Problem::FolderOpen(mode)),
         Owner::Root => Verdict::Use,
         // A restriction by root would not last either.
         Owner::ThisUser if facts.is_root && facts.is_volume => Verdict::Warn,
-        _ if facts.is_open_to_everyone() => Verdict::Refuse(Problem::FolderOpen(mode)),
+        _ if facts.is_open_to_all_users() => Verdict::Reject(Problem::FolderOpen(mode)),
         Owner::ThisUser | Owner::Other(_) => Verdict::Warn,
     }
 }
 
 fn own_folder_verdict(facts: &Facts) -> Verdict {
     match facts.owner {
-        Owner::Other(owner) => Verdict::Refuse(Problem::OwnFolderOwner(owner)),
+        Owner::Other(owner) => Verdict::Reject(Problem::OwnFolderOwner(owner)),
         Owner::ThisUser if facts.is_open() => Verdict::Restrict,
-        Owner::Root if facts.is_open_to_everyone() => {
-            Verdict::Refuse(Problem::FolderOpen(facts.mode))
+        Owner::Root if facts.is_open_to_all_users() => {
+            Verdict::Reject(Problem::FolderOpen(facts.mode))
         }
         Owner::ThisUser | Owner::Root => Verdict::Use,
     }
@@ -132,8 +132,8 @@ impl Facts {
         self.mode & WRITABLE_BY_OTHERS != 0 && self.mode & STICKY == 0
     }
 
-    fn is_open_to_everyone(&self) -> bool {
-        self.is_open() && self.mode & WRITABLE_BY_EVERYONE != 0
+    fn is_open_to_all_users(&self) -> bool {
+        self.is_open() && self.mode & WRITABLE_BY_ALL != 0
     }
 }
 
@@ -141,16 +141,16 @@ impl Facts {
 pub(super) fn file_verdict(facts: &Facts, role: FileRole, permissions: Permissions) -> Verdict {
     let mode = facts.mode;
     match facts.owner {
-        _ if facts.kind != Kind::File => Verdict::Refuse(Problem::NotAFile),
+        _ if facts.kind != Kind::File => Verdict::Reject(Problem::NotAFile),
         _ if facts.links > 1 && permissions == Permissions::Trusted => {
-            Verdict::Refuse(Problem::HardLink(facts.links))
+            Verdict::Reject(Problem::HardLink(facts.links))
         }
         _ if permissions == Permissions::Trusted => Verdict::Use,
-        Owner::Root => Verdict::Refuse(Problem::Owner(0)),
-        Owner::Other(owner) => Verdict::Refuse(Problem::Owner(owner)),
-        Owner::ThisUser if facts.links > 1 => Verdict::Refuse(Problem::HardLink(facts.links)),
-        Owner::ThisUser if mode & WRITABLE_BY_EVERYONE != 0 && !role.shows_changes() => {
-            Verdict::Refuse(Problem::FileOpen(mode))
+        Owner::Root => Verdict::Reject(Problem::Owner(0)),
+        Owner::Other(owner) => Verdict::Reject(Problem::Owner(owner)),
+        Owner::ThisUser if facts.links > 1 => Verdict::Reject(Problem::HardLink(facts.links)),
+        Owner::ThisUser if mode & WRITABLE_BY_ALL != 0 && !role.shows_changes() => {
+            Verdict::Reject(Problem::FileOpen(mode))
         }
         Owner::ThisUser if mode & GROUP_AND_OTHERS != 0 => Verdict::Restrict,
         Owner::ThisUser => Verdict::Use,

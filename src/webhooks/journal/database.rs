@@ -268,7 +268,7 @@ fn remove_incomplete(place: &FileLocation) -> io::Result<bool> {
 
 fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {
     let mut transaction = database.begin_write()?;
-    // The file contains data from untrusted senders. With one-phase commits, an attacker who knew the whole file could
+    // The file contains data from untrusted senders. With one-phase commits, an attacker that knew the whole file could
     // choose data so that half a transaction has the checksum of a complete one; redb recommends two phases.
     transaction.set_two_phase_commit(true);
     Ok(transaction)
@@ -283,7 +283,7 @@ fn create_tables(database: &Database) -> Result<(), redb::Error> {
 }
 
 fn open_error(path: &Path, error: DatabaseError) -> Error {
-    let refused = match &error {
+    let failure = match &error {
         DatabaseError::Storage(StorageError::Io(error)) if fault(error).is_some() => {
             let fault = fault(error).map(|fault| (fault.to_string(), fault.advice()));
             let (fault, advice) = fault.unwrap_or_default();
@@ -298,7 +298,7 @@ fn open_error(path: &Path, error: DatabaseError) -> Error {
         DatabaseError::Storage(StorageError::Io(_)) if !is_invalid(&error) => unusable_error(path),
         _ => damaged(path),
     };
-    refused.with_source(error)
+    failure.with_source(error)
 }
 
 pub(super) fn unusable_error(path: &Path) -> Error {

@@ -113,9 +113,9 @@ impl<T> WriteJob<T> {
 
     /// Returns the receiver of the outcome.
     pub(super) fn receiver(&mut self) -> oneshot::Receiver<Result<JobResult<T>>> {
-        let (response, answered) = oneshot::channel();
+        let (response, receiver) = oneshot::channel();
         self.reply = Some(response);
-        answered
+        receiver
     }
 
     /// Sets how many bytes it writes.

@@ -166,8 +166,8 @@ impl WriterThread {
             return batch;
         };
         let (error, is_closed) = (failures.last_error.clone(), failures.is_closed);
-        let (tried, refused) = batch.into_iter().partition(|job| job.is_reading() && !is_closed);
-        self.reply_all(refused, Some(&error));
+        let (tried, rejected) = batch.into_iter().partition(|job| job.is_reading() && !is_closed);
+        self.reply_all(rejected, Some(&error));
         tried
     }
 
@@ -266,7 +266,7 @@ impl WriterThread {
         let mut left = self.unclaimed.lock().unwrap_or_else(PoisonError::into_inner);
         self.in_memory.unclaimed.extend(left.drain(..));
         drop(left);
-        let is_anew = self.file.is_none();
+        let is_reopened = self.file.is_none();
         let mut file = match self.file.take() {
             Some(file) => file,
             None => {
@@ -280,7 +280,7 @@ impl WriterThread {
         let path = &*self.location.path;
         let (file, changed) = catch_panic(path, move || {
             let changed = file.transact(limits, now, in_memory, |inbox| {
-                if is_anew {
+                if is_reopened {
                     inbox.reconcile_unclaimed()?;
                 }
                 act(inbox)

@@ -215,10 +215,10 @@ impl<'a> JournalTransaction<'a> {
             return Ok(AcceptOutcome::Done);
         }
         let size = record.len() as u64;
-        let is_over = |bytes: u64| bytes.saturating_add(size) > self.limits.max_bytes;
+        let exceeds = |bytes: u64| bytes.saturating_add(size) > self.limits.max_bytes;
         // Failed deliveries are deleted before any delivery is rejected.
-        let over = is_over(self.totals.bytes);
-        let over_at_best = over && is_over(self.totals.bytes.saturating_sub(self.failed_bytes()?));
+        let over = exceeds(self.totals.bytes);
+        let over_at_best = over && exceeds(self.totals.bytes.saturating_sub(self.failed_bytes()?));
         if over_at_best || record.len() > MAX_RECORD_BYTES {
             return Ok(AcceptOutcome::Full);
         }
@@ -352,9 +352,9 @@ impl<'a> JournalTransaction<'a> {
         for _ in 0..MAX_EXPIRED_PER_TRANSACTION {
             let first = self.handled_order.first()?;
             let Some((when, digest)) = first.map(|(_, value)| value.value()) else { break };
-            let is_over =
+            let is_removable =
                 self.is_expired(when) || self.handled.len()? > self.limits.max_deduplicated;
-            if !is_over {
+            if !is_removable {
                 break;
             }
             self.handled_order.pop_first()?;

@@ -47,10 +47,10 @@ impl WriterHandle {
 
     pub(super) async fn run<T: Send + 'static>(&self, mut job: WriteJob<T>) -> Result<T> {
         let ended = || failed(&self.location.path, &"its writer thread has ended");
-        let answered = job.receiver();
+        let outcome = job.receiver();
         let Some(jobs) = &self.jobs else { return Err(ended()) };
         jobs.send(Box::new(job)).await.map_err(|_| ended())?;
-        Ok(answered.await.unwrap_or_else(|_| Err(ended()))?.take())
+        Ok(outcome.await.unwrap_or_else(|_| Err(ended()))?.take())
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -41,12 +41,12 @@ pub(super) async fn accept(
             .stats
             .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
     };
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     // A task of its own: the sender might disconnect, and work that has started for a delivery has to be completed.
-    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, tell);
+    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, sender);
     shared.runtime.spawn(work);
     // The task ends without a response only if the runtime ends, or the store or the disk hangs.
-    match timeout_at(by, told).await {
+    match timeout_at(by, receiver).await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => Err(RejectionReason::Busy),
         Err(_) => Err(RejectionReason::Store),
@@ -58,29 +58,29 @@ async fn accept_and_handle(
     delivery: Delivery,
     permit: CapacityPermit,
     by: Instant,
-    tell: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
+    sender: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
 ) {
     let event = delivery.event_name().to_owned();
-    let tell = |response| {
+    let respond = |response| {
         // Also if the request was dropped meanwhile.
-        let _ = tell.send(shared.stats.record_response(Some(&event), response));
+        let _ = sender.send(shared.stats.record_response(Some(&event), response));
     };
     let claim = match claim(&shared, &delivery).await {
         Ok(Some(claim)) => claim,
-        refused => return tell(refused.map(|_| ReceiveOutcome::Duplicate)),
+        rejected => return respond(rejected.map(|_| ReceiveOutcome::Duplicate)),
     };
     match shared.mode {
         ResponseMode::Queued if *shared.phase.borrow() == Lifecycle::Ended => {
             // The sender received no acceptance, and will receive none.
-            tell(Err(RejectionReason::Busy));
+            respond(Err(RejectionReason::Busy));
             handle::hand_back(&shared, &delivery, claim).await;
         }
         ResponseMode::Queued => {
-            tell(Ok(ReceiveOutcome::Accepted));
+            respond(Ok(ReceiveOutcome::Accepted));
             handle::handle(&shared, delivery, claim, permit).await;
         }
         ResponseMode::Inline => {
-            tell(handle::handle_once(&shared, delivery, claim, permit, by).await)
+            respond(handle::handle_once(&shared, delivery, claim, permit, by).await)
         }
     }
 }

@@ -53,7 +53,7 @@ struct InUse {
 
 impl Capacity {
     pub(super) fn new(bounds: CapacityLimits) -> Self {
-        // At most as many as a semaphore supports, on every platform.
+        // At most the maximum of a semaphore, on every platform.
         let semaphore = |most: u32| Semaphore::new((most as usize).min(Semaphore::MAX_PERMITS));
         Self {
             slots: Arc::new(semaphore(bounds.queue.0)),
@@ -194,13 +194,13 @@ mod tests {
 
     use super::*;
 
-    fn rooms(places: u32) -> Capacity {
+    fn capacity_of(places: u32) -> Capacity {
         Capacity::new(CapacityLimits { queue: (places, 1_000), retries: (1, 1_000), running: 1 })
     }
 
     #[test]
     fn a_delivery_that_is_left_is_unhandled_and_one_that_ended_is_not() {
-        let capacity = rooms(3);
+        let capacity = capacity_of(3);
         let (ended, mut left) =
             (capacity.try_acquire(1).unwrap(), capacity.try_acquire(1).unwrap());
         let kept = capacity.try_acquire(1).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn no_delivery_is_counted_twice_while_it_is_left() {
         const ALL: usize = 200;
-        let capacity = rooms(ALL as u32);
+        let capacity = capacity_of(ALL as u32);
         let taken: Vec<_> = (0..ALL).map(|_| capacity.try_acquire(1).unwrap()).collect();
         let ends = AtomicBool::new(false);
         std::thread::scope(|scope| {

@@ -35,7 +35,7 @@ enum HandlingResult {
     /// The receiver was shut down before.
     Interrupted,
     /// Another receiver has handled it, or holds the claim.
-    ClaimedElsewhere(ClaimOutcome),
+    ClaimedByAnother(ClaimOutcome),
 }
 
 /// Handles a delivery, with all attempts.
@@ -85,7 +85,7 @@ pub(super) async fn handle_once(
     let response = match end {
         HandlingResult::Handled => Ok(ReceiveOutcome::Handled),
         HandlingResult::Failed(_) => Err(RejectionReason::Failed),
-        HandlingResult::Interrupted | HandlingResult::ClaimedElsewhere(_) => {
+        HandlingResult::Interrupted | HandlingResult::ClaimedByAnother(_) => {
             Err(RejectionReason::Busy)
         }
     };
@@ -166,7 +166,7 @@ async fn attempts(
         if lost.load(Ordering::Relaxed) {
             match shared.deduplicator.reclaim(claim).await {
                 Ok(ClaimOutcome::Claimed(_)) => lost.store(false, Ordering::Relaxed),
-                Ok(elsewhere) => return HandlingResult::ClaimedElsewhere(elsewhere),
+                Ok(outcome) => return HandlingResult::ClaimedByAnother(outcome),
                 Err(error) => warn!(%error, "claim check failed"),
             }
         }
@@ -232,8 +232,8 @@ async fn record_result(
             complete(shared, &key).await;
             shared.stats.record_handled(delivery.event_name());
         }
-        HandlingResult::ClaimedElsewhere(ClaimOutcome::Done) => complete(shared, &key).await,
-        HandlingResult::ClaimedElsewhere(_) => {
+        HandlingResult::ClaimedByAnother(ClaimOutcome::Done) => complete(shared, &key).await,
+        HandlingResult::ClaimedByAnother(_) => {
             warn!("delivery skipped: claimed by another process");
             schedule_replay(shared, key);
         }

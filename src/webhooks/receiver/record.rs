@@ -50,7 +50,7 @@ impl RecordKeys {
         let header = RecordHeader { metadata: delivery.metadata().clone(), claim };
         let header = serde_json::to_vec(&header).map_err(|error| unreadable(&error))?;
         // With the secret that signed the delivery, so that both can be verified for the same time. A
-        // delivery that was verified elsewhere can have an index that does not exist here.
+        // delivery that another process verified can have an index that does not exist here.
         let key = self.0.get(delivery.verified().secret).or_else(|| self.0.first());
         let key = key.ok_or_else(|| unreadable(&"no secret is configured"))?;
         let seal = seal_tag(key, id, [&header, b"\n", delivery.payload()]);

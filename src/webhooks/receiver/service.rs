@@ -39,10 +39,10 @@ where
             let by = Instant::now() + receiver.0.response_timeout;
             let result = match deliver(&receiver.0, request, by).await {
                 Ok(delivery) => super::accept::accept(&receiver.0, delivery, by).await,
-                Err(refusal) => receiver.0.stats.record_response(None, Err(refusal)),
+                Err(rejection) => receiver.0.stats.record_response(None, Err(rejection)),
             };
-            if let Err(refusal) = &result {
-                debug!(%refusal, "webhook request rejected");
+            if let Err(rejection) = &result {
+                debug!(%rejection, "webhook request rejected");
             }
             Ok(respond(result))
         })

@@ -68,7 +68,7 @@ pub(super) const OPERATIONS: &[Row] = &[
     (
         "no Apps any longer",
         |d| at!(d, CREATE, "/x-github")["enabledForGitHubApps"] = json!(false),
-        &[(Kind::AppsRefused, Breaking, NONE, Operation)],
+        &[(Kind::AppsRejected, Breaking, NONE, Operation)],
     ),
     (
         "cloud only",

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::error::Result;
 
-/// A signer of an App's JWT, with a private key that is stored elsewhere.
+/// A signer of an App's JWT, with a private key that is stored outside of the process.
 ///
 /// A KMS signs with RSASSA-PKCS1-v1_5 and SHA-256, which RFC 7518 calls RS256:
 ///

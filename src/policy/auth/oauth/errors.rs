@@ -34,7 +34,7 @@ pub(crate) type OAuthErrorInfo = (AuthFailure, String, &'static str);
 ///
 /// `shown` is the code for the message, if it is safe to show.
 pub(crate) fn from_code(
-    who: &str,
+    server_name: &str,
     code: &str,
     shown: Option<String>,
     grant: GrantType,
@@ -107,27 +107,27 @@ pub(crate) fn from_code(
             let code = shown.map(|code| format!(" ({code})")).unwrap_or_default();
             return (
                 Failure::OAuth,
-                format!("{who} refused to issue a token{code}"),
+                format!("{server_name} issued no token{code}"),
                 "see the source of this error for its message",
             );
         }
     };
-    (failure, format!("{who} {what}"), advice)
+    (failure, format!("{server_name} {what}"), advice)
 }
 
 /// Returns the failure for a response without an error code.
-pub(crate) fn from_status(who: &str, status: StatusCode, html: bool) -> OAuthErrorInfo {
+pub(crate) fn from_status(server_name: &str, status: StatusCode, html: bool) -> OAuthErrorInfo {
     use AuthFailure as Failure;
     match status {
         StatusCode::UNAUTHORIZED => (
             Failure::ClientRejected,
-            format!("{who} rejected the client id or the client secret"),
+            format!("{server_name} rejected the client id or the client secret"),
             "check both",
         ),
         StatusCode::NOT_FOUND => (
             Failure::ClientRejected,
             format!(
-                "{who} does not recognize the client id, or the address is not a token endpoint"
+                "{server_name} does not recognize the client id, or the address is not a token endpoint"
             ),
             "check the client id, and that the client's base_url (or the token URL) belongs to the \
              server that the application is registered with",
@@ -135,7 +135,7 @@ pub(crate) fn from_status(who: &str, status: StatusCode, html: bool) -> OAuthErr
         _ if status.is_success() => (
             Failure::OAuth,
             format!(
-                "{who} returned {} instead of a token",
+                "{server_name} returned {} instead of a token",
                 if html { "an HTML page" } else { "an unexpected response" }
             ),
             "the response is probably from a proxy or a login page: check the client's base_url or \
@@ -143,13 +143,13 @@ pub(crate) fn from_status(who: &str, status: StatusCode, html: bool) -> OAuthErr
         ),
         _ if status.is_redirection() => (
             Failure::OAuth,
-            format!("{who} returned {status} instead of a token"),
+            format!("{server_name} returned {status} instead of a token"),
             "requests that carry a secret do not follow redirects: check the client's base_url or \
              the token URL",
         ),
         _ => (
             Failure::OAuth,
-            format!("{who} returned {status} instead of a token"),
+            format!("{server_name} returned {status} instead of a token"),
             if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
                 "try again later"
             } else {

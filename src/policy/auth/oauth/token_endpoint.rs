@@ -79,7 +79,7 @@ impl TokenEndpointRequest {
 impl TokenEndpointResponse {
     /// Reads a response; `sent_secrets` were sent, and must not be shown if it repeats them.
     pub(super) fn read(
-        who: &'static str,
+        server_name: &'static str,
         label: &'static str,
         status: StatusCode,
         headers: HeaderMap,
@@ -90,7 +90,7 @@ impl TokenEndpointResponse {
         let html = markup == Some(Markup::Html);
         let fields =
             if markup.is_some() { ResponseFields::default() } else { ResponseFields::read(body) };
-        Self { server_name: who, label, status, headers, html, fields, sent_secrets: secrets }
+        Self { server_name, label, status, headers, html, fields, sent_secrets: secrets }
     }
 
     /// Returns the OAuth error in the response, such as `slow_down`.
@@ -136,10 +136,10 @@ impl TokenEndpointResponse {
         };
         let kind = self.fields.text("token_type").unwrap_or_default();
         if !kind.eq_ignore_ascii_case("bearer") {
-            let (who, kind) = (self.server_name, self.display_text(kind).unwrap_or_default());
+            let (server, kind) = (self.server_name, self.display_text(kind).unwrap_or_default());
             return Err(self.explain(
                 AuthFailure::OAuth,
-                format!("{who} issued a token of type \"{kind}\" instead of a bearer token"),
+                format!("{server} issued a token of type \"{kind}\" instead of a bearer token"),
                 "only bearer tokens are supported; check that the URL is a token endpoint",
             ));
         }

@@ -19,7 +19,7 @@ use crate::policy::auth::provider::{
 use crate::policy::auth::token::AccessToken;
 use crate::policy::auth::transport::AuthTransport;
 
-/// The token of a user who has signed in through an [`OAuthApp`].
+/// The token of a user, after sign-in through an [`OAuthApp`].
 ///
 /// A token of a GitHub App is valid for 8 hours and is
 /// [refreshed](https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens)

@@ -163,9 +163,9 @@ impl TokenManager {
     /// rejected, and it is valid for a while.
     fn is_acceptable(&self, stored: &AccessToken) -> bool {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
-        let refused = self.state().last_rejected.as_ref().is_some_and(same);
+        let rejected = self.state().last_rejected.as_ref().is_some_and(same);
         let worn = self.current().is_some_and(|cached| same(cached.token()));
-        !refused
+        !rejected
             && !worn
             && stored
                 .remaining_lifetime()

@@ -112,7 +112,7 @@ checks! {
     "remove does not release the lock": lock_after_remove,
     "one caller holds the lock at a time": exclusive,
     "each key has its own lock": locks_of_keys,
-    "the lock is released when it is dropped, on any thread": released_elsewhere,
+    "the lock is released when it is dropped, on any thread": released_on_a_thread,
     "a dropped request for the lock does not keep it": dropped_request,
     "lock_and_load acquires the lock and loads the token": locked_and_loaded,
     "lock_and_load loads the token that the previous holder saved": loaded_after_lock,
@@ -368,7 +368,7 @@ async fn locks_of_keys(store: &dyn TokenStore) -> CheckResult {
     Ok(())
 }
 
-async fn released_elsewhere(store: &dyn TokenStore) -> CheckResult {
+async fn released_on_a_thread(store: &dyn TokenStore) -> CheckResult {
     let held = lock(store, KEY).await?;
     if thread::spawn(move || drop(held)).join().is_err() {
         return Err("drop of the lock panicked on a thread without a runtime".to_owned());

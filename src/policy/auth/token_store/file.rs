@@ -33,7 +33,7 @@ use crate::util::private_files::{
 ///
 /// On Unix, only the user of the process can read the file (mode 0600); if other users can, that is repaired, with a
 /// warning. A file that belongs to another user, is a symbolic link, has a second name (a hard link) or is not a
-/// regular file is rejected. So is a folder that everyone can write to, or that belongs to another user than this one
+/// regular file is rejected. So is a folder that all users can write to, or that belongs to another user than this one
 /// and root; if root runs the process, the folder of any user is accepted that only this user can write to. The folder
 /// itself is never changed, and can be a symbolic link. If the file system does not show the real owners and modes, see
 /// [`trust_file_permissions`](EncryptedFileTokenStoreBuilder::trust_file_permissions).

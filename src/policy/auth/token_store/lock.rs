@@ -91,7 +91,7 @@ mod tests {
         let second = take().unwrap();
         let late = FileLock::try_lock(late, folder(), &name, LockFileCleanup::Remove).unwrap();
         assert!(late.is_none(), "two would hold the lock");
-        assert!(path.exists(), "the file of the one who holds it stays");
+        assert!(path.exists(), "the file of the holder stays");
         assert!(take().is_none());
         drop(second);
         assert!(take().is_some());

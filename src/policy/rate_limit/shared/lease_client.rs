@@ -104,7 +104,7 @@ impl IdentityLimits {
         let joining = was_away || shared.has_unreported_spending();
         // The end of a pause that the ledger knows is not reported again: a probe can have ended it since. But a ledger
         // that was lost does not know a pause that continues.
-        let tells = |until: Instant| {
+        let sends = |until: Instant| {
             was_away || (joining && until > now) || known.is_none_or(|known| until > known)
         };
         let busy = demand.calls > 0 || self.in_flight > 0;
@@ -115,12 +115,12 @@ impl IdentityLimits {
             member: shared.member.clone(),
             epoch: shared.epoch.clone(),
             serial: shared.serial + 1,
-            last_seen_response: shared.last_answered_serial,
+            last_seen_response: shared.last_response_serial,
             in_flight: running,
             queued: demand.calls.saturating_add(spare),
             max_concurrent: policy.secondary_limits.max_concurrent,
             min_write_interval: millis(policy.secondary_limits.min_write_interval),
-            pause: pause.filter(|(until, _)| tells(*until)).map(|(until, level)| SecondaryPause {
+            pause: pause.filter(|(until, _)| sends(*until)).map(|(until, level)| SecondaryPause {
                 ends_in: millis(until.saturating_duration_since(now)),
                 consecutive: level,
             }),
@@ -255,12 +255,12 @@ impl IdentityLimits {
             let asked = now.saturating_duration_since(shared.last_request);
             let want =
                 held.map_or(waiting, |held| held.units_to_request(waiting, waiting.min(1), asked));
-            let told = budget.take_update(now, all).map(|(limit, remaining, ends_in)| {
+            let observed = budget.take_update(now, all).map(|(limit, remaining, ends_in)| {
                 PrimaryObservation { limit, remaining, ends_in: millis(ends_in) }
             });
             // A reported call is no longer outstanding.
             let ask = PrimaryRequest {
-                observed: told,
+                observed,
                 in_flight: budget.in_flight(),
                 requested: want,
                 // At most the limit, which a u64 holds.

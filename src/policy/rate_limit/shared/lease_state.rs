@@ -27,7 +27,7 @@ pub(crate) struct SharedQuota {
     pub(crate) epoch: Option<String>,
     /// The serial numbers of the last request, and of the last one with a response.
     pub(crate) serial: u64,
-    pub(crate) last_answered_serial: u64,
+    pub(crate) last_response_serial: u64,
     /// Whether the ledger reported that it does not know this client.
     pub(crate) is_unknown_member: bool,
     pub(crate) members: u32,
@@ -136,7 +136,7 @@ impl SharedQuota {
             member,
             epoch: None,
             serial: 0,
-            last_answered_serial: 0,
+            last_response_serial: 0,
             is_unknown_member: false,
             members: 1,
             connection: StoreConnection::Untried,
@@ -201,8 +201,8 @@ impl SharedQuota {
                 _ => return blocked(LimitKind::WriteInterval(owner.clone()), self.backoff_until),
             }
         }
-        let heard_of = now < saturating_after(self.last_request, TWO_HEARTBEATS);
-        if policy.secondary_limits.max_concurrent.is_some() && (running >= self.slots || !heard_of)
+        let is_recent = now < saturating_after(self.last_request, TWO_HEARTBEATS);
+        if policy.secondary_limits.max_concurrent.is_some() && (running >= self.slots || !is_recent)
         {
             return blocked(LimitKind::Concurrency, self.slots_retry_at.or(self.backoff_until));
         }
@@ -426,13 +426,13 @@ impl SharedQuota {
 
     /// Sets the spendable amounts to zero while a request that returns them is in flight. The request reports `reported`
     /// calls in flight, of which `running` are.
-    pub(crate) fn suspend(&mut self, now: Instant, running: u32, told: u32, slots_asked: u32) {
+    pub(crate) fn suspend(&mut self, now: Instant, running: u32, reported: u32, slots_asked: u32) {
         self.serial = self.serial.saturating_add(1);
         self.last_request = now;
         self.first_request.get_or_insert(now);
         self.requested_slots = slots_asked;
-        self.reported_in_flight = told;
-        self.in_flight_overstated = told > running;
+        self.reported_in_flight = reported;
+        self.in_flight_overstated = reported > running;
         self.slots = self.slots.min(running);
         let budgets = self.budgets.iter_mut().map(|(_, held)| held);
         for held in self.windows.iter_mut().chain(budgets) {
@@ -481,7 +481,7 @@ impl SharedQuota {
             return None;
         }
         self.connection = StoreConnection::Connected;
-        self.last_answered_serial = self.serial;
+        self.last_response_serial = self.serial;
         self.last_response = now;
         self.known_pause = self.reported_pause;
         self.epoch = Some(lease.epoch);
@@ -543,10 +543,10 @@ impl SharedQuota {
             };
             let taken = wait == 0 && self.unreported_writes.contains_key(owner.as_str());
             let owner = owner.into_boxed_str();
-            let has_room = self.owners.len() < MAX_OWNERS || self.owners.contains_key(&owner);
+            let has_space = self.owners.len() < MAX_OWNERS || self.owners.contains_key(&owner);
             if taken {
                 self.owners.remove(&owner);
-            } else if has_room {
+            } else if has_space {
                 self.owners.insert(owner, write);
             }
         }

@@ -64,10 +64,10 @@ impl StoreRequest {
             owed
         };
         let amount = owed.saturating_add(1);
-        let mut telling = SpendGuard { spending, window: *window, amount };
+        let mut guard = SpendGuard { spending, window: *window, amount };
         let most = hard.unwrap_or(i64::MAX);
         let ran = spending.count_in_store(storage, *window, owed, most).await;
-        telling.amount = 0;
+        guard.amount = 0;
         let reply = self.apply_reply(ran, amount, owed);
         if let Err(reply) = response.send(reply) {
             self.correct(reply);

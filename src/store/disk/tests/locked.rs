@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::super::room::clean_up;
+use super::super::eviction::clean_up;
 use super::*;
 
 /// Holds the lock of a store as another process does.

@@ -108,7 +108,7 @@ impl DiskInner {
         name: &str,
     ) -> io::Result<Option<(SystemTime, u64)>> {
         let Some(kept) = value_state(folder, name)? else { return Ok(None) };
-        if kept.is_due() {
+        if kept.needs_eviction() {
             let lock = self.lock()?;
             if let Some(folder) = locked_shard(&lock, shard) {
                 clean_up(&folder, name)?;
@@ -133,7 +133,7 @@ impl DiskInner {
                 Err(error) if fault(&error).is_some() => ValueState::Damaged,
                 _ => ValueState::Current,
             };
-        if !judge(root).is_due() {
+        if !judge(root).needs_eviction() {
             return Ok(());
         }
         let lock = self.lock()?;
@@ -195,7 +195,7 @@ pub(super) fn clean_up(shard: &PrivateFolder, name: &str) -> io::Result<()> {
 }
 
 impl ValueState {
-    fn is_due(self) -> bool {
+    fn needs_eviction(self) -> bool {
         matches!(self, Self::Expired | Self::Damaged)
     }
 }
@@ -221,8 +221,8 @@ fn remove_discarded(folder: &PrivateFolder, names: &[String], digits: usize) -> 
 fn read_state(file: &mut File) -> io::Result<ValueState> {
     let length = file.metadata()?.len();
     if length == 0 {
-        let is_over = age(file) > TOMBSTONE_TTL;
-        return Ok(if is_over { ValueState::Expired } else { ValueState::Emptied });
+        let is_expired = age(file) > TOMBSTONE_TTL;
+        return Ok(if is_expired { ValueState::Expired } else { ValueState::Emptied });
     }
     let until = match ValueHeader::read(file) {
         ValueHeader::Expires(until) => until,

@@ -37,8 +37,8 @@ pub(super) fn is_sound(name: &str, number: u64) -> bool {
 /// Returns the encoded numbers after adding these amounts.
 pub(super) fn increment(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
     for (name, amount) in amounts {
-        let room = numbers.len() < MAX_NAMES || numbers.contains_key(name);
-        let name = if room && name.len() <= MAX_NAME { name } else { OVERFLOW_NAME };
+        let has_space = numbers.len() < MAX_NAMES || numbers.contains_key(name);
+        let name = if has_space && name.len() <= MAX_NAME { name } else { OVERFLOW_NAME };
         let number = numbers.entry(name.to_owned()).or_default();
         *number = number.saturating_add(*amount).min(MAX_NUMBER);
     }

@@ -22,7 +22,7 @@ impl Default for ValueBudget {
 }
 
 impl ValueBudget {
-    /// Copies a part of the document, if the bound permits.
+    /// Copies a part of the description, if the bound permits.
     pub(super) fn try_copy(&mut self, part: &Value) -> Option<Value> {
         let count = count_up_to(part, self.remaining)?;
         self.remaining = self.remaining.saturating_sub(count);
@@ -38,11 +38,11 @@ mod tests {
 
     #[test]
     fn values_over_the_bound_are_not_copied() {
-        let mut room = ValueBudget { remaining: 5 };
+        let mut budget = ValueBudget { remaining: 5 };
         let part = json!({ "a": [1] });
-        assert_eq!(room.try_copy(&part), Some(part.clone()));
-        assert_eq!(room.try_copy(&part), None);
-        assert_eq!(room.try_copy(&json!([1])), Some(json!([1])));
-        assert_eq!(room.try_copy(&json!(1)), None);
+        assert_eq!(budget.try_copy(&part), Some(part.clone()));
+        assert_eq!(budget.try_copy(&part), None);
+        assert_eq!(budget.try_copy(&json!([1])), Some(json!([1])));
+        assert_eq!(budget.try_copy(&json!(1)), None);
     }
 }
