@@ -108,7 +108,7 @@
 #![cfg_attr(not(feature = "metrics"), doc = "")]
 #![cfg_attr(
     not(feature = "metrics"),
-    doc = "[`BUCKETS`]: https://docs.rs/octowire/latest/octowire/observability/constant.BUCKETS.html"
+    doc = "[`HISTOGRAM_BUCKETS`]: https://docs.rs/octowire/latest/octowire/observability/constant.HISTOGRAM_BUCKETS.html"
 )]
 #![cfg_attr(
     not(feature = "metrics"),
