@@ -1,17 +1,11 @@
 //! The client as the transport of the requests that obtain tokens.
 
-use std::any::Any;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
-
-use url::Url;
 
 use super::Client;
-use crate::error::Result;
+use crate::pipeline::auth_transport::AsHandle;
 use crate::pipeline::handle::ClientHandle;
-use crate::policy::auth::sealed::{Decode, Transport};
-use crate::policy::auth::{AuthCall, AuthTransport, TokenRequest};
+use crate::policy::auth::{AuthTransport, TokenRequest};
 
 impl Client {
     /// Returns the client that requests a token, for a [`TokenProvider`](crate::auth::TokenProvider) that calls GitHub
@@ -42,44 +36,8 @@ impl Client {
 
 impl AuthTransport for Client {}
 
-impl Transport for Client {
-    fn base_url(&self) -> &Url {
-        Transport::base_url(self.handle())
-    }
-
-    fn web_url(&self) -> &Url {
-        Transport::web_url(self.handle())
-    }
-
-    fn store_timeout(&self) -> Duration {
-        self.handle().store_timeout()
-    }
-
-    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.handle().spawn(task);
-    }
-
-    fn as_app(&self) -> Result<Arc<dyn AuthTransport>> {
-        Transport::as_app(self.handle())
-    }
-
-    fn without_tokens(&self) -> Arc<dyn AuthTransport> {
-        Transport::without_tokens(self.handle())
-    }
-
-    fn shared(&self) -> Arc<dyn AuthTransport> {
-        Transport::shared(self.handle())
-    }
-
-    fn call<'a>(
-        &'a self,
-        call: AuthCall<'a>,
-        decode: Decode<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
-        Transport::call(self.handle(), call, decode)
-    }
-
-    fn as_any(&self) -> &dyn Any {
+impl AsHandle for Client {
+    fn as_handle(&self) -> &Arc<ClientHandle> {
         self.handle()
     }
 }

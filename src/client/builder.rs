@@ -12,6 +12,8 @@ use secrecy::SecretString;
 use super::Client;
 use crate::endpoints::{Endpoints, GITHUB, origin_of, same_origin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::meter;
+use crate::observability::BodyLogging;
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
 use crate::pipeline::handle::{ClientHandle, ClientShared};
@@ -28,7 +30,6 @@ use crate::sanitize;
 use crate::store::{ResilientStore, STORE_TIMEOUT, Store};
 use crate::transport::custom::Transport;
 use crate::transport::http_clients::{HttpClients, HttpSettings};
-use crate::{meter, observability::BodyLogging};
 
 /// The settings of a [`Client`]; every one has a default.
 ///
@@ -165,8 +166,8 @@ impl ClientBuilder {
 
     /// Sets the token provider: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
     /// token](PersonalToken), or any other [provider](crate::auth). The last one that is set applies.
-    pub fn auth(mut self, source: impl TokenProvider) -> Self {
-        self.auth = Some(Arc::new(source));
+    pub fn auth(mut self, provider: impl TokenProvider) -> Self {
+        self.auth = Some(Arc::new(provider));
         self
     }
 
@@ -186,7 +187,7 @@ impl ClientBuilder {
     ///
     /// Its tokens are kept and refreshed like GitHub's, and sent to the same servers. For a gateway that reads `authorization`
     /// itself and adds GitHub's token, pass its provider to [`auth`](Self::auth).
-    pub fn gateway<N>(mut self, header: N, source: impl TokenProvider) -> Self
+    pub fn gateway<N>(mut self, header: N, provider: impl TokenProvider) -> Self
     where
         N: TryInto<HeaderName, Error: Display>,
     {
@@ -195,7 +196,7 @@ impl ClientBuilder {
                 "invalid gateway header: authorization carries GitHub's token",
                 "if the gateway signs in to GitHub itself, pass its source to auth()",
             ),
-            Ok(header) => self.gateway = Some((header, Arc::new(source))),
+            Ok(header) => self.gateway = Some((header, Arc::new(provider))),
             Err(reason) => self.set_error(format!("invalid gateway header: {reason}"), ""),
         }
         self
@@ -351,8 +352,8 @@ impl ClientBuilder {
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 impl ClientBuilder {
     /// Validates every response against GitHub's OpenAPI description; see [`ResponseValidator`](crate::contract::ResponseValidator).
-    pub fn response_validator(mut self, checker: crate::contract::ResponseValidator) -> Self {
-        self.response_validator = Some(checker);
+    pub fn response_validator(mut self, validator: crate::contract::ResponseValidator) -> Self {
+        self.response_validator = Some(validator);
         self
     }
 }
@@ -447,21 +448,21 @@ impl ClientBuilder {
             return Err(error);
         }
         self.usage.check()?;
-        let origins = Endpoints::new(&self.base_url, self.upload_url.as_deref())?;
+        let endpoints = Endpoints::new(&self.base_url, self.upload_url.as_deref())?;
         let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
         let auth = match self.auth.take() {
-            Some(source) => Identity::new(source, policy.clone(), store.clone()),
+            Some(provider) => Identity::new(provider, policy.clone(), store.clone()),
             None => Identity::default(),
         };
-        let gateway = self.gateway.take().map(|(header, source)| Gateway {
+        let gateway = self.gateway.take().map(|(header, provider)| Gateway {
             header,
-            token_manager: TokenManager::new(source, policy.clone(), store.clone()),
+            token_manager: TokenManager::new(provider, policy.clone(), store.clone()),
         });
         let circuit = |url| Circuit::new(self.circuit_breaker.clone(), origin_of(url));
-        let api = circuit(origins.api());
-        let upload = match same_origin(origins.api(), origins.upload()) {
+        let api = circuit(endpoints.api());
+        let upload = match same_origin(endpoints.api(), endpoints.upload()) {
             true => Arc::clone(&api),
-            false => circuit(origins.upload()),
+            false => circuit(endpoints.upload()),
         };
         let circuits = EndpointCircuits { api, upload };
         let closed = CircuitState::Closed.metric_value();
@@ -471,23 +472,23 @@ impl ClientBuilder {
         let shared_store =
             self.store.take().map(|store| ResilientStore::shared(store, store_timeout));
         let cache = std::mem::take(&mut self.cache).open(
-            origins.api().as_str(),
+            endpoints.api().as_str(),
             shared_store.as_ref(),
             store_timeout,
         )?;
         let headers = self.default_headers()?;
-        let http = self.build_http_clients(&origins)?;
+        let http = self.build_http_clients(&endpoints)?;
         let shared = ClientShared {
             headers,
             http,
             usage: Arc::new(UsageRegistry::new(
                 self.usage,
-                origins.api().as_str(),
+                endpoints.api().as_str(),
                 shared_store.clone(),
             )),
             recent: Arc::new(RecentActivity::new()),
             slo: self.slo,
-            endpoints: origins,
+            endpoints,
             gateway,
             attempt_timeout: self.attempt_timeout,
             call_timeout: self.call_timeout,
@@ -521,7 +522,7 @@ impl ClientBuilder {
         Ok(headers)
     }
 
-    fn build_http_clients(&mut self, origins: &Endpoints) -> Result<HttpClients> {
+    fn build_http_clients(&mut self, endpoints: &Endpoints) -> Result<HttpClients> {
         let given = match (self.transport.take(), self.http_client.take()) {
             (Some(_), Some(_)) => {
                 return Err(configuration(
@@ -543,7 +544,7 @@ impl ClientBuilder {
         }
         let tls =
             cfg!(any(feature = "rustls", feature = "native-tls", feature = "rustls-no-provider"));
-        if !tls && origins.api().scheme() == "https" {
+        if !tls && endpoints.api().scheme() == "https" {
             return Err(configuration(
                 "https requires TLS, but octowire is built without it",
                 "enable one of the features rustls, native-tls or rustls-no-provider",

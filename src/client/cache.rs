@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::client::Request;
+use crate::client::{Client, Request};
 use crate::error::Result;
 use crate::policy::cache::CacheSelector;
 use crate::policy::cache::invalidation_log::Selector;

@@ -50,10 +50,10 @@ impl Client {
     /// Returns a handle with the tokens of another provider. It shares connections and settings; rate limits and stored
     /// responses belong to its own identity.
     #[must_use]
-    pub fn with_auth(&self, source: impl TokenProvider) -> Self {
+    pub fn with_auth(&self, provider: impl TokenProvider) -> Self {
         let shared = &self.handle().shared;
         let (policy, store) = (shared.token_policy.clone(), shared.token_store.clone());
-        self.as_identity(Identity::new(Arc::new(source), policy, store))
+        self.as_identity(Identity::new(Arc::new(provider), policy, store))
     }
 
     /// Returns a handle without a token. It shares connections and settings; rate limits and stored responses belong to

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::Method;
 use futures_util::future::{OptionFuture, join4};
+use http::Method;
 use secrecy::SecretString;
 use tokio::time::timeout;
 use url::Url;

@@ -1,6 +1,6 @@
 //! Lists across pages, as streams.
 //!
-//! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`link`] reads the `Link` header,
+//! [`fetch`] starts and orders the calls, [`plan`] decides which page comes next, [`numbered`] reads page numbers,
 //! [`page`] decodes a page, [`progress`] detects pages without new items, and [`completeness`] compares the number of
 //! delivered items with the number that GitHub reports.
 
@@ -239,7 +239,7 @@ impl<I> Items<I> {
                     ErrorKind::Pagination,
                     format!("the list exceeds the limit of {limit} items"),
                 )
-                .with_operation(self.fetch.label())
+                .with_operation(self.fetch.name())
                 .with_advice("raise the limit, or read the items one by one"));
             }
             all.push(item);
@@ -252,7 +252,7 @@ impl<I> Items<I> {
         loop {
             match (self.current.as_mut()?.next()?, self.on_item_error) {
                 (Err(error), OnItemError::Skip) => {
-                    let operation = &**self.fetch.label();
+                    let operation = &**self.fetch.name();
                     warn!(operation, %error, "item skipped");
                 }
                 (Err(error), OnItemError::Stop) => {
@@ -268,7 +268,7 @@ impl<I> Items<I> {
     fn finish(&mut self) -> Option<Error> {
         self.end();
         let incomplete = self.completeness.incomplete()?;
-        Some(Error::new_incomplete(incomplete).with_operation(self.fetch.label()))
+        Some(Error::new_incomplete(incomplete).with_operation(self.fetch.name()))
     }
 
     fn end(&mut self) {
@@ -314,12 +314,12 @@ impl<I> Unpin for Items<I> {}
 
 impl<T> fmt::Debug for Pages<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("operation", self.fetch.label()).finish_non_exhaustive()
+        f.debug_struct("Pages").field("operation", self.fetch.name()).finish_non_exhaustive()
     }
 }
 
 impl<I> fmt::Debug for Items<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Items").field("operation", self.fetch.label()).finish_non_exhaustive()
+        f.debug_struct("Items").field("operation", self.fetch.name()).finish_non_exhaustive()
     }
 }

@@ -10,9 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::Client;
-use super::ResponseFuture;
 use super::pagination::{Items, Listed, Pages};
+use super::{Client, ResponseFuture};
 use crate::api::operation::Operation;
 use crate::endpoints::Endpoints;
 use crate::error::OperationName;
@@ -23,9 +22,7 @@ use crate::policy::rate_limit::Priority;
 use crate::policy::retry::RetryPolicy;
 use crate::request::RequestDraft;
 use crate::request::body::Body;
-use crate::response::ByteStream;
-use crate::response::RawResponse;
-use crate::response::accepted;
+use crate::response::{ByteStream, RawResponse, accepted};
 use crate::time::deadline::DeadlineExtension;
 
 /// One request, from its builder to its response.
@@ -308,7 +305,7 @@ impl Request {
     }
 
     /// Returns the name of the operation for messages.
-    pub(crate) fn label(&self) -> &OperationName {
+    pub(crate) fn name(&self) -> &OperationName {
         &self.0.draft.name
     }
 

@@ -41,8 +41,8 @@ pub(crate) struct CallMetadata<'a> {
 pub(crate) struct AttemptMetadata<'a> {
     pub(crate) method: &'a Method,
     pub(crate) url: &'a Url,
-    /// The operation's path template; empty for a call without an operation.
-    pub(crate) template: &'static str,
+    /// The operation's path template; `None` for a call without an operation.
+    pub(crate) template: Option<&'static str>,
     /// The number of earlier requests of the call, for any reason.
     pub(crate) resend_count: u32,
     pub(crate) started_at: Instant,

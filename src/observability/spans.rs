@@ -28,7 +28,7 @@ pub(super) fn call(call: &CallMetadata<'_>) -> Span {
 
 /// Creates the span of one attempt: one request, with its redirects.
 pub(super) fn attempt(attempt: &AttemptMetadata<'_>) -> Span {
-    let AttemptMetadata { method, url, template: path, resend_count, .. } = *attempt;
+    let AttemptMetadata { method, url, template, resend_count, .. } = *attempt;
     let span = debug_span!(
         "github.attempt",
         otel.name = field::Empty,
@@ -36,7 +36,7 @@ pub(super) fn attempt(attempt: &AttemptMetadata<'_>) -> Span {
         otel.status_code = field::Empty,
         http.request.method = method.as_str(),
         http.request.resend_count = (resend_count > 0).then_some(i64::from(resend_count)),
-        url.template = template(path),
+        url.template = template,
         server.address = url.host_str(),
         server.port = url.port_or_known_default().map(i64::from),
         http.response.status_code = field::Empty,
@@ -44,7 +44,7 @@ pub(super) fn attempt(attempt: &AttemptMetadata<'_>) -> Span {
         github.request_id = field::Empty,
     );
     if !span.is_disabled() {
-        span.record("otel.name", name(method, path).as_str());
+        span.record("otel.name", name(method, template).as_str());
     }
     span
 }
@@ -75,13 +75,9 @@ pub(super) fn cached(span: &Span, came: Option<CacheStatus>) {
 }
 
 /// Returns OpenTelemetry's name of an HTTP span: the method and the path template, or the method alone.
-fn name(method: &Method, path: &str) -> String {
-    match path {
-        "" => method.to_string(),
-        path => format!("{method} {path}"),
+fn name(method: &Method, template: Option<&str>) -> String {
+    match template {
+        Some(template) => format!("{method} {template}"),
+        None => method.to_string(),
     }
-}
-
-fn template(path: &str) -> Option<&str> {
-    (!path.is_empty()).then_some(path)
 }

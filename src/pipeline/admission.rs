@@ -115,8 +115,7 @@ async fn acquire(
 
 async fn resolve_credentials(context: &CallContext) -> Result<RequestCredentials> {
     let (handle, limit) = (&context.handle, &context.deadline);
-    let gateway = handle.shared.gateway.as_ref().filter(|_| handle.uses_gateway);
-    let attempt = context.attempt();
+    let (attempt, gateway) = (context.attempt(), handle.gateway());
     let resolved = pin!(RequestCredentials::resolve(&attempt, &handle.identity, gateway, handle));
     match with_deadline([limit, limit], resolved).await {
         Ok(credentials) => credentials,

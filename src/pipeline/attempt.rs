@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use http::HeaderMap;
 use tracing::{Instrument, debug, field};
@@ -28,9 +27,6 @@ pub(super) struct Attempt {
     pub(super) credentials: RequestCredentials,
     /// The units taken from budgets, if there are any.
     pub(super) reserved: Option<BudgetReservations>,
-    /// How long the attempt waited for its permit, and how much of that for other calls of its batch.
-    pub(super) waited: Duration,
-    pub(super) parked: Duration,
     trace: Mutex<RedirectTrace>,
 }
 
@@ -41,9 +37,7 @@ impl Attempt {
         credentials: RequestCredentials,
         reserved: Option<BudgetReservations>,
     ) -> Self {
-        let waits = permit.as_ref().map(|permit| (permit.waited, permit.parked));
-        let (waited, parked) = waits.unwrap_or_default();
-        Self { permit, circuit, credentials, reserved, waited, parked, trace: Mutex::default() }
+        Self { permit, circuit, credentials, reserved, trace: Mutex::default() }
     }
 
     /// Sends the request, reads the response, and reports the outcome to the policies. `resend_count` is the number of
@@ -75,7 +69,7 @@ impl Attempt {
 
     /// Returns whether GitHub has performed the request, so that a retry would repeat it.
     pub(super) fn request_completed(&self) -> bool {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).request_completed()
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).request_completed
     }
 
     async fn exchange(&self, context: &CallContext, mode: BodyMode) -> Result<RawResponse> {

@@ -1,6 +1,7 @@
 //! The pipeline as the transport of the requests that obtain tokens.
 
 use std::any::Any;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,35 +19,46 @@ use crate::policy::auth::{AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::policy::retry::RetryPolicy;
 use crate::request::RequestDraft;
 
+/// A handle, or a client of one.
+pub(crate) trait AsHandle: fmt::Debug + Send + Sync + 'static {
+    fn as_handle(&self) -> &Arc<ClientHandle>;
+}
+
+impl AsHandle for Arc<ClientHandle> {
+    fn as_handle(&self) -> &Self {
+        self
+    }
+}
+
 impl AuthTransport for Arc<ClientHandle> {}
 
-impl Transport for Arc<ClientHandle> {
+impl<T: AsHandle> Transport for T {
     fn base_url(&self) -> &Url {
-        self.shared.endpoints.api()
+        self.as_handle().shared.endpoints.api()
     }
 
     fn web_url(&self) -> &Url {
-        self.shared.endpoints.web()
+        self.as_handle().shared.endpoints.web()
     }
 
     fn store_timeout(&self) -> Duration {
-        self.shared.store_timeout
+        self.as_handle().shared.store_timeout
     }
 
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        self.shared.background.spawn(task);
+        self.as_handle().shared.background.spawn(task);
     }
 
     fn as_app(&self) -> Result<Arc<dyn AuthTransport>> {
-        Ok(Arc::new(ClientHandle::as_app(self)?))
+        Ok(Arc::new(ClientHandle::as_app(self.as_handle())?))
     }
 
     fn without_tokens(&self) -> Arc<dyn AuthTransport> {
-        Arc::new(ClientHandle::without_tokens(self))
+        Arc::new(ClientHandle::without_tokens(self.as_handle()))
     }
 
     fn shared(&self) -> Arc<dyn AuthTransport> {
-        Arc::new(Self::clone(self))
+        Arc::new(Arc::clone(self.as_handle()))
     }
 
     fn call<'a>(
@@ -55,13 +67,13 @@ impl Transport for Arc<ClientHandle> {
         decode: Decode<'a>,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>> {
         Box::pin(async move {
-            let call = auth_call(self, call)?;
+            let call = auth_call(self.as_handle(), call)?;
             execute(call, BodyMode::Buffered).await.decode(decode.0, |()| None)
         })
     }
 
     fn as_any(&self) -> &dyn Any {
-        self
+        self.as_handle()
     }
 }
 

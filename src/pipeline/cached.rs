@@ -40,7 +40,7 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
     let identity = || {
         let mut identity = handle.identity_name().into_owned();
         // A gateway can show different responses to its users.
-        if let Some(gateway) = handle.shared.gateway.as_ref().filter(|_| handle.uses_gateway) {
+        if let Some(gateway) = handle.gateway() {
             identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
         }
         identity
@@ -67,9 +67,8 @@ pub(super) fn fetch(
             // The first quota lease is requested at the time of the look-up, if there is none yet.
             context.admission_queue().announce_lookup(|| context.cost());
         }
-        let LookupState { log_sequence, entry, shared_key } =
-            lookup.look_up(&context.attempt()).await;
-        if let StoredEntry::Own(entry, verdict) = &entry {
+        let found = lookup.look_up(&context.attempt()).await;
+        if let StoredEntry::Own(entry, verdict) = &found.entry {
             match lookup.decide(entry, *verdict) {
                 Decision::Serve(status) => return Ok(from_entry(entry, status, context.name())),
                 Decision::ServeAndRefresh => {
@@ -83,9 +82,8 @@ pub(super) fn fetch(
             return Err(not_cached_error());
         }
         let name = context.name().clone();
-        let miss = CacheMiss { log_sequence, entry: entry.clone(), shared_key };
-        match (coalesce(&lookup, context, miss).await, &entry) {
-            (Ok(found), _) => Ok(found.into_raw(&name)),
+        match (coalesce(&lookup, context, found.clone()).await, &found.entry) {
+            (Ok(result), _) => Ok(result.into_raw(&name)),
             // Each caller has its own limit for how long a stored response can replace a failed one.
             (Err(error), StoredEntry::Own(entry, verdict))
                 if lookup.may_serve_stale_for(entry, *verdict, &error) =>
@@ -106,14 +104,6 @@ fn from_entry(entry: &Entry, status: CacheStatus, name: &OperationName) -> RawRe
 fn not_cached_error() -> Error {
     Error::new(ErrorKind::NotCached, "no cached response")
         .with_advice("nothing was sent: use a CachePolicy other than only_if_cached")
-}
-
-/// What the cache found for a read that is sent to GitHub.
-#[derive(Clone)]
-struct CacheMiss {
-    log_sequence: Option<u64>,
-    entry: StoredEntry,
-    shared_key: Option<Key>,
 }
 
 /// What a request can be conditional on: the entry of the identity, or else an entry of another identity, which is read
@@ -150,7 +140,7 @@ pub(super) async fn load_shared<E>(
 async fn coalesce(
     lookup: &Arc<CacheLookup>,
     context: CallContext,
-    miss: CacheMiss,
+    miss: LookupState,
 ) -> LookupResult {
     let in_flight = Arc::clone(&context.shared().in_flight);
     let key = lookup.coalescing_key(&context.attempt());
@@ -160,11 +150,11 @@ async fn coalesce(
         // if the caller set a timeout for this call.
         let patience = context.as_ref().and_then(CallContext::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
-        let mut joined = in_flight.join(key, own_slot.clone(), |request| {
+        let mut joined = in_flight.join(key, own_slot.clone(), |id| {
             // The context is available until a call starts the read.
             let context = context.take();
             let (lookup, miss) = (Arc::clone(lookup), miss.clone());
-            begin_read(lookup, context, miss, own_slot.clone(), (key, request))
+            begin_read(lookup, context, miss, own_slot.clone(), (key, id))
         });
         let leads = context.is_none();
         let _waits = if leads { None } else { await_shared(own_slot, joined.slot.take()) };
@@ -187,13 +177,13 @@ async fn coalesce(
     }
 }
 
-/// Begins a read that equal calls can join, under this key and number.
+/// Begins a read that equal calls can join, under this key and id.
 fn begin_read(
     lookup: Arc<CacheLookup>,
     context: Option<CallContext>,
-    miss: CacheMiss,
+    miss: LookupState,
     slot: Option<BatchSlot>,
-    (key, request): (CoalescingKey, u64),
+    (key, id): (CoalescingKey, u64),
 ) -> RequestFuture {
     Box::pin(async move {
         let Some(mut context) = context else { return Err(not_cached_error()) };
@@ -201,7 +191,7 @@ fn begin_read(
             let call = CallHandle::new(detach, slot, context.store_wait.clone());
             with_refresh_stack(Box::pin(async move {
                 let result = revalidate(&lookup, &mut context, miss, &call).await;
-                context.shared().in_flight.finish(key, request);
+                context.shared().in_flight.finish(key, id);
                 result
             }))
         });
@@ -232,7 +222,7 @@ fn await_shared(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<Ba
 async fn revalidate(
     lookup: &CacheLookup,
     context: &mut CallContext,
-    miss: CacheMiss,
+    miss: LookupState,
     call: &CallHandle,
 ) -> LookupResult {
     // Marks that were written meanwhile are older than the response.

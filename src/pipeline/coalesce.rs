@@ -17,7 +17,7 @@ use crate::runtime::{self, AbortOnDrop, HomeRuntime};
 /// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
 /// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
 /// another runtime would tie the read to that one. The read ends when all calls are dropped.
-pub(crate) type SharedRequest = Shared<RequestFuture>;
+type SharedRequest = Shared<RequestFuture>;
 
 pub(crate) type RequestFuture = Pin<Box<dyn Future<Output = LookupResult> + Send>>;
 
@@ -28,7 +28,7 @@ pub(crate) struct InFlightRequests(Mutex<State>);
 #[derive(Default)]
 struct State {
     requests: HashMap<CoalescingKey, RequestState>,
-    /// Distinguishes a read from an earlier one of the same route.
+    /// Distinguishes a read from an earlier one with the same key.
     next_id: u64,
     /// The number of reads above which ended ones are removed.
     sweep_above: usize,
@@ -79,15 +79,15 @@ impl RequestState {
         let request = self.request.upgrade()?;
         let role = match &self.runtime {
             Some(runtime) if !runtime.is_current() => {
-                let driver = self.polling_task.upgrade().unwrap_or_else(|| {
-                    let driver = Arc::new(runtime.spawn(request.map(drop)));
-                    self.polling_task = Arc::downgrade(&driver);
-                    driver
+                let polling_task = self.polling_task.upgrade().unwrap_or_else(|| {
+                    let task = Arc::new(runtime.spawn(request.map(drop)));
+                    self.polling_task = Arc::downgrade(&task);
+                    task
                 });
                 Role::Wait {
                     outcome: self.outcome.clone(),
                     runtime: runtime.clone(),
-                    _polling_task: driver,
+                    _polling_task: polling_task,
                 }
             }
             _ => Role::Poll(request),
@@ -97,19 +97,19 @@ impl RequestState {
 }
 
 impl InFlightRequests {
-    /// Returns the read in flight, or else a new one with this slot, which `begin` creates from its number.
+    /// Returns the read in flight, or else a new one with this slot, which `begin` creates from its id.
     pub(crate) fn join(
         &self,
-        route: CoalescingKey,
+        key: CoalescingKey,
         slot: Option<BatchSlot>,
         begin: impl FnOnce(u64) -> RequestFuture,
     ) -> JoinedRequest {
         let mut state = self.state();
-        if let Some(joined) = state.requests.get_mut(&route).and_then(RequestState::join) {
+        if let Some(joined) = state.requests.get_mut(&key).and_then(RequestState::join) {
             return joined;
         }
         state.next_id = state.next_id.wrapping_add(1);
-        let number = state.next_id;
+        let id = state.next_id;
         let (sender, outcome) = watch::channel(None);
         let publish = move |result: &LookupResult| {
             // The read has its response, so that no further call joins it.
@@ -117,39 +117,39 @@ impl InFlightRequests {
                 sender.send_replace(Some(result.clone()));
             }
         };
-        let reading: RequestFuture = Box::pin(begin(number).inspect(publish));
-        let request = reading.shared();
+        let future: RequestFuture = Box::pin(begin(id).inspect(publish));
+        let request = future.shared();
         // The read has not ended, so that a weak pointer to it exists.
         if let Some(pointer) = request.downgrade() {
-            let known = RequestState {
-                id: number,
+            let begun = RequestState {
+                id,
                 runtime: HomeRuntime::current(),
                 request: pointer,
                 outcome,
                 polling_task: Weak::new(),
                 slot: slot.clone(),
             };
-            state.requests.insert(route, known);
+            state.requests.insert(key, begun);
         }
         // Removes the reads that all calls have left.
         if state.requests.len() > state.sweep_above.max(64) {
             state.requests.retain(|_, known| known.is_in_flight());
             state.sweep_above = state.requests.len().saturating_mul(2);
         }
-        JoinedRequest { id: number, role: Role::Poll(request), slot }
+        JoinedRequest { id, role: Role::Poll(request), slot }
     }
 
     /// Waits for the read. Returns `None` if its runtime makes no progress: then the read is no longer in flight for
     /// calls that join.
     pub(crate) async fn result(
         &self,
-        route: CoalescingKey,
+        key: CoalescingKey,
         joined: JoinedRequest,
     ) -> Option<LookupResult> {
-        let JoinedRequest { id: number, role, .. } = joined;
-        let (mut outcome, runtime, _driver) = match role {
+        let JoinedRequest { id, role, .. } = joined;
+        let (mut outcome, runtime, _polling_task) = match role {
             Role::Poll(request) => return Some(request.await),
-            Role::Wait { outcome, runtime, _polling_task: _driver } => (outcome, runtime, _driver),
+            Role::Wait { outcome, runtime, _polling_task } => (outcome, runtime, _polling_task),
         };
         let stalled = pin!(runtime::stalled(Some(&runtime)));
         let result = match select(pin!(outcome.wait_for(Option::is_some)), stalled).await {
@@ -158,23 +158,23 @@ impl InFlightRequests {
             Either::Left((Err(_), _)) | Either::Right(_) => None,
         };
         if result.is_none() {
-            self.finish(route, number);
+            self.finish(key, id);
         }
         result
     }
 
     /// Returns whether such a read is in flight, on a runtime that is not known to have stopped.
-    pub(crate) fn is_in_flight(&self, route: CoalescingKey) -> bool {
+    pub(crate) fn is_in_flight(&self, key: CoalescingKey) -> bool {
         let state = self.state();
-        let Some(known) = state.requests.get(&route) else { return false };
+        let Some(known) = state.requests.get(&key) else { return false };
         known.is_in_flight() && !known.runtime.as_ref().is_some_and(HomeRuntime::is_stalled)
     }
 
     /// Removes a read that has its response: later calls send a new read.
-    pub(crate) fn finish(&self, route: CoalescingKey, number: u64) {
+    pub(crate) fn finish(&self, key: CoalescingKey, id: u64) {
         let mut state = self.state();
-        if state.requests.get(&route).is_some_and(|known| known.id == number) {
-            state.requests.remove(&route);
+        if state.requests.get(&key).is_some_and(|known| known.id == id) {
+            state.requests.remove(&key);
         }
     }
 

@@ -11,24 +11,25 @@ use super::coalesce::InFlightRequests;
 use super::interceptor::Interceptors;
 use crate::endpoints::Endpoints;
 use crate::error::{Error, Result};
+use crate::meter;
+use crate::observability::BodyLogging;
 use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
 use crate::policy::auth::{AuthFailure, Gateway, Identity, Installation, TokenPolicy, TokenStore};
-use crate::policy::cache::CacheInner as OpenCache;
+use crate::policy::cache::CacheInner;
 use crate::policy::circuit_breaker::EndpointCircuits;
 use crate::policy::rate_limit::{AdmissionQueue, Limits};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
 use crate::policy::usage::{IdentityUsageState, UsageRegistry};
 use crate::store::{BackgroundTasks, ResilientStore};
 use crate::transport::http_clients::HttpClients;
-use crate::{meter, observability::BodyLogging};
 
 /// One handle: the state that all handles share, and the identity of this one.
 pub(crate) struct ClientHandle {
     pub(crate) shared: Arc<ClientShared>,
     pub(crate) identity: Identity,
     /// Whether calls carry the gateway's token.
-    pub(crate) uses_gateway: bool,
+    uses_gateway: bool,
     /// The limits of this handle's identity, once they were requested.
     admission_queue: OnceLock<Arc<AdmissionQueue>>,
     /// The identity's label in metrics.
@@ -54,7 +55,7 @@ pub(crate) struct ClientShared {
     pub(crate) store: Option<Arc<ResilientStore>>,
     /// The longest time for which a call waits for its store.
     pub(crate) store_timeout: Duration,
-    pub(crate) cache: Option<Arc<OpenCache>>,
+    pub(crate) cache: Option<Arc<CacheInner>>,
     /// The reads in flight, which equal reads join; none without a cache.
     pub(crate) in_flight: Arc<InFlightRequests>,
     pub(crate) circuits: EndpointCircuits,
@@ -92,7 +93,7 @@ impl ClientHandle {
         identity.map(|identity| self.with_identity(identity)).ok_or_else(not_an_app)
     }
 
-    /// Creates a handle without any token, for a source of the gateway's tokens.
+    /// Creates a handle without any token, for a provider of the gateway's tokens.
     pub(crate) fn without_tokens(&self) -> Arc<Self> {
         Self::from_parts(Arc::clone(&self.shared), Identity::default(), false)
     }
@@ -114,6 +115,11 @@ impl ClientHandle {
             Some(token_manager) => token_manager.provider().identity(),
             None => Cow::Borrowed("anonymous"),
         }
+    }
+
+    /// Returns the gateway whose token the calls carry, if there is one.
+    pub(crate) fn gateway(&self) -> Option<&Gateway> {
+        self.shared.gateway.as_ref().filter(|_| self.uses_gateway)
     }
 
     /// Returns the label of this handle's identity in metrics.

@@ -4,16 +4,15 @@ use std::error::Error as StdError;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::{
-    AUTHORIZATION, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
 use super::call_context::CallContext;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
 use super::timeout::timed_out;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::policy::cache::conditional::CONDITIONS;
 use crate::response::RawResponse;
 use crate::time::deadline::with_deadline;
 
@@ -25,7 +24,7 @@ struct Passed {
     interceptors: Interceptors,
     /// The number of interceptors that the call has passed.
     count: usize,
-    operation: String,
+    operation: OperationName,
     method: Method,
     started_at: Instant,
 }
@@ -40,7 +39,7 @@ impl InterceptedCall {
         let passed = self.0.insert(Box::new(Passed {
             interceptors: Arc::clone(&context.handle.shared.interceptors),
             count: 0,
-            operation: spec.name.clone().into_owned(),
+            operation: spec.name.clone(),
             method: spec.method.clone(),
             started_at: Instant::now(),
         }));
@@ -62,7 +61,7 @@ impl InterceptedCall {
             }
             passed.count += 1;
         }
-        restore_authorization(&mut spec.headers, authorization);
+        restore(&mut spec.headers, AUTHORIZATION, authorization);
         Ok(())
     }
 
@@ -104,11 +103,10 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
             Err(late) => return Err(timed_out("interceptor", late)),
         }
     }
-    restore_authorization(&mut headers, spec.request_authorization().cloned());
-    if let Some(gateway) = context.handle.shared.gateway.as_ref() {
+    restore(&mut headers, AUTHORIZATION, spec.request_authorization().cloned());
+    if let Some(gateway) = &context.handle.shared.gateway {
         let own = spec.headers.get(&gateway.header).cloned();
-        headers.remove(&gateway.header);
-        headers.extend(own.map(|value| (gateway.header.clone(), value)));
+        restore(&mut headers, gateway.header.clone(), own);
     }
     if context.conditional.is_some() {
         // A 304 has to be about the stored response.
@@ -118,13 +116,10 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
     Ok(())
 }
 
-/// The conditions of a read through the cache are its own.
-const CONDITIONS: [HeaderName; 6] =
-    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
-
-fn restore_authorization(headers: &mut HeaderMap, authorization: Option<HeaderValue>) {
-    headers.remove(AUTHORIZATION);
-    headers.extend(authorization.map(|value| (AUTHORIZATION, value)));
+/// Sets a header that interceptors cannot change to its value in the call.
+fn restore(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    headers.remove(&name);
+    headers.extend(value.map(|value| (name, value)));
 }
 
 /// Returns the time at which an attempt starts, if interceptors run after it.

@@ -17,11 +17,11 @@
 
 mod admission;
 mod attempt;
-mod auth_transport;
+pub(crate) mod auth_transport;
 mod cached;
 pub(crate) mod call;
 pub(crate) mod call_context;
-pub(crate) mod coalesce;
+mod coalesce;
 pub(crate) mod handle;
 mod interception;
 pub(crate) mod interceptor;
@@ -75,11 +75,12 @@ impl CallOutcome {
                 return Err(error);
             }
         };
-        let (status, headers, came) = (raw.status, Arc::clone(&raw.headers), raw.cache_status);
+        let (status, headers) = (raw.status, Arc::clone(&raw.headers));
+        let cache_status = raw.cache_status;
         let decoded = decode(raw);
         let fault = decoded.as_ref().ok().and_then(fault);
         let error = decoded.as_ref().err().or(fault.as_ref());
-        self.observer.end_decoded((status, &headers, came), error);
+        self.observer.end_decoded((status, &headers, cache_status), error);
         decoded
     }
 }
@@ -99,7 +100,8 @@ async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
     let result = {
         // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
         let response = pin!(async {
-            let refresh = call.may_be_refreshed().then(|| call.clone());
+            let is_buffered = mode == BodyMode::Buffered;
+            let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
             let mut context = CallContext::new(*call)?;
             intercepted.begin(&mut context).await?;
             match cached::plan_lookup(&context, mode)? {
@@ -156,9 +158,10 @@ async fn run_attempts(
         if let Some(known) = &mut known {
             known.apply(context, entry);
         }
-        let intercepted = interception::before_attempt(context, attempts.sent()).await;
+        let resend_count = attempts.sent();
+        let intercepted = interception::before_attempt(context, resend_count).await;
         intercepted.map_err(|error| attempts.with_history(error))?;
-        let resend_count = attempts.begin_attempt(&attempt);
+        attempts.begin_attempt(&attempt);
         let response = attempt.run(context, mode, resend_count).await;
         match attempts.next(context, &attempt, response)? {
             ControlFlow::Break(response) => return Ok(response),

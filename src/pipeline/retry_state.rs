@@ -77,16 +77,16 @@ impl RetryState {
         self.sent
     }
 
-    /// Counts an attempt that was admitted. Returns the number of earlier ones.
-    pub(super) fn begin_attempt(&mut self, attempt: &Attempt) -> u32 {
-        self.add_wait(attempt.waited);
-        self.parked = self.parked.saturating_add(attempt.parked);
+    /// Counts an attempt that was admitted.
+    pub(super) fn begin_attempt(&mut self, attempt: &Attempt) {
+        if let Some(permit) = &attempt.permit {
+            self.add_wait(permit.waited);
+            self.parked = self.parked.saturating_add(permit.parked);
+        }
         if std::mem::take(&mut self.is_retry) {
             self.last_error.as_ref().inspect(|error| meter::retry(error_type(error)));
         }
-        let earlier = self.sent;
         self.sent = self.sent.saturating_add(1);
-        earlier
     }
 
     /// Records a wait that is not a failure.
@@ -221,7 +221,7 @@ impl RetryState {
             let details = error.failure_details();
             let rejection = Rejection { message: &api.message, headers, failure_details: details };
             let (handle, times) = (&context.handle, self.token_rejections);
-            let gateway = handle.shared.gateway.as_ref();
+            let gateway = handle.gateway();
             let pause =
                 attempt.credentials.on_unauthorized(&handle.identity, gateway, times, &rejection);
             self.token_rejections += 1;
@@ -242,7 +242,6 @@ impl RetryState {
             // Not `Error::retry_after`, which prefers the stored time.
             retry_after: error.headers().and_then(retry_after),
             is_idempotent,
-            is_replayable: true,
             elapsed: self.started_at.elapsed().saturating_sub(self.waited),
             remaining: context.deadline.remaining(),
         };

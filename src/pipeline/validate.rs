@@ -10,8 +10,8 @@ use crate::contract::response::ResponseToValidate;
 /// The path prefix of uploads on an Enterprise Server.
 const UPLOADS: &str = "/api/uploads";
 
-/// Passes a response to the client's checker, if it has one and the response is GitHub's, not that of a redirect target
-/// on another host.
+/// Passes a response to the client's validator, if it has one and the response is GitHub's, not that of a redirect
+/// target on another host.
 pub(super) fn validate_response(
     context: &CallContext,
     url: &Url,
@@ -20,7 +20,7 @@ pub(super) fn validate_response(
     body: &[u8],
 ) {
     let (shared, spec) = (context.shared(), &context.spec);
-    let Some(checker) = &shared.response_validator else { return };
+    let Some(validator) = &shared.response_validator else { return };
     let redirected = url.path() != spec.url.path();
     if spec.is_external || spec.is_graphql() || redirected || !shared.endpoints.trusts(url) {
         return;
@@ -28,12 +28,12 @@ pub(super) fn validate_response(
     let accept = context.own_headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let response = ResponseToValidate::new(&spec.method, status, headers, body).accept(accept);
     match (spec.operation, spec.path()) {
-        (Some(operation), _) => checker.validate_operation(operation.id, response),
+        (Some(operation), _) => validator.validate_operation(operation.id, response),
         (None, "") => {
             let path = url.path();
             let path = path.strip_prefix(UPLOADS).unwrap_or(path);
-            checker.validate(&spec.method, path, response);
+            validator.validate(&spec.method, path, response);
         }
-        (None, path) => checker.validate(&spec.method, path, response),
+        (None, path) => validator.validate(&spec.method, path, response),
     }
 }

@@ -153,15 +153,13 @@ pub(crate) struct RetrySchedule {
     retries: u32,
 }
 
-/// The properties of a call whose attempt failed.
+/// The properties of a call whose attempt failed, and whose request can be sent again as a whole.
 pub(crate) struct FailedCall {
     pub(crate) class: FailureClass,
     /// The delay of the response's `Retry-After` header.
     pub(crate) retry_after: Option<Duration>,
     /// The request is idempotent.
     pub(crate) is_idempotent: bool,
-    /// The whole body can be sent again.
-    pub(crate) is_replayable: bool,
     /// The time since the call started.
     pub(crate) elapsed: Duration,
     /// The time until the call's deadline.
@@ -223,7 +221,7 @@ pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
 
 fn is_safe_to_retry(failed: &FailedCall) -> bool {
     let class = failed.class;
-    failed.is_replayable && class.is_transient() && (failed.is_idempotent || class.is_unsent())
+    class.is_transient() && (failed.is_idempotent || class.is_unsent())
 }
 
 #[cfg(test)]
@@ -254,7 +252,6 @@ mod tests {
             class: error.class(),
             retry_after: error.headers().and_then(retry_after),
             is_idempotent: true,
-            is_replayable: true,
             elapsed: Duration::ZERO,
             remaining: HOUR,
         }

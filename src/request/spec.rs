@@ -145,9 +145,9 @@ impl RequestSpec {
         Ok(())
     }
 
-    /// Returns the operation's path template, since the values might be private; empty for a call without an operation.
-    pub(crate) fn template(&self) -> &'static str {
-        self.operation.map_or("", |operation| operation.path)
+    /// Returns the operation's path template, since the values might be private; `None` without an operation.
+    pub(crate) fn template(&self) -> Option<&'static str> {
+        self.operation.map(|operation| operation.path)
     }
 
     /// Returns the request credential, which takes precedence over the client's.

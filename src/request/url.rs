@@ -98,7 +98,7 @@ fn push_segment(text: &mut String, parameter: &OperationParameter, value: &str) 
 }
 
 /// Returns the URL of a path or URL that the caller supplied; rejected if its target differs from its appearance.
-fn resolve_raw(text: &str, origins: &Endpoints) -> Result<Url> {
+fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
     if text.contains('#') {
         return Err(invalid("the path contains `#`").with_advice("percent-encode it as %23"));
     }
@@ -108,21 +108,21 @@ fn resolve_raw(text: &str, origins: &Endpoints) -> Result<Url> {
             return Err(invalid("the URL contains a user name or password")
                 .with_advice("configure the token on the client"));
         }
-        origins.require_trusted(&url, "the URL")?;
+        endpoints.require_trusted(&url, "the URL")?;
         return Ok(url);
     }
     let (after, query) = match text.split_once('?') {
         Some((after, query)) => (after, Some(query)),
         None => (text, None),
     };
-    let mut path = base_path(origins.api());
+    let mut path = base_path(endpoints.api());
     if !after.starts_with('/') {
         path.push('/');
     }
     path.push_str(after);
-    let mut url = with_path(origins.api(), &path);
+    let mut url = with_path(endpoints.api(), &path);
     url.set_query(query);
-    if !origins.contains(&url) {
+    if !endpoints.contains(&url) {
         return Err(invalid("the path escapes the API base URL with `..`"));
     }
     Ok(url)

@@ -180,12 +180,12 @@ impl RawResponse {
 
     /// Returns the response with its body as a stream.
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
-        let Self { operation, status, headers, url, body, cache_status: came, age, .. } = self;
+        let Self { operation, status, headers, url, body, cache_status, age, .. } = self;
         let value = match body {
             RawBody::Stream(stream) => stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
-        Ok(Response { value, status, headers, url, operation, cache_status: came, age })
+        Ok(Response { value, status, headers, url, operation, cache_status, age })
     }
 
     pub(crate) fn decode<T>(

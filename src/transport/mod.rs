@@ -31,17 +31,10 @@ pub(crate) struct Exchange<'a> {
 pub(crate) struct RedirectTrace {
     /// GitHub responded, possibly with a redirect only.
     pub(crate) has_response: bool,
-    /// GitHub performed the request, and responded with 303 and the URL of the result.
-    pub(crate) method_changed: bool,
+    /// GitHub performed the request, and responded with 303 and the URL of the result: a retry would repeat it.
+    pub(crate) request_completed: bool,
     /// GitHub's headers of a redirect to another server, whose own response says nothing about GitHub.
     pub(crate) external_headers: Option<HeaderMap>,
-}
-
-impl RedirectTrace {
-    /// Returns whether GitHub has performed the request, so that a retry would repeat it.
-    pub(crate) fn request_completed(&self) -> bool {
-        self.method_changed
-    }
 }
 
 /// Sends the request and follows its redirects. `outgoing` builds the request of each: only it knows the credentials,
@@ -79,7 +72,7 @@ pub(crate) async fn send(
         trace.has_response = true;
         match next {
             Some(next) => {
-                trace.method_changed |= next.method != method;
+                trace.request_completed |= next.method != method;
                 if !next.trusted && trace.external_headers.is_none() {
                     trace.external_headers = Some(response.headers().clone());
                 }

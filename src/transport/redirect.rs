@@ -92,7 +92,7 @@ const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back
 /// with 301 for resources that were renamed or transferred, and a write that became a read there would seem to succeed.
 /// The token is sent only if the client trusts the new server; without the token, no body is sent either.
 pub(crate) fn follow(
-    origins: &Endpoints,
+    endpoints: &Endpoints,
     from: &Url,
     method: &Method,
     with_body: bool,
@@ -112,7 +112,7 @@ pub(crate) fn follow(
     if !matches!(url.scheme(), "https" | "http") || has_credentials(&url) {
         return Err(untrusted_redirect(status, "to a URL that is not allowed"));
     }
-    let url = origins.resolve_redirect(url, from);
+    let url = endpoints.resolve_redirect(url, from);
     if from.scheme() == "https" && url.scheme() == "http" {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
@@ -124,7 +124,7 @@ pub(crate) fn follow(
     let (method, with_body) =
         if becomes_get { (Method::GET, false) } else { (method.clone(), with_body) };
     // Once a chain has left GitHub, it is never trusted again.
-    let trusted = origins.trusts(&url) && origins.trusts(from);
+    let trusted = endpoints.trusts(&url) && endpoints.trusts(from);
     if !trusted && method != Method::GET && method != Method::HEAD {
         return Err(Error::new(
             ErrorKind::UntrustedUrl,
@@ -168,11 +168,11 @@ mod tests {
         status: u16,
         location: &str,
     ) -> Result<Option<RedirectTarget>> {
-        let origins = Endpoints::new(base, None).unwrap();
+        let endpoints = Endpoints::new(base, None).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, location.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
-        follow(&origins, &from.parse().unwrap(), &method, true, (status, &headers))
+        follow(&endpoints, &from.parse().unwrap(), &method, true, (status, &headers))
     }
 
     #[test]

@@ -73,8 +73,8 @@ impl<P: 'static> PageFetcher<P> {
 }
 
 impl<P> PageFetcher<P> {
-    pub(super) fn label(&self) -> &OperationName {
-        self.plan.label()
+    pub(super) fn name(&self) -> &OperationName {
+        self.plan.name()
     }
 
     /// Returns the next page; an error ends the list.
@@ -155,7 +155,7 @@ impl<P> PageFetcher<P> {
     fn fail(&mut self, error: Error) {
         self.plan.end();
         self.calls = PageCalls::new();
-        let error = error.with_operation(self.plan.label());
+        let error = error.with_operation(self.plan.name());
         self.ready.push_back(Err(error));
     }
 }

@@ -53,8 +53,8 @@ impl PagePlan {
         }
     }
 
-    pub(super) fn label(&self) -> &OperationName {
-        self.request.label()
+    pub(super) fn name(&self) -> &OperationName {
+        self.request.name()
     }
 
     pub(super) fn pages_ahead(&self) -> usize {
@@ -138,9 +138,9 @@ impl PagePlan {
             Error::new(ErrorKind::Pagination, "the link to the next page is not a valid URL")
                 .with_source(error)
         })?;
-        let origins = self.request.endpoints();
-        let next = links.next.map(|next| origins.resolve_page(&next, url)).transpose()?;
-        let last = links.last.and_then(|last| origins.resolve_page(&last, url).ok());
+        let endpoints = self.request.endpoints();
+        let next = links.next.map(|next| endpoints.resolve_page(&next, url)).transpose()?;
+        let last = links.last.and_then(|last| endpoints.resolve_page(&last, url).ok());
         if next
             .as_ref()
             .is_some_and(|next| self.cycle_detector.contains(self.hasher.hash_one(next.as_str())))

@@ -3,12 +3,20 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{
+    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
+    LAST_MODIFIED, RANGE,
+};
 use http::{HeaderMap, HeaderValue};
 
 use super::entry::{Entry, MAX_VALIDATOR};
 use super::etag::{RequestDigest, weak_etag};
 use crate::error::{Error, ErrorKind};
+
+/// Headers that make a request conditional, or request a part. A call that sets one bypasses the cache; those of a read
+/// through the cache are the cache's own.
+pub(crate) static CONDITIONS: [HeaderName; 6] =
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
 /// The size in bytes above which validators can cause a 400, since some servers reject headers that are too large. With
 /// shorter validators, a 400 has another cause.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, LINK, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, COOKIE, ETAG, HeaderName,
+    LAST_MODIFIED, LINK, VARY,
 };
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
 use super::CacheInner;
-use super::conditional::{SentValidators, Validators};
+use super::conditional::{CONDITIONS, SentValidators, Validators};
 use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
 use super::key::{Key, KeyParts};
@@ -63,6 +64,7 @@ pub(crate) enum StoredEntry {
 }
 
 /// The outcome of the look-up before a request is sent.
+#[derive(Clone)]
 pub(crate) struct LookupState {
     /// The number of the last mark; `None` if it is not known, so that nothing can be stored.
     pub(crate) log_sequence: Option<u64>,
@@ -79,18 +81,9 @@ pub(crate) struct RevalidationContext {
     pub(crate) sent: Option<SentValidators>,
 }
 
-/// Headers that the caller sets on a call, and with which the call bypasses the cache: they make it conditional, request
-/// a part, or belong to an identity that the client does not know. The client's own token is added later.
-const CALLER_CONDITIONS: [&str; 8] = [
-    "authorization",
-    "cookie",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "range",
-];
+/// Headers that belong to an identity that the client does not know: a call that sets one bypasses the cache. The
+/// client's own token is added later.
+static CALLER_CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
 const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
 /// The headers that an entry of another identity can disclose: they belong to the body.
 static BODY_HEADERS: [HeaderName; 6] =
@@ -108,7 +101,8 @@ impl CacheLookup {
         identity: impl FnOnce() -> String,
     ) -> Option<Self> {
         let headers = context.headers;
-        let own = CALLER_CONDITIONS.iter().any(|name| headers.contains_key(*name));
+        let mut own = CALLER_CREDENTIALS.iter().chain(&CONDITIONS);
+        let own = own.any(|name| headers.contains_key(name));
         if *context.method != Method::GET || own || !context.is_cacheable {
             return None;
         }

@@ -111,7 +111,12 @@ fn varies_by_all(headers: &HeaderMap) -> bool {
 
 /// Returns the names of the headers that a response varies by, in lower case.
 pub(crate) fn vary_names(headers: &HeaderMap) -> impl Iterator<Item = String> {
-    let values = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
+    listed_names(headers, VARY)
+}
+
+/// Returns the names in a header that is a list of header names, in lower case.
+fn listed_names(headers: &HeaderMap, list: HeaderName) -> impl Iterator<Item = String> {
+    let values = headers.get_all(list).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(','));
     names.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty())
 }
@@ -164,13 +169,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
 /// ([RFC 9111, 3.1](https://www.rfc-editor.org/rfc/rfc9111#section-3.1)), and headers that concern only the one
 /// exchange.
 pub(crate) fn storable_headers(headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<String> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let named: Vec<String> = listed_names(headers, CONNECTION).collect();
     let kept = headers.iter().filter(|(name, value)| {
         is_stored_header(name)
             && !is_oversized_validator(name, value)
