@@ -1,7 +1,7 @@
 //! The rate limit of a path without a description.
 
 /// The `Operation::rate_limit` of an operation that counts against no limit.
-const NONE: &str = "none";
+pub(crate) const NO_LIMIT: &str = "none";
 
 /// Returns the [rate limit](https://docs.github.com/en/rest/rate-limit/rate-limit) that calls of this path count
 /// against, if no description of an operation names one. The path is relative to the API's base URL, with or without
@@ -12,7 +12,7 @@ const NONE: &str = "none";
 /// The limits of single operations, such as `integration_manifest`, need a description.
 pub(crate) fn default_resource(path: &str) -> &'static str {
     match path.strip_prefix('/').unwrap_or(path) {
-        "rate_limit" => NONE,
+        "rate_limit" => NO_LIMIT,
         "search/code" => "code_search",
         path if path.starts_with("search/") => "search",
         _ => "core",

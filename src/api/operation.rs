@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
-pub(crate) use crate::error::OperationName;
+use crate::error::OperationName;
 
 /// Returns the label in metrics: the operation's id, or the client's own name for its request.
 pub(crate) fn metric_name(label: &OperationName) -> &'static str {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::error::{Error, ErrorKind};
+use super::{BoxError, Error, ErrorKind};
 
 /// The reason for a missing or rejected token: [`Error::auth_failure`](crate::Error::auth_failure).
 ///
@@ -86,10 +86,30 @@ impl Error {
         message: impl Into<Cow<'static, str>>,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        let error = AuthFailure::Store.error(message, "check the application's token store");
+        AuthFailure::Store
+            .error(message, "check the application's token store")
+            .with_optional_caller_source(source)
+    }
+
+    /// Creates the error of the application's own [`TokenProvider`](crate::auth::TokenProvider).
+    ///
+    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
+    /// if `retryable` is `true`.
+    pub fn token_provider(
+        message: impl Into<Cow<'static, str>>,
+        retryable: bool,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        AuthFailure::Other
+            .error(message, "check the application's token source")
+            .with_retryable(retryable)
+            .with_optional_caller_source(source)
+    }
+
+    fn with_optional_caller_source(self, source: Option<BoxError>) -> Self {
         match source {
-            Some(source) => error.with_caller_source(source),
-            None => error,
+            Some(source) => self.with_caller_source(source),
+            None => self,
         }
     }
 }
@@ -102,25 +122,5 @@ impl AuthFailure {
         advice: impl Into<Cow<'static, str>>,
     ) -> Error {
         Error::new(ErrorKind::Authentication, message).with_advice(advice).with_auth_failure(self)
-    }
-}
-
-impl Error {
-    /// Creates the error of the application's own [`TokenProvider`](crate::auth::TokenProvider).
-    ///
-    /// `message` states the failure and must not contain a secret; `source` can be the cause. The client retries only
-    /// if `retryable` is `true`.
-    pub fn token_provider(
-        message: impl Into<Cow<'static, str>>,
-        retryable: bool,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
-        let error = AuthFailure::Other
-            .error(message, "check the application's token source")
-            .with_retryable(retryable);
-        match source {
-            Some(source) => error.with_caller_source(source),
-            None => error,
-        }
     }
 }

@@ -73,9 +73,12 @@ pub(crate) struct LengthMismatch {
 
 impl fmt::Display for LengthMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expected: length, actual: read } = self;
-        let bound = if read > length { "at least" } else { "only" };
-        write!(f, "the request body was declared as {length} bytes long, but has {bound} {read}")
+        let Self { expected, actual } = self;
+        let bound = if actual > expected { "at least" } else { "only" };
+        write!(
+            f,
+            "the request body was declared as {expected} bytes long, but has {bound} {actual}"
+        )
     }
 }
 

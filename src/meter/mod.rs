@@ -6,7 +6,7 @@
 #[cfg(feature = "metrics")]
 pub(crate) mod catalog;
 #[cfg(feature = "metrics")]
-pub(crate) mod keys;
+mod keys;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -17,7 +17,7 @@ use crate::headers::retry_after::retry_after;
 use crate::meter;
 use crate::policy::auth::Rejection;
 use crate::policy::poll::AcceptedPoller;
-use crate::policy::retry::{FailedCall, RetrySchedule};
+use crate::policy::retry::{CallRetries, FailedCall};
 use crate::response::RawResponse;
 
 /// The history of a call.
@@ -33,7 +33,7 @@ pub(super) struct RetryState {
     token_rejections: u32,
     /// The number of rejections by a rate limit.
     rate_limit_rejections: u32,
-    retries: Option<RetrySchedule>,
+    retries: Option<CallRetries>,
     polls: Option<AcceptedPoller>,
     failed: Vec<FailedAttempt>,
     last_error: Option<Error>,
@@ -246,7 +246,7 @@ impl RetryState {
             remaining: context.deadline.remaining(),
         };
         let retries =
-            self.retries.get_or_insert_with(|| RetrySchedule::new(context.retry_policy().clone()));
+            self.retries.get_or_insert_with(|| CallRetries::new(context.retry_policy().clone()));
         retries.next(&failed, &context.shared().retry_budget)
     }
 

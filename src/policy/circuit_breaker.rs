@@ -13,7 +13,8 @@ use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::meter;
-use crate::time::clock::saturating_after;
+use crate::time::clock::{millis, saturating_after};
+use crate::time::ring::TimeRing;
 
 /// Policy for rejecting calls to a failing server before they are sent.
 ///
@@ -151,9 +152,8 @@ pub(crate) struct Circuit {
 #[derive(Debug)]
 struct State {
     origin: Instant,
-    /// The attempts and failures of each bucket of the window, and the index of the newest bucket.
-    counts: [(u32, u32); BUCKETS],
-    newest_bucket: u64,
+    /// The attempts and failures of each bucket of the window.
+    counts: TimeRing<(u32, u32)>,
     phase: Phase,
     /// How often the circuit has opened since it was closed.
     consecutive_openings: u32,
@@ -166,19 +166,18 @@ enum Phase {
     HalfOpen { in_flight: u32, succeeded: u32, since: Instant },
 }
 
-const BUCKETS: usize = 10;
+const BUCKETS: u64 = 10;
 
 impl Circuit {
     pub(crate) fn new(policy: CircuitBreaker, server: String) -> Arc<Self> {
         let state = State {
             origin: Instant::now(),
-            counts: [(0, 0); BUCKETS],
-            newest_bucket: 0,
+            counts: TimeRing::new(BUCKETS),
             phase: Phase::Closed,
             consecutive_openings: 0,
         };
-        let troubled = AtomicBool::new(false);
-        Arc::new(Self { policy, server, not_closed: troubled, state: Mutex::new(state) })
+        let not_closed = AtomicBool::new(false);
+        Arc::new(Self { policy, server, not_closed, state: Mutex::new(state) })
     }
 
     /// Returns whether the circuit would admit an attempt, without taking the place of a probe.
@@ -283,7 +282,7 @@ impl Circuit {
                     meter::circuit(&self.server, CircuitState::Closed.metric_value());
                     state.phase = Phase::Closed;
                     state.consecutive_openings = 0;
-                    state.counts = [(0, 0); BUCKETS];
+                    state.counts = TimeRing::new(BUCKETS);
                     self.not_closed.store(false, Ordering::Release);
                 } else {
                     let in_flight = in_flight.saturating_sub(1);
@@ -325,27 +324,15 @@ impl Circuit {
 impl State {
     /// Counts an attempt, and returns the attempts and failures of the window.
     fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
-        let part = window.as_millis().checked_div(BUCKETS as u128).unwrap_or_default().max(1);
-        let current = now.saturating_duration_since(self.origin).as_millis().checked_div(part);
-        let current = u64::try_from(current.unwrap_or_default()).unwrap_or(u64::MAX);
-        let passed = current.saturating_sub(self.newest_bucket).min(BUCKETS as u64);
-        for old in 0..passed {
-            self.counts[bucket_slot(current.saturating_sub(old))] = (0, 0);
-        }
-        self.newest_bucket = self.newest_bucket.max(current);
-        let count = &mut self.counts[bucket_slot(self.newest_bucket)];
+        let part = (millis(window) / BUCKETS).max(1);
+        let passed = millis(now.saturating_duration_since(self.origin));
+        let count = self.counts.bucket_mut(passed.checked_div(part).unwrap_or_default());
         count.0 = count.0.saturating_add(1);
         count.1 = count.1.saturating_add(u32::from(failed));
-        let sum =
-            |(a, b): (u32, u32), (c, d): &(u32, u32)| (a.saturating_add(*c), b.saturating_add(*d));
-        self.counts.iter().fold((0, 0), sum)
+        self.counts.since(0).fold((0_u32, 0_u32), |(attempts, failures), (_, count)| {
+            (attempts.saturating_add(count.0), failures.saturating_add(count.1))
+        })
     }
-}
-
-/// Returns the index of a bucket in the ring.
-fn bucket_slot(part: u64) -> usize {
-    // The remainder is smaller than the ring.
-    part.checked_rem(BUCKETS as u64).unwrap_or_default() as usize
 }
 
 /// An admitted attempt. If it is dropped, it does not count.

@@ -147,7 +147,7 @@ impl RetryBudget {
 }
 
 /// The retries of one call.
-pub(crate) struct RetrySchedule {
+pub(crate) struct CallRetries {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
     retries: u32,
@@ -166,7 +166,7 @@ pub(crate) struct FailedCall {
     pub(crate) remaining: Duration,
 }
 
-impl RetrySchedule {
+impl CallRetries {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         // The delay is between zero and twice the interval.
         let backoff = ExponentialBackoff {
@@ -206,7 +206,7 @@ impl RetrySchedule {
 
 /// Returns a random duration around this one, up to this share shorter or longer.
 #[cfg(feature = "webhooks")]
-pub(crate) fn with_jitter(time: Duration, share: f64) -> Duration {
+pub(crate) fn random_around(time: Duration, share: f64) -> Duration {
     let mut backoff = ExponentialBackoff {
         current_interval: time,
         initial_interval: time,
@@ -265,7 +265,7 @@ mod tests {
         let mut bounds = Vec::new();
         for _ in 0..200 {
             let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
-            let mut retries = RetrySchedule::new(policy.clone());
+            let mut retries = CallRetries::new(policy.clone());
             let pauses: Vec<_> =
                 std::iter::from_fn(|| retries.next(&failed(&error), &budget)).collect();
             assert_eq!(pauses.len(), 19);
@@ -279,9 +279,7 @@ mod tests {
             assert!(*bound <= most && *bound > most * 8 / 10, "{number}: {bound:?}");
         }
         assert!(bounds.iter().all(|bound| *bound <= 20 * SECOND), "{bounds:?}");
-        assert!(
-            RetrySchedule::new(RetryPolicy::disabled()).next(&failed(&error), &budget).is_none()
-        );
+        assert!(CallRetries::new(RetryPolicy::disabled()).next(&failed(&error), &budget).is_none());
     }
 
     #[test]
@@ -325,7 +323,7 @@ mod tests {
             let policy =
                 RetryPolicy::default().max_attempts(self.attempts).max_elapsed(self.within);
             let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, self.reserve));
-            let mut retries = RetrySchedule::new(policy);
+            let mut retries = CallRetries::new(policy);
             let asked = headers(&[("retry-after", &self.asked.to_string())]);
             let error = broken().with_response(http::StatusCode::BAD_GATEWAY, asked);
             let (mut made, mut elapsed) = (0, self.takes);
@@ -401,7 +399,7 @@ mod tests {
             let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
             let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
-            if let Some(pause) = RetrySchedule::new(policy).next(&failed, &budget) {
+            if let Some(pause) = CallRetries::new(policy).next(&failed, &budget) {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
                 prop_assert!(pause >= asked);

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tracing::debug;
 
 use super::quota_bounds::LEDGER_TTL;
-use super::unreadable::{report, report_left};
+use super::unreadable::{TOO_LARGE, report, report_left};
 use super::{
     CounterStore, FormatProblem, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore,
     StoreFuture, counter, counter_table,
@@ -437,8 +437,7 @@ impl QuotaStore for DiskStore {
                         Ok(None) => QuotaLedger::default(),
                         Ok(Some(Ok(ledger))) => ledger,
                         Ok(Some(Err(FormatProblem::Newer))) => {
-                            report(&key, "newer version", "unchanged");
-                            return (None, Err(Error::unreadable_value("newer version")));
+                            return (None, Err(report_left(&key, "newer version")));
                         }
                         Ok(Some(Err(FormatProblem::Damaged))) | Err(_) => {
                             report(&key, "not a ledger", "reset");
@@ -447,8 +446,8 @@ impl QuotaStore for DiskStore {
                     };
                 let lease = ledger.lease(now(), &request);
                 let Some(bytes) = ledger.write(&request.member) else {
-                    report(&key, "too large", "unchanged until members leave");
-                    return (None, Err(Error::unreadable_value("too large")));
+                    report(&key, TOO_LARGE, "unchanged until members leave");
+                    return (None, Err(Error::unreadable_value(TOO_LARGE)));
                 };
                 (Some((bytes, after(LEDGER_TTL))), Ok(Some(lease)))
             })

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bounds::{Version, is_member};
 use self::recovery::OutageRecovery;
-pub(super) use self::window::retention_ms;
-use self::window::{GrantWindow, WindowDelta, bucket_end, bucket_of};
+use self::window::{GrantWindow, WindowDelta, bucket_end, bucket_of, retention_ms};
 use super::lease::{
     MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest,
     SecondaryPause, WindowGrant, WindowRequest,

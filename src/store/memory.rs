@@ -14,8 +14,8 @@ use super::{
     CounterStore, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore, StoreFuture,
     counter, counter_table,
 };
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::time::clock;
 use crate::util::compact::{self, ALLOCATION_OVERHEAD};
 
 /// A [store](super::Store) in memory, for several clients of one process: clones share its content.
@@ -47,7 +47,7 @@ struct Value {
 }
 
 /// In milliseconds: longer than any window.
-const CLOCK_OFFSET_MS: u128 = 24 * 60 * 60 * 1_000;
+const CLOCK_OFFSET_MS: u64 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_LEDGERS: usize = 15_000;
 /// The divisor of the bound that gives the part for sums.
@@ -240,11 +240,11 @@ impl State {
             }
         }
         // As on a server's clock, there is time before the origin, which clients report.
-        let time = CLOCK_OFFSET_MS + now.saturating_duration_since(self.origin).as_millis();
+        let passed = clock::millis(now.saturating_duration_since(self.origin));
         let (used, ledger) =
             self.ledgers.entry(key.into()).or_insert_with(|| (now, QuotaLedger::default()));
         *used = now;
-        ledger.lease(u64::try_from(time).unwrap_or(u64::MAX), request)
+        ledger.lease(passed.saturating_add(CLOCK_OFFSET_MS), request)
     }
 }
 

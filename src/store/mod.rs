@@ -65,7 +65,7 @@ pub(crate) use lease::{
 };
 pub(crate) use quota_bounds::LEASE_TTL_MS;
 pub(crate) use resilient::{
-    BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT as STORE_TIMEOUT, ResilientStore, StoreResult,
+    BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT as STORE_TIMEOUT, ResilientStore, StoreResult, StoreTimeout,
 };
 pub(crate) use wait_budget::StoreWaitBudget;
 pub(crate) use writer::BackgroundWriter;

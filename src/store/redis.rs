@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::{Cmd, FromRedisValue, RedisError, Script, ScriptInvocation};
 
-use super::unreadable::{report, report_left};
+use super::unreadable::{TOO_LARGE, report, report_left};
 use super::{
     CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture, counter_table,
 };
@@ -532,13 +532,10 @@ impl QuotaStore for RedisStore {
             let (lease, problem): (String, String) = self.script(&script).await?;
             match &*problem {
                 "" => {}
-                "newer" => {
-                    report(key, "newer version", "unchanged");
-                    return Err(Error::unreadable_value("newer version"));
-                }
-                "too large" => {
-                    report(key, "too large", "unchanged until members leave");
-                    return Err(Error::unreadable_value("too large"));
+                "newer" => return Err(report_left(key, "newer version")),
+                TOO_LARGE => {
+                    report(key, TOO_LARGE, "unchanged until members leave");
+                    return Err(Error::unreadable_value(TOO_LARGE));
                 }
                 problem => report(key, problem, "reset"),
             }

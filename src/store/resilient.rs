@@ -52,6 +52,25 @@ pub(crate) enum StoreResult<T> {
     Unreadable,
 }
 
+/// How long an operation that no call waits for can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreTimeout {
+    /// A bounded time, and no time at all while the store is known to be unavailable.
+    Bounded,
+    /// Until the store responds: the caller bounds the time.
+    Unbounded,
+}
+
+impl<T> StoreResult<T> {
+    /// Returns the response of an operation that the store performed.
+    pub(crate) fn value(self) -> Option<T> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::NotAttempted | Self::Indeterminate | Self::Unreadable => None,
+        }
+    }
+}
+
 /// The health of the store in which a client shares its state: [`Client::store_health`](crate::Client::store_health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -140,7 +159,7 @@ impl ResilientStore {
                 let rest = self.background_timeout().saturating_sub(self.timeout);
                 timeout(rest, operation).await.ok().and_then(Result::ok)
             }
-            in_time => done(self.record_outcome(start, in_time)),
+            in_time => self.record_outcome(start, in_time).value(),
         };
         Some(lease?.map(|lease| lease.bounded(request)))
     }
@@ -165,7 +184,7 @@ impl ResilientStore {
     ) -> Option<Option<Bytes>> {
         match self.run_reporting(allowance, |store| store.get_within(key, max_bytes)).await {
             StoreResult::Unreadable => Some(None),
-            ran => done(ran),
+            ran => ran.value(),
         }
     }
 
@@ -175,7 +194,7 @@ impl ResilientStore {
         allowance: &StoreWaitBudget,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
-        done(self.run_reporting(allowance, operation).await)
+        self.run_reporting(allowance, operation).await.value()
     }
 
     /// Runs an operation, and returns whether the store can have performed it nevertheless. If the allowance is used
@@ -206,9 +225,22 @@ impl ResilientStore {
         self.observe(patience.max(self.timeout), operation(&*self.store)).await
     }
 
+    /// Runs an operation that no call waits for, with this timeout, and returns whether the store can have performed it
+    /// nevertheless.
+    pub(crate) async fn run_with_timeout<'a, T>(
+        &'a self,
+        patience: StoreTimeout,
+        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
+    ) -> StoreResult<T> {
+        match patience {
+            StoreTimeout::Bounded => self.run_in_background(BACKGROUND_TIMEOUT, operation).await,
+            StoreTimeout::Unbounded => self.run_unbounded(operation).await,
+        }
+    }
+
     /// Runs an operation without a timeout, and whatever the availability: for the last writes, by a caller that bounds
     /// the time itself. It needs no timer, so that it works while a runtime shuts down.
-    pub(crate) async fn run_unbounded<'a, T>(
+    async fn run_unbounded<'a, T>(
         &'a self,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> StoreResult<T> {
@@ -348,13 +380,6 @@ async fn probe(store: Arc<dyn Store>, patience: Duration, state: Arc<Mutex<State
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn done<T>(ran: StoreResult<T>) -> Option<T> {
-    match ran {
-        StoreResult::Done(value) => Some(value),
-        StoreResult::NotAttempted | StoreResult::Indeterminate | StoreResult::Unreadable => None,
-    }
 }
 
 fn record_success(state: &mut State) {

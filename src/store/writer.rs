@@ -83,6 +83,7 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 const MAX_CONCURRENT: usize = 32;
 /// The approximate size of a write beside its key and value, in bytes.
 const WRITE_OVERHEAD: usize = 256;
+
 impl BackgroundWriter {
     pub(crate) fn new(store: Arc<ResilientStore>) -> Self {
         Self(Arc::new(Inner { guard: store, state: Mutex::default(), progress: Notify::new() }))

@@ -94,10 +94,6 @@ impl TokenPolicy {
         self
     }
 
-    pub(crate) fn max_backoff(&self) -> Duration {
-        self.max_backoff
-    }
-
     /// Returns the delay after this many consecutive failures, counted from 1, without jitter.
     pub(crate) fn backoff_after(&self, failures: u32) -> Duration {
         let factor = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -114,6 +110,12 @@ pub(crate) fn random_fraction(duration: Duration) -> Duration {
     // Without a random number the jitter is zero: it only spreads clients in time.
     let random = getrandom::u32().unwrap_or(0);
     duration.min(YEAR).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+/// Returns a random duration from half of this one to all of it, so that waiting tasks do not retry at once.
+pub(crate) fn at_least_half(duration: Duration) -> Duration {
+    let half = clock::halved(duration);
+    half.saturating_add(random_fraction(half))
 }
 
 /// Returns the duration plus a random part of up to a quarter of it.

@@ -89,15 +89,13 @@ impl Entry {
             false if is_storable(headers) => Arc::new(compact::compact_headers(headers)),
             false => return None,
         };
-        let body = self.body.clone();
-        let RevalidationInfo { times, log_sequence: number, credential_fingerprint: print } = of;
         Some(Self {
             metadata: about,
             headers,
-            body,
-            times,
-            log_sequence: number,
-            credential_fingerprint: print,
+            body: self.body.clone(),
+            times: of.times,
+            log_sequence: of.log_sequence,
+            credential_fingerprint: of.credential_fingerprint,
         })
     }
 

@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::runtime::PerRuntime;
 use crate::store::{
     BACKGROUND_TIMEOUT, FormatProblem, ResilientStore, Store, StoreFuture, StoreResult,
-    StoreWaitBudget, ValueFormat, block_in_drop, run_in_background,
+    StoreTimeout, StoreWaitBudget, ValueFormat, block_in_drop, run_in_background,
 };
 use crate::time::clock;
 
@@ -32,7 +32,7 @@ mod unread;
 pub(crate) use unread::{ReadUrgency, UnreadRange};
 
 /// The number that the log has reached, as decimal text.
-pub(super) const HEAD_FORMAT: ValueFormat = ValueFormat::new("cache-log", 1);
+const HEAD_FORMAT: ValueFormat = ValueFormat::new("cache-log", 1);
 /// An invalidation: its tag, and the invalidation as JSON.
 const ENTRY_FORMAT: ValueFormat = ValueFormat::new("invalidation", 1);
 /// The maximum length of the number that the log has reached, in bytes, in any version.
@@ -78,15 +78,6 @@ struct Inner {
     /// Whether a task reads marks in the background.
     is_reading: PerRuntime<Arc<AtomicBool>>,
     shared: Option<Shared>,
-}
-
-/// How long the client waits for the store.
-#[derive(Clone, Copy, Debug)]
-enum StoreTimeout {
-    /// For a bounded time, and not at all while the store is known to be unavailable.
-    Bounded,
-    /// Until the store responds: the caller bounds the time.
-    Unbounded,
 }
 
 #[derive(Debug)]
@@ -139,6 +130,8 @@ struct OwnInvalidation {
     invalidation: Invalidation,
 }
 
+/// A mark that removes all entries, in place of marks that are unreadable or too many.
+const PURGE_ALL: Invalidation = Invalidation { purge: true, selector: Selector::All };
 /// The maximum number of known marks; entries from before them must be revalidated.
 const MAX_LOG_ENTRIES: usize = 1_000;
 /// The largest number of a mark. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
@@ -215,8 +208,12 @@ impl InvalidationLog {
     }
 
     fn new(shared: Option<Shared>) -> Self {
-        let (made, is_reading) = (AtomicU64::new(0), PerRuntime::default());
-        Self(Arc::new(Inner { log_state: Mutex::default(), local_count: made, is_reading, shared }))
+        Self(Arc::new(Inner {
+            log_state: Mutex::default(),
+            local_count: AtomicU64::new(0),
+            is_reading: PerRuntime::default(),
+            shared,
+        }))
     }
 
     /// Returns the values to read from the store to know the last mark: none if it is known.
@@ -398,7 +395,7 @@ impl Inner {
         let invalidation = invalidation.bounded();
         let mut invalidations = self.log_state();
         if self.shared.is_some() {
-            invalidations.hold_back_limit(invalidation);
+            invalidations.hold(invalidation);
             invalidations.read = None;
         } else {
             let number = invalidations.last_sequence.saturating_add(1);
@@ -440,10 +437,7 @@ impl Inner {
                 let read = invalidation
                     .map(|invalidation| shared.read(&shared.entry_key(number), invalidation));
                 // An unreadable mark can concern all entries.
-                invalidations.append(
-                    number,
-                    read.unwrap_or(Invalidation { purge: true, selector: Selector::All }),
-                );
+                invalidations.append(number, read.unwrap_or(PURGE_ALL));
             }
         }
         let last = invalidations.last_sequence;
@@ -462,7 +456,6 @@ impl Inner {
             let beyond = UnreadRange::after(shared, hint, READ_AHEAD);
             return Some(UnreadRange { urgency: ReadUrgency::IfNeeded, ..beyond });
         }
-        let last = invalidations.last_sequence;
         invalidations
             .own_invalidations
             .retain(|own| own.sequence.is_none_or(|number| number > last));
@@ -584,30 +577,20 @@ impl LogState {
         }
     }
 
-    fn hold_back_limit(&mut self, invalidation: Invalidation) {
+    /// Holds a mark of this process until it is in the log. If there are too many, one replaces them all.
+    fn hold(&mut self, invalidation: Invalidation) {
         self.recorded_count = self.recorded_count.saturating_add(1);
-        let (id, number) = (self.recorded_count, None);
+        let id = self.recorded_count;
         if self.own_invalidations.len() >= MAX_LOG_ENTRIES {
             self.drop_acknowledged();
         }
+        let mut own = OwnInvalidation { id, first_id: id, sequence: None, invalidation };
         if self.own_invalidations.len() >= MAX_LOG_ENTRIES {
-            let since = self.own_invalidations.first().map_or(id, |own| own.first_id);
-            let invalidation = Invalidation { purge: true, selector: Selector::All };
+            own.first_id = self.own_invalidations.first().map_or(id, |first| first.first_id);
+            own.invalidation = PURGE_ALL;
             self.own_invalidations.clear();
-            self.own_invalidations.push(OwnInvalidation {
-                id,
-                first_id: since,
-                sequence: number,
-                invalidation,
-            });
-        } else {
-            self.own_invalidations.push(OwnInvalidation {
-                id,
-                first_id: id,
-                sequence: number,
-                invalidation,
-            });
         }
+        self.own_invalidations.push(own);
     }
 
     /// Drops the marks that the store has. The marks between them are not known, so that nothing is known any longer
@@ -635,7 +618,10 @@ impl Shared {
     async fn read_head(&self, known: u64, patience: StoreTimeout) -> Option<u64> {
         let name = self.head_key();
         for _ in 0..2 {
-            match self.try_run(patience, |store| store.get_within(&name, MAX_HEAD_BYTES)).await {
+            let head = self
+                .store
+                .run_with_timeout(patience, |store| store.get_within(&name, MAX_HEAD_BYTES));
+            match head.await {
                 StoreResult::Done(Some(value)) => {
                     match parse_sequence(&value) {
                         Ok(number) => return Some(number),
@@ -660,7 +646,7 @@ impl Shared {
             // Others can know a few marks more.
             let above = known.saturating_add(MAX_LOG_ENTRIES as u64 + 1);
             let start = if is_valid_sequence(above) { start.max(above) } else { start };
-            let start = HEAD_FORMAT.encode(start.to_string());
+            let start = encode_sequence(start);
             self.run(patience, |store| store.put_if_absent(&name, start, NO_EXPIRY)).await?;
         }
         None
@@ -678,7 +664,7 @@ impl Shared {
         };
         let invalidation =
             json.and_then(|json| serde_json::from_slice(json).ok()).map(Invalidation::bounded);
-        invalidation.unwrap_or(Invalidation { purge: true, selector: Selector::All })
+        invalidation.unwrap_or(PURGE_ALL)
     }
 
     /// Encodes a mark: its tag, and the mark as JSON.
@@ -756,22 +742,9 @@ impl Shared {
 
     /// Publishes the position of the log for clients that know no mark yet.
     async fn write_head(&self, number: u64, patience: StoreTimeout) -> Option<u64> {
-        let (name, hint) = (self.head_key(), HEAD_FORMAT.encode(number.to_string()));
+        let (name, hint) = (self.head_key(), encode_sequence(number));
         self.run(patience, |store| store.put(&name, hint, NO_EXPIRY)).await?;
         Some(number)
-    }
-
-    async fn try_run<'a, T>(
-        &'a self,
-        patience: StoreTimeout,
-        operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
-    ) -> StoreResult<T> {
-        match patience {
-            StoreTimeout::Bounded => {
-                self.store.run_in_background(BACKGROUND_TIMEOUT, operation).await
-            }
-            StoreTimeout::Unbounded => self.store.run_unbounded(operation).await,
-        }
     }
 
     async fn run<'a, T>(
@@ -779,17 +752,17 @@ impl Shared {
         patience: StoreTimeout,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
     ) -> Option<T> {
-        match self.try_run(patience, operation).await {
-            StoreResult::Done(value) => Some(value),
-            StoreResult::NotAttempted | StoreResult::Indeterminate | StoreResult::Unreadable => {
-                None
-            }
-        }
+        self.store.run_with_timeout(patience, operation).await.value()
     }
 }
 
 fn warn_unreadable(key: &str) {
     warn!(key, "cache invalidation log is unreadable; reset");
+}
+
+/// Encodes the number that a log has reached.
+pub(super) fn encode_sequence(number: u64) -> Bytes {
+    HEAD_FORMAT.encode(number.to_string())
 }
 
 /// Returns the number that a log has reached, if a log can reach it.

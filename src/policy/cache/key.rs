@@ -82,8 +82,8 @@ impl KeyParts<'_> {
     }
 
     /// Returns whether the key covers all headers that a response varies by.
-    pub(crate) fn covers_vary(&self, varying: impl Iterator<Item = String>) -> bool {
-        varying.into_iter().all(|name| {
+    pub(crate) fn covers_vary(&self, mut varying: impl Iterator<Item = String>) -> bool {
+        varying.all(|name| {
             let is_learned = || self.learned_vary.iter().any(|known| known.as_str() == name);
             vary::is_part(&name)
                 || match self.request_headers.contains_key(&name) {

@@ -209,10 +209,7 @@ impl CacheLookup {
     fn needs_log(&self, entry: &Entry) -> bool {
         match self.cache.log.validity(entry) {
             Validity::Purged => false,
-            Validity::MustRevalidate => {
-                self.decide(entry, Validity::MustRevalidate) != Decision::Revalidate
-            }
-            Validity::Valid => self.decide(entry, Validity::Valid) != Decision::Revalidate,
+            verdict => self.decide(entry, verdict) != Decision::Revalidate,
         }
     }
 

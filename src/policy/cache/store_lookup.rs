@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::future::{OptionFuture, join};
 
 use super::entry::Entry;
-use super::invalidation_log::{HEAD_FORMAT, InvalidationLog, NO_EXPIRY, ReadUrgency, UnreadRange};
+use super::invalidation_log::{
+    InvalidationLog, NO_EXPIRY, ReadUrgency, UnreadRange, encode_sequence,
+};
 use super::key::Key;
 use super::storage::StoreBackend;
 use crate::error::Result;
@@ -98,7 +100,7 @@ async fn read(
     }
     let beginning = unread.names.first().zip(unread.initial_sequence());
     let begins = OptionFuture::from(beginning.map(|(name, start)| async move {
-        let value = HEAD_FORMAT.encode(start.to_string());
+        let value = encode_sequence(start);
         let claim =
             backend.store.run(allowance, |store| store.put_if_absent(name, value, NO_EXPIRY));
         if claim.await == Some(true) {

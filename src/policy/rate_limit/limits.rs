@@ -14,8 +14,9 @@ use super::policy::RateLimitPolicy;
 use super::primary::{Exhausted, MAX_RESOURCES, Observation, PrimaryLimit};
 use super::secondary::{BackoffState, SecondaryLimitBackoff};
 use super::shared::lease_state::{SHARED_WINDOWS, STARTUP_SLOTS, SharedQuota, offline_window};
+use crate::api::default_resource::NO_LIMIT;
 use crate::headers::rate_limit::{OTHER_RESOURCE, RateLimitHeaders};
-use crate::time::clock::saturating_after;
+use crate::time::clock::{millis, saturating_after};
 use crate::time::sliding_window::SlidingWindow;
 
 #[derive(Debug)]
@@ -105,9 +106,6 @@ impl fmt::Display for LimitKind {
         }
     }
 }
-
-/// The name in the operation table for operations without a primary limit.
-pub(super) const NO_LIMIT: &str = "none";
 
 /// The state with which a call was admitted.
 #[derive(Clone, Copy, Debug)]
@@ -477,8 +475,7 @@ impl IdentityLimits {
     }
 
     pub(super) fn time(&self, now: Instant) -> u64 {
-        let passed = now.saturating_duration_since(self.origin).as_millis();
-        u64::try_from(passed).unwrap_or(u64::MAX)
+        millis(now.saturating_duration_since(self.origin))
     }
 }
 

@@ -43,6 +43,7 @@ pub(crate) use limits::AttemptOutcome;
 pub(crate) use permit_holders::CallHandle;
 pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
 
+use crate::api::default_resource::NO_LIMIT;
 use crate::store::ResilientStore;
 use crate::util::ids;
 
@@ -164,7 +165,7 @@ impl Limits {
         resource: &str,
     ) {
         // Reading the rate limit status costs nothing, whatever limit its response reports.
-        if documented == limits::NO_LIMIT || *self.resource(id, documented) == *resource {
+        if documented == NO_LIMIT || *self.resource(id, documented) == *resource {
             return;
         }
         let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);

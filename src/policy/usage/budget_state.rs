@@ -10,11 +10,11 @@ use tracing::warn;
 
 use super::budget::Budget;
 use super::period::CalendarWindow;
-use super::storage::{StoreResult, SumOutcome, UsageStorage};
+use super::storage::{SumOutcome, UsageStorage};
 use crate::error::{Error, ErrorKind};
 use crate::meter;
 use crate::runtime::PerRuntime;
-use crate::store::StoreWaitBudget;
+use crate::store::{StoreResult, StoreWaitBudget};
 
 mod question;
 

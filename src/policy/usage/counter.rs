@@ -11,7 +11,8 @@ use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::period::{CalendarWindow, Period};
-use super::storage::{StoreResult, StoreTimeout, UsageStorage as Where};
+use super::storage::UsageStorage;
+use crate::store::{StoreResult, StoreTimeout};
 use crate::time::clock;
 use crate::util::static_str_map::{StaticStrMap, StaticStrPtr};
 
@@ -41,7 +42,7 @@ impl UsageCount {
 
 /// The usage of one identity.
 pub(super) struct UsageCounter {
-    storage: Arc<Where>,
+    storage: Arc<UsageStorage>,
     /// The prefix of its keys.
     prefix: String,
     /// The key of the list of identities, and the name in it.
@@ -84,7 +85,11 @@ const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_WINDOWS: usize = 200;
 
 impl UsageCounter {
-    pub(super) fn new(storage: Arc<Where>, prefix: String, listed: (String, String)) -> Self {
+    pub(super) fn new(
+        storage: Arc<UsageStorage>,
+        prefix: String,
+        listed: (String, String),
+    ) -> Self {
         let (state, flush_locks) = (Mutex::default(), AsyncMutex::new(()));
         Self { storage, prefix, index_entry: listed, state, flush_locks }
     }

@@ -40,7 +40,9 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter;
-use crate::store::{COUNTER_VERSION, ResilientStore, StoreWaitBudget, block_in_drop};
+use crate::store::{
+    COUNTER_VERSION, ResilientStore, StoreResult, StoreTimeout, StoreWaitBudget, block_in_drop,
+};
 use crate::time::clock;
 
 mod budget;
@@ -64,7 +66,7 @@ pub(crate) use budget_state::BudgetReservation;
 use budget_state::BudgetCounter;
 use counter::UsageCounter;
 use period::CalendarWindow;
-use storage::{StoreResult, StoreTimeout, UsageStorage};
+use storage::UsageStorage;
 
 /// The settings of usage counts: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
 #[derive(Clone, Debug, Default)]

@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-pub(super) use crate::store::StoreResult;
 use crate::store::{
     BACKGROUND_TIMEOUT, BackgroundTasks, CounterStore, MemoryStore, ResilientStore, Store,
-    StoreFuture, StoreWaitBudget,
+    StoreFuture, StoreResult, StoreTimeout, StoreWaitBudget,
 };
 
 /// The client's store, and the memory that replaces it.
@@ -23,15 +22,6 @@ pub(super) struct UsageStorage {
     unsupported: AtomicBool,
     /// The tasks that use the store for budgets.
     pub(super) tasks: Arc<BackgroundTasks>,
-}
-
-/// How long the client waits for the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StoreTimeout {
-    /// For a bounded time, and not at all while the store is known to be unavailable.
-    Bounded,
-    /// Until the store responds: the caller bounds the time.
-    Unbounded,
 }
 
 /// The outcome of an operation on a sum.
@@ -141,18 +131,9 @@ impl UsageStorage {
         patience: StoreTimeout,
     ) -> StoreResult<()> {
         if let Some(guard) = self.shared.as_ref().filter(|_| self.is_shared()) {
-            let ran = match patience {
-                StoreTimeout::Bounded => {
-                    let counter = guard.run_in_background(BACKGROUND_TIMEOUT, |store| {
-                        store.increment_counters(key, amounts, ttl)
-                    });
-                    counter.await
-                }
-                StoreTimeout::Unbounded => {
-                    guard.run_unbounded(|store| store.increment_counters(key, amounts, ttl)).await
-                }
-            };
-            match ran {
+            let ran = guard
+                .run_with_timeout(patience, |store| store.increment_counters(key, amounts, ttl));
+            match ran.await {
                 StoreResult::Done(true) => return StoreResult::Done(()),
                 StoreResult::Done(false) => self.unsupported.store(true, Ordering::Relaxed),
                 StoreResult::NotAttempted => return StoreResult::NotAttempted,

@@ -66,7 +66,7 @@ impl RedisConnection {
             }
             ActiveConnection::Master(mut connection) => command.query_async(&mut *connection).await,
         };
-        self.on_success(&response);
+        self.drop_if_lost(&response);
         response
     }
 
@@ -79,7 +79,7 @@ impl RedisConnection {
             ActiveConnection::Cluster(mut connection) => invoke(script, &mut *connection).await,
             ActiveConnection::Master(mut connection) => invoke(script, &mut *connection).await,
         };
-        self.on_success(&response);
+        self.drop_if_lost(&response);
         response
     }
 
@@ -89,14 +89,14 @@ impl RedisConnection {
         if let Some(connection) = own.current() {
             return Ok(connection);
         }
-        let link = Arc::clone(self);
+        let shared = Arc::clone(self);
         let connecting = tokio::spawn(async move {
             let _alone = own.connecting.lock().await;
             if let Some(connection) = own.current() {
                 return Ok(connection);
             }
-            let connection = link.server.connect().await?;
-            let scripts = (link.scripts)();
+            let connection = shared.server.connect().await?;
+            let scripts = (shared.scripts)();
             // A script that was not loaded here is loaded when it is used.
             join_all(scripts.iter().map(|script| load(script, connection.clone()))).await;
             own.set(Some(connection.clone()));
@@ -108,7 +108,7 @@ impl RedisConnection {
     }
 
     /// Drops the connection to a master that is unreachable, or is no longer the master.
-    fn on_success<T>(&self, response: &RedisResult<T>) {
+    fn drop_if_lost<T>(&self, response: &RedisResult<T>) {
         let Err(error) = response else { return };
         let gone = is_disconnected(error) || error.is_timeout() || error.code() == Some("READONLY");
         if gone && matches!(self.server, Server::Sentinel(_)) {
@@ -116,7 +116,7 @@ impl RedisConnection {
         }
     }
 
-    /// Returns the link of the caller's runtime.
+    /// Returns the connection of the caller's runtime.
     fn for_runtime(&self) -> Arc<RuntimeConnection> {
         self.by_runtime.get_or_make(|_, _| Arc::default())
     }

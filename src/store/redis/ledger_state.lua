@@ -1,5 +1,5 @@
--- The parts of a ledger: windows, as in src/store/ledger/counted.rs, and the recovery from an outage, as in
--- src/store/ledger/gathering.rs.
+-- The parts of a ledger: windows, as in src/store/ledger/window.rs, and the recovery from an outage, as in
+-- src/store/ledger/recovery.rs.
 
 local request = cjson.decode(ARGV[1])
 -- The ledger, and the changes by this request, so that they can be undone.

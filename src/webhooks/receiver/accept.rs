@@ -31,12 +31,9 @@ pub(super) async fn accept(
     delivery: Delivery,
     by: Instant,
 ) -> Result<ReceiveOutcome, RejectionReason> {
-    if *shared.phase.borrow() != Lifecycle::Open {
-        return shared
-            .stats
-            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
-    }
-    let Some(permit) = shared.capacity.try_acquire(delivery.payload().len()) else {
+    let is_open = *shared.phase.borrow() == Lifecycle::Open;
+    let permit = is_open.then(|| shared.capacity.try_acquire(delivery.payload().len()));
+    let Some(permit) = permit.flatten() else {
         return shared
             .stats
             .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::meter;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+
+use crate::meter;
 
 /// The limits of deliveries that are held and handled.
 pub(super) struct Capacity {
@@ -117,16 +118,14 @@ impl Capacity {
         self.in_use.unhandled.fetch_add(1, Ordering::AcqRel);
         self.in_use.slots.fetch_add(1, Ordering::AcqRel);
         self.in_use.bytes.fetch_add(size as usize, Ordering::AcqRel);
-        let taken = Arc::clone(&self.in_use);
-        let _queued = meter::InFlight::delivery();
         CapacityPermit {
             _slot: place,
             _bytes: bytes,
             size,
             retries: false,
             is_handed_back: false,
-            in_use: taken,
-            _queued,
+            in_use: Arc::clone(&self.in_use),
+            _queued: meter::InFlight::delivery(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::policy::retry::with_jitter;
+use crate::policy::retry::random_around;
 
 /// The delays between the handling attempts of a delivery: [`WebhookReceiverBuilder::retry`].
 ///
@@ -68,7 +68,7 @@ impl RetrySchedule {
     pub(super) fn pause(&self, attempt: u32) -> Option<Duration> {
         let index = usize::try_from(attempt.checked_sub(1)?).ok()?;
         let pause = *self.pauses.get(index)?;
-        Some(with_jitter(pause, self.jitter))
+        Some(random_around(pause, self.jitter))
     }
 }
 

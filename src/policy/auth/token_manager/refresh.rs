@@ -142,7 +142,7 @@ impl TokenManager {
                     failures = failures.saturating_add(1);
                     let delay = self.policy.backoff_after(failures);
                     let asked = error.retry_after().unwrap_or_default();
-                    if asked > self.policy.max_backoff() {
+                    if asked > self.policy.max_backoff {
                         return Err(error);
                     }
                     let delay = delay.max(asked);

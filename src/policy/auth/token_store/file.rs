@@ -16,9 +16,8 @@ use super::seal::{EncryptionKey, SealError};
 use super::{TokenStore, TokenStoreFuture, TokenStoreLock};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
-use crate::policy::auth::policy::random_fraction;
+use crate::policy::auth::policy::at_least_half;
 use crate::policy::auth::token::AccessToken;
-use crate::time::clock;
 use crate::util::ids::hex;
 use crate::util::private_files::{
     Durability, FileRole, FolderRole, Permissions, PrivateFolder, fault, warn_if_trusted,
@@ -177,9 +176,7 @@ impl EncryptedFileTokenStore {
                      this file open, or increase lock_wait",
                 ));
             }
-            // Partly random, so that waiting tasks do not retry at once.
-            let half = clock::halved(pause);
-            sleep(half.saturating_add(random_fraction(half)).min(left)).await;
+            sleep(at_least_half(pause).min(left)).await;
             pause = pause.saturating_mul(2).min(MAX_BACKOFF);
         }
     }

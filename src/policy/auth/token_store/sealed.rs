@@ -20,10 +20,9 @@ use super::seal::{EncryptionKey, SealError};
 use super::{TokenStore, TokenStoreFuture, TokenStoreLock};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
-use crate::policy::auth::policy::random_fraction;
+use crate::policy::auth::policy::at_least_half;
 use crate::policy::auth::token::AccessToken;
 use crate::store::{ResilientStore, Store, StoreResult, StoreWaitBudget, ValueFormat};
-use crate::time::clock;
 use crate::util::ids::hex;
 
 /// Tokens in a [`Store`], for a fleet of processes that requests each token once.
@@ -112,9 +111,7 @@ impl EncryptedTokenStore {
                      refresh takes that long",
                 ));
             }
-            // Partly random, so that waiting tasks do not retry at once.
-            let half = clock::halved(pause);
-            sleep(half.saturating_add(random_fraction(half)).min(left)).await;
+            sleep(at_least_half(pause).min(left)).await;
             pause = pause.saturating_mul(2).min(MAX_BACKOFF);
         }
         Ok(self.lock_guard(place, holder))

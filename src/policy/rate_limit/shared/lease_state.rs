@@ -403,11 +403,9 @@ impl SharedQuota {
         between: Duration,
     ) -> BTreeMap<String, u64> {
         self.unreported_writes.retain(|_, at| saturating_after(*at, between) > now);
-        let ago = |at: &Instant| now.saturating_duration_since(*at).as_millis();
+        let ago = |at: &Instant| clock::millis(now.saturating_duration_since(*at));
         let written = self.unreported_writes.iter();
-        written
-            .map(|(owner, at)| (owner.to_string(), u64::try_from(ago(at)).unwrap_or(u64::MAX)))
-            .collect()
+        written.map(|(owner, at)| (owner.to_string(), ago(at))).collect()
     }
 
     /// Returns the time until which a window blocks a call while the store is unavailable: for the length of the

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 
 use super::{BudgetCounter, SpendGuard};
 use crate::policy::usage::period::CalendarWindow;
-use crate::policy::usage::storage::{StoreResult, UsageStorage};
+use crate::policy::usage::storage::UsageStorage;
+use crate::store::StoreResult;
 
 /// The store's response for a request.
 #[derive(Clone, Copy, Debug)]
