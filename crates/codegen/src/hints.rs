@@ -1,5 +1,5 @@
-//! What progenitor and typify lose of a property: a side table from the schemas that they read to the types
-//! that they generate.
+//! Metadata of properties that progenitor and typify drop: a side table from the schemas that they read to the
+//! types that they generate.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct FieldHints {
     /// Whether the description allows `null`. Typify does not distinguish it from an absent property.
     pub nullable: bool,
     /// The discriminator of a union.
-    pub decided_by: Option<Discriminator>,
+    pub discriminator: Option<Discriminator>,
     /// The value that GitHub uses if a request does not have it, and an example of a value.
     pub values: DocumentedValues,
 }

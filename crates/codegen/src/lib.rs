@@ -14,10 +14,10 @@
 //! |---|---|---|
 //! | [`load`] | a file | the description, checked |
 //! | [`overlay`] | description | description with our corrections |
-//! | [`required`] | description | description in which what some versions do not require is optional |
+//! | [`required`] | description | description in which properties that some versions do not require are optional |
 //! | [`select`] | description | the part that the Cargo features select |
 //! | [`normalize`] | description | description in the keywords that typify supports |
-//! | [`split_directions`] | description | description with separate schemas for requests and responses, and a [table](hints) of what typify loses |
+//! | [`split_directions`] | description | description with separate schemas for requests and responses, and a [table](hints) of the metadata that typify drops |
 //! | [`generate`] | description | progenitor's tokens |
 //! | [`parse_progenitor`] | tokens | types, and a signature for each function |
 //! | [`lower`] | types and signatures | types and calls, with [repeated types](dedup_types) as aliases |

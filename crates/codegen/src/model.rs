@@ -56,7 +56,7 @@ pub struct Field {
     /// Its index in the description.
     pub order: usize,
     /// For a union, the property beside it that determines its variant.
-    pub decided_by: Option<Discriminator>,
+    pub discriminator: Option<Discriminator>,
     /// The values that the description names.
     pub values: DocumentedValues,
 }

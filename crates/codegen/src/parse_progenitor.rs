@@ -13,7 +13,7 @@ use crate::model::{Definition, EnumValue, Field, Kind, Model, Signature, Type, V
 
 const STAGE: &str = "parse_progenitor";
 
-/// Reads progenitor's output. `hints` has what typify loses of the schemas.
+/// Reads progenitor's output. `hints` has the metadata of properties that typify drops.
 pub fn read(tokens: TokenStream, hints: &HintTable) -> Result<Model> {
     let mut model = Model::default();
     for item in items(tokens) {
@@ -160,7 +160,7 @@ fn field(field: &syn::Field, of: &str, hints: &HintTable) -> Result<Field> {
     let optional = attributes.contains("skip_serializing_if") || attributes.contains("default");
     let name = serde_string(&field.attrs, "rename").unwrap_or_else(|| unraw_str(&ident));
     let catch_all = attributes.contains("flatten");
-    let FieldHints { order, nullable, decided_by, values } = match hints.get(of, &name) {
+    let FieldHints { order, nullable, discriminator, values } = match hints.get(of, &name) {
         Some(hints) => hints.clone(),
         None if catch_all => FieldHints::default(),
         None => {
@@ -178,7 +178,7 @@ fn field(field: &syn::Field, of: &str, hints: &HintTable) -> Result<Field> {
         nullable,
         catch_all,
         order,
-        decided_by,
+        discriminator,
         values,
     })
 }

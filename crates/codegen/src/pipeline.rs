@@ -27,7 +27,7 @@ use crate::{
     runtime_description, select, split_directions, webhooks, write,
 };
 
-/// What the stages read beside the description.
+/// The inputs of the stages beside the description.
 #[derive(Debug, Clone)]
 pub struct Inputs {
     /// Our corrections.
@@ -39,26 +39,26 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads the corrections from `openapi`, and the methods of `Client` from `src`.
-    pub fn read(openapi: &Path, src: &Path) -> Result<Self> {
+    /// Reads the corrections from the folder `openapi`.
+    pub fn read(openapi: &Path, reserved_scopes: ReservedScopes) -> Result<Self> {
         Ok(Self {
             overlay: overlay::read(&openapi.join(overlay::FILE))?,
             not_required: required::read(&openapi.join(required::FILE))?,
-            reserved_scopes: ReservedScopes::read(src)?,
+            reserved_scopes,
         })
     }
 }
 
 /// Runs all stages on a description. Fails if an action of the overlay has no effect.
-pub fn run(description: Value, inputs: &Inputs, features: Features<'_>) -> Result<Generated> {
-    let corrected = Corrected::new(description, &inputs.overlay)?;
+pub fn run(description: Value, inputs: &Inputs, features: Features<'_>) -> Result<GeneratedApi> {
+    let corrected = CorrectedDescription::new(description, &inputs.overlay)?;
     corrected.check_effective()?;
     corrected.generate(&inputs.not_required, &inputs.reserved_scopes, features)
 }
 
 /// A description with the overlay's corrections.
 #[derive(Debug, Clone)]
-pub struct Corrected {
+pub struct CorrectedDescription {
     /// The description.
     pub document: Value,
     /// The variant of the description: `api.github.com`, `ghec`, `ghes-3.19`.
@@ -67,7 +67,7 @@ pub struct Corrected {
     pub stale: Vec<StaleAction>,
 }
 
-impl Corrected {
+impl CorrectedDescription {
     /// Stage `overlay`: applies every action that matches.
     pub fn new(mut document: Value, overlay: &Overlay) -> Result<Self> {
         let name = overlay::document_name(&document);
@@ -75,7 +75,7 @@ impl Corrected {
         Ok(Self { document, name, stale })
     }
 
-    /// Reads a description of any edition, and applies every action that matches.
+    /// Reads a description of any variant, and applies every action that matches.
     pub fn read(path: &Path, overlay: &Overlay) -> Result<Self> {
         Self::new(load::load_custom(path)?, overlay)
     }
@@ -95,7 +95,7 @@ impl Corrected {
         not_required: &[NotRequired],
         reserved_scopes: &ReservedScopes,
         features: Features<'_>,
-    ) -> Result<Generated> {
+    ) -> Result<GeneratedApi> {
         self.relax(not_required)
             .select(features)?
             .normalize()?
@@ -112,7 +112,7 @@ impl Corrected {
     }
 
     /// Stage `select`: keeps the parts that the features select, and describes them.
-    pub fn select(self, features: Features<'_>) -> Result<Selected> {
+    pub fn select(self, features: Features<'_>) -> Result<SelectedDescription> {
         let Self { mut document, name, .. } = self;
         let schema_names = normalize::schema_names(&document);
         let runtime_description = features
@@ -128,11 +128,11 @@ impl Corrected {
         );
         let version = document["info"]["version"].as_str().unwrap_or_default().to_owned();
         let parts = Parts { name, version, runtime_description, operations, webhooks, functions };
-        Ok(Selected { document, schema_names, parts })
+        Ok(SelectedDescription { document, schema_names, parts })
     }
 }
 
-/// What later stages need of the description, and its rewritten form no longer has.
+/// Parts of the description that later stages need and its rewritten form lacks.
 #[derive(Debug, Clone)]
 pub struct Parts {
     /// The variant of the description.
@@ -151,69 +151,69 @@ pub struct Parts {
 
 /// The selected part of a description.
 #[derive(Debug, Clone)]
-pub struct Selected {
+pub struct SelectedDescription {
     /// The description, with the selected operations and webhooks, and the components that they reach.
     pub document: Value,
     /// The component schemas of the whole description.
     pub schema_names: BTreeSet<String>,
-    /// What the selected operations and webhooks are.
+    /// The selected operations and webhooks.
     pub parts: Parts,
 }
 
-impl Selected {
+impl SelectedDescription {
     /// Stage `normalize`: reduces the description to the keywords that progenitor and typify support.
-    pub fn normalize(self) -> Result<Normalized> {
+    pub fn normalize(self) -> Result<NormalizedDescription> {
         let Self { document, schema_names, parts } = self;
         let (document, values) = normalize::normalize(&document, &parts, &schema_names)?;
-        Ok(Normalized { document, values, parts })
+        Ok(NormalizedDescription { document, values, parts })
     }
 }
 
 /// A description in the keywords that progenitor and typify support.
 #[derive(Debug, Clone)]
-pub struct Normalized {
+pub struct NormalizedDescription {
     /// The description.
     pub document: Value,
     /// The documented values of properties.
     pub values: ValueTable,
-    /// What its operations and webhooks are.
+    /// Its operations and webhooks.
     pub parts: Parts,
 }
 
-impl Normalized {
+impl NormalizedDescription {
     /// Stage `split_directions`: separates the schemas of requests and responses.
-    pub fn split_directions(self) -> Result<Split> {
+    pub fn split_directions(self) -> Result<SplitDescription> {
         let Self { mut document, values, parts } = self;
         let hints = split_directions::split_directions(&mut document, &values)?;
-        Ok(Split { document, hints, parts })
+        Ok(SplitDescription { document, hints, parts })
     }
 }
 
 /// A description whose requests and responses share no schema.
 #[derive(Debug, Clone)]
-pub struct Split {
+pub struct SplitDescription {
     /// The description.
     pub document: Value,
-    /// What typify loses of the properties.
+    /// The metadata of properties that typify drops.
     pub hints: HintTable,
-    /// What its operations and webhooks are.
+    /// Its operations and webhooks.
     pub parts: Parts,
 }
 
-impl Split {
+impl SplitDescription {
     /// Stages `generate`, `parse_progenitor` and `lower`: the types and the calls.
-    pub fn lower(self) -> Result<Lowered> {
+    pub fn lower(self) -> Result<LoweredApi> {
         let Self { document, hints, parts } = self;
         let tokens = generate::generate(&document)?;
         let model = parse_progenitor::read(tokens, &hints)?;
         let Parts { name, version, runtime_description, operations, webhooks, functions } = parts;
         let model = lower::lower(model, operations, webhooks, &functions)?;
-        Ok(Lowered { model, name, version, runtime_description })
+        Ok(LoweredApi { model, name, version, runtime_description })
     }
 }
 
 /// The types and the calls.
-pub struct Lowered {
+pub struct LoweredApi {
     /// The types and the calls.
     pub model: ApiModel,
     name: String,
@@ -221,9 +221,9 @@ pub struct Lowered {
     runtime_description: Option<String>,
 }
 
-impl Lowered {
+impl LoweredApi {
     /// Stage `write`: prints the source.
-    pub fn write(self, reserved_scopes: &ReservedScopes) -> Result<Generated> {
+    pub fn write(self, reserved_scopes: &ReservedScopes) -> Result<GeneratedApi> {
         let Self { model, name, version, runtime_description } = self;
         let sources = Sources {
             api: write::write(&model, &name, &version, reserved_scopes)?,
@@ -232,12 +232,12 @@ impl Lowered {
             unions: write::unions(&model),
             runtime_description,
         };
-        Ok(Generated { model, sources })
+        Ok(GeneratedApi { model, sources })
     }
 }
 
 /// The result of the pipeline.
-pub struct Generated {
+pub struct GeneratedApi {
     /// The types and the calls.
     pub model: ApiModel,
     /// The source that was written of them.

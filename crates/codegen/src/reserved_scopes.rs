@@ -28,7 +28,7 @@ const OTHERS: [(&str, &str); 3] = [
 /// Maximum depth of folders below `src/`.
 const MAX_FOLDERS: usize = 16;
 
-/// The reserved names, each with what has it.
+/// The reserved names, each with its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReservedScopes(BTreeMap<String, String>);
 
@@ -94,7 +94,7 @@ impl ReservedScopes {
         Ok(())
     }
 
-    /// What has the name of a scope; `None` if the scope can have it.
+    /// Returns the owner of a reserved name; `None` if a scope can have the name.
     pub fn owner(&self, scope: &str) -> Option<&str> {
         self.0.get(scope).map(String::as_str)
     }

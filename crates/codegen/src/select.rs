@@ -103,7 +103,7 @@ pub fn event_feature(event: &str) -> String {
     format!("webhook-{}", event.replace('_', "-"))
 }
 
-/// The environment variable with which Cargo tells a build script that a feature is enabled.
+/// The environment variable that Cargo sets for a build script if a feature is enabled.
 pub fn feature_variable(feature: &str) -> String {
     format!("CARGO_FEATURE_{}", feature.to_uppercase().replace('-', "_"))
 }

@@ -4,8 +4,8 @@
 //! uses `x`. *Requests* stay exact, except that an optional list can be left out, which differs from an empty
 //! one. [`crate::lower`] makes *responses* tolerant, once it knows the response types.
 //!
-//! What typify would lose of the properties goes into a [table](crate::hints): their order in the description,
-//! and whether `null` can be sent.
+//! A [table](crate::hints) keeps the metadata of properties that typify drops: their order in the description, and
+//! whether `null` can be sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +124,7 @@ fn redirect(value: &mut Value, copies: &BTreeMap<String, String>) {
     }
 }
 
-/// Moves what typify would lose of a schema's properties into the table.
+/// Moves the metadata of a schema's properties that typify drops into the table.
 fn collect_hints(
     component: &str,
     schema: &mut Value,
@@ -141,15 +141,15 @@ fn collect_hints(
     for (order, (name, property)) in properties.into_iter().flatten().enumerate() {
         let nullable = property["nullable"] == true;
         let Some(property) = property.as_object_mut() else { continue };
-        let decided_by = property.shift_remove(DISCRIMINATOR);
-        let decided_by = decided_by.as_ref().and_then(Discriminator::read);
+        let discriminator = property.shift_remove(DISCRIMINATOR);
+        let discriminator = discriminator.as_ref().and_then(Discriminator::read);
         let of = |component: &str| values.get(&(component.to_owned(), name.clone())).cloned();
         let mut values = of(component).or_else(|| of(original)).unwrap_or_default();
         if !is_sent {
             // GitHub uses a default for what it is sent.
             values.default = None;
         }
-        table.insert(component, name, FieldHints { order, nullable, decided_by, values });
+        table.insert(component, name, FieldHints { order, nullable, discriminator, values });
         // Keywords beside a `$ref` are ignored.
         let reference = property.shift_remove("$ref");
         if let Some(reference) = reference {

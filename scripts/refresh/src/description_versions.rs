@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use octowire_codegen::overlay::{Action, Overlay};
-use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::pipeline::CorrectedDescription;
 
 use crate::problem::{StaleActionReport, StaleResolution};
 use crate::source::VERSION;
@@ -12,14 +12,14 @@ use crate::source::VERSION;
 pub fn corrected<'a>(
     others: Option<&'a [PathBuf]>,
     overlay: &'a Overlay,
-) -> impl Iterator<Item = Corrected> + 'a {
-    others.into_iter().flatten().filter_map(|path| Corrected::read(path, overlay).ok())
+) -> impl Iterator<Item = CorrectedDescription> + 'a {
+    others.into_iter().flatten().filter_map(|path| CorrectedDescription::read(path, overlay).ok())
 }
 
 /// The actions without effect on the description, and what to do with each. An action is not deleted if an
 /// edition might need it that is missing or cannot be read.
 pub fn stale(
-    after: &Corrected,
+    after: &CorrectedDescription,
     overlay: &Overlay,
     others: Option<&[PathBuf]>,
 ) -> Vec<StaleActionReport> {
@@ -31,8 +31,8 @@ pub fn stale(
     everywhere.actions.iter_mut().for_each(|action| action.expected_in = None);
     let (mut known, mut broken) = (Vec::new(), Vec::new());
     for path in others.into_iter().flatten() {
-        match Corrected::read(path, &everywhere) {
-            Ok(Corrected { name, stale, .. }) => known.push((name, stale)),
+        match CorrectedDescription::read(path, &everywhere) {
+            Ok(CorrectedDescription { name, stale, .. }) => known.push((name, stale)),
             Err(_) => broken.push(stem(path)),
         }
     }

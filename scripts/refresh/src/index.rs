@@ -22,8 +22,8 @@ const PREFACE: &str = "\
 ";
 
 /// The text of the file.
-pub fn index(refined: &ApiModel, webhooks: &[Webhook]) -> String {
-    let mut calls: Vec<&CallModel> = refined.calls.iter().collect();
+pub fn index(api: &ApiModel, webhooks: &[Webhook]) -> String {
+    let mut calls: Vec<&CallModel> = api.calls.iter().collect();
     calls.sort_by_key(|call| (&call.operation.tag, &call.operation.id));
     let mut webhooks: Vec<&Webhook> = webhooks.iter().collect();
     webhooks.sort_by_key(|webhook| (&webhook.event, &webhook.key));

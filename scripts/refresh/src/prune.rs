@@ -186,7 +186,7 @@ actions:
     }
 
     #[test]
-    fn all_may_go() {
+    fn all_actions_can_be_pruned() {
         let pruned = pruned(&[(0, &[]), (1, &[]), (2, &[])]);
         assert!(overlay::parse(&pruned).unwrap().actions.is_empty());
     }

@@ -10,12 +10,12 @@ use crate::drift::{self, DriftReport};
 use crate::examples::{self, Proposal};
 use crate::options::{Options, Source};
 use crate::problem::{Problem, Result, StaleActionReport};
-use crate::required::{self, NotRequired, Version, Versions};
+use crate::required::{self, NotRequired, OtherVersions, Version};
 use crate::source::{self, Published};
 use crate::swap::ReplacementTransaction;
 use crate::{description_versions, features, index, payloads, prune, records, report};
 use octowire_codegen::overlay::{self, Overlay};
-use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_codegen::required::relax;
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Features;
@@ -53,15 +53,15 @@ impl Vendored {
         })
     }
 
-    fn says(&self, key: &str) -> String {
+    fn upstream_value(&self, key: &str) -> String {
         records::value(&self.upstream, key).unwrap_or_default()
     }
 
     /// Returns whether the description is already vendored.
     fn is(&self, published: &Published) -> bool {
-        self.says("package") == published.package
-            && self.says("version") == published.version
-            && self.says("sha256") == load::sha256(&published.bytes)
+        self.upstream_value("package") == published.package
+            && self.upstream_value("version") == published.version
+            && self.upstream_value("sha256") == load::sha256(&published.bytes)
     }
 }
 
@@ -79,7 +79,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     if vendored.is(&published) {
         say(format!(
             "Nothing to do: openapi/ already has {which}, since {}.",
-            vendored.says("retrieved")
+            vendored.upstream_value("retrieved")
         ))?;
         return Ok(0);
     }
@@ -88,8 +88,8 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     let others = published.others.take();
     let others = others.as_deref();
     let not_required = not_required(&vendored, &published, others);
-    let before = Corrected::new(vendored.document, &vendored.overlay)?;
-    let after = Corrected::new(mem::take(&mut published.document), &vendored.overlay)?;
+    let before = CorrectedDescription::new(vendored.document, &vendored.overlay)?;
+    let after = CorrectedDescription::new(mem::take(&mut published.document), &vendored.overlay)?;
     // Like the types: a property that not every version requires is an `Option`.
     let relaxed = |document: &Value, list: &[NotRequired]| {
         let mut document = document.clone();
@@ -105,8 +105,8 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     report::write_drift(&options.report(), &drift, of_required.as_deref())?;
 
     let stale = description_versions::stale(&after, &vendored.overlay, others);
-    let can_go = |action: &StaleActionReport| options.prune && action.can_be_pruned();
-    if !stale.iter().all(can_go) {
+    let can_be_pruned = |action: &StaleActionReport| options.prune && action.can_be_pruned();
+    if !stale.iter().all(can_be_pruned) {
         return Err(Problem::Stale(stale));
     }
     let overlay = prune::prune(&vendored.overlay_text, &vendored.overlay, &stale)?;
@@ -149,8 +149,9 @@ fn not_required(
     published: &Published,
     others: Option<&[PathBuf]>,
 ) -> Vec<NotRequired> {
-    let versions = others.map(Versions::read);
-    let before = Version { name: vendored.says("version"), document: vendored.document.clone() };
+    let versions = others.map(OtherVersions::read);
+    let before =
+        Version { name: vendored.upstream_value("version"), document: vendored.document.clone() };
     let known = &vendored.not_required;
     required::collect(&published.document, &[before], versions.as_ref(), known)
 }
@@ -168,7 +169,7 @@ fn not_required_before(path: &Path) -> Result<Vec<NotRequired>> {
 pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
     let staging = ReplacementTransaction::open(&options.root)?;
     let vendored = Vendored::read(&options.root)?;
-    let version = vendored.says("version");
+    let version = vendored.upstream_value("version");
     let properties = required::from_folder(&vendored.document, &version, folder)?;
     staging.replace(&[(required::FILE, required::render(&properties).into_bytes())])
 }
@@ -177,7 +178,7 @@ pub fn write_required(options: &Options, folder: &Path) -> Result<()> {
 fn propose(
     options: &Options,
     proposals: &[Proposal],
-    after: &Corrected,
+    after: &CorrectedDescription,
     overlay: &Overlay,
     others: Option<&[PathBuf]>,
 ) -> Result<()> {
@@ -257,7 +258,7 @@ pub fn write_index(options: &Options) -> Result<()> {
 pub fn index_of(root: &Path) -> Result<String> {
     let vendored = Vendored::read(root)?;
     let Vendored { document, overlay, not_required, reserved_scopes, .. } = vendored;
-    let corrected = Corrected::new(document, &overlay)?;
+    let corrected = CorrectedDescription::new(document, &overlay)?;
     let webhooks = webhooks::describe(&corrected.document)?;
     let generated = corrected.generate(&not_required, &reserved_scopes, Features::All)?;
     Ok(index::index(&generated.model, &webhooks))

@@ -49,13 +49,13 @@ pub struct Version {
 
 /// The editions that are published with a description.
 #[derive(Default)]
-pub struct Versions {
+pub struct OtherVersions {
     read: Vec<Version>,
     /// The names of the broken ones, about which nothing is known.
     broken: BTreeSet<String>,
 }
 
-impl Versions {
+impl OtherVersions {
     /// Reads these files.
     pub fn read(paths: &[PathBuf]) -> Self {
         let mut versions = Self::default();
@@ -82,13 +82,11 @@ impl Versions {
 pub fn collect(
     document: &Value,
     versions: &[Version],
-    description_versions: Option<&Versions>,
+    others: Option<&OtherVersions>,
     before: &[NotRequired],
 ) -> Vec<NotRequired> {
     let stays = |name: &String| {
-        is_version(name)
-            || description_versions
-                .is_none_or(|description_versions| description_versions.broken.contains(name))
+        is_version(name) || others.is_none_or(|others| others.broken.contains(name))
     };
     let required = requirements(document);
     let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
@@ -101,10 +99,8 @@ pub fn collect(
             found.insert((entry.schema.clone(), entry.property.clone()), versions);
         }
     }
-    let description_versions = description_versions
-        .into_iter()
-        .flat_map(|description_versions| &description_versions.read);
-    for version in versions.iter().chain(description_versions) {
+    let others = others.into_iter().flat_map(|others| &others.read);
+    for version in versions.iter().chain(others) {
         let other = requirements(&version.document);
         for (schema, own) in &required {
             let Some(others) = other.get(schema).filter(|it| it.within == own.within) else {
@@ -162,7 +158,7 @@ pub fn changes(before: &[NotRequired], after: &[NotRequired]) -> Option<String> 
 /// from the editions beside the newest.
 pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Vec<NotRequired>> {
     let mut versions = Vec::new();
-    let mut description_versions = None;
+    let mut others = None;
     for path in entries(folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let generated = path.join("generated");
@@ -174,15 +170,14 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
                 .into_iter()
                 .filter(|path| is_description_version(path))
                 .collect();
-            description_versions = Some(Versions::read(&paths));
+            others = Some(OtherVersions::read(&paths));
         } else {
             let document = load::load_custom(&generated.join("api.github.com.json"))?;
             versions.push(Version { name, document });
         }
     }
-    let Some(description_versions) = description_versions.filter(|description_versions| {
-        !versions.is_empty() && !description_versions.read.is_empty()
-    }) else {
+    let Some(others) = others.filter(|others| !versions.is_empty() && !others.read.is_empty())
+    else {
         let message = format!(
             "{} needs {vendored}/generated with all editions, and other versions as \
              VERSION/generated/api.github.com.json",
@@ -190,11 +185,11 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
         );
         return Err(Problem::failed(message));
     };
-    if let Some(name) = description_versions.broken.first() {
+    if let Some(name) = others.broken.first() {
         let message = format!("{vendored}/generated/{name}.json cannot be read: download it again");
         return Err(Problem::failed(message));
     }
-    Ok(collect(document, &versions, Some(&description_versions), &[]))
+    Ok(collect(document, &versions, Some(&others), &[]))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -220,15 +215,15 @@ fn shorten(versions: &mut Vec<String>) {
     let order = |name: &String| -> Option<Vec<u64>> {
         name.split('.').map(|number| number.parse().ok()).collect()
     };
-    let (mut numbered, mut description_versions): (Vec<String>, Vec<String>) =
+    let (mut numbered, mut others): (Vec<String>, Vec<String>) =
         versions.drain(..).partition(|name| is_version(name));
     // A commit has no number; it is newer than all versions with one.
     numbered.sort_by_key(|name| (order(name).is_none(), order(name)));
-    description_versions.sort();
-    description_versions.dedup();
+    others.sort();
+    others.dedup();
     versions.extend(numbered.first().cloned());
     versions.extend(numbered.last().filter(|last| numbered.first() != Some(last)).cloned());
-    versions.extend(description_versions);
+    versions.extend(others);
 }
 
 /// The required properties of every object in responses and webhooks.
@@ -319,8 +314,8 @@ mod tests {
         }
     }
 
-    fn description_versions(read: Vec<Version>, broken: &[&str]) -> Versions {
-        Versions { read, broken: broken.iter().map(|name| (*name).to_owned()).collect() }
+    fn others(read: Vec<Version>, broken: &[&str]) -> OtherVersions {
+        OtherVersions { read, broken: broken.iter().map(|name| (*name).to_owned()).collect() }
     }
 
     #[test]
@@ -331,9 +326,8 @@ mod tests {
             version("9.0.0", &["id"]),
             version("20.0.0", &["id", "title"]),
         ];
-        let description_versions =
-            description_versions(vec![version("ghes-3.17", &["title"])], &[]);
-        let found = collect(&current, &versions, Some(&description_versions), &[]);
+        let others = others(vec![version("ghes-3.17", &["title"])], &[]);
+        let found = collect(&current, &versions, Some(&others), &[]);
         let expected = [
             entry("id", &["ghes-3.17"]),
             entry("title", &["9.0.0", "16.0.0"]),
@@ -352,7 +346,7 @@ mod tests {
         ];
         let current = description(&["id", "title", "type"]);
         let previous = version("23.0.2", &["id", "title"]);
-        let versions = Versions::default();
+        let versions = OtherVersions::default();
         let after = collect(&current, &[previous], Some(&versions), &before);
         // An edition that is no longer published is no longer supported.
         assert_eq!(after, [entry("title", &["16.0.0", "20.0.0"]), entry("type", &["23.0.2"])]);
@@ -368,7 +362,7 @@ mod tests {
         let before = [entry("id", &["ghec", "ghes-3.17"])];
         let current = description(&["id"]);
         assert_eq!(collect(&current, &[], None, &before), before);
-        let broken = description_versions(vec![version("ghec", &["id"])], &["ghes-3.17"]);
+        let broken = others(vec![version("ghec", &["id"])], &["ghes-3.17"]);
         assert_eq!(collect(&current, &[], Some(&broken), &before), [entry("id", &["ghes-3.17"])]);
     }
 
@@ -377,9 +371,9 @@ mod tests {
         let current = description(&["id", "title"]);
         let before = [entry("title", &["16.0.0"])];
         let commit = version("0d1f3a", &["id"]);
-        let after = collect(&current, &[commit], Some(&Versions::default()), &before);
+        let after = collect(&current, &[commit], Some(&OtherVersions::default()), &before);
         assert_eq!(after, [entry("title", &["16.0.0", "0d1f3a"])]);
-        let later = collect(&current, &[], Some(&Versions::default()), &after);
+        let later = collect(&current, &[], Some(&OtherVersions::default()), &after);
         assert_eq!(later, after);
     }
 

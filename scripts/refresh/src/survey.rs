@@ -1,4 +1,4 @@
-//! Runs other descriptions through all stages of the build: older ones, and other editions. Actions of the
+//! Runs other descriptions through all stages of the build: older versions, and other variants. Actions of the
 //! overlay without effect are ignored there.
 
 use std::io::Write;
@@ -6,25 +6,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use octowire_codegen::pipeline::Corrected;
-use octowire_codegen::required::{self, NotRequired};
-use octowire_codegen::reserved_scopes::ReservedScopes;
+use octowire_codegen::pipeline::{CorrectedDescription, Inputs};
 use octowire_codegen::select::Features;
-use octowire_codegen::{Result, document, overlay, webhooks};
+use octowire_codegen::{Result, document, webhooks};
 
 use crate::features;
 use crate::problem::{self, Problem};
 
 /// Processes each description; returns the number of failures.
 pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
-    let overlay = overlay::read(&root.join("openapi/overlay.yaml"))?;
-    let not_required = required::read(&root.join("openapi").join(required::FILE))?;
-    let reserved_scopes = features::reserved_scopes(root)?;
+    let inputs = Inputs::read(&root.join("openapi"), features::reserved_scopes(root)?)?;
     let mut failed = 0;
     for file in files {
         let started = Instant::now();
-        let line =
-            catch_unwind(AssertUnwindSafe(|| one(file, &overlay, &not_required, &reserved_scopes)));
+        let line = catch_unwind(AssertUnwindSafe(|| generate(file, &inputs)));
         let seconds = started.elapsed().as_secs_f32();
         let line = match line {
             Ok(Ok(counts)) => counts.line(seconds),
@@ -53,13 +48,9 @@ struct Counts {
     stale: usize,
 }
 
-fn one(
-    file: &Path,
-    overlay: &overlay::Overlay,
-    not_required: &[NotRequired],
-    reserved_scopes: &ReservedScopes,
-) -> Result<Counts> {
-    let corrected = Corrected::read(file, overlay)?;
+fn generate(file: &Path, inputs: &Inputs) -> Result<Counts> {
+    let Inputs { overlay, not_required, reserved_scopes } = inputs;
+    let corrected = CorrectedDescription::read(file, overlay)?;
     let generated = corrected.clone().generate(not_required, reserved_scopes, Features::All)?;
     let webhooks = webhooks::describe(&corrected.document)?.len();
     let operations = document::operations(&corrected.document).count();

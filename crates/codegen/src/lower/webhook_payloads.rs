@@ -107,9 +107,9 @@ pub fn concerned(
     types: &BTreeMap<String, Definition>,
 ) -> BTreeSet<EntityType> {
     let mut concerned = BTreeSet::new();
-    let mut add = |name: &str, says: &PayloadRoles| {
+    let mut add = |name: &str, described: &PayloadRoles| {
         for field in fields(name, types).into_iter().flatten() {
-            for (role, _) in says.roles.iter().filter(|(_, ident)| *ident == field.ident) {
+            for (role, _) in described.roles.iter().filter(|(_, ident)| *ident == field.ident) {
                 if let Some((of, _)) = record(&field.ty, types) {
                     concerned.insert(EntityType { ty: of.to_owned(), label: role.label() });
                 }
@@ -118,9 +118,9 @@ pub fn concerned(
     };
     for payload in payloads {
         match &payload.shape {
-            PayloadShape::Record(says) => add(&payload.name, says),
+            PayloadShape::Record(roles) => add(&payload.name, roles),
             PayloadShape::Union(variants) => {
-                variants.iter().for_each(|(_, name, says)| add(name, says))
+                variants.iter().for_each(|(_, name, roles)| add(name, roles))
             }
             PayloadShape::Other => {}
         }

@@ -358,8 +358,8 @@ impl<'a> Schemas<'a> {
         for (property, schema) in document::object(raw, "properties") {
             let at = format!("{at}{}", document::pointer(&["properties", property]));
             let mut rewritten = self.schema(schema, &format!("{name}-{property}"), &at)?;
-            if let Some(decided_by) = schema.get(DISCRIMINATOR) {
-                rewritten[DISCRIMINATOR] = decided_by.clone();
+            if let Some(discriminator) = schema.get(DISCRIMINATOR) {
+                rewritten[DISCRIMINATOR] = discriminator.clone();
             }
             let [default, example] =
                 ["default", "example"].map(|key| schema.get(key).and_then(document::shown));

@@ -130,12 +130,12 @@ fn constant(document: &Value, variants: &[Variant<'_>], index: usize) -> Option<
     variant.properties().find_map(|(property, _)| {
         let own = values(variant, property)?;
         let mut others = variants.iter().enumerate().filter(|(other, _)| *other != index);
-        let tells = own.len() == 1
+        let distinguishes = own.len() == 1
             && others.all(|(_, other)| {
                 values(other, property)
                     .is_none_or(|other| !other.is_empty() && other.is_disjoint(&own))
             });
-        if tells { own.into_iter().next() } else { None }
+        if distinguishes { own.into_iter().next() } else { None }
     })
 }
 

@@ -55,11 +55,11 @@ fn write_all(
     let mut others = BTreeSet::new();
     for Payload { resolved, shape, .. } in payloads {
         match shape {
-            PayloadShape::Record(says) => {
-                records.insert(resolved, says);
+            PayloadShape::Record(roles) => {
+                records.insert(resolved, roles);
             }
             PayloadShape::Union(variants) => {
-                records.extend(variants.iter().map(|(_, name, says)| (name.as_str(), says)));
+                records.extend(variants.iter().map(|(_, name, roles)| (name.as_str(), roles)));
                 unions.insert(resolved, variants.iter().map(|(ident, ..)| &**ident).collect());
             }
             PayloadShape::Other => {
@@ -68,10 +68,10 @@ fn write_all(
         }
     }
     for (name, PayloadRoles { roles, action }) in records {
-        let mut says: Vec<String> =
+        let mut entries: Vec<String> =
             roles.iter().map(|(role, ident)| format!("{}: {ident}", role.name())).collect();
-        says.extend(action.as_ref().map(|ident| format!("action: {ident}")));
-        writeln!(out, "{MACROS}::payload! {{ {name} {{ {} }} }}", says.join(", "))?;
+        entries.extend(action.as_ref().map(|ident| format!("action: {ident}")));
+        writeln!(out, "{MACROS}::payload! {{ {name} {{ {} }} }}", entries.join(", "))?;
     }
     for (name, variants) in unions {
         writeln!(out, "{MACROS}::payload_union! {{ {name} {{ {} }} }}", variants.join(", "))?;

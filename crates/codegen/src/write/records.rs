@@ -151,7 +151,7 @@ fn read_fields(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
     )?;
     for (index, field) in named.iter().enumerate() {
         let how = match &field.ty {
-            _ if field.decided_by.is_some() => "undecided",
+            _ if field.discriminator.is_some() => "undecided",
             Type::Vec(of) if is_integer(of) => "read_integers",
             Type::Vec(of) if !takes_null(of) => "read_list",
             Type::Vec(_) | Type::Map(_) => "read_map",
@@ -179,7 +179,7 @@ fn takes_null(of: &Type) -> bool {
 
 /// Chooses the variants of unions that another property determines.
 fn complete(out: &mut String, api: &ApiModel, fields: &[Cow<Field>]) -> fmt::Result {
-    let decided = fields.iter().filter_map(|field| Some((field, field.decided_by.as_ref()?)));
+    let decided = fields.iter().filter_map(|field| Some((field, field.discriminator.as_ref()?)));
     let mut lines = String::new();
     for (field, Discriminator { property, variants }) in decided {
         let Some(deciding) = fields.iter().find(|field| field.name == *property) else { continue };

@@ -69,7 +69,7 @@ pub fn check(api: &ApiModel) -> Result<()> {
     for (name, definition) in read {
         let Kind::Struct(fields) = &definition.kind else { continue };
         for field in fields {
-            let Some(Discriminator { property, variants }) = &field.decided_by else { continue };
+            let Some(Discriminator { property, variants }) = &field.discriminator else { continue };
             let undefined = variants
                 .iter()
                 .find(|(_, target)| unions::variant_index(api, &field.ty, target).is_none());

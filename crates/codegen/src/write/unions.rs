@@ -74,7 +74,7 @@ type Constant<'a> = (&'a str, Vec<&'a str>);
 fn constants<'a>(api: &'a ApiModel, variants: &'a [Variant]) -> Vec<Vec<Constant<'a>>> {
     let all: Vec<Vec<Constant<'a>>> =
         variants.iter().map(|variant| enums_of(api, &variant.ty)).collect();
-    let tells = |property: &str| {
+    let distinguishes = |property: &str| {
         let sets: Vec<&Vec<&str>> = all
             .iter()
             .flatten()
@@ -86,10 +86,10 @@ fn constants<'a>(api: &'a ApiModel, variants: &'a [Variant]) -> Vec<Vec<Constant
             others.any(|other| !one.iter().any(|value| other.contains(value)))
         })
     };
-    let telling: BTreeSet<&str> =
-        all.iter().flatten().map(|(name, _)| *name).filter(|name| tells(name)).collect();
+    let distinguishing: BTreeSet<&str> =
+        all.iter().flatten().map(|(name, _)| *name).filter(|name| distinguishes(name)).collect();
     let mut constants = all;
-    constants.iter_mut().for_each(|own| own.retain(|(name, _)| telling.contains(name)));
+    constants.iter_mut().for_each(|own| own.retain(|(name, _)| distinguishing.contains(name)));
     constants
 }
 

@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::support::{alone, assert_contains, exchanging, fails, openapi, reference, written};
+use crate::support::{
+    alone, assert_contains, fails, openapi, reference, with_body_and_response, written,
+};
 use octowire_codegen::{cycles, overlay};
 
 /// A schema that contains others at some place, and whether it can contain itself there.
@@ -41,7 +43,7 @@ fn schemas_that_consist_of_themselves_are_an_error() {
                 json!({ "a": make(&b), "b": a }),
                 json!({ "a": b, "b": { "allOf": [make(&a), { "properties": { "c": {} } }] } }),
             ] {
-                let document = exchanging(reference("a"), schemas);
+                let document = with_body_and_response(reference("a"), schemas);
                 let checked = cycles::check(&document);
                 assert_eq!(checked.is_ok(), is_fine, "{name}: {checked:?} of {document}");
                 match written(&document) {
@@ -57,7 +59,7 @@ fn schemas_that_consist_of_themselves_are_an_error() {
 #[test]
 fn a_recursive_schema_is_named() {
     let circle = json!({ "allOf": [reference("b")] });
-    let document = exchanging(json!({}), json!({ "a": reference("b"), "b": circle }));
+    let document = with_body_and_response(json!({}), json!({ "a": reference("b"), "b": circle }));
     let message = fails(cycles::check(&document), "load", "/components/schemas/b");
     assert_eq!(message, "the schema contains itself");
 }
@@ -83,7 +85,7 @@ fn schemas_that_double_at_each_step_are_an_error() {
                 let step = |at: usize| (format!("c{at}"), make(reference(&format!("c{}", at + 1))));
                 let mut schemas: Map<String, Value> = (0..steps).map(step).collect();
                 schemas.insert(format!("c{steps}"), json!({ "type": "object" }));
-                let error = written(&exchanging(reference("c0"), schemas.into()));
+                let error = written(&with_body_and_response(reference("c0"), schemas.into()));
                 let error = error.expect_err("too many");
                 assert!(["load", "normalize"].contains(&error.stage), "{place}: {error}");
             }
@@ -97,12 +99,12 @@ fn a_chain_of_references_is_followed_without_recursion() {
         let link = |at: usize, to: usize| (format!("c{at}"), reference(&format!("c{to}")));
         let mut schemas: Map<String, Value> = (0..50_000).map(|at| link(at, at + 1)).collect();
         schemas.insert("c50000".to_owned(), json!({ "type": "string" }));
-        let document = exchanging(reference("c0"), schemas.clone().into());
+        let document = with_body_and_response(reference("c0"), schemas.clone().into());
         assert!(cycles::check(&document).is_ok());
         drop(written(&document));
         let (last, first) = link(50_000, 0);
         schemas.insert(last, first);
-        let document = exchanging(reference("c0"), schemas.into());
+        let document = with_body_and_response(reference("c0"), schemas.into());
         assert_contains(cycles::check(&document).expect_err("a circle"), "contains itself");
     });
 }
@@ -150,7 +152,7 @@ fn a_chain_of_records_does_not_exhaust_the_stack() {
         };
         let mut schemas: Map<String, Value> = (0..4_000).map(record).collect();
         schemas.insert("c4000".to_owned(), json!({ "type": "string" }));
-        let source = written(&exchanging(reference("c0"), schemas.into()));
+        let source = written(&with_body_and_response(reference("c0"), schemas.into()));
         assert_contains(crate::support::ok(source), "pub struct C3999 {");
     });
 }

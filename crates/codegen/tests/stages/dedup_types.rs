@@ -31,7 +31,7 @@ fn record(fields: &[(&str, Type)]) -> Kind {
         nullable: false,
         catch_all: false,
         order,
-        decided_by: None,
+        discriminator: None,
         values: DocumentedValues::default(),
     };
     Kind::Struct(fields.iter().enumerate().map(field).collect())

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{answering, asking, assert_contains, ok, written};
+use crate::support::{assert_contains, ok, with_parameters, with_response, written};
 use crate::write::{flaw, parsed};
 
 /// The lines that a description becomes on a property.
@@ -10,7 +10,7 @@ fn documented(text: &str) -> Vec<String> {
     let object = json!({ "type": "object", "properties": {
         "marker": { "type": "integer", "description": text },
     } });
-    let source = ok(written(&answering(object, json!({}))));
+    let source = ok(written(&with_response(object, json!({}))));
     parsed(&source);
     let (before, _) = source.split_once("    pub marker:").expect("the property");
     let lines: Vec<&str> = before.lines().collect();
@@ -105,7 +105,8 @@ const ODD_TEXTS: [&str; 12] = [
 fn stays_inside(change: impl Fn(&mut serde_json::Value, &str)) {
     let mut flaws = Vec::new();
     for text in ODD_TEXTS {
-        let mut given = asking("/a", json!([{ "name": "x", "in": "query", "schema": {} }]));
+        let mut given =
+            with_parameters("/a", json!([{ "name": "x", "in": "query", "schema": {} }]));
         given["paths"]["/a"]["get"]["deprecated"] = json!(true);
         change(&mut given["paths"]["/a"]["get"], text);
         flaws.extend(flaw(&written(&given)).map(|why| format!("{text:?}: {why}")));
@@ -127,7 +128,7 @@ fn an_address_cannot_leave_its_comment_or_attribute() {
 
 #[test]
 fn an_operation_without_a_summary_has_no_lone_dot() {
-    let source = ok(written(&asking("/a", json!([]))));
+    let source = ok(written(&with_parameters("/a", json!([]))));
     let dot = source.lines().find(|line| line.trim() == "/// .");
     assert_eq!(dot, None);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    answering, assert_contains, content, document, fails, generated, ok, split, tolerated,
+    assert_contains, content, document, fails, generated, ok, split, split_document, with_response,
 };
 use octowire_codegen::hints::HintTable;
 use octowire_codegen::model::{Kind, Model, Signature, Type};
@@ -75,7 +75,7 @@ fn schemas_become_types() {
         "anything": {}, "counts": { "type": "object", "additionalProperties": { "type": "integer" } },
     } });
     let reference = crate::support::reference("user");
-    let split = ok(split(&answering(reference, json!({ "user": user }))));
+    let split = ok(split(&with_response(reference, json!({ "user": user }))));
     let model = ok(parse_progenitor::read(ok(generated(&split.document)), &split.hints));
     let Kind::Struct(fields) = &model.types["User"].kind else { panic!("a record") };
     let of = |name: &str| fields.iter().find(|field| field.name == name).expect("a field");
@@ -154,7 +154,7 @@ fn where_progenitor_panics_its_words_are_the_error() {
 #[test]
 fn enum_values_that_are_one_rust_name_are_an_error_that_says_where() {
     let values = json!({ "type": "string", "enum": ["a b", "a_b"] });
-    let given = ok(tolerated(&answering(values, json!({}))));
+    let given = ok(split_document(&with_response(values, json!({}))));
     fails(generated(&given), "generate", "/paths/~1answer/get");
 }
 
@@ -162,7 +162,7 @@ fn enum_values_that_are_one_rust_name_are_an_error_that_says_where() {
 fn the_same_document_makes_the_same_tokens() {
     let values = json!({ "type": "string", "enum": ["a", "b", "c"] });
     let object = json!({ "type": "object", "properties": { "x": values, "y": {}, "z": values } });
-    let given = ok(tolerated(&answering(object, json!({}))));
+    let given = ok(split_document(&with_response(object, json!({}))));
     let once = ok(generated(&given)).to_string();
     assert_eq!(ok(generated(&given)).to_string(), once);
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::{
-    answering, asking, assert_contains, call, content, definition, document, exchanging, fails,
-    field, fields, generated, ok, reference, refined, split, taking,
+    assert_contains, call, content, definition, document, fails, field, fields, generated, lowered,
+    ok, reference, split, with_body, with_body_and_response, with_parameters, with_response,
 };
 use octowire_codegen::function_names::FunctionNames;
 use octowire_codegen::lower::{ApiModel, Body, ListField, Pagination, Property, lower};
@@ -37,15 +37,15 @@ fn thing() -> Value {
 }
 
 fn read_thing() -> ApiModel {
-    ok(refined(&answering(reference("thing"), json!({ "thing": thing() }))))
+    ok(lowered(&with_response(reference("thing"), json!({ "thing": thing() }))))
 }
 
 fn sent_thing() -> ApiModel {
-    ok(refined(&taking(reference("thing"), json!({ "thing": thing() }))))
+    ok(lowered(&with_body(reference("thing"), json!({ "thing": thing() }))))
 }
 
-fn properties(refined: &ApiModel) -> &[Property] {
-    match &call(refined, "tests/send").body {
+fn properties(lowered: &ApiModel) -> &[Property] {
+    match &call(lowered, "tests/send").body {
         Body::Json { properties, .. } => properties,
         _ => panic!("a JSON body"),
     }
@@ -64,13 +64,13 @@ fn paging_of(
     items: Option<&str>,
 ) -> Pagination {
     let parameters = json!([{ "name": parameter, "in": "query", "schema": { "type": "integer" } }]);
-    let mut given = asking(path, parameters);
+    let mut given = with_parameters(path, parameters);
     given["paths"][path]["get"]["responses"] = json!({ "200": content(schema) });
     given["components"]["schemas"] = schemas;
     if let Some(items) = items {
         given["paths"][path]["get"]["x-octowire-items"] = json!(items);
     }
-    call(&ok(refined(&given)), "tests/get").paging.clone()
+    call(&ok(lowered(&given)), "tests/get").paging.clone()
 }
 
 fn option(of: Type) -> Type {
@@ -79,19 +79,19 @@ fn option(of: Type) -> Type {
 
 #[test]
 fn properties_stand_in_the_documents_order() {
-    let refined = read_thing();
-    let names: Vec<&str> = fields(&refined, "Thing").iter().map(|f| f.name.as_str()).collect();
+    let lowered = read_thing();
+    let names: Vec<&str> = fields(&lowered, "Thing").iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
 }
 
 #[test]
 fn a_list_that_is_read_is_never_absent() {
-    let refined = read_thing();
+    let lowered = read_thing();
     for name in ["list", "must_list"] {
         let strings = Type::Vec(Box::new(Type::path("String")));
-        assert_eq!(field(&refined, "Thing", name).ty, strings, "{name}");
+        assert_eq!(field(&lowered, "Thing", name).ty, strings, "{name}");
     }
-    assert!(matches!(field(&refined, "Thing", "map").ty, Type::Map(_)));
+    assert!(matches!(field(&lowered, "Thing", "map").ty, Type::Map(_)));
 }
 
 #[test]
@@ -100,45 +100,46 @@ fn a_nullable_list_that_is_read_is_never_absent() {
     for name in ["list", "must_list"] {
         thing["properties"][name]["nullable"] = json!(true);
     }
-    let refined = ok(refined(&answering(reference("thing"), json!({ "thing": thing }))));
+    let lowered = ok(lowered(&with_response(reference("thing"), json!({ "thing": thing }))));
     for name in ["list", "must_list"] {
-        assert!(matches!(field(&refined, "Thing", name).ty, Type::Vec(_)), "{name}");
+        assert!(matches!(field(&lowered, "Thing", name).ty, Type::Vec(_)), "{name}");
     }
 }
 
 #[test]
 fn a_list_that_is_sent_may_be_left_out() {
-    let refined = sent_thing();
-    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
-    assert!(matches!(field(&refined, "ThingInput", "must_list").ty, Type::Vec(_)));
+    let lowered = sent_thing();
+    assert!(matches!(field(&lowered, "ThingInput", "list").ty, Type::Option(_)));
+    assert!(matches!(field(&lowered, "ThingInput", "must_list").ty, Type::Vec(_)));
 }
 
 #[test]
 fn request_fields_distinguish_null_from_absent() {
-    let refined = sent_thing();
+    let lowered = sent_thing();
     let twice = option(option(Type::path("String")));
-    assert_eq!(field(&refined, "ThingInput", "alpha").ty, twice);
-    assert_eq!(field(&refined, "ThingInput", "zeta").ty, option(Type::path("String")));
+    assert_eq!(field(&lowered, "ThingInput", "alpha").ty, twice);
+    assert_eq!(field(&lowered, "ThingInput", "zeta").ty, option(Type::path("String")));
 }
 
 #[test]
 fn a_schema_of_requests_and_responses_has_two_types() {
-    let refined = ok(refined(&exchanging(reference("thing"), json!({ "thing": thing() }))));
-    assert!(refined.read.contains("Thing") && !refined.read.contains("ThingInput"));
-    assert!(matches!(field(&refined, "Thing", "list").ty, Type::Vec(_)));
-    assert!(matches!(field(&refined, "ThingInput", "list").ty, Type::Option(_)));
-    let state = |of: &str| field(&refined, of, "state").ty.unwrapped().clone();
+    let lowered =
+        ok(lowered(&with_body_and_response(reference("thing"), json!({ "thing": thing() }))));
+    assert!(lowered.read.contains("Thing") && !lowered.read.contains("ThingInput"));
+    assert!(matches!(field(&lowered, "Thing", "list").ty, Type::Vec(_)));
+    assert!(matches!(field(&lowered, "ThingInput", "list").ty, Type::Option(_)));
+    let state = |of: &str| field(&lowered, of, "state").ty.unwrapped().clone();
     assert_ne!(state("Thing"), state("ThingInput"));
 }
 
 #[test]
 fn unreachable_types_are_removed() {
     let thing = thing();
-    let mut given = answering(reference("thing"), json!({ "thing": thing }));
+    let mut given = with_response(reference("thing"), json!({ "thing": thing }));
     given["paths"]["/answer"]["get"]["responses"]["404"] = content(reference("error"));
     given["components"]["schemas"]["error"] = object(json!({ "message": string() }));
-    let refined = ok(refined(&given));
-    let names: Vec<&str> = refined.types.keys().map(String::as_str).collect();
+    let lowered = ok(lowered(&given));
+    let names: Vec<&str> = lowered.types.keys().map(String::as_str).collect();
     assert_eq!(names, ["Thing", "ThingState"]);
 }
 
@@ -146,10 +147,10 @@ fn unreachable_types_are_removed() {
 fn a_component_that_is_a_scalar_is_written_as_one() {
     let schemas = json!({ "number": { "type": "integer" }, "numbers": list(reference("number")) });
     let holder = object(json!({ "one": reference("number"), "more": reference("numbers") }));
-    let refined = ok(refined(&answering(holder, schemas)));
+    let lowered = ok(lowered(&with_response(holder, schemas)));
     let record = "TestsGetResponse";
-    assert_eq!(field(&refined, record, "one").ty, option(Type::path("i64")));
-    assert_eq!(field(&refined, record, "more").ty, Type::Vec(Box::new(Type::path("i64"))));
+    assert_eq!(field(&lowered, record, "one").ty, option(Type::path("i64")));
+    assert_eq!(field(&lowered, record, "more").ty, Type::Vec(Box::new(Type::path("i64"))));
 }
 
 #[test]
@@ -161,8 +162,8 @@ fn a_unions_variants_have_short_names() {
         reference("user"), reference("team"), { "type": "integer" }, string(),
         list(string()), object(json!({ "inline": string() })), { "type": "boolean" },
     ] });
-    let refined = ok(refined(&answering(union, schemas)));
-    let Kind::Union(variants) = &definition(&refined, "TestsGetResponse").kind else {
+    let lowered = ok(lowered(&with_response(union, schemas)));
+    let Kind::Union(variants) = &definition(&lowered, "TestsGetResponse").kind else {
         panic!("a union")
     };
     let names: Vec<&str> = variants.iter().map(|variant| variant.ident.as_str()).collect();
@@ -258,7 +259,7 @@ fn a_page_without_a_list_has_pages() {
 
 #[test]
 fn a_page_that_may_be_absent_is_streamed_as_empty() {
-    let mut given = asking(
+    let mut given = with_parameters(
         "/things",
         json!([
             { "name": "page", "in": "query", "schema": { "type": "integer" } },
@@ -266,16 +267,16 @@ fn a_page_that_may_be_absent_is_streamed_as_empty() {
     );
     given["paths"]["/things"]["get"]["responses"] =
         json!({ "200": content(list(string())), "204": { "description": "" } });
-    let refined = ok(refined(&given));
+    let lowered = ok(lowered(&given));
     let item = Type::path("String");
     let expected = Pagination::List { item, field: None, optional: true };
-    assert_eq!(call(&refined, "tests/get").paging, expected);
+    assert_eq!(call(&lowered, "tests/get").paging, expected);
 }
 
 #[test]
 fn a_bodys_properties_have_setters() {
-    let refined = sent_thing();
-    let properties = properties(&refined);
+    let lowered = sent_thing();
+    let properties = properties(&lowered);
     let names: Vec<&str> = properties.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["zeta", "must", "alpha", "list", "must_list", "state", "map"]);
     let of = |name: &str| properties.iter().find(|p| p.name == name).expect("a property");
@@ -291,41 +292,41 @@ fn a_union_as_a_body_has_the_properties_of_all_its_objects() {
         "a": string(), "b": string(),
     } });
     let union = json!({ "oneOf": [one, other, list(string())] });
-    let refined = ok(refined(&taking(union, json!({}))));
-    let shown: Vec<_> = properties(&refined).iter().map(|p| (&*p.name, p.required)).collect();
+    let lowered = ok(lowered(&with_body(union, json!({}))));
+    let shown: Vec<_> = properties(&lowered).iter().map(|p| (&*p.name, p.required)).collect();
     assert_eq!(shown, [("a", false), ("b", false)]);
 }
 
 #[test]
 fn setters_keep_clear_of_methods_keywords_and_one_another() {
     let body = object(json!({ "send": string(), "type": string(), "page": string() }));
-    let mut given = taking(body, json!({}));
+    let mut given = with_body(body, json!({}));
     given["paths"]["/answer"]["post"]["parameters"] = json!([
         { "name": "page", "in": "query", "schema": string() },
         { "name": "stream", "in": "query", "schema": string() },
         { "name": "X-Thing", "in": "header", "schema": string() },
     ]);
-    let refined = ok(refined(&given));
-    let parameters = &call(&refined, "tests/send").parameters;
+    let lowered = ok(lowered(&given));
+    let parameters = &call(&lowered, "tests/send").parameters;
     let idents: Vec<&str> = parameters.iter().map(|p| p.ident.as_str()).collect();
     assert_eq!(idents, ["page", "stream_", "x_thing"]);
-    let idents: Vec<&str> = properties(&refined).iter().map(|p| p.ident.as_str()).collect();
+    let idents: Vec<&str> = properties(&lowered).iter().map(|p| p.ident.as_str()).collect();
     assert_eq!(idents, ["body_send", "type_", "body_page"]);
 }
 
 #[test]
 fn names_that_are_one_rust_name_get_setters_of_their_own() {
     let body = object(json!({ "a-b": string(), "a_b": string() }));
-    let mut given = taking(body, json!({}));
+    let mut given = with_body(body, json!({}));
     given["paths"]["/answer"]["post"]["parameters"] = json!([
         { "name": "x-y", "in": "query", "schema": string() },
         { "name": "x_y", "in": "query", "schema": string() },
     ]);
     // An error will do as well.
-    let Ok(refined) = refined(&given) else { return };
-    let parameters = call(&refined, "tests/send").parameters.iter().map(|p| p.ident.as_str());
+    let Ok(lowered) = lowered(&given) else { return };
+    let parameters = call(&lowered, "tests/send").parameters.iter().map(|p| p.ident.as_str());
     let all: Vec<&str> =
-        parameters.chain(properties(&refined).iter().map(|p| p.ident.as_str())).collect();
+        parameters.chain(properties(&lowered).iter().map(|p| p.ident.as_str())).collect();
     let distinct: BTreeSet<&str> = all.iter().copied().collect();
     assert_eq!(distinct.len(), all.len(), "{all:?}");
 }

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    answer, answering, asking, assert_contains, body, content, document, fails, normalized,
-    nullable_reference, ok, reference, schema, taking,
+    assert_contains, body, content, document, fails, normalized, nullable_reference, ok, reference,
+    response_schema, schema, with_body, with_parameters, with_response,
 };
 use octowire_codegen::normalize::ID_OR_NAME;
 
@@ -24,14 +24,14 @@ fn with_responses(responses: Value) -> Value {
 
 fn parameter_schema(path: &str, location: &str, schema: Value) -> Value {
     let given = json!([{ "name": "x", "in": location, "schema": schema }]);
-    let normalized = ok(normalized(&asking(path, given)));
+    let normalized = ok(normalized(&with_parameters(path, given)));
     normalized["paths"][path]["get"]["parameters"][0]["schema"].clone()
 }
 
 #[test]
 fn a_single_response_body_is_kept_unchanged() {
     let done = responding(json!({ "200": content(reference("user")) }));
-    assert_eq!(answer(&done), &reference("user"));
+    assert_eq!(response_schema(&done), &reference("user"));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn several_success_bodies_become_a_union_of_the_operations_name() {
     let done = responding(json!({
         "200": content(reference("user")), "201": content(reference("team")),
     }));
-    assert_eq!(answer(&done), &reference("tests-get-response"));
+    assert_eq!(response_schema(&done), &reference("tests-get-response"));
     let union = json!({ "oneOf": [reference("user"), reference("team")] });
     assert_eq!(schema(&done, "tests-get-response"), &union);
 }
@@ -52,7 +52,7 @@ fn an_empty_object_beside_a_body_that_reads_it_makes_no_union() {
         "type": "object", "required": ["id"], "properties": { "id": { "type": "integer" } },
     });
     let done = responding(json!({ "200": content(loose), "201": nothing() }));
-    assert_eq!(answer(&done), &nullable_reference("tests-get-response"));
+    assert_eq!(response_schema(&done), &nullable_reference("tests-get-response"));
     assert!(schema(&done, "tests-get-response").get("oneOf").is_none());
     let done = responding(json!({ "200": content(strict), "201": nothing() }));
     assert!(schema(&done, "tests-get-response").get("oneOf").is_some());
@@ -62,7 +62,7 @@ fn an_empty_object_beside_a_body_that_reads_it_makes_no_union() {
 fn a_body_that_several_statuses_share_stays_one() {
     let user = content(reference("user"));
     let done = responding(json!({ "200": user, "201": user, "202": user }));
-    assert_eq!(answer(&done), &reference("user"));
+    assert_eq!(response_schema(&done), &reference("user"));
 }
 
 #[test]
@@ -71,7 +71,10 @@ fn a_body_beside_an_empty_success_may_be_null() {
         let done = responding(json!({
             "200": content(reference("user")), empty: { "description": "" },
         }));
-        assert_eq!(answer(&done), &json!({ "allOf": [reference("user")], "nullable": true }));
+        assert_eq!(
+            response_schema(&done),
+            &json!({ "allOf": [reference("user")], "nullable": true })
+        );
     }
 }
 
@@ -81,7 +84,7 @@ fn errors_and_redirects_are_left_to_the_call_path() {
         "200": content(reference("user")), "302": {}, "304": {},
         "404": content(reference("team")), "default": content(reference("team")),
     }));
-    assert_eq!(answer(&done), &reference("user"));
+    assert_eq!(response_schema(&done), &reference("user"));
     let responses = &done["paths"]["/answer"]["get"]["responses"];
     assert_eq!(responses.as_object().map(serde_json::Map::len), Some(1));
 }
@@ -90,7 +93,7 @@ fn errors_and_redirects_are_left_to_the_call_path() {
 fn of_several_response_media_types_plain_json_is_kept() {
     let mut response = content(reference("user"));
     response["content"]["application/vnd.github.raw"] = json!({ "schema": reference("team") });
-    assert_eq!(answer(&responding(json!({ "200": response }))), &reference("user"));
+    assert_eq!(response_schema(&responding(json!({ "200": response }))), &reference("user"));
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn an_empty_answer_stays_empty() {
 fn a_response_without_a_schema_is_anything() {
     for content in [json!({}), json!({ "schema": {} })] {
         let response = json!({ "content": { "application/json": content } });
-        assert_eq!(answer(&responding(json!({ "200": response }))), &json!({}));
+        assert_eq!(response_schema(&responding(json!({ "200": response }))), &json!({}));
     }
 }
 
@@ -125,12 +128,12 @@ fn a_response_without_a_schema_is_anything() {
 fn responses_by_reference_are_found() {
     let mut document = with_responses(json!({ "200": { "$ref": "#/components/responses/user" } }));
     document["components"]["responses"] = json!({ "user": content(reference("user")) });
-    assert_eq!(answer(&ok(normalized(&document))), &reference("user"));
+    assert_eq!(response_schema(&ok(normalized(&document))), &reference("user"));
 }
 
 #[test]
 fn of_several_request_media_types_json_is_kept() {
-    let mut document = taking(json!({ "type": "object", "properties": {} }), json!({}));
+    let mut document = with_body(json!({ "type": "object", "properties": {} }), json!({}));
     let content = &mut document["paths"]["/answer"]["post"]["requestBody"]["content"];
     content["text/plain"] = json!({ "schema": { "type": "string" } });
     content["application/x-www-form-urlencoded"] = json!({});
@@ -149,7 +152,7 @@ fn text_and_octets_are_taken_where_json_is_not() {
         ("*/*", "application/octet-stream", octets.clone()),
         ("application/octet-stream", "application/octet-stream", octets),
     ] {
-        let mut document = taking(json!({}), json!({}));
+        let mut document = with_body(json!({}), json!({}));
         document["paths"]["/answer"]["post"]["requestBody"]["content"] = json!({ given: {} });
         let done = ok(normalized(&document));
         let content = &done["paths"]["/answer"]["post"]["requestBody"]["content"];
@@ -160,14 +163,14 @@ fn text_and_octets_are_taken_where_json_is_not() {
 #[test]
 fn a_body_is_never_null() {
     let user = json!({ "type": "object", "nullable": true, "properties": {} });
-    let done = ok(normalized(&taking(reference("user"), json!({ "user": user }))));
+    let done = ok(normalized(&with_body(reference("user"), json!({ "user": user }))));
     assert_eq!(body(&done), &reference("user"));
 }
 
 #[test]
 fn an_inline_body_is_named_after_its_operation() {
     let object = json!({ "type": "object", "properties": { "a": { "type": "integer" } } });
-    let done = ok(normalized(&taking(object, json!({}))));
+    let done = ok(normalized(&with_body(object, json!({}))));
     assert_eq!(body(&done), &reference("tests-send-body"));
 }
 
@@ -195,7 +198,7 @@ fn a_union_in_a_query_is_its_text() {
 
 #[test]
 fn a_parameter_by_reference_to_a_schema_is_found() {
-    let mut document = asking(
+    let mut document = with_parameters(
         "/a",
         json!([
             { "name": "x", "in": "query", "schema": reference("number") },
@@ -210,7 +213,7 @@ fn a_parameter_by_reference_to_a_schema_is_found() {
 #[test]
 fn a_parameter_without_a_schema_is_an_error() {
     for given in [json!({ "name": "x", "in": "query" }), json!({ "name": "x", "in": "header" })] {
-        let error = normalized(&asking("/a", json!([given]))).expect_err("no schema");
+        let error = normalized(&with_parameters("/a", json!([given]))).expect_err("no schema");
         assert_contains(&error.pointer, "/paths/~1a/get");
         assert_contains(&error, "schema");
     }
@@ -222,15 +225,18 @@ fn an_error_in_a_parameter_has_its_json_pointer() {
         { "name": "a", "in": "query", "schema": { "type": "string" } },
         { "name": "x/y", "in": "query", "schema": { "type": "text" } },
     ]);
-    let message =
-        fails(normalized(&asking("/a", given)), "normalize", "/paths/~1a/get/parameters/1/schema");
+    let message = fails(
+        normalized(&with_parameters("/a", given)),
+        "normalize",
+        "/paths/~1a/get/parameters/1/schema",
+    );
     assert_contains(message, "`type: text`");
 }
 
 #[test]
 fn an_error_in_a_response_has_its_json_pointer() {
     let at = "/paths/~1answer/get/responses/200/content/application~1json/schema";
-    let bad = answering(json!({ "type": "text" }), json!({}));
+    let bad = with_response(json!({ "type": "text" }), json!({}));
     assert_contains(fails(normalized(&bad), "normalize", at), "`type: text`");
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{asking, assert_contains, content, document, fails, ok};
+use crate::support::{assert_contains, content, document, fails, ok, with_parameters};
 use octowire_codegen::Result;
 use octowire_codegen::operations::{Input, MissingBody, Operation, Output, describe, is_json};
 
@@ -23,7 +23,7 @@ fn with(key: &str, value: Value) -> Result<Operation> {
 }
 
 fn parameters(path: &str, parameters: Value) -> Result<Vec<(String, &'static str, bool)>> {
-    let operations = describe(&asking(path, parameters))?;
+    let operations = describe(&with_parameters(path, parameters))?;
     let parameters = operations.into_iter().flat_map(|operation| operation.parameters);
     Ok(parameters.map(|p| (p.name, p.location, p.required)).collect())
 }
@@ -118,7 +118,7 @@ fn path_parameters_come_first_in_the_order_of_the_path() {
 
 #[test]
 fn an_operation_overrides_the_parameters_of_its_path() {
-    let mut document = asking(
+    let mut document = with_parameters(
         "/{a}",
         json!([
             { "name": "a", "in": "path", "description": "Mine.", "schema": {} },
@@ -136,7 +136,8 @@ fn an_operation_overrides_the_parameters_of_its_path() {
 
 #[test]
 fn a_parameter_may_be_a_reference_and_span_segments() {
-    let mut document = asking("/{path}", json!([{ "$ref": "#/components/parameters/path" }]));
+    let mut document =
+        with_parameters("/{path}", json!([{ "$ref": "#/components/parameters/path" }]));
     let mut path = parameter("path", "path");
     path["x-multi-segment"] = json!(true);
     document["components"]["parameters"] = json!({ "path": path });
@@ -228,7 +229,7 @@ fn a_reference_to_nothing_is_an_error() {
 
 #[test]
 fn references_in_a_circle_are_an_error() {
-    let mut document = asking("/a", json!([{ "$ref": "#/components/parameters/a" }]));
+    let mut document = with_parameters("/a", json!([{ "$ref": "#/components/parameters/a" }]));
     let reference = |name: &str| json!({ "$ref": format!("#/components/parameters/{name}") });
     document["components"]["parameters"] = json!({ "a": reference("b"), "b": reference("a") });
     let message = fails(describe(&document), "operations", "/paths/~1a/get");
@@ -249,7 +250,8 @@ fn a_parameter_without_a_name_is_an_error() {
     for name in [json!(null), json!(""), json!(3)] {
         for location in ["path", "query", "header"] {
             let given = json!([{ "name": name, "in": location, "schema": {} }]);
-            let error = describe(&asking("/a", given)).expect_err("a parameter without a name");
+            let error =
+                describe(&with_parameters("/a", given)).expect_err("a parameter without a name");
             assert_eq!((error.stage, error.pointer.as_str()), ("operations", "/paths/~1a/get"));
         }
     }
@@ -283,20 +285,21 @@ fn without_body(method: &str, schema: Value) -> MissingBody {
 #[test]
 fn a_required_body_is_mandatory_unless_an_empty_object_is_valid_for_a_post() {
     let object = || json!({ "type": "object", "properties": { "a": {} } });
-    let asking = || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
+    let with_parameters =
+        || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
     let least = json!({ "type": "object", "minProperties": 1 });
     assert_eq!(without_body("post", object()), MissingBody::SendEmptyObject);
     for method in ["put", "patch", "delete"] {
         assert_eq!(without_body(method, object()), MissingBody::Reject, "{method}");
     }
     for (schema, expected) in [
-        (asking(), MissingBody::Reject),
+        (with_parameters(), MissingBody::Reject),
         (least, MissingBody::Reject),
         (json!({ "type": "array", "items": {} }), MissingBody::Reject),
-        (json!({ "oneOf": [asking(), asking()] }), MissingBody::Reject),
-        (json!({ "oneOf": [asking(), object()] }), MissingBody::SendEmptyObject),
+        (json!({ "oneOf": [with_parameters(), with_parameters()] }), MissingBody::Reject),
+        (json!({ "oneOf": [with_parameters(), object()] }), MissingBody::SendEmptyObject),
         (json!({ "type": "object", "anyOf": [{ "required": ["a"] }] }), MissingBody::Reject),
-        (json!({ "allOf": [object(), asking()] }), MissingBody::Reject),
+        (json!({ "allOf": [object(), with_parameters()] }), MissingBody::Reject),
     ] {
         assert_eq!(without_body("post", schema.clone()), expected, "{schema}");
     }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::documents::uncorrected;
-use crate::support::{answering, assert_contains, exchanging, fails, ok, openapi, refined};
+use crate::support::{
+    assert_contains, fails, lowered, ok, openapi, with_body_and_response, with_response,
+};
 use octowire_codegen::required::{NOT_REQUIRED, parse, read, relax, relax_marked};
 
 fn label() -> Value {
@@ -22,21 +24,21 @@ fn reference() -> Value {
 
 #[test]
 fn a_property_optional_in_another_version_is_an_option_in_responses() {
-    let mut document = answering(reference(), label());
+    let mut document = with_response(reference(), label());
     relax(&mut document, &ok(parse(NAME)));
     assert_eq!(document["components"]["schemas"]["label"]["required"], json!(["id"]));
 }
 
 #[test]
 fn a_relaxed_property_is_still_required_in_requests() {
-    let mut document = exchanging(reference(), label());
+    let mut document = with_body_and_response(reference(), label());
     relax(&mut document, &ok(parse(NAME)));
     let schema = &document["components"]["schemas"]["label"];
     assert_eq!(schema["required"], json!(["id", "name"]));
     assert_eq!(schema[NOT_REQUIRED], json!(["name"]));
-    let refined = ok(refined(&document));
+    let lowered = ok(lowered(&document));
     let required = |of: &str| -> Vec<String> {
-        let fields = crate::support::fields(&refined, of);
+        let fields = crate::support::fields(&lowered, of);
         fields.iter().filter(|field| field.required).map(|field| field.name.clone()).collect()
     };
     assert_eq!(required("Label"), ["id"]);
@@ -54,7 +56,7 @@ fn a_not_required_mark_is_removed_and_relaxes_only_responses() {
 
 #[test]
 fn a_schema_of_another_document_is_passed_over() {
-    let mut document = answering(reference(), label());
+    let mut document = with_response(reference(), label());
     let before = document.clone();
     relax(&mut document, &ok(parse("/components/schemas/absent\tname\t16.0.0\n")));
     assert_eq!(document, before);

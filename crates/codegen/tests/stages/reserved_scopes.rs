@@ -2,23 +2,23 @@
 
 use serde_json::{Value, json};
 
-use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Features;
 use octowire_codegen::{Result, overlay};
 
-use crate::support::{asking, assert_contains, fails, ok, openapi};
+use crate::support::{assert_contains, fails, ok, openapi, with_parameters};
 
 /// A description whose one operation has this id.
 fn of_scope(scope: &str) -> Value {
-    let mut document = asking("/answer", json!([]));
+    let mut document = with_parameters("/answer", json!([]));
     document["paths"]["/answer"]["get"]["operationId"] = json!(format!("{scope}/get"));
     document
 }
 
 fn generate(document: Value, reserved: &ReservedScopes) -> Result<String> {
     let none = ok(overlay::parse("overlay: 1.0.0\nactions: []\n"));
-    let corrected = Corrected::new(document, &none)?;
+    let corrected = CorrectedDescription::new(document, &none)?;
     Ok(corrected.generate(&[], reserved, Features::All)?.sources.api)
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    alone, answering, assert_contains, definition, fails, normalized, normalized_answer,
-    nullable_reference, ok, reference, refined,
+    alone, assert_contains, definition, fails, lowered, normalized, normalized_response,
+    nullable_reference, ok, reference, with_response,
 };
 use octowire_codegen::lower::ApiModel;
 use octowire_codegen::normalize::unescape_enum_value;
@@ -28,13 +28,13 @@ fn integer() -> Value {
 
 /// A schema beside the property `x` that it is given as.
 fn property(schema: Value, schemas: Value) -> Value {
-    let (_, schemas) = normalized_answer(object(json!({ "x": schema })), schemas);
+    let (_, schemas) = normalized_response(object(json!({ "x": schema })), schemas);
     schemas["tests-get-response"]["properties"]["x"].clone()
 }
 
 /// The wire names of an enum's values.
-fn values(refined: &ApiModel, name: &str) -> Vec<String> {
-    match &definition(refined, name).kind {
+fn values(lowered: &ApiModel, name: &str) -> Vec<String> {
+    match &definition(lowered, name).kind {
         octowire_codegen::model::Kind::Enum(values) => {
             values.iter().map(|v| v.name.clone()).collect()
         }
@@ -73,7 +73,7 @@ fn a_nullable_component_moves_its_null_to_each_reference() {
     let holder = object(json!({ "one": reference("user"), "more": {
         "type": "array", "items": reference("user"),
     } }));
-    let (_, schemas) = normalized_answer(holder, json!({ "user": user }));
+    let (_, schemas) = normalized_response(holder, json!({ "user": user }));
     assert_eq!(schemas["user"], plain_object(json!({ "a": string() })));
     let properties = &schemas["tests-get-response"]["properties"];
     assert_eq!(properties["one"], nullable_reference("user"));
@@ -87,7 +87,7 @@ fn nullable_x_is_x_that_may_be_null() {
     nullable_user["nullable"] = json!(true);
     let holder = object(json!({ "a": reference("nullable-user"), "b": reference("user") }));
     let given = json!({ "user": user, "nullable-user": nullable_user });
-    let (_, schemas) = normalized_answer(holder, given);
+    let (_, schemas) = normalized_response(holder, given);
     let properties = &schemas["tests-get-response"]["properties"];
     assert_eq!(properties["a"], nullable_reference("user"));
     assert_eq!(properties["b"], reference("user"));
@@ -100,7 +100,7 @@ fn nullable_x_that_differs_from_x_keeps_its_name() {
     other["nullable"] = json!(true);
     let given = json!({ "user": object(json!({ "login": string() })), "nullable-user": other });
     let holder = object(json!({ "a": reference("nullable-user"), "b": reference("user") }));
-    let (_, schemas) = normalized_answer(holder, given);
+    let (_, schemas) = normalized_response(holder, given);
     let a = &schemas["tests-get-response"]["properties"]["a"];
     assert_eq!(a, &nullable_reference("nullable-user"));
 }
@@ -124,7 +124,7 @@ fn null_among_an_enums_values_or_variants_is_nullable() {
 #[test]
 fn enum_values_that_differ_in_a_sign_stay_distinct_and_round_trip() {
     let reactions = json!(["+1", "-1", "laugh", "reactions-+1", "reactions--1", "a-1", "a+b"]);
-    let given = answering(json!({ "type": "string", "enum": reactions }), json!({}));
+    let given = with_response(json!({ "type": "string", "enum": reactions }), json!({}));
     let done = ok(normalized(&given));
     let escaped = &done["components"]["schemas"]["tests-get-response"]["enum"];
     assert_eq!(escaped.as_array().map(Vec::len), Some(7));
@@ -133,7 +133,7 @@ fn enum_values_that_differ_in_a_sign_stay_distinct_and_round_trip() {
     {
         assert_eq!(unescape_enum_value(escaped.as_str().unwrap()), value.as_str().unwrap());
     }
-    let values = values(&ok(refined(&given)), "TestsGetResponse");
+    let values = values(&ok(lowered(&given)), "TestsGetResponse");
     assert_eq!(json!(values), reactions);
 }
 
@@ -147,7 +147,7 @@ fn all_of_is_merged() {
         { "properties": { "b": integer(), "c": string() }, "required": ["c", "a"] },
     ] });
     let (response, schemas) =
-        normalized_answer(reference("more"), json!({ "base": base, "more": more }));
+        normalized_response(reference("more"), json!({ "base": base, "more": more }));
     assert_eq!(response, reference("more"));
     assert_eq!(
         schemas["more"],
@@ -165,7 +165,7 @@ fn all_of_within_all_of_is_merged_too() {
         "b": { "allOf": [reference("a"), object(json!({ "b": string() }))] },
     });
     let both = json!({ "allOf": [reference("b"), object(json!({ "c": string() }))] });
-    let (_, schemas) = normalized_answer(both, schemas);
+    let (_, schemas) = normalized_response(both, schemas);
     let expected = json!({ "b": string(), "c": string(), "a": string() });
     assert_eq!(schemas["tests-get-response"]["properties"], expected);
 }
@@ -175,7 +175,7 @@ fn any_of_is_read_as_one_of() {
     let given = json!({ "a": object(json!({})), "b": object(json!({ "x": string() })) });
     for key in ["oneOf", "anyOf"] {
         let union = json!({ key: [reference("a"), reference("b"), reference("a")] });
-        let (response, schemas) = normalized_answer(union, given.clone());
+        let (response, schemas) = normalized_response(union, given.clone());
         assert_eq!(response, reference("tests-get-response"));
         let expected = json!({ "oneOf": [reference("a"), reference("b")] });
         assert_eq!(schemas["tests-get-response"], expected);
@@ -186,7 +186,7 @@ fn any_of_is_read_as_one_of() {
 fn a_union_of_one_is_that_one() {
     let given = json!({ "a": object(json!({})) });
     let union = json!({ "oneOf": [reference("a")] });
-    assert_eq!(normalized_answer(union, given).0, reference("a"));
+    assert_eq!(normalized_response(union, given).0, reference("a"));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_union_of_strings_is_a_string() {
     let enums = json!({ "oneOf": [
         { "type": "string", "enum": ["a", "b"] }, { "type": "string", "enum": ["b", "c"] },
     ] });
-    let (_, schemas) = normalized_answer(enums, json!({}));
+    let (_, schemas) = normalized_response(enums, json!({}));
     assert_eq!(schemas["tests-get-response"]["enum"], json!(["a", "b", "c"]));
 }
 
@@ -206,7 +206,7 @@ fn a_union_of_strings_is_a_string() {
 fn a_union_of_lists_is_a_list_of_a_union() {
     let list = |items: Value| json!({ "type": "array", "items": items });
     let union = json!({ "oneOf": [list(integer()), list(string())] });
-    let (response, schemas) = normalized_answer(union, json!({}));
+    let (response, schemas) = normalized_response(union, json!({}));
     assert_eq!(response, list(reference("tests-get-response-item")));
     let either = json!({ "oneOf": [integer(), string()] });
     assert_eq!(schemas["tests-get-response-item"], either);
@@ -227,7 +227,7 @@ fn properties_added_by_a_union_are_optional() {
             { "required": ["b"], "properties": { "b": integer() } }, { "required": ["a"] },
         ],
     });
-    let (_, schemas) = normalized_answer(both, json!({}));
+    let (_, schemas) = normalized_response(both, json!({}));
     assert_eq!(
         schemas["tests-get-response"],
         json!({
@@ -244,7 +244,7 @@ fn inline_schemas_become_components_named_after_where_they_stand() {
         "owner": object(json!({ "id": integer() })),
         "either": { "oneOf": [integer(), object(json!({ "n": integer() }))] },
     }));
-    let (response, schemas) = normalized_answer(reference("issue"), json!({ "issue": inline }));
+    let (response, schemas) = normalized_response(reference("issue"), json!({ "issue": inline }));
     assert_eq!(response, reference("issue"));
     let names = ["issue-state", "issue-labels-item", "issue-owner", "issue-either"];
     for name in names.into_iter().chain(["issue-either-object"]) {
@@ -263,7 +263,7 @@ fn a_hoisted_schema_takes_no_name_that_the_description_has() {
     for response in
         [reference("issue"), json!({ "oneOf": [reference("issue"), reference("issue_state")] })]
     {
-        let (_, done) = normalized_answer(response, schemas.clone());
+        let (_, done) = normalized_response(response, schemas.clone());
         assert_eq!(done["issue"]["properties"]["state"], reference("issue-state-inline"));
     }
 }
@@ -282,7 +282,7 @@ fn maps_keep_their_value_type() {
 #[test]
 fn a_required_property_that_is_undefined_is_dropped() {
     let odd = json!({ "type": "object", "required": ["a", "b", 7], "properties": { "a": {} } });
-    let (_, schemas) = normalized_answer(odd, json!({}));
+    let (_, schemas) = normalized_response(odd, json!({}));
     assert_eq!(schemas["tests-get-response"]["required"], json!(["a"]));
 }
 
@@ -292,7 +292,7 @@ fn a_type_that_openapi_3_0_does_not_have_is_an_error() {
     {
         let user = json!({ "user": object(json!({ "a": { "type": of } })) });
         let at = "/components/schemas/user/properties/a";
-        let given = answering(reference("user"), user);
+        let given = with_response(reference("user"), user);
         assert_contains(fails(normalized(&given), "normalize", at), "OpenAPI 3.0");
     }
 }
@@ -307,7 +307,7 @@ fn an_error_names_the_place_as_a_json_pointer() {
         (json!({ "anyOf": [string(), bad()] }), "/anyOf/1"),
         (json!({ "type": "object", "additionalProperties": bad() }), "/additionalProperties"),
     ] {
-        let given = answering(reference("user"), json!({ "user": schema }));
+        let given = with_response(reference("user"), json!({ "user": schema }));
         fails(normalized(&given), "normalize", &format!("/components/schemas/user{at}"));
     }
 }
@@ -318,7 +318,7 @@ fn nesting_within_the_limit_does_not_exhaust_the_stack() {
     alone("schemas::nesting_within_the_limit_does_not_exhaust_the_stack", || {
         for depth in [10, 30, 60, 90] {
             let deep = (0..depth).fold(string(), |of, _| json!({ "type": "array", "items": of }));
-            let result = crate::support::written(&answering(deep, json!({})));
+            let result = crate::support::written(&with_response(deep, json!({})));
             assert!(result.is_ok() || depth > 10, "{:?}", result.err());
         }
     });
@@ -331,7 +331,7 @@ fn schemas_that_nest_too_deeply_are_an_error() {
     for _ in 0..60 {
         deep = object(json!({ "a": deep }));
     }
-    let error = normalized(&answering(reference("deep"), json!({ "deep": deep })));
+    let error = normalized(&with_response(reference("deep"), json!({ "deep": deep })));
     let error = error.expect_err("too deep");
     assert_eq!(error.stage, "normalize");
     assert_contains(&error, "nest too deeply");
@@ -341,7 +341,7 @@ fn schemas_that_nest_too_deeply_are_an_error() {
 fn all_of_in_a_circle_is_an_error() {
     alone("schemas::all_of_in_a_circle_is_an_error", || {
         let circle = json!({ "allOf": [reference("a"), object(json!({ "x": string() }))] });
-        let error = normalized(&answering(reference("a"), json!({ "a": circle })));
+        let error = normalized(&with_response(reference("a"), json!({ "a": circle })));
         assert_eq!(error.expect_err("a circle").stage, "normalize");
     });
 }
@@ -350,7 +350,7 @@ fn all_of_in_a_circle_is_an_error() {
 fn schemas_that_refer_to_one_another_in_a_circle_are_an_error() {
     alone("schemas::schemas_that_refer_to_one_another_in_a_circle_are_an_error", || {
         for other in [reference("a"), json!({ "allOf": [reference("a")] })] {
-            let given = answering(reference("a"), json!({ "a": reference("b"), "b": other }));
+            let given = with_response(reference("a"), json!({ "a": reference("b"), "b": other }));
             crate::support::written(&given).expect_err("a circle without an end");
         }
     });
@@ -361,7 +361,7 @@ fn lists_of_themselves_are_an_error() {
     alone("schemas::lists_of_themselves_are_an_error", || {
         let list = json!({ "type": "array", "items": reference("a") });
         let union = json!({ "oneOf": [reference("a"), integer()] });
-        crate::support::written(&answering(union, json!({ "a": list })))
+        crate::support::written(&with_response(union, json!({ "a": list })))
             .expect_err("a list of lists of lists");
     });
 }
@@ -372,12 +372,12 @@ fn objects_may_hold_themselves() {
         "parent": reference("node"), "children": { "type": "array", "items": reference("node") },
         "either": { "oneOf": [integer(), reference("node")] },
     }));
-    ok(crate::support::written(&answering(reference("node"), json!({ "node": node }))));
+    ok(crate::support::written(&with_response(reference("node"), json!({ "node": node }))));
 }
 
-/// The components that an answer's union makes of its variants, in their order.
+/// The components that a response's union makes of its variants, in their order.
 fn variants_of(union: Value, schemas: Value) -> Vec<String> {
-    let (_, schemas) = normalized_answer(union, schemas);
+    let (_, schemas) = normalized_response(union, schemas);
     let prefix = "#/components/schemas/tests-get-response-";
     let variants = schemas["tests-get-response"]["oneOf"].as_array().expect("a union");
     let names =
@@ -389,7 +389,7 @@ fn variants_of(union: Value, schemas: Value) -> Vec<String> {
 fn a_union_of_one_inline_schema_is_that_schema() {
     let one = json!({ "a": integer() });
     for union in [json!([object(one.clone())]), json!([{ "type": "null" }, object(one.clone())])] {
-        let (response, schemas) = normalized_answer(json!({ "oneOf": union }), json!({}));
+        let (response, schemas) = normalized_response(json!({ "oneOf": union }), json!({}));
         let expected = reference("tests-get-response");
         assert!(response == expected || response == nullable_reference("tests-get-response"));
         assert_eq!(schemas["tests-get-response"]["properties"], json!({ "a": integer() }));

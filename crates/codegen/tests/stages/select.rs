@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    assert_contains, content, document, fails, normalized_tags, ok, reference, refined,
-    refined_tags,
+    assert_contains, content, document, fails, lowered, lowered_tags, normalized_tags, ok,
+    reference,
 };
 use octowire_codegen::select::{Selection, drop_unreachable, feature_variable, select, tags};
 
@@ -83,8 +83,8 @@ fn every_kind_of_component_is_kept_where_it_is_reached() {
 fn no_tags_leave_no_operations_and_no_components() {
     let selected = selected(three_tags(), &only(&[]));
     assert_eq!((&selected["paths"], &selected["components"]["schemas"]), (&json!({}), &json!({})));
-    let refined = ok(refined_tags(&three_tags(), &only(&[])));
-    assert!(refined.calls.is_empty() && refined.types.is_empty());
+    let lowered = ok(lowered_tags(&three_tags(), &only(&[])));
+    assert!(lowered.calls.is_empty() && lowered.types.is_empty());
 }
 
 #[test]
@@ -218,16 +218,16 @@ fn request_types_keep_their_name_for_any_selection_of_tags() {
         }),
         json!({ "label": label }),
     );
-    let body = |refined: &octowire_codegen::lower::ApiModel| match &crate::support::call(
-        refined, "a/send",
+    let body = |lowered: &octowire_codegen::lower::ApiModel| match &crate::support::call(
+        lowered, "a/send",
     )
     .body
     {
         octowire_codegen::lower::Body::Json { ty: of, .. } => of.clone(),
         _ => panic!("a JSON body"),
     };
-    let one = ok(refined_tags(&document, &only(&["a"])));
-    let all = ok(refined(&document));
+    let one = ok(lowered_tags(&document, &only(&["a"])));
+    let all = ok(lowered(&document));
     assert_eq!(body(&one), body(&all));
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    answer, answering, body, exchanging, fails, field, ok, reference, refined, schema, split,
-    taking, tolerated,
+    body, fails, field, lowered, ok, reference, response_schema, schema, split, split_document,
+    with_body, with_body_and_response, with_response,
 };
 use octowire_codegen::hints::{Discriminator, FieldHints, HintTable, ValueTable};
 use octowire_codegen::split_directions::split_directions;
@@ -24,8 +24,11 @@ fn hints<'a>(table: &'a HintTable, component: &str, property: &str) -> &'a Field
 
 #[test]
 fn a_schema_of_requests_and_responses_is_copied() {
-    let done = ok(tolerated(&exchanging(reference("label"), json!({ "label": label() }))));
-    assert_eq!(answer(&done), &reference("label"));
+    let done = ok(split_document(&with_body_and_response(
+        reference("label"),
+        json!({ "label": label() }),
+    )));
+    assert_eq!(response_schema(&done), &reference("label"));
     assert_eq!(body(&done), &reference("label-input"));
     assert_eq!(schema(&done, "label")["required"], schema(&done, "label-input")["required"]);
 }
@@ -33,9 +36,9 @@ fn a_schema_of_requests_and_responses_is_copied() {
 #[test]
 fn a_request_only_schema_has_the_input_suffix() {
     let schemas = json!({ "label": label() });
-    let read = ok(tolerated(&answering(reference("label"), schemas.clone())));
+    let read = ok(split_document(&with_response(reference("label"), schemas.clone())));
     assert!(schema(&read, "label").is_object() && schema(&read, "label-input").is_null());
-    let sent = ok(tolerated(&taking(reference("label"), schemas)));
+    let sent = ok(split_document(&with_body(reference("label"), schemas)));
     assert!(schema(&sent, "label").is_null() && schema(&sent, "label-input").is_object());
 }
 
@@ -45,7 +48,7 @@ fn a_copy_refers_to_copies() {
         "type": "array", "items": reference("label"),
     } } });
     let schemas = json!({ "issue": issue, "label": label() });
-    let done = ok(tolerated(&exchanging(reference("issue"), schemas)));
+    let done = ok(split_document(&with_body_and_response(reference("issue"), schemas)));
     let items = |name: &str| schema(&done, name)["properties"]["labels"]["items"].clone();
     assert_eq!(items("issue"), reference("label"));
     assert_eq!(items("issue-input"), reference("label-input"));
@@ -54,9 +57,10 @@ fn a_copy_refers_to_copies() {
 #[test]
 fn request_schemas_refer_to_request_schemas() {
     let new = json!({ "type": "object", "properties": { "label": reference("label") } });
-    let mut document = exchanging(reference("label"), json!({ "label": label(), "new": new }));
+    let mut document =
+        with_body_and_response(reference("label"), json!({ "label": label(), "new": new }));
     document["paths"]["/answer"]["post"]["requestBody"] = crate::support::content(reference("new"));
-    let done = ok(tolerated(&document));
+    let done = ok(split_document(&document));
     let sent = &schema(&done, "new-input")["properties"]["label"]["allOf"][0];
     assert_eq!(sent, &reference("label-input"));
     assert_eq!(body(&done), &reference("new-input"));
@@ -69,7 +73,7 @@ fn a_copy_never_takes_the_place_of_another_component() {
         "name": { "type": "string" }, "other": reference("label-input"),
     } });
     let schemas = json!({ "label": label, "label-input": other });
-    let done = ok(tolerated(&exchanging(reference("label"), schemas)));
+    let done = ok(split_document(&with_body_and_response(reference("label"), schemas)));
     let read = &schema(&done, "label")["properties"]["other"]["allOf"][0]["$ref"];
     let read = read.as_str().expect("a reference").trim_start_matches("#/components/schemas/");
     assert!(schema(&done, read)["properties"]["other"]["type"] == "integer", "{done:#}");
@@ -80,7 +84,8 @@ fn a_property_called_input_is_no_copy() {
     let label = json!({ "type": "object", "properties": {
         "input": { "type": "string", "enum": ["a", "b"] },
     } });
-    let done = ok(tolerated(&exchanging(reference("label"), json!({ "label": label }))));
+    let done =
+        ok(split_document(&with_body_and_response(reference("label"), json!({ "label": label }))));
     let read = &schema(&done, "label")["properties"]["input"]["allOf"][0]["$ref"];
     let read = read.as_str().expect("a reference").trim_start_matches("#/components/schemas/");
     assert_eq!(schema(&done, read)["enum"], json!(["a", "b"]), "{done:#}");
@@ -88,7 +93,7 @@ fn a_property_called_input_is_no_copy() {
 
 #[test]
 fn the_hints_of_properties_have_their_order() {
-    let split = ok(split(&answering(reference("label"), json!({ "label": label() }))));
+    let split = ok(split(&with_response(reference("label"), json!({ "label": label() }))));
     for (order, name) in ["name", "color", "aliases"].into_iter().enumerate() {
         assert_eq!(hints(&split.hints, "label", name).order, order, "{name}");
     }
@@ -99,7 +104,7 @@ fn the_hints_of_properties_have_their_order() {
 
 #[test]
 fn the_hints_of_properties_say_whether_they_are_nullable() {
-    let split = ok(split(&taking(reference("label"), json!({ "label": label() }))));
+    let split = ok(split(&with_body(reference("label"), json!({ "label": label() }))));
     let is_nullable = |name: &str| hints(&split.hints, "label-input", name).nullable;
     assert!(is_nullable("color"));
     assert!(!is_nullable("name"));
@@ -126,7 +131,7 @@ fn a_description_is_not_taken_for_hints() {
     let text = "\u{E010}7n\u{E011}Its name.";
     let mut label = label();
     label["properties"]["name"]["description"] = json!(text);
-    let api = ok(refined(&answering(reference("label"), json!({ "label": label }))));
+    let api = ok(lowered(&with_response(reference("label"), json!({ "label": label }))));
     let name = field(&api, "Label", "name");
     assert_eq!((name.doc.as_str(), name.order, name.nullable), (text, 0, false));
 }
@@ -136,12 +141,12 @@ fn a_discriminator_becomes_a_hint() {
     let mut label = label();
     label["properties"]["name"]["x-octowire-discriminator"] =
         json!({ "property": "color", "mapping": { "PushEvent": "push-event", "ignored": 7 } });
-    let split = ok(split(&answering(reference("label"), json!({ "label": label }))));
+    let split = ok(split(&with_response(reference("label"), json!({ "label": label }))));
     let expected = Discriminator {
         property: "color".to_owned(),
         variants: vec![("PushEvent".to_owned(), "push-event".to_owned())],
     };
-    assert_eq!(hints(&split.hints, "label", "name").decided_by, Some(expected));
+    assert_eq!(hints(&split.hints, "label", "name").discriminator, Some(expected));
     let name = &schema(&split.document, "label")["properties"]["name"];
     assert!(name.get("x-octowire-discriminator").is_none());
 }
@@ -152,20 +157,20 @@ fn an_optional_list_that_is_sent_may_be_left_out() {
     let mut label = label();
     label["properties"]["map"] = map;
     label["required"] = json!(["name"]);
-    let sent = ok(tolerated(&taking(reference("label"), json!({ "label": label }))));
-    let read = ok(tolerated(&answering(reference("label"), json!({ "label": label }))));
+    let sent = ok(split_document(&with_body(reference("label"), json!({ "label": label }))));
+    let read = ok(split_document(&with_response(reference("label"), json!({ "label": label }))));
     for list in ["aliases", "map"] {
         assert_eq!(schema(&sent, "label-input")["properties"][list]["nullable"], true, "{list}");
         assert!(schema(&read, "label")["properties"][list].get("nullable").is_none());
     }
     label["required"] = json!(["aliases"]);
-    let sent = ok(tolerated(&taking(reference("label"), json!({ "label": label }))));
+    let sent = ok(split_document(&with_body(reference("label"), json!({ "label": label }))));
     assert!(schema(&sent, "label-input")["properties"]["aliases"].get("nullable").is_none());
 }
 
 #[test]
 fn a_reference_to_nothing_is_an_error() {
-    let mut document = answering(reference("absent"), json!({}));
+    let mut document = with_response(reference("absent"), json!({}));
     let message = fails(
         split_directions(&mut document, &ValueTable::new()),
         "split_directions",

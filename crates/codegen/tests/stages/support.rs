@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::{env, fmt};
 
 use proc_macro2::TokenStream;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use octowire_codegen::lower::{ApiModel, CallModel};
 use octowire_codegen::model::{Definition, Field, Kind};
-use octowire_codegen::pipeline::{Corrected, Split};
+use octowire_codegen::pipeline::{CorrectedDescription, SplitDescription};
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::{Features, Selection};
 use octowire_codegen::{Result, generate, load, normalize, overlay};
@@ -38,7 +37,7 @@ pub fn content(schema: Value) -> Value {
 }
 
 /// A document whose one operation, `tests/get`, answers the schema.
-pub fn answering(schema: Value, schemas: Value) -> Value {
+pub fn with_response(schema: Value, schemas: Value) -> Value {
     let operation = json!({
         "operationId": "tests/get", "tags": ["tests"], "responses": { "200": content(schema) },
     });
@@ -46,7 +45,7 @@ pub fn answering(schema: Value, schemas: Value) -> Value {
 }
 
 /// A document whose one operation, `tests/send`, takes the schema as its body.
-pub fn taking(schema: Value, schemas: Value) -> Value {
+pub fn with_body(schema: Value, schemas: Value) -> Value {
     let operation = json!({
         "operationId": "tests/send", "tags": ["tests"], "requestBody": content(schema),
         "responses": { "204": { "description": "" } },
@@ -55,7 +54,7 @@ pub fn taking(schema: Value, schemas: Value) -> Value {
 }
 
 /// A document whose one operation, `tests/both`, takes and answers the schema.
-pub fn exchanging(schema: Value, schemas: Value) -> Value {
+pub fn with_body_and_response(schema: Value, schemas: Value) -> Value {
     let operation = json!({
         "operationId": "tests/both", "tags": ["tests"], "requestBody": content(schema.clone()),
         "responses": { "200": content(schema) },
@@ -64,7 +63,7 @@ pub fn exchanging(schema: Value, schemas: Value) -> Value {
 }
 
 /// A document whose one operation is `GET path` with these parameters.
-pub fn asking(path: &str, parameters: Value) -> Value {
+pub fn with_parameters(path: &str, parameters: Value) -> Value {
     let operation = json!({
         "operationId": "tests/get", "tags": ["tests"], "parameters": parameters,
         "responses": { "204": { "description": "" } },
@@ -73,9 +72,9 @@ pub fn asking(path: &str, parameters: Value) -> Value {
 }
 
 /// A description as it is, as the first stage would correct it.
-fn uncorrected(document: &Value) -> Corrected {
+fn uncorrected(document: &Value) -> CorrectedDescription {
     let name = overlay::document_name(document);
-    Corrected { document: document.clone(), name, stale: Vec::new() }
+    CorrectedDescription { document: document.clone(), name, stale: Vec::new() }
 }
 
 /// The tags without events.
@@ -103,49 +102,42 @@ pub fn normalized_tags(document: &Value, tags: &Selection) -> Result<Value> {
 }
 
 /// The result of the stage `split_directions`.
-pub fn split(document: &Value) -> Result<Split> {
+pub fn split(document: &Value) -> Result<SplitDescription> {
     uncorrected(document).select(Features::All)?.normalize()?.split_directions()
 }
 
 /// The description after the stage `split_directions`.
-pub fn tolerated(document: &Value) -> Result<Value> {
+pub fn split_document(document: &Value) -> Result<Value> {
     Ok(split(document)?.document)
 }
 
 /// The description of some tags after the stage `split_directions`.
-pub fn tolerated_tags(document: &Value, tags: &Selection) -> Result<Value> {
+pub fn split_tags(document: &Value, tags: &Selection) -> Result<Value> {
     tags_only(tags, |features| {
         Ok(uncorrected(document).select(features)?.normalize()?.split_directions()?.document)
     })
 }
 
-/// Holds off other threads while progenitor runs, since panics of the whole process are silent meanwhile.
-fn alone_with_progenitor<T>(run: impl FnOnce() -> T) -> T {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    run()
-}
-
 /// The result of the stage `generate`.
 pub fn generated(document: &Value) -> Result<TokenStream> {
-    alone_with_progenitor(|| generate::generate(document))
+    generate::generate(document)
 }
 
 /// The result of the stage `lower`.
-pub fn refined(document: &Value) -> Result<ApiModel> {
-    refined_tags(document, &Selection::All)
+pub fn lowered(document: &Value) -> Result<ApiModel> {
+    lowered_tags(document, &Selection::All)
 }
 
 /// The result of the stage `lower`, of some tags.
-pub fn refined_tags(document: &Value, tags: &Selection) -> Result<ApiModel> {
-    refined_choice(document, tags, &Selection::Only(names(&[])))
+pub fn lowered_tags(document: &Value, tags: &Selection) -> Result<ApiModel> {
+    lowered_parts(document, tags, &Selection::Only(names(&[])))
 }
 
 /// The result of the stage `lower`, of some tags and some events.
-pub fn refined_choice(document: &Value, tags: &Selection, events: &Selection) -> Result<ApiModel> {
+pub fn lowered_parts(document: &Value, tags: &Selection, events: &Selection) -> Result<ApiModel> {
     let features = Features::These { tags, events };
     let split = uncorrected(document).select(features)?.normalize()?.split_directions()?;
-    Ok(alone_with_progenitor(|| split.lower())?.model)
+    Ok(split.lower()?.model)
 }
 
 /// All stages but the overlay, of all tags and events.
@@ -157,8 +149,7 @@ pub fn written(document: &Value) -> Result<String> {
 pub fn written_with_events(document: &Value) -> Result<(String, String)> {
     load::check(document)?;
     let reserved = ReservedScopes::default();
-    let generated =
-        alone_with_progenitor(|| uncorrected(document).generate(&[], &reserved, Features::All))?;
+    let generated = uncorrected(document).generate(&[], &reserved, Features::All)?;
     Ok((generated.sources.api, generated.sources.events))
 }
 
@@ -188,7 +179,7 @@ pub fn assert_contains(text: impl fmt::Display, part: &str) {
 
 /// The schema that the only operation of a normalized document answers.
 #[track_caller]
-pub fn answer(normalized: &Value) -> &Value {
+pub fn response_schema(normalized: &Value) -> &Value {
     let schema = normalized
         .pointer("/paths/~1answer/get/responses/200/content/application~1json/schema")
         .or_else(|| {
@@ -211,9 +202,9 @@ pub fn schema<'a>(document: &'a Value, name: &str) -> &'a Value {
 }
 
 /// The normalized response of `tests/get`, with the components.
-pub fn normalized_answer(schema: Value, schemas: Value) -> (Value, Value) {
-    let normalized = ok(normalized(&answering(schema, schemas)));
-    (answer(&normalized).clone(), normalized["components"]["schemas"].clone())
+pub fn normalized_response(schema: Value, schemas: Value) -> (Value, Value) {
+    let normalized = ok(normalized(&with_response(schema, schemas)));
+    (response_schema(&normalized).clone(), normalized["components"]["schemas"].clone())
 }
 
 pub fn reference(name: &str) -> Value {
@@ -226,28 +217,28 @@ pub fn nullable_reference(name: &str) -> Value {
 }
 
 #[track_caller]
-pub fn definition<'a>(refined: &'a ApiModel, name: &str) -> &'a Definition {
-    let names: Vec<&String> = refined.types.keys().collect();
-    refined.types.get(name).unwrap_or_else(|| panic!("no {name} among {names:?}"))
+pub fn definition<'a>(lowered: &'a ApiModel, name: &str) -> &'a Definition {
+    let names: Vec<&String> = lowered.types.keys().collect();
+    lowered.types.get(name).unwrap_or_else(|| panic!("no {name} among {names:?}"))
 }
 
 #[track_caller]
-pub fn fields<'a>(refined: &'a ApiModel, name: &str) -> &'a [Field] {
-    match &definition(refined, name).kind {
+pub fn fields<'a>(lowered: &'a ApiModel, name: &str) -> &'a [Field] {
+    match &definition(lowered, name).kind {
         Kind::Struct(fields) => fields,
         other => panic!("{name} is no record but {other:?}"),
     }
 }
 
 #[track_caller]
-pub fn field<'a>(refined: &'a ApiModel, record: &str, name: &str) -> &'a Field {
-    let fields = fields(refined, record);
+pub fn field<'a>(lowered: &'a ApiModel, record: &str, name: &str) -> &'a Field {
+    let fields = fields(lowered, record);
     fields.iter().find(|field| field.name == name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[track_caller]
-pub fn call<'a>(refined: &'a ApiModel, id: &str) -> &'a CallModel {
-    refined.calls.iter().find(|call| call.operation.id == id).expect("an operation of this id")
+pub fn call<'a>(lowered: &'a ApiModel, id: &str) -> &'a CallModel {
+    lowered.calls.iter().find(|call| call.operation.id == id).expect("an operation of this id")
 }
 
 pub fn names(names: &[&str]) -> BTreeSet<String> {

@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    answering, asking, assert_contains, content, document, exchanging, ok, reference, taking,
-    written,
+    assert_contains, content, document, ok, reference, with_body, with_body_and_response,
+    with_parameters, with_response, written,
 };
 
 fn string() -> Value {
@@ -19,7 +19,7 @@ fn an_operation_shows_its_shortest_call() {
         { "name": "type", "in": "query", "required": true, "schema": string() },
         { "name": "page", "in": "query", "schema": { "type": "integer" } },
     ]);
-    let source = ok(written(&asking("/{owner}", parameters)));
+    let source = ok(written(&with_parameters("/{owner}", parameters)));
     assert_contains(
         source,
         "/// Example: `github.tests().get().owner(owner).type_(type).send().await?`\n",
@@ -27,14 +27,14 @@ fn an_operation_shows_its_shortest_call() {
     let body = json!({ "type": "object", "required": ["title"], "properties": {
         "title": string(), "text": string(),
     } });
-    let source = ok(written(&taking(body, json!({}))));
+    let source = ok(written(&with_body(body, json!({}))));
     assert_contains(source, "/// Example: `github.tests().send().title(title).send().await?`\n");
 }
 
 #[test]
 fn an_operation_without_required_properties_shows_its_body_if_it_needs_one() {
     let body = json!({ "type": "object", "properties": { "text": string() } });
-    let mut given = taking(body, json!({}));
+    let mut given = with_body(body, json!({}));
     let source = ok(written(&given));
     assert_contains(source, "/// Example: `github.tests().send().send().await?`\n");
     let operation = given["paths"]["/answer"].as_object_mut().expect("a path item");
@@ -47,8 +47,10 @@ fn an_operation_without_required_properties_shows_its_body_if_it_needs_one() {
 
 #[test]
 fn a_list_shows_its_stream() {
-    let mut get =
-        asking("/a", json!([{ "name": "page", "in": "query", "schema": { "type": "integer" } }]));
+    let mut get = with_parameters(
+        "/a",
+        json!([{ "name": "page", "in": "query", "schema": { "type": "integer" } }]),
+    );
     get["paths"]["/a"]["get"]["responses"] =
         json!({ "200": content(json!({ "type": "array", "items": string() })) });
     assert_contains(ok(written(&get)), "/// Example: `github.tests().get().stream()`\n");
@@ -60,7 +62,7 @@ fn a_setter_names_the_allowed_values_and_the_default() {
     let of = |description: &str| {
         let parameter =
             json!({ "name": "state", "in": "query", "schema": state, "description": description });
-        ok(written(&asking("/a", json!([parameter]))))
+        ok(written(&with_parameters("/a", json!([parameter]))))
     };
     assert_contains(
         of("The state of an issue"),
@@ -84,7 +86,8 @@ fn a_default_is_shown_for_requests_alone() {
         "size": { "type": "integer", "default": 30, "description": "Its size." },
         "odd": { "type": "string", "default": "a`b\n" },
     } });
-    let source = ok(written(&exchanging(reference("thing"), json!({ "thing": thing }))));
+    let source =
+        ok(written(&with_body_and_response(reference("thing"), json!({ "thing": thing }))));
     assert_contains(&source, "    /// Its size. Default: `30`.\n    #[inline] pub fn size(");
     assert_eq!(source.matches("Default: ").count(), 1, "{source}");
 }
@@ -97,7 +100,7 @@ fn a_field_without_a_description_is_described_by_an_example_and_its_absence() {
         "name": { "type": "string" },
         "id": { "type": "integer" },
     } });
-    let source = ok(written(&answering(reference("thing"), json!({ "thing": thing }))));
+    let source = ok(written(&with_response(reference("thing"), json!({ "thing": thing }))));
     for line in [
         "/// The property `login`, such as `octocat`.\n    pub login:",
         "/// The property `email`, or `None` if it is `null`.\n    pub email:",
@@ -115,7 +118,7 @@ fn a_type_without_a_description_is_described_by_its_place_and_its_content() {
         "labels": { "type": "array", "items": label },
         "state": { "type": "string", "enum": ["open", "closed"] },
     } });
-    let source = ok(written(&answering(reference("thing"), json!({ "thing": thing }))));
+    let source = ok(written(&with_response(reference("thing"), json!({ "thing": thing }))));
     for text in [
         "/// The items of the property `labels` of `Thing`: an object with `id`, `name`.\n",
         "/// The property `state` of `Thing`: one of `open`, `closed`.\n",
@@ -129,7 +132,7 @@ fn a_type_without_a_description_is_described_by_its_place_and_its_content() {
 fn a_type_lists_a_bounded_number_of_values() {
     let values: Vec<String> = (0..20).map(|number| format!("v{number}")).collect();
     let thing = json!({ "type": "string", "enum": values });
-    let source = ok(written(&answering(reference("thing"), json!({ "thing": thing }))));
+    let source = ok(written(&with_response(reference("thing"), json!({ "thing": thing }))));
     assert_contains(source, "`v10`, `v11` and 8 more.\n");
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    assert_contains, content, definition, document, fails, names, ok, openapi, reference,
-    refined_choice, written_with_events,
+    assert_contains, content, definition, document, fails, lowered_parts, names, ok, openapi,
+    reference, written_with_events,
 };
 use octowire_codegen::select::{Selection, event_feature, events, feature_variable, select};
 use octowire_codegen::webhooks::describe;
@@ -56,12 +56,12 @@ fn of_two_events() -> Value {
 
 #[test]
 fn a_chosen_event_brings_its_payloads_and_no_others() {
-    let choose = |events: Selection| ok(refined_choice(&of_two_events(), &Selection::All, &events));
+    let choose = |events: Selection| ok(lowered_parts(&of_two_events(), &Selection::All, &events));
     let push = choose(Selection::Only(names(&["push"])));
     assert!(push.types.contains_key("WebhookPush"));
     assert!(!push.types.keys().any(|name| name.contains("Issues") || name == "Unused"));
-    let keys = |refined: &octowire_codegen::lower::ApiModel| -> Vec<String> {
-        refined.payloads.iter().map(|payload| payload.webhook.key.clone()).collect()
+    let keys = |lowered: &octowire_codegen::lower::ApiModel| -> Vec<String> {
+        lowered.payloads.iter().map(|payload| payload.webhook.key.clone()).collect()
     };
     assert_eq!(keys(&push), ["push"]);
     assert_eq!(keys(&choose(Selection::All)), ["issues-opened", "issues-closed", "push"]);
@@ -71,12 +71,12 @@ fn a_chosen_event_brings_its_payloads_and_no_others() {
 
 #[test]
 fn a_payload_type_decodes_and_names_its_event() {
-    let refined = ok(refined_choice(&of_two_events(), &Selection::All, &Selection::All));
-    assert!(refined.read.contains("WebhookIssuesOpened"));
-    let doc = &definition(&refined, "WebhookIssuesOpened").doc;
+    let lowered = ok(lowered_parts(&of_two_events(), &Selection::All, &Selection::All));
+    assert!(lowered.read.contains("WebhookIssuesOpened"));
+    let doc = &definition(&lowered, "WebhookIssuesOpened").doc;
     assert_contains(doc, "event `issues` with the action `opened`");
     assert_contains(doc, "This is issues-opened.");
-    assert!(!definition(&refined, "WebhookPush").doc.contains("action"));
+    assert!(!definition(&lowered, "WebhookPush").doc.contains("action"));
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_webhook_of_no_event_or_without_a_payload_is_an_error() {
     let at = "/x-webhooks/push/post/requestBody";
     assert_contains(fails(describe(&document), "webhooks", at), "without a JSON payload");
     let text = webhooks(&[("push", "push", json!({ "type": "string" }))], json!({}));
-    let result = refined_choice(&text, &Selection::All, &Selection::All).map(drop);
+    let result = lowered_parts(&text, &Selection::All, &Selection::All).map(drop);
     assert_contains(fails(result, "lower", "/x-webhooks/push"), "not an object");
 }
 

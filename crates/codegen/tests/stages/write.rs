@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use syn::{File, Item, UseTree};
 
 use crate::support::{
-    answering, asking, assert_contains, content, document, exchanging, fails, ok, reference,
-    taking, written,
+    assert_contains, content, document, fails, ok, reference, with_body, with_body_and_response,
+    with_parameters, with_response, written,
 };
 use octowire_codegen::Result;
 
@@ -208,7 +208,8 @@ fn the_types_are_those_that_operations_use() {
 
 #[test]
 fn request_enums_are_closed() {
-    let closed = ok(written(&exchanging(reference("issue"), json!({ "issue": issue() }))));
+    let closed =
+        ok(written(&with_body_and_response(reference("issue"), json!({ "issue": issue() }))));
     let (_, after) = closed.split_once("codec::closed_enum! {").expect("an enum that is sent");
     assert_contains(after, "IssueStateInput {");
     parsed(&closed);
@@ -220,7 +221,8 @@ fn an_enum_value_named_other_is_distinct_from_unknown_values() {
     let schema = json!({ "type": "object", "properties": {
         "kind": kind(json!(["other", "x"])), "more": kind(json!(["other", "OtherValue"])),
     } });
-    let source = ok(written(&exchanging(reference("thing"), json!({ "thing": schema }))));
+    let source =
+        ok(written(&with_body_and_response(reference("thing"), json!({ "thing": schema }))));
     let body = |name: &str| {
         let (_, rest) = source.split_once(&format!("\n{name} {{\n")).expect("an enum");
         rest.split('}').next().unwrap_or_default().to_owned()
@@ -235,7 +237,7 @@ fn an_enum_value_named_other_is_distinct_from_unknown_values() {
 #[test]
 fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
     let search = "See [the syntax](https://docs.github.com/search#query-for-dates).";
-    let source = ok(written(&asking(
+    let source = ok(written(&with_parameters(
         "/answer/{number}/{team_id}",
         json!([
             { "name": "number", "in": "path", "schema": { "type": "integer" } },
@@ -286,7 +288,7 @@ fn the_setter_of_a_body_property_follows_from_its_schema() {
         "team_ids": { "type": "array", "items": { "type": "integer" } },
         "external_id": { "type": "string" }, "day": { "type": "string", "format": "date" },
     } });
-    let source = ok(written(&taking(schema, json!({}))));
+    let source = ok(written(&with_body(schema, json!({}))));
     for line in [
         "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.draft_mut().set_field_integer(\"count\", value); self }",
         "pub fn ratio(mut self, value: impl ::core::convert::TryInto<f64, Error: ::core::fmt::Display>) -> Self",
@@ -305,7 +307,7 @@ fn integers_are_read_with_the_reader_of_integers() {
         "run_id": { "type": "number" }, "score": { "type": "number" },
         "sizes": { "type": "array", "items": { "type": "integer" } },
     } });
-    let source = ok(written(&answering(reference("run"), json!({ "run": schema }))));
+    let source = ok(written(&with_response(reference("run"), json!({ "run": schema }))));
     for line in [
         "pub run_id: ::core::option::Option<i64>,",
         "pub score: ::core::option::Option<f64>,",
@@ -344,7 +346,7 @@ fn the_same_document_is_written_the_same() {
 
 #[test]
 fn a_body_of_another_media_type_is_written_with_a_setter() {
-    let mut given = taking(json!({}), json!({}));
+    let mut given = with_body(json!({}), json!({}));
     given["paths"]["/answer"]["post"]["requestBody"]["content"] =
         json!({ "multipart/form-data": {} });
     let file = parsed(&ok(written(&given)));
@@ -361,7 +363,7 @@ fn a_record_that_is_too_large_is_an_error() {
     let record = |count: usize| {
         let properties: serde_json::Map<_, _> =
             (0..count).map(|n| (format!("p{n}"), json!({ "type": "integer" }))).collect();
-        written(&answering(json!({ "type": "object", "properties": properties }), json!({})))
+        written(&with_response(json!({ "type": "object", "properties": properties }), json!({})))
     };
     ok(record(256));
     assert_contains(fails(record(257), "write", ""), "has 257 properties, more than 256");
@@ -385,7 +387,7 @@ fn a_large_record_that_may_be_absent_is_boxed() {
         "user": of("small"), "app": of("large"), "holder": of("holder"), "owner": reference("large"),
         "apps": { "type": "array", "items": reference("large") },
     }});
-    let source = ok(written(&answering(thing, schemas)));
+    let source = ok(written(&with_response(thing, schemas)));
     assert_contains(&source, "pub user: ::core::option::Option<Small>,");
     assert_contains(&source, "pub app: ::core::option::Option<::std::boxed::Box<Large>>,");
     assert_contains(&source, "pub holder: ::core::option::Option<Holder>,");
@@ -409,7 +411,7 @@ fn evaded<const N: usize>(names: [&str; N], written: impl Fn(&str) -> Result<Str
 }
 
 fn called(id: &str) -> Value {
-    let mut given = asking("/a", json!([]));
+    let mut given = with_parameters("/a", json!([]));
     given["paths"]["/a"]["get"]["operationId"] = json!(id);
     given
 }
@@ -450,14 +452,14 @@ fn operations_named_like_module_imports_are_renamed() {
 #[test]
 fn properties_whose_names_are_no_rust_are_evaded() {
     let object = |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" }, "x": {} } });
-    evaded(ODD_NAMES, |name| written(&taking(object(name), json!({}))));
-    evaded(ODD_NAMES, |name| written(&answering(object(name), json!({}))));
+    evaded(ODD_NAMES, |name| written(&with_body(object(name), json!({}))));
+    evaded(ODD_NAMES, |name| written(&with_response(object(name), json!({}))));
 }
 
 #[test]
 fn parameters_whose_names_are_no_rust_are_evaded() {
     let query = |name: &str| json!([{ "name": name, "in": "query", "schema": {} }]);
-    evaded(ODD_NAMES, |name| written(&asking("/a", query(name))));
+    evaded(ODD_NAMES, |name| written(&with_parameters("/a", query(name))));
 }
 
 #[test]
@@ -473,7 +475,7 @@ fn components_that_are_one_rust_name_are_an_error() {
         |name: &str| json!({ "type": "object", "properties": { name: { "type": "integer" } } });
     let union = json!({ "oneOf": [reference("a-b"), reference("a_b")] });
     let schemas = json!({ "a-b": object("x"), "a_b": object("y") });
-    if let Ok(source) = written(&answering(union, schemas)) {
+    if let Ok(source) = written(&with_response(union, schemas)) {
         assert_contains(&source, "pub x:");
         assert_contains(&source, "pub y:");
         parsed(&source);
@@ -484,7 +486,7 @@ fn components_that_are_one_rust_name_are_an_error() {
 fn components_called_as_rusts_own_types_are_evaded() {
     let names = ["option", "vec", "string", "box", "result", "default", "str", "value", "hash-map"];
     let object = json!({ "type": "object", "properties": { "marker": { "type": "integer" } } });
-    let result = |name: &str| written(&answering(reference(name), json!({ name: object })));
+    let result = |name: &str| written(&with_response(reference(name), json!({ name: object })));
     evaded(names, result);
     for name in names {
         if let Ok(source) = result(name) {
@@ -505,7 +507,7 @@ fn a_list_is_sent_with_brackets() {
         }])
     };
     for name in ["owner", "owner[]"] {
-        let source = ok(written(&asking("/a", list(name))));
+        let source = ok(written(&with_parameters("/a", list(name))));
         assert_contains(&source, "set_query_values::<::std::string::String>(\"owner[]\", values)");
         assert_contains(&source, "crate::OperationParameter { name: \"owner[]\"");
     }
@@ -515,7 +517,7 @@ fn a_list_is_sent_with_brackets() {
 fn a_variant_named_other_is_written_alike_in_responses_and_requests() {
     let titled = |title: &str| json!({ "title": title, "type": "object", "properties": { title: { "type": "string" } } });
     let union = json!({ "oneOf": [titled("other"), titled("team")] });
-    for given in [answering(union.clone(), json!({})), taking(union, json!({}))] {
+    for given in [with_response(union.clone(), json!({})), with_body(union, json!({}))] {
         let source = ok(written(&given));
         assert_contains(&source, "    OtherVariant(Tests");
         assert_contains(&source, "Self::OtherVariant(value)");
@@ -541,7 +543,7 @@ fn a_union_lists_the_constants_that_distinguish_its_variants() {
         "plain": variant(json!({ "event": text })),
     });
     let union = json!({ "oneOf": [reference("opened"), reference("closed"), reference("plain")] });
-    let source = ok(written(&answering(union, schemas)));
+    let source = ok(written(&with_response(union, schemas)));
     // Sides overlap, so that they tell nothing.
     assert_contains(&source, "Opened(Opened) Record { Opened; 0 1 2; \"event\": &[\"opened\"] };");
     assert_contains(&source, "Closed(Closed) Record { Closed; 0 1; \"event\": &[\"closed\"] };");
@@ -565,7 +567,7 @@ fn another_property_of_the_object_decides_a_union() {
             "type": text,
         })),
     });
-    let source = ok(written(&answering(reference("event"), schemas)));
+    let source = ok(written(&with_response(reference("event"), schemas)));
     assert_contains(
         &source,
         "codec::DecideVariant::decide(&mut self.payload, codec::Discriminant::constant(&self.type_), \
@@ -589,7 +591,7 @@ fn an_invalid_discriminator_is_an_error() {
                 "type": text,
             })),
         });
-        written(&answering(reference("event"), schemas))
+        written(&with_response(reference("event"), schemas))
     };
     ok(event("type", "push"));
     let message = fails(event("type", "star"), "write", "");
@@ -602,9 +604,9 @@ fn an_invalid_discriminator_is_an_error() {
 
 #[test]
 fn a_response_record_keeps_unknown_fields() {
-    let read = ok(written(&answering(reference("issue"), json!({ "issue": issue() }))));
+    let read = ok(written(&with_response(reference("issue"), json!({ "issue": issue() }))));
     assert_contains(&read, "unknown_properties: codec::UnknownFields,");
     assert_contains(&read, "self.unknown_properties.write(_to)");
-    let sent = ok(written(&taking(reference("issue"), json!({ "issue": issue() }))));
+    let sent = ok(written(&with_body(reference("issue"), json!({ "issue": issue() }))));
     assert!(!sent.contains("unknown_properties"), "{sent}");
 }

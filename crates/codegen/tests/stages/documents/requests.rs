@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{broken, corrected, others, vendored};
-use crate::support::{call, ok, refined, refined_tags, taking};
+use crate::support::{call, lowered, lowered_tags, ok, with_body};
 use octowire_codegen::document::{self, operations};
 use octowire_codegen::lower::{Body, CallModel};
 use octowire_codegen::model::{Definition, Kind, Type};
@@ -55,9 +55,9 @@ fn examples(document: &Value) -> Result<Vec<Example>> {
 
 /// Tries to send each example, named by its operation and its own name.
 fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
-    let refined = refined_tags(document, &Selection::All)?;
+    let lowered = lowered_tags(document, &Selection::All)?;
     let calls: BTreeMap<&str, &CallModel> =
-        refined.calls.iter().map(|call| (call.operation.id.as_str(), call)).collect();
+        lowered.calls.iter().map(|call| (call.operation.id.as_str(), call)).collect();
     let mut results = BTreeMap::new();
     for Example { operation, key, optional, body } in examples(document)? {
         let Body::Json { ty: of, .. } = &calls[operation.as_str()].body else {
@@ -65,7 +65,7 @@ fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
         };
         // An example that is `null` shows that the body may be left out.
         let fit =
-            if optional && body.is_null() { Ok(()) } else { fits(&refined.types, of, &body, "$") };
+            if optional && body.is_null() { Ok(()) } else { fits(&lowered.types, of, &body, "$") };
         results.insert(format!("{operation} {key}"), fit);
     }
     let fit = results.values().filter(|fit| fit.is_ok()).count();
@@ -222,9 +222,9 @@ fn an_example_that_cannot_be_sent_is_reported_by_its_path() {
         },
         "required": ["name"],
     });
-    let refined = ok(refined(&taking(schema, json!({}))));
-    let Body::Json { ty: of, .. } = &call(&refined, "tests/send").body else { panic!("no JSON") };
-    let why = |body: Value| fits(&refined.types, of, &body, "$").err().unwrap_or_default();
+    let lowered = ok(lowered(&with_body(schema, json!({}))));
+    let Body::Json { ty: of, .. } = &call(&lowered, "tests/send").body else { panic!("no JSON") };
+    let why = |body: Value| fits(&lowered.types, of, &body, "$").err().unwrap_or_default();
     for (body, expected) in [
         (json!({ "name": "n", "kind": "a", "ids": [1], "files": { "f": null } }), ""),
         (json!({ "kind": "a" }), "$ lacks name"),
