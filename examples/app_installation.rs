@@ -36,14 +36,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         (Err(_), Err(_), None) => {
             let github = app::GitHub::start().await?;
-            println!("On a stand-in for GitHub at {}.\n", github.base_url);
+            println!("On a mock of GitHub at {}.\n", github.base_url);
             let app = App::new(github.client_id, github.private_key.clone())?;
             let client = Client::builder()
                 .base_url(&github.base_url)
                 .auth(app.installation(Installation::for_org("octo-org")))
                 .build()?;
             work(&client).await?;
-            println!("\n{} tokens were minted for all of this.", github.issued_tokens());
+            println!("\n{} tokens were issued for all of this.", github.issued_tokens());
             Ok(())
         }
         _ => Err("set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE, and name an organization; \

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(id) => (Client::builder().build()?, OAuthApp::public_client(id)?),
         Err(_) => {
             let base = login::start().await?;
-            println!("Without GITHUB_CLIENT_ID: on a stand-in for GitHub at {base}.\n");
+            println!("Without GITHUB_CLIENT_ID: on a mock of GitHub at {base}.\n");
             let github = Client::builder().base_url(base).build()?;
             (github, OAuthApp::public_client("client-id-of-the-stand-in")?)
         }

@@ -42,13 +42,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => {
             let base = login::start().await?;
-            println!("Without GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET: on a stand-in at {base}.");
+            println!(
+                "Without GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET: on a mock of GitHub at {base}."
+            );
             let github = Client::builder().base_url(base).build()?;
             let oauth = OAuthApp::new("client-id-of-the-stand-in", "its-secret")?
                 .redirect_uri(redirect_uri)?;
             let page = begin(&oauth, &github)?;
             println!("\nA user would be sent to\n\n  {}\n", page.url());
-            println!("The stand-in's user says yes.");
+            println!("The mock's user grants the access.");
             let browser = tokio::spawn(octowire::reqwest::get(page.url().clone()));
             finish(&oauth, &github, page, &server).await?;
             let seen = browser.await??.text().await?;

@@ -24,7 +24,7 @@ mod webhooks;
 use http::Method;
 use octowire::{Client, ErrorKind};
 use serde_json::Value;
-use support::{Server, json};
+use support::{Server, json_response};
 use watch::{Log, Shown};
 
 const SECRET: &str = "ghs_hunter2hunter2";
@@ -67,8 +67,8 @@ async fn errors_and_logs_show_neither_token_nor_query() {
     let body = format!(r#"{{"token":"{SECRET}"}}"#);
     let mut shown = Shown::default();
     for bytes in [
-        json("200 OK", "x-github-request-id: R1\r\n", &body),
-        json("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#),
+        json_response("200 OK", "x-github-request-id: R1\r\n", &body),
+        json_response("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#),
         b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{".to_vec(),
         Vec::new(),
     ] {
@@ -93,9 +93,9 @@ async fn errors_and_logs_show_neither_token_nor_query() {
 
 #[tokio::test]
 async fn an_external_host_after_a_redirect_gets_no_token() {
-    let stranger = Server::fixed_response(json("200 OK", "", "{}")).await;
+    let stranger = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let location = format!("location: {}/archive?sig=1\r\n", stranger.url);
-    let server = Server::fixed_response(json("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json_response("302 Found", &location, "")).await;
     let builder = server.builder().token(SECRET);
     let client = builder.default_header("x-proxy-key", SECRET).build().unwrap();
     client

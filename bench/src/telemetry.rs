@@ -89,16 +89,16 @@ fn values(value: &Value) -> usize {
 }
 
 fn row(what: &str, reporting: &TelemetryProbe) {
-    let tell = || (0..REPORTED).for_each(|_| reporting.once());
-    tell();
+    let report_all = || (0..REPORTED).for_each(|_| reporting.once());
+    report_all();
     let samples = (0..ROUNDS).map(|_| {
         let start = Instant::now();
-        tell();
+        report_all();
         start.elapsed().as_secs_f64() / f64::from(REPORTED)
     });
     let time = Summary::of(samples.collect());
     allocations::start();
-    tell();
+    report_all();
     let Allocations { calls, .. } = allocations::stop();
     let (ns, spread) = (time.median * 1e9, time.spread * 100.0);
     println!("| {what} | {ns:.0} ± {spread:.0} % | {:.2} |", calls as f64 / f64::from(REPORTED));

@@ -208,7 +208,7 @@ enum Variant {
 
 /// A server on its own thread, until the program ends.
 fn serve(kind: Variant) -> Result<SocketAddr> {
-    let (tell, reported) = std::sync::mpsc::channel();
+    let (sender, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || -> Result<()> {
         single_threaded()?.block_on(async move {
             let app = match kind {
@@ -225,12 +225,12 @@ fn serve(kind: Variant) -> Result<SocketAddr> {
                 }
             };
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            tell.send(listener.local_addr()?)?;
+            sender.send(listener.local_addr()?)?;
             axum::serve(listener, app).await?;
             Ok(())
         })
     });
-    Ok(reported.recv()?)
+    Ok(address.recv()?)
 }
 
 /// The minimum work of a webhook receiver.

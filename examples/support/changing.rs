@@ -64,12 +64,12 @@ async fn serve(socket: TcpStream, state: Arc<Mutex<State>>) -> io::Result<()> {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.insert(name.to_ascii_lowercase(), value.to_owned());
         }
-        let response = answer(&first, &headers, &mut lock(&state));
+        let response = respond(&first, &headers, &mut lock(&state));
         socket.write_all(response.as_bytes()).await?;
     }
 }
 
-fn answer(first: &str, headers: &HashMap<String, String>, state: &mut State) -> String {
+fn respond(first: &str, headers: &HashMap<String, String>, state: &mut State) -> String {
     let target = first.split(' ').nth(1).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
     let newest = state.newest.get(path).copied().unwrap_or_default();

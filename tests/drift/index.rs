@@ -14,7 +14,7 @@ fn the_index_is_that_of_the_vendored_document() {
     println!("index: {lines} operations and webhooks");
     assert!(
         there == expected,
-        "openapi/{FILE} is not that of the document and the overlay. Write it anew with\n\n    \
+        "openapi/{FILE} is not that of the document and the overlay. Write it again with\n\n    \
          {COMMAND}\n\nand look at its diff. It begins with:\n{}",
         differences(&there, &expected, 12).join("\n")
     );

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use octowire_codegen::overlay::{self, Overlay};
-use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_refresh::payloads::{self, Payload};
 use tempfile::TempDir;
 
@@ -18,8 +18,8 @@ pub fn overlay() -> Overlay {
 }
 
 /// The vendored document with the corrections of an overlay.
-pub fn corrected(overlay: &Overlay) -> Corrected {
-    Corrected::read(&root().join("openapi/api.github.com.json"), overlay).unwrap()
+pub fn corrected(overlay: &Overlay) -> CorrectedDescription {
+    CorrectedDescription::read(&root().join("openapi/api.github.com.json"), overlay).unwrap()
 }
 
 pub fn payloads() -> Vec<Payload> {

@@ -2,7 +2,9 @@
 //! that can, and CI accepts no warning.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::rust_files;
 
 /// The modules that parse input from outside, or calculate with its values. The lint of a module
 /// is that of all modules below it.
@@ -43,34 +45,19 @@ fn arithmetic_is_checked_where_numbers_come_from_outside() {
     assert!(without.is_empty(), "no {LINT} in {without:?}");
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files(&path, found),
-            false => found.push(path),
-        }
-    }
-}
-
 /// An exception has a reason, which proves that nothing overflows.
 #[test]
-fn no_module_takes_the_lint_back_without_a_reason() {
-    let mut all = Vec::new();
-    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+fn no_module_allows_the_lint_without_a_reason() {
+    let all = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert!(all.len() > 100);
-    for path in all.iter().filter(|path| path.extension().is_some_and(|of| of == "rs")) {
-        let text = source(path);
+    for path in all {
+        let text = source(&path);
         for (at, _) in text.match_indices("clippy::arithmetic_side_effects") {
             let start = text[..at].rfind("#[").max(text[..at].rfind("#![")).unwrap_or(0);
-            let is_taken_back =
+            let is_allowed =
                 text[start..at].contains("allow(") || text[start..at].contains("expect(");
             let attribute = text[start..].split(")]").next().unwrap_or_default();
-            assert!(
-                !is_taken_back || attribute.contains("reason"),
-                "{}: {attribute}",
-                path.display()
-            );
+            assert!(!is_allowed || attribute.contains("reason"), "{}: {attribute}", path.display());
         }
     }
 }

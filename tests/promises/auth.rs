@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 
 use super::super::support::github_app::{CLIENT_ID, GitHub, Key, pem};
-use super::super::support::{FrozenClock, Server, json as answer};
+use super::super::support::{FrozenClock, Server, json_response};
 
 static KEY: LazyLock<Key> = LazyLock::new(Key::generate);
 static OTHER_KEY: LazyLock<Key> = LazyLock::new(Key::generate);
@@ -414,9 +414,9 @@ async fn knowing(token: &'static str) -> Server {
             .get("authorization")
             .is_some_and(|header| header.strip_prefix("Bearer ") == Some(token));
         let reply = if good {
-            answer("200 OK", "", "{}")
+            json_response("200 OK", "", "{}")
         } else {
-            answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)
+            json_response("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)
         };
         async { super::super::support::Reply::Raw(reply) }
     })
@@ -488,7 +488,7 @@ async fn a_gateway_gets_its_own_token_besides_that_of_github() {
 
 #[tokio::test]
 async fn no_other_host_gets_a_token_by_redirect_link_or_mistake() {
-    let stranger = Server::fixed_response(answer("200 OK", "", "[]")).await;
+    let stranger = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let location = format!("location: {}/x\r\n", stranger.url);
     let link = format!("link: <{}/x?page=2>; rel=\"next\"\r\n", stranger.url);
     let token = || {
@@ -497,7 +497,7 @@ async fn no_other_host_gets_a_token_by_redirect_link_or_mistake() {
     };
     for headers in [&location, &link] {
         let status = if headers == &location { "302 Found" } else { "200 OK" };
-        let server = Server::fixed_response(answer(status, headers, "[]")).await;
+        let server = Server::fixed_response(json_response(status, headers, "[]")).await;
         let client = server.builder().auth(token()).gateway("x-gateway", token()).build().unwrap();
         let mut items = client.request(Method::GET, "/x").items(|page: Vec<Value>| page);
         let _ = items.try_next().await;

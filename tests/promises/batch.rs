@@ -10,7 +10,7 @@ use octowire::auth::PersonalToken;
 use octowire::{BatchProgress, Client};
 use serde_json::Value;
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 
 /// Responds with the requested number, higher numbers sooner; every tenth is a 404.
 async fn echo(at_once: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Server {
@@ -22,7 +22,7 @@ async fn echo(at_once: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Server {
             tokio::time::sleep(Duration::from_millis(10 - number % 10)).await;
             at_once.fetch_sub(1, Ordering::SeqCst);
             let status = if number.is_multiple_of(10) { "404 Not Found" } else { "200 OK" };
-            Reply::Raw(answer(status, "", &number.to_string()))
+            Reply::Raw(json_response(status, "", &number.to_string()))
         }
     })
     .await
@@ -89,7 +89,7 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
             "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: {left}\r\n\
              x-ratelimit-reset: {reset}\r\nx-ratelimit-resource: core\r\n"
         );
-        Reply::Raw(answer("200 OK", &reported, "1"))
+        Reply::Raw(json_response("200 OK", &reported, "1"))
     })
     .await;
     let exhausted = server.default_client_builder().token("token-without-quota").build().unwrap();

@@ -7,7 +7,7 @@ use octowire::types::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Server, json as answer};
+use crate::support::{Server, json_response};
 
 /// The JSON that was sent last.
 fn sent(server: &Server) -> Value {
@@ -17,7 +17,7 @@ fn sent(server: &Server) -> Value {
 
 #[tokio::test]
 async fn labels_are_set_by_name_and_as_objects_with_the_same_setter() {
-    let server = Server::fixed_response(answer("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let client = server.client();
     let issues = client.issues();
     let call = || issues.set_labels().owner("o").repo("r").issue_number(1);
@@ -40,7 +40,7 @@ async fn a_missing_field_is_named_with_its_setter() {
 
 #[tokio::test]
 async fn an_empty_update_is_rejected_unless_it_is_explicit() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let client = server.client();
     let call = || client.apps().update_webhook_config_for_app();
     let error = call().send().await.unwrap_err();
@@ -62,7 +62,7 @@ async fn an_empty_update_is_rejected_unless_it_is_explicit() {
 
 #[tokio::test]
 async fn a_creation_without_properties_is_sent_as_an_empty_object() {
-    let server = Server::fixed_response(answer("201 Created", "", "{}")).await;
+    let server = Server::fixed_response(json_response("201 Created", "", "{}")).await;
     let client = server.client();
     let call = client.repos().create_deployment_protection_rule();
     call.owner("o").repo("r").environment_name("e").into_request().send_empty().await.unwrap();
@@ -72,7 +72,7 @@ async fn a_creation_without_properties_is_sent_as_an_empty_object() {
 
 #[tokio::test]
 async fn a_body_that_is_not_required_is_left_out() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let call = server.client().pulls().merge().owner("o").repo("r").pull_number(1);
     call.into_request().send_empty().await.unwrap();
     assert!(server.requests()[0].body.is_empty());
@@ -80,7 +80,7 @@ async fn a_body_that_is_not_required_is_left_out() {
 
 #[tokio::test]
 async fn times_of_any_kind_are_sent_as_github_writes_them() {
-    let server = Server::fixed_response(answer("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let client = server.client();
     let zoned: DateTime<FixedOffset> = "2024-05-01T10:00:00.25+02:00".parse().unwrap();
     let borrowed = &zoned.to_utc();
@@ -135,7 +135,7 @@ async fn user_input_parses_to_an_enum_value_or_an_error_that_lists_the_values() 
     assert_eq!(state, IssuesListForRepoState::Closed);
     let error = "shut".parse::<IssuesListForRepoState>().unwrap_err();
     assert_eq!(error.to_string(), "`shut` is not one of `open`, `closed`, `all`");
-    let server = Server::fixed_response(answer("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let list = server.client().issues().list_for_repo().owner("o").repo("r");
     list.state(&typed).send().await.unwrap();
     assert!(server.requests()[0].target.ends_with("?state=closed"));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::advance;
 
 use crate::support::resources::Resources;
-use crate::support::{FrozenClock, Reply, Server, json as answer};
+use crate::support::{FrozenClock, Reply, Server, json_response};
 
 mod isolation;
 mod rfc9111;
@@ -274,9 +274,9 @@ async fn a_write_invalidates_entries_under_the_alternative_path_of_its_resource(
 async fn a_rejected_write_invalidates_nothing_and_an_indeterminate_one_does() {
     let server = Server::start(|request| async move {
         Reply::Raw(match (request.method.as_str(), request.target.as_str()) {
-            ("GET", _) => answer("200 OK", "etag: \"1\"\r\n", "{}"),
-            (_, "/a/1") => answer("422 Unprocessable", "", r#"{"message":"no"}"#),
-            _ => answer("502 Bad Gateway", "", ""),
+            ("GET", _) => json_response("200 OK", "etag: \"1\"\r\n", "{}"),
+            (_, "/a/1") => json_response("422 Unprocessable", "", r#"{"message":"no"}"#),
+            _ => json_response("502 Bad Gateway", "", ""),
         })
     })
     .await;
@@ -309,7 +309,7 @@ async fn a_cancelled_coalesced_read_is_taken_over_and_an_error_reaches_all_calle
                 return Reply::Silence(Vec::new());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
-            Reply::Raw(answer("404 Not Found", "", r#"{"message":"Not Found"}"#))
+            Reply::Raw(json_response("404 Not Found", "", r#"{"message":"Not Found"}"#))
         }
     })
     .await;
@@ -338,13 +338,13 @@ async fn a_read_after_a_write_never_returns_the_previous_response() {
         if request.method == "PUT" {
             shared.fetch_add(1, Ordering::Relaxed);
             return futures_util::future::Either::Left(async {
-                Reply::Raw(answer("200 OK", "", "1"))
+                Reply::Raw(json_response("200 OK", "", "1"))
             });
         }
         let body = shared.load(Ordering::Relaxed).to_string();
         futures_util::future::Either::Right(async move {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            Reply::Raw(answer("200 OK", "", &body))
+            Reply::Raw(json_response("200 OK", "", &body))
         })
     })
     .await;
@@ -373,7 +373,7 @@ async fn a_stale_response_is_served_on_error_if_the_policy_allows() {
     get(&client, "/user").await;
     get(&strict, "/user").await;
     advance(11 * SECOND).await;
-    github.state().failure = Some(answer("503 Unavailable", "", ""));
+    github.state().failure = Some(json_response("503 Unavailable", "", ""));
     let stale = read(&client).await.unwrap();
     assert_eq!(stale.cache_status(), CacheStatus::Stale);
     assert!(stale.age().unwrap() >= 10 * SECOND);
@@ -400,7 +400,7 @@ async fn a_must_revalidate_response_is_not_served_stale_on_error() {
     let cache = CacheConfig::default().default_policy(policy);
     let client = github.server.builder().cache(cache).build().unwrap();
     get(&client, "/user").await;
-    github.state().failure = Some(answer("503 Unavailable", "", ""));
+    github.state().failure = Some(json_response("503 Unavailable", "", ""));
     assert!(client.request(Method::GET, "/user").send::<Value>().await.is_err());
 }
 
@@ -519,7 +519,7 @@ async fn a_response_is_not_served_after_access_was_lost() {
     let policy = CachePolicy::max_age(Duration::ZERO).stale_if_error(600 * SECOND);
     let client = client(&github, CacheConfig::default().default_policy(policy));
     get(&client, "/repos/o/secret").await;
-    github.state().failure = Some(answer("404 Not Found", "", r#"{"message":"Not Found"}"#));
+    github.state().failure = Some(json_response("404 Not Found", "", r#"{"message":"Not Found"}"#));
     let read = || client.request(Method::GET, "/repos/o/secret");
     assert!(read().send::<Value>().await.unwrap_err().is_not_found());
     let stored = read().cache(CachePolicy::only_if_cached()).send::<Value>().await;
@@ -552,7 +552,7 @@ async fn of_an_hour_of_polls_with_rotating_tokens_99_percent_are_free() {
 async fn an_unpolled_read_does_not_delay_an_identical_read() {
     let server = Server::start(|_| async {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        Reply::Raw(answer("200 OK", "", "{}"))
+        Reply::Raw(json_response("200 OK", "", "{}"))
     })
     .await;
     let client = server.default_client_builder().build().unwrap();
@@ -575,7 +575,7 @@ async fn a_write_whose_caller_gave_up_still_invalidates() {
         if request.method == "PUT" {
             return Reply::Silence(Vec::new());
         }
-        Reply::Raw(answer("200 OK", "etag: \"1\"\r\n", "{}"))
+        Reply::Raw(json_response("200 OK", "etag: \"1\"\r\n", "{}"))
     })
     .await;
     let cache = CacheConfig::default().default_policy(CachePolicy::five_minutes());
@@ -592,9 +592,9 @@ async fn a_write_whose_caller_gave_up_still_invalidates() {
 
 #[tokio::test]
 async fn a_response_of_an_external_host_is_not_stored() {
-    let other = Server::fixed_response(answer("200 OK", "etag: \"1\"\r\n", "{}")).await;
+    let other = Server::fixed_response(json_response("200 OK", "etag: \"1\"\r\n", "{}")).await;
     let location = format!("location: {}/signed?secret\r\n", other.url);
-    let server = Server::fixed_response(answer("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json_response("302 Found", &location, "")).await;
     let cache = CacheConfig::default().default_policy(CachePolicy::five_minutes());
     let client = server.default_client_builder().cache(cache).build().unwrap();
     for _ in 0..2 {
@@ -605,7 +605,7 @@ async fn a_response_of_an_external_host_is_not_stored() {
 
 #[tokio::test]
 async fn only_if_cached_sends_no_request() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     for cache in [CacheConfig::disabled(), CacheConfig::default()] {
         let client = server.default_client_builder().cache(cache).build().unwrap();
         let call = client.request(Method::GET, "/x").cache(CachePolicy::only_if_cached());

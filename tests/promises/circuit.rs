@@ -8,7 +8,7 @@ use http::Method;
 use octowire::{CircuitBreaker, CircuitState, Client, ErrorKind};
 use serde_json::Value;
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 
 async fn call(client: &Client) -> octowire::Result<()> {
     client.request(Method::GET, "/x").send::<Value>().await.map(drop)
@@ -21,7 +21,7 @@ async fn calls_fail_at_once_while_the_server_is_down_and_continue_when_it_is_bac
     let server = Server::start(move |_: Received| {
         let down = state.load(Ordering::Relaxed);
         let status = if down { "502 Bad Gateway" } else { "200 OK" };
-        async move { Reply::Raw(answer(status, "", "{}")) }
+        async move { Reply::Raw(json_response(status, "", "{}")) }
     })
     .await;
     let client = server.builder().build().unwrap();
@@ -48,7 +48,8 @@ async fn calls_fail_at_once_while_the_server_is_down_and_continue_when_it_is_bac
 #[tokio::test]
 async fn a_client_error_does_not_count_as_a_server_failure() {
     for status in ["401 Unauthorized", "404 Not Found", "422 Unprocessable", "429 Too Many"] {
-        let server = Server::fixed_response(answer(status, "retry-after: 0\r\n", "{}")).await;
+        let server =
+            Server::fixed_response(json_response(status, "retry-after: 0\r\n", "{}")).await;
         let client = server.builder().build().unwrap();
         for _ in 0..50 {
             call(&client).await.unwrap_err();
@@ -59,8 +60,8 @@ async fn a_client_error_does_not_count_as_a_server_failure() {
 
 #[tokio::test]
 async fn uploads_have_a_circuit_of_their_own_and_none_is_needed() {
-    let failing = Server::fixed_response(answer("503 Busy", "", "{}")).await;
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let failing = Server::fixed_response(json_response("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let client = server.builder().upload_url(&failing.url).build().unwrap();
     let upload = |client: &Client| {
         let url = format!("{}/repos/o/r/releases/1/assets", failing.url);

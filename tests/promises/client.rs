@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::Method;
@@ -55,7 +55,7 @@ async fn a_request_has_the_headers_that_github_requires() {
 
 #[tokio::test]
 async fn options_of_a_call_win_over_the_clients() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let call = server.client().request(Method::POST, "/x").json(&json!({ "a": 1 }));
     call.accept("application/vnd.github.raw+json")
         .header("authorization", "Bearer other")
@@ -92,7 +92,7 @@ async fn a_put_without_a_body_says_so() {
 
 #[tokio::test]
 async fn nothing_is_sent_before_the_future_is_polled() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let call = server.client().request(Method::GET, "/x").send_empty();
     drop(server.client().request(Method::GET, "/y").send_empty());
     drop(server.client().request(Method::GET, "/z").pages::<Value>());
@@ -129,8 +129,8 @@ async fn dropping_the_future_ends_the_call() {
 
 #[tokio::test]
 async fn another_server_is_never_called() {
-    let foreign = Server::fixed_response(answer("200 OK", "", "{}")).await;
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let foreign = Server::fixed_response(json_response("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let call = server.client().request(Method::GET, format!("{}/x", foreign.url));
     let error = call.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
@@ -143,7 +143,7 @@ async fn another_server_is_never_called() {
 
 #[tokio::test]
 async fn an_invalid_parameter_value_fails_the_call_and_is_named() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     for (call, part) in [
         (server.client().request(Method::GET, "/x").header("x-a", "b\nc"), "x-a"),
         (server.client().request(Method::GET, "/x").header("x a", "b"), "header name"),
@@ -190,7 +190,7 @@ async fn invalid_settings_are_rejected() {
 
 #[tokio::test]
 async fn an_upload_is_streamed_with_its_length_and_not_sent_twice() {
-    let server = Server::fixed_response(answer("201 Created", "", "{}")).await;
+    let server = Server::fixed_response(json_response("201 Created", "", "{}")).await;
     let chunks = stream::iter(["ab", "cd", "e"].map(Ok::<_, std::io::Error>));
     let request = server.client().request(Method::POST, "/assets");
     let request = request.body("application/zip", Body::stream(chunks, Some(5)));
@@ -208,7 +208,7 @@ async fn an_upload_is_streamed_with_its_length_and_not_sent_twice() {
 #[tokio::test]
 async fn an_upload_of_another_length_than_it_said_fails() {
     for said in [4, 6] {
-        let server = Server::fixed_response(answer("201 Created", "", "{}")).await;
+        let server = Server::fixed_response(json_response("201 Created", "", "{}")).await;
         let chunks = stream::iter(["ab", "cd", "e"].map(Ok::<_, std::io::Error>));
         let request = server.client().request(Method::POST, "/assets");
         let request = request.body("application/zip", Body::stream(chunks, Some(said)));
@@ -230,7 +230,7 @@ fn chain(error: &Error) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_may_take_as_long_as_it_makes_progress() {
-    let server = Server::fixed_response(answer("201 Created", "", "{}")).await;
+    let server = Server::fixed_response(json_response("201 Created", "", "{}")).await;
     let slow = |pause: u64, server: &Server| {
         let chunks = stream::iter(0..10).then(move |_| async move {
             tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -250,7 +250,7 @@ async fn an_upload_may_take_as_long_as_it_makes_progress() {
 #[tokio::test]
 async fn a_download_is_streamed_and_a_broken_one_is_an_error() {
     let body = "x".repeat(300_000);
-    let server = Server::fixed_response(answer("200 OK", "", &body)).await;
+    let server = Server::fixed_response(json_response("200 OK", "", &body)).await;
     let get = || server.client().request(Method::GET, "/archive").send_stream();
     let mut size = 0;
     let mut archive = get().await.unwrap();
@@ -271,7 +271,7 @@ async fn a_download_is_streamed_and_a_broken_one_is_an_error() {
     assert_eq!(error.operation(), Some("GET /archive"));
     assert!(archive.next().await.is_none());
 
-    let missing = Server::fixed_response(answer("404 Not Found", "", "{}")).await;
+    let missing = Server::fixed_response(json_response("404 Not Found", "", "{}")).await;
     let call = missing.client().request(Method::GET, "/archive");
     assert!(call.send_stream().await.unwrap_err().is_not_found());
 }
@@ -291,7 +291,7 @@ async fn a_download_that_stalls_is_a_timeout() {
 #[tokio::test]
 async fn a_client_is_shared_by_many_calls_at_once() {
     let server = Server::start(|request| async move {
-        Reply::Raw(answer("200 OK", "", &format!("{:?}", request.target)))
+        Reply::Raw(json_response("200 OK", "", &format!("{:?}", request.target)))
     })
     .await;
     let client = server.client();

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use crate::support::{Server, json};
+use crate::support::{Server, json_response};
 use futures_util::stream;
 use http::Method;
 use octowire::{Body, Client, Error, ErrorKind};
@@ -27,7 +27,7 @@ async fn error(bytes: impl Into<Vec<u8>>) -> Error {
 
 #[tokio::test]
 async fn a_404_names_the_request_the_cause_and_the_documentation() {
-    let error = error(json(
+    let error = error(json_response(
         "404 Not Found",
         "x-github-request-id: 8F2A:1B\r\n",
         r#"{"message":"Not Found","documentation_url":"https://docs.github.com/rest","status":"404"}"#,
@@ -50,7 +50,7 @@ async fn a_404_names_the_request_the_cause_and_the_documentation() {
 
 #[tokio::test]
 async fn a_422_names_the_fields() {
-    let error = error(json(
+    let error = error(json_response(
         "422 Unprocessable Entity",
         "",
         r#"{"message":"Validation Failed","errors":[{"resource":"Issue","field":"title","code":"missing_field"},"and more"]}"#,
@@ -66,7 +66,7 @@ async fn a_422_names_the_fields() {
 
 #[tokio::test]
 async fn a_403_distinguishes_a_rate_limit_from_a_missing_permission() {
-    let limited = error(json(
+    let limited = error(json_response(
         "403 Forbidden",
         "retry-after: 60\r\nx-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 9\r\n\
          x-ratelimit-reset: 1700000000\r\nx-ratelimit-resource: core\r\n",
@@ -78,7 +78,7 @@ async fn a_403_distinguishes_a_rate_limit_from_a_missing_permission() {
     assert_eq!(limited.rate_limit().unwrap().remaining, 9);
     assert!(limited.to_string().contains("retry in 60 s"), "{limited}");
 
-    let forbidden = error(json(
+    let forbidden = error(json_response(
         "403 Forbidden",
         "x-accepted-github-permissions: issues=write\r\n",
         r#"{"message":"Resource not accessible by integration"}"#,
@@ -113,7 +113,7 @@ async fn an_error_without_a_body_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn an_error_whose_body_breaks_off_keeps_its_status() {
+async fn an_error_with_a_truncated_body_keeps_its_status() {
     let error = error("HTTP/1.1 500 Oops\r\ncontent-length: 50\r\n\r\n{\"mess").await;
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.status().unwrap(), 500);
@@ -184,7 +184,7 @@ async fn a_body_to_send_that_fails_is_the_callers_and_not_worth_a_retry() {
         (Some(9), vec![Ok("ab")], "declared as 9 bytes long, but has only 2"),
         (Some(1), vec![Ok("ab")], "declared as 1 bytes long, but has at least 2"),
     ] {
-        let server = Server::fixed_response(json("201 Created", "", "{}")).await;
+        let server = Server::fixed_response(json_response("201 Created", "", "{}")).await;
         let call = server.client().request(Method::POST, "/thing");
         let body = Body::stream(stream::iter(chunks), said);
         let error = call.body("text/plain", body).send_empty().await.unwrap_err();
@@ -224,7 +224,7 @@ async fn a_success_in_html_points_to_the_base_url() {
 
 #[tokio::test]
 async fn a_body_that_is_not_utf8_is_a_decode_error_at_its_place() {
-    let mut bytes = json("200 OK", "", r#"{"a":["x","?"]}"#);
+    let mut bytes = json_response("200 OK", "", r#"{"a":["x","?"]}"#);
     let place = bytes.len() - 4;
     bytes[place] = 0xff;
     let server = Server::fixed_response(bytes).await;
@@ -243,7 +243,8 @@ async fn a_body_of_another_shape_names_the_path_and_is_available() {
         _user: String,
     }
     let body = r#"[{"user":"a"},{"user":null}]"#;
-    let server = Server::fixed_response(json("200 OK", "x-github-request-id: R1\r\n", body)).await;
+    let server =
+        Server::fixed_response(json_response("200 OK", "x-github-request-id: R1\r\n", body)).await;
     let call = server.client().request(Method::GET, "/thing");
     let error = call.send::<Vec<Item>>().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
@@ -271,7 +272,7 @@ async fn an_empty_body_is_null_to_an_option_and_an_error_to_others() {
 #[tokio::test]
 async fn a_body_beyond_the_bound_is_rejected() {
     let body = format!("\"{}\"", "x".repeat(100_000));
-    let server = Server::fixed_response(json("200 OK", "", &body)).await;
+    let server = Server::fixed_response(json_response("200 OK", "", &body)).await;
     for (bound, fits) in [(100_002, true), (100_001, false), (10, false)] {
         let client = server.builder().max_body_bytes(bound).build().unwrap();
         let response = client.request(Method::GET, "/thing").send::<String>().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Server, json as answer};
+use crate::support::{Server, json_response};
 use http::Method;
 use octowire::rate_limit::RateLimitPolicy;
 use octowire::{Client, Error, ErrorKind};
@@ -21,7 +21,7 @@ struct User {
 
 async fn ask(body: &str) -> Result<Data, Error> {
     let server =
-        Server::fixed_response(answer("200 OK", "x-github-request-id: R1\r\n", body)).await;
+        Server::fixed_response(json_response("200 OK", "x-github-request-id: R1\r\n", body)).await;
     let response = server.client().graphql::<Data>("{ user { name } }", ());
     response.await.map(octowire::Response::into_inner)
 }
@@ -50,7 +50,7 @@ async fn a_graphql_query_sends_its_variables_and_returns_its_data() {
 
 #[tokio::test]
 async fn an_enterprise_server_has_its_own_path() {
-    let server = Server::fixed_response(answer("200 OK", "", r#"{"data":{}}"#)).await;
+    let server = Server::fixed_response(json_response("200 OK", "", r#"{"data":{}}"#)).await;
     let base_url = format!("{}/api/v3", server.url);
     let client = Client::builder().base_url(base_url).build().unwrap();
     client.graphql::<Value>("{}", ()).await.unwrap();
@@ -91,7 +91,7 @@ const NONE_LEFT: &str = "x-ratelimit-limit: 5000\r\nx-ratelimit-remaining: 0\r\n
 
 /// The result of a response with this status, these headers and this body.
 async fn failed(status: &str, headers: &str, body: &str) -> Error {
-    let server = Server::fixed_response(answer(status, headers, body)).await;
+    let server = Server::fixed_response(json_response(status, headers, body)).await;
     server.client().graphql::<Data>("{ user { name } }", ()).await.unwrap_err()
 }
 
@@ -187,7 +187,7 @@ async fn an_empty_list_of_errors_is_none() {
 #[tokio::test]
 async fn a_rejected_call_is_an_api_error() {
     let body = r#"{"message":"Bad credentials"}"#;
-    let server = Server::fixed_response(answer("401 Unauthorized", "", body)).await;
+    let server = Server::fixed_response(json_response("401 Unauthorized", "", body)).await;
     let error = server.client().graphql::<Data>("{}", ()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Api);
     assert_eq!(error.operation(), Some("POST /graphql"));
@@ -206,7 +206,7 @@ async fn an_always_rejected_query_ends_at_the_first_retry_bound() {
         ("200 OK", "", 7, 62..71),
         ("403 Forbidden", "", 7, 62..71),
     ] {
-        let server = Server::fixed_response(answer(status, headers, rejection)).await;
+        let server = Server::fixed_response(json_response(status, headers, rejection)).await;
         let client = server
             .default_client_builder()
             .rate_limits(RateLimitPolicy::default())

@@ -74,7 +74,7 @@ async fn a_failing_server_is_reported_and_opens_the_circuit() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_token_to_be_had_is_not_ready() {
+async fn a_client_without_an_available_token_is_not_ready() {
     let mock = MockGitHub::start().await;
     let missing = octowire::auth::PersonalToken::from_file("/nowhere/token");
     let Err(error) = missing else { panic!("there is no such file") };
@@ -90,7 +90,7 @@ async fn a_client_without_a_token_to_be_had_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_was_not_ready_is_let_in_again_to_find_out() {
+async fn a_client_that_is_not_ready_becomes_ready_for_its_next_token_refresh() {
     let mock = MockGitHub::start().await;
     let github = mock.client().with_auth(Never);
     calls(&github, 1).await;

@@ -107,7 +107,10 @@ impl Interceptor for Trace {
     fn before_attempt<'a>(&'a self, request: &'a mut OutgoingRequest<'_>) -> InterceptorFuture<'a> {
         self.note(format_args!("before attempt {}", request.resend_count()));
         if let Some(header) = self.header {
-            assert!(!request.headers().contains_key(header), "an attempt starts anew");
+            assert!(
+                !request.headers().contains_key(header),
+                "no attempt has the headers of an earlier one"
+            );
             let count = request.resend_count();
             request.headers_mut().insert(header, count.into());
         }
@@ -274,7 +277,7 @@ async fn a_response_is_stored_for_the_headers_that_it_varies_by() {
         }
         call.send::<Value>().await.unwrap().cache_status()
     };
-    // The first response without the header does not answer a call with it, nor the other way round.
+    // A response to a call without the header is not used for a call with it, and conversely.
     for (tenant, expected) in [
         (None, Miss),
         (Some("a"), Miss),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
@@ -60,6 +61,9 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 /// The largest set of files that import each other in a circle.
 const MAX_FILE_CYCLE: usize = 4;
 
+/// All files are parsed once for all tests.
+static SOURCES: LazyLock<Sources> = LazyLock::new(Sources::read);
+
 #[derive(Debug)]
 struct Import {
     file: String,
@@ -72,7 +76,7 @@ struct Import {
 
 #[test]
 fn imports_point_to_lower_layers_only() {
-    let sources = Sources::read();
+    let sources = &*SOURCES;
     assert!(sources.files.len() > 200, "{} files were read", sources.files.len());
     let mut wrong = Vec::new();
     let mut unused: BTreeSet<usize> = (0..EXCEPTIONS.len()).collect();
@@ -120,7 +124,7 @@ fn each_layer_is_a_module() {
 
 #[test]
 fn few_files_import_each_other() {
-    let sources = Sources::read();
+    let sources = &*SOURCES;
     let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for import in &sources.imports {
         if let Some(imported) = sources.file_of(&import.path)

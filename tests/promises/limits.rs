@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::advance;
 
 use crate::support::limiter::{GitHubLimits, Limiter};
-use crate::support::{FrozenClock, Reply, Server, json as answer};
+use crate::support::{FrozenClock, Reply, Server, json_response};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -127,7 +127,7 @@ async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
     assert!(calls.iter().all(Result::is_ok));
     let state = limiter.state();
     assert!(state.served.values().all(|times| *times == 1) && state.served.len() == 150);
-    // Those that were under way are refused with it, and later the one that finds out.
+    // The calls that were in flight are rejected with it, and later the probe.
     let at = |why: &str| why.rsplit_once(" at ").map(|(_, at)| at.to_owned()).unwrap();
     let overruns: Vec<_> =
         state.rejections.iter().filter(|why| why.contains("too many")).map(|why| at(why)).collect();
@@ -141,7 +141,7 @@ async fn a_rejected_call_waits_for_retry_after_and_then_succeeds() {
 async fn a_fail_fast_call_returns_the_rate_limit_response_immediately() {
     let headers = "retry-after: 77\r\nx-github-request-id: R1\r\n";
     let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-    let server = Server::fixed_response(answer("429 Too Many", headers, message)).await;
+    let server = Server::fixed_response(json_response("429 Too Many", headers, message)).await;
     let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
     let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let call = || client.request(Method::GET, "/x").send::<Value>();
@@ -162,7 +162,7 @@ async fn identities_have_limits_of_their_own() {
     let headers: &'static str = Box::leak(headers.to_owned().into_boxed_str());
     let server = Server::start(move |request| async move {
         let spent = request.headers["authorization"].ends_with("one_token");
-        Reply::Raw(answer("200 OK", if spent { headers } else { "" }, "{}"))
+        Reply::Raw(json_response("200 OK", if spent { headers } else { "" }, "{}"))
     })
     .await;
     let limits = RateLimitPolicy::default().on_limit(LimitAction::FailFast);
@@ -207,7 +207,8 @@ async fn a_graphql_rate_limit_with_status_200_is_retried_after_its_wait() {
         let first = seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
         let refused = r#"{"errors":[{"type":"RATE_LIMITED","message":"API rate limit exceeded"}]}"#;
         let good = r#"{"data":{"ok":true}}"#;
-        let reply = answer("200 OK", "retry-after: 30\r\n", if first { refused } else { good });
+        let reply =
+            json_response("200 OK", "retry-after: 30\r\n", if first { refused } else { good });
         async { Reply::Raw(reply) }
     })
     .await;
@@ -220,9 +221,9 @@ async fn a_graphql_rate_limit_with_status_200_is_retried_after_its_wait() {
 }
 
 /// Every answer that GitHub gives to a call that goes over one limit or another.
-fn refusal(headers: &str, message: &str) -> Vec<u8> {
+fn rejection(headers: &str, message: &str) -> Vec<u8> {
     let headers = format!("x-ratelimit-limit: 30\r\nx-ratelimit-remaining: 0\r\n{headers}");
-    answer("403 Forbidden", &headers, &format!(r#"{{"message":"{message}"}}"#))
+    json_response("403 Forbidden", &headers, &format!(r#"{{"message":"{message}"}}"#))
 }
 
 fn in_seconds(seconds: u64) -> u64 {
@@ -237,7 +238,7 @@ async fn retry_after_applies_to_the_identity_even_with_an_exhausted_primary_limi
         (format!("retry-after: 60\r\n{reset}"), "API rate limit exceeded"),
         (reset.clone(), "You have exceeded a secondary rate limit"),
     ] {
-        let server = Server::fixed_response(refusal(&headers, message)).await;
+        let server = Server::fixed_response(rejection(&headers, message)).await;
         let client = server
             .default_client_builder()
             .rate_limits(RateLimitPolicy::disabled())
@@ -256,7 +257,7 @@ async fn retry_after_applies_to_the_identity_even_with_an_exhausted_primary_limi
 async fn a_call_by_hand_is_not_sent_again_before_the_limit_that_rejected_it_ends() {
     let headers =
         format!("x-ratelimit-resource: audit_log\r\nx-ratelimit-reset: {}\r\n", in_seconds(600));
-    let server = Server::fixed_response(refusal(&headers, "API rate limit exceeded")).await;
+    let server = Server::fixed_response(rejection(&headers, "API rate limit exceeded")).await;
     let limits = RateLimitPolicy::default().on_limit(LimitAction::Wait { max: 60 * SECOND });
     let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let call = client.request(Method::GET, "/enterprises/e/audit-log");
@@ -272,7 +273,7 @@ async fn a_call_with_a_token_of_its_own_has_limits_of_its_own() {
          x-ratelimit-reset: {}\r\n",
         in_seconds(600)
     );
-    let server = Server::fixed_response(answer("200 OK", &headers, "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", &headers, "{}")).await;
     let client =
         server.default_client_builder().rate_limits(RateLimitPolicy::disabled()).build().unwrap();
     let call = |token: &'static str| {
@@ -292,7 +293,7 @@ async fn clients_with_one_token_share_one_rate_limit() {
          x-ratelimit-reset: {}\r\n",
         in_seconds(600)
     );
-    let server = Server::fixed_response(answer("200 OK", &headers, "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", &headers, "{}")).await;
     let client =
         server.default_client_builder().rate_limits(RateLimitPolicy::disabled()).build().unwrap();
     let path = std::env::temp_dir().join(format!("octowire-one-token-{}", std::process::id()));

@@ -274,7 +274,7 @@ fn responses_take_no_more_than_their_headers() {
     });
 }
 
-/// Limits, health and the calls that failed last, of which the dashboard tells.
+/// Limits, health and the calls that failed last, which the dashboard reports.
 #[test]
 fn client_state_about_calls_is_bounded() {
     alone(module_path!(), "client_state_about_calls_is_bounded", || {

@@ -99,8 +99,8 @@ async fn every_operation_is_served_and_no_response_deviates_from_the_description
         if !status.is_success() && status != 302 {
             deviations.push(format!("{id}: {status} {}", String::from_utf8_lossy(&body)));
         }
-        let answer = ResponseToValidate::new(operation.method(), status, &headers, &body);
-        let found = github.description().check_response(operation, answer);
+        let response = ResponseToValidate::new(operation.method(), status, &headers, &body);
+        let found = github.description().check_response(operation, response);
         deviations.extend(found.iter().map(ToString::to_string));
         if status == 302 {
             let file = client.get(location).send().await.unwrap();
@@ -172,8 +172,8 @@ async fn every_list_ends_after_its_items_and_keeps_to_the_description() {
             let (status, headers) = (response.status(), response.headers().clone());
             let following = next(&response);
             let body = response.bytes().await.unwrap();
-            let answer = ResponseToValidate::new(operation.method(), status, &headers, &body);
-            let found = github.description().check_response(operation, answer);
+            let response = ResponseToValidate::new(operation.method(), status, &headers, &body);
+            let found = github.description().check_response(operation, response);
             assert!(found.is_empty(), "{found:#?}");
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
             let body: Value = serde_json::from_slice(&body).unwrap();

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
@@ -76,7 +76,7 @@ impl Login {
     }
 
     fn script_json(&self, body: &Value) {
-        self.script(answer("200 OK", "", &body.to_string()));
+        self.script(json_response("200 OK", "", &body.to_string()));
     }
 
     /// The user agrees on GitHub's page: the URL that the browser is sent back to.
@@ -111,18 +111,18 @@ impl State {
         }
         match request.target.as_str() {
             "/login/oauth/access_token" => {
-                answer("200 OK", "", &self.token(&form(request)).to_string())
+                json_response("200 OK", "", &self.token(&form(request)).to_string())
             }
             "/user" => {
                 let sent = request.headers.get("authorization").map_or("", String::as_str);
                 let token = sent.strip_prefix("Bearer ").unwrap_or_default();
                 if self.access_tokens.contains(token) {
-                    answer("200 OK", "", r#"{"login":"octocat"}"#)
+                    json_response("200 OK", "", r#"{"login":"octocat"}"#)
                 } else {
-                    answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)
+                    json_response("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#)
                 }
             }
-            _ => answer("404 Not Found", "", r#"{"error":"Not Found"}"#),
+            _ => json_response("404 Not Found", "", r#"{"error":"Not Found"}"#),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::Method;
 use octowire::{Client, ErrorKind, Items, OnItemError, Request};
@@ -28,7 +28,7 @@ fn numbered(request: &Received, last: u64, per_page: u64) -> Vec<u8> {
     } else {
         format!("link: {}\r\n", link(1, "first"))
     };
-    json("200 OK", &links, &body)
+    json_response("200 OK", &links, &body)
 }
 
 /// A server with a numbered list.
@@ -91,11 +91,11 @@ async fn a_list_of_one_page_is_one_request() {
 async fn an_empty_page_in_between_is_no_end() {
     let server = Server::start(|request| async move {
         Reply::Raw(match request.number("page") {
-            Some(3) => json("200 OK", "", "[7]"),
+            Some(3) => json_response("200 OK", "", "[7]"),
             page => {
                 let next = page.unwrap_or(1) + 1;
                 let link = format!("link: </list?page={next}>; rel=\"next\"\r\n");
-                json("200 OK", &link, "[]")
+                json_response("200 OK", &link, "[]")
             }
         })
     })
@@ -165,7 +165,7 @@ async fn cursors(last: u64) -> Server {
         let next = page + 1;
         let link = format!("link: <http://{host}/list?after={next}>; rel=\"next\"\r\n");
         let link = if page < last { &*link } else { "" };
-        Reply::Raw(json("200 OK", link, &format!("[{page}]")))
+        Reply::Raw(json_response("200 OK", link, &format!("[{page}]")))
     })
     .await
 }
@@ -240,7 +240,7 @@ async fn an_error_follows_the_earlier_items_and_ends_the_stream() {
     for prefetch in [0, 1, 4] {
         let server = Server::start(|request| async move {
             Reply::Raw(match request.number("page") {
-                Some(4) => json("500 Oops", "", r#"{"message":"Oops"}"#),
+                Some(4) => json_response("500 Oops", "", r#"{"message":"Oops"}"#),
                 _ => numbered(&request, 9, 2),
             })
         })
@@ -260,7 +260,7 @@ async fn an_error_follows_the_earlier_items_and_ends_the_stream() {
 async fn a_page_that_does_not_decode_ends_its_list_if_the_caller_says_so() {
     let server = Server::start(|request| async move {
         Reply::Raw(match request.number("page") {
-            Some(2) => json("200 OK", "link: </list?page=3>; rel=next\r\n", "[0,\"x\"]"),
+            Some(2) => json_response("200 OK", "link: </list?page=3>; rel=next\r\n", "[0,\"x\"]"),
             _ => numbered(&request, 9, 2),
         })
     })
@@ -280,7 +280,7 @@ async fn a_link_to_another_server_is_followed_at_the_clients_own_only() {
     let link = format!("link: <{}/list?page=2>; rel=\"next\"\r\n", stranger.url);
     let server = Server::start(move |request| {
         let link = if request.number("page").is_some() { "" } else { &*link };
-        let reply = Reply::Raw(json("200 OK", link, "[1,2]"));
+        let reply = Reply::Raw(json_response("200 OK", link, "[1,2]"));
         async { reply }
     })
     .await;
@@ -296,7 +296,7 @@ async fn links_that_run_in_a_circle_end_in_an_error() {
             let cursor = request.number("since").unwrap_or(0);
             let next = (cursor + 1) % circle;
             let link = format!("link: </list?since={next}>; rel=\"next\"\r\n");
-            Reply::Raw(json("200 OK", &link, &format!("[{cursor}]")))
+            Reply::Raw(json_response("200 OK", &link, &format!("[{cursor}]")))
         })
         .await;
         let call = server.client().request(Method::GET, "/list?since=0");
@@ -330,8 +330,8 @@ async fn links_that_leave_the_numbers_are_followed() {
     // Page 2 leads on to page 7 instead of 3.
     let server = Server::start(|request| async move {
         Reply::Raw(match request.number("page") {
-            Some(2) => json("200 OK", "link: </list?page=7>; rel=\"next\"\r\n", "[2]"),
-            Some(7) => json("200 OK", "", "[7]"),
+            Some(2) => json_response("200 OK", "link: </list?page=7>; rel=\"next\"\r\n", "[2]"),
+            Some(7) => json_response("200 OK", "", "[7]"),
             _ => numbered(&request, 9, 1),
         })
     })

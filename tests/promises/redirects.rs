@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 use futures_util::stream;
 use http::Method;
 use octowire::{Body, ErrorKind};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 async fn redirecting(status: &'static str) -> Server {
     Server::start(move |request| async move {
         Reply::Raw(match request.target.as_str() {
-            "/from" => answer(status, "location: /to\r\n", ""),
-            _ => answer("200 OK", "", r#"{"arrived":true}"#),
+            "/from" => json_response(status, "location: /to\r\n", ""),
+            _ => json_response("200 OK", "", r#"{"arrived":true}"#),
         })
     })
     .await
@@ -71,8 +71,8 @@ async fn a_retried_upload_has_its_full_timeout_again() {
     let server = Server::start(|request| async move {
         tokio::time::sleep(Duration::from_secs(25)).await;
         Reply::Raw(match request.target.as_str() {
-            "/from" => answer("307 Temporary", "location: /to\r\n", ""),
-            _ => answer("201 Created", "", "{}"),
+            "/from" => json_response("307 Temporary", "location: /to\r\n", ""),
+            _ => json_response("201 Created", "", "{}"),
         })
     })
     .await;
@@ -83,10 +83,10 @@ async fn a_retried_upload_has_its_full_timeout_again() {
 }
 
 #[tokio::test]
-async fn a_body_does_not_go_to_another_server() {
-    let stranger = Server::fixed_response(answer("200 OK", "", "{}")).await;
+async fn a_body_is_not_sent_to_another_server() {
+    let stranger = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let location = format!("location: {}/x\r\n", stranger.url);
-    let server = Server::fixed_response(answer("307 Temporary", &location, "")).await;
+    let server = Server::fixed_response(json_response("307 Temporary", &location, "")).await;
     let call = server.client().request(Method::POST, "/from");
     let error = call.json(&json!({ "a": 1 })).send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UntrustedUrl);
@@ -97,12 +97,12 @@ async fn a_body_does_not_go_to_another_server() {
 async fn a_redirect_that_leads_nowhere_is_an_error() {
     for location in ["ftp://x/", "http://[", "http://user:pw@127.0.0.1/"] {
         let header = format!("location: {location}\r\n");
-        let server = Server::fixed_response(answer("302 Found", &header, "")).await;
+        let server = Server::fixed_response(json_response("302 Found", &header, "")).await;
         let call = server.client().request(Method::GET, "/from");
         let error = call.send_empty().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Redirect, "{location}: {error}");
     }
-    let server = Server::fixed_response(answer("302 Found", "", "")).await;
+    let server = Server::fixed_response(json_response("302 Found", "", "")).await;
     let call = server.client().request(Method::GET, "/from");
     let error = call.send_empty().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Api);
@@ -113,13 +113,13 @@ async fn a_redirect_that_leads_nowhere_is_an_error() {
 async fn sending_away(headers: &'static str, response: Vec<u8>) -> (Server, Server) {
     let other = Server::fixed_response(response).await;
     let location = format!("location: {}/file\r\n{headers}", other.url);
-    let server = Server::fixed_response(self::answer("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json_response("302 Found", &location, "")).await;
     (server, other)
 }
 
 #[tokio::test]
 async fn a_rejection_of_an_external_host_is_no_rate_limit_of_github() {
-    let rejection = answer("429 Too Many Requests", "retry-after: 3600\r\n", "");
+    let rejection = json_response("429 Too Many Requests", "retry-after: 3600\r\n", "");
     let (server, _other) = sending_away("", rejection).await;
     let client = server.default_client_builder().build().unwrap();
     let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
@@ -130,7 +130,7 @@ async fn a_rejection_of_an_external_host_is_no_rate_limit_of_github() {
 
 #[tokio::test]
 async fn a_failure_of_an_external_host_is_no_outage_of_github() {
-    let (server, _other) = sending_away("", answer("503 Unavailable", "", "")).await;
+    let (server, _other) = sending_away("", json_response("503 Unavailable", "", "")).await;
     let client = server.default_client_builder().build().unwrap();
     for _ in 0..50 {
         let call = client.request(Method::GET, "/repos/o/r/zipball/main");
@@ -143,7 +143,7 @@ async fn a_failure_of_an_external_host_is_no_outage_of_github() {
 async fn a_download_counts_as_github_said_when_it_redirected() {
     let limits = "x-ratelimit-limit: 60\r\nx-ratelimit-remaining: 0\r\n\
                   x-ratelimit-reset: 4000000000\r\nx-ratelimit-resource: core\r\n";
-    let (server, _other) = sending_away(limits, answer("200 OK", "", "zip")).await;
+    let (server, _other) = sending_away(limits, json_response("200 OK", "", "zip")).await;
     let limits = octowire::rate_limit::RateLimitPolicy::disabled();
     let client = server.default_client_builder().rate_limits(limits).build().unwrap();
     let get = || client.request(Method::GET, "/repos/o/r/zipball/main").send_stream();
@@ -155,7 +155,7 @@ async fn a_download_counts_as_github_said_when_it_redirected() {
 async fn a_write_that_a_303_confirms_is_not_sent_again() {
     // No server listens on this port.
     let location = "location: http://127.0.0.1:1/done\r\n";
-    let server = Server::fixed_response(answer("303 See Other", location, "")).await;
+    let server = Server::fixed_response(json_response("303 See Other", location, "")).await;
     let call = server.default_client_builder().build().unwrap().request(Method::POST, "/things");
     call.json(&json!({})).send_empty().await.unwrap_err();
     assert_eq!(server.requests().len(), 1);
@@ -166,11 +166,12 @@ async fn only_github_names_the_page_on_which_a_token_is_authorized() {
     const SSO: &str = "x-github-sso: required; url=https://evil.example/authorize\r\n";
     for (status, body) in [("403 Forbidden", "{}"), ("200 OK", "no JSON")] {
         let storage =
-            Server::start(move |_| async move { Reply::Raw(answer(status, SSO, body)) }).await;
+            Server::start(move |_| async move { Reply::Raw(json_response(status, SSO, body)) })
+                .await;
         let location = format!("location: {}/file\r\n", storage.url);
         let github = Server::start(move |_| {
             let location = location.clone();
-            async move { Reply::Raw(answer("302 Found", &location, "")) }
+            async move { Reply::Raw(json_response("302 Found", &location, "")) }
         })
         .await;
         let call = github.client().request(Method::GET, "/from");
@@ -181,7 +182,8 @@ async fn only_github_names_the_page_on_which_a_token_is_authorized() {
         assert!(!error.to_string().contains("single sign-on"), "{error}");
     }
     // Responses of GitHub itself are trusted.
-    let github = Server::start(|_| async { Reply::Raw(answer("403 Forbidden", SSO, "{}")) }).await;
+    let github =
+        Server::start(|_| async { Reply::Raw(json_response("403 Forbidden", SSO, "{}")) }).await;
     let error = github.client().request(Method::GET, "/a").send::<Value>().await.unwrap_err();
     assert_eq!(error.sso_url(), Some("https://evil.example/authorize"));
 }

@@ -11,7 +11,7 @@ use octowire::types::{
 use octowire::{ErrorKind, IntoInteger, InvalidInteger, RetryPolicy};
 use serde_json::{Value, json};
 
-use crate::support::{Server, json as answer};
+use crate::support::{Server, json_response};
 
 /// The query that was sent last, decoded.
 fn query(server: &Server) -> String {
@@ -34,7 +34,7 @@ fn sent(server: &Server) -> Value {
 
 #[tokio::test]
 async fn a_value_that_the_description_lacks_is_sent_when_it_is_said() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let client = server.client();
     let shut = IssuesListForRepoState::Other("shut".into());
     let list = client.issues().list_for_repo().owner("o").repo("r").state(shut);
@@ -63,7 +63,7 @@ fn a_value_that_the_description_lacks_is_written_within_a_list() {
 
 #[tokio::test]
 async fn text_that_is_no_value_is_rejected_with_the_values_that_there_are() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let create = server.client().repos().create_in_org().org("o").name("r");
     let error = create.visibility("intrenal").send().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
@@ -111,7 +111,7 @@ impl IntoInteger for IssueNumber {
 
 #[tokio::test]
 async fn an_integer_may_be_of_any_type_or_text() {
-    let server = Server::fixed_response(answer("200 OK", "", "{}")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "{}")).await;
     let client = server.client();
     let get = || client.issues().get().owner("o").repo("r");
     let text = String::from("1347");
@@ -166,7 +166,7 @@ async fn a_non_integer_parameter_is_rejected_by_name() {
 
 #[tokio::test]
 async fn a_list_is_sent_as_one_text_and_a_flag_or_a_number_as_text() {
-    let server = Server::fixed_response(answer("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let client = server.client();
     let list = || client.issues().list_for_repo().owner("o").repo("r");
     for call in [list().labels("bug,ui"), list().labels(["bug", "ui"])] {

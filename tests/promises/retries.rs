@@ -11,7 +11,7 @@ use octowire::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -45,10 +45,10 @@ enum Failure {
 impl Failure {
     fn reply(self) -> Reply {
         match self {
-            Self::Status(status) => Reply::Raw(answer(status, "", r#"{"message":"no"}"#)),
+            Self::Status(status) => Reply::Raw(json_response(status, "", r#"{"message":"no"}"#)),
             Self::RateLimit(status) => {
                 let message = r#"{"message":"You have exceeded a secondary rate limit."}"#;
-                Reply::Raw(answer(status, "retry-after: 0\r\n", message))
+                Reply::Raw(json_response(status, "retry-after: 0\r\n", message))
             }
             Self::Reset => Reply::Last(Vec::new()),
             Self::InHead => Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
@@ -127,7 +127,7 @@ async fn failing_once(failure: Failure) -> Server {
     let seen = Arc::new(AtomicUsize::new(0));
     Server::start(move |_: Received| {
         let first = seen.fetch_add(1, Ordering::Relaxed) == 0;
-        let good = answer("200 OK", "", "{}");
+        let good = json_response("200 OK", "", "{}");
         let reply = if first { failure.reply() } else { Reply::Raw(good) };
         async { reply }
     })
@@ -233,7 +233,7 @@ async fn the_error_lists_every_attempt() {
     let server = Server::start(move |_: Received| {
         let id = count.fetch_add(1, Ordering::Relaxed) + 1;
         let header = format!("x-github-request-id: R{id}\r\n");
-        async move { Reply::Raw(answer("502 Bad Gateway", &header, "{}")) }
+        async move { Reply::Raw(json_response("502 Bad Gateway", &header, "{}")) }
     })
     .await;
     let error = send(client(&server).request(Method::GET, "/x")).await.unwrap_err();
@@ -245,7 +245,7 @@ async fn the_error_lists_every_attempt() {
 
 #[tokio::test]
 async fn the_retry_policy_of_a_call_overrides_that_of_the_client() {
-    let server = Server::fixed_response(answer("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(json_response("503 Busy", "", "{}")).await;
     let client = client(&server);
     let request = client.request(Method::GET, "/x").retry(at_once().max_attempts(7));
     let error = send(request).await.unwrap_err();
@@ -258,7 +258,7 @@ async fn the_retry_policy_of_a_call_overrides_that_of_the_client() {
 
 #[tokio::test]
 async fn an_outage_is_not_made_worse() {
-    let server = Server::fixed_response(answer("503 Busy", "", "{}")).await;
+    let server = Server::fixed_response(json_response("503 Busy", "", "{}")).await;
     let client = client(&server);
     for _ in 0..200 {
         send(client.request(Method::GET, "/x")).await.unwrap_err();
@@ -271,7 +271,7 @@ async fn an_outage_is_not_made_worse() {
 async fn a_backoff_beyond_the_deadline_is_not_started() {
     for (retry_after, timeout) in [("300", None), ("5", Some(3 * SECOND))] {
         let header = format!("retry-after: {retry_after}\r\n");
-        let server = Server::fixed_response(answer("503 Busy", &header, "{}")).await;
+        let server = Server::fixed_response(json_response("503 Busy", &header, "{}")).await;
         let client = server.builder().retry(RetryPolicy::default()).build().unwrap();
         let mut request = client.request(Method::GET, "/x");
         if let Some(timeout) = timeout {
@@ -291,7 +291,7 @@ async fn retry_after_of_a_server_error_is_respected() {
         let headers =
             "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:50:17 GMT\r\n";
         let status = if first { "503 Busy" } else { "200 OK" };
-        async move { Reply::Raw(answer(status, headers, "{}")) }
+        async move { Reply::Raw(json_response(status, headers, "{}")) }
     })
     .await;
     let client = server.builder().retry(RetryPolicy::default()).build().unwrap();
@@ -306,7 +306,7 @@ async fn working_on_it(times: usize) -> Server {
     Server::start(move |_: Received| {
         let ready = count.fetch_add(1, Ordering::Relaxed) >= times;
         let (status, body) = if ready { ("200 OK", "[1]") } else { ("202 Accepted", "{}") };
-        async move { Reply::Raw(answer(status, "", body)) }
+        async move { Reply::Raw(json_response(status, "", body)) }
     })
     .await
 }
@@ -333,7 +333,7 @@ macro_rules! not_ready_then_ready {
         let server = Server::start(move |received: Received| {
             let polled = received.headers.get("x-test").is_some();
             let (status, body) = if polled { ("200 OK", ready) } else { ("202 Accepted", body) };
-            async move { Reply::Raw(answer(status, "", body)) }
+            async move { Reply::Raw(json_response(status, "", body)) }
         })
         .await;
         let client = server.builder().build().unwrap();
@@ -389,7 +389,7 @@ async fn a_statistic_with_until_ready_is_polled_and_then_typed() {
     let server = Server::start(move |_: Received| {
         let ready = count.fetch_add(1, Ordering::Relaxed) >= 3;
         let (status, body) = if ready { ("200 OK", "[[0,0,5]]") } else { ("202 Accepted", "{}") };
-        async move { Reply::Raw(answer(status, "", body)) }
+        async move { Reply::Raw(json_response(status, "", body)) }
     })
     .await;
     let client = server.builder().build().unwrap();
@@ -443,7 +443,7 @@ async fn a_missing_permission_fails_immediately_even_with_an_exhausted_limit() {
             reset.as_secs()
         );
         let body = r#"{"message":"Resource not accessible by integration"}"#;
-        let server = Server::fixed_response(answer(status, &headers, body)).await;
+        let server = Server::fixed_response(json_response(status, &headers, body)).await;
         let client = server.builder().build().unwrap();
         let start = tokio::time::Instant::now();
         let error = send(client.request(Method::GET, "/x")).await.unwrap_err();

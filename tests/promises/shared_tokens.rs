@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::redis_servers::RedisServer;
 use crate::support::github_app::{CLIENT_ID, Key};
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 
 const KEY: &str = "installation:42 at https://api.github.com";
 const SECRET: &str = "ghs_hunter2hunter2";
@@ -117,9 +117,9 @@ async fn a_fleet_fetches_one_token() {
             let number = count.fetch_add(1, Ordering::SeqCst);
             let end = DateTime::<Utc>::from(SystemTime::now() + 3600 * SECOND);
             let body = json!({ "token": format!("ghs_{number}"), "expires_at": end });
-            answer("201 Created", "", &body.to_string())
+            json_response("201 Created", "", &body.to_string())
         } else {
-            answer("200 OK", "", &json!(request.headers["authorization"]).to_string())
+            json_response("200 OK", "", &json!(request.headers["authorization"]).to_string())
         };
         async move {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::delaying::DelayingProxy;
 use crate::redis_servers::RedisServer;
-use crate::support::{Reply, Server, json};
+use crate::support::{Reply, Server, json_response};
 
 /// The default of `store_timeout`, and what else a call takes on a machine that has more to do.
 const ALLOWED: Duration = Duration::from_millis(50 + 45);
@@ -26,7 +26,7 @@ async fn github() -> Server {
              x-ratelimit-reset: 4000000000\r\nx-ratelimit-resource: core\r\n",
             request.target
         );
-        Reply::Raw(json("200 OK", &headers, "{}"))
+        Reply::Raw(json_response("200 OK", &headers, "{}"))
     })
     .await
 }

@@ -11,7 +11,7 @@ use octowire::{Client, Items};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 
 const PAGES: u64 = 9;
 const PER_PAGE: u64 = 4;
@@ -21,7 +21,7 @@ async fn server(time: Duration) -> Server {
     Server::start(move |request: Received| async move {
         tokio::time::sleep(time).await;
         let Some((path, _)) = request.target.split_once("/issues?") else {
-            return Reply::Raw(json("200 OK", "", "{}"));
+            return Reply::Raw(json_response("200 OK", "", "{}"));
         };
         let page = request.number("page").unwrap_or(1);
         let host = &request.headers["host"];
@@ -33,7 +33,7 @@ async fn server(time: Duration) -> Server {
             false => String::new(),
         };
         let items: Vec<_> = ((page - 1) * PER_PAGE..page * PER_PAGE).collect();
-        Reply::Raw(json("200 OK", &links, &serde_json::to_string(&items).unwrap()))
+        Reply::Raw(json_response("200 OK", &links, &serde_json::to_string(&items).unwrap()))
     })
     .await
 }

@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 
 const KEY: &str = "installation:42";
 const SECRET: &str = "ghs_hunter2hunter2";
@@ -398,7 +398,7 @@ async fn two_processes_fetch_one_token_together() {
             json!({ "authorization": request.headers["authorization"] })
         };
         let status = if request.method == "POST" { "201 Created" } else { "200 OK" };
-        Reply::Raw(answer(status, "", &body.to_string()))
+        Reply::Raw(json_response(status, "", &body.to_string()))
     })
     .await;
     let folder = Folder::new();

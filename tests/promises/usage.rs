@@ -205,7 +205,7 @@ async fn a_budget_outlives_the_process() {
     assert_eq!((report.budgets[0].used, report.periods[2].total.requests), (5, 5), "{report}");
 }
 
-/// The requests of this month that a store was told of.
+/// The requests of this month that were reported to a store.
 async fn reported_calls(mock: &MockGitHub, store: impl Store) -> u64 {
     let client = mock.client_builder().store(store);
     let client = client.store_timeout(Duration::from_secs(5)).build().unwrap();

@@ -273,7 +273,7 @@ impl Upstream {
                         "token_type": "bearer",
                         "expires_in": 3600,
                     });
-                    crate::support::json("200 OK", "", &token.to_string())
+                    crate::support::json_response("200 OK", "", &token.to_string())
                 }
                 "/login/device/code" => {
                     let code = json!({
@@ -282,24 +282,17 @@ impl Upstream {
                         "verification_uri": "https://github.example/login/device",
                         "interval": 1,
                     });
-                    crate::support::json("200 OK", "", &code.to_string())
+                    crate::support::json_response("200 OK", "", &code.to_string())
                 }
                 // The answer itself is an echo.
                 "/login/oauth/access_token" => {
                     let said = received.all.join(" ");
                     let code =
                         if body.contains("device_code") { "access_denied" } else { "weird_error" };
-                    let answer = json!({
+                    let echo = json!({
                         "error": code, "error_description": said, "error_uri": said, "scope": said,
                     });
-                    response(
-                        &received,
-                        number,
-                        "200 OK",
-                        "",
-                        "application/json",
-                        &answer.to_string(),
-                    )
+                    response(&received, number, "200 OK", "", "application/json", &echo.to_string())
                 }
                 _ => echo(&received, number, mood, &request),
             };

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::support::github_app::Key;
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 use crate::watch::{Log, Shown};
 
 const CLIENT_ID: &str = "Iv23liCLIENT";
@@ -37,7 +37,7 @@ enum ServerBehavior {
     Success,
     /// It refuses, with all that it was sent in its message.
     Echo(&'static str),
-    /// It answers well, but the answer breaks off.
+    /// It responds well, but the response is truncated.
     TruncatedBody,
     /// It answers well, but with another shape.
     InvalidShape,
@@ -167,10 +167,10 @@ fn reply(
         }
         ServerBehavior::InvalidShape => {
             let body = body.to_string().replace(['}', ']'], "");
-            return Reply::Raw(answer("200 OK", "", &body));
+            return Reply::Raw(json_response("200 OK", "", &body));
         }
     };
-    Reply::Raw(answer(status, "", &body.to_string()))
+    Reply::Raw(json_response(status, "", &body.to_string()))
 }
 
 /// A folder that goes with the test.
@@ -420,7 +420,7 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         }
     }
     // It did happen.
-    assert!(log.text().contains("token refreshed"), "the keeper logs");
+    assert!(log.text().contains("token refreshed"), "the token manager logs");
     for what in [
         "a JWT's signature",
         "a client secret",

@@ -15,7 +15,7 @@ use crate::watch::Log;
 async fn second(name: &'static str, value: HeaderValue) -> CacheStatus {
     let server = Server::start(move |request: Received| async move {
         let body = json!({ "said": request.headers.get(name) }).to_string();
-        Reply::Raw(support::json("200 OK", "cache-control: max-age=600\r\n", &body))
+        Reply::Raw(support::json_response("200 OK", "cache-control: max-age=600\r\n", &body))
     });
     let (server, store) = (server.await, MemoryStore::new());
     let client = |builder: ClientBuilder| {
@@ -101,8 +101,10 @@ async fn a_response_whose_url_has_a_parameter_called_like_a_secret_is_not_shared
             let url = url::Url::parse(&format!("http://a.example{}", request.target)).unwrap();
             let to = url.query_pairs().find(|(name, _)| name == "to");
             Reply::Raw(match to {
-                Some((_, to)) => support::json("302 Found", &format!("location: {to}\r\n"), "{}"),
-                None => support::json("200 OK", "cache-control: max-age=600\r\n", "{}"),
+                Some((_, to)) => {
+                    support::json_response("302 Found", &format!("location: {to}\r\n"), "{}")
+                }
+                None => support::json_response("200 OK", "cache-control: max-age=600\r\n", "{}"),
             })
         });
         let (server, store) = (server.await, MemoryStore::new());

@@ -7,14 +7,14 @@ use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 
 use crate::SECRET;
-use crate::support::{Server, json};
+use crate::support::{Server, json_response};
 use crate::through::InterceptingStore;
 use crate::watch::{Log, Shown};
 
 #[tokio::test]
 async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {
     let log = Log::of_everything();
-    let server = Server::fixed_response(json("200 OK", "", "[]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[]")).await;
     let noted = Arc::new(Mutex::new(String::new()));
     let notes = Arc::clone(&noted);
     let store = InterceptingStore::new(move |reported| {

@@ -139,7 +139,7 @@ impl Browser {
                 if reported["id"] == json!(id) {
                     return reported;
                 }
-                self.hear(&reported);
+                self.record(&reported);
             }
         });
         let mut response = response.await.unwrap_or_else(|_| panic!("{method} is not answered"));
@@ -147,7 +147,7 @@ impl Browser {
         response["result"].take()
     }
 
-    fn hear(&mut self, reported: &Value) {
+    fn record(&mut self, reported: &Value) {
         let (method, about) =
             (reported["method"].as_str().unwrap_or_default(), &reported["params"]);
         let complains = match method {

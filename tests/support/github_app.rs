@@ -16,7 +16,7 @@ use octowire::auth::App;
 use octowire::{Client, ClientBuilder, chrono};
 use serde_json::{Value, json};
 
-use super::{Received, Reply, Server, json as answer};
+use super::{Received, Reply, Server, json_response};
 
 pub const CLIENT_ID: &str = "Iv23liOctowire";
 
@@ -88,7 +88,7 @@ impl GitHub {
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let server = Server::start(move |request| {
-            let reply = shared.lock().unwrap().answer(&request);
+            let reply = shared.lock().unwrap().respond(&request);
             async { Reply::Raw(reply) }
         });
         Self { server: server.await, state }
@@ -118,7 +118,7 @@ impl GitHub {
 }
 
 impl State {
-    fn answer(&mut self, request: &Received) -> Vec<u8> {
+    fn respond(&mut self, request: &Received) -> Vec<u8> {
         let path = request.target.split('?').next().unwrap();
         let segments: Vec<_> = path.trim_matches('/').split('/').collect();
         match segments[..] {
@@ -222,7 +222,7 @@ impl State {
 
     fn say(&self, status: &str, body: Value) -> Vec<u8> {
         let date = DateTime::<Utc>::from(self.now()).format("%a, %d %b %Y %H:%M:%S GMT");
-        answer(status, &format!("date: {date}\r\n"), &body.to_string())
+        json_response(status, &format!("date: {date}\r\n"), &body.to_string())
     }
 }
 

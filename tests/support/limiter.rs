@@ -10,7 +10,7 @@ use octowire::chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Received, Reply, Server, json as answer};
+use super::{Received, Reply, Server, json_response};
 
 /// The limits.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ impl State {
             let left = self.left(request, now);
             let header = format!("retry-after: {asked}\r\n{}", self.headers(request, now, left));
             let body = json!({ "message": "You have exceeded a secondary rate limit." });
-            return answer("403 Forbidden", &header, &body.to_string());
+            return json_response("403 Forbidden", &header, &body.to_string());
         }
         self.points.push_back((now, cost));
         if write {
@@ -161,13 +161,13 @@ impl State {
             self.rejections.push(format!("nothing of {resource} is left"));
             let headers = self.headers(request, now, 0);
             let body = json!({ "message": "API rate limit exceeded" });
-            return answer("403 Forbidden", &headers, &body.to_string());
+            return json_response("403 Forbidden", &headers, &body.to_string());
         }
         used.1 += 1;
         let left = limit - used.1;
         *self.seconds.entry((now - self.start).as_secs()).or_default() += cost;
         *self.served.entry(format!("{} {}", request.method, request.target)).or_default() += 1;
-        answer("200 OK", &self.headers(request, now, left), "{}")
+        json_response("200 OK", &self.headers(request, now, left), "{}")
     }
 
     fn left(&self, request: &Received, now: Instant) -> u64 {

@@ -1,4 +1,4 @@
-//! A server on a raw socket, for answers that no well-behaved server gives.
+//! A server on a raw socket, for responses that no well-behaved server sends.
 #![allow(dead_code)]
 
 #[cfg(feature = "github-app")]
@@ -38,6 +38,21 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The Rust files of a folder and of the folders in it, sorted.
+pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }
 
 /// A store in the server at this URL, which may be slow to answer at first: others have just started, too.
@@ -89,7 +104,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that answers with what `answer` makes of each request.
+    /// A server that sends what `response` makes of each request.
     pub async fn start<F, R>(response: F) -> Self
     where
         F: Fn(Received) -> R + Send + Sync + 'static,
@@ -108,7 +123,7 @@ impl Server {
         Self { url, log }
     }
 
-    /// A server that always answers with the same bytes.
+    /// A server that always responds with the same bytes.
     pub async fn fixed_response(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |_| {
@@ -209,8 +224,8 @@ pub async fn receive(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Rec
     })
 }
 
-/// An answer with a JSON body; `headers` are lines that each end in `\r\n`.
-pub fn json(status: &str, headers: &str, body: &str) -> Vec<u8> {
+/// A response with a JSON body; `headers` are lines that each end in `\r\n`.
+pub fn json_response(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json; charset=utf-8\r\n\
          content-length: {}\r\n{headers}\r\n{body}",

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
 
-use super::{Received, Reply, Server, json};
+use super::{Received, Reply, Server, json_response};
 
 /// The resources of the server, and the form of its responses.
 pub struct Resources {
@@ -47,7 +47,7 @@ impl Resources {
         }));
         let shared = Arc::clone(&state);
         let server = Server::start(move |request| {
-            let reply = Reply::Raw(shared.lock().unwrap().answer(&request));
+            let reply = Reply::Raw(shared.lock().unwrap().respond(&request));
             async { reply }
         });
         Self { server: server.await, state }
@@ -83,14 +83,14 @@ impl State {
         (self.body)(path, version, token)
     }
 
-    fn answer(&mut self, request: &Received) -> Vec<u8> {
+    fn respond(&mut self, request: &Received) -> Vec<u8> {
         let path = request.target.split('?').next().unwrap().to_owned();
         if request.method != "GET" {
             self.change(&path);
             if let Some((parent, _)) = path.rsplit_once('/') {
                 self.change(parent);
             }
-            return json("200 OK", "", "{}");
+            return json_response("200 OK", "", "{}");
         }
         if let Some(failure) = &self.failure {
             return failure.clone();
@@ -116,7 +116,7 @@ impl State {
         }
         self.full += 1;
         self.counted += 1;
-        json("200 OK", &headers, &body)
+        json_response("200 OK", &headers, &body)
     }
 
     fn tag(&self, request: &Received, body: &str) -> String {

@@ -37,12 +37,12 @@ pub const LARGE: usize = 512 * 1024;
 /// | `/items/N` | 200 with a list, of which no item is a number |
 /// | `/large` | 200 with [`LARGE`] bytes that may not be stored |
 pub fn start(protocol: Protocol) -> String {
-    let (tell, reported) = std::sync::mpsc::channel();
+    let (sender, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            tell.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            sender.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
             let large = Bytes::from(format!("\"{}\"", "x".repeat(LARGE - 2)));
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
@@ -71,7 +71,7 @@ pub fn start(protocol: Protocol) -> String {
             }
         });
     });
-    reported.recv().unwrap()
+    address.recv().unwrap()
 }
 
 fn respond(path: &str, large: &Bytes) -> Response<Full<Bytes>> {

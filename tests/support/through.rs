@@ -10,17 +10,17 @@ use octowire::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
 };
 
-/// Tells all that it is given in the clear: keys, and the names of what is added up. Where that is answered
+/// Reports all that it is given in the clear: keys, and the names of what is added up. Where that is answered
 /// with `false`, the store never answers.
 #[derive(Clone)]
 pub struct InterceptingStore {
     memory: MemoryStore,
-    tell: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    report: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
 impl InterceptingStore {
-    pub fn new(tell: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
-        Self { memory: MemoryStore::new(), tell: Arc::new(tell) }
+    pub fn new(report: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        Self { memory: MemoryStore::new(), report: Arc::new(report) }
     }
 
     fn ask<'a, T: Send + 'a>(
@@ -28,7 +28,7 @@ impl InterceptingStore {
         reported: &str,
         response: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
-        match (self.tell)(reported) {
+        match (self.report)(reported) {
             true => response(&self.memory),
             false => Box::pin(std::future::pending()),
         }

@@ -139,11 +139,11 @@ fn the_table_of_the_documentation_is_the_data() {
 }
 
 /// Returns the metrics recorded while a future runs.
-async fn recorded(goes_on: impl Future<Output = ()>) -> MetricsSnapshot {
+async fn recorded(calls: impl Future<Output = ()>) -> MetricsSnapshot {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = ::metrics::set_default_local_recorder(&recorder);
-    goes_on.await;
+    calls.await;
     MetricsSnapshot::take(&snapshotter)
 }
 

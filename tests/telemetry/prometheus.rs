@@ -112,7 +112,7 @@ async fn handle(delivery: Delivery) -> octowire::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prometheus_responses_for_each_metric_and_each_panel() {
+async fn prometheus_has_data_for_each_metric_and_each_panel() {
     let metrics = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Prefix("octowire_".to_owned()), &HISTOGRAM_BUCKETS)
         .unwrap()

@@ -145,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_that_documents_say_ends_a_comparison(old in document(), new in document()) {
+    fn no_content_of_a_description_ends_a_comparison(old in document(), new in document()) {
         let report = compare(&old, &new).unwrap();
         prop_assert!(report.to_markdown().chars().count() <= DriftReport::MARKDOWN_LIMIT);
         prop_assert!(compare(&old, &old).unwrap().is_empty());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use octowire_codegen::overlay::{self, Action};
-use octowire_codegen::pipeline::Corrected;
+use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_refresh::problem::{StaleActionReport, StaleResolution};
 use octowire_refresh::prune::prune;
 
@@ -42,7 +42,7 @@ fn document(version: &str) -> Option<PathBuf> {
 fn settle(copy: &Copy, older: &Path) {
     let path = copy.root().join("openapi/overlay.yaml");
     let overlay = overlay::read(&path).unwrap();
-    let mut stale = Corrected::read(older, &overlay).unwrap().stale;
+    let mut stale = CorrectedDescription::read(older, &overlay).unwrap().stale;
     stale.retain(|action| action.dangling);
     if stale.is_empty() {
         return;

@@ -10,7 +10,7 @@ use crate::refresh::{changed, reworded};
 use crate::support::assert_contains;
 
 #[test]
-fn a_description_that_is_none_is_rejected() {
+fn a_file_that_is_no_description_is_rejected() {
     let whole = text(&reworded("2.0.0"));
     let version = changed("2.0.0", |document| document["info"]["x-github-plan"] = json!("ghec"));
     let newer = changed("2.0.0", |document| document["openapi"] = json!("3.1.0"));
@@ -96,7 +96,7 @@ fn an_incomplete_vendored_description_is_rejected() {
 }
 
 #[test]
-fn two_refreshes_at_a_time_are_one_too_many() {
+fn a_concurrent_refresh_is_rejected() {
     let small = Small::new();
     let path = small.publish(&reworded("2.0.0"));
     let other = File::open(small.path("openapi")).unwrap();

@@ -18,7 +18,7 @@ use crate::support::resources::Resources;
 #[derive(Clone, Debug)]
 enum Step {
     Read {
-        who: usize,
+        user: usize,
         path: usize,
         accept: usize,
     },
@@ -33,31 +33,31 @@ enum Step {
         path: usize,
     },
     Write {
-        who: usize,
+        user: usize,
         path: usize,
     },
     Rotate {
-        who: usize,
+        user: usize,
     },
     /// GitHub's tags are otherwise from now on.
     Tags(bool),
 }
 
-const USER: [&str; 4] =
+const USERS: [&str; 4] =
     ["user:a", "user:b", "installation:1", "installation:1;permissions=issues:read"];
 const PATHS: [&str; 4] = ["/repos/o/r", "/repos/o/r/issues", "/repos/o/r/issues/1", "/user"];
 const ACCEPT: [&str; 2] = ["application/vnd.github+json", "application/vnd.github.raw+json"];
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let (who, path) = (0..USER.len(), 0..PATHS.len());
+    let (user, path) = (0..USERS.len(), 0..PATHS.len());
     let step = prop_oneof![
-        8 => (who.clone(), path.clone(), 0..ACCEPT.len())
-            .prop_map(|(who, path, accept)| Step::Read { who, path, accept }),
-        3 => (who.clone(), who.clone(), path.clone())
+        8 => (user.clone(), path.clone(), 0..ACCEPT.len())
+            .prop_map(|(user, path, accept)| Step::Read { user, path, accept }),
+        3 => (user.clone(), user.clone(), path.clone())
             .prop_map(|(one, other, path)| Step::Both { one, other, path }),
         2 => path.clone().prop_map(|path| Step::Change { path }),
-        1 => (who.clone(), path).prop_map(|(who, path)| Step::Write { who, path }),
-        2 => who.prop_map(|who| Step::Rotate { who }),
+        1 => (user.clone(), path).prop_map(|(user, path)| Step::Write { user, path }),
+        2 => user.prop_map(|user| Step::Rotate { user }),
         1 => any::<bool>().prop_map(Step::Tags),
     ];
     prop::collection::vec(step, 1..60)
@@ -65,12 +65,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// The response that each identity can see: a common one of some paths, and its own of others.
 fn body(path: &str, version: u64, token: &str) -> String {
-    let who = token.trim_start_matches("Bearer ghs_").rsplit_once('_').map_or("", |(who, _)| who);
+    let user =
+        token.trim_start_matches("Bearer ghs_").rsplit_once('_').map_or("", |(user, _)| user);
     let sees = match path {
-        "/user" => who,
+        "/user" => user,
         "/repos/o/r" => "all",
-        _ if who.starts_with("user") => "a user",
-        _ => who,
+        _ if user.starts_with("user") => "a user",
+        _ => user,
     };
     format!(r#"{{"version":{version},"for":"{sees}"}}"#)
 }
@@ -86,16 +87,16 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
     let limits = RateLimitPolicy::disabled();
     let client =
         github.server.default_client_builder().rate_limits(limits).cache(cache).build().unwrap();
-    let sources: Vec<Rotating> = USER.iter().map(|name| Rotating::new(name)).collect();
+    let sources: Vec<Rotating> = USERS.iter().map(|name| Rotating::new(name)).collect();
     let clients: Vec<Client> =
         sources.iter().map(|source| client.with_auth(source.clone())).collect();
     let trusts = policy != CachePolicy::revalidate();
-    let check = |who: usize, path: &str, response: &Response<Value>| {
-        let token = format!("Bearer ghs_{}_0", USER[who]);
+    let check = |user: usize, path: &str, response: &Response<Value>| {
+        let token = format!("Bearer ghs_{}_0", USERS[user]);
         let expected: Value = serde_json::from_str(&github.state().body(path, &token)).unwrap();
-        assert_eq!(response["for"], expected["for"], "{} reads {path}", USER[who]);
+        assert_eq!(response["for"], expected["for"], "{} reads {path}", USERS[user]);
         if !trusts {
-            assert_eq!(response["version"], expected["version"], "{} reads {path}", USER[who]);
+            assert_eq!(response["version"], expected["version"], "{} reads {path}", USERS[user]);
         }
         if response.cache_status() == CacheStatus::Hit {
             assert!(trusts);
@@ -103,9 +104,9 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
     };
     for step in steps {
         match step {
-            Step::Read { who, path, accept } => {
-                let response = read(&clients[who], PATHS[path], ACCEPT[accept], &policy).await;
-                check(who, PATHS[path], &response);
+            Step::Read { user, path, accept } => {
+                let response = read(&clients[user], PATHS[path], ACCEPT[accept], &policy).await;
+                check(user, PATHS[path], &response);
             }
             Step::Both { one, other, path } => {
                 let (first, second) = tokio::join!(
@@ -116,17 +117,17 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
                 check(other, PATHS[path], &second);
             }
             Step::Change { path } => github.change(PATHS[path]),
-            Step::Write { who, path } => {
-                let write = clients[who].request(Method::PUT, PATHS[path]);
+            Step::Write { user, path } => {
+                let write = clients[user].request(Method::PUT, PATHS[path]);
                 write.send_empty().await.unwrap();
                 // A client reads its own write.
-                let response = read(&clients[who], PATHS[path], ACCEPT[0], &policy).await;
+                let response = read(&clients[user], PATHS[path], ACCEPT[0], &policy).await;
                 let version = github.state().versions[PATHS[path]];
-                assert_eq!(response["version"], version, "{} wrote {}", USER[who], PATHS[path]);
+                assert_eq!(response["version"], version, "{} wrote {}", USERS[user], PATHS[path]);
             }
-            Step::Rotate { who } => {
-                clients[who].invalidate_token().await.unwrap();
-                sources[who].number.fetch_add(1, Ordering::Relaxed);
+            Step::Rotate { user } => {
+                clients[user].invalidate_token().await.unwrap();
+                sources[user].number.fetch_add(1, Ordering::Relaxed);
             }
             Step::Tags(observed) => github.state().observed_tags = observed,
         }
@@ -186,7 +187,7 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     let github = Resources::start().await;
     github.state().body = body;
     let client = github.server.default_client_builder().build().unwrap();
-    let [a, b, app, _] = USER.map(|name| client.with_auth(Rotating::new(name)));
+    let [a, b, app, _] = USERS.map(|name| client.with_auth(Rotating::new(name)));
     let policy = CachePolicy::revalidate();
     let status = async |client, path| read(client, path, ACCEPT[0], &policy).await.cache_status();
     assert_eq!(status(&a, "/repos/o/r").await, CacheStatus::Miss);
@@ -195,7 +196,7 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     assert_eq!(github.replies(), (1, 2));
     assert_eq!(status(&a, "/user").await, CacheStatus::Miss);
     assert_eq!(status(&b, "/user").await, CacheStatus::Miss);
-    // It tells the first of its headers only what belongs to the body.
+    // The first one receives only the headers that belong to the body.
     github.state().headers = "x-oauth-scopes: repo\r\nlast-modified: x\r\n".to_owned();
     github.change("/repos/o/r/issues/1");
     assert_eq!(status(&a, "/repos/o/r/issues/1").await, CacheStatus::Miss);
@@ -204,7 +205,7 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     assert_eq!(second.cache_status(), CacheStatus::Revalidated);
     assert!(!second.headers().contains_key("x-oauth-scopes"));
     assert!(second.headers().contains_key("last-modified"));
-    // Links are not in the tag, and tell how much there is.
+    // Links are not in the tag, and state how many items there are.
     github.state().headers = "link: <https://x/?page=9>; rel=\"last\"\r\n".to_owned();
     assert_eq!(status(&a, "/repos/o/r/issues").await, CacheStatus::Miss);
     assert_eq!(status(&b, "/repos/o/r/issues").await, CacheStatus::Miss);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::advance;
 
 use super::still;
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 
 /// A first read, a pause, and a second one.
 struct Case {
@@ -182,7 +182,7 @@ async fn keep(Case { rule, reported, asks, after, expected }: Case) {
         let headers = format!("etag: \"1\"\r\n{reported}\r\n");
         let reply = match request.headers.get("if-none-match").map(String::as_str) {
             Some("\"1\"") => format!("HTTP/1.1 304 Not Modified\r\n{headers}\r\n").into_bytes(),
-            _ => answer("200 OK", &headers, "{}"),
+            _ => json_response("200 OK", &headers, "{}"),
         };
         async { Reply::Raw(reply) }
     })
@@ -210,7 +210,7 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
                 x-new: new\r\nx-both: two\r\nx-both: three\r\ncontent-encoding: br\r\n\
                 set-cookie: a=b\r\n\r\n"
                 .to_vec(),
-            false => answer("200 OK", "etag: \"1\"\r\nx-old: old\r\nx-both: one\r\n", "[1]"),
+            false => json_response("200 OK", "etag: \"1\"\r\nx-old: old\r\nx-both: one\r\n", "[1]"),
         })
     })
     .await;
@@ -234,7 +234,7 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
 #[tokio::test]
 async fn only_whole_responses_to_reads_are_stored() {
     for status in ["201 Created", "202 Accepted", "203 Other", "206 Partial"] {
-        let server = Server::fixed_response(answer(
+        let server = Server::fixed_response(json_response(
             status,
             "cache-control: max-age=60\r\netag: \"1\"\r\n",
             "{}",
@@ -249,7 +249,8 @@ async fn only_whole_responses_to_reads_are_stored() {
         assert!(!server.requests()[1].headers.contains_key("if-none-match"));
     }
     let server =
-        Server::fixed_response(answer("200 OK", "cache-control: max-age=60\r\n", "{}")).await;
+        Server::fixed_response(json_response("200 OK", "cache-control: max-age=60\r\n", "{}"))
+            .await;
     let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
     let client = server.default_client_builder().cache(cache).build().unwrap();
     for method in [Method::POST, Method::PUT, Method::HEAD] {

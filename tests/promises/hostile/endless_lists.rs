@@ -6,7 +6,7 @@ use http::Method;
 use octowire::{Client, Error, ErrorKind, Items};
 use serde_json::Value;
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 
 /// The bound of pages in a row without progress, as it is documented.
 const BOUND: usize = 100;
@@ -19,7 +19,7 @@ async fn endless(
 ) -> Server {
     Server::start(move |request: Received| {
         let page = request.number("page").unwrap_or(1);
-        let reply = json("200 OK", &link(page), &body(page));
+        let reply = json_response("200 OK", &link(page), &body(page));
         async { Reply::Raw(reply) }
     })
     .await
@@ -112,7 +112,7 @@ async fn empty_pages_in_a_filtered_list_are_passed_over() {
             let page = request.number("page").unwrap_or(1);
             let body = if page.is_multiple_of(100) { format!("[{page}]") } else { "[]".to_owned() };
             let links = if page < 200 { link(page) } else { String::new() };
-            async move { Reply::Raw(json("200 OK", &links, &body)) }
+            async move { Reply::Raw(json_response("200 OK", &links, &body)) }
         })
         .await;
         let all = list(&server.client()).collect_all(10).await.unwrap();
@@ -125,7 +125,7 @@ async fn items_that_the_caller_filters_out_count_as_progress() {
     let server = Server::start(|request: Received| async move {
         let page = request.number("page").unwrap_or(1);
         let links = if page < 300 { next(page) } else { String::new() };
-        Reply::Raw(json("200 OK", &links, &format!("[{page}]")))
+        Reply::Raw(json_response("200 OK", &links, &format!("[{page}]")))
     })
     .await;
     let rare = |page: Vec<u64>| page.into_iter().filter(|item| item.is_multiple_of(150)).collect();
@@ -146,7 +146,7 @@ async fn page_numbers_at_their_end_do_not_overflow() {
                     "link: </list?page={page}>; rel=next, </list?page={last}>; rel=last\r\n"
                 )
                 .unwrap();
-                async move { Reply::Raw(json("200 OK", &links, "[1]")) }
+                async move { Reply::Raw(json_response("200 OK", &links, "[1]")) }
             })
             .await;
             // It ends, by an error.

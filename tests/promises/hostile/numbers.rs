@@ -10,7 +10,7 @@ use octowire::{Client, RetryPolicy};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::{Reply, Server, json};
+use crate::support::{Reply, Server, json_response};
 
 const NUMBERS: [&str; 17] = [
     "18446744073709551615",
@@ -54,7 +54,7 @@ async fn call(
                 statuses[number % statuses.len()],
                 &headers[number / statuses.len() % headers.len()],
             );
-            let reply = json(status, headers, "{}");
+            let reply = json_response(status, headers, "{}");
             async { Reply::Raw(reply) }
         }
     })

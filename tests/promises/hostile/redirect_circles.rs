@@ -6,7 +6,7 @@ use http::Method;
 use octowire::{ErrorKind, RetryPolicy};
 use serde_json::json;
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 
 /// A server whose paths `/0`, `/1`, … redirect to the next, and the last to the path `/{back}`.
 async fn circle(status: &'static str, length: u64, back: u64) -> Server {
@@ -15,13 +15,13 @@ async fn circle(status: &'static str, length: u64, back: u64) -> Server {
         let step: u64 = path.trim_start_matches('/').parse().unwrap();
         let next = if step + 1 == length { back } else { step + 1 };
         let location = format!("location: /{next}\r\n");
-        async move { Reply::Raw(answer(status, &location, "")) }
+        async move { Reply::Raw(json_response(status, &location, "")) }
     })
     .await
 }
 
 #[tokio::test]
-async fn a_circle_is_left_when_it_would_be_gone_round_again() {
+async fn a_redirect_loop_ends_before_its_second_round() {
     let writes = [Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
     for method in writes.into_iter().chain([Method::GET]) {
         for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {
@@ -47,7 +47,7 @@ async fn a_circle_is_left_when_it_would_be_gone_round_again() {
 async fn a_fragment_makes_no_other_request() {
     let server = Server::start(|request: Received| async move {
         let location = format!("location: /x#{}\r\n", request.target.len());
-        Reply::Raw(answer("308 Permanent", &location, ""))
+        Reply::Raw(json_response("308 Permanent", &location, ""))
     })
     .await;
     let call = server.client().request(Method::POST, "/x");
@@ -60,8 +60,8 @@ async fn another_method_is_another_request() {
     // POST /thing, see /thing.
     let server = Server::start(|request: Received| async move {
         Reply::Raw(match &*request.method {
-            "POST" => answer("303 See Other", "location: /thing\r\n", ""),
-            _ => answer("200 OK", "", "{}"),
+            "POST" => json_response("303 See Other", "location: /thing\r\n", ""),
+            _ => json_response("200 OK", "", "{}"),
         })
     })
     .await;
@@ -79,8 +79,8 @@ async fn cookie_gateway(way: &'static [&'static str], cookie_at: usize, rounds: 
         let cookie = if at == cookie_at { "set-cookie: session=1; path=/\r\n" } else { "" };
         let next = way[(at + 1) % way.len()];
         let reply = match round < rounds {
-            true => answer("302 Found", &format!("location: {next}\r\n{cookie}"), ""),
-            false => answer("200 OK", "", "{}"),
+            true => json_response("302 Found", &format!("location: {next}\r\n{cookie}"), ""),
+            false => json_response("200 OK", "", "{}"),
         };
         async { Reply::Raw(reply) }
     })
@@ -155,7 +155,7 @@ async fn a_cookie_from_before_the_request_is_no_reason_to_send_it_again() {
             "/a" => "location: /b\r\n",
             _ => "location: /a\r\n",
         };
-        async move { Reply::Raw(answer("302 Found", headers, "")) }
+        async move { Reply::Raw(json_response("302 Found", headers, "")) }
     })
     .await;
     let error = with_http_client(&server).request(Method::GET, "/x").send_empty().await;
@@ -167,8 +167,8 @@ async fn a_cookie_from_before_the_request_is_no_reason_to_send_it_again() {
 async fn each_attempt_follows_redirects_from_the_start() {
     let server = Server::start(|request: Received| async move {
         Reply::Raw(match &*request.target {
-            "/from" => answer("307 Temporary", "location: /to\r\n", ""),
-            _ => answer("503 Unavailable", "", ""),
+            "/from" => json_response("307 Temporary", "location: /to\r\n", ""),
+            _ => json_response("503 Unavailable", "", ""),
         })
     })
     .await;
@@ -185,7 +185,7 @@ async fn a_chain_without_a_circle_is_bounded() {
     let server = Server::start(|request: Received| async move {
         let step: u64 = request.target.trim_start_matches('/').parse().unwrap();
         let location = format!("location: /{}\r\n", step + 1);
-        Reply::Raw(answer("307 Temporary", &location, ""))
+        Reply::Raw(json_response("307 Temporary", &location, ""))
     })
     .await;
     let error = server.client().request(Method::POST, "/0").send_empty().await.unwrap_err();

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 
 /// Promptly: it takes a second or less, and these computers are busy.
 const PROMPT: Duration = Duration::from_secs(8);
@@ -28,7 +28,7 @@ fn server(time: Duration) -> (Runtime, Server) {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let server = runtime.block_on(Server::start(move |_: Received| async move {
         sleep(time).await;
-        Reply::Raw(json("200 OK", "etag: \"a\"\r\n", "{}"))
+        Reply::Raw(json_response("200 OK", "etag: \"a\"\r\n", "{}"))
     }));
     (runtime, server)
 }
@@ -436,6 +436,6 @@ fn its_connection_to_redis_is_not_that_of_others() {
     assert_eq!(
         (health.unavailable_for, health.outages),
         (None, 0),
-        "the store answers each runtime"
+        "the store responds to each runtime"
     );
 }

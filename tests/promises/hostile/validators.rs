@@ -8,7 +8,7 @@ use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::{Client, Error, ErrorKind};
 use serde_json::Value;
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 
 fn client(server: &Server) -> Client {
     let cache = CacheConfig::memory(1 << 20).default_policy(CachePolicy::revalidate());
@@ -32,10 +32,10 @@ async fn a_validator_that_is_too_long_is_not_sent() {
     {
         let server = Server::start(move |request: Received| async move {
             if is_conditional(&request) {
-                return Reply::Raw(json("431 Too Large", "", ""));
+                return Reply::Raw(json_response("431 Too Large", "", ""));
             }
             let header = format!("{name}: \"{}\"\r\n", "x".repeat(length - 2));
-            Reply::Raw(json("200 OK", &header, "[1]"))
+            Reply::Raw(json_response("200 OK", &header, "[1]"))
         })
         .await;
         let client = client(&server);
@@ -53,8 +53,8 @@ async fn a_validator_of_usual_length_is_sent() {
     let header = format!("etag: {tag}\r\n");
     let server = Server::start(move |request: Received| {
         let reply = match request.headers.get("if-none-match") {
-            Some(_) => json("304 Not Modified", &header, ""),
-            None => json("200 OK", &header, "[1]"),
+            Some(_) => json_response("304 Not Modified", &header, ""),
+            None => json_response("200 OK", &header, "[1]"),
         };
         async { Reply::Raw(reply) }
     })
@@ -72,8 +72,10 @@ async fn a_validator_of_usual_length_is_sent() {
 async fn rejecting_conditions(status: &'static str, length: usize) -> Server {
     Server::start(move |request: Received| async move {
         Reply::Raw(match is_conditional(&request) {
-            true => json(status, "", ""),
-            false => json("200 OK", &format!("etag: \"{}\"\r\n", "x".repeat(length)), "[1]"),
+            true => json_response(status, "", ""),
+            false => {
+                json_response("200 OK", &format!("etag: \"{}\"\r\n", "x".repeat(length)), "[1]")
+            }
         })
     })
     .await
@@ -124,7 +126,11 @@ async fn a_request_that_is_rejected_without_a_condition_as_well_fails_and_stays_
         let server = Server::start(move |_: Received| {
             let first = !stored.swap(true, Ordering::Relaxed);
             let etag = format!("etag: \"{}\"\r\n", "x".repeat(300));
-            let reply = if first { json("200 OK", &etag, "[1]") } else { json(status, "", "") };
+            let reply = if first {
+                json_response("200 OK", &etag, "[1]")
+            } else {
+                json_response(status, "", "")
+            };
             async { Reply::Raw(reply) }
         })
         .await;
@@ -150,9 +156,9 @@ async fn a_304_to_a_request_without_a_condition_is_an_error() {
     let first = Arc::new(AtomicBool::new(true));
     let server = Server::start(move |request: Received| {
         let reply = match (first.swap(false, Ordering::Relaxed), is_conditional(&request)) {
-            (true, _) => json("200 OK", "etag: \"a\"\r\n", "[1]"),
-            (false, true) => json("412 Precondition Failed", "", ""),
-            (false, false) => json("304 Not Modified", "etag: \"a\"\r\n", ""),
+            (true, _) => json_response("200 OK", "etag: \"a\"\r\n", "[1]"),
+            (false, true) => json_response("412 Precondition Failed", "", ""),
+            (false, false) => json_response("304 Not Modified", "etag: \"a\"\r\n", ""),
         };
         async { Reply::Raw(reply) }
     })

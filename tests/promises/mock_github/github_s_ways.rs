@@ -84,7 +84,7 @@ async fn an_enterprise_server_s_paths_and_the_links_by_id_are_served() {
 }
 
 #[tokio::test]
-async fn a_stub_for_a_name_responses_the_link_by_id() {
+async fn a_stub_for_a_name_serves_the_link_by_id() {
     let mock = MockGitHub::start().await;
     let label = |name: &str| {
         json!({ "id": 1, "node_id": "x", "url": "https://x", "name": name, "description": null,

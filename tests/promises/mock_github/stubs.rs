@@ -92,7 +92,7 @@ async fn a_stub_function_computes_the_response_from_the_request() {
 
 #[test]
 #[should_panic(expected = "issues/get, at $.title: is integer, expected string")]
-fn a_stub_that_github_would_not_response_is_rejected() {
+fn a_stub_that_github_would_not_send_is_rejected() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mock = MockGitHub::start().await;
@@ -151,7 +151,7 @@ async fn a_connection_is_reset_or_closed_before_the_response() {
 }
 
 #[tokio::test]
-async fn a_response_breaks_off_in_its_middle() {
+async fn a_response_is_truncated_in_its_middle() {
     let mock = MockGitHub::start().await;
     mock.on(|github| github.repos().get()).fault(Fault::Truncated(100)).passthrough();
     let url = mock.base_url() + "/repos/acme/rocket";

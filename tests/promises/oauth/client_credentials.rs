@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{form, get_user};
-use crate::support::{FrozenClock, Reply, Server, json as answer};
+use crate::support::{FrozenClock, Reply, Server, json_response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::Error;
@@ -14,8 +14,8 @@ use tokio::time::advance;
 async fn gateway(token: &'static str) -> Server {
     Server::start(move |request| async move {
         Reply::Raw(match request.target.as_str() {
-            "/token" => answer("200 OK", "", token),
-            _ => answer("200 OK", "", r#"{"login":"octocat"}"#),
+            "/token" => json_response("200 OK", "", token),
+            _ => json_response("200 OK", "", r#"{"login":"octocat"}"#),
         })
     })
     .await
@@ -85,15 +85,15 @@ async fn error(bytes: Vec<u8>) -> Error {
 }
 
 #[tokio::test]
-async fn a_rejection_is_laid_to_the_token_server() {
+async fn a_rejection_is_attributed_to_the_token_server() {
     let invalid = r#"{"error":"invalid_client","error_description":"who is secret hunter2%?"}"#;
     for (bytes, failure) in [
-        (answer("401 Unauthorized", "", invalid), AuthFailure::ClientRejected),
-        (answer("401 Unauthorized", "", ""), AuthFailure::ClientRejected),
-        (answer("400 Bad", "", r#"{"error":"invalid_scope"}"#), AuthFailure::OAuth),
-        (answer("200 OK", "", r#"{"access_token":"hunter2"}"#), AuthFailure::OAuth),
+        (json_response("401 Unauthorized", "", invalid), AuthFailure::ClientRejected),
+        (json_response("401 Unauthorized", "", ""), AuthFailure::ClientRejected),
+        (json_response("400 Bad", "", r#"{"error":"invalid_scope"}"#), AuthFailure::OAuth),
+        (json_response("200 OK", "", r#"{"access_token":"hunter2"}"#), AuthFailure::OAuth),
         (
-            answer("200 OK", "", r#"{"access_token":"hunter2","token_type":"hunter2"}"#),
+            json_response("200 OK", "", r#"{"access_token":"hunter2","token_type":"hunter2"}"#),
             AuthFailure::OAuth,
         ),
     ] {

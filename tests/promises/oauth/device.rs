@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{CLIENT_ID, Login, quiet, until};
-use crate::support::{FrozenClock, json as answer};
+use crate::support::{FrozenClock, json_response};
 use octowire::Error;
 use octowire::auth::{AccessToken, AuthFailure, DeviceAuthorization, OAuthApp};
 use serde_json::{Value, json};
@@ -110,15 +110,15 @@ async fn failures_that_pass_are_waited_out() {
     let _held = FrozenClock::new();
     let login = Login::start().await;
     let wait = wait(&login, &device_response(&login)).await;
-    login.script(answer("502 Bad Gateway", "", ""));
+    login.script(json_response("502 Bad Gateway", "", ""));
     asks_after(&login, seconds(5), None).await;
-    // A connection that breaks off.
+    // A connection that ends early.
     login.script(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n".to_vec());
     asks_after(&login, seconds(10), None).await;
     // Nothing comes, until the attempt times out.
     advance(seconds(30)).await;
     quiet().await;
-    login.script(answer("503 Busy", "retry-after: 45\r\n", ""));
+    login.script(json_response("503 Busy", "retry-after: 45\r\n", ""));
     asks_after(&login, seconds(20), None).await;
     asks_after(&login, seconds(45), pending()).await;
     asks_after(&login, seconds(5), granted()).await;
@@ -127,12 +127,12 @@ async fn failures_that_pass_are_waited_out() {
 
 /// The statuses after which any other request is repeated.
 #[tokio::test(start_paused = true)]
-async fn temporary_statuses_of_the_token_endpoint_are_waited_out() {
+async fn temporary_statuses_of_the_token_endpoint_are_retried() {
     for status in ["408 Timeout", "425 Too Early", "429 Slow", "500 Oops", "504 Timeout"] {
         let _held = FrozenClock::new();
         let login = Login::start().await;
         let wait = wait(&login, &device_response(&login)).await;
-        login.script(answer(status, "", ""));
+        login.script(json_response(status, "", ""));
         asks_after(&login, seconds(5), None).await;
         asks_after(&login, seconds(10), granted()).await;
         assert!(wait.await.unwrap().is_ok(), "{status}");

@@ -1,7 +1,7 @@
 //! An application manages its users' tokens.
 
 use super::{CLIENT_ID, Login, SECRET, app};
-use crate::support::json as answer;
+use crate::support::json_response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::auth::{AccessToken, AuthFailure, OAuthApp};
@@ -24,7 +24,7 @@ async fn tokens_are_checked_reset_and_revoked() {
         login.script_json(&valid);
     }
     for _ in 0..2 {
-        login.script(answer("204 No Content", "", ""));
+        login.script(json_response("204 No Content", "", ""));
     }
     let checked = app().check(&client, &token()).await.unwrap().unwrap();
     assert_eq!((checked.login.as_deref(), checked.user_id), (Some("octocat"), Some(583231)));
@@ -73,7 +73,7 @@ async fn a_wrong_secret_or_none_is_named() {
     let error = public.check(&client, &token()).await.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::Missing));
     assert!(login.server.requests().is_empty());
-    login.script(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#));
+    login.script(json_response("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#));
     let error = app().revoke(&client, &token()).await.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::ClientRejected));
 }
@@ -82,7 +82,7 @@ async fn a_wrong_secret_or_none_is_named() {
 async fn a_response_that_does_not_decode_keeps_its_token_to_itself() {
     let login = Login::start().await;
     for body in [r#"{"token":"gho_hunter2","scopes":7}"#, r#"{"token":"gho_hunter2"#] {
-        login.script(answer("200 OK", "", body));
+        login.script(json_response("200 OK", "", body));
         let error = app().reset(&login.client(), &token()).await.unwrap_err();
         assert!(error.body().is_none() && !format!("{error:?}").contains("hunter2"), "{error:?}");
     }

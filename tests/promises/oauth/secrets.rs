@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::{CALLBACK, CLIENT_ID, Login, SECRET, app, get_user};
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::auth::{
@@ -45,23 +45,29 @@ async fn echo(way: usize) -> Server {
         let text = format!("{} {:?}", sent.join(", "), request.headers).replace(['"', '\\'], "'");
         let token = "ghu_hunter2";
         Reply::Last(match way {
-            0 => {
-                answer("200 OK", "", &format!(r#"{{"error":"odd","error_description":"{text}"}}"#))
+            0 => json_response(
+                "200 OK",
+                "",
+                &format!(r#"{{"error":"odd","error_description":"{text}"}}"#),
+            ),
+            1 => {
+                json_response("400 Bad", "", &format!(r#"{{"error":"{text}","message":"{text}"}}"#))
             }
-            1 => answer("400 Bad", "", &format!(r#"{{"error":"{text}","message":"{text}"}}"#)),
-            2 => answer("500 Oops", "", &text),
-            3 => answer(
+            2 => json_response("500 Oops", "", &text),
+            3 => json_response(
                 "200 OK",
                 "",
                 &format!(r#"{{"access_token":"{token}","token_type":"{token}"}}"#),
             ),
-            4 => answer(
+            4 => json_response(
                 "200 OK",
                 "",
                 &format!(r#"{{"access_token":"{token}\n{token}","token_type":"bearer"}}"#),
             ),
-            5 => answer("200 OK", "", &format!(r#"{{"access_token":"{token}","token_type":"#)),
-            6 => answer("302 Found", "location: https://evil.example/?hunter2\r\n", &text),
+            5 => {
+                json_response("200 OK", "", &format!(r#"{{"access_token":"{token}","token_type":"#))
+            }
+            6 => json_response("302 Found", "location: https://evil.example/?hunter2\r\n", &text),
             _ => format!("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{text}").into_bytes(),
         })
     })
@@ -151,7 +157,7 @@ async fn a_successful_flow_shows_no_secret() {
     shown.value(&user);
     shown.value(&store);
     shown.value(&app());
-    login.script(answer(
+    login.script(json_response(
         "200 OK",
         "",
         r#"{"device_code":"hunter2","user_code":"USER-hunter2","verification_uri":"https://x/"}"#,

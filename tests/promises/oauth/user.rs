@@ -140,7 +140,7 @@ async fn a_refresh_token_that_has_ended_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_user_user_revoked_the_application_has_to_sign_in_again() {
+async fn a_user_that_revoked_the_application_has_to_sign_in_again() {
     let login = Login::start().await;
     let store = MemoryTokenStore::new();
     let client = login.user(login.pair(), store.clone());

@@ -1,7 +1,7 @@
 //! The web flow.
 
 use super::{CALLBACK, CLIENT_ID, Login, SECRET, app};
-use crate::support::{Server, json as answer};
+use crate::support::{Server, json_response};
 use octowire::auth::{AuthFailure, OAuthApp, PendingAuthorization};
 use octowire::{Error, ErrorKind};
 use secrecy::ExposeSecret;
@@ -204,9 +204,9 @@ async fn every_documented_oauth_error_gives_advice() {
         let json = json!({ "error": code, "error_description": "So\nit is.", "error_uri": "/x" });
         let form = format!("error={code}&error_description=So+it+is.");
         for bytes in [
-            answer("200 OK", "x-github-request-id: R1\r\n", &json.to_string()),
-            answer("400 Bad Request", "x-github-request-id: R1\r\n", &json.to_string()),
-            answer("200 OK", "x-github-request-id: R1\r\n", &form),
+            json_response("200 OK", "x-github-request-id: R1\r\n", &json.to_string()),
+            json_response("400 Bad Request", "x-github-request-id: R1\r\n", &json.to_string()),
+            json_response("200 OK", "x-github-request-id: R1\r\n", &form),
         ] {
             let error = refused(bytes).await;
             assert_eq!(error.auth_failure(), Some(failure), "{error}");
@@ -228,24 +228,44 @@ async fn a_response_without_a_token_is_an_error_that_explains_itself() {
     let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
     for (bytes, failure, retryable, part) in [
         (page.to_vec(), AuthFailure::OAuth, false, "an HTML page instead of a token"),
-        (answer("200 OK", "", ""), AuthFailure::OAuth, false, "base_url"),
-        (answer("200 OK", "", "{}"), AuthFailure::OAuth, false, "instead of a token"),
-        (answer("200 OK", "", r#"{"access_token":""}"#), AuthFailure::OAuth, false, "instead"),
-        (answer("200 OK", "", r#"{"access_token":"gho_hun"#), AuthFailure::OAuth, false, "instead"),
-        (answer("200 OK", "", token), AuthFailure::OAuth, false, "type \"mac\""),
+        (json_response("200 OK", "", ""), AuthFailure::OAuth, false, "base_url"),
+        (json_response("200 OK", "", "{}"), AuthFailure::OAuth, false, "instead of a token"),
         (
-            answer("404 Not Found", "", r#"{"error":"Not Found"}"#),
+            json_response("200 OK", "", r#"{"access_token":""}"#),
+            AuthFailure::OAuth,
+            false,
+            "instead",
+        ),
+        (
+            json_response("200 OK", "", r#"{"access_token":"gho_hun"#),
+            AuthFailure::OAuth,
+            false,
+            "instead",
+        ),
+        (json_response("200 OK", "", token), AuthFailure::OAuth, false, "type \"mac\""),
+        (
+            json_response("404 Not Found", "", r#"{"error":"Not Found"}"#),
             AuthFailure::ClientRejected,
             false,
             "client id",
         ),
-        (answer("302 Found", "location: /x\r\n", ""), AuthFailure::OAuth, false, "redirects"),
-        (answer("500 Oops", "", "gho_hunter2"), AuthFailure::OAuth, true, "try again"),
-        (answer("429 Slow", "", "{}"), AuthFailure::OAuth, true, "try again"),
-        (answer("403 Forbidden", "", "no"), AuthFailure::OAuth, false, "403"),
-        (answer("403 Forbidden", "retry-after: 60\r\n", "{}"), AuthFailure::OAuth, true, "403"),
         (
-            answer(
+            json_response("302 Found", "location: /x\r\n", ""),
+            AuthFailure::OAuth,
+            false,
+            "redirects",
+        ),
+        (json_response("500 Oops", "", "gho_hunter2"), AuthFailure::OAuth, true, "try again"),
+        (json_response("429 Slow", "", "{}"), AuthFailure::OAuth, true, "try again"),
+        (json_response("403 Forbidden", "", "no"), AuthFailure::OAuth, false, "403"),
+        (
+            json_response("403 Forbidden", "retry-after: 60\r\n", "{}"),
+            AuthFailure::OAuth,
+            true,
+            "403",
+        ),
+        (
+            json_response(
                 "403 Forbidden",
                 "",
                 r#"{"message":"You have exceeded a secondary rate limit."}"#,
@@ -255,7 +275,7 @@ async fn a_response_without_a_token_is_an_error_that_explains_itself() {
             "403",
         ),
         (
-            answer(
+            json_response(
                 "403 Forbidden",
                 "retry-after: 60\r\nx-ratelimit-remaining: 0\r\n",
                 r#"{"message":"Sorry. Your account was suspended"}"#,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::numbered;
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 
 #[derive(Debug, Deserialize)]
 struct Thing {
@@ -18,10 +18,10 @@ struct Thing {
 async fn things() -> Server {
     Server::start(|request| async move {
         Reply::Raw(match request.number("page") {
-            Some(2) => answer("200 OK", "", r#"[{"id":3},{"id":4},{"id":"five"}]"#),
+            Some(2) => json_response("200 OK", "", r#"[{"id":3},{"id":4},{"id":"five"}]"#),
             _ => {
                 let link = "link: </things?page=2>; rel=\"next\"\r\n";
-                answer("200 OK", link, r#"[{"id":0}, {"id":{"x":1}} ,{"id":2}]"#)
+                json_response("200 OK", link, r#"[{"id":0}, {"id":{"x":1}} ,{"id":2}]"#)
             }
         })
     })
@@ -81,8 +81,8 @@ async fn the_caller_chooses_how_an_undecodable_item_is_handled() {
 async fn pages_of_a_cursor_are_counted() {
     let server = Server::start(|request| async move {
         Reply::Raw(match request.number("after") {
-            Some(7) => answer("200 OK", "", r#"[{}]"#),
-            _ => answer("200 OK", "link: </x?after=7>; rel=\"next\"\r\n", "[]"),
+            Some(7) => json_response("200 OK", "", r#"[{}]"#),
+            _ => json_response("200 OK", "link: </x?after=7>; rel=\"next\"\r\n", "[]"),
         })
     })
     .await;
@@ -104,7 +104,7 @@ async fn a_page_that_is_broken_outside_of_its_items_ends_the_stream() {
     ] {
         let server = Server::start(move |request| async move {
             Reply::Raw(match request.number("page") {
-                Some(2) => answer("200 OK", "link: </list?page=3>; rel=next\r\n", body),
+                Some(2) => json_response("200 OK", "link: </list?page=3>; rel=next\r\n", body),
                 _ => numbered(&request, 9, 2),
             })
         })
@@ -136,7 +136,7 @@ mod of_operations {
     /// A search whose page has these items, with this beside them.
     async fn search(items: Value, mut page: Value) -> Server {
         page["items"] = items;
-        Server::fixed_response(answer("200 OK", "", &page.to_string())).await
+        Server::fixed_response(json_response("200 OK", "", &page.to_string())).await
     }
 
     fn topic(name: &str) -> Value {

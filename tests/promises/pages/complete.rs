@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Server, json as answer};
+use crate::support::{Reply, Server, json_response};
 
 #[derive(Deserialize)]
 struct SearchPage {
@@ -34,8 +34,10 @@ async fn pages(pages: Vec<(String, Value)>) -> Server {
             String::new()
         };
         let reply = match pages.get(place) {
-            Some((headers, page)) => answer("200 OK", &(link + headers), &page.to_string()),
-            None => answer("200 OK", "", &json!({ "total_count": 9, "items": [] }).to_string()),
+            Some((headers, page)) => json_response("200 OK", &(link + headers), &page.to_string()),
+            None => {
+                json_response("200 OK", "", &json!({ "total_count": 9, "items": [] }).to_string())
+            }
         };
         async { Reply::Raw(reply) }
     })
@@ -129,7 +131,7 @@ async fn cursors(pages: Vec<Value>) -> Server {
             true => format!("link: </x?after={next}>; rel=\"next\"\r\n"),
             false => String::new(),
         };
-        let reply = answer("200 OK", &link, &pages[place].to_string());
+        let reply = json_response("200 OK", &link, &pages[place].to_string());
         async { Reply::Raw(reply) }
     })
     .await
@@ -209,7 +211,7 @@ async fn results_that_need_single_sign_on_are_not_missed_in_silence() {
 #[tokio::test]
 async fn a_list_without_a_count_reports_single_sign_on_from_any_start_page() {
     let headers = "x-github-sso: partial-results; organizations=7\r\n";
-    let server = Server::fixed_response(answer("200 OK", headers, "[1,2]")).await;
+    let server = Server::fixed_response(json_response("200 OK", headers, "[1,2]")).await;
     let call = server.client().request(Method::GET, "/user/repos").query("page", 3);
     let (all, error) = read(call.items(|page: Vec<u64>| page)).await;
     assert_eq!(all, [1, 2]);
@@ -229,7 +231,7 @@ async fn the_total_is_known_after_the_first_page_and_follows_the_pages() {
     items.try_next().await.unwrap();
     assert_eq!(items.total(), Some(6));
 
-    let server = Server::fixed_response(answer("200 OK", "", "[1]")).await;
+    let server = Server::fixed_response(json_response("200 OK", "", "[1]")).await;
     let mut items = server.client().request(Method::GET, "/x").items(|page: Vec<u64>| page);
     items.try_next().await.unwrap();
     assert_eq!(items.total(), None);
@@ -250,7 +252,7 @@ async fn an_invalid_total_count_is_not_compared() {
         [("9", 9), ("9.0", 9), ("18446744073709551615", u64::MAX), ("1e300", u64::MAX)]
     {
         let body = format!("{{\"total_count\": {total}, \"items\": [1]}}");
-        let server = Server::fixed_response(answer("200 OK", "", &body)).await;
+        let server = Server::fixed_response(json_response("200 OK", "", &body)).await;
         let error = read(items(&server)).await.1.expect("more than one");
         assert_eq!(error.incomplete().unwrap().total, Some(expected), "{total}");
     }
@@ -259,7 +261,7 @@ async fn an_invalid_total_count_is_not_compared() {
 #[tokio::test]
 async fn an_ambiguous_total_count_is_not_compared() {
     let body = json!({ "total_count": 9, "things": [1], "errors": [2] });
-    let server = Server::fixed_response(answer("200 OK", "", &body.to_string())).await;
+    let server = Server::fixed_response(json_response("200 OK", "", &body.to_string())).await;
     #[derive(Deserialize)]
     struct Things {
         things: Vec<u64>,

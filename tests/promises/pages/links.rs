@@ -3,15 +3,15 @@
 use http::Method;
 use octowire::{Error, ErrorKind, Items};
 
-use crate::support::{Received, Reply, Server, json};
+use crate::support::{Received, Reply, Server, json_response};
 
 /// A server with two pages below `/api/v3`, of which the first links to `link`.
 async fn linking(link: &str) -> Server {
     let link = format!("link: <{link}>; rel=\"next\"\r\n");
     Server::start(move |request: Received| {
         let reply = match request.number("page") {
-            None => json("200 OK", &link, "[1]"),
-            Some(_) => json("200 OK", "", "[2]"),
+            None => json_response("200 OK", &link, "[1]"),
+            Some(_) => json_response("200 OK", "", "[2]"),
         };
         async { Reply::Raw(reply) }
     })
@@ -130,7 +130,7 @@ async fn numbered_pages(base: &str, public: &'static str) {
             true => format!("link: {}, {}\r\n", link(page + 1, "next"), link(5, "last")),
             false => String::new(),
         };
-        let reply = json("200 OK", &links, &format!("[{page}]"));
+        let reply = json_response("200 OK", &links, &format!("[{page}]"));
         async { Reply::Raw(reply) }
     })
     .await;
@@ -144,10 +144,14 @@ async fn numbered_pages(base: &str, public: &'static str) {
 #[tokio::test]
 async fn a_page_of_another_server_leads_nowhere() {
     // GitHub redirects to another server, whose link is no page of GitHub's.
-    let other =
-        Server::fixed_response(json("200 OK", "link: </list?page=2>; rel=next\r\n", "[1]")).await;
+    let other = Server::fixed_response(json_response(
+        "200 OK",
+        "link: </list?page=2>; rel=next\r\n",
+        "[1]",
+    ))
+    .await;
     let location = format!("location: {}/list\r\n", other.url);
-    let server = Server::fixed_response(json("302 Found", &location, "")).await;
+    let server = Server::fixed_response(json_response("302 Found", &location, "")).await;
     let mut items = items(&server, "");
     assert_eq!(items.try_next().await.unwrap(), Some(1));
     let error = items.try_next().await.unwrap_err();

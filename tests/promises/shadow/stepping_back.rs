@@ -197,7 +197,7 @@ async fn rollback_can_be_disabled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_it_went_back_a_ramp_pauses_longer_each_time() {
+async fn after_each_rollback_the_rollout_pauses_longer() {
     let shadow = builder()
         .stage(MIRROR)
         .rollback(RollbackPolicy::default().min_samples(10))

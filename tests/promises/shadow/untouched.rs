@@ -50,7 +50,7 @@ async fn a_slow_secondary_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secondary_that_never_responses_ends_after_its_time() {
+async fn a_secondary_that_never_responds_ends_after_its_time() {
     let began = Instant::now();
     let report = unharmed(|_| pending()).await;
     assert!(began.elapsed() <= 11 * SECOND, "{:?}", began.elapsed());

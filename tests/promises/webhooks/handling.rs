@@ -323,7 +323,7 @@ async fn a_queued_delivery_that_another_process_handled_is_not_handled_again() {
     }
     once().claim("done").await.unwrap().unwrap().complete().await.unwrap();
     let other = Deduplicator::new(store.clone()).claim_ttl(Duration::from_secs(10_000));
-    let _external = other.claim("elsewhere").await.unwrap().unwrap();
+    let _other_claim = other.claim("elsewhere").await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     gate.add_permits(10);
     settled(&receiver).await;

@@ -6,7 +6,7 @@ use octowire::ErrorKind;
 use octowire::webhooks::{Delivery, OutgoingDelivery};
 
 use super::{SECRET, URL, delivery, verifier};
-use crate::support::{Server, json};
+use crate::support::{Server, json_response};
 
 fn read(request: Request<Bytes>) -> Delivery {
     let (parts, body) = request.into_parts();
@@ -50,7 +50,7 @@ fn an_invalid_outgoing_delivery_is_rejected_before_sending() {
 
 #[tokio::test]
 async fn an_outgoing_delivery_returns_the_response_of_the_program() {
-    let server = Server::fixed_response(json("202 Accepted", "", "{}")).await;
+    let server = Server::fixed_response(json_response("202 Accepted", "", "{}")).await;
     let status = delivery("d-1").send(SECRET, &format!("{}/hooks", server.url)).await.unwrap();
     assert_eq!(status.as_u16(), 202);
     let request = &server.requests()[0];
@@ -58,7 +58,7 @@ async fn an_outgoing_delivery_returns_the_response_of_the_program() {
     assert_eq!(request.headers["x-github-delivery"], "d-1");
     assert_eq!(request.headers["x-github-event"], "issues");
     // GitHub follows no redirect.
-    let moved = json("302 Found", "location: /elsewhere\r\n", "");
+    let moved = json_response("302 Found", "location: /elsewhere\r\n", "");
     let server = Server::fixed_response(moved).await;
     assert_eq!(delivery("d").send(SECRET, &server.url).await.unwrap().as_u16(), 302);
     assert_eq!(server.requests().len(), 1);
@@ -76,7 +76,7 @@ async fn a_recorded_delivery_is_sent_again_with_its_id() {
         "request": { "headers": { "X-GitHub-Hook-ID": "77", "X-Hub-Signature-256": "sha256=old" },
             "payload": { "action": "opened", "n": 1 } },
         "response": { "headers": {}, "payload": "" } }"#;
-    let github = Server::fixed_response(json("200 OK", "", record)).await;
+    let github = Server::fixed_response(json_response("200 OK", "", record)).await;
     let recorded =
         github.client().apps().get_webhook_delivery().delivery_id(1).send().await.unwrap();
     let delivery =

@@ -8,7 +8,7 @@ use octowire::store::MemoryStore;
 use octowire::webhooks::Reconciler;
 use serde_json::{Value, json};
 
-use crate::support::{Received, Reply, Server, json as answer};
+use crate::support::{Received, Reply, Server, json_response};
 
 const DAY: u64 = 24 * 60 * 60;
 const NAMES: [&str; 30] = [
@@ -52,12 +52,12 @@ impl Hook {
         Self { attempts, succeeds: true, refused: Vec::new(), late: false }
     }
 
-    fn answer(&mut self, request: &Received) -> Vec<u8> {
+    fn respond(&mut self, request: &Received) -> Vec<u8> {
         let path = request.target.split('?').next().unwrap();
         if request.method == "POST" {
             let id: i64 = path.rsplit('/').nth(1).unwrap().parse().unwrap();
             if self.refused.contains(&id) {
-                return answer("422 Unprocessable Entity", "", r#"{"message":"too old"}"#);
+                return json_response("422 Unprocessable Entity", "", r#"{"message":"too old"}"#);
             }
             let guid =
                 self.attempts.iter().find(|attempt| attempt["id"] == id).unwrap()["guid"].clone();
@@ -66,7 +66,7 @@ impl Hook {
             if !self.late {
                 self.attempts.insert(0, next);
             }
-            return answer("202 Accepted", "", "{}");
+            return json_response("202 Accepted", "", "{}");
         }
         // A page has two items, for any `per_page`.
         let from = usize::try_from(request.number("cursor").unwrap_or_default()).unwrap();
@@ -78,7 +78,7 @@ impl Hook {
         } else {
             String::new()
         };
-        answer("200 OK", &link, &serde_json::to_string(&page).unwrap())
+        json_response("200 OK", &link, &serde_json::to_string(&page).unwrap())
     }
 }
 
@@ -92,7 +92,7 @@ impl GitHub {
         let hook = Arc::new(Mutex::new(hook));
         let responses = Arc::clone(&hook);
         let server = Server::start(move |request: Received| {
-            let bytes = responses.lock().unwrap().answer(&request);
+            let bytes = responses.lock().unwrap().respond(&request);
             async { Reply::Raw(bytes) }
         });
         Self { hook, server: server.await }
@@ -265,9 +265,12 @@ async fn one_process_of_a_fleet_reconciles_at_a_time() {
 
 #[tokio::test]
 async fn an_unavailable_delivery_list_is_an_error() {
-    let server =
-        Server::fixed_response(answer("401 Unauthorized", "", r#"{"message":"Bad credentials"}"#))
-            .await;
+    let server = Server::fixed_response(json_response(
+        "401 Unauthorized",
+        "",
+        r#"{"message":"Bad credentials"}"#,
+    ))
+    .await;
     let error = Reconciler::app(server.client()).run().await.unwrap_err();
     assert_eq!(
         error.operation().map(ToString::to_string).as_deref(),
