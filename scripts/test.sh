@@ -48,7 +48,7 @@ done
 if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
     provide 'pkg-config libssl-dev gcc' ''
 fi
-# It checks the words of code and documents.
+# check-words.py checks the words of code and documents.
 command -v python3 >/dev/null || provide python3 python3
 # The tests start their own servers on free ports; none needs to be running.
 command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null ||

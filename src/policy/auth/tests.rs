@@ -28,7 +28,7 @@ impl AppSigner for Signer {
     }
 }
 
-fn keeper(source: impl TokenProvider) -> Arc<TokenManager> {
+fn token_manager_with(source: impl TokenProvider) -> Arc<TokenManager> {
     TokenManager::new(Arc::new(source), TokenPolicy::default(), None)
 }
 
@@ -65,7 +65,7 @@ fn refused(
 #[tokio::test(start_paused = true)]
 async fn an_app_uses_the_private_key_that_github_accepts() {
     let app = App::with_signer("Iv23liABC", Signer(1)).unwrap().with_previous_signer(Signer(2));
-    let token_manager = keeper(app);
+    let token_manager = token_manager_with(app);
     assert!(call(&token_manager, 2).await, "the new key is not known yet");
     advance(600 * SECOND).await;
     assert!(call(&token_manager, 1).await, "the old one was deleted within the hour");
@@ -113,7 +113,7 @@ fn an_invalid_app_id_is_rejected_and_redacted() {
 /// Fetches tokens as the test says.
 #[derive(Debug, Default)]
 struct Source {
-    minted: Arc<AtomicUsize>,
+    issued: Arc<AtomicUsize>,
     lifetime: Option<Duration>,
     panics: bool,
     hangs: Arc<AtomicBool>,
@@ -127,7 +127,7 @@ struct Source {
 impl TokenProvider for Source {
     fn fetch_token<'a>(&'a self, request: TokenRequest<'a>) -> TokenFuture<'a> {
         Box::pin(async move {
-            let count = self.minted.fetch_add(1, Ordering::SeqCst) + 1;
+            let count = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
             assert!(!self.panics, "a source that panics");
             if self.hangs.swap(false, Ordering::SeqCst) {
                 std::future::pending::<()>().await;
@@ -164,8 +164,8 @@ impl TokenProvider for Source {
 #[tokio::test(start_paused = true)]
 async fn a_panicking_provider_is_called_no_more_often_than_a_failing_one() {
     let source = Source { panics: true, ..Source::default() };
-    let issued = Arc::clone(&source.minted);
-    let token_manager = keeper(source);
+    let issued = Arc::clone(&source.issued);
+    let token_manager = token_manager_with(source);
     for _ in 0..20 {
         assert!(token_manager.token(&client()).await.is_err());
     }
@@ -175,7 +175,7 @@ async fn a_panicking_provider_is_called_no_more_often_than_a_failing_one() {
 #[tokio::test(start_paused = true)]
 async fn a_hanging_provider_times_out_and_is_called_again() {
     let hangs = Arc::new(AtomicBool::new(true));
-    let token_manager = keeper(Source { hangs, ..Source::default() });
+    let token_manager = token_manager_with(Source { hangs, ..Source::default() });
     let error = timeout(HOUR, token_manager.token(&client())).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("timed out after 300s"), "{error}");
     advance(60 * SECOND).await;
@@ -185,7 +185,7 @@ async fn a_hanging_provider_times_out_and_is_called_again() {
 #[test]
 fn a_token_request_whose_runtime_is_not_polled_is_replaced_at_once() {
     let token_manager =
-        keeper(Source { hangs: Arc::new(AtomicBool::new(true)), ..Source::default() });
+        token_manager_with(Source { hangs: Arc::new(AtomicBool::new(true)), ..Source::default() });
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().start_paused(true).build().unwrap()
@@ -213,12 +213,8 @@ async fn short_lived_tokens_are_shared_as_well() {
     let store = MemoryTokenStore::new();
     for _ in 0..10 {
         let issued = Arc::clone(&issued);
-        let source = Source {
-            minted: issued,
-            share: true,
-            lifetime: Some(60 * SECOND),
-            ..Source::default()
-        };
+        let source =
+            Source { issued, share: true, lifetime: Some(60 * SECOND), ..Source::default() };
         let store = Some(Arc::new(store.clone()) as Arc<dyn TokenStore>);
         let token_manager = TokenManager::new(Arc::new(source), TokenPolicy::default(), store);
         token_manager.token(&client()).await.unwrap();
@@ -231,7 +227,7 @@ async fn a_gateway_of_several_servers_stores_their_tokens_separately() {
     let issued = Arc::new(AtomicUsize::new(0));
     let store = MemoryTokenStore::new();
     for path in ["a", "b", "a/"] {
-        let source = Source { minted: Arc::clone(&issued), share: true, ..Source::default() };
+        let source = Source { issued: Arc::clone(&issued), share: true, ..Source::default() };
         let client = Client::builder()
             .base_url(format!("https://gw.example/{path}"))
             .auth(source)
@@ -247,8 +243,8 @@ async fn a_gateway_of_several_servers_stores_their_tokens_separately() {
 async fn the_age_of_a_token_that_never_ends_is_looked_at_again_and_again() {
     let created_at = SystemTime::now().checked_sub(80 * 24 * HOUR);
     let source = Source { created_at, ..Source::default() };
-    let issued = Arc::clone(&source.minted);
-    let token_manager = keeper(source);
+    let issued = Arc::clone(&source.issued);
+    let token_manager = token_manager_with(source);
     for _ in 0..10 {
         token_manager.token(&client()).await.unwrap();
         advance(24 * HOUR).await;
@@ -261,7 +257,7 @@ async fn the_age_of_a_token_that_never_ends_is_looked_at_again_and_again() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_for_apps_is_not_waited_for_with_an_installations_token() {
-    let token_manager = keeper(Source { settles: 10 * SECOND, ..Source::default() });
+    let token_manager = token_manager_with(Source { settles: 10 * SECOND, ..Source::default() });
     let cached = token_manager.token(&client()).await.unwrap();
     let message = "A JSON web token could not be decoded";
     // No pause: at most another token at once.

@@ -111,7 +111,7 @@ fn a_member_that_holds_all_quota_shares_it_with_a_new_member() {
     assert_eq!(one.ask(&mut ledger, 0, ask(0, 500)).slots, 75);
     assert_eq!(two.ask(&mut ledger, 10, ask(0, 500)).slots, 0);
     assert_eq!(one.ask(&mut ledger, 20, ask(75, 500)).slots, 37);
-    assert_eq!(two.ask(&mut ledger, 30, ask(0, 500)).slots, 0, "the calls are still under way");
+    assert_eq!(two.ask(&mut ledger, 30, ask(0, 500)).slots, 0, "the calls are still in flight");
     assert_eq!(one.ask(&mut ledger, 40, ask(37, 500)).slots, 37);
     assert_eq!(two.ask(&mut ledger, 50, ask(0, 500)).slots, 38);
     // Later, it is a twentieth.
@@ -227,8 +227,8 @@ fn the_last_request_of_a_primary_limit_is_granted_once() {
     );
     let spent = core(one.ask(&mut ledger, 1_000, ask(Some(0), 0)));
     assert_eq!(spent, PrimaryGrant { granted: 0, retry_after_ms: 61_000 });
-    let anew = core(two.ask(&mut ledger, 62_000, ask(None, 0)));
-    assert_eq!(anew.granted, 5);
+    let renewed = core(two.ask(&mut ledger, 62_000, ask(None, 0)));
+    assert_eq!(renewed.granted, 5);
 }
 
 #[test]
@@ -524,7 +524,7 @@ fn offline_allowances_of_members_do_not_overlap() {
         let alone: u32 = clients.iter().map(|client| client.spare).sum();
         assert!(granted + alone <= 900, "{granted} and {alone}");
     }
-    assert_eq!(granted, 900 - LEFT, "nothing is held back from those who want it");
+    assert_eq!(granted, 900 - LEFT, "the members that request quota receive all of it");
 }
 
 proptest! {

@@ -75,7 +75,7 @@ fn a_folder_must_belong_to_this_user_or_root_and_not_be_replaceable_by_others() 
 }
 
 #[test]
-fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
+fn root_uses_folders_of_other_users_that_not_all_users_can_write_to() {
     use Verdict::{Reject, Use, Warn};
     let open = |mode| Reject(Problem::FolderOpen(mode));
     let cases = [
@@ -104,7 +104,7 @@ fn root_uses_folders_of_other_users_that_not_everyone_can_write_to() {
 /// The `emptyDir` of a pod has the mode 0777. In a folder of root's that is no volume, each user of the machine could
 /// exchange files for older ones.
 #[test]
-fn a_volume_of_root_that_everyone_can_write_to_is_used() {
+fn a_volume_of_root_that_all_users_can_write_to_is_used() {
     use Verdict::{Reject, Warn};
     for mode in [0o777, 0o2777] {
         let facts = Facts { is_volume: true, ..facts(Kind::Folder, Owner::Root, mode) };
@@ -116,7 +116,7 @@ fn a_volume_of_root_that_everyone_can_write_to_is_used() {
 
 /// The `emptyDir` of a pod has the mode 0777. If the folder is not the volume, its mode was changed.
 #[test]
-fn root_uses_its_volumes_that_everyone_can_write_to() {
+fn root_uses_its_volumes_that_all_users_can_write_to() {
     use Verdict::{Reject, Restrict, Warn};
     let verdict = |is_root, is_volume, role| {
         let facts = facts(Kind::Folder, Owner::ThisUser, 0o777);

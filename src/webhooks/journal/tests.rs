@@ -35,7 +35,7 @@ impl Temporary {
     }
 
     /// Returns the error of opening other content as a journal.
-    async fn refusal(&self, content: &[u8]) -> Error {
+    async fn open_error(&self, content: &[u8]) -> Error {
         fs::create_dir_all(&self.0).unwrap();
         fs::write(self.file(), content).unwrap();
         let error = DeliveryJournal::open(self.file()).await.unwrap_err();
@@ -350,7 +350,7 @@ async fn a_file_that_is_not_a_journal_is_rejected_and_unchanged() {
     let mut nearly_empty = vec![0; 100_000];
     nearly_empty[99_999] = 1;
     for content in [b"notes".as_slice(), b"notes".repeat(10_000).as_slice(), &nearly_empty] {
-        let error = folder.refusal(content).await.to_string();
+        let error = folder.open_error(content).await.to_string();
         assert!(error.contains("is not a journal, or is damaged; use another path"), "{error}");
         assert_eq!(fs::read(folder.file()).unwrap(), content);
     }
@@ -364,7 +364,7 @@ async fn a_journal_that_is_cut_off_is_rejected() {
     drop(journal);
     let content = fs::read(folder.file()).unwrap();
     for length in [5, 100, 4_096, content.len() / 2, content.len() - 4_096] {
-        let error = folder.refusal(&content[..length]).await.to_string();
+        let error = folder.open_error(&content[..length]).await.to_string();
         assert!(error.contains("is not a journal, or is damaged"), "{length}: {error}");
     }
 }

@@ -274,7 +274,7 @@ async fn a_panicking_provider_is_not_called_for_every_call_while_a_token_is_vali
         sleep(SECOND).await;
     }
     let state = fixture.token_manager.state();
-    assert!((2..=5).contains(&state.failures), "{} flights in 20 s", state.failures);
+    assert!((2..=5).contains(&state.failures), "{} refreshes in 20 s", state.failures);
 }
 
 #[test]
@@ -344,10 +344,10 @@ async fn clients_with_a_shared_store_fetch_one_token() {
         let store: Arc<dyn TokenStore> = Arc::new(store.clone());
         Fixture::with(source, TokenPolicy::default(), Some(store))
     };
-    let rooms: Vec<_> = (0..20).map(fixture).collect();
-    let tokens = futures_util::future::join_all(rooms.iter().map(Fixture::token)).await;
+    let fixtures: Vec<_> = (0..20).map(fixture).collect();
+    let tokens = futures_util::future::join_all(fixtures.iter().map(Fixture::token)).await;
     assert!(tokens.iter().all(|token| token == "token-1"));
-    assert_eq!(rooms.iter().map(Fixture::fetch_count).sum::<usize>(), 1);
+    assert_eq!(fixtures.iter().map(Fixture::fetch_count).sum::<usize>(), 1);
 }
 
 /// A store whose lock another holder never gives back.

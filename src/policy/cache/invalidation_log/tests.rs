@@ -111,11 +111,11 @@ async fn an_invalidation_log_with_an_invalid_sequence_number_restarts() {
         works(&one, &other).await;
         let before = one.number().await.unwrap();
         put_head(&store, &number).await;
-        let anew = one.number().await.unwrap();
-        assert!((before..MAX_SEQUENCE).contains(&anew), "{number}");
+        let restarted = one.number().await.unwrap();
+        assert!((before..MAX_SEQUENCE).contains(&restarted), "{number}");
         works(&one, &other).await;
         // Entries stored meanwhile with that number are revalidated first.
-        for number in [MAX_SEQUENCE, anew + 2 * MAX_LOG_ENTRIES as u64] {
+        for number in [MAX_SEQUENCE, restarted + 2 * MAX_LOG_ENTRIES as u64] {
             assert_eq!(one.validity(&entry(number)), Validity::MustRevalidate);
         }
     }

@@ -36,7 +36,7 @@ fn entry(headers: usize, body: usize) -> Arc<Entry> {
     })
 }
 
-fn shelf(store: &MemoryStore, integrity_key: Option<&str>) -> StoreBackend {
+fn store_backend(store: &MemoryStore, integrity_key: Option<&str>) -> StoreBackend {
     let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), Duration::from_secs(1)));
     StoreBackend {
         writer: BackgroundWriter::new(Arc::clone(&guard)),
@@ -64,7 +64,7 @@ async fn last_key_of_any_identity(storage: &Storage, question: Key) -> Option<Ke
 #[tokio::test]
 async fn an_unreadable_entry_is_removed_from_the_store() {
     let store = MemoryStore::new();
-    let backend = shelf(&store, None);
+    let backend = store_backend(&store, None);
     let (name, question) = (backend.name(key(1)), backend.last_writer_key(key(1)));
     let whole = entry(3, 500).encode(key(1), &backend.integrity, 100).unwrap();
     let elsewhere = entry(3, 500).encode(key(2), &backend.integrity, 100).unwrap();
@@ -96,7 +96,7 @@ async fn entries_readable_by_other_clients_are_not_removed() {
     let compressed = entry(3, 5_000).encode(key(1), &integrity, 100).unwrap();
     assert!(compressed.len() < 1_000 && large.len() > 1_000);
     for value in [early, later_version.into(), large, compressed] {
-        let mut small = shelf(&store, None);
+        let mut small = store_backend(&store, None);
         (small.max_value, small.compress_above) = (1_000, usize::MAX);
         let name = small.name(key(1));
         store.put(&name, value.clone(), DAY).await.unwrap();
@@ -135,7 +135,7 @@ impl QuotaStore for Replacing {}
 #[tokio::test]
 async fn garbage_is_removed_only_as_long_as_it_is_there() {
     let memory = MemoryStore::new();
-    let mut backend = shelf(&memory, None);
+    let mut backend = store_backend(&memory, None);
     let whole = entry(3, 500).encode(key(1), &backend.integrity, 100).unwrap();
     let store = Replacing(memory.clone(), whole.clone());
     backend.store = Arc::new(ResilientStore::new(Arc::new(store), Duration::from_secs(1)));
@@ -154,7 +154,7 @@ async fn garbage_is_removed_only_as_long_as_it_is_there() {
 #[tokio::test]
 async fn a_response_that_cannot_be_stored_removes_the_previous_entry() {
     let store = MemoryStore::new();
-    let mut backend = shelf(&store, None);
+    let mut backend = store_backend(&store, None);
     (backend.max_value, backend.compress_above) = (20_000, usize::MAX);
     let storage = Storage::Store(backend);
     let mut too_much_said = (*entry(1, 10)).clone();
@@ -175,7 +175,7 @@ async fn processes_with_other_integrity_keys_share_no_entries() {
     let keys = [None, Some("hunter2-hunter2-hunter2"), Some("another-key-of-hunter2")];
     for stored_by in keys {
         for read_by in keys {
-            let (one, other) = (shelf(&store, stored_by), shelf(&store, read_by));
+            let (one, other) = (store_backend(&store, stored_by), store_backend(&store, read_by));
             let (one, other) = (Storage::Store(one), Storage::Store(other));
             one.put(key(1), &entry(1, 10));
             let read = get(&other, key(1)).await;

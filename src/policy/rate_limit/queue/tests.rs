@@ -14,7 +14,7 @@ use crate::policy::rate_limit::permit_holders::UNTRACKED;
 const SECOND: Duration = Duration::from_secs(1);
 const FOREVER: WaitBudget = WaitBudget::new(Duration::MAX);
 
-fn lane(policy: RateLimitPolicy) -> Arc<AdmissionQueue> {
+fn admission_queue(policy: RateLimitPolicy) -> Arc<AdmissionQueue> {
     AdmissionQueue::new(Arc::new(policy))
 }
 
@@ -46,7 +46,7 @@ async fn admit(queue: &Arc<AdmissionQueue>, cost: RequestCost) -> Permit {
     queue.admit(cost, Priority::Interactive, FOREVER, &UNTRACKED).await.unwrap()
 }
 
-/// Whether a call is let through at this moment.
+/// Returns whether the queue admits a call at this moment.
 async fn goes_now(queue: &Arc<AdmissionQueue>, cost: RequestCost) -> bool {
     let mut permit = match timeout(
         Duration::ZERO,
@@ -79,7 +79,7 @@ async fn settle_down() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_go_in_the_order_of_their_coming() {
-    let queue = lane(one_at_a_time());
+    let queue = admission_queue(one_at_a_time());
     let first = admit(&queue, read()).await;
     let mut waiting = Vec::new();
     for _ in 0..20 {
@@ -88,7 +88,7 @@ async fn calls_go_in_the_order_of_their_coming() {
     }
     drop(first);
     for waiting in waiting {
-        // Only the one at the front is let through; the others stand behind it.
+        // Only the call at the front is admitted; the others wait behind it.
         let permit = timeout(SECOND, waiting).await.unwrap().unwrap().unwrap();
         drop(permit);
     }
@@ -96,7 +96,7 @@ async fn calls_go_in_the_order_of_their_coming() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_background_calls_delays_an_interactive_one_by_one_slot() {
-    let queue = lane(one_at_a_time());
+    let queue = admission_queue(one_at_a_time());
     let first = admit(&queue, read()).await;
     let flood: Vec<_> = (0..1000).map(|_| waits(&queue, read(), Priority::Background)).collect();
     settle_down().await;
@@ -113,7 +113,7 @@ async fn a_flood_of_background_calls_delays_an_interactive_one_by_one_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_leaves_the_queue() {
-    let queue = lane(one_at_a_time().max_queued(3));
+    let queue = admission_queue(one_at_a_time().max_queued(3));
     let first = admit(&queue, read()).await;
     let waiting: Vec<_> = (0..3).map(|_| waits(&queue, read(), Priority::Interactive)).collect();
     settle_down().await;
@@ -133,20 +133,20 @@ async fn a_cancelled_call_leaves_the_queue() {
 
 #[tokio::test(start_paused = true)]
 async fn an_admitted_call_that_is_dropped_returns_its_permit() {
-    let queue = lane(one_at_a_time());
+    let queue = admission_queue(one_at_a_time());
     let first = admit(&queue, read()).await;
     let mut unpolled = Box::pin(queue.admit(read(), Priority::Interactive, FOREVER, &UNTRACKED));
     assert!(timeout(Duration::ZERO, &mut unpolled).await.is_err());
     drop(first);
     settle_down().await;
-    assert!(!goes_now(&queue, read()).await, "it is let through, and has not heard of it");
+    assert!(!goes_now(&queue, read()).await, "a call is admitted and not polled yet");
     drop(unpolled);
     assert!(goes_now(&queue, read()).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn points_are_spent_at_once_and_then_as_they_come_back() {
-    let queue = lane(RateLimitPolicy::default());
+    let queue = admission_queue(RateLimitPolicy::default());
     for _ in 0..900 {
         assert!(goes_now(&queue, read()).await);
     }
@@ -159,7 +159,7 @@ async fn points_are_spent_at_once_and_then_as_they_come_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unsent_request_costs_no_points() {
-    let queue = lane(
+    let queue = admission_queue(
         RateLimitPolicy::default()
             .secondary_limits(SecondaryLimits::disabled().points_per_minute(5)),
     );
@@ -172,7 +172,7 @@ async fn an_unsent_request_costs_no_points() {
 
 #[tokio::test(start_paused = true)]
 async fn writes_to_an_owner_are_a_second_apart_and_others_do_not_wait_for_them() {
-    let queue = lane(RateLimitPolicy::default());
+    let queue = admission_queue(RateLimitPolicy::default());
     assert!(goes_now(&queue, write("a")).await);
     assert!(!goes_now(&queue, write("a")).await);
     assert!(goes_now(&queue, write("b")).await && goes_now(&queue, read()).await);
@@ -189,7 +189,7 @@ async fn new_content_is_paced_by_the_minute_and_by_the_hour() {
     let policy = RateLimitPolicy::default().secondary_limits(
         SecondaryLimits::default().min_write_interval(Duration::ZERO).points_per_minute(None),
     );
-    let queue = lane(policy);
+    let queue = admission_queue(policy);
     let start = Instant::now();
     for _ in 0..501 {
         let mut permit = admit(&queue, write("a")).await;
@@ -201,7 +201,7 @@ async fn new_content_is_paced_by_the_minute_and_by_the_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn only_calls_of_an_exhausted_resource_wait_for_its_primary_limit() {
-    let queue = lane(unpaced());
+    let queue = admission_queue(unpaced());
     let permit = admit(&queue, search()).await;
     permit.end(AttemptOutcome::Response(Some(quota("search", 1, 30 * SECOND))));
     let permit = admit(&queue, search()).await;
@@ -220,7 +220,7 @@ async fn only_calls_of_an_exhausted_resource_wait_for_its_primary_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_free_response_returns_its_reservation() {
-    let queue = lane(unpaced());
+    let queue = admission_queue(unpaced());
     for _ in 0..10_000 {
         // As a 304 does.
         admit(&queue, read()).await.end(AttemptOutcome::Response(Some(quota(
@@ -234,7 +234,7 @@ async fn a_free_response_returns_its_reservation() {
 
 #[tokio::test(start_paused = true)]
 async fn responses_out_of_order_do_not_raise_the_remaining_quota() {
-    let queue = lane(unpaced());
+    let queue = admission_queue(unpaced());
     let permits = [admit(&queue, read()).await, admit(&queue, read()).await];
     let [early, late] = permits;
     late.end(AttemptOutcome::Response(Some(quota("core", 0, 60 * SECOND))));
@@ -245,7 +245,7 @@ async fn responses_out_of_order_do_not_raise_the_remaining_quota() {
 #[tokio::test(start_paused = true)]
 async fn the_reserve_is_not_used_and_the_remaining_quota_can_be_spread() {
     let policy = unpaced().reserve_fraction(0.1);
-    let reserved = lane(policy.clone());
+    let reserved = admission_queue(policy.clone());
     admit(&reserved, read()).await.end(AttemptOutcome::Response(Some(quota(
         "core",
         500,
@@ -253,7 +253,7 @@ async fn the_reserve_is_not_used_and_the_remaining_quota_can_be_spread() {
     ))));
     assert!(!goes_now(&reserved, read()).await);
 
-    let spread = lane(policy.spread_evenly(true));
+    let spread = admission_queue(policy.spread_evenly(true));
     admit(&spread, read()).await.end(AttemptOutcome::Response(Some(quota(
         "core",
         600,
@@ -271,8 +271,8 @@ async fn the_reserve_is_not_used_and_the_remaining_quota_can_be_spread() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_beyond_the_longest_wait_is_an_error_with_the_time_to_retry() {
-    let fast = lane(unpaced().on_limit(LimitAction::FailFast));
-    let patient = lane(unpaced().on_limit(LimitAction::Wait { max: 60 * SECOND }));
+    let fast = admission_queue(unpaced().on_limit(LimitAction::FailFast));
+    let patient = admission_queue(unpaced().on_limit(LimitAction::Wait { max: 60 * SECOND }));
     for queue in [fast, patient] {
         let permit = admit(&queue, read()).await;
         permit.end(AttemptOutcome::Response(Some(quota("core", 0, 100 * SECOND))));
@@ -294,7 +294,7 @@ async fn a_reset_beyond_the_longest_wait_is_an_error_with_the_time_to_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_ends_with_the_callers_patience() {
-    let queue = lane(one_at_a_time());
+    let queue = admission_queue(one_at_a_time());
     let _first = admit(&queue, read()).await;
     let start = Instant::now();
     let short = WaitBudget::new(5 * SECOND);
@@ -305,7 +305,7 @@ async fn a_wait_ends_with_the_callers_patience() {
 
 #[tokio::test(start_paused = true)]
 async fn a_secondary_limit_pauses_every_call_and_one_probe_tests_whether_it_is_over() {
-    let queue = lane(unpaced());
+    let queue = admission_queue(unpaced());
     let (hit, other) = (admit(&queue, read()).await, admit(&queue, read()).await);
     hit.end(AttemptOutcome::SecondaryLimited(None, Some(30 * SECOND)));
     other.end(AttemptOutcome::SecondaryLimited(None, Some(20 * SECOND)));
@@ -325,7 +325,7 @@ async fn a_secondary_limit_pauses_every_call_and_one_probe_tests_whether_it_is_o
 
 #[test]
 fn waits_end_on_time_after_the_runtime_with_the_timer_is_gone() {
-    let queue = lane(one_at_a_time());
+    let queue = admission_queue(one_at_a_time());
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -351,7 +351,7 @@ fn waits_end_on_time_after_the_runtime_with_the_timer_is_gone() {
 
 #[test]
 fn the_queue_still_admits_calls_after_a_runtime_ends_without_waiters() {
-    let queue = lane(unpaced());
+    let queue = admission_queue(unpaced());
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let one = runtime().unwrap();
@@ -368,7 +368,7 @@ fn the_queue_still_admits_calls_after_a_runtime_ends_without_waiters() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interactive_call_evicts_a_background_call_from_a_full_queue() {
-    let queue = lane(one_at_a_time().max_queued(2));
+    let queue = admission_queue(one_at_a_time().max_queued(2));
     let first = admit(&queue, read()).await;
     let patient = waits(&queue, read(), Priority::Background);
     let last = waits(&queue, read(), Priority::Background);
@@ -386,7 +386,7 @@ async fn an_interactive_call_evicts_a_background_call_from_a_full_queue() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interactive_call_does_not_wait_for_quota_that_a_background_call_needs() {
-    let queue = lane(
+    let queue = admission_queue(
         RateLimitPolicy::default()
             .secondary_limits(SecondaryLimits::disabled().points_per_minute(8)),
     );
@@ -401,7 +401,7 @@ async fn an_interactive_call_does_not_wait_for_quota_that_a_background_call_need
 
 #[tokio::test(start_paused = true)]
 async fn a_fail_fast_call_does_not_wait_for_a_probe() {
-    let queue = lane(RateLimitPolicy::disabled());
+    let queue = admission_queue(RateLimitPolicy::disabled());
     let mut permits = Vec::new();
     for _ in 0..50 {
         permits.push(timeout(Duration::ZERO, admit(&queue, read())).await.unwrap());
@@ -410,7 +410,7 @@ async fn a_fail_fast_call_does_not_wait_for_a_probe() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_are_spread_do_not_rush_into_a_new_window() {
-    let queue = lane(unpaced().spread_evenly(true));
+    let queue = admission_queue(unpaced().spread_evenly(true));
     let permit = admit(&queue, read()).await;
     permit.end(AttemptOutcome::Response(Some(quota("core", 0, 30 * SECOND))));
     advance(31 * SECOND).await;

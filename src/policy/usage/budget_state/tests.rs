@@ -278,7 +278,7 @@ proptest! {
     }
 }
 
-/// A store that never answers is asked now and then, by which nothing more is let through.
+/// A store that never responds is asked now and then, which admits nothing more.
 #[tokio::test(start_paused = true)]
 async fn a_single_process_enforces_its_budget_during_an_outage() {
     let script = VecDeque::from(vec![Does::Loses; 10_000]);

@@ -125,19 +125,19 @@ async fn calls(account: &IdentityUsageState) -> (u64, bool) {
 #[tokio::test(start_paused = true)]
 async fn unacknowledged_counts_stay_pending_when_no_new_counts_follow() {
     let moody = HangingStore::new();
-    let (books, account) = registry(&moody);
+    let (usage, account) = registry(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
     flush_all(&account).await;
     // The store is not asked for nothing.
     account.counter.flush().await;
     assert_eq!(calls(&account).await, (1, false));
-    assert!(!books.flush(Duration::from_secs(5)).await);
+    assert!(!usage.flush(Duration::from_secs(5)).await);
 
     moody.hangs.store(false, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(5)).await;
     call(&account);
-    assert!(books.flush(Duration::from_secs(5)).await);
+    assert!(usage.flush(Duration::from_secs(5)).await);
     assert_eq!(calls(&account).await, (1, true));
 }
 
@@ -146,17 +146,17 @@ async fn an_identity_that_the_store_did_not_confirm_to_list_is_not_taken_for_lis
     let moody = HangingStore::new();
     // The hour, the day and the month, and then the list.
     moody.answers.store(3, Ordering::Relaxed);
-    let (books, account) = registry(&moody);
+    let (usage, account) = registry(&moody);
     call(&account);
     assert!(!account.counter.flush().await);
     assert!(!account.counter.is_pending());
-    assert!(!books.flush(Duration::from_secs(5)).await);
+    assert!(!usage.flush(Duration::from_secs(5)).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_of_a_cancelled_flush_are_kept() {
     let moody = HangingStore::new();
-    let (books, account) = registry(&moody);
+    let (usage, account) = registry(&moody);
     moody.hangs.store(true, Ordering::Relaxed);
     call(&account);
     let early = tokio::time::timeout(Duration::from_millis(10), account.counter.flush()).await;
@@ -167,7 +167,7 @@ async fn counts_of_a_cancelled_flush_are_kept() {
             account.counter.counts(period.at(clock::monotonic_wall_clock())).await;
         assert_eq!((counts["issues/get"].calls, reply), (1, false), "{period:?}");
     }
-    assert!(!books.flush(Duration::from_secs(5)).await);
+    assert!(!usage.flush(Duration::from_secs(5)).await);
 }
 
 #[test]
@@ -176,12 +176,12 @@ fn a_drop_on_the_only_worker_is_short() {
     let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
     let dropped = runtime.spawn(async {
         let moody = HangingStore::new();
-        let (books, account) = registry(&moody);
+        let (usage, account) = registry(&moody);
         moody.hangs.store(true, Ordering::Relaxed);
         call(&account);
         drop(account);
         let began = std::time::Instant::now();
-        drop(books);
+        drop(usage);
         began.elapsed()
     });
     let took = runtime.block_on(dropped).unwrap();
@@ -196,7 +196,7 @@ fn a_runtime_that_is_not_polled_delays_no_report_of_another() {
     };
     let (still, other) = (runtime(), runtime());
     let moody = HangingStore::new();
-    let (_books, account) = registry(&moody);
+    let (_usage, account) = registry(&moody);
     let counter = Arc::clone(&account.counter);
     still.block_on(async {
         moody.hangs.store(true, Ordering::Relaxed);

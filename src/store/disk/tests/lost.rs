@@ -195,8 +195,9 @@ async fn a_marker_that_is_not_trusted_ends_as_well() {
 
 /// Each user of the machine could replace its content by an earlier one.
 #[test]
-fn a_folder_of_root_that_everyone_can_write_to_is_rejected() {
-    let test = concat!(module_path!(), "::a_folder_of_root_that_everyone_can_write_to_is_rejected");
+fn a_folder_of_root_that_all_users_can_write_to_is_rejected() {
+    let test =
+        concat!(module_path!(), "::a_folder_of_root_that_all_users_can_write_to_is_rejected");
     let prepare = |folder: &Path| {
         for (name, mode) in [("store", 0o777), ("group", 0o2777), ("sticky", 0o1777)] {
             let shared = folder.join(name);

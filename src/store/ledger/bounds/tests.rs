@@ -81,7 +81,7 @@ fn waits_keep_their_length_when_the_clock_is_set_back() {
         min_write_interval: 1_000,
         ..QuotaRequest::default()
     };
-    // The write is let through, and then the primary limit is heard to be spent.
+    // The write is admitted, and then a client reports that the primary limit is exhausted.
     let write = QuotaRequest { budgets: BTreeMap::new(), ..tell.clone() };
     assert_eq!(ask(&mut ledger, NOW, "a", 1, write).owners["octo"], 0);
     ask(&mut ledger, NOW, "a", 2, tell.clone());

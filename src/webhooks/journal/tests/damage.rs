@@ -212,7 +212,7 @@ async fn bytes_that_were_changed_in_the_file_are_reported_as_damage() {
         let at = content.windows(needle.len()).position(|window| window == needle).unwrap();
         let mut changed = content.clone();
         changed[at] ^= 1;
-        let error = folder.refusal(&changed).await.to_string();
+        let error = folder.open_error(&changed).await.to_string();
         assert!(error.contains("is not a journal, or is damaged"), "{error}");
         assert!(error.contains("move this file away") && error.contains("Reconciler"), "{error}");
     }

@@ -102,7 +102,7 @@ async fn close_waits_until_a_token_is_stored_and_its_lock_is_free() {
     let room_of_slow = room(encrypted(store));
     let start = Instant::now();
     assert_eq!(room_of_slow.token().await, "token-1");
-    assert_eq!(start.elapsed(), SECOND, "minting takes a second, and storing is not waited for");
+    assert_eq!(start.elapsed(), SECOND, "a fetch takes a second, and storing is not waited for");
     let reader = encrypted(memory.clone());
     let key = "test at https://api.github.com";
     assert!(reader.load(key).await.unwrap().is_none());
@@ -128,7 +128,7 @@ async fn a_token_store_that_is_silent_is_waited_for_once() {
         assert_eq!(fixture.token().await, "token-1");
         waits.push(start.elapsed() - SECOND);
     }
-    // Fetching takes longer than the pause after an outage: a task finds out whether it is over.
+    // Fetching takes longer than the pause after an outage: a task finds out whether it has ended.
     assert_eq!(waits, [STORE_TIMEOUT, Duration::ZERO, Duration::ZERO]);
 }
 

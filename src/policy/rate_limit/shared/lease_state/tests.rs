@@ -203,10 +203,16 @@ impl ObservedTraffic {
 }
 
 fn fleet(store: &FlakyHandle, clients: usize) -> Vec<Arc<AdmissionQueue>> {
-    (0..clients).map(|client| lane(store.clone(), client, RateLimitPolicy::default())).collect()
+    (0..clients)
+        .map(|client| admission_queue(store.clone(), client, RateLimitPolicy::default()))
+        .collect()
 }
 
-fn lane(store: FlakyHandle, client: usize, policy: RateLimitPolicy) -> Arc<AdmissionQueue> {
+fn admission_queue(
+    store: FlakyHandle,
+    client: usize,
+    policy: RateLimitPolicy,
+) -> Arc<AdmissionQueue> {
     let guard = Arc::new(ResilientStore::new(Arc::new(store), STORE_TIMEOUT));
     let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
     AdmissionQueue::with_shared_quota(Arc::new(policy), guard, key, member)
@@ -503,7 +509,7 @@ async fn clients_that_start_together_stay_below_the_limits_however_slow_the_stor
             let (store, seen) = (FlakyHandle::default(), Arc::new(ObservedTraffic::default()));
             let client = |(client, late): (usize, u32)| {
                 let pacing = SecondaryLimits::default().max_concurrent(concurrent);
-                lane(
+                admission_queue(
                     store.with_latency(late),
                     client,
                     RateLimitPolicy::default().secondary_limits(pacing),

@@ -62,8 +62,9 @@ async fn a_write_sent_without_a_lease_is_reported_to_the_ledger() {
     let (store, seen) = (FlakyHandle::default(), ObservedTraffic::default());
     let policy = RateLimitPolicy::default()
         .secondary_limits(SecondaryLimits::default().min_write_interval(BETWEEN));
-    let queues: Vec<_> =
-        (0..2).map(|client| super::lane(store.clone(), client, policy.clone())).collect();
+    let queues: Vec<_> = (0..2)
+        .map(|client| super::admission_queue(store.clone(), client, policy.clone()))
+        .collect();
     for queue in &queues {
         seen.call(queue, read(), 10).await;
     }
@@ -219,8 +220,8 @@ async fn a_long_queue_is_scanned_a_bounded_number_of_times() {
     for late in [0, 40, 60, 100_000] {
         let store = FlakyHandle::default();
         let policy = RateLimitPolicy::default().max_queued(10_000);
-        let queue = lane(store.with_latency(0), 0, policy);
-        let other = super::lane(store.clone(), 1, RateLimitPolicy::default());
+        let queue = admission_queue(store.with_latency(0), 0, policy);
+        let other = super::admission_queue(store.clone(), 1, RateLimitPolicy::default());
         let seen = Arc::new(ObservedTraffic::default());
         seen.call(&queue, read(), 10).await;
         seen.call(&other, read(), 10).await;
