@@ -8,6 +8,9 @@ mod browser;
 #[cfg(feature = "redis")]
 #[path = "support/delaying.rs"]
 mod delaying;
+#[cfg(feature = "webhooks")]
+#[path = "../src/store/forward.rs"]
+mod forward;
 #[path = "support/gone.rs"]
 mod gone;
 #[path = "support/sender.rs"]

@@ -5,6 +5,8 @@ mod echo;
 #[cfg(feature = "github-app")]
 #[path = "secrets/flows.rs"]
 mod flows;
+#[path = "../src/store/forward.rs"]
+mod forward;
 #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use octowire::RateLimiter;
 use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{
@@ -14,6 +13,7 @@ use octowire::store::{
 use tokio::runtime::Builder;
 
 use crate::calls::WORKERS;
+use crate::forward::forward;
 use crate::{Result, report};
 
 const CLIENTS: usize = 4;
@@ -114,40 +114,11 @@ impl Drop for Server {
 struct Counting(RedisStore, Arc<AtomicU64>);
 
 impl KeyValueStore for Counting {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.0.put(key, value, ttl)
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.put_if_absent(key, value, ttl)
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.0.remove_if_equal(key, value)
-    }
+    forward!(0 => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Counting {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.0.increment(key, amount, ttl)
-    }
+    forward!(0 => increment);
 }
 
 impl QuotaStore for Counting {

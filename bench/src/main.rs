@@ -12,6 +12,8 @@ mod calls;
 mod clients;
 #[path = "../../tests/support/delaying.rs"]
 mod delaying;
+#[path = "../../src/store/forward.rs"]
+mod forward;
 mod leases;
 mod limits;
 mod measure;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -18,6 +17,7 @@ use crate::policy::retry::RetryPolicy;
 use crate::policy::usage::{Budget, Period, UsageConfig};
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
+    forward,
 };
 
 /// A store whose every operation takes the same time.
@@ -47,6 +47,7 @@ impl Slow {
 
     fn after<'a, T: Send + 'a>(
         &'a self,
+        _: &str,
         act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
@@ -62,70 +63,15 @@ impl Slow {
 }
 
 impl KeyValueStore for Slow {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.after(|memory| memory.get(key))
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.after(move |memory| memory.put(key, value, ttl))
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.put_if_absent(key, value, ttl))
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.extend_if_equal(key, value, ttl))
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.after(|memory| memory.remove(key))
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.remove_if_equal(key, value))
-    }
+    forward!(after() => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Slow {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.after(move |memory| memory.increment(key, amount, ttl))
-    }
-    fn try_consume<'a>(
-        &'a self,
-        key: &'a str,
-        owed: i64,
-        most: i64,
-        ttl: Duration,
-    ) -> StoreFuture<'a, (i64, bool)> {
-        self.after(move |memory| memory.try_consume(key, owed, most, ttl))
-    }
-    fn increment_counters<'a>(
-        &'a self,
-        key: &'a str,
-        amounts: &'a [(String, u64)],
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.after(move |memory| memory.increment_counters(key, amounts, ttl))
-    }
-    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.after(move |memory| memory.counters(key))
-    }
+    forward!(after() => increment, try_consume, increment_counters, counters);
 }
 
 impl QuotaStore for Slow {
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.after(move |memory| memory.lease(key, request))
-    }
+    forward!(after() => lease);
 }
 
 fn budgets() -> UsageConfig {
@@ -500,40 +446,10 @@ async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
 struct Uneven(Slow);
 
 impl KeyValueStore for Uneven {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.get(key)
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.0.put(key, value, ttl)
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.put_if_absent(key, value, ttl)
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.0.remove_if_equal(key, value)
-    }
+    forward!(0 => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Uneven {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.0.increment(key, amount, ttl)
-    }
     fn try_consume<'a>(
         &'a self,
         key: &'a str,
@@ -546,6 +462,7 @@ impl CounterStore for Uneven {
             self.0.0.memory.try_consume(key, owed, most, ttl).await
         })
     }
+    forward!(0 => increment);
 }
 
 impl QuotaStore for Uneven {}

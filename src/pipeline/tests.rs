@@ -23,7 +23,7 @@ use crate::policy::circuit_breaker::{CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use crate::policy::retry::RetryPolicy;
 use crate::response::ByteStream;
-use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
+use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture, forward};
 
 /// SplitMix64.
 struct Random(u64);
@@ -388,11 +388,11 @@ impl KeyValueStore for Slow {
             self.0.get(key).await
         })
     }
-    crate::store::forward_all_but_get!();
+    forward!(0 => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Slow {
-    crate::store::forward_increment!();
+    forward!(0 => increment);
 }
 
 impl QuotaStore for Slow {}

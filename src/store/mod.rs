@@ -59,7 +59,7 @@ pub use resilient::StoreHealth;
 pub(crate) use background::{BackgroundTasks, block_in_drop, run_in_background};
 pub(crate) use format::{COUNTER_VERSION, FormatProblem, ValueFormat};
 #[cfg(test)]
-pub(crate) use forward::{forward_all_but_get, forward_increment};
+pub(crate) use forward::forward;
 pub(crate) use lease::{
     MemberJoin, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
 };

@@ -420,7 +420,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore};
+    use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, forward};
 
     /// A store that never responds, and counts the operations.
     #[derive(Debug, Default)]
@@ -440,42 +440,11 @@ mod tests {
                 self.memory.get(key).await
             })
         }
-        fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-            self.memory.put(key, value, ttl)
-        }
-        fn put_if_absent<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.memory.put_if_absent(key, value, ttl)
-        }
-        fn extend_if_equal<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.memory.extend_if_equal(key, value, ttl)
-        }
-        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-            self.memory.remove(key)
-        }
-        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.memory.remove_if_equal(key, value)
-        }
+        forward!(memory => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
     }
 
     impl CounterStore for Arc<UnresponsiveStore> {
-        fn increment<'a>(
-            &'a self,
-            key: &'a str,
-            amount: i64,
-            ttl: Duration,
-        ) -> StoreFuture<'a, i64> {
-            self.memory.increment(key, amount, ttl)
-        }
+        forward!(memory => increment);
     }
 
     impl QuotaStore for Arc<UnresponsiveStore> {}
@@ -595,48 +564,20 @@ mod tests {
         fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
             Box::pin(async move { self.0.put(&format!("mine:{key}"), value, ttl).await })
         }
-        fn put_if_absent<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.0.put_if_absent(key, value, ttl)
-        }
-        fn extend_if_equal<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.0.extend_if_equal(key, value, ttl)
-        }
-        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-            self.0.remove(key)
-        }
-        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.0.remove_if_equal(key, value)
-        }
         fn identity(&self) -> Option<usize> {
             self.0.identity()
         }
+        forward!(0 => put_if_absent, extend_if_equal, remove, remove_if_equal);
     }
 
     impl CounterStore for Prefixed {
-        fn increment<'a>(
-            &'a self,
-            key: &'a str,
-            amount: i64,
-            ttl: Duration,
-        ) -> StoreFuture<'a, i64> {
-            self.0.increment(key, amount, ttl)
-        }
         fn counters<'a>(
             &'a self,
             _: &'a str,
         ) -> StoreFuture<'a, std::collections::BTreeMap<String, u64>> {
             Box::pin(async { Err(crate::Error::unreadable_value("a list")) })
         }
+        forward!(0 => increment);
     }
 
     impl QuotaStore for Prefixed {}
@@ -661,14 +602,11 @@ mod tests {
     struct Leases(MemoryStore, u64);
 
     impl KeyValueStore for Leases {
-        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-            self.0.get(key)
-        }
-        crate::store::forward_all_but_get!();
+        forward!(0 => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
     }
 
     impl CounterStore for Leases {
-        crate::store::forward_increment!();
+        forward!(0 => increment);
     }
 
     impl QuotaStore for Leases {

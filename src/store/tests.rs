@@ -60,23 +60,13 @@ impl KeyValueStore for MinimalStore {
             Ok(self.check(key).is_ok() && self.memory.put_if_absent(key, value, ttl).await?)
         })
     }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.memory.remove(key)
-    }
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.race(key).await;
             self.memory.remove_if_equal(key, value).await
         })
     }
+    forward!(memory => extend_if_equal, remove);
 }
 
 impl CounterStore for MinimalStore {

@@ -393,7 +393,9 @@ fn value_len(write: &PendingWrite) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
+    use crate::store::{
+        CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture, forward,
+    };
     use tokio::time::{Instant, sleep, timeout};
 
     /// A store that takes 10 ms for each write, and records the writes.
@@ -413,30 +415,11 @@ mod tests {
     }
 
     impl KeyValueStore for Arc<Slow> {
-        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-            self.memory.get(key)
-        }
         fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
             Box::pin(async move {
                 self.write(key, Some(value.clone())).await;
                 self.memory.put(key, value, ttl).await
             })
-        }
-        fn put_if_absent<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.memory.put_if_absent(key, value, ttl)
-        }
-        fn extend_if_equal<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.memory.extend_if_equal(key, value, ttl)
         }
         fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
             Box::pin(async move {
@@ -444,20 +427,11 @@ mod tests {
                 self.memory.remove(key).await
             })
         }
-        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.memory.remove_if_equal(key, value)
-        }
+        forward!(memory => get, put_if_absent, extend_if_equal, remove_if_equal);
     }
 
     impl CounterStore for Arc<Slow> {
-        fn increment<'a>(
-            &'a self,
-            key: &'a str,
-            amount: i64,
-            ttl: Duration,
-        ) -> StoreFuture<'a, i64> {
-            self.memory.increment(key, amount, ttl)
-        }
+        forward!(memory => increment);
     }
 
     impl QuotaStore for Arc<Slow> {}
@@ -601,47 +575,16 @@ mod tests {
     struct Connected(MemoryStore);
 
     impl KeyValueStore for Connected {
-        fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-            self.0.get(key)
-        }
         fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
             let (memory, key) = (self.0.clone(), key.to_owned());
             let task = tokio::spawn(async move { memory.put(&key, value, ttl).await });
             Box::pin(async move { task.await.unwrap() })
         }
-        fn put_if_absent<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.0.put_if_absent(key, value, ttl)
-        }
-        fn extend_if_equal<'a>(
-            &'a self,
-            key: &'a str,
-            value: Bytes,
-            ttl: Duration,
-        ) -> StoreFuture<'a, bool> {
-            self.0.extend_if_equal(key, value, ttl)
-        }
-        fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-            self.0.remove(key)
-        }
-        fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-            self.0.remove_if_equal(key, value)
-        }
+        forward!(0 => get, put_if_absent, extend_if_equal, remove, remove_if_equal);
     }
 
     impl CounterStore for Connected {
-        fn increment<'a>(
-            &'a self,
-            key: &'a str,
-            amount: i64,
-            ttl: Duration,
-        ) -> StoreFuture<'a, i64> {
-            self.0.increment(key, amount, ttl)
-        }
+        forward!(0 => increment);
     }
 
     impl QuotaStore for Connected {}

@@ -1,14 +1,14 @@
 //! A memory store whose operations a test observes, and whose responses it can withhold.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use octowire::bytes::Bytes;
 use octowire::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaLease, QuotaRequest, QuotaStore, StoreFuture,
 };
+
+use crate::forward::forward;
 
 /// Reports all that it is given in the clear: keys, and the names of what is added up. Where that is answered
 /// with `false`, the store never answers.
@@ -37,51 +37,15 @@ impl InterceptingStore {
 
 impl fmt::Debug for InterceptingStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Through")
+        f.write_str("InterceptingStore")
     }
 }
 
 impl KeyValueStore for InterceptingStore {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.ask(key, |memory| memory.get(key))
-    }
-
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.ask(key, |memory| memory.put(key, value, ttl))
-    }
-
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.put_if_absent(key, value, ttl))
-    }
-
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.extend_if_equal(key, value, ttl))
-    }
-
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.ask(key, |memory| memory.remove(key))
-    }
-
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.ask(key, |memory| memory.remove_if_equal(key, value))
-    }
+    forward!(ask() => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for InterceptingStore {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.ask(key, |memory| memory.increment(key, amount, ttl))
-    }
-
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -92,18 +56,9 @@ impl CounterStore for InterceptingStore {
             memory.increment_counters(key, amounts, ttl)
         })
     }
-
-    fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.ask(key, |memory| memory.counters(key))
-    }
+    forward!(ask() => increment, counters);
 }
 
 impl QuotaStore for InterceptingStore {
-    fn lease<'a>(
-        &'a self,
-        key: &'a str,
-        request: &'a QuotaRequest,
-    ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.ask(key, |memory| memory.lease(key, request))
-    }
+    forward!(ask() => lease);
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use octowire::ErrorKind;
 use octowire::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
@@ -16,6 +15,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::{HandledDeliveries, builder, deliver, delivery, send, settled, signed, turns};
+use crate::forward::forward;
 
 const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 const OK: StatusCode = StatusCode::OK;
@@ -467,7 +467,12 @@ impl Failing {
         Self { hangs: true, ..Self::times(u32::MAX) }
     }
 
-    fn after<'a, T: Send + 'a>(&'a self, done: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    fn after<'a, T: Send + 'a>(
+        &'a self,
+        _: &str,
+        act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        let done = act(&self.store);
         Box::pin(async move {
             let result = done.await;
             let left = |failures: u32| failures.checked_sub(1);
@@ -481,40 +486,11 @@ impl Failing {
 }
 
 impl KeyValueStore for Failing {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.after(self.store.get(key))
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.after(self.store.put(key, value, ttl))
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.after(self.store.put_if_absent(key, value, ttl))
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.after(self.store.extend_if_equal(key, value, ttl))
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.after(self.store.remove(key))
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.after(self.store.remove_if_equal(key, value))
-    }
+    forward!(after() => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Failing {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.after(self.store.increment(key, amount, ttl))
-    }
+    forward!(after() => increment);
 }
 
 impl QuotaStore for Failing {}

@@ -10,6 +10,7 @@ use crate::policy::cache::storage::StoreBackend;
 use crate::policy::cache::store_lookup::{LookupRequest, look_up};
 use crate::store::{
     BackgroundWriter, CounterStore, KeyValueStore, MemoryStore, QuotaStore, Store, StoreWaitBudget,
+    forward,
 };
 
 fn log_with(store: &MemoryStore, key: Option<&str>) -> InvalidationLog {
@@ -376,50 +377,26 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
 #[derive(Debug)]
 struct Late(MemoryStore);
 
-impl KeyValueStore for Late {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            self.0.get(key).await
-        })
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            self.0.put(key, value, ttl).await
-        })
-    }
-    fn put_if_absent<'a>(
+impl Late {
+    fn after<'a, T: Send + 'a>(
         &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
+        _: &str,
+        act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            self.0.put_if_absent(key, value, ttl).await
+            act(&self.0).await
         })
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.0.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.0.remove(key)
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.0.remove_if_equal(key, value)
     }
 }
 
+impl KeyValueStore for Late {
+    forward!(after() => get, put, put_if_absent);
+    forward!(0 => extend_if_equal, remove, remove_if_equal);
+}
+
 impl CounterStore for Late {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.0.increment(key, amount, ttl)
-    }
+    forward!(0 => increment);
 }
 
 impl QuotaStore for Late {}

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::cache::entry::EntryMetadata;
 use crate::policy::cache::rfc9111::ResponseTimes;
-use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
+use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture, forward};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LARGEST: usize = 1 << 20;
@@ -123,11 +123,11 @@ impl KeyValueStore for Replacing {
             value
         })
     }
-    crate::store::forward_all_but_get!();
+    forward!(0 => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Replacing {
-    crate::store::forward_increment!();
+    forward!(0 => increment);
 }
 
 impl QuotaStore for Replacing {}

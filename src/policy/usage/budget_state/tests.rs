@@ -13,6 +13,7 @@ use super::super::{Period, UsageConfig, UsageRegistry};
 use super::*;
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, Store, StoreFuture,
+    forward,
 };
 
 fn at(text: &str) -> SystemTime {
@@ -94,6 +95,7 @@ struct Scripted {
 impl Scripted {
     fn act<'a, T: Send + 'a>(
         &'a self,
+        _: &str,
         act: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
     ) -> StoreFuture<'a, T> {
         let does = self.script.lock().unwrap().pop_front().unwrap_or(Does::Answers);
@@ -111,49 +113,11 @@ impl Scripted {
 }
 
 impl KeyValueStore for Arc<Scripted> {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.memory.get(key)
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.memory.put(key, value, ttl)
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.put_if_absent(key, value, ttl)
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.memory.remove(key)
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.memory.remove_if_equal(key, value)
-    }
+    forward!(memory => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Arc<Scripted> {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.act(|memory| memory.increment(key, amount, ttl))
-    }
-    fn try_consume<'a>(
-        &'a self,
-        key: &'a str,
-        owed: i64,
-        most: i64,
-        ttl: Duration,
-    ) -> StoreFuture<'a, (i64, bool)> {
-        self.act(|memory| memory.try_consume(key, owed, most, ttl))
-    }
+    forward!(act() => increment, try_consume);
 }
 
 impl QuotaStore for Arc<Scripted> {}

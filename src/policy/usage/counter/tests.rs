@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::policy::usage::period::Period;
 use crate::policy::usage::{IdentityUsageState, UsageConfig, UsageRegistry};
 use crate::store::{
-    CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, StoreFuture,
+    CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, StoreFuture, forward,
 };
 use crate::time::clock;
 
@@ -38,40 +37,10 @@ impl HangingStore {
 }
 
 impl KeyValueStore for Arc<HangingStore> {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.memory.get(key)
-    }
-    fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.memory.put(key, value, ttl)
-    }
-    fn put_if_absent<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.put_if_absent(key, value, ttl)
-    }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.memory.remove(key)
-    }
-    fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
-        self.memory.remove_if_equal(key, value)
-    }
+    forward!(memory => get, put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Arc<HangingStore> {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.memory.increment(key, amount, ttl)
-    }
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,
@@ -90,6 +59,7 @@ impl CounterStore for Arc<HangingStore> {
             self.memory.counters(key).await
         })
     }
+    forward!(memory => increment);
 }
 
 impl QuotaStore for Arc<HangingStore> {}

@@ -10,6 +10,7 @@ use super::*;
 use crate::policy::auth::token_store::{EncryptedTokenStore, EncryptionKey};
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaStore, STORE_TIMEOUT, Store, StoreFuture,
+    forward,
 };
 
 /// A store of which reads, claims and writes take so long.
@@ -57,29 +58,17 @@ impl KeyValueStore for Slow {
             self.memory.put_if_absent(key, value, ttl).await
         })
     }
-    fn extend_if_equal<'a>(
-        &'a self,
-        key: &'a str,
-        value: Bytes,
-        ttl: Duration,
-    ) -> StoreFuture<'a, bool> {
-        self.memory.extend_if_equal(key, value, ttl)
-    }
-    fn remove<'a>(&'a self, key: &'a str) -> StoreFuture<'a, ()> {
-        self.memory.remove(key)
-    }
     fn remove_if_equal<'a>(&'a self, key: &'a str, value: Bytes) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             self.takes(self.writes).await;
             self.memory.remove_if_equal(key, value).await
         })
     }
+    forward!(memory => extend_if_equal, remove);
 }
 
 impl CounterStore for Slow {
-    fn increment<'a>(&'a self, key: &'a str, amount: i64, ttl: Duration) -> StoreFuture<'a, i64> {
-        self.memory.increment(key, amount, ttl)
-    }
+    forward!(memory => increment);
 }
 
 impl QuotaStore for Slow {}

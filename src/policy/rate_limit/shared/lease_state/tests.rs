@@ -15,7 +15,7 @@ use crate::policy::rate_limit::{
 };
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaRequest, QuotaStore, ResilientStore,
-    STORE_TIMEOUT, StoreFuture, StoreWaitBudget,
+    STORE_TIMEOUT, StoreFuture, StoreWaitBudget, forward,
 };
 
 mod model;
@@ -67,6 +67,15 @@ impl FlakyHandle {
     fn stop(&self) {
         self.0.is_unavailable.store(true, Ordering::Relaxed);
     }
+
+    /// An operation that shared limits do not need.
+    fn unused<'a, T>(
+        &self,
+        key: &str,
+        _: impl FnOnce(&'a MemoryStore) -> StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        unimplemented!("{key}")
+    }
 }
 
 impl KeyValueStore for FlakyHandle {
@@ -76,27 +85,11 @@ impl KeyValueStore for FlakyHandle {
             Ok(None)
         })
     }
-    fn put<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn put_if_absent<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn extend_if_equal<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
+    forward!(unused() => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for FlakyHandle {
-    fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
-        unimplemented!()
-    }
+    forward!(unused() => increment);
 }
 
 impl QuotaStore for FlakyHandle {

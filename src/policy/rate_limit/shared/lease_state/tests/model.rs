@@ -98,27 +98,11 @@ impl KeyValueStore for Erratic {
             Ok(None)
         })
     }
-    fn put<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn put_if_absent<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn extend_if_equal<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
+    forward!(ledger => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Erratic {
-    fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
-        unimplemented!()
-    }
+    forward!(ledger => increment);
 }
 
 impl QuotaStore for Erratic {
