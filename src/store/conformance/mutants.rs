@@ -10,25 +10,15 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-use super::{Check, counters, key_value, quota, store_conformance, sums};
+use super::{CHECKS, store_conformance};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{
     CounterStore, DiskStore, KeyValueStore, MemoryStore, QuotaLease, QuotaLedger, QuotaRequest,
     QuotaStore, StoreFuture, counter,
 };
-
-/// One fault for each line, and the contract that it breaks.
-macro_rules! faults {
-    ($($fault:ident: $contract:literal,)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Fault {
-            None,
-            $($fault,)+
-        }
-
-        const FAULTS: &[(Fault, &str)] = &[$((Fault::$fault, $contract),)+];
-    };
-}
+use crate::util::conformance::faults::{
+    assert_each_check_has_a_fault, assert_each_fault_is_found, faults,
+};
 
 faults! {
     ValuesAreText: "a value is returned as it was written",
@@ -523,10 +513,6 @@ impl QuotaStore for FaultyStore {
     }
 }
 
-fn all_checks() -> impl Iterator<Item = &'static Check> {
-    [key_value::CHECKS, sums::CHECKS, counters::CHECKS, quota::CHECKS].into_iter().flatten()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_faultless_store_conforms() {
     store_conformance(async || FaultyStore::new(Fault::None)).await.unwrap();
@@ -534,25 +520,13 @@ async fn a_faultless_store_conforms() {
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_of_a_store_is_found() {
-    for (fault, contract) in FAULTS {
-        let found = store_conformance(async || FaultyStore::new(*fault)).await;
-        let found = found.expect_err(&format!("{fault:?} is not found"));
-        let is_found = found.as_slice().iter().any(|it| it.contract == *contract);
-        assert!(is_found, "{fault:?}: {found}");
-        assert!(found.to_string().contains(contract), "{found}");
-    }
+    let suite = async |fault| store_conformance(async || FaultyStore::new(fault)).await;
+    assert_each_fault_is_found(FAULTS, suite).await;
 }
 
-/// A check that no fault fails would check nothing.
 #[test]
 fn each_check_finds_some_fault() {
-    for check in all_checks() {
-        let is_tested = FAULTS.iter().any(|(_, contract)| *contract == check.contract);
-        assert!(is_tested, "no fault breaks: {}", check.contract);
-    }
-    for (fault, contract) in FAULTS {
-        assert!(all_checks().any(|check| check.contract == *contract), "{fault:?}: {contract}");
-    }
+    assert_each_check_has_a_fault(FAULTS, CHECKS);
 }
 
 #[tokio::test(start_paused = true)]

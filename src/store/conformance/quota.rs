@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 
-use super::{CALLERS, CheckResult, checks, expect_eq, ok};
+use super::{CALLERS, Check, CheckResult, checks, expect_eq, ok};
 use crate::store::lease::{MemberJoin, PrimaryObservation, PrimaryRequest, WindowRequest};
 use crate::store::{QuotaLease, QuotaRequest, Store};
 
-checks! {
+pub(super) const CHECKS: &[Check<dyn Store>] = checks! {
     "a new member receives a lease within its request": granted,
     "a member that the ledger does not know has to join": unknown,
     "the ledger of a key is kept between requests": kept,
     "each key has its own ledger": separate,
     "concurrent members do not exceed a limit": concurrent,
     "a ledger and a value do not disturb each other": values,
-}
+};
 
 const LIMIT: u32 = 100;
 const NAME: &str = "points";

@@ -3,7 +3,7 @@
 //! Each check has a store of its own, and tests one sentence of the contract. A check returns the first deviation.
 
 use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::{TokenStore, TokenStoreLock};
 use crate::error::Result as StoreResult;
 use crate::policy::auth::token::AccessToken;
+use crate::util::conformance::{Check, CheckResult, ContractDeviations, checks, run_checks};
 
 #[cfg(test)]
 mod mutants;
@@ -40,67 +41,12 @@ mod mutants;
 /// # Errors
 /// All deviations, if there are any.
 pub async fn token_store_conformance<S: TokenStore>(
-    mut new_store: impl AsyncFnMut() -> S,
-) -> Result<(), TokenStoreDeviations> {
-    let mut found = Vec::new();
-    for check in CHECKS {
-        let store = new_store().await;
-        if let Err(message) = (check.run)(&store).await {
-            found.push(TokenStoreDeviation { contract: check.contract, message });
-        }
-    }
-    if found.is_empty() { Ok(()) } else { Err(TokenStoreDeviations(found)) }
+    new_store: impl AsyncFnMut() -> S,
+) -> Result<(), ContractDeviations> {
+    run_checks("token store", &[CHECKS], |store| store, new_store).await
 }
 
-/// The deviations of a token store from its contract: of [`token_store_conformance`].
-#[derive(Clone, Debug)]
-pub struct TokenStoreDeviations(Vec<TokenStoreDeviation>);
-
-/// One deviation of a token store.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TokenStoreDeviation {
-    /// The sentence of the contract that the store does not keep.
-    pub contract: &'static str,
-    /// The operation, its result, and the expected one.
-    pub message: String,
-}
-
-impl TokenStoreDeviations {
-    /// Returns the deviations, at most one for each sentence of the contract.
-    #[must_use]
-    pub fn as_slice(&self) -> &[TokenStoreDeviation] {
-        &self.0
-    }
-}
-
-impl fmt::Display for TokenStoreDeviations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the token store deviates from its contract:")?;
-        self.0.iter().try_for_each(|found| write!(f, "\n- {}: {}", found.contract, found.message))
-    }
-}
-
-impl std::error::Error for TokenStoreDeviations {}
-
-/// The result of a check: the deviation, if there is one.
-type CheckResult = Result<(), String>;
-type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
-
-struct Check {
-    contract: &'static str,
-    run: for<'a> fn(&'a dyn TokenStore) -> CheckFuture<'a>,
-}
-
-/// Returns the checks of contracts by asynchronous functions.
-macro_rules! checks {
-    ($($contract:literal: $run:ident,)+) => {
-        const CHECKS: &[Check] =
-            &[$(Check { contract: $contract, run: |store| Box::pin($run(store)) },)+];
-    };
-}
-
-checks! {
+const CHECKS: &[Check<dyn TokenStore>] = checks! {
     "a token is loaded with all its parts": parts,
     "a key without a token has none": absent,
     "save replaces the token with all its parts": replaced,
@@ -118,7 +64,7 @@ checks! {
     "lock_and_load loads the token that the previous holder saved": loaded_after_lock,
     "a dropped operation does not block later ones": dropped_operations,
     "Debug shows no secret": hidden,
-}
+};
 
 /// After this time, a request for a lock that is held counts as waiting.
 const WAIT: Duration = Duration::from_millis(200);
