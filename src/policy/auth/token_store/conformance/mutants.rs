@@ -1,6 +1,7 @@
 //! The suite accepts the token stores of this library, and finds each fault of a faulty one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
