@@ -12,6 +12,8 @@ mod delaying;
 mod gone;
 #[path = "support/sender.rs"]
 mod sender;
+#[path = "support/sources.rs"]
+mod sources;
 mod support;
 #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
 #[path = "support/through.rs"]

@@ -1,12 +1,12 @@
 //! Errors and logs name only items that exist: a name that a user cannot find is no advice.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{ExprLit, Ident, Lit, LitStr};
+
+use crate::sources;
 
 /// Names of GitHub, OAuth, metrics' labels and other crates.
 const OTHER_NAMES: &[&str] = &[
@@ -21,33 +21,15 @@ const OTHER_NAMES: &[&str] = &[
 #[test]
 fn errors_and_logs_name_only_items_that_exist() {
     let mut names = Names::default();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path, text| {
-        names.file = path.to_owned();
-        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        names.visit_file(&file);
-    });
+    for module in sources::modules() {
+        names.file = module.file;
+        names.visit_file(&module.syntax);
+    }
     assert!(names.defined.len() > 3_000, "{} names were read", names.defined.len());
     assert!(names.used.len() > 30, "{} names are used in texts", names.used.len());
     let missing = names.used.iter().filter(|(_, name)| !names.exists(name));
     let missing: Vec<_> = missing.map(|(file, name)| format!("{file}: {name}")).collect();
     assert!(missing.is_empty(), "texts name what does not exist:\n{}", missing.join("\n"));
-}
-
-fn walk(folder: &Path, read: &mut impl FnMut(&str, &str)) {
-    let mut paths: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            walk(&path, read);
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !path.ends_with("tests.rs")
-            && !path.components().any(|part| part.as_os_str() == "tests")
-        {
-            let shown = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap();
-            read(shown, &fs::read_to_string(&path).unwrap());
-        }
-    }
 }
 
 #[derive(Default)]
@@ -173,13 +155,6 @@ impl<'ast> Visit<'ast> for Names {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.tokens(call.tokens.clone());
         visit::visit_macro(self, call);
-    }
-
-    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
-        let is_tests = module.ident == "tests";
-        if !is_tests {
-            visit::visit_item_mod(self, module);
-        }
     }
 
     // Documentation is checked by rustdoc.
