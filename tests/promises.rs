@@ -15,6 +15,8 @@ mod forward;
 mod gone;
 #[path = "support/sender.rs"]
 mod sender;
+#[path = "support/sources.rs"]
+mod sources;
 mod support;
 #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
 #[path = "support/through.rs"]

@@ -3,10 +3,12 @@
 //! Each check has a store of its own, and tests one sentence of the contract. A check returns the first deviation.
 
 use std::fmt;
-use std::pin::Pin;
 use std::time::Duration;
 
 use super::Store;
+use crate::util::conformance::{
+    Check, CheckResult, ContractDeviations, checks, expect_eq, run_checks,
+};
 
 mod counters;
 mod key_value;
@@ -39,86 +41,13 @@ mod sums;
 /// # Errors
 /// All deviations, if there are any.
 pub async fn store_conformance<S: Store>(
-    mut new_store: impl AsyncFnMut() -> S,
-) -> Result<(), StoreDeviations> {
-    let mut found = Vec::new();
-    for checks in [key_value::CHECKS, sums::CHECKS, counters::CHECKS, quota::CHECKS] {
-        for check in checks {
-            let store = new_store().await;
-            if let Err(message) = (check.run)(&store).await {
-                found.push(StoreDeviation { contract: check.contract, message });
-            }
-        }
-    }
-    if found.is_empty() { Ok(()) } else { Err(StoreDeviations(found)) }
+    new_store: impl AsyncFnMut() -> S,
+) -> Result<(), ContractDeviations> {
+    run_checks("store", CHECKS, |store| store, new_store).await
 }
 
-/// The deviations of a store from its contract: of [`store_conformance`].
-#[derive(Clone, Debug)]
-pub struct StoreDeviations(Vec<StoreDeviation>);
-
-/// One deviation of a store.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct StoreDeviation {
-    /// The sentence of the contract that the store does not keep.
-    pub contract: &'static str,
-    /// The operation, its result, and the expected one.
-    pub message: String,
-}
-
-impl StoreDeviations {
-    /// Returns the deviations, at most one for each sentence of the contract.
-    #[must_use]
-    pub fn as_slice(&self) -> &[StoreDeviation] {
-        &self.0
-    }
-}
-
-impl fmt::Display for StoreDeviations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store deviates from its contract:")?;
-        self.0.iter().try_for_each(|found| write!(f, "\n- {}: {}", found.contract, found.message))
-    }
-}
-
-impl std::error::Error for StoreDeviations {}
-
-/// The result of a check: the deviation, if there is one.
-type CheckResult = Result<(), String>;
-type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
-
-struct Check {
-    contract: &'static str,
-    run: for<'a> fn(&'a dyn Store) -> CheckFuture<'a>,
-}
-
-/// Returns the check of a contract by an asynchronous function.
-macro_rules! checks {
-    ($($contract:literal: $run:ident,)+) => {
-        pub(super) const CHECKS: &[$crate::store::conformance::Check] = &[
-            $($crate::store::conformance::Check {
-                contract: $contract,
-                run: |store| Box::pin($run(store)),
-            },)+
-        ];
-    };
-}
-
-/// Returns a deviation unless two values are equal.
-macro_rules! expect_eq {
-    ($actual:expr, $expected:expr, $($context:tt)+) => {{
-        match (&$actual, &$expected) {
-            (actual, expected) if actual == expected => {}
-            (actual, expected) => {
-                let context = format!($($context)+);
-                return Err(format!("{context}: got {actual:?}, expected {expected:?}"));
-            }
-        }
-    }};
-}
-
-use {checks, expect_eq};
+const CHECKS: &[&[Check<dyn Store>]] =
+    &[key_value::CHECKS, sums::CHECKS, counters::CHECKS, quota::CHECKS];
 
 /// Returns the result of an operation that has to succeed.
 fn ok<T>(operation: &str, result: crate::error::Result<T>) -> Result<T, String> {

@@ -40,17 +40,15 @@
 //! - **Rate limits** are reported in headers, as GitHub does, and enforced where a test requests it:
 //!   [`MockGitHub::rate_limit`].
 //! - **Received requests** are recorded: [`MockGitHub::requests`].
-//!
-//! [`store_conformance`] tests a store of your own.
-//!
 //! - **Bounds**: a body has at most 100 MiB (413), a path 16 KiB (414), the head of a request 128 KiB and 256 headers
 //!   (431); of more than 1,024 connections, the one with the longest idle time is closed.
-//!
-//! [`token_store_conformance`] tests a [`TokenStore`](crate::auth::TokenStore) of your own.
 //!
 //! The mock speaks plain HTTP/1.1 on a local port, so that any client in any language can use it: see the example
 //! `mock_github`. It needs the feature `testing`, is meant for tests alone, and panics with a message if a test uses it
 //! incorrectly.
+//!
+//! [`store_conformance`] tests a [`Store`](crate::store::Store) of your own, and [`token_store_conformance`] a
+//! [`TokenStore`](crate::auth::TokenStore).
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -80,9 +78,6 @@ mod substitute;
 pub(crate) mod type_coverage;
 mod wire_response;
 
-pub use crate::policy::auth::conformance::{
-    TokenStoreDeviation, TokenStoreDeviations, token_store_conformance,
-};
 pub use example::ExampleRequest;
 pub use fault::Fault;
 pub use mock::{MockBuilder, MockGitHub};
@@ -90,7 +85,9 @@ pub use received::RecordedRequest;
 pub use response::MockResponse;
 pub use stub::Stub;
 
-pub use crate::store::conformance::{StoreDeviation, StoreDeviations, store_conformance};
+pub use crate::policy::auth::conformance::token_store_conformance;
+pub use crate::store::conformance::store_conformance;
+pub use crate::util::conformance::{ContractDeviation, ContractDeviations};
 
 use crate::client::Request;
 

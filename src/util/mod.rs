@@ -1,6 +1,8 @@
-//! Small helpers that know nothing of GitHub: identifiers, private files, PEM, compact headers.
+//! Small helpers that know nothing of GitHub: identifiers, private files, PEM, compact headers, conformance suites.
 
 pub(crate) mod compact;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod conformance;
 pub(crate) mod ids;
 pub(crate) mod log_limit;
 #[cfg(any(

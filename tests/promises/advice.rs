@@ -1,14 +1,12 @@
 //! Errors and logs name only items that exist: a name that a user cannot find is no advice.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{ExprLit, Ident, Lit, LitStr};
 
-use crate::support::rust_files;
+use crate::sources;
 
 /// Names of GitHub, OAuth, metrics' labels and other crates.
 const OTHER_NAMES: &[&str] = &[
@@ -23,18 +21,9 @@ const OTHER_NAMES: &[&str] = &[
 #[test]
 fn errors_and_logs_name_only_items_that_exist() {
     let mut names = Names::default();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for path in rust_files(&root.join("src")) {
-        let shown = path.strip_prefix(root).unwrap();
-        if shown.ends_with("tests.rs") || shown.components().any(|part| part.as_os_str() == "tests")
-        {
-            continue;
-        }
-        let shown = shown.display().to_string();
-        let text = fs::read_to_string(&path).unwrap();
-        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
-        names.file = shown;
-        names.visit_file(&file);
+    for module in sources::modules() {
+        names.file = module.file;
+        names.visit_file(&module.syntax);
     }
     assert!(names.defined.len() > 3_000, "{} names were read", names.defined.len());
     assert!(names.used.len() > 30, "{} names are used in texts", names.used.len());
@@ -166,13 +155,6 @@ impl<'ast> Visit<'ast> for Names {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.tokens(call.tokens.clone());
         visit::visit_macro(self, call);
-    }
-
-    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
-        let is_tests = module.ident == "tests";
-        if !is_tests {
-            visit::visit_item_mod(self, module);
-        }
     }
 
     // Documentation is checked by rustdoc.

@@ -1,10 +1,7 @@
 //! Numbers from outside do not overflow: in the modules that parse them, clippy reports arithmetic
 //! that can, and CI accepts no warning.
 
-use std::fs;
-use std::path::Path;
-
-use crate::support::rust_files;
+use crate::sources;
 
 /// The modules that parse input from outside, or calculate with its values. The lint of a module
 /// is that of all modules below it.
@@ -31,16 +28,11 @@ const MODULES: [&str; 18] = [
 
 const LINT: &str = "#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]";
 
-fn source(path: impl AsRef<Path>) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 #[test]
 fn arithmetic_is_checked_where_numbers_come_from_outside() {
     let without: Vec<&str> = MODULES
         .into_iter()
-        .filter(|module| !source(module).lines().any(|line| line == LINT))
+        .filter(|module| !sources::text(module).lines().any(|line| line == LINT))
         .collect();
     assert!(without.is_empty(), "no {LINT} in {without:?}");
 }
@@ -48,16 +40,15 @@ fn arithmetic_is_checked_where_numbers_come_from_outside() {
 /// An exception has a reason, which proves that nothing overflows.
 #[test]
 fn no_module_allows_the_lint_without_a_reason() {
-    let all = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    assert!(all.len() > 100);
-    for path in all {
-        let text = source(&path);
+    let files = sources::files();
+    assert!(files.len() > 100);
+    for (path, text) in files {
         for (at, _) in text.match_indices("clippy::arithmetic_side_effects") {
             let start = text[..at].rfind("#[").max(text[..at].rfind("#![")).unwrap_or(0);
             let is_allowed =
                 text[start..at].contains("allow(") || text[start..at].contains("expect(");
             let attribute = text[start..].split(")]").next().unwrap_or_default();
-            assert!(!is_allowed || attribute.contains("reason"), "{}: {attribute}", path.display());
+            assert!(!is_allowed || attribute.contains("reason"), "{path}: {attribute}");
         }
     }
 }
@@ -66,7 +57,7 @@ fn no_module_allows_the_lint_without_a_reason() {
 #[test]
 fn a_warning_is_an_error_of_the_script() {
     assert!(
-        source("scripts/test.sh")
+        sources::text("scripts/test.sh")
             .contains("cargo clippy --locked --all-features --all-targets -- -D warnings")
     );
 }

@@ -1,12 +1,10 @@
 //! The table of attacks in `docs/attacks.md` names tests that exist.
 
-use std::fs;
-use std::path::Path;
+use crate::sources;
 
 #[test]
 fn each_attack_in_the_table_names_a_test_that_exists() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = fs::read_to_string(root.join("docs/attacks.md")).unwrap();
+    let table = sources::text("docs/attacks.md");
     let rows: Vec<_> = table
         .lines()
         .filter(|line| {
@@ -19,8 +17,7 @@ fn each_attack_in_the_table_names_a_test_that_exists() {
         let [_attack, _first, _now, test] = cells[..] else { panic!("four cells: {row}") };
         let named = test.trim().trim_matches('`').split_once("`<br>`");
         let (file, name) = named.unwrap_or_else(|| panic!("a file and a test: {row}"));
-        let source =
-            fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let source = sources::text(file);
         let before = source.split_once(&format!("fn {name}(")).map(|(before, _)| before);
         // The macros of `proptest!` have the attribute as well.
         let is_test = before.is_some_and(|before| {

@@ -4,14 +4,13 @@
 //! `use`, and every other path that begins with `crate`, `self` or `super`, also in the arguments of macros.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use proc_macro2::{TokenStream, TokenTree};
-use syn::punctuated::Punctuated;
+use syn::UseTree;
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLit, ImplItem, Item, Lit, Meta, Token, UseTree};
+
+use crate::sources;
 
 /// The layers, lowest first. Modules in one row do not import each other. The longest matching name decides.
 const LAYERS: &[&[&str]] = &[
@@ -61,9 +60,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[];
 /// The largest set of files that import each other in a circle.
 const MAX_FILE_CYCLE: usize = 4;
 
-/// All files are parsed once for all tests.
-static SOURCES: LazyLock<Sources> = LazyLock::new(Sources::read);
-
 #[derive(Debug)]
 struct Import {
     file: String,
@@ -76,11 +72,10 @@ struct Import {
 
 #[test]
 fn imports_point_to_lower_layers_only() {
-    let sources = &*SOURCES;
-    assert!(sources.files.len() > 200, "{} files were read", sources.files.len());
+    assert!(SOURCES.files.len() > 200, "{} files were read", SOURCES.files.len());
     let mut wrong = Vec::new();
     let mut unused: BTreeSet<usize> = (0..EXCEPTIONS.len()).collect();
-    for import in &sources.imports {
+    for import in &SOURCES.imports {
         let path = import.path.join("::");
         let place = format!("{}:{}: crate::{path}", import.file, import.line);
         let (Some((from, importer)), to) = (layer(&import.module), layer(&import.path)) else {
@@ -115,19 +110,17 @@ fn imports_point_to_lower_layers_only() {
 /// A layer that does not exist would let imports pass.
 #[test]
 fn each_layer_is_a_module() {
-    let source = source_folder();
     for name in LAYERS.concat() {
-        let path = source.join(name.replace("::", "/"));
-        assert!(path.with_extension("rs").is_file() || path.join("mod.rs").is_file(), "{name}");
+        let path: Vec<_> = name.split("::").map(str::to_owned).collect();
+        assert!(sources::exists(&sources::file_of_module(&path)), "{name}");
     }
 }
 
 #[test]
 fn few_files_import_each_other() {
-    let sources = &*SOURCES;
     let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for import in &sources.imports {
-        if let Some(imported) = sources.file_of(&import.path)
+    for import in &SOURCES.imports {
+        if let Some(imported) = SOURCES.file_of(&import.path)
             && imported != import.file
         {
             graph.entry(import.file.as_str()).or_default().insert(imported);
@@ -154,16 +147,6 @@ fn layer(path: &[String]) -> Option<(usize, &'static str)> {
     names.filter(|(_, name)| covers(name, &text)).max_by_key(|(_, name)| name.len())
 }
 
-fn source_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
-}
-
-fn file_of_module(module: &[String]) -> PathBuf {
-    let path = source_folder().join(module.join("/"));
-    let file = path.with_extension("rs");
-    if file.is_file() { file } else { path.join("mod.rs") }
-}
-
 /// The modules that are compiled for users, and their imports.
 #[derive(Default)]
 struct Sources {
@@ -172,41 +155,21 @@ struct Sources {
     imports: Vec<Import>,
 }
 
+static SOURCES: LazyLock<Sources> = LazyLock::new(Sources::read);
+
 impl Sources {
     fn read() -> Self {
         let mut sources = Self::default();
-        let root = syn::parse_file(&fs::read_to_string(source_folder().join("lib.rs")).unwrap());
         // The root only declares modules, and re-exports for users.
-        for item in root.unwrap().items {
-            if let Item::Mod(module) = item
-                && !is_for_tests(&module.attrs)
-            {
-                let module = vec![module.ident.to_string()];
-                let file = file_of_module(&module);
-                sources.read_module(module, &file);
-            }
+        for module in sources::modules().into_iter().filter(|module| !module.path.is_empty()) {
+            let sources::Module { path, file, syntax } = module;
+            let mut reader =
+                Reader { file: file.clone(), module: path.clone(), imports: Vec::new() };
+            reader.visit_file(&syntax);
+            sources.imports.append(&mut reader.imports);
+            sources.files.insert(path, file);
         }
         sources
-    }
-
-    fn read_module(&mut self, module: Vec<String>, path: &Path) {
-        let text =
-            fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let file = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let file = file.to_str().unwrap().replace('\\', "/");
-        self.files.insert(module.clone(), file.clone());
-        let mut reader = Reader { file, module, imports: Vec::new(), children: Vec::new() };
-        let parsed = syn::parse_file(&text);
-        reader.visit_file(&parsed.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
-        let Reader { imports, children, .. } = reader;
-        self.imports.extend(imports);
-        for (child, given) in children {
-            let file = match given {
-                Some(given) => path.with_file_name("").join(given),
-                None => file_of_module(&child),
-            };
-            self.read_module(child, &file);
-        }
     }
 
     /// Returns the file that defines the longest module within a path.
@@ -221,8 +184,6 @@ struct Reader {
     file: String,
     module: Vec<String>,
     imports: Vec<Import>,
-    /// Modules in files of their own, and the file that `#[path]` names.
-    children: Vec<(Vec<String>, Option<String>)>,
 }
 
 impl Reader {
@@ -291,36 +252,9 @@ impl Reader {
 }
 
 impl<'ast> Visit<'ast> for Reader {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !is_for_tests(attributes_of(item)) {
-            visit::visit_item(self, item);
-        }
-    }
-
-    fn visit_impl_item(&mut self, item: &'ast ImplItem) {
-        let attributes = match item {
-            ImplItem::Fn(function) => &function.attrs,
-            ImplItem::Const(constant) => &constant.attrs,
-            _ => return visit::visit_impl_item(self, item),
-        };
-        if !is_for_tests(attributes) {
-            visit::visit_impl_item(self, item);
-        }
-    }
-
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
         self.module.push(module.ident.to_string());
-        match &module.content {
-            Some(_) => visit::visit_item_mod(self, module),
-            None => {
-                let path = module.attrs.iter().find(|attribute| attribute.path().is_ident("path"));
-                let path = path.map(|attribute| match &attribute.meta {
-                    Meta::NameValue(pair) => text_of(&pair.value).unwrap(),
-                    _ => panic!("{}: `path` without a value", self.file),
-                });
-                self.children.push((self.module.clone(), path));
-            }
-        }
+        visit::visit_item_mod(self, module);
         self.module.pop();
     }
 
@@ -342,59 +276,6 @@ impl<'ast> Visit<'ast> for Reader {
 
     // `pub(in crate::…)` is no import.
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
-}
-
-fn attributes_of(item: &Item) -> &[Attribute] {
-    match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
-    }
-}
-
-fn text_of(value: &Expr) -> Option<String> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
-        _ => None,
-    }
-}
-
-/// Returns whether the attributes limit an item to builds for tests, benchmarks or fuzzers of this repository.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| match &attribute.meta {
-        Meta::List(list) if list.path.is_ident("cfg") => {
-            list.parse_args::<Meta>().is_ok_and(|condition| is_test_condition(&condition))
-        }
-        _ => false,
-    })
-}
-
-fn is_test_condition(condition: &Meta) -> bool {
-    match condition {
-        Meta::Path(path) => path.is_ident("test"),
-        Meta::NameValue(pair) => {
-            let value = text_of(&pair.value).unwrap_or_default();
-            pair.path.is_ident("feature") && ["__fuzz", "__bench"].contains(&value.as_str())
-        }
-        Meta::List(list) => {
-            let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
-            let mut parts = parts.into_iter().flatten();
-            match list.path.get_ident().map(ToString::to_string).as_deref() {
-                Some("all") => parts.any(|part| is_test_condition(&part)),
-                Some("any") => parts.all(|part| is_test_condition(&part)),
-                _ => false,
-            }
-        }
-    }
 }
 
 /// Returns the largest strongly connected part of a graph, by Kosaraju's algorithm.

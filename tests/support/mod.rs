@@ -40,21 +40,6 @@ impl Drop for Folder {
     }
 }
 
-/// The Rust files of a folder and of the folders in it, sorted.
-pub fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
-}
-
 /// A store in the server at this URL, which may be slow to answer at first: others have just started, too.
 #[cfg(feature = "redis")]
 pub async fn connected(url: &str) -> octowire::store::RedisStore {

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{CALLERS, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok};
+use super::{CALLERS, Check, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok};
 use crate::store::Store;
 
-checks! {
+pub(super) const CHECKS: &[Check<dyn Store>] = checks! {
     "counters without support are none": unsupported,
     "counters begin at zero, and each name has its own": named,
     "no concurrent increment of a counter is lost": concurrent,
     "the TTL of counters runs from the creation of the first": expiry,
     "names beyond 10,000 are counted as `other`": overflow,
-}
+};
 
 fn amounts<const N: usize>(amounts: [(&str, u64); N]) -> Vec<(String, u64)> {
     amounts.map(|(name, amount)| (name.to_owned(), amount)).into()

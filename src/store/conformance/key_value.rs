@@ -7,10 +7,10 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{CALLERS, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok, unreadable};
+use super::{CALLERS, Check, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok, unreadable};
 use crate::store::Store;
 
-checks! {
+pub(super) const CHECKS: &[Check<dyn Store>] = checks! {
     "a value is returned as it was written": values,
     "a key without a value has none": absent,
     "put replaces the value and its TTL": replaced,
@@ -29,7 +29,7 @@ checks! {
     "of concurrent callers of remove_if_equal, one succeeds": one_removes,
     "a dropped operation does not block later ones": dropped,
     "the identity of a handle does not change": identity,
-}
+};
 
 fn bytes(value: impl AsRef<[u8]>) -> Bytes {
     Bytes::copy_from_slice(value.as_ref())

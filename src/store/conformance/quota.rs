@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 
-use super::{CALLERS, CheckResult, checks, expect_eq, ok};
+use super::{CALLERS, Check, CheckResult, LONG, checks, expect_eq, ok};
 use crate::store::lease::{MemberJoin, PrimaryObservation, PrimaryRequest, WindowRequest};
 use crate::store::{QuotaLease, QuotaRequest, Store};
 
-checks! {
+pub(super) const CHECKS: &[Check<dyn Store>] = checks! {
     "a new member receives a lease within its request": granted,
     "a member that the ledger does not know has to join": unknown,
     "the ledger of a key is kept between requests": kept,
     "each key has its own ledger": separate,
     "concurrent members do not exceed a limit": concurrent,
     "a ledger and a value do not disturb each other": values,
-}
+};
 
 const LIMIT: u32 = 100;
 const NAME: &str = "points";
@@ -38,6 +39,23 @@ fn request(member: &str, requested: u32) -> QuotaRequest {
         windows: BTreeMap::from([(NAME.to_owned(), window)]),
         ..QuotaRequest::default()
     }
+}
+
+/// The second request of a member, which has received a lease for the first.
+fn second_request(first: QuotaRequest, lease: &QuotaLease) -> QuotaRequest {
+    QuotaRequest {
+        serial: 2,
+        last_seen_response: 1,
+        epoch: Some(lease.epoch.clone()),
+        join: None,
+        ..first
+    }
+}
+
+/// The same request, but for one call of a primary limit, `core`, of which the member reports `observed`.
+fn with_core(request: QuotaRequest, observed: Option<PrimaryObservation>) -> QuotaRequest {
+    let budget = PrimaryRequest { observed, requested: 1, ..PrimaryRequest::default() };
+    QuotaRequest { budgets: BTreeMap::from([("core".to_owned(), budget)]), ..request }
 }
 
 async fn lease(
@@ -77,25 +95,11 @@ async fn unknown(store: &dyn Store) -> CheckResult {
 async fn kept(store: &dyn Store) -> CheckResult {
     let first = request("a", 9);
     let Some(before) = lease(store, "key", &first).await? else { return Ok(()) };
-    let core = PrimaryObservation { limit: 60, remaining: 0, ends_in: 3_600_000 };
-    let budget = PrimaryRequest { observed: Some(core), requested: 1, ..PrimaryRequest::default() };
-    let second = QuotaRequest {
-        serial: 2,
-        last_seen_response: 1,
-        epoch: Some(before.epoch.clone()),
-        join: None,
-        budgets: BTreeMap::from([("core".to_owned(), budget)]),
-        ..first
-    };
+    let exhausted = PrimaryObservation { limit: 60, remaining: 0, ends_in: 3_600_000 };
+    let second = with_core(second_request(first, &before), Some(exhausted));
     let known = lease(store, "key", &second).await?.unwrap_or_default();
     expect_eq!((known.is_unknown_member, &known.epoch), (false, &before.epoch), "a second request");
-    let other = QuotaRequest {
-        budgets: BTreeMap::from([(
-            "core".to_owned(),
-            PrimaryRequest { requested: 1, ..PrimaryRequest::default() },
-        )]),
-        ..request("b", 9)
-    };
+    let other = with_core(request("b", 9), None);
     let other = lease(store, "key", &other).await?.unwrap_or_default();
     expect_eq!((other.members, &other.epoch), (2, &before.epoch), "for a second member");
     let core = other.budgets.get("core").map(|grant| grant.granted);
@@ -136,17 +140,10 @@ async fn concurrent(store: &dyn Store) -> CheckResult {
 async fn values(store: &dyn Store) -> CheckResult {
     let request = request("a", 9);
     let Some(first) = lease(store, "limits", &request).await? else { return Ok(()) };
-    let value = bytes::Bytes::from_static(b"x");
-    ok("put", store.put("beside", value.clone(), super::LONG).await)?;
-    ok("increment", store.increment("sum", 1, super::LONG).await)?;
-    let known = QuotaRequest {
-        serial: 2,
-        last_seen_response: 1,
-        epoch: Some(first.epoch),
-        join: None,
-        ..request
-    };
-    let again = lease(store, "limits", &known).await?.unwrap_or_default();
+    let value = Bytes::from_static(b"x");
+    ok("put", store.put("beside", value.clone(), LONG).await)?;
+    ok("increment", store.increment("sum", 1, LONG).await)?;
+    let again = lease(store, "limits", &second_request(request, &first)).await?.unwrap_or_default();
     expect_eq!(again.is_unknown_member, false, "a lease after a value of another key");
     expect_eq!(ok("get", store.get("beside").await)?, Some(value), "a value after a lease");
     Ok(())

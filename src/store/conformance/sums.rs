@@ -4,10 +4,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{CALLERS, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok, unreadable};
+use super::{CALLERS, Check, CheckResult, EXPIRED, LONG, SHORT, checks, expect_eq, ok, unreadable};
 use crate::store::Store;
 
-checks! {
+pub(super) const CHECKS: &[Check<dyn Store>] = checks! {
     "a sum begins at zero, and increment returns it": increments,
     "each key has its own sum": separate,
     "no concurrent increment is lost": concurrent,
@@ -21,7 +21,7 @@ checks! {
     "an unreadable number is left unchanged by all but repair_sum": left,
     "repair_sum replaces an unreadable number": repaired,
     "repair_sum raises a readable sum, and never lowers one": raised,
-}
+};
 
 /// Text that no store writes as a sum.
 const GARBAGE: [&str; 7] = ["", "garbage", "007", "1e3", "+1", "1.0", "99999999999999999999"];

@@ -2,8 +2,7 @@
 //!
 //! Each check has a store of its own, and tests one sentence of the contract. A check returns the first deviation.
 
-use std::fmt;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -16,6 +15,9 @@ use tokio::time::{sleep, timeout};
 use super::{TokenStore, TokenStoreLock};
 use crate::error::Result as StoreResult;
 use crate::policy::auth::token::AccessToken;
+use crate::util::conformance::{
+    Check, CheckResult, ContractDeviations, checks, expect_eq, run_checks,
+};
 
 #[cfg(test)]
 mod mutants;
@@ -40,67 +42,12 @@ mod mutants;
 /// # Errors
 /// All deviations, if there are any.
 pub async fn token_store_conformance<S: TokenStore>(
-    mut new_store: impl AsyncFnMut() -> S,
-) -> Result<(), TokenStoreDeviations> {
-    let mut found = Vec::new();
-    for check in CHECKS {
-        let store = new_store().await;
-        if let Err(message) = (check.run)(&store).await {
-            found.push(TokenStoreDeviation { contract: check.contract, message });
-        }
-    }
-    if found.is_empty() { Ok(()) } else { Err(TokenStoreDeviations(found)) }
+    new_store: impl AsyncFnMut() -> S,
+) -> Result<(), ContractDeviations> {
+    run_checks("token store", &[CHECKS], |store| store, new_store).await
 }
 
-/// The deviations of a token store from its contract: of [`token_store_conformance`].
-#[derive(Clone, Debug)]
-pub struct TokenStoreDeviations(Vec<TokenStoreDeviation>);
-
-/// One deviation of a token store.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TokenStoreDeviation {
-    /// The sentence of the contract that the store does not keep.
-    pub contract: &'static str,
-    /// The operation, its result, and the expected one.
-    pub message: String,
-}
-
-impl TokenStoreDeviations {
-    /// Returns the deviations, at most one for each sentence of the contract.
-    #[must_use]
-    pub fn as_slice(&self) -> &[TokenStoreDeviation] {
-        &self.0
-    }
-}
-
-impl fmt::Display for TokenStoreDeviations {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the token store deviates from its contract:")?;
-        self.0.iter().try_for_each(|found| write!(f, "\n- {}: {}", found.contract, found.message))
-    }
-}
-
-impl std::error::Error for TokenStoreDeviations {}
-
-/// The result of a check: the deviation, if there is one.
-type CheckResult = Result<(), String>;
-type CheckFuture<'a> = Pin<Box<dyn Future<Output = CheckResult> + Send + 'a>>;
-
-struct Check {
-    contract: &'static str,
-    run: for<'a> fn(&'a dyn TokenStore) -> CheckFuture<'a>,
-}
-
-/// Returns the checks of contracts by asynchronous functions.
-macro_rules! checks {
-    ($($contract:literal: $run:ident,)+) => {
-        const CHECKS: &[Check] =
-            &[$(Check { contract: $contract, run: |store| Box::pin($run(store)) },)+];
-    };
-}
-
-checks! {
+const CHECKS: &[Check<dyn TokenStore>] = checks! {
     "a token is loaded with all its parts": parts,
     "a key without a token has none": absent,
     "save replaces the token with all its parts": replaced,
@@ -118,7 +65,7 @@ checks! {
     "lock_and_load loads the token that the previous holder saved": loaded_after_lock,
     "a dropped operation does not block later ones": dropped_operations,
     "Debug shows no secret": hidden,
-}
+};
 
 /// After this time, a request for a lock that is held counts as waiting.
 const WAIT: Duration = Duration::from_millis(200);
@@ -142,9 +89,12 @@ async fn ok<T>(operation: &str, result: impl Future<Output = StoreResult<T>>) ->
     }
 }
 
+fn plain_token(text: &str) -> Result<AccessToken, String> {
+    AccessToken::new(text).map_err(|error| error.to_string())
+}
+
 fn token(text: &str) -> Result<AccessToken, String> {
-    let token = AccessToken::new(text).map_err(|error| error.to_string())?;
-    Ok(token.expires_in(HOUR))
+    Ok(plain_token(text)?.expires_in(HOUR))
 }
 
 async fn save(store: &dyn TokenStore, key: &str, text: &str) -> CheckResult {
@@ -159,11 +109,12 @@ async fn expect_token(store: &dyn TokenStore, key: &str, expected: Option<&str>)
 
 fn expect_text(key: &str, loaded: Option<&AccessToken>, expected: Option<&str>) -> CheckResult {
     let loaded = loaded.map(AccessToken::expose_secret);
-    if loaded == expected {
-        return Ok(());
-    }
-    let key: String = key.chars().take(80).collect();
-    Err(format!("load({key:?}): got {loaded:?}, expected {expected:?}"))
+    expect_eq!(loaded, expected, "load({:?})", beginning(key, 80));
+    Ok(())
+}
+
+fn beginning(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
 }
 
 async fn lock(store: &dyn TokenStore, key: &str) -> Result<TokenStoreLock, String> {
@@ -181,11 +132,10 @@ async fn expect_locked(store: &dyn TokenStore, key: &str) -> CheckResult {
 /// Returns tokens whose parts differ.
 fn tokens() -> Result<Vec<AccessToken>, String> {
     let now = SystemTime::now();
-    let plain = AccessToken::new("ghs_plain").map_err(|error| error.to_string())?;
     let issued_at = now.checked_sub(TWO_HOURS).unwrap_or(now);
     let later = now.checked_add(TWO_HOURS).unwrap_or(now);
     Ok(vec![
-        plain,
+        plain_token("ghs_plain")?,
         token("ghs_\"\\{}[]'%,;=")?,
         token(&"t".repeat(4_000))?.with_scopes(Vec::<String>::new()),
         token("gho_scopes")?.with_scopes(["repo", "read:org"]).with_issued_at(issued_at),
@@ -207,21 +157,12 @@ async fn parts(store: &dyn TokenStore) -> CheckResult {
 fn expect_parts(saved: &AccessToken, loaded: &AccessToken) -> CheckResult {
     let text = saved.expose_secret();
     expect_text(KEY, Some(loaded), Some(text))?;
-    let refresh =
-        |token: &AccessToken| token.refresh_token().map(|token| token.expose_secret().to_owned());
-    let differs = |part: &str, got: &dyn fmt::Debug, expected: &dyn fmt::Debug| {
-        let text: String = text.chars().take(40).collect();
-        Err(format!("{part} of {text:?}: got {got:?}, expected {expected:?}"))
-    };
-    if refresh(saved) != refresh(loaded) {
-        return differs("the refresh token", &refresh(loaded), &refresh(saved));
-    }
-    if saved.scopes() != loaded.scopes() {
-        return differs("the scopes", &loaded.scopes(), &saved.scopes());
-    }
-    if saved.rechecked_after() != loaded.rechecked_after() {
-        return differs("the recheck", &loaded.rechecked_after(), &saved.rechecked_after());
-    }
+    let text = beginning(text, 40);
+    let [got, expected] = [loaded, saved]
+        .map(|token| token.refresh_token().map(|token| token.expose_secret().to_owned()));
+    expect_eq!(got, expected, "the refresh token of {text:?}");
+    expect_eq!(loaded.scopes(), saved.scopes(), "the scopes of {text:?}");
+    expect_eq!(loaded.rechecked_after(), saved.rechecked_after(), "the recheck of {text:?}");
     let times = |token: &AccessToken| {
         [
             ("the expiry", token.expires_at()),
@@ -230,17 +171,14 @@ fn expect_parts(saved: &AccessToken, loaded: &AccessToken) -> CheckResult {
         ]
     };
     for ((part, got), (_, expected)) in times(loaded).into_iter().zip(times(saved)) {
-        let is_same = match (got, expected) {
-            (Some(got), Some(expected)) => {
-                let before = expected.duration_since(got).unwrap_or_default();
-                let after = got.duration_since(expected).unwrap_or_default();
-                before.max(after) <= PRECISION
+        if let (Some(got), Some(expected)) = (got, expected) {
+            let before = expected.duration_since(got).unwrap_or_default();
+            let after = got.duration_since(expected).unwrap_or_default();
+            if before.max(after) <= PRECISION {
+                continue;
             }
-            (got, expected) => got == expected,
-        };
-        if !is_same {
-            return differs(part, &got, &expected);
         }
+        expect_eq!(got, expected, "{part} of {text:?}");
     }
     Ok(())
 }
@@ -258,7 +196,7 @@ async fn replaced(store: &dyn TokenStore) -> CheckResult {
         .with_scopes(["repo"])
         .recheck_after(MINUTE);
     ok("save", store.save(KEY, &first)).await?;
-    let second = AccessToken::new("ghu_2").map_err(|error| error.to_string())?;
+    let second = plain_token("ghu_2")?;
     ok("save", store.save(KEY, &second)).await?;
     let loaded = ok("load", store.load(KEY)).await?.ok_or("load returned no token")?;
     expect_parts(&second, &loaded)
@@ -360,10 +298,7 @@ async fn locks_of_keys(store: &dyn TokenStore) -> CheckResult {
     let mut locks = Vec::new();
     for key in confusable_keys() {
         let result = ok("lock of another key", store.lock(&key)).await;
-        locks.push(result.map_err(|error| {
-            let key: String = key.chars().take(80).collect();
-            format!("{error} ({key:?})")
-        })?);
+        locks.push(result.map_err(|error| format!("{error} ({:?})", beginning(&key, 80)))?);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The suite accepts the token stores of this library, and finds each fault of a faulty one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -9,19 +10,9 @@ use tokio::task::yield_now;
 use super::*;
 use crate::error::Error;
 use crate::policy::auth::token_store::{MemoryTokenStore, TokenStoreFuture};
-
-/// One fault for each line, and the contract that it breaks.
-macro_rules! faults {
-    ($($fault:ident: $contract:literal,)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Fault {
-            None,
-            $($fault,)+
-        }
-
-        const FAULTS: &[(Fault, &str)] = &[$((Fault::$fault, $contract),)+];
-    };
-}
+use crate::util::conformance::faults::{
+    assert_each_check_has_a_fault, assert_each_fault_is_found, faults,
+};
 
 faults! {
     TokensAreTruncated: "a token is loaded with all its parts",
@@ -352,30 +343,13 @@ async fn a_faultless_token_store_conforms() {
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_of_a_token_store_is_found() {
-    let mut missed = Vec::new();
-    for (fault, contract) in FAULTS {
-        let found = token_store_conformance(async || FaultyStore::new(*fault)).await;
-        let found = found.err().map(|found| (found.to_string(), found));
-        let is_found = found.as_ref().is_some_and(|(text, found)| {
-            found.as_slice().iter().any(|it| it.contract == *contract) && text.contains(contract)
-        });
-        if !is_found {
-            missed.push((fault, found));
-        }
-    }
-    assert!(missed.is_empty(), "{missed:#?}");
+    let suite = async |fault| token_store_conformance(async || FaultyStore::new(fault)).await;
+    assert_each_fault_is_found(FAULTS, suite).await;
 }
 
-/// A check that no fault fails would check nothing.
 #[test]
 fn each_check_of_token_stores_finds_some_fault() {
-    for check in CHECKS {
-        let is_tested = FAULTS.iter().any(|(_, contract)| *contract == check.contract);
-        assert!(is_tested, "no fault breaks: {}", check.contract);
-    }
-    for (fault, contract) in FAULTS {
-        assert!(CHECKS.iter().any(|check| check.contract == *contract), "{fault:?}: {contract}");
-    }
+    assert_each_check_has_a_fault(FAULTS, &[CHECKS]);
 }
 
 #[tokio::test(start_paused = true)]
