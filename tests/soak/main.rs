@@ -70,7 +70,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_fails_at_once_and_every_promise_holds() {
+async fn everything_fails_at_once_and_every_guarantee_holds() {
     let length = Duration::from_secs(number(SECONDS).unwrap_or(DEFAULT_SECONDS));
     let seed = number(SEED).unwrap_or_else(random::seed);
     println!("soak of {length:?}, {SEED}={seed}");

@@ -1,4 +1,4 @@
-//! The guarantees of the library, with a module for each guarantee.
+//! The behavior of the library, with a module for each area.
 
 #[path = "support/alone.rs"]
 mod alone;
@@ -29,7 +29,7 @@ mod redis_servers;
 #[global_allocator]
 static ALLOCATOR: alone::Counting = alone::Counting;
 
-mod promises {
+mod behavior {
     mod advice;
     mod arithmetic;
     mod attacks;

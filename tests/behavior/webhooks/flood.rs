@@ -103,7 +103,7 @@ impl Program {
     fn start(&mut self) {
         let child = Command::new(std::env::current_exe().unwrap())
             .args([
-                "promises::webhooks::flood::the_program_that_is_flooded",
+                "behavior::webhooks::flood::the_program_that_is_flooded",
                 "--exact",
                 "--ignored",
             ])
