@@ -42,7 +42,7 @@ pub struct ParameterSpec {
 
 impl fmt::Debug for OperationSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DocumentedOperation")
+        f.debug_struct("OperationSpec")
             .field("id", &self.id)
             .field("method", &self.method)
             .field("path", &self.path)
@@ -52,7 +52,7 @@ impl fmt::Debug for OperationSpec {
 
 impl fmt::Debug for ParameterSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DocumentedParameter")
+        f.debug_struct("ParameterSpec")
             .field("name", &self.name)
             .field("location", &self.location)
             .field("required", &self.required)

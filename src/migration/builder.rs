@@ -168,7 +168,7 @@ impl<Old, New> MigrationBuilder<Old, New> {
 
 impl<Old, New> fmt::Debug for MigrationBuilder<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ShadowBuilder")
+        f.debug_struct("MigrationBuilder")
             .field("stage", &self.stage)
             .field("mirroring", &self.mirror)
             .field("step_back", &self.rollback)

@@ -556,7 +556,7 @@ impl fmt::Debug for RedisStore {
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // URLs can contain passwords.
-        f.debug_struct("RedisBuilder")
+        f.debug_struct("RedisStoreBuilder")
             .field("urls", &self.urls.len())
             .field("kind", &self.kind)
             .field("prefix", &self.prefix)

@@ -387,7 +387,7 @@ impl fmt::Debug for DeliveryJournal {
 
 impl fmt::Debug for DeliveryJournalBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JournalBuilder")
+        f.debug_struct("DeliveryJournalBuilder")
             .field("path", &self.path)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! Errors and logs name only items that exist: a name that a user cannot find is no advice.
+//! Errors, logs, hints of attributes and `Debug` name only items that exist: a name that a user cannot find is no advice.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +14,7 @@ const OTHER_NAMES: &[&str] = &[
     "error_description",
     "failed_attempt",
     "install_default",
+    "MiB",
     "node_id",
     "slow_down",
 ];
@@ -32,6 +33,21 @@ fn errors_and_logs_name_only_items_that_exist() {
     assert!(missing.is_empty(), "texts name what does not exist:\n{}", missing.join("\n"));
 }
 
+#[test]
+fn debug_shows_the_name_of_the_type() {
+    let mut names = Names::default();
+    for module in sources::modules() {
+        names.visit_file(&module.syntax);
+    }
+    assert!(names.shown.len() > 40, "{} implementations were read", names.shown.len());
+    let wrong = names.shown.iter().filter(|(name, shown)| {
+        let first = shown.split(|letter: char| !letter.is_alphanumeric()).next();
+        is_type_name(first.unwrap_or_default()) && first != Some(name)
+    });
+    let wrong: Vec<_> = wrong.map(|(name, shown)| format!("{name} is shown as {shown}")).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[derive(Default)]
 struct Names {
     file: String,
@@ -42,6 +58,8 @@ struct Names {
     members: BTreeSet<(String, String)>,
     /// The names within texts for users, with the file of each.
     used: BTreeSet<(String, String)>,
+    /// Types whose `Debug` is written by hand, with the texts of it.
+    shown: Vec<(String, String)>,
 }
 
 impl Names {
@@ -82,7 +100,7 @@ impl Names {
             }
             if is_call && !is_path {
                 self.used.insert((self.file.clone(), format!("{name}()")));
-            } else if is_path || is_snake {
+            } else if is_path || is_snake || is_type_name(name) {
                 self.used.insert((self.file.clone(), name.to_owned()));
             }
         }
@@ -115,6 +133,43 @@ impl Names {
     }
 }
 
+/// Whether a word consists of several, each with a capital letter.
+fn is_type_name(word: &str) -> bool {
+    let capitals = word.chars().filter(char::is_ascii_uppercase).count();
+    capitals >= 2
+        && word.starts_with(|first: char| first.is_ascii_uppercase())
+        && !word.contains(|letter: char| !letter.is_ascii_alphanumeric())
+        && !word.as_bytes().windows(2).any(|pair| pair.iter().all(u8::is_ascii_uppercase))
+}
+
+/// The texts with which `Debug` names its type.
+#[derive(Default)]
+struct ShownNames(Vec<String>);
+
+impl<'ast> Visit<'ast> for ShownNames {
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let names_type = ["debug_struct", "debug_tuple", "write_str"];
+        if names_type.iter().any(|method| call.method == method)
+            && let Some(syn::Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) = call.args.first()
+        {
+            self.0.push(text.value());
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// Returns the name of a type whose `Debug` is written by hand, with the names that its code shows.
+fn shown_names(block: &syn::ItemImpl) -> Option<(String, Vec<String>)> {
+    let (shown_as, _) = block.trait_.as_ref()?;
+    let syn::Type::Path(of) = &*block.self_ty else { return None };
+    if shown_as.segments.last()?.ident != "Debug" {
+        return None;
+    }
+    let mut shown = ShownNames::default();
+    shown.visit_item_impl(block);
+    Some((of.path.segments.last()?.ident.to_string(), shown.0))
+}
+
 impl<'ast> Visit<'ast> for Names {
     fn visit_ident(&mut self, ident: &'ast Ident) {
         self.defined.insert(ident.to_string());
@@ -126,6 +181,9 @@ impl<'ast> Visit<'ast> for Names {
     }
 
     fn visit_item_impl(&mut self, block: &'ast syn::ItemImpl) {
+        if let Some((name, shown)) = shown_names(block) {
+            self.shown.extend(shown.into_iter().map(|text| (name.clone(), text)));
+        }
         if let syn::Type::Path(path) = &*block.self_ty
             && let Some(owner) = path.path.segments.last()
         {
@@ -157,6 +215,10 @@ impl<'ast> Visit<'ast> for Names {
         visit::visit_macro(self, call);
     }
 
-    // Documentation is checked by rustdoc.
-    fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
+    // Documentation is checked by rustdoc; other attributes have hints of the compiler.
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if !attribute.path().is_ident("doc") {
+            visit::visit_attribute(self, attribute);
+        }
+    }
 }

@@ -158,7 +158,7 @@ impl TokenStoreLock {
 
 impl fmt::Debug for TokenStoreLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreLock")
+        f.write_str("TokenStoreLock")
     }
 }
 

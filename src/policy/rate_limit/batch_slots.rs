@@ -377,7 +377,7 @@ impl Drop for QueueSlot {
 
 impl fmt::Debug for QueueSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueuePlace").finish_non_exhaustive()
+        f.debug_struct("QueueSlot").finish_non_exhaustive()
     }
 }
 

@@ -35,7 +35,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a budget does nothing before it is given to a UsagePolicy"]
+#[must_use = "a budget does nothing before it is given to a `UsageConfig`"]
 pub struct Budget {
     pub(super) name: String,
     pub(super) period: Period,

@@ -70,7 +70,7 @@ use storage::UsageStorage;
 
 /// The settings of usage counts: [`ClientBuilder::usage`](crate::ClientBuilder::usage).
 #[derive(Clone, Debug, Default)]
-#[must_use = "a policy does nothing before it is given to a client"]
+#[must_use = "it does nothing before it is given to a client"]
 pub struct UsageConfig {
     environment: String,
     budgets: Vec<Budget>,

@@ -233,7 +233,7 @@ fn expired(last: Option<Error>) -> Error {
 impl fmt::Debug for DeviceAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The code that the user types in is not a secret to the user, but it is to a log.
-        f.debug_struct("DeviceCode")
+        f.debug_struct("DeviceAuthorization")
             .field("app", &self.app)
             .field("verification_uri", &self.code.verification_uri.as_str())
             .field("expires_in", &self.code.expires_in)

@@ -257,7 +257,7 @@ impl TokenStore for EncryptedFileTokenStore {
 
 impl fmt::Debug for EncryptedFileTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncryptedFile")
+        f.debug_struct("EncryptedFileTokenStore")
             .field("path", &self.location.path)
             .field("key", &self.location.key)
             .finish_non_exhaustive()

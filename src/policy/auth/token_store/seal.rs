@@ -217,7 +217,7 @@ impl EncryptionKey {
 
 impl fmt::Debug for EncryptionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SealingKey")
+        f.debug_struct("EncryptionKey")
             .field("fingerprint", &format_args!("{}", Hex(&self.current.fingerprint)))
             .field("older", &self.previous.len())
             .finish_non_exhaustive()

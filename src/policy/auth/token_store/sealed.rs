@@ -263,7 +263,7 @@ impl TokenStore for EncryptedTokenStore {
 
 impl fmt::Debug for EncryptedTokenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncryptedStore")
+        f.debug_struct("EncryptedTokenStore")
             .field("store", &self.store)
             .field("key", &self.key)
             .finish_non_exhaustive()
