@@ -1,33 +1,33 @@
 //! The behavior of the library, with a module for each area.
 
-#[path = "support/alone.rs"]
-mod alone;
 #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
 #[path = "support/browser.rs"]
 mod browser;
 #[cfg(feature = "redis")]
-#[path = "support/delaying.rs"]
-mod delaying;
+#[path = "support/delaying_proxy.rs"]
+mod delaying_proxy;
 #[cfg(feature = "webhooks")]
 #[path = "../src/store/forward.rs"]
 mod forward;
-#[path = "support/gone.rs"]
-mod gone;
-#[path = "support/sender.rs"]
-mod sender;
+#[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
+#[path = "support/intercepting_store.rs"]
+mod intercepting_store;
+#[path = "support/measured_process.rs"]
+mod measured_process;
 #[path = "support/sources.rs"]
 mod sources;
 mod support;
-#[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
-#[path = "support/through.rs"]
-mod through;
+#[path = "support/threaded_server.rs"]
+mod threaded_server;
+#[path = "support/unresponsive_store.rs"]
+mod unresponsive_store;
 
 #[cfg(feature = "redis")]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
 
 #[global_allocator]
-static ALLOCATOR: alone::Counting = alone::Counting;
+static ALLOCATOR: measured_process::Counting = measured_process::Counting;
 
 mod behavior {
     mod advice;
@@ -38,16 +38,16 @@ mod behavior {
     mod batch;
     mod bodies;
     mod cache;
-    mod circuit;
+    mod circuit_breaker;
     mod client;
     mod contract;
     #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
     mod dashboard;
+    #[cfg(all(feature = "encrypted-token-store", feature = "github-app", feature = "redis"))]
+    mod encrypted_token_store;
     #[cfg(feature = "github-app")]
     mod environments;
     mod errors;
-    #[cfg(all(unix, feature = "encrypted-token-store", feature = "webhooks-journal"))]
-    mod files;
     #[cfg(feature = "redis")]
     mod fleet;
     mod graphql;
@@ -55,33 +55,33 @@ mod behavior {
     mod hostile;
     mod interceptors;
     mod layers;
-    mod limits;
     mod memory;
+    mod migration;
     mod mock_github;
     mod oauth;
-    mod pages;
+    mod pagination;
+    #[cfg(all(unix, feature = "encrypted-token-store", feature = "webhooks-journal"))]
+    mod private_files;
+    mod rate_limits;
     mod redirects;
     mod requests;
     mod retries;
-    mod shadow;
-    #[cfg(all(feature = "encrypted-token-store", feature = "github-app", feature = "redis"))]
-    mod shared_tokens;
     #[cfg(feature = "redis")]
     mod store_waits;
     mod streams;
 
     #[cfg(all(feature = "encrypted-token-store", feature = "github-app"))]
-    mod token_file;
-    #[cfg(feature = "redis")]
-    mod unreadable;
-    mod usage;
+    mod encrypted_file_token_store;
     #[cfg(all(
         feature = "encrypted-token-store",
         feature = "github-app",
         feature = "redis",
         feature = "webhooks"
     ))]
-    mod versions;
+    mod stored_versions;
+    #[cfg(feature = "redis")]
+    mod unreadable_store_values;
+    mod usage;
     #[cfg(feature = "webhooks")]
     mod webhooks;
 }

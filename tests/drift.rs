@@ -1,8 +1,6 @@
 //! The vendored description is complete and current, and a refresh to the
 //! next version keeps its guarantees.
 
-#[path = "drift/by_hand.rs"]
-mod by_hand;
 #[path = "drift/cross_check.rs"]
 mod cross_check;
 #[path = "drift/faults.rs"]
@@ -15,6 +13,8 @@ mod online;
 mod proposals;
 #[path = "drift/refresh.rs"]
 mod refresh;
+#[path = "drift/reviewed_changes.rs"]
+mod reviewed_changes;
 #[path = "drift/support.rs"]
 mod support;
 #[path = "drift/vendored.rs"]

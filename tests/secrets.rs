@@ -1,33 +1,33 @@
 //! A token is never printed, logged or sent to an external host.
 
-#[path = "secrets/echo.rs"]
-mod echo;
+#[path = "secrets/captured_output.rs"]
+mod captured_output;
+#[path = "secrets/echoing_server.rs"]
+mod echoing_server;
 #[cfg(feature = "github-app")]
 #[path = "secrets/flows.rs"]
 mod flows;
 #[path = "../src/store/forward.rs"]
 mod forward;
+#[path = "support/intercepting_store.rs"]
+mod intercepting_store;
 #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
 #[path = "support/redis_servers.rs"]
 mod redis_servers;
 #[path = "secrets/shared_cache.rs"]
 mod shared_cache;
 mod support;
-#[path = "support/through.rs"]
-mod through;
 #[path = "secrets/usage.rs"]
 mod usage;
-#[path = "secrets/watch.rs"]
-mod watch;
 #[cfg(feature = "webhooks")]
 #[path = "secrets/webhooks.rs"]
 mod webhooks;
 
+use captured_output::{Log, Shown};
 use http::Method;
 use octowire::{Client, ErrorKind};
 use serde_json::Value;
 use support::{Server, json_response};
-use watch::{Log, Shown};
 
 const SECRET: &str = "ghs_hunter2hunter2";
 

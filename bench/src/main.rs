@@ -10,7 +10,7 @@ mod cache;
 mod callgrind;
 mod calls;
 mod clients;
-#[path = "../../tests/support/delaying.rs"]
+#[path = "../../tests/support/delaying_proxy.rs"]
 mod delaying;
 #[path = "../../src/store/forward.rs"]
 mod forward;

@@ -8,7 +8,7 @@ use octowire::testing::{Fault, MockGitHub};
 use octowire::{CircuitBreaker, Client, RetryPolicy};
 use serde_json::Value;
 
-use crate::gone::UnresponsiveStore;
+use crate::unresponsive_store::UnresponsiveStore;
 
 fn reasons(health: &Health) -> String {
     health.reasons.join("; ")

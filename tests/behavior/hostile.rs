@@ -3,7 +3,7 @@
 mod endless_lists;
 mod error_bodies;
 mod numbers;
-mod redirect_circles;
+mod redirect_loops;
 mod stalled_runtimes;
 mod truncation;
 mod validators;

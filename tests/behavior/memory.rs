@@ -12,8 +12,8 @@ use octowire::testing::MockGitHub;
 use octowire::{Client, Error, RetryPolicy};
 use serde::de::IgnoredAny;
 
-use crate::alone::{alone, live, resident};
-use crate::sender::{self, Protocol};
+use crate::measured_process::{alone, live, resident};
+use crate::threaded_server::{self, Protocol};
 
 const MIB: usize = 1024 * 1024;
 /// The bound of the caches here: so large that the memory of a connection is negligible.
@@ -28,7 +28,7 @@ async fn client(protocol: Protocol, cache: CacheConfig) -> Client {
         http = http.http2_prior_knowledge();
     }
     let client = Client::builder()
-        .base_url(sender::start(protocol))
+        .base_url(threaded_server::start(protocol))
         .http_client(http.build().unwrap())
         .token("t0ken")
         .rate_limits(RateLimitPolicy::disabled())

@@ -5,8 +5,8 @@
 mod access;
 #[path = "mock_github/control.rs"]
 mod control;
-#[path = "mock_github/github_s_ways.rs"]
-mod github_s_ways;
+#[path = "mock_github/github_behavior.rs"]
+mod github_behavior;
 #[path = "mock_github/hostile.rs"]
 mod hostile;
 #[path = "mock_github/resources.rs"]

@@ -12,7 +12,7 @@ use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use crate::delaying::DelayingProxy;
+use crate::delaying_proxy::DelayingProxy;
 use crate::redis_servers::RedisServer;
 use crate::support::{Reply, Server, json_response};
 

@@ -12,8 +12,8 @@ use octowire::{Client, ClientBuilder, ErrorKind, RetryPolicy};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::gone::UnresponsiveStore;
 use crate::support::Folder;
+use crate::unresponsive_store::UnresponsiveStore;
 
 fn budget() -> Budget {
     Budget::new("a plan", Period::Month)

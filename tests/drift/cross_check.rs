@@ -15,7 +15,7 @@ use octowire_refresh::drift::{Change, ChangeOwner, DriftReport, Kind, Severity, 
 use oxide_drift::ChangeClass;
 use serde_json::Value;
 
-use super::by_hand::{PLAN, document, file};
+use super::reviewed_changes::{PLAN, document, file};
 use rules::{NEVER, OTHERWISE, RULES};
 
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];

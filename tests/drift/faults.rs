@@ -1,17 +1,17 @@
 //! Each change made to a description is reported as its kind, and nothing else is reported.
 
+#[path = "faults/equivalent_edits.rs"]
+mod equivalent_edits;
 #[path = "faults/operations.rs"]
 mod operations;
 #[path = "faults/random.rs"]
 mod random;
-#[path = "faults/read.rs"]
-mod read;
-#[path = "faults/same.rs"]
-mod same;
-#[path = "faults/sent.rs"]
-mod sent;
-#[path = "faults/small.rs"]
-mod small;
+#[path = "faults/request_schemas.rs"]
+mod request_schemas;
+#[path = "faults/response_schemas.rs"]
+mod response_schemas;
+#[path = "faults/small_description.rs"]
+mod small_description;
 #[path = "faults/types.rs"]
 mod types;
 

@@ -7,8 +7,8 @@ mod atomic;
 mod description_versions;
 #[path = "refresh/failures.rs"]
 mod failures;
-#[path = "refresh/small.rs"]
-mod small;
+#[path = "refresh/small_description.rs"]
+mod small_description;
 #[path = "refresh/sources.rs"]
 mod sources;
 

@@ -21,9 +21,9 @@ use octowire::rate_limit::{LimitAction, RateLimitPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::captured_output::{Log, Shown};
 use crate::support::github_app::Key;
 use crate::support::{Received, Reply, Server, json_response};
-use crate::watch::{Log, Shown};
 
 const CLIENT_ID: &str = "Iv23liCLIENT";
 const CALLBACK: &str = "http://127.0.0.1:9999/callback";

@@ -7,8 +7,8 @@ use octowire::store::MemoryStore;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use crate::captured_output::Log;
 use crate::support::{self, Received, Reply, Server};
-use crate::watch::Log;
 
 /// Asks by two clients that share a cache, of a server that repeats this header in the body. Returns how
 /// the second one came by its response.

@@ -7,9 +7,9 @@ use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 
 use crate::SECRET;
+use crate::captured_output::{Log, Shown};
+use crate::intercepting_store::InterceptingStore;
 use crate::support::{Server, json_response};
-use crate::through::InterceptingStore;
-use crate::watch::{Log, Shown};
 
 #[tokio::test]
 async fn usage_and_budgets_show_neither_token_nor_path_nor_query() {

@@ -12,7 +12,7 @@ use octowire::webhooks::{
 };
 use tower::ServiceExt;
 
-use crate::watch::{Log, Shown};
+use crate::captured_output::{Log, Shown};
 
 const SECRET: &str = "w3bh00k-c4n4ry";
 const PAYLOAD: &str = r#"{"action":"opened","issue":"p4yl04d-c4n4ry"}"#;

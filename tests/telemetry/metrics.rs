@@ -10,7 +10,7 @@ use octowire::{CircuitBreaker, OnItemError, RetryPolicy};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::scenes;
+use crate::scenarios;
 use crate::spans::documented;
 
 /// The recorded metrics: by name, the kind, and the value of each set of labels.
@@ -69,7 +69,7 @@ async fn metrics_are_those_that_are_documented_with_their_labels_and_no_others()
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let _guard = ::metrics::set_default_local_recorder(&recorder);
-    scenes::traffic().await;
+    scenarios::traffic().await;
     delivery().await;
     let seen = MetricsSnapshot::take(&snapshotter);
 
@@ -149,7 +149,7 @@ async fn recorded(calls: impl Future<Output = ()>) -> MetricsSnapshot {
 
 #[tokio::test]
 async fn a_call_is_counted_as_it_really_ended_and_once() {
-    let seen = recorded(scenes::three_that_fail_late()).await;
+    let seen = recorded(scenarios::three_that_fail_late()).await;
     let calls = |operation, outcome| {
         seen.value("octowire_calls_total", &[("operation", operation), ("outcome", outcome)])
     };

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, fs, process};
 
-use crate::scenes;
+use crate::scenarios;
 use axum::Router;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -139,7 +139,7 @@ async fn prometheus_has_data_for_each_metric_and_each_panel() {
     let mut open = asked.clone();
     // A rate needs two scrapes with traffic between them.
     for round in 0..60 {
-        scenes::traffic().await;
+        scenarios::traffic().await;
         let delivery = OutgoingDelivery::new("ping", "{\"zen\":7}").id(format!("d-{round}"));
         delivery.send("a secret", &format!("http://{address}/webhooks")).await.unwrap();
         let mut left = Vec::new();

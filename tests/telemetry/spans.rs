@@ -13,7 +13,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::scenes;
+use crate::scenarios;
 
 /// A span that ended or not: its name, level, and the fields that have a value.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +219,7 @@ async fn bodies_are_logged_on_request_and_without_secrets() {
 #[tokio::test]
 async fn a_span_says_how_a_call_really_ended() {
     let log = Log::start();
-    scenes::three_that_fail_late().await;
+    scenarios::three_that_fail_late().await;
 
     let ended = |spans: Vec<SpanRecord>| -> Vec<(String, Option<String>, Option<String>)> {
         let ended = spans.into_iter().map(|record| {

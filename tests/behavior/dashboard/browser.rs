@@ -20,8 +20,8 @@ use tokio::time::sleep;
 
 use super::serve;
 use crate::browser::Browser;
+use crate::intercepting_store::InterceptingStore;
 use crate::support::github_app::Key;
-use crate::through::InterceptingStore;
 
 /// Keeps each text that a figure has had.
 const WATCH: &str = r#"

@@ -13,7 +13,7 @@ use octowire::{CircuitBreaker, RetryPolicy};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::gone::UnresponsiveStore;
+use crate::unresponsive_store::UnresponsiveStore;
 
 /// Something for each metric to tell, but for deliveries.
 pub(crate) async fn traffic() {

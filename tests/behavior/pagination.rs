@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::Barrier;
 use tokio::time::timeout;
 
-mod bad_items;
-mod complete;
+mod incomplete_lists;
 mod links;
+mod undecodable_items;
 
 /// A page of a numbered list, as GitHub links it.
 fn numbered(request: &Received, last: u64, per_page: u64) -> Vec<u8> {

@@ -4,8 +4,8 @@
 //! `OCTOWIRE_VERSIONS` names a folder that has `@octokit/openapi` once for each version, such as
 //! `23.0.2/generated/api.github.com.json`. Without it, these tests are skipped.
 
-#[path = "by_hand/whole.rs"]
-mod whole;
+#[path = "reviewed_changes/complete_descriptions.rs"]
+mod complete_descriptions;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -21,8 +21,8 @@ use octowire::{CircuitBreaker, Client, Error, Request, RetryPolicy};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use crate::captured_output::{Log, Shown};
 use crate::support::{Received, Reply, Server};
-use crate::watch::{Log, Shown};
 
 /// Each kind of secret, and the way in which the server receives it.
 const SECRETS: [(&str, &str); 30] = [
