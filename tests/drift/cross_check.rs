@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use octowire_refresh::drift::{Change, ChangeOwner, DriftReport, Kind, Severity, compare};
+use octowire_refresh::drift::{Change, ChangeKind, ChangeOwner, DriftReport, Severity, compare};
 use oxide_drift::ChangeClass;
 use serde_json::Value;
 
@@ -137,7 +137,7 @@ fn pointer_is_wrapped(pointer: &str) -> bool {
 /// Whether the operation of the old document is reported as moved.
 fn is_moved(report: &DriftReport, old: &Value, pointer: &str) -> bool {
     let id = old.pointer(pointer).and_then(|operation| operation["operationId"].as_str());
-    let moves = [Kind::PathMoved, Kind::MethodChanged];
+    let moves = [ChangeKind::PathMoved, ChangeKind::MethodChanged];
     let mut changes = report.changes.iter();
     changes.any(|change| moves.contains(&change.kind) && Some(change.owner.name()) == id)
 }

@@ -20,12 +20,12 @@ use std::sync::LazyLock;
 use octowire_refresh::drift::Direction::{self, Error, Operation, Request, Response, Webhook};
 use octowire_refresh::drift::SemverBump::{self, Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{self, Breaking, Compatible, Documentation, Notice};
-use octowire_refresh::drift::{DriftReport, Kind, compare, slice};
+use octowire_refresh::drift::{ChangeKind, DriftReport, compare, slice};
 use serde_json::{Value, json};
 use small::*;
 
 /// The expected report of one change.
-type Expected = (Kind, Severity, SemverBump, Direction);
+type Expected = (ChangeKind, Severity, SemverBump, Direction);
 /// A name, the edit of the description, and the expected changes.
 type Row = (&'static str, fn(&mut Value), &'static [Expected]);
 
@@ -70,45 +70,45 @@ fn exactly_the_expected_changes_are_found() {
 }
 
 /// The kind of the reverse change.
-fn reversed(kind: Kind) -> Kind {
-    const PAIRS: &[(Kind, Kind)] = &[
-        (Kind::OperationAdded, Kind::OperationRemoved),
-        (Kind::AppsAllowed, Kind::AppsRejected),
-        (Kind::Deprecated, Kind::Undeprecated),
-        (Kind::BreakingChangeAnnounced, Kind::BreakingChangeWithdrawn),
-        (Kind::WebhookAdded, Kind::WebhookRemoved),
-        (Kind::WebhookTypeAdded, Kind::WebhookTypeRemoved),
-        (Kind::ParameterBecameRequired, Kind::ParameterBecameOptional),
-        (Kind::RequestBodyBecameRequired, Kind::RequestBodyBecameOptional),
-        (Kind::MediaTypeAdded, Kind::MediaTypeRemoved),
-        (Kind::SuccessStatusAdded, Kind::SuccessStatusRemoved),
-        (Kind::StatusAdded, Kind::StatusRemoved),
-        (Kind::HeaderAdded, Kind::HeaderRemoved),
-        (Kind::PropertyAdded, Kind::PropertyRemoved),
-        (Kind::RequiredPropertyAdded, Kind::RequiredPropertyRemoved),
-        (Kind::PropertyBecameRequired, Kind::PropertyBecameOptional),
-        (Kind::BecameNullable, Kind::BecameNotNullable),
-        (Kind::TypeWidened, Kind::TypeNarrowed),
-        (Kind::EnumValueAdded, Kind::EnumValueRemoved),
-        (Kind::EnumIntroduced, Kind::EnumDropped),
-        (Kind::BoundTightened, Kind::BoundLoosened),
-        (Kind::AdditionalPropertiesForbidden, Kind::AdditionalPropertiesAllowed),
-        (Kind::VariantAdded, Kind::VariantRemoved),
+fn reversed(kind: ChangeKind) -> ChangeKind {
+    const PAIRS: &[(ChangeKind, ChangeKind)] = &[
+        (ChangeKind::OperationAdded, ChangeKind::OperationRemoved),
+        (ChangeKind::AppsAllowed, ChangeKind::AppsRejected),
+        (ChangeKind::Deprecated, ChangeKind::Undeprecated),
+        (ChangeKind::BreakingChangeAnnounced, ChangeKind::BreakingChangeWithdrawn),
+        (ChangeKind::WebhookAdded, ChangeKind::WebhookRemoved),
+        (ChangeKind::WebhookTypeAdded, ChangeKind::WebhookTypeRemoved),
+        (ChangeKind::ParameterBecameRequired, ChangeKind::ParameterBecameOptional),
+        (ChangeKind::RequestBodyBecameRequired, ChangeKind::RequestBodyBecameOptional),
+        (ChangeKind::MediaTypeAdded, ChangeKind::MediaTypeRemoved),
+        (ChangeKind::SuccessStatusAdded, ChangeKind::SuccessStatusRemoved),
+        (ChangeKind::StatusAdded, ChangeKind::StatusRemoved),
+        (ChangeKind::HeaderAdded, ChangeKind::HeaderRemoved),
+        (ChangeKind::PropertyAdded, ChangeKind::PropertyRemoved),
+        (ChangeKind::RequiredPropertyAdded, ChangeKind::RequiredPropertyRemoved),
+        (ChangeKind::PropertyBecameRequired, ChangeKind::PropertyBecameOptional),
+        (ChangeKind::BecameNullable, ChangeKind::BecameNotNullable),
+        (ChangeKind::TypeWidened, ChangeKind::TypeNarrowed),
+        (ChangeKind::EnumValueAdded, ChangeKind::EnumValueRemoved),
+        (ChangeKind::EnumIntroduced, ChangeKind::EnumDropped),
+        (ChangeKind::BoundTightened, ChangeKind::BoundLoosened),
+        (ChangeKind::AdditionalPropertiesForbidden, ChangeKind::AdditionalPropertiesAllowed),
+        (ChangeKind::VariantAdded, ChangeKind::VariantRemoved),
         // Whether it was required does not matter to what becomes of it.
-        (Kind::RequiredParameterAdded, Kind::ParameterRemoved),
-        (Kind::ParameterAdded, Kind::ParameterRemoved),
-        (Kind::RequiredRequestBodyAdded, Kind::RequestBodyRemoved),
-        (Kind::RequestBodyAdded, Kind::RequestBodyRemoved),
+        (ChangeKind::RequiredParameterAdded, ChangeKind::ParameterRemoved),
+        (ChangeKind::ParameterAdded, ChangeKind::ParameterRemoved),
+        (ChangeKind::RequiredRequestBodyAdded, ChangeKind::RequestBodyRemoved),
+        (ChangeKind::RequestBodyAdded, ChangeKind::RequestBodyRemoved),
     ];
     let pair = PAIRS.iter().find(|(a, b)| *a == kind || *b == kind);
     pair.map_or(kind, |(a, b)| if *a == kind { *b } else { *a })
 }
 
 /// Added parameters and bodies, required or not, as one kind.
-fn regardless(kind: Kind) -> Kind {
+fn regardless(kind: ChangeKind) -> ChangeKind {
     match kind {
-        Kind::RequiredParameterAdded => Kind::ParameterAdded,
-        Kind::RequiredRequestBodyAdded => Kind::RequestBodyAdded,
+        ChangeKind::RequiredParameterAdded => ChangeKind::ParameterAdded,
+        ChangeKind::RequiredRequestBodyAdded => ChangeKind::RequestBodyAdded,
         other => other,
     }
 }
@@ -119,7 +119,7 @@ fn in_reverse_every_addition_is_a_removal() {
     for (name, edit, _) in rows() {
         let mut new = old.clone();
         edit(&mut new);
-        let kinds = |old: &Value, new: &Value, turn: fn(Kind) -> Kind| {
+        let kinds = |old: &Value, new: &Value, turn: fn(ChangeKind) -> ChangeKind| {
             let report = compare(old, new).unwrap();
             let mut kinds: Vec<_> = report
                 .changes
@@ -147,7 +147,7 @@ fn a_new_required_request_property_breaks_callers() {
     at!(&mut new, body, "/properties")["mood"] = json!({ "type": "string" });
     push(&mut new, &[body, "/required"].concat(), json!("mood"));
     let report = compare(&GITHUB, &new).unwrap();
-    assert_eq!(found(&report), [(Kind::RequiredPropertyAdded, Breaking, Major, Request)]);
+    assert_eq!(found(&report), [(ChangeKind::RequiredPropertyAdded, Breaking, Major, Request)]);
     let change = &report.changes[0];
     assert_eq!(change.operations, ["issues/create"]);
     assert_eq!(change.path, "body application/json › mood");
@@ -165,8 +165,8 @@ fn a_change_of_a_component_is_one_change_for_each_direction() {
     assert_eq!(
         found(&report),
         [
-            (Kind::RequiredPropertyRemoved, Breaking, Major, Response),
-            (Kind::RequiredPropertyRemoved, Breaking, Major, Webhook),
+            (ChangeKind::RequiredPropertyRemoved, Breaking, Major, Response),
+            (ChangeKind::RequiredPropertyRemoved, Breaking, Major, Webhook),
         ]
     );
     let [response, webhook] = &report.changes[..] else { panic!("{report}") };
@@ -201,9 +201,9 @@ fn a_nullable_component_affects_only_uses_that_did_not_allow_null() {
     assert_eq!(
         found(&report),
         [
-            (Kind::BecameNullable, Compatible, NONE, Response),
-            (Kind::BecameNullable, Compatible, Minor, Request),
-            (Kind::BecameNullable, Breaking, Major, Webhook),
+            (ChangeKind::BecameNullable, Compatible, NONE, Response),
+            (ChangeKind::BecameNullable, Compatible, Minor, Request),
+            (ChangeKind::BecameNullable, Breaking, Major, Webhook),
         ]
     );
     assert!(report.changes.iter().all(|of| of.owner.name() == "options"));
@@ -215,7 +215,7 @@ fn a_change_to_a_component_of_errors_only_is_not_breaking() {
     let mut new = GITHUB.clone();
     remove(&mut new, "/components/schemas/validation-error/properties/message");
     let report = compare(&GITHUB, &new).unwrap();
-    assert_eq!(found(&report), [(Kind::RequiredPropertyRemoved, Notice, NONE, Error)]);
+    assert_eq!(found(&report), [(ChangeKind::RequiredPropertyRemoved, Notice, NONE, Error)]);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn removal_dates_are_reported() {
     let mut later = new.clone();
     at!(&mut later, CREATE, "/x-github")["removalDate"] = json!("2027-01-01");
     let report = compare(&new, &later).unwrap();
-    assert_eq!(found(&report), [(Kind::RemovalDateChanged, Notice, Patch, Operation)]);
+    assert_eq!(found(&report), [(ChangeKind::RemovalDateChanged, Notice, Patch, Operation)]);
     assert_eq!(report.changes[0].message, "to be removed on 2027-01-01, before: 2026-08-28");
     assert!(report.to_markdown().contains("to be removed on 2027-01-01, before: 2026-08-28"));
 }
@@ -278,7 +278,7 @@ fn a_description_wide_change_is_reported_once() {
     let mut new = small();
     new["servers"] = json!([{ "url": "https://ghe.example.com/api/v3" }]);
     let report = compare(&small(), &new).unwrap();
-    assert_eq!(found(&report), [(Kind::ServerChanged, Breaking, Patch, Operation)]);
+    assert_eq!(found(&report), [(ChangeKind::ServerChanged, Breaking, Patch, Operation)]);
     assert_eq!(
         report.changes[0].operations,
         ["things/create", "things/delete", "things/get", "things/get-pair"]
@@ -316,7 +316,7 @@ fn every_kind_is_in_the_table() {
         "/../../src/contract/drift/mod.rs"
     ));
     let text = text.unwrap();
-    for kind in Kind::ALL {
+    for kind in ChangeKind::ALL {
         assert!(text.contains(&format!("`{kind}`")), "{kind} is not in the table");
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
     }

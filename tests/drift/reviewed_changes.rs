@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use octowire_refresh::drift::{
-    Change, ChangeOwner, DriftReport, Kind, SemverBump, Severity, compare,
+    Change, ChangeKind, ChangeOwner, DriftReport, SemverBump, Severity, compare,
 };
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn report(old: &Option<Value>, new: &Option<Value>) -> Option<DriftReport> {
 
 /// The change of this kind in this place: the gravest, if it is one for several directions.
 #[track_caller]
-fn one<'a>(report: &'a DriftReport, kind: Kind, place: &str, path: &str) -> &'a Change {
+fn one<'a>(report: &'a DriftReport, kind: ChangeKind, place: &str, path: &str) -> &'a Change {
     let found: Vec<&Change> = report
         .changes
         .iter()
@@ -73,15 +73,20 @@ fn from_22_to_23() {
     use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Notice};
     // 22: `$ref: simple-user`. 23: `$ref: nullable-simple-user`. It is required.
-    let user =
-        is(Kind::BecameNullable, "component pull-request-review-comment", "user", Breaking, Major);
+    let user = is(
+        ChangeKind::BecameNullable,
+        "component pull-request-review-comment",
+        "user",
+        Breaking,
+        Major,
+    );
     assert!(user.operations.contains(&"pulls/get-review-comment".to_owned()));
     // 22: a property, optional. 23: none. Apps' permissions are read and, for two operations, sent.
     let gone = "component app-permissions";
     let both: Vec<&Change> = report
         .changes
         .iter()
-        .filter(|of| of.owner.to_string() == gone && of.kind == Kind::PropertyRemoved)
+        .filter(|of| of.owner.to_string() == gone && of.kind == ChangeKind::PropertyRemoved)
         .collect();
     assert_eq!(both.len(), 3, "{both:#?}");
     assert!(both.iter().all(|change| change.path == "team_discussions"));
@@ -90,7 +95,7 @@ fn from_22_to_23() {
     assert_eq!(both[0].operations, ["apps/create-installation-access-token", "apps/scope-token"]);
     // 22: 204. 23: 204, or 200 with a body; who calls as before reads no body.
     is(
-        Kind::SuccessStatusAdded,
+        ChangeKind::SuccessStatusAdded,
         "operation actions/create-workflow-dispatch",
         "response 200",
         Compatible,
@@ -98,41 +103,47 @@ fn from_22_to_23() {
     );
     // 22: `application/json+sarif`. 23: `application/sarif+json`.
     let place = "operation code-scanning/get-analysis";
-    is(Kind::MediaTypeRemoved, place, "response 200 application/json+sarif", Breaking, None);
-    is(Kind::MediaTypeAdded, place, "response 200 application/sarif+json", Compatible, Major);
+    is(ChangeKind::MediaTypeRemoved, place, "response 200 application/json+sarif", Breaking, None);
+    is(ChangeKind::MediaTypeAdded, place, "response 200 application/sarif+json", Compatible, Major);
     // 22: maxLength 40, `^[0-9a-fA-F]+$`. 23: 64, `^([0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?)$`.
     let place = "component code-scanning-analysis-commit-sha";
-    is(Kind::PatternChanged, place, "", Breaking, None);
-    let length = one(&report, Kind::BoundLoosened, place, "");
+    is(ChangeKind::PatternChanged, place, "", Breaking, None);
+    let length = one(&report, ChangeKind::BoundLoosened, place, "");
     assert_eq!(length.message, "`maxLength`: `40` became `64`");
     // 22: no `required`. 23: `required: [selected_repository_ids]`.
     is(
-        Kind::PropertyBecameRequired,
+        ChangeKind::PropertyBecameRequired,
         "operation code-security/detach-configuration",
         "body application/json › selected_repository_ids",
         Breaking,
         Major,
     );
     // 22: /organizations/{org}/dependabot/repository-access. 23: /orgs/{org}/….
-    let moved =
-        is(Kind::PathMoved, "operation dependabot/repository-access-for-org", "", Breaking, Patch);
+    let moved = is(
+        ChangeKind::PathMoved,
+        "operation dependabot/repository-access-for-org",
+        "",
+        Breaking,
+        Patch,
+    );
     assert_eq!(moved.pointer, "/paths/~1orgs~1{org}~1dependabot~1repository-access/get");
     // 22: repository, organization, app. 23: repository, organization.
-    is(Kind::WebhookTypeRemoved, "webhook package-published", "", Breaking, None);
+    is(ChangeKind::WebhookTypeRemoved, "webhook package-published", "", Breaking, None);
     // 22: strings. 23: strings, or objects with `login`, `rationale` and `suggest`.
     is(
-        Kind::TypeWidened,
+        ChangeKind::TypeWidened,
         "operation issues/update",
         "body application/json › assignees[]",
         Compatible,
         Major,
     );
     // 22: nothing. 23: deprecationDate 2026-05-22, removalDate 2026-08-28.
-    let classrooms = is(Kind::Deprecated, "operation classroom/list-classrooms", "", Notice, Minor);
+    let classrooms =
+        is(ChangeKind::Deprecated, "operation classroom/list-classrooms", "", Notice, Minor);
     assert_eq!(classrooms.removal_date.as_deref(), Some("2026-08-28"));
     // 22: a property, optional. 23: none.
     is(
-        Kind::PropertyRemoved,
+        ChangeKind::PropertyRemoved,
         "component rate-limit-overview",
         "resources › code_scanning_upload",
         Compatible,
@@ -140,7 +151,7 @@ fn from_22_to_23() {
     );
     // 22: none. 23: maxLength 128.
     is(
-        Kind::BoundTightened,
+        ChangeKind::BoundTightened,
         "operation orgs/create-artifact-deployment-record",
         "body application/json › cluster",
         Breaking,
@@ -151,56 +162,56 @@ fn from_22_to_23() {
         && of.owner == ChangeOwner::Component("budget".to_owned())));
     // 22: 200. 23: 207 as well, with another body.
     is(
-        Kind::SuccessStatusAdded,
+        ChangeKind::SuccessStatusAdded,
         "operation orgs/set-cluster-deployment-records",
         "response 207",
         Breaking,
         Major,
     );
     // 22: nothing. 23: `change_delete_installation_success_status` for 2026-03-10.
-    is(Kind::BreakingChangeAnnounced, "operation apps/delete-installation", "", Notice, None);
+    is(ChangeKind::BreakingChangeAnnounced, "operation apps/delete-installation", "", Notice, None);
 }
 
 #[test]
 fn from_23_back_to_22() {
     let Some(report) = report(&V23, &V22) else { return };
-    one(&report, Kind::BecameNotNullable, "component pull-request-review-comment", "user");
+    one(&report, ChangeKind::BecameNotNullable, "component pull-request-review-comment", "user");
     one(
         &report,
-        Kind::SuccessStatusRemoved,
+        ChangeKind::SuccessStatusRemoved,
         "operation actions/create-workflow-dispatch",
         "response 200",
     );
     one(
         &report,
-        Kind::MediaTypeAdded,
+        ChangeKind::MediaTypeAdded,
         "operation code-scanning/get-analysis",
         "response 200 application/json+sarif",
     );
-    one(&report, Kind::BoundTightened, "component code-scanning-analysis-commit-sha", "");
+    one(&report, ChangeKind::BoundTightened, "component code-scanning-analysis-commit-sha", "");
     let place = "operation code-security/detach-configuration";
     one(
         &report,
-        Kind::PropertyBecameOptional,
+        ChangeKind::PropertyBecameOptional,
         place,
         "body application/json › selected_repository_ids",
     );
-    one(&report, Kind::PathMoved, "operation dependabot/repository-access-for-org", "");
-    one(&report, Kind::WebhookTypeAdded, "webhook package-published", "");
+    one(&report, ChangeKind::PathMoved, "operation dependabot/repository-access-for-org", "");
+    one(&report, ChangeKind::WebhookTypeAdded, "webhook package-published", "");
     one(
         &report,
-        Kind::TypeNarrowed,
+        ChangeKind::TypeNarrowed,
         "operation issues/update",
         "body application/json › assignees[]",
     );
-    one(&report, Kind::Undeprecated, "operation classroom/list-classrooms", "");
+    one(&report, ChangeKind::Undeprecated, "operation classroom/list-classrooms", "");
     one(
         &report,
-        Kind::PropertyAdded,
+        ChangeKind::PropertyAdded,
         "component rate-limit-overview",
         "resources › code_scanning_upload",
     );
-    one(&report, Kind::BreakingChangeWithdrawn, "operation apps/delete-installation", "");
+    one(&report, ChangeKind::BreakingChangeWithdrawn, "operation apps/delete-installation", "");
 }
 
 #[test]
@@ -215,7 +226,7 @@ fn from_16_to_23() {
     use Severity::{Breaking, Compatible, Notice};
     // 16: `assigments`. 23: `assignments`, with the same path.
     let renamed = is(
-        Kind::OperationRenamed,
+        ChangeKind::OperationRenamed,
         "operation classroom/list-accepted-assignments-for-an-assignment",
         "",
         Compatible,
@@ -224,26 +235,32 @@ fn from_16_to_23() {
     assert!(renamed.message.contains("classroom/list-accepted-assigments-for-an-assignment"));
     // 16: no `required`. 23: `required: [encrypted_value, key_id]`.
     let place = "operation actions/create-or-update-repo-secret";
-    is(Kind::PropertyBecameRequired, place, "body application/json › key_id", Breaking, Major);
+    is(
+        ChangeKind::PropertyBecameRequired,
+        place,
+        "body application/json › key_id",
+        Breaking,
+        Major,
+    );
     // 16: page, first and last. 23: none of them.
     let place = "operation dependabot/list-alerts-for-repo";
     for name in ["query first", "query last", "query page"] {
-        is(Kind::ParameterRemoved, place, name, Breaking, Major);
+        is(ChangeKind::ParameterRemoved, place, name, Breaking, Major);
     }
     // 16: `type: integer`. 23: `type: string`.
     is(
-        Kind::TypeChanged,
+        ChangeKind::TypeChanged,
         "component parameters/repository-name-in-query",
         "query repository_name",
         Breaking,
         Major,
     );
     // 16: nullable-simple-user. 23: nullable, one of simple-user and empty-object.
-    let author = is(Kind::TypeWidened, "component commit", "author", Breaking, Major);
+    let author = is(ChangeKind::TypeWidened, "component commit", "author", Breaking, Major);
     assert_eq!(author.message, "`simple-user` became one of `simple-user`, `empty-object`");
     // 16: per-page, of 30. 23: public-events-per-page, of 15.
     let page = is(
-        Kind::DefaultChanged,
+        ChangeKind::DefaultChanged,
         "operation activity/list-public-events",
         "query per_page",
         Notice,
@@ -251,10 +268,10 @@ fn from_16_to_23() {
     );
     assert_eq!(page.message, "the default `30` became `15`");
     // 16: one of simple-user, team and organization. 23: nullable-simple-user.
-    is(Kind::TypeNarrowed, "component copilot-seat-details", "assignee", Compatible, Major);
+    is(ChangeKind::TypeNarrowed, "component copilot-seat-details", "assignee", Compatible, Major);
     // 16: a string, nullable. 23: `$ref: team`'s parent, an object.
     is(
-        Kind::TypeChanged,
+        ChangeKind::TypeChanged,
         "component branch-restriction-policy",
         "teams[] › parent",
         Breaking,
@@ -262,23 +279,29 @@ fn from_16_to_23() {
     );
     // 16: optional. 23: required. It is a union of one variant in 16.
     let place = "operation repos/remove-app-access-restrictions";
-    is(Kind::RequestBodyBecameRequired, place, "body", Breaking, Patch);
+    is(ChangeKind::RequestBodyBecameRequired, place, "body", Breaking, Patch);
     let others = report.changes.iter().filter(|of| of.owner.to_string() == place);
     assert_eq!(others.filter(|of| of.severity != Severity::Documentation).count(), 1);
     // 16: it is there. 23: it is not.
-    is(Kind::WebhookRemoved, "webhook secret-scanning-alert-revoked", "", Breaking, Major);
+    is(ChangeKind::WebhookRemoved, "webhook secret-scanning-alert-revoked", "", Breaking, Major);
     // 16: /orgs/{org}/projects, classic. 23: /orgs/{org}/projectsV2.
-    is(Kind::PathMoved, "operation projects/list-for-org", "", Breaking, Patch);
+    is(ChangeKind::PathMoved, "operation projects/list-for-org", "", Breaking, Patch);
     // 16: `minItems` of the elements, which are texts. 23: `minItems: 1` of the list.
     is(
-        Kind::BoundTightened,
+        ChangeKind::BoundTightened,
         "operation users/add-email-for-authenticated-user",
         "body application/json › emails",
         Breaking,
         None,
     );
     // 16: required. 23: not in `required`.
-    is(Kind::PropertyBecameOptional, "component issue", "author_association", Breaking, Major);
+    is(
+        ChangeKind::PropertyBecameOptional,
+        "component issue",
+        "author_association",
+        Breaking,
+        Major,
+    );
 }
 
 #[test]
@@ -286,39 +309,51 @@ fn from_23_back_to_16() {
     let Some(report) = report(&V23, &V16) else { return };
     one(
         &report,
-        Kind::OperationRenamed,
+        ChangeKind::OperationRenamed,
         "operation classroom/list-accepted-assigments-for-an-assignment",
         "",
     );
     let place = "operation actions/create-or-update-repo-secret";
-    one(&report, Kind::PropertyBecameOptional, place, "body application/json › key_id");
-    one(&report, Kind::ParameterAdded, "operation dependabot/list-alerts-for-repo", "query first");
+    one(&report, ChangeKind::PropertyBecameOptional, place, "body application/json › key_id");
     one(
         &report,
-        Kind::TypeChanged,
+        ChangeKind::ParameterAdded,
+        "operation dependabot/list-alerts-for-repo",
+        "query first",
+    );
+    one(
+        &report,
+        ChangeKind::TypeChanged,
         "component parameters/repository-name-in-query",
         "query repository_name",
     );
-    one(&report, Kind::TypeNarrowed, "component commit", "author");
-    one(&report, Kind::DefaultChanged, "operation activity/list-public-events", "query per_page");
-    one(&report, Kind::TypeWidened, "component copilot-seat-details", "assignee");
+    one(&report, ChangeKind::TypeNarrowed, "component commit", "author");
     one(
         &report,
-        Kind::RequestBodyBecameOptional,
+        ChangeKind::DefaultChanged,
+        "operation activity/list-public-events",
+        "query per_page",
+    );
+    one(&report, ChangeKind::TypeWidened, "component copilot-seat-details", "assignee");
+    one(
+        &report,
+        ChangeKind::RequestBodyBecameOptional,
         "operation repos/remove-app-access-restrictions",
         "body",
     );
-    one(&report, Kind::WebhookAdded, "webhook secret-scanning-alert-revoked", "");
+    one(&report, ChangeKind::WebhookAdded, "webhook secret-scanning-alert-revoked", "");
     one(
         &report,
-        Kind::BoundLoosened,
+        ChangeKind::BoundLoosened,
         "operation users/add-email-for-authenticated-user",
         "body application/json › emails",
     );
     let issue: Vec<_> = report
         .changes
         .iter()
-        .filter(|of| of.path == "author_association" && of.kind == Kind::PropertyBecameRequired)
+        .filter(|of| {
+            of.path == "author_association" && of.kind == ChangeKind::PropertyBecameRequired
+        })
         .filter(|of| of.owner.to_string() == "component issue")
         .collect();
     assert!(!issue.is_empty());

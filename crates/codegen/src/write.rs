@@ -45,10 +45,10 @@ pub fn write(
     result.map_err(|e| Error::new(STAGE, "", e))?;
     let table = writeln!(
         out,
-        "/// The document that this build was made from.\n\
-         pub const DOCUMENT: &str = {document:?};\n\
-         /// The version of the document that this build was made from.\n\
-         pub const DOCUMENT_VERSION: &str = {version:?};"
+        "/// The name of the OpenAPI description from which this build was generated.\n\
+         pub const OPENAPI_DESCRIPTION: &str = {document:?};\n\
+         /// The version of the OpenAPI description from which this build was generated.\n\
+         pub const OPENAPI_VERSION: &str = {version:?};"
     );
     table.map_err(|e| Error::new(STAGE, "", e))?;
     too_large(api)?;

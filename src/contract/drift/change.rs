@@ -9,7 +9,7 @@ use serde::Serialize;
 #[non_exhaustive]
 pub struct Change {
     /// The kind of the change.
-    pub kind: Kind,
+    pub kind: ChangeKind,
     /// The effect on programs that already run.
     pub severity: Severity,
     /// The effect on this crate's version number.
@@ -107,11 +107,11 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(rename_all = "kebab-case")]
         #[non_exhaustive]
-        pub enum Kind {
+        pub enum ChangeKind {
             $($(#[doc = $doc])+ $kind,)+
         }
 
-        impl Kind {
+        impl ChangeKind {
             /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
@@ -342,7 +342,7 @@ impl fmt::Display for Direction {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ChangeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Change, ChangeOwner, Direction, Kind};
+use super::change::{Change, ChangeKind, ChangeOwner, Direction};
 use super::policy::{self, ChangeFacts};
 
 /// An operation, a webhook or a pair of components, by its number.
@@ -66,7 +66,7 @@ impl ChangeCollector {
     pub(super) fn add(
         &mut self,
         at: &Position,
-        kind: Kind,
+        kind: ChangeKind,
         facts: ChangeFacts,
         pointer: &str,
         message: String,
@@ -93,7 +93,7 @@ impl ChangeCollector {
     pub(super) fn add_dated(
         &mut self,
         at: &Position,
-        kind: Kind,
+        kind: ChangeKind,
         pointer: &str,
         message: String,
         removal: Option<&str>,
@@ -119,7 +119,13 @@ impl ChangeCollector {
                 1 => "one text changed".to_owned(),
                 count => format!("{count} texts changed"),
             };
-            self.add(&at, Kind::DocumentationChanged, ChangeFacts::default(), &pointer, message);
+            self.add(
+                &at,
+                ChangeKind::DocumentationChanged,
+                ChangeFacts::default(),
+                &pointer,
+                message,
+            );
         }
         let reach = self.affected();
         let changes = self.changes.into_iter().map(|(owner, mut change)| {

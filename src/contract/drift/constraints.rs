@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::change::Kind;
+use super::change::ChangeKind;
 use super::changes::Position;
 use super::describe;
 use super::differ::Differ;
@@ -32,10 +32,10 @@ impl<'a> Differ<'a> {
         self.default(old, new, at);
         self.limits(old, new, at);
         for (key, kind) in [
-            ("readOnly", Kind::AccessChanged),
-            ("writeOnly", Kind::AccessChanged),
-            ("discriminator", Kind::DiscriminatorChanged),
-            ("not", Kind::TypeChanged),
+            ("readOnly", ChangeKind::AccessChanged),
+            ("writeOnly", ChangeKind::AccessChanged),
+            ("discriminator", ChangeKind::DiscriminatorChanged),
+            ("not", ChangeKind::TypeChanged),
         ] {
             let (a, b) = (old.keyword(key), new.keyword(key));
             let of = |node: &Option<Node<'a>>| {
@@ -64,21 +64,21 @@ impl<'a> Differ<'a> {
             (None, None) => {}
             (None, Some((list, _))) => {
                 let message = "it now allows only listed values".to_owned();
-                self.changes.add(at, Kind::EnumIntroduced, facts, &list.pointer, message);
+                self.changes.add(at, ChangeKind::EnumIntroduced, facts, &list.pointer, message);
             }
             (Some((list, _)), None) => {
                 let message = "it no longer allows only listed values".to_owned();
-                self.changes.add(at, Kind::EnumDropped, facts, &list.pointer, message);
+                self.changes.add(at, ChangeKind::EnumDropped, facts, &list.pointer, message);
             }
             (Some((old_list, old)), Some((new_list, new))) => {
                 for gone in old.iter().filter(|value| !new.contains(value)) {
                     let message = format!("the value {} was removed", describe::value(Some(gone)));
-                    let kind = Kind::EnumValueRemoved;
+                    let kind = ChangeKind::EnumValueRemoved;
                     self.changes.add(at, kind, facts, &old_list.pointer, message);
                 }
                 for more in new.iter().filter(|value| !old.contains(value)) {
                     let message = format!("the value {} was added", describe::value(Some(more)));
-                    let kind = Kind::EnumValueAdded;
+                    let kind = ChangeKind::EnumValueAdded;
                     self.changes.add(at, kind, facts, &new_list.pointer, message);
                 }
             }
@@ -106,7 +106,7 @@ impl<'a> Differ<'a> {
         let facts = ChangeFacts { retyped, unreadable, harmless, ..ChangeFacts::default() };
         let of = |format: Option<&str>| format.map_or("none".to_owned(), |of| format!("`{of}`"));
         let message = format!("the format {} became {}", of(before), of(after));
-        self.changes.add(at, Kind::FormatChanged, facts, &pointer(b, a), message);
+        self.changes.add(at, ChangeKind::FormatChanged, facts, &pointer(b, a), message);
     }
 
     fn default(&mut self, old: &Shape<'a>, new: &Shape<'a>, at: &Position) {
@@ -117,7 +117,7 @@ impl<'a> Differ<'a> {
             let message = format!("the default {before} became {after}");
             self.changes.add(
                 at,
-                Kind::DefaultChanged,
+                ChangeKind::DefaultChanged,
                 ChangeFacts::default(),
                 &pointer(b, a),
                 message,
@@ -155,7 +155,7 @@ impl<'a> Differ<'a> {
                 let pointer = pointer(nodes.1, nodes.0);
                 self.changes.add(
                     at,
-                    Kind::PatternChanged,
+                    ChangeKind::PatternChanged,
                     ChangeFacts::default(),
                     &pointer,
                     message,
@@ -176,7 +176,7 @@ impl<'a> Differ<'a> {
     ) {
         let value = |node: &Option<Node<'a>>| describe::value(node.as_ref().map(|node| node.value));
         let message = format!("`{key}`: {} became {}", value(&old), value(&new));
-        let kind = if loosened { Kind::BoundLoosened } else { Kind::BoundTightened };
+        let kind = if loosened { ChangeKind::BoundLoosened } else { ChangeKind::BoundTightened };
         self.changes.add(at, kind, ChangeFacts::default(), &pointer(new, old), message);
     }
 }

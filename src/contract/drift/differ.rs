@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
-use super::change::{Change, Direction, Kind};
+use super::change::{Change, ChangeKind, Direction};
 use super::changes::{ChangeCollector, OwnerId, Position};
 use super::document::{DescriptionTree, Node, SCHEMAS, TEXTS, escape};
 use super::schema::{ValueContext, component_owner};
@@ -22,7 +22,7 @@ pub(super) struct Differ<'a> {
     /// Components that became or ceased to be nullable, by the way in which their users hold them.
     nullabilities: BTreeMap<(Direction, String, Usage), OwnerId>,
     /// The parts that apply to all operations at once.
-    pub(super) shared: BTreeMap<Kind, OwnerId>,
+    pub(super) shared: BTreeMap<ChangeKind, OwnerId>,
     /// References to the components that are nullable in only one of the descriptions: equal texts can have
     /// different meanings there.
     changeable: BTreeSet<String>,

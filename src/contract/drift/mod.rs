@@ -24,7 +24,7 @@
 //!
 //! # What each kind means
 //!
-//! Severity and bump, as *severity / bump*, of every [`Kind`]. *Read* concerns responses and webhook
+//! Severity and bump, as *severity / bump*, of every [`ChangeKind`]. *Read* concerns responses and webhook
 //! deliveries, *sent* concerns requests.
 //!
 //! Of operations and webhooks as a whole:
@@ -144,7 +144,7 @@ use differ::Differ;
 use document::DescriptionTree;
 use serde_json::Value;
 
-pub use change::{Change, ChangeOwner, Direction, Kind, SemverBump, Severity};
+pub use change::{Change, ChangeKind, ChangeOwner, Direction, SemverBump, Severity};
 pub use error::{InvalidDescription, Side, UnknownOperation};
 pub use report::{DescriptionVersion, DriftReport, SeverityCounts};
 pub use slice::slice;

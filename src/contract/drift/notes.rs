@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::Kind;
+use super::change::ChangeKind;
 use super::changes::Position;
 use super::constraints::{announcements, patches};
 use super::differ::Differ;
@@ -38,18 +38,18 @@ impl<'a> Differ<'a> {
         let day = |day: Option<&str>| day.unwrap_or("no date").to_owned();
         let (kind, message) = match (before.deprecated, after.deprecated) {
             (false, false) => return,
-            (true, false) => (Kind::Undeprecated, "it is no longer deprecated".to_owned()),
+            (true, false) => (ChangeKind::Undeprecated, "it is no longer deprecated".to_owned()),
             (false, true) => {
                 let since = after.since.map(|day| format!(" since {day}")).unwrap_or_default();
                 let until = after.removal.map(|day| format!(", until {day}")).unwrap_or_default();
-                (Kind::Deprecated, format!("it is deprecated{since}{until}"))
+                (ChangeKind::Deprecated, format!("it is deprecated{since}{until}"))
             }
             (true, true) if before.removal == after.removal => (
-                Kind::RemovalDateChanged,
+                ChangeKind::RemovalDateChanged,
                 format!("deprecated since {}, before: {}", day(after.since), day(before.since)),
             ),
             (true, true) => (
-                Kind::RemovalDateChanged,
+                ChangeKind::RemovalDateChanged,
                 format!("to be removed on {}, before: {}", day(after.removal), day(before.removal)),
             ),
         };
@@ -68,15 +68,15 @@ impl<'a> Differ<'a> {
             let (version, name) = key;
             let (kind, message) = match (old.is_empty(), new.is_empty()) {
                 (true, _) => (
-                    Kind::BreakingChangeAnnounced,
+                    ChangeKind::BreakingChangeAnnounced,
                     format!("`{name}` is announced for version {version} of the API"),
                 ),
                 (_, true) => (
-                    Kind::BreakingChangeWithdrawn,
+                    ChangeKind::BreakingChangeWithdrawn,
                     format!("`{name}` of version {version} is no longer announced"),
                 ),
                 _ => (
-                    Kind::BreakingChangeAltered,
+                    ChangeKind::BreakingChangeAltered,
                     format!("`{name}` of version {version} is announced differently"),
                 ),
             };

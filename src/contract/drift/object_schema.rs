@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::Kind;
+use super::change::ChangeKind;
 use super::changes::Position;
 use super::differ::Differ;
 use super::document::{DescriptionTree, Node};
@@ -41,11 +41,11 @@ impl<'a> Differ<'a> {
                 (Some(a), None) => self.property_removed(name, a, own.0 || shared.0, &within),
                 (None, Some(b)) => {
                     let kind = match own.1 || shared.1 {
-                        true => Kind::RequiredPropertyAdded,
-                        false => Kind::PropertyAdded,
+                        true => ChangeKind::RequiredPropertyAdded,
+                        false => ChangeKind::PropertyAdded,
                     };
                     let message = match kind {
-                        Kind::PropertyAdded => format!("`{name}` was added"),
+                        ChangeKind::PropertyAdded => format!("`{name}` was added"),
                         _ => format!("`{name}` was added, and is required"),
                     };
                     self.changes.add(&within, kind, ChangeFacts::default(), &b.pointer, message);
@@ -81,8 +81,8 @@ impl<'a> Differ<'a> {
                 ..ChangeFacts::default()
             };
             let (kind, message) = match required.1 {
-                true => (Kind::PropertyBecameRequired, "it is now required"),
-                false => (Kind::PropertyBecameOptional, "it is no longer required"),
+                true => (ChangeKind::PropertyBecameRequired, "it is now required"),
+                false => (ChangeKind::PropertyBecameOptional, "it is no longer required"),
             };
             self.changes.add(at, kind, facts, &new.pointer, message.to_owned());
         }
@@ -99,10 +99,10 @@ impl<'a> Differ<'a> {
         };
         let (kind, message) = match required {
             true => (
-                Kind::RequiredPropertyRemoved,
+                ChangeKind::RequiredPropertyRemoved,
                 format!("`{name}`, which was required, was removed"),
             ),
-            false => (Kind::PropertyRemoved, format!("`{name}` was removed")),
+            false => (ChangeKind::PropertyRemoved, format!("`{name}` was removed")),
         };
         self.changes.add(at, kind, facts, &old.pointer, message);
     }
@@ -111,11 +111,11 @@ impl<'a> Differ<'a> {
     fn only_required(&mut self, name: &str, required: (bool, bool), pointer: &str, at: &Position) {
         let (kind, message) = match required {
             (false, true) => (
-                Kind::PropertyBecameRequired,
+                ChangeKind::PropertyBecameRequired,
                 format!("`{name}`, which is not a property, is required"),
             ),
             (true, false) => (
-                Kind::PropertyBecameOptional,
+                ChangeKind::PropertyBecameOptional,
                 format!("`{name}`, which is not a property, is no longer required"),
             ),
             _ => return,
@@ -134,11 +134,12 @@ impl<'a> Differ<'a> {
                 return self.within(old, new, "additionalProperties", &at.each("{}"));
             }
             (true, false) => {
-                (Kind::AdditionalPropertiesAllowed, "additional properties are now allowed")
+                (ChangeKind::AdditionalPropertiesAllowed, "additional properties are now allowed")
             }
-            (false, true) => {
-                (Kind::AdditionalPropertiesForbidden, "additional properties are no longer allowed")
-            }
+            (false, true) => (
+                ChangeKind::AdditionalPropertiesForbidden,
+                "additional properties are no longer allowed",
+            ),
         };
         let pointer = new.keyword("additionalProperties");
         let pointer = pointer.map_or_else(|| new.pointer().to_owned(), |node| node.pointer);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::change::{Direction, Kind};
+use super::change::{ChangeKind, Direction};
 use super::changes::{OwnerId, Position};
 use super::differ::{ComponentKind, Differ};
 use super::document::{DescriptionTree, Entry, Node};
@@ -27,7 +27,7 @@ impl<'a> Differ<'a> {
                 let message = format!("`{}` became `{}`", name(&a.1), name(&b.1));
                 self.changes.add(
                     &at,
-                    Kind::ParameterRenamed,
+                    ChangeKind::ParameterRenamed,
                     ChangeFacts::default(),
                     &b.1.pointer,
                     message,
@@ -50,16 +50,16 @@ impl<'a> Differ<'a> {
                 (Some((_, gone)), None) => {
                     let message = format!("`{}` was removed", key.1);
                     let at = at.within(&label(gone));
-                    let kind = Kind::ParameterRemoved;
+                    let kind = ChangeKind::ParameterRemoved;
                     self.changes.add(&at, kind, ChangeFacts::default(), &gone.pointer, message);
                 }
                 (None, Some((_, more))) => {
                     let (kind, message) = match is_required(more) {
                         true => (
-                            Kind::RequiredParameterAdded,
+                            ChangeKind::RequiredParameterAdded,
                             format!("`{}` was added, and is required", key.1),
                         ),
-                        false => (Kind::ParameterAdded, format!("`{}` was added", key.1)),
+                        false => (ChangeKind::ParameterAdded, format!("`{}` was added", key.1)),
                     };
                     let at = at.within(&label(more));
                     self.changes.add(&at, kind, ChangeFacts::default(), &more.pointer, message);
@@ -78,8 +78,8 @@ impl<'a> Differ<'a> {
         let none = ChangeFacts::default();
         if required.0 != required.1 {
             let (kind, message) = match required.1 {
-                true => (Kind::ParameterBecameRequired, "it is now required"),
-                false => (Kind::ParameterBecameOptional, "it is no longer required"),
+                true => (ChangeKind::ParameterBecameRequired, "it is now required"),
+                false => (ChangeKind::ParameterBecameOptional, "it is no longer required"),
             };
             self.changes.add(at, kind, none, &new.pointer, message.to_owned());
         }
@@ -91,7 +91,7 @@ impl<'a> Differ<'a> {
             if value(&a) != value(&b) {
                 let message = format!("`{key}` changed");
                 let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
-                self.changes.add(at, Kind::ParameterEncodingChanged, none, &pointer, message);
+                self.changes.add(at, ChangeKind::ParameterEncodingChanged, none, &pointer, message);
             }
         }
         self.texts(old, new, at);
@@ -104,7 +104,7 @@ impl<'a> Differ<'a> {
             (a, b) => {
                 let message = "its schema was added or removed".to_owned();
                 let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
-                self.changes.add(at, Kind::TypeChanged, none, &pointer, message);
+                self.changes.add(at, ChangeKind::TypeChanged, none, &pointer, message);
             }
         }
     }
@@ -124,12 +124,12 @@ impl<'a> Differ<'a> {
             (Some(gone), None) => {
                 let message = "a body is no longer accepted".to_owned();
                 let at = at.within("body");
-                self.changes.add(&at, Kind::RequestBodyRemoved, none, &gone.pointer, message);
+                self.changes.add(&at, ChangeKind::RequestBodyRemoved, none, &gone.pointer, message);
             }
             (None, Some(more)) => {
                 let (kind, message) = match required(&self.new, &more) {
-                    true => (Kind::RequiredRequestBodyAdded, "a required body was added"),
-                    false => (Kind::RequestBodyAdded, "an optional body was added"),
+                    true => (ChangeKind::RequiredRequestBodyAdded, "a required body was added"),
+                    false => (ChangeKind::RequestBodyAdded, "an optional body was added"),
                 };
                 let at = at.within("body");
                 self.changes.add(&at, kind, none, &more.pointer, message.to_owned());
@@ -142,8 +142,8 @@ impl<'a> Differ<'a> {
         let required = (old.is_true("required"), new.is_true("required"));
         if required.0 != required.1 && at.direction == Direction::Request {
             let (kind, message) = match required.1 {
-                true => (Kind::RequestBodyBecameRequired, "a body is now required"),
-                false => (Kind::RequestBodyBecameOptional, "a body is now optional"),
+                true => (ChangeKind::RequestBodyBecameRequired, "a body is now required"),
+                false => (ChangeKind::RequestBodyBecameOptional, "a body is now optional"),
             };
             let at = at.within(word);
             self.changes.add(&at, kind, ChangeFacts::default(), &new.pointer, message.to_owned());
@@ -179,8 +179,11 @@ impl<'a> Differ<'a> {
                     );
                 }
                 (Some(gone), None) => {
-                    let kind =
-                        if success { Kind::SuccessStatusRemoved } else { Kind::StatusRemoved };
+                    let kind = if success {
+                        ChangeKind::SuccessStatusRemoved
+                    } else {
+                        ChangeKind::StatusRemoved
+                    };
                     let facts = ChangeFacts {
                         retyped: is_alone(&self.old, gone, status, &after, &self.new),
                         no_success_left: !has_success(&after),
@@ -190,7 +193,11 @@ impl<'a> Differ<'a> {
                     self.changes.add(&at, kind, facts, &gone.pointer, message);
                 }
                 (None, Some(more)) => {
-                    let kind = if success { Kind::SuccessStatusAdded } else { Kind::StatusAdded };
+                    let kind = if success {
+                        ChangeKind::SuccessStatusAdded
+                    } else {
+                        ChangeKind::StatusAdded
+                    };
                     let facts = ChangeFacts {
                         retyped: is_alone(&self.new, more, status, &before, &self.old),
                         harmless: reads_nothing(&self.old, &before),
@@ -224,11 +231,23 @@ impl<'a> Differ<'a> {
                 }
                 (Some(gone), None) => {
                     let message = format!("the header `{name}` was removed");
-                    self.changes.add(&within, Kind::HeaderRemoved, none, &gone.pointer, message);
+                    self.changes.add(
+                        &within,
+                        ChangeKind::HeaderRemoved,
+                        none,
+                        &gone.pointer,
+                        message,
+                    );
                 }
                 (None, Some(more)) => {
                     let message = format!("the header `{name}` was added");
-                    self.changes.add(&within, Kind::HeaderAdded, none, &more.pointer, message);
+                    self.changes.add(
+                        &within,
+                        ChangeKind::HeaderAdded,
+                        none,
+                        &more.pointer,
+                        message,
+                    );
                 }
                 (None, None) => {}
             }
@@ -265,7 +284,7 @@ impl<'a> Differ<'a> {
                         (a, b) => {
                             let message = "its schema was added or removed";
                             let pointer = b.or(a).map(|node| node.pointer).unwrap_or_default();
-                            let kind = Kind::TypeChanged;
+                            let kind = ChangeKind::TypeChanged;
                             let none = ChangeFacts::default();
                             self.changes.add(&label, kind, none, &pointer, message.to_owned());
                         }
@@ -277,7 +296,13 @@ impl<'a> Differ<'a> {
                         ..ChangeFacts::default()
                     };
                     let message = format!("`{name}` was removed");
-                    self.changes.add(&label, Kind::MediaTypeRemoved, facts, &gone.pointer, message);
+                    self.changes.add(
+                        &label,
+                        ChangeKind::MediaTypeRemoved,
+                        facts,
+                        &gone.pointer,
+                        message,
+                    );
                 }
                 (None, Some(more)) => {
                     let facts = ChangeFacts {
@@ -285,7 +310,13 @@ impl<'a> Differ<'a> {
                         ..ChangeFacts::default()
                     };
                     let message = format!("`{name}` was added");
-                    self.changes.add(&label, Kind::MediaTypeAdded, facts, &more.pointer, message);
+                    self.changes.add(
+                        &label,
+                        ChangeKind::MediaTypeAdded,
+                        facts,
+                        &more.pointer,
+                        message,
+                    );
                 }
                 (None, None) => {}
             }

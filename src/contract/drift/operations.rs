@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::change::{ChangeOwner, Direction, Kind};
+use super::change::{ChangeKind, ChangeOwner, Direction};
 use super::changes::Position;
 use super::differ::Differ;
 use super::document::{DescriptionTree, Entry, Node};
@@ -31,13 +31,18 @@ impl<'a> Differ<'a> {
                     self.start();
                     if let Some(former) = former {
                         let message = format!("`{former}` became `{id}`");
-                        self.compare_whole(&at, Kind::OperationRenamed, &after.operation, message);
+                        self.compare_whole(
+                            &at,
+                            ChangeKind::OperationRenamed,
+                            &after.operation,
+                            message,
+                        );
                     }
                     self.operation(&before, after, &at);
                 }
                 None => {
                     let message = format!("{} was added", method_and_path(after));
-                    self.compare_whole(&at, Kind::OperationAdded, &after.operation, message);
+                    self.compare_whole(&at, ChangeKind::OperationAdded, &after.operation, message);
                 }
             }
         }
@@ -45,7 +50,7 @@ impl<'a> Differ<'a> {
             let owner = self.changes.owner_id(ChangeOwner::Operation(id));
             let at = Position::new(owner, Direction::Operation);
             let message = format!("{} was removed", method_and_path(&before));
-            self.compare_whole(&at, Kind::OperationRemoved, &before.operation, message);
+            self.compare_whole(&at, ChangeKind::OperationRemoved, &before.operation, message);
         }
     }
 
@@ -62,13 +67,18 @@ impl<'a> Differ<'a> {
                     self.start();
                     if let Some(former) = former {
                         let message = format!("`{former}` became `{key}`");
-                        self.compare_whole(&at, Kind::WebhookRenamed, &after.operation, message);
+                        self.compare_whole(
+                            &at,
+                            ChangeKind::WebhookRenamed,
+                            &after.operation,
+                            message,
+                        );
                     }
                     self.webhook(&before, after, &at);
                 }
                 None => {
                     let message = format!("`{key}` was added");
-                    self.compare_whole(&at, Kind::WebhookAdded, &after.operation, message);
+                    self.compare_whole(&at, ChangeKind::WebhookAdded, &after.operation, message);
                 }
             }
         }
@@ -76,11 +86,11 @@ impl<'a> Differ<'a> {
             let message = format!("`{key}` was removed");
             let owner = self.changes.owner_id(ChangeOwner::Webhook(key));
             let at = Position::new(owner, Direction::Webhook);
-            self.compare_whole(&at, Kind::WebhookRemoved, &before.operation, message);
+            self.compare_whole(&at, ChangeKind::WebhookRemoved, &before.operation, message);
         }
     }
 
-    fn compare_whole(&mut self, at: &Position, kind: Kind, node: &Node<'a>, message: String) {
+    fn compare_whole(&mut self, at: &Position, kind: ChangeKind, node: &Node<'a>, message: String) {
         self.changes.add(at, kind, ChangeFacts::default(), &node.pointer, message);
     }
 
@@ -89,32 +99,38 @@ impl<'a> Differ<'a> {
         let moved = without_names(before.path) != without_names(after.path);
         if moved || swaps_parameters(before.path, after.path) {
             let message = format!("`{}` became `{}`", before.path, after.path);
-            self.compare_whole(at, Kind::PathMoved, new, message);
+            self.compare_whole(at, ChangeKind::PathMoved, new, message);
         }
         if before.method != after.method {
             let method = |entry: &Entry<'a>| entry.method.to_uppercase();
             let message = format!("{} became {}", method(before), method(after));
-            self.compare_whole(at, Kind::MethodChanged, new, message);
+            self.compare_whole(at, ChangeKind::MethodChanged, new, message);
         }
         let tags = (tag(old), tag(new));
         if tags.0 != tags.1 {
             let of = |tag: Option<&str>| tag.map_or("none".to_owned(), |tag| format!("`{tag}`"));
             let message = format!("the tag {} became {}", of(tags.0), of(tags.1));
-            self.compare_whole(at, Kind::TagChanged, new, message);
+            self.compare_whole(at, ChangeKind::TagChanged, new, message);
         }
         let servers = (server(&self.old, before), server(&self.new, after));
         if servers.0.url != servers.1.url {
             let of = |url: Option<&str>| url.map_or("none".to_owned(), |url| format!("`{url}`"));
             let message = format!("the server {} became {}", of(servers.0.url), of(servers.1.url));
             let shared = servers.0.shared && servers.1.shared;
-            self.own_or_shared(at, Kind::ServerChanged, new, message, shared.then_some("/servers"));
+            self.own_or_shared(
+                at,
+                ChangeKind::ServerChanged,
+                new,
+                message,
+                shared.then_some("/servers"),
+            );
         }
         let security = (security(&self.old, old), security(&self.new, new));
         if security.0 != security.1 {
             let message = "the authentication methods changed".to_owned();
             let shared = old.get("security").is_none() && new.get("security").is_none();
             let shared = shared.then_some("/security");
-            self.own_or_shared(at, Kind::SecurityChanged, new, message, shared);
+            self.own_or_shared(at, ChangeKind::SecurityChanged, new, message, shared);
         }
         self.compare_metadata(old, new, at);
         self.parameters(before, after, &Position { direction: Direction::Request, ..at.clone() });
@@ -126,7 +142,7 @@ impl<'a> Differ<'a> {
     fn own_or_shared(
         &mut self,
         at: &Position,
-        kind: Kind,
+        kind: ChangeKind,
         node: &Node<'a>,
         message: String,
         shared: Option<&str>,
@@ -150,7 +166,7 @@ impl<'a> Differ<'a> {
             let of =
                 |event: Option<String>| event.map_or("none".to_owned(), |of| format!("`{of}`"));
             let message = format!("the event {} became {}", of(events.0), of(events.1));
-            self.compare_whole(at, Kind::WebhookEventChanged, new, message);
+            self.compare_whole(at, ChangeKind::WebhookEventChanged, new, message);
         }
         let sorts = |node: &Node<'a>| {
             let github = node.get("x-github");
@@ -159,11 +175,11 @@ impl<'a> Differ<'a> {
         let sorts = (sorts(old), sorts(new));
         for gone in sorts.0.difference(&sorts.1) {
             let message = format!("hooks of type `{gone}` no longer receive it");
-            self.compare_whole(at, Kind::WebhookTypeRemoved, new, message);
+            self.compare_whole(at, ChangeKind::WebhookTypeRemoved, new, message);
         }
         for more in sorts.1.difference(&sorts.0) {
             let message = format!("hooks of type `{more}` also receive it");
-            self.compare_whole(at, Kind::WebhookTypeAdded, new, message);
+            self.compare_whole(at, ChangeKind::WebhookTypeAdded, new, message);
         }
         self.parameters(before, after, at);
         self.request_body(old, new, at);
@@ -186,18 +202,18 @@ impl<'a> Differ<'a> {
         let flags = [
             (
                 "enabledForGitHubApps",
-                (Kind::AppsAllowed, "GitHub Apps may now call it"),
-                (Kind::AppsRejected, "GitHub Apps may no longer call it"),
+                (ChangeKind::AppsAllowed, "GitHub Apps may now call it"),
+                (ChangeKind::AppsRejected, "GitHub Apps may no longer call it"),
             ),
             (
                 "githubCloudOnly",
-                (Kind::CloudOnlyChanged, "it is only on GitHub's cloud"),
-                (Kind::CloudOnlyChanged, "it is no longer only on GitHub's cloud"),
+                (ChangeKind::CloudOnlyChanged, "it is only on GitHub's cloud"),
+                (ChangeKind::CloudOnlyChanged, "it is no longer only on GitHub's cloud"),
             ),
             (
                 "triggersNotification",
-                (Kind::TriggersNotificationChanged, "it triggers notifications"),
-                (Kind::TriggersNotificationChanged, "it no longer triggers notifications"),
+                (ChangeKind::TriggersNotificationChanged, "it triggers notifications"),
+                (ChangeKind::TriggersNotificationChanged, "it no longer triggers notifications"),
             ),
         ];
         for (key, on, off) in flags {
@@ -214,7 +230,7 @@ impl<'a> Differ<'a> {
             let value = |node: &Option<Node<'a>>| node.as_ref()?.get(key).map(|node| node.value);
             if value(&github.0) != value(&github.1) {
                 let message = format!("`x-github.{key}` changed");
-                let kind = Kind::AnnotationChanged;
+                let kind = ChangeKind::AnnotationChanged;
                 self.changes.add(at, kind, ChangeFacts::default(), &pointer(key), message);
             }
         }

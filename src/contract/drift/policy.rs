@@ -12,7 +12,7 @@ mod sent;
 #[path = "policy/table.rs"]
 mod table;
 
-use super::change::{Direction, Kind, SemverBump, Severity};
+use super::change::{ChangeKind, Direction, SemverBump, Severity};
 use read::read;
 use sent::sent;
 
@@ -46,7 +46,7 @@ pub(super) struct ChangeFacts {
 pub(super) type Verdict = (Severity, SemverBump, &'static str);
 
 /// Rates the change.
-pub(super) fn judge(kind: Kind, direction: Direction, facts: ChangeFacts) -> Verdict {
+pub(super) fn judge(kind: ChangeKind, direction: Direction, facts: ChangeFacts) -> Verdict {
     let unknown = (Severity::Notice, SemverBump::Patch, UNKNOWN);
     match direction {
         Direction::Operation => whole(kind).or_else(|| common(kind)).unwrap_or(unknown),
@@ -65,90 +65,104 @@ const PLAIN: &str = "only strings become enums in Rust; other values are plain n
 const UNKNOWN: &str = "the effect of this change is unknown and needs review";
 
 /// Changes of an operation or a webhook as a whole.
-fn whole(kind: Kind) -> Option<Verdict> {
+fn whole(kind: ChangeKind) -> Option<Verdict> {
     use SemverBump::{Major, Minor, None, Patch};
     use Severity::{Breaking, Compatible, Documentation, Notice};
     Some(match kind {
-        Kind::OperationAdded => {
+        ChangeKind::OperationAdded => {
             (Compatible, Minor, "no program calls it yet, and it becomes a new method")
         }
-        Kind::OperationRemoved => {
+        ChangeKind::OperationRemoved => {
             (Breaking, Major, "calls fail with 404, and its method is removed")
         }
-        Kind::OperationRenamed => {
+        ChangeKind::OperationRenamed => {
             (Compatible, Major, "the request is unchanged, but the method is named after the id")
         }
-        Kind::PathMoved => (Breaking, Patch, "programs call the old path; the method is unchanged"),
-        Kind::MethodChanged => {
+        ChangeKind::PathMoved => {
+            (Breaking, Patch, "programs call the old path; the method is unchanged")
+        }
+        ChangeKind::MethodChanged => {
             (Breaking, Patch, "programs call with the old method; the Rust method is unchanged")
         }
-        Kind::TagChanged => (
+        ChangeKind::TagChanged => (
             Compatible,
             Major,
             "the request is unchanged, but the tag names the module and the Cargo feature",
         ),
-        Kind::ServerChanged => {
+        ChangeKind::ServerChanged => {
             (Breaking, Patch, "programs call the old server; the methods are unchanged")
         }
-        Kind::SecurityChanged => {
+        ChangeKind::SecurityChanged => {
             (Breaking, None, "the authentication method of programs might no longer be accepted")
         }
-        Kind::AppsAllowed => {
+        ChangeKind::AppsAllowed => {
             (Compatible, None, "it works as before, and also accepts tokens of GitHub Apps")
         }
-        Kind::AppsRejected => (Breaking, None, "calls with the tokens of GitHub Apps are rejected"),
-        Kind::CloudOnlyChanged => {
+        ChangeKind::AppsRejected => {
+            (Breaking, None, "calls with the tokens of GitHub Apps are rejected")
+        }
+        ChangeKind::CloudOnlyChanged => {
             (Notice, None, "its availability changes, which affects GitHub Enterprise")
         }
-        Kind::TriggersNotificationChanged => (
+        ChangeKind::TriggersNotificationChanged => (
             Compatible,
             Patch,
             "the library paces calls that trigger notifications; regenerating it changes the pacing",
         ),
-        Kind::AnnotationChanged => (Documentation, None, "it only sorts the documentation"),
-        Kind::Deprecated => {
+        ChangeKind::AnnotationChanged => (Documentation, None, "it only sorts the documentation"),
+        ChangeKind::Deprecated => {
             (Notice, Minor, "it still works, and compiling a call of it gives a warning")
         }
-        Kind::WebhookAdded => (Compatible, Minor, "it is read as an unknown event until then"),
-        Kind::WebhookRemoved => (Breaking, Major, "it is no longer delivered"),
-        Kind::WebhookRenamed => {
+        ChangeKind::WebhookAdded => {
+            (Compatible, Minor, "it is read as an unknown event until then")
+        }
+        ChangeKind::WebhookRemoved => (Breaking, Major, "it is no longer delivered"),
+        ChangeKind::WebhookRenamed => {
             (Compatible, Major, "deliveries are unchanged, but its type is named after the key")
         }
-        Kind::WebhookEventChanged => (
+        ChangeKind::WebhookEventChanged => (
             Breaking,
             Major,
             "deliveries name the new event, which programs do not expect, and the type and the \
              Cargo feature are named after it",
         ),
-        Kind::WebhookTypeAdded => (Compatible, None, "more hooks can receive it"),
-        Kind::WebhookTypeRemoved => (Breaking, None, "hooks of this type no longer receive it"),
+        ChangeKind::WebhookTypeAdded => (Compatible, None, "more hooks can receive it"),
+        ChangeKind::WebhookTypeRemoved => {
+            (Breaking, None, "hooks of this type no longer receive it")
+        }
         _ => return Option::None,
     })
 }
 
 /// Changes with the same effect everywhere.
-fn common(kind: Kind) -> Option<Verdict> {
+fn common(kind: ChangeKind) -> Option<Verdict> {
     use SemverBump::{None, Patch};
     use Severity::{Compatible, Documentation, Notice};
     Some(match kind {
-        Kind::Deprecated => (Notice, Patch, "it still works, but is to be removed"),
-        Kind::Undeprecated => {
+        ChangeKind::Deprecated => (Notice, Patch, "it still works, but is to be removed"),
+        ChangeKind::Undeprecated => {
             (Compatible, Patch, "it works as before, and its removal is withdrawn")
         }
-        Kind::RemovalDateChanged => (Notice, Patch, "the time until calls are rejected changes"),
-        Kind::BreakingChangeAnnounced | Kind::BreakingChangeAltered => (Notice, None, ANNOUNCED),
-        Kind::BreakingChangeWithdrawn => (Compatible, None, "the announced change is withdrawn"),
-        Kind::DocumentationChanged => (Documentation, Patch, "only words changed"),
+        ChangeKind::RemovalDateChanged => {
+            (Notice, Patch, "the time until calls are rejected changes")
+        }
+        ChangeKind::BreakingChangeAnnounced | Kind::BreakingChangeAltered => {
+            (Notice, None, ANNOUNCED)
+        }
+        ChangeKind::BreakingChangeWithdrawn => {
+            (Compatible, None, "the announced change is withdrawn")
+        }
+        ChangeKind::DocumentationChanged => (Documentation, Patch, "only words changed"),
         _ => return Option::None,
     })
 }
 
 /// Changes of error responses, which the library reads in the same way for every operation: no type is
 /// generated from them.
-fn error_response(kind: Kind) -> Verdict {
+fn error_response(kind: ChangeKind) -> Verdict {
     use Severity::{Compatible, Notice};
     match kind {
-        Kind::RequiredPropertyRemoved
+        ChangeKind::RequiredPropertyRemoved
         | Kind::PropertyRemoved
         | Kind::TypeChanged
         | Kind::TypeWidened

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::{ChangeOwner, Kind};
+use super::change::{ChangeKind, ChangeOwner};
 use super::changes::Position;
 use super::describe;
 use super::differ::{ComponentKind, Differ};
@@ -64,8 +64,8 @@ impl<'a> Differ<'a> {
             && matches!(held, ValueContext::Property { .. });
         let facts = ChangeFacts { optional, list, setter, ..ChangeFacts::default() };
         let (kind, message) = match is.1 {
-            true => (Kind::BecameNullable, "it can now be `null`"),
-            false => (Kind::BecameNotNullable, "it is no longer `null`"),
+            true => (ChangeKind::BecameNullable, "it can now be `null`"),
+            false => (ChangeKind::BecameNotNullable, "it is no longer `null`"),
         };
         // A changed component is one change, independent of its users.
         if let (Some((a, old_target)), Some((b, new_target))) =
@@ -155,15 +155,15 @@ impl<'a> Differ<'a> {
             (Union, Union) => None,
             (Plain(a), Plain(b)) if a == b => None,
             (Map, Object) | (Object, Map) if !self.fits_map(old, new, at) => {
-                Some(Kind::TypeChanged)
+                Some(ChangeKind::TypeChanged)
             }
             (Any, _) | (Map, Object) | (Plain("number"), Plain("integer")) => {
-                Some(Kind::TypeNarrowed)
+                Some(ChangeKind::TypeNarrowed)
             }
             (_, Any) | (Object, Map) | (Plain("integer"), Plain("number")) => {
-                Some(Kind::TypeWidened)
+                Some(ChangeKind::TypeWidened)
             }
-            _ => Some(Kind::TypeChanged),
+            _ => Some(ChangeKind::TypeChanged),
         };
         if let Some(kind) = kind {
             let message = format!("{} became {}", describe::shape(old), describe::shape(new));
@@ -187,12 +187,12 @@ impl<'a> Differ<'a> {
                 let harmless = variants.1.iter().any(|variant| only_requires(variant, &required));
                 let beside = ChangeFacts { harmless, ..beside };
                 let message = format!("it must be {} as well", describe::variants(&variants.1));
-                self.changes.add(at, Kind::TypeNarrowed, beside, &pointer(new), message);
+                self.changes.add(at, ChangeKind::TypeNarrowed, beside, &pointer(new), message);
             }
             (false, true) => {
                 let message =
                     format!("it no longer needs to be {}", describe::variants(&variants.0));
-                self.changes.add(at, Kind::TypeWidened, beside, &pointer(old), message);
+                self.changes.add(at, ChangeKind::TypeWidened, beside, &pointer(old), message);
             }
         }
     }
@@ -211,7 +211,7 @@ impl<'a> Differ<'a> {
                 let shape = Parts::of(&self.new, &new).shape(&self.new);
                 if shape.of() != Type::Any {
                     let message = format!("anything became {}", describe::shape(&shape));
-                    let kind = Kind::TypeNarrowed;
+                    let kind = ChangeKind::TypeNarrowed;
                     self.changes.add(at, kind, ChangeFacts::default(), &new.pointer, message);
                 }
             }
@@ -219,7 +219,7 @@ impl<'a> Differ<'a> {
                 let shape = Parts::of(&self.old, &old).shape(&self.old);
                 if shape.of() != Type::Any {
                     let message = format!("{} became anything", describe::shape(&shape));
-                    let kind = Kind::TypeWidened;
+                    let kind = ChangeKind::TypeWidened;
                     self.changes.add(at, kind, ChangeFacts::default(), &old.pointer, message);
                 }
             }

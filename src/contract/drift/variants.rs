@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::change::Kind;
+use super::change::ChangeKind;
 use super::changes::Position;
 use super::describe;
 use super::differ::Differ;
@@ -56,8 +56,8 @@ impl<'a> Differ<'a> {
             let at = at.within(&gone.label());
             let message = format!("the variant {} was removed", describe::variant(&gone.node));
             let kind = match whole.1 {
-                Some(of) if of != gone.shape.of() => Kind::TypeNarrowed,
-                _ => Kind::VariantRemoved,
+                Some(of) if of != gone.shape.of() => ChangeKind::TypeNarrowed,
+                _ => ChangeKind::VariantRemoved,
             };
             self.changes.add(&at, kind, ChangeFacts::default(), &gone.node.pointer, message);
         }
@@ -65,8 +65,8 @@ impl<'a> Differ<'a> {
             let at = at.within(&more.label());
             let message = format!("the variant {} was added", describe::variant(&more.node));
             let kind = match whole.0 {
-                Some(of) if of != more.shape.of() => Kind::TypeWidened,
-                _ => Kind::VariantAdded,
+                Some(of) if of != more.shape.of() => ChangeKind::TypeWidened,
+                _ => ChangeKind::VariantAdded,
             };
             self.changes.add(&at, kind, ChangeFacts::default(), &more.node.pointer, message);
         }
@@ -94,9 +94,9 @@ impl<'a> Differ<'a> {
                         let pointers = (pointers.0, variant.node.pointer.as_str());
                         let parts = Parts::of(&self.new, &variant.node);
                         self.parts(old.clone(), parts, pointers, &at.within(&variant.label()));
-                        Kind::TypeWidened
+                        ChangeKind::TypeWidened
                     }
-                    None => Kind::TypeChanged,
+                    None => ChangeKind::TypeChanged,
                 }
             }
             (true, false) if shapes.1.of() != Type::Union => {
@@ -106,17 +106,17 @@ impl<'a> Differ<'a> {
                         let pointers = (variant.node.pointer.as_str(), pointers.1);
                         let parts = Parts::of(&self.old, &variant.node);
                         self.parts(parts, new.clone(), pointers, &at.within(&variant.label()));
-                        Kind::TypeNarrowed
+                        ChangeKind::TypeNarrowed
                     }
-                    None => Kind::TypeChanged,
+                    None => ChangeKind::TypeChanged,
                 }
             }
             _ => return false,
         };
         // An unrestricted value is wider than any union.
         let kind = match (shapes.0.of(), shapes.1.of()) {
-            (Type::Any, _) => Kind::TypeNarrowed,
-            (_, Type::Any) => Kind::TypeWidened,
+            (Type::Any, _) => ChangeKind::TypeNarrowed,
+            (_, Type::Any) => ChangeKind::TypeWidened,
             _ => kind,
         };
         let of = |parts: &Parts<'a>, shape: &Shape<'a>| match parts.reference() {

@@ -1,7 +1,7 @@
 //! Edits that do not change the meaning of a description.
 
+use octowire_refresh::drift::ChangeKind;
 use octowire_refresh::drift::Direction::Response;
-use octowire_refresh::drift::Kind;
 use octowire_refresh::drift::SemverBump::Patch;
 use octowire_refresh::drift::Severity::Documentation;
 use serde_json::json;
@@ -62,7 +62,7 @@ pub(super) const SAME: &[Row] = &[
             rest, { "type": "object", "properties": { "text": { "type": "string" } } }
         ] });
         },
-        &[(Kind::DocumentationChanged, Documentation, Patch, Response)],
+        &[(ChangeKind::DocumentationChanged, Documentation, Patch, Response)],
     ),
     (
         "event with a hyphen",

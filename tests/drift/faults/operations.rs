@@ -1,7 +1,7 @@
 //! Operations, parameters and responses.
 
+use octowire_refresh::drift::ChangeKind;
 use octowire_refresh::drift::Direction::{Error, Operation, Request, Response};
-use octowire_refresh::drift::Kind;
 use octowire_refresh::drift::SemverBump::{Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(super) const OPERATIONS: &[Row] = &[
     (
         "operation removed",
         |d| remove(d, CREATE),
-        &[(Kind::OperationRemoved, Breaking, Major, Operation)],
+        &[(ChangeKind::OperationRemoved, Breaking, Major, Operation)],
     ),
     (
         "operation added",
@@ -23,12 +23,12 @@ pub(super) const OPERATIONS: &[Row] = &[
             more["operationId"] = json!("things/update");
             value(d, "/paths/~1things")["patch"] = more;
         },
-        &[(Kind::OperationAdded, Compatible, Minor, Operation)],
+        &[(ChangeKind::OperationAdded, Compatible, Minor, Operation)],
     ),
     (
         "operation renamed",
         |d| value(d, CREATE)["operationId"] = json!("things/make"),
-        &[(Kind::OperationRenamed, Compatible, Major, Operation)],
+        &[(ChangeKind::OperationRenamed, Compatible, Major, Operation)],
     ),
     (
         "path moved",
@@ -37,7 +37,7 @@ pub(super) const OPERATIONS: &[Row] = &[
             remove(d, "/paths/~1things");
             value(d, "/paths")["/v2/things"] = item;
         },
-        &[(Kind::PathMoved, Breaking, Patch, Operation)],
+        &[(ChangeKind::PathMoved, Breaking, Patch, Operation)],
     ),
     (
         "method changed",
@@ -46,54 +46,54 @@ pub(super) const OPERATIONS: &[Row] = &[
             remove(d, CREATE);
             value(d, "/paths/~1things")["put"] = operation;
         },
-        &[(Kind::MethodChanged, Breaking, Patch, Operation)],
+        &[(ChangeKind::MethodChanged, Breaking, Patch, Operation)],
     ),
     (
         "tag changed",
         |d| value(d, CREATE)["tags"] = json!(["stuff"]),
-        &[(Kind::TagChanged, Compatible, Major, Operation)],
+        &[(ChangeKind::TagChanged, Compatible, Major, Operation)],
     ),
     (
         "server of an operation",
         |d| {
             value(d, CREATE)["servers"] = json!([{ "url": "https://uploads.github.com" }]);
         },
-        &[(Kind::ServerChanged, Breaking, Patch, Operation)],
+        &[(ChangeKind::ServerChanged, Breaking, Patch, Operation)],
     ),
     (
         "ways of signing in",
         |d| value(d, CREATE)["security"] = json!([{ "token": [] }]),
-        &[(Kind::SecurityChanged, Breaking, NONE, Operation)],
+        &[(ChangeKind::SecurityChanged, Breaking, NONE, Operation)],
     ),
     (
         "no Apps any longer",
         |d| at!(d, CREATE, "/x-github")["enabledForGitHubApps"] = json!(false),
-        &[(Kind::AppsRejected, Breaking, NONE, Operation)],
+        &[(ChangeKind::AppsRejected, Breaking, NONE, Operation)],
     ),
     (
         "cloud only",
         |d| at!(d, CREATE, "/x-github")["githubCloudOnly"] = json!(true),
-        &[(Kind::CloudOnlyChanged, Notice, NONE, Operation)],
+        &[(ChangeKind::CloudOnlyChanged, Notice, NONE, Operation)],
     ),
     (
         "it notifies",
         |d| at!(d, CREATE, "/x-github")["triggersNotification"] = json!(true),
-        &[(Kind::TriggersNotificationChanged, Compatible, Patch, Operation)],
+        &[(ChangeKind::TriggersNotificationChanged, Compatible, Patch, Operation)],
     ),
     (
         "category",
         |d| at!(d, CREATE, "/x-github")["category"] = json!("stuff"),
-        &[(Kind::AnnotationChanged, Documentation, NONE, Operation)],
+        &[(ChangeKind::AnnotationChanged, Documentation, NONE, Operation)],
     ),
     (
         "deprecated",
         |d| value(d, CREATE)["deprecated"] = json!(true),
-        &[(Kind::Deprecated, Notice, Minor, Operation)],
+        &[(ChangeKind::Deprecated, Notice, Minor, Operation)],
     ),
     (
         "link to the documentation",
         |d| value(d, CREATE)["externalDocs"] = json!({ "url": "x" }),
-        &[(Kind::DocumentationChanged, Documentation, Patch, Operation)],
+        &[(ChangeKind::DocumentationChanged, Documentation, Patch, Operation)],
     ),
     (
         "announcement",
@@ -101,7 +101,7 @@ pub(super) const OPERATIONS: &[Row] = &[
             value(d, CREATE)["x-github-breaking-changes"] =
                 json!([{ "changeset": "away", "version": "2026-03-10", "patch": {} }]);
         },
-        &[(Kind::BreakingChangeAnnounced, Notice, NONE, Operation)],
+        &[(ChangeKind::BreakingChangeAnnounced, Notice, NONE, Operation)],
     ),
     (
         "optional parameter added",
@@ -109,7 +109,7 @@ pub(super) const OPERATIONS: &[Row] = &[
             let more = json!({ "name": "q", "in": "query", "schema": { "type": "string" } });
             push(d, &[GET, "/parameters"].concat(), more);
         },
-        &[(Kind::ParameterAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::ParameterAdded, Compatible, Minor, Request)],
     ),
     (
         "required parameter added",
@@ -117,7 +117,7 @@ pub(super) const OPERATIONS: &[Row] = &[
             let more = json!({ "name": "q", "in": "query", "required": true, "schema": {} });
             push(d, &[GET, "/parameters"].concat(), more);
         },
-        &[(Kind::RequiredParameterAdded, Breaking, Major, Request)],
+        &[(ChangeKind::RequiredParameterAdded, Breaking, Major, Request)],
     ),
     (
         "parameter of the path item",
@@ -125,26 +125,26 @@ pub(super) const OPERATIONS: &[Row] = &[
             value(d, "/paths/~1things")["parameters"] =
                 json!([{ "name": "q", "in": "header", "schema": { "type": "string" } }]);
         },
-        &[(Kind::ParameterAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::ParameterAdded, Compatible, Minor, Request)],
     ),
     (
         "parameter removed",
         |d| {
             at!(d, GET, "/parameters").as_array_mut().unwrap().remove(1);
         },
-        &[(Kind::ParameterRemoved, Breaking, Major, Request)],
+        &[(ChangeKind::ParameterRemoved, Breaking, Major, Request)],
     ),
     (
         "parameter became required",
         |d| at!(d, GET, "/parameters/1")["required"] = json!(true),
-        &[(Kind::ParameterBecameRequired, Breaking, Major, Request)],
+        &[(ChangeKind::ParameterBecameRequired, Breaking, Major, Request)],
     ),
     (
         "parameter of another type",
         |d| {
             at!(d, GET, "/parameters/0/schema")["type"] = json!("string");
         },
-        &[(Kind::TypeChanged, Breaking, Major, Request)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Request)],
     ),
     (
         "path parameter renamed",
@@ -157,8 +157,8 @@ pub(super) const OPERATIONS: &[Row] = &[
             value(d, "/paths")["/things/{id}"] = item;
         },
         &[
-            (Kind::ParameterRenamed, Compatible, Major, Request),
-            (Kind::ParameterRenamed, Compatible, Major, Request),
+            (ChangeKind::ParameterRenamed, Compatible, Major, Request),
+            (ChangeKind::ParameterRenamed, Compatible, Major, Request),
         ],
     ),
     (
@@ -168,64 +168,64 @@ pub(super) const OPERATIONS: &[Row] = &[
             remove(d, "/paths/~1pairs~1{left}~1{right}");
             value(d, "/paths")["/pairs/{right}/{left}"] = item;
         },
-        &[(Kind::PathMoved, Breaking, Patch, Operation)],
+        &[(ChangeKind::PathMoved, Breaking, Patch, Operation)],
     ),
     (
         "parameter written otherwise",
         |d| at!(d, GET, "/parameters/0")["x-multi-segment"] = json!(true),
-        &[(Kind::ParameterEncodingChanged, Breaking, Patch, Request)],
+        &[(ChangeKind::ParameterEncodingChanged, Breaking, Patch, Request)],
     ),
     (
         "value of a parameter added",
         |d| push(d, &[GET, "/parameters/1/schema/enum"].concat(), json!("x")),
-        &[(Kind::EnumValueAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::EnumValueAdded, Compatible, Minor, Request)],
     ),
     (
         "value of a parameter removed",
         |d| pop(d, &[GET, "/parameters/1/schema/enum"].concat(), &json!("at")),
-        &[(Kind::EnumValueRemoved, Breaking, Major, Request)],
+        &[(ChangeKind::EnumValueRemoved, Breaking, Major, Request)],
     ),
     (
         "default of a shared parameter",
         |d| value(d, "/components/parameters/per-page/schema")["default"] = json!(10),
-        &[(Kind::DefaultChanged, Notice, Patch, Request)],
+        &[(ChangeKind::DefaultChanged, Notice, Patch, Request)],
     ),
     (
         "limit of a shared parameter lowered",
         |d| value(d, "/components/parameters/per-page/schema")["maximum"] = json!(50),
-        &[(Kind::BoundTightened, Breaking, NONE, Request)],
+        &[(ChangeKind::BoundTightened, Breaking, NONE, Request)],
     ),
     (
         "body removed",
         |d| remove(d, &[CREATE, "/requestBody"].concat()),
-        &[(Kind::RequestBodyRemoved, Breaking, Major, Request)],
+        &[(ChangeKind::RequestBodyRemoved, Breaking, Major, Request)],
     ),
     (
         "optional body added",
         |d| value(d, GET)["requestBody"] = json!({ "content": {} }),
-        &[(Kind::RequestBodyAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::RequestBodyAdded, Compatible, Minor, Request)],
     ),
     (
         "required body added",
         |d| value(d, GET)["requestBody"] = json!({ "required": true, "content": {} }),
-        &[(Kind::RequiredRequestBodyAdded, Breaking, Major, Request)],
+        &[(ChangeKind::RequiredRequestBodyAdded, Breaking, Major, Request)],
     ),
     (
         "body became optional",
         |d| at!(d, CREATE, "/requestBody")["required"] = json!(false),
-        &[(Kind::RequestBodyBecameOptional, Compatible, Patch, Request)],
+        &[(ChangeKind::RequestBodyBecameOptional, Compatible, Patch, Request)],
     ),
     (
         "media type of a body",
         |d| at!(d, CREATE, "/requestBody/content")["text/plain"] = json!({}),
-        &[(Kind::MediaTypeAdded, Compatible, NONE, Request)],
+        &[(ChangeKind::MediaTypeAdded, Compatible, NONE, Request)],
     ),
     (
         "media type of a response removed",
         |d| {
             at!(d, GET, "/responses/200")["content"] = json!({});
         },
-        &[(Kind::MediaTypeRemoved, Breaking, Major, Response)],
+        &[(ChangeKind::MediaTypeRemoved, Breaking, Major, Response)],
     ),
     (
         "media type of a response added",
@@ -233,12 +233,12 @@ pub(super) const OPERATIONS: &[Row] = &[
             value(d, "/paths/~1things~1{thing_id}/delete/responses/204")["content"] =
                 json!({ "application/json": {} });
         },
-        &[(Kind::MediaTypeAdded, Compatible, Major, Response)],
+        &[(ChangeKind::MediaTypeAdded, Compatible, Major, Response)],
     ),
     (
         "success with another body",
         |d| at!(d, GET, "/responses")["202"] = json!({ "description": "" }),
-        &[(Kind::SuccessStatusAdded, Breaking, Major, Response)],
+        &[(ChangeKind::SuccessStatusAdded, Breaking, Major, Response)],
     ),
     (
         "success with the same body",
@@ -246,7 +246,7 @@ pub(super) const OPERATIONS: &[Row] = &[
             let same = at!(d, GET, "/responses/200").clone();
             at!(d, GET, "/responses")["203"] = same;
         },
-        &[(Kind::SuccessStatusAdded, Compatible, NONE, Response)],
+        &[(ChangeKind::SuccessStatusAdded, Compatible, NONE, Response)],
     ),
     (
         "one success for another",
@@ -255,8 +255,8 @@ pub(super) const OPERATIONS: &[Row] = &[
             *responses = json!({ "202": { "description": "Gone" } });
         },
         &[
-            (Kind::SuccessStatusAdded, Compatible, NONE, Response),
-            (Kind::SuccessStatusRemoved, Compatible, NONE, Response),
+            (ChangeKind::SuccessStatusAdded, Compatible, NONE, Response),
+            (ChangeKind::SuccessStatusRemoved, Compatible, NONE, Response),
         ],
     ),
     (
@@ -266,8 +266,8 @@ pub(super) const OPERATIONS: &[Row] = &[
             remove(d, &[GET, "/responses/200"].concat());
         },
         &[
-            (Kind::StatusAdded, Compatible, NONE, Error),
-            (Kind::SuccessStatusRemoved, Breaking, Major, Response),
+            (ChangeKind::StatusAdded, Compatible, NONE, Error),
+            (ChangeKind::SuccessStatusRemoved, Breaking, Major, Response),
         ],
     ),
     (
@@ -277,28 +277,28 @@ pub(super) const OPERATIONS: &[Row] = &[
             *responses = json!({ "410": { "description": "It cannot be done" } });
         },
         &[
-            (Kind::StatusAdded, Compatible, NONE, Error),
-            (Kind::SuccessStatusRemoved, Breaking, Major, Response),
+            (ChangeKind::StatusAdded, Compatible, NONE, Error),
+            (ChangeKind::SuccessStatusRemoved, Breaking, Major, Response),
         ],
     ),
     (
         "only redirect removed",
         |d| remove(d, "/paths/~1pairs~1{left}~1{right}/get/responses/302"),
-        &[(Kind::SuccessStatusRemoved, Breaking, Major, Response)],
+        &[(ChangeKind::SuccessStatusRemoved, Breaking, Major, Response)],
     ),
     (
         "status of an error removed",
         |d| remove(d, &[GET, "/responses/404"].concat()),
-        &[(Kind::StatusRemoved, Compatible, NONE, Error)],
+        &[(ChangeKind::StatusRemoved, Compatible, NONE, Error)],
     ),
     (
         "header removed",
         |d| remove(d, &[GET, "/responses/200/headers/Link"].concat()),
-        &[(Kind::HeaderRemoved, Notice, NONE, Response)],
+        &[(ChangeKind::HeaderRemoved, Notice, NONE, Response)],
     ),
     (
         "property of an error removed",
         |d| remove(d, "/components/schemas/basic-error/properties/message"),
-        &[(Kind::PropertyRemoved, Notice, NONE, Error)],
+        &[(ChangeKind::PropertyRemoved, Notice, NONE, Error)],
     ),
 ];

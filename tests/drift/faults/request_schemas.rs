@@ -1,7 +1,7 @@
 //! Changes to schemas of requests.
 
+use octowire_refresh::drift::ChangeKind;
 use octowire_refresh::drift::Direction::Request;
-use octowire_refresh::drift::Kind;
 use octowire_refresh::drift::SemverBump::{Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(super) const SENT: &[Row] = &[
     (
         "property added",
         |d| at!(d, BODY, "/properties")["x"] = json!({ "type": "string" }),
-        &[(Kind::PropertyAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::PropertyAdded, Compatible, Minor, Request)],
     ),
     (
         "required property added",
@@ -22,47 +22,47 @@ pub(super) const SENT: &[Row] = &[
             at!(d, BODY, "/properties")["x"] = json!({ "type": "string" });
             push(d, &[BODY, "/required"].concat(), json!("x"));
         },
-        &[(Kind::RequiredPropertyAdded, Breaking, Major, Request)],
+        &[(ChangeKind::RequiredPropertyAdded, Breaking, Major, Request)],
     ),
     (
         "property removed",
         |d| remove(d, &[BODY, "/properties/color"].concat()),
-        &[(Kind::PropertyRemoved, Breaking, Major, Request)],
+        &[(ChangeKind::PropertyRemoved, Breaking, Major, Request)],
     ),
     (
         "property made required",
         |d| push(d, &[BODY, "/required"].concat(), json!("color")),
-        &[(Kind::PropertyBecameRequired, Breaking, Major, Request)],
+        &[(ChangeKind::PropertyBecameRequired, Breaking, Major, Request)],
     ),
     (
         "property with a setter made optional",
         |d| value(d, BODY)["required"] = json!([]),
-        &[(Kind::PropertyBecameOptional, Compatible, Minor, Request)],
+        &[(ChangeKind::PropertyBecameOptional, Compatible, Minor, Request)],
     ),
     (
         "property of `new` made optional",
         |d| value(d, "/components/schemas/options")["required"] = json!([]),
-        &[(Kind::PropertyBecameOptional, Compatible, Major, Request)],
+        &[(ChangeKind::PropertyBecameOptional, Compatible, Major, Request)],
     ),
     (
         "`null` allowed",
         |d| at!(d, BODY, "/properties/color")["nullable"] = json!(true),
-        &[(Kind::BecameNullable, Compatible, Minor, Request)],
+        &[(ChangeKind::BecameNullable, Compatible, Minor, Request)],
     ),
     (
         "`null` refused",
         |d| remove(d, &[BODY, "/properties/due/nullable"].concat()),
-        &[(Kind::BecameNotNullable, Breaking, Major, Request)],
+        &[(ChangeKind::BecameNotNullable, Breaking, Major, Request)],
     ),
     (
         "type changed",
         |d| at!(d, BODY, "/properties/size")["type"] = json!("boolean"),
-        &[(Kind::TypeChanged, Breaking, Major, Request)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Request)],
     ),
     (
         "type widened",
         |d| at!(d, BODY, "/properties/size")["type"] = json!("number"),
-        &[(Kind::TypeWidened, Compatible, Major, Request)],
+        &[(ChangeKind::TypeWidened, Compatible, Major, Request)],
     ),
     (
         "a name or a number",
@@ -70,81 +70,81 @@ pub(super) const SENT: &[Row] = &[
             *at!(d, BODY, "/properties/size") =
                 json!({ "oneOf": [{ "type": "string" }, { "type": "integer" }] });
         },
-        &[(Kind::TypeWidened, Compatible, Major, Request)],
+        &[(ChangeKind::TypeWidened, Compatible, Major, Request)],
     ),
     (
         "value added",
         |d| push(d, &[BODY, "/properties/mode/enum"].concat(), json!("x")),
-        &[(Kind::EnumValueAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::EnumValueAdded, Compatible, Minor, Request)],
     ),
     (
         "value removed",
         |d| pop(d, &[BODY, "/properties/mode/enum"].concat(), &json!("slow")),
-        &[(Kind::EnumValueRemoved, Breaking, Major, Request)],
+        &[(ChangeKind::EnumValueRemoved, Breaking, Major, Request)],
     ),
     (
         "values introduced",
         |d| at!(d, BODY, "/properties/color")["enum"] = json!(["red"]),
-        &[(Kind::EnumIntroduced, Breaking, Major, Request)],
+        &[(ChangeKind::EnumIntroduced, Breaking, Major, Request)],
     ),
     (
         "default",
         |d| at!(d, BODY, "/properties/mode")["default"] = json!("slow"),
-        &[(Kind::DefaultChanged, Notice, Patch, Request)],
+        &[(ChangeKind::DefaultChanged, Notice, Patch, Request)],
     ),
     (
         "limit raised",
         |d| at!(d, BODY, "/properties/name")["maxLength"] = json!(20),
-        &[(Kind::BoundLoosened, Compatible, NONE, Request)],
+        &[(ChangeKind::BoundLoosened, Compatible, NONE, Request)],
     ),
     (
         "pattern added",
         |d| at!(d, BODY, "/properties/name")["pattern"] = json!("^a"),
-        &[(Kind::BoundTightened, Breaking, NONE, Request)],
+        &[(ChangeKind::BoundTightened, Breaking, NONE, Request)],
     ),
     (
         "time for text",
         |d| at!(d, BODY, "/properties/color")["format"] = json!("date"),
-        &[(Kind::FormatChanged, Breaking, Major, Request)],
+        &[(ChangeKind::FormatChanged, Breaking, Major, Request)],
     ),
     (
         "any text for an address",
         |d| remove(d, &[BODY, "/properties/page/format"].concat()),
-        &[(Kind::FormatChanged, Compatible, NONE, Request)],
+        &[(ChangeKind::FormatChanged, Compatible, NONE, Request)],
     ),
     (
         "address for any text",
         |d| at!(d, BODY, "/properties/color")["format"] = json!("uri"),
-        &[(Kind::FormatChanged, Notice, NONE, Request)],
+        &[(ChangeKind::FormatChanged, Notice, NONE, Request)],
     ),
     (
         "required name that no property has",
         |d| push(d, &[BODY, "/required"].concat(), json!("nothing")),
-        &[(Kind::PropertyBecameRequired, Breaking, NONE, Request)],
+        &[(ChangeKind::PropertyBecameRequired, Breaking, NONE, Request)],
     ),
     (
         "variant added",
         |d| push(d, &[BODY, "/properties/target/oneOf"].concat(), json!({ "type": "boolean" })),
-        &[(Kind::VariantAdded, Compatible, Minor, Request)],
+        &[(ChangeKind::VariantAdded, Compatible, Minor, Request)],
     ),
     (
         "only named properties",
         |d| value(d, BODY)["additionalProperties"] = json!(false),
-        &[(Kind::AdditionalPropertiesForbidden, Breaking, NONE, Request)],
+        &[(ChangeKind::AdditionalPropertiesForbidden, Breaking, NONE, Request)],
     ),
     (
         "alternatives asked for",
         |d| value(d, BODY)["anyOf"] = json!([{ "required": ["color"] }, { "required": ["size"] }]),
-        &[(Kind::TypeNarrowed, Breaking, NONE, Request)],
+        &[(ChangeKind::TypeNarrowed, Breaking, NONE, Request)],
     ),
     (
         "property deprecated",
         |d| at!(d, BODY, "/properties/color")["deprecated"] = json!(true),
-        &[(Kind::Deprecated, Notice, Patch, Request)],
+        &[(ChangeKind::Deprecated, Notice, Patch, Request)],
     ),
     (
         "description",
         |d| at!(d, BODY, "/properties/color")["description"] = json!("Red"),
-        &[(Kind::DocumentationChanged, Documentation, Patch, Request)],
+        &[(ChangeKind::DocumentationChanged, Documentation, Patch, Request)],
     ),
 ];

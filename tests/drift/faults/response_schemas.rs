@@ -1,7 +1,7 @@
 //! Changes to schemas of responses and deliveries.
 
+use octowire_refresh::drift::ChangeKind;
 use octowire_refresh::drift::Direction::{Response, Webhook};
-use octowire_refresh::drift::Kind;
 use octowire_refresh::drift::SemverBump::{Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
 use serde_json::json;
@@ -14,7 +14,7 @@ pub(super) const READ: &[Row] = &[
     (
         "property added",
         |d| at!(d, THING, "/properties")["x"] = json!({ "type": "string" }),
-        &[(Kind::PropertyAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::PropertyAdded, Compatible, Minor, Response)],
     ),
     (
         "required property added",
@@ -22,62 +22,62 @@ pub(super) const READ: &[Row] = &[
             at!(d, THING, "/properties")["x"] = json!({ "type": "string" });
             push(d, &[THING, "/required"].concat(), json!("x"));
         },
-        &[(Kind::RequiredPropertyAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::RequiredPropertyAdded, Compatible, Minor, Response)],
     ),
     (
         "optional property removed",
         |d| remove(d, &[THING, "/properties/hint"].concat()),
-        &[(Kind::PropertyRemoved, Compatible, Major, Response)],
+        &[(ChangeKind::PropertyRemoved, Compatible, Major, Response)],
     ),
     (
         "required property removed",
         |d| remove(d, &[THING, "/properties/text"].concat()),
-        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Response)],
+        &[(ChangeKind::RequiredPropertyRemoved, Breaking, Major, Response)],
     ),
     (
         "required property that could be `null` removed",
         |d| remove(d, &[THING, "/properties/note"].concat()),
-        &[(Kind::RequiredPropertyRemoved, Compatible, Major, Response)],
+        &[(ChangeKind::RequiredPropertyRemoved, Compatible, Major, Response)],
     ),
     (
         "required list removed",
         |d| remove(d, &[THING, "/properties/labels"].concat()),
-        &[(Kind::RequiredPropertyRemoved, Compatible, Major, Response)],
+        &[(ChangeKind::RequiredPropertyRemoved, Compatible, Major, Response)],
     ),
     (
         "property made optional",
         |d| pop(d, &[THING, "/required"].concat(), &json!("text")),
-        &[(Kind::PropertyBecameOptional, Breaking, Major, Response)],
+        &[(ChangeKind::PropertyBecameOptional, Breaking, Major, Response)],
     ),
     (
         "list made optional",
         |d| pop(d, &[THING, "/required"].concat(), &json!("labels")),
-        &[(Kind::PropertyBecameOptional, Compatible, NONE, Response)],
+        &[(ChangeKind::PropertyBecameOptional, Compatible, NONE, Response)],
     ),
     (
         "what could be `null` made optional",
         |d| pop(d, &[THING, "/required"].concat(), &json!("note")),
-        &[(Kind::PropertyBecameOptional, Compatible, NONE, Response)],
+        &[(ChangeKind::PropertyBecameOptional, Compatible, NONE, Response)],
     ),
     (
         "property made required",
         |d| push(d, &[THING, "/required"].concat(), json!("hint")),
-        &[(Kind::PropertyBecameRequired, Compatible, Major, Response)],
+        &[(ChangeKind::PropertyBecameRequired, Compatible, Major, Response)],
     ),
     (
         "`null` added",
         |d| at!(d, THING, "/properties/text")["nullable"] = json!(true),
-        &[(Kind::BecameNullable, Breaking, Major, Response)],
+        &[(ChangeKind::BecameNullable, Breaking, Major, Response)],
     ),
     (
         "`null` added to what could be absent",
         |d| at!(d, THING, "/properties/hint")["nullable"] = json!(true),
-        &[(Kind::BecameNullable, Compatible, NONE, Response)],
+        &[(ChangeKind::BecameNullable, Compatible, NONE, Response)],
     ),
     (
         "`null` added to a list",
         |d| at!(d, THING, "/properties/labels")["nullable"] = json!(true),
-        &[(Kind::BecameNullable, Compatible, NONE, Response)],
+        &[(ChangeKind::BecameNullable, Compatible, NONE, Response)],
     ),
     (
         "`null` among the elements",
@@ -85,19 +85,19 @@ pub(super) const READ: &[Row] = &[
             *at!(d, THING, "/properties/labels/items") =
                 json!({ "nullable": true, "allOf": [{ "$ref": "#/components/schemas/label" }] });
         },
-        &[(Kind::BecameNullable, Breaking, Major, Response)],
+        &[(ChangeKind::BecameNullable, Breaking, Major, Response)],
     ),
     (
         "`null` gone",
         |d| remove(d, &[THING, "/properties/note/nullable"].concat()),
-        &[(Kind::BecameNotNullable, Compatible, Major, Response)],
+        &[(ChangeKind::BecameNotNullable, Compatible, Major, Response)],
     ),
     (
         "`null` gone by another component",
         |d| {
             *at!(d, THING, "/properties/reviewer") = json!({ "$ref": "#/components/schemas/user" });
         },
-        &[(Kind::BecameNotNullable, Compatible, NONE, Response)],
+        &[(ChangeKind::BecameNotNullable, Compatible, NONE, Response)],
     ),
     (
         "`null` by a variant",
@@ -105,12 +105,12 @@ pub(super) const READ: &[Row] = &[
             *at!(d, THING, "/properties/text") =
                 json!({ "oneOf": [{ "type": "null" }, { "type": "string" }] });
         },
-        &[(Kind::BecameNullable, Breaking, Major, Response)],
+        &[(ChangeKind::BecameNullable, Breaking, Major, Response)],
     ),
     (
         "type changed",
         |d| at!(d, THING, "/properties/id")["type"] = json!("string"),
-        &[(Kind::TypeChanged, Breaking, Major, Response)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Response)],
     ),
     (
         "type widened",
@@ -119,49 +119,49 @@ pub(super) const READ: &[Row] = &[
             { "$ref": "#/components/schemas/user" }, { "$ref": "#/components/schemas/team" }
         ] });
         },
-        &[(Kind::TypeWidened, Breaking, Major, Response)],
+        &[(ChangeKind::TypeWidened, Breaking, Major, Response)],
     ),
     (
         "type narrowed",
         |d| {
             *at!(d, THING, "/properties/owner") = json!({ "$ref": "#/components/schemas/team" });
         },
-        &[(Kind::TypeNarrowed, Compatible, Major, Response)],
+        &[(ChangeKind::TypeNarrowed, Compatible, Major, Response)],
     ),
     (
         "value added",
         |d| push(d, &[THING, "/properties/state/enum"].concat(), json!("x")),
-        &[(Kind::EnumValueAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::EnumValueAdded, Compatible, Minor, Response)],
     ),
     (
         "value removed",
         |d| pop(d, &[THING, "/properties/state/enum"].concat(), &json!("open")),
-        &[(Kind::EnumValueRemoved, Compatible, Major, Response)],
+        &[(ChangeKind::EnumValueRemoved, Compatible, Major, Response)],
     ),
     (
         "values introduced",
         |d| at!(d, THING, "/properties/text")["enum"] = json!(["a"]),
-        &[(Kind::EnumIntroduced, Compatible, Major, Response)],
+        &[(ChangeKind::EnumIntroduced, Compatible, Major, Response)],
     ),
     (
         "values of a number",
         |d| at!(d, THING, "/properties/id")["enum"] = json!([1, 2]),
-        &[(Kind::EnumIntroduced, Compatible, NONE, Response)],
+        &[(ChangeKind::EnumIntroduced, Compatible, NONE, Response)],
     ),
     (
         "text for a time",
         |d| remove(d, &[THING, "/properties/at/format"].concat()),
-        &[(Kind::FormatChanged, Breaking, Major, Response)],
+        &[(ChangeKind::FormatChanged, Breaking, Major, Response)],
     ),
     (
         "time for a text",
         |d| at!(d, THING, "/properties/text")["format"] = json!("date-time"),
-        &[(Kind::FormatChanged, Compatible, Major, Response)],
+        &[(ChangeKind::FormatChanged, Compatible, Major, Response)],
     ),
     (
         "format without a type",
         |d| at!(d, THING, "/properties/text")["format"] = json!("uri"),
-        &[(Kind::FormatChanged, Compatible, NONE, Response)],
+        &[(ChangeKind::FormatChanged, Compatible, NONE, Response)],
     ),
     (
         "variant added",
@@ -172,7 +172,7 @@ pub(super) const READ: &[Row] = &[
                 json!({ "$ref": "#/components/schemas/options" }),
             );
         },
-        &[(Kind::VariantAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::VariantAdded, Compatible, Minor, Response)],
     ),
     (
         "variant removed",
@@ -181,8 +181,8 @@ pub(super) const READ: &[Row] = &[
             at!(d, THING, "/properties/owner/oneOf").as_array_mut().unwrap().remove(0);
         },
         &[
-            (Kind::VariantAdded, Compatible, Minor, Response),
-            (Kind::VariantRemoved, Compatible, Major, Response),
+            (ChangeKind::VariantAdded, Compatible, Minor, Response),
+            (ChangeKind::VariantRemoved, Compatible, Major, Response),
         ],
     ),
     (
@@ -190,26 +190,26 @@ pub(super) const READ: &[Row] = &[
         |d| {
             *at!(d, THING, "/properties/labels/items") = json!({ "type": "string" });
         },
-        &[(Kind::TypeChanged, Breaking, Major, Response)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Response)],
     ),
     (
         "map of another type",
         |d| {
             at!(d, THING, "/properties/extra/additionalProperties")["type"] = json!("integer");
         },
-        &[(Kind::TypeChanged, Breaking, Major, Response)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Response)],
     ),
     (
         "map of anything",
         |d| {
             at!(d, THING, "/properties/extra")["additionalProperties"] = json!(true);
         },
-        &[(Kind::TypeWidened, Breaking, Major, Response)],
+        &[(ChangeKind::TypeWidened, Breaking, Major, Response)],
     ),
     (
         "only named properties",
         |d| value(d, THING)["additionalProperties"] = json!(false),
-        &[(Kind::AdditionalPropertiesForbidden, Compatible, NONE, Response)],
+        &[(ChangeKind::AdditionalPropertiesForbidden, Compatible, NONE, Response)],
     ),
     (
         "limit and default",
@@ -218,39 +218,39 @@ pub(super) const READ: &[Row] = &[
             at!(d, THING, "/properties/text")["default"] = json!("x");
         },
         &[
-            (Kind::BoundTightened, Compatible, NONE, Response),
-            (Kind::DefaultChanged, Compatible, NONE, Response),
+            (ChangeKind::BoundTightened, Compatible, NONE, Response),
+            (ChangeKind::DefaultChanged, Compatible, NONE, Response),
         ],
     ),
     (
         "read only",
         |d| at!(d, THING, "/properties/id")["readOnly"] = json!(true),
-        &[(Kind::AccessChanged, Compatible, NONE, Response)],
+        &[(ChangeKind::AccessChanged, Compatible, NONE, Response)],
     ),
     (
         "only sent",
         |d| at!(d, THING, "/properties/id")["writeOnly"] = json!(true),
-        &[(Kind::AccessChanged, Breaking, NONE, Response)],
+        &[(ChangeKind::AccessChanged, Breaking, NONE, Response)],
     ),
     (
         "required name that no property has",
         |d| push(d, &[THING, "/required"].concat(), json!("nothing")),
-        &[(Kind::PropertyBecameRequired, Compatible, NONE, Response)],
+        &[(ChangeKind::PropertyBecameRequired, Compatible, NONE, Response)],
     ),
     (
         "what is anything removed",
         |d| remove(d, &[THING, "/properties/data"].concat()),
-        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Response)],
+        &[(ChangeKind::RequiredPropertyRemoved, Breaking, Major, Response)],
     ),
     (
         "what is anything made optional",
         |d| pop(d, &[THING, "/required"].concat(), &json!("data")),
-        &[(Kind::PropertyBecameOptional, Breaking, Major, Response)],
+        &[(ChangeKind::PropertyBecameOptional, Breaking, Major, Response)],
     ),
     (
         "discriminator",
         |d| at!(d, THING, "/properties/owner")["discriminator"] = json!({ "propertyName": "kind" }),
-        &[(Kind::DiscriminatorChanged, Compatible, NONE, Response)],
+        &[(ChangeKind::DiscriminatorChanged, Compatible, NONE, Response)],
     ),
     (
         "what a circle goes through",
@@ -258,7 +258,7 @@ pub(super) const READ: &[Row] = &[
             at!(d, THING, "/properties")["children"] =
                 json!({ "type": "array", "items": { "$ref": "#/components/schemas/thing" } });
         },
-        &[(Kind::PropertyAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::PropertyAdded, Compatible, Minor, Response)],
     ),
     (
         "more by an `allOf`",
@@ -269,9 +269,9 @@ pub(super) const READ: &[Row] = &[
             });
         },
         &[
-            (Kind::PropertyAdded, Compatible, Minor, Response),
+            (ChangeKind::PropertyAdded, Compatible, Minor, Response),
             // The component has a description, and the schema that contains it has none.
-            (Kind::DocumentationChanged, Documentation, Patch, Response),
+            (ChangeKind::DocumentationChanged, Documentation, Patch, Response),
         ],
     ),
     (
@@ -280,7 +280,7 @@ pub(super) const READ: &[Row] = &[
             value(d, THING)["x-github-breaking-changes"] =
                 json!([{ "changeset": "away", "version": "2026-03-10", "patch": {} }]);
         },
-        &[(Kind::BreakingChangeAnnounced, Notice, NONE, Response)],
+        &[(ChangeKind::BreakingChangeAnnounced, Notice, NONE, Response)],
     ),
     (
         "webhook added",
@@ -289,12 +289,12 @@ pub(super) const READ: &[Row] = &[
             more["post"]["operationId"] = json!("things/broken");
             value(d, "/x-webhooks")["thing-broken"] = more;
         },
-        &[(Kind::WebhookAdded, Compatible, Minor, Webhook)],
+        &[(ChangeKind::WebhookAdded, Compatible, Minor, Webhook)],
     ),
     (
         "webhook removed",
         |d| remove(d, "/x-webhooks/thing-made"),
-        &[(Kind::WebhookRemoved, Breaking, Major, Webhook)],
+        &[(ChangeKind::WebhookRemoved, Breaking, Major, Webhook)],
     ),
     (
         "webhook renamed",
@@ -303,40 +303,40 @@ pub(super) const READ: &[Row] = &[
             value(d, "/x-webhooks")["thing-created"] = item;
             remove(d, "/x-webhooks/thing-made");
         },
-        &[(Kind::WebhookRenamed, Compatible, Major, Webhook)],
+        &[(ChangeKind::WebhookRenamed, Compatible, Major, Webhook)],
     ),
     (
         "webhook of another event",
         |d| at!(d, HOOK, "/x-github")["subcategory"] = json!("other_thing"),
-        &[(Kind::WebhookEventChanged, Breaking, Major, Webhook)],
+        &[(ChangeKind::WebhookEventChanged, Breaking, Major, Webhook)],
     ),
     (
         "category of a webhook",
         |d| at!(d, HOOK, "/x-github")["category"] = json!("hooks"),
-        &[(Kind::AnnotationChanged, Documentation, NONE, Webhook)],
+        &[(ChangeKind::AnnotationChanged, Documentation, NONE, Webhook)],
     ),
     (
         "webhook of other hooks",
         |d| at!(d, HOOK, "/x-github")["supported-webhook-types"] = json!(["app", "organization"]),
         &[
-            (Kind::WebhookTypeAdded, Compatible, NONE, Webhook),
-            (Kind::WebhookTypeRemoved, Breaking, NONE, Webhook),
+            (ChangeKind::WebhookTypeAdded, Compatible, NONE, Webhook),
+            (ChangeKind::WebhookTypeRemoved, Breaking, NONE, Webhook),
         ],
     ),
     (
         "property of a delivery removed",
         |d| remove(d, &[MADE, "/properties/count"].concat()),
-        &[(Kind::RequiredPropertyRemoved, Breaking, Major, Webhook)],
+        &[(ChangeKind::RequiredPropertyRemoved, Breaking, Major, Webhook)],
     ),
     (
         "type in a delivery",
         |d| at!(d, MADE, "/properties/count")["type"] = json!("string"),
-        &[(Kind::TypeChanged, Breaking, Major, Webhook)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Webhook)],
     ),
     (
         "value in a delivery",
         |d| push(d, &[MADE, "/properties/action/enum"].concat(), json!("x")),
-        &[(Kind::EnumValueAdded, Compatible, Minor, Webhook)],
+        &[(ChangeKind::EnumValueAdded, Compatible, Minor, Webhook)],
     ),
     (
         "header of a delivery",
@@ -344,18 +344,18 @@ pub(super) const READ: &[Row] = &[
             let headers = [HOOK, "/parameters"].concat();
             remove(d, &headers);
         },
-        &[(Kind::ParameterRemoved, Compatible, NONE, Webhook)],
+        &[(ChangeKind::ParameterRemoved, Compatible, NONE, Webhook)],
     ),
     (
         "no payload",
         |d| remove(d, &[HOOK, "/requestBody"].concat()),
-        &[(Kind::RequestBodyRemoved, Breaking, Major, Webhook)],
+        &[(ChangeKind::RequestBodyRemoved, Breaking, Major, Webhook)],
     ),
     (
         "what both directions use",
         |d| {
             at!(d, MADE, "/properties")["label"] = json!({ "$ref": "#/components/schemas/label" });
         },
-        &[(Kind::PropertyAdded, Compatible, Minor, Webhook)],
+        &[(ChangeKind::PropertyAdded, Compatible, Minor, Webhook)],
     ),
 ];

@@ -1,7 +1,7 @@
 //! Types that change to types which seem to include the old one.
 
+use octowire_refresh::drift::ChangeKind;
 use octowire_refresh::drift::Direction::{Request, Response};
-use octowire_refresh::drift::Kind;
 use octowire_refresh::drift::SemverBump::{Major, Minor};
 use octowire_refresh::drift::Severity::{Breaking, Compatible};
 use serde_json::json;
@@ -19,8 +19,8 @@ pub(super) const TYPES: &[Row] = &[
             ] });
         },
         &[
-            (Kind::TypeChanged, Breaking, Major, Request),
-            (Kind::TypeWidened, Compatible, Major, Request),
+            (ChangeKind::TypeChanged, Breaking, Major, Request),
+            (ChangeKind::TypeWidened, Compatible, Major, Request),
         ],
     ),
     (
@@ -31,7 +31,7 @@ pub(super) const TYPES: &[Row] = &[
                 { "type": "array", "items": { "type": "string" } }, { "type": "string" }
             ] });
         },
-        &[(Kind::TypeWidened, Compatible, Major, Request)],
+        &[(ChangeKind::TypeWidened, Compatible, Major, Request)],
     ),
     (
         "fewer values, or a number",
@@ -42,8 +42,8 @@ pub(super) const TYPES: &[Row] = &[
             ] });
         },
         &[
-            (Kind::EnumValueRemoved, Breaking, Major, Request),
-            (Kind::TypeWidened, Compatible, Major, Request),
+            (ChangeKind::EnumValueRemoved, Breaking, Major, Request),
+            (ChangeKind::TypeWidened, Compatible, Major, Request),
         ],
     ),
     (
@@ -57,8 +57,8 @@ pub(super) const TYPES: &[Row] = &[
             ] });
         },
         &[
-            (Kind::RequiredPropertyAdded, Breaking, Major, Request),
-            (Kind::TypeWidened, Compatible, Major, Request),
+            (ChangeKind::RequiredPropertyAdded, Breaking, Major, Request),
+            (ChangeKind::TypeWidened, Compatible, Major, Request),
         ],
     ),
     (
@@ -67,8 +67,8 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, BODY, "/properties/target") = json!({ "type": "string", "enum": ["a"] });
         },
         &[
-            (Kind::EnumIntroduced, Breaking, Major, Request),
-            (Kind::TypeNarrowed, Breaking, Major, Request),
+            (ChangeKind::EnumIntroduced, Breaking, Major, Request),
+            (ChangeKind::TypeNarrowed, Breaking, Major, Request),
         ],
     ),
     (
@@ -78,14 +78,14 @@ pub(super) const TYPES: &[Row] = &[
                 "required": ["login"], "properties": { "login": { "type": "string" } } });
         },
         &[
-            (Kind::RequiredPropertyRemoved, Breaking, Major, Response),
-            (Kind::TypeNarrowed, Compatible, Major, Response),
+            (ChangeKind::RequiredPropertyRemoved, Breaking, Major, Response),
+            (ChangeKind::TypeNarrowed, Compatible, Major, Response),
         ],
     ),
     (
         "text beside nothing but lists",
         |d| push(d, &[THING, "/properties/lists/oneOf"].concat(), json!({ "type": "string" })),
-        &[(Kind::TypeWidened, Breaking, Major, Response)],
+        &[(ChangeKind::TypeWidened, Breaking, Major, Response)],
     ),
     (
         "list beside nothing but lists",
@@ -93,7 +93,7 @@ pub(super) const TYPES: &[Row] = &[
             let more = json!({ "type": "array", "items": { "type": "boolean" } });
             push(d, &[THING, "/properties/lists/oneOf"].concat(), more);
         },
-        &[(Kind::VariantAdded, Compatible, Minor, Response)],
+        &[(ChangeKind::VariantAdded, Compatible, Minor, Response)],
     ),
     (
         "name that is a text, for a map of numbers",
@@ -101,7 +101,7 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, THING, "/properties/counts") =
                 json!({ "type": "object", "properties": { "name": { "type": "string" } } });
         },
-        &[(Kind::TypeChanged, Breaking, Major, Response)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Response)],
     ),
     (
         "name that is a number, for a map of numbers",
@@ -109,7 +109,7 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, THING, "/properties/counts") =
                 json!({ "type": "object", "properties": { "name": { "type": "integer" } } });
         },
-        &[(Kind::TypeNarrowed, Compatible, Major, Response)],
+        &[(ChangeKind::TypeNarrowed, Compatible, Major, Response)],
     ),
     (
         "name that may be `null`, for a map of numbers",
@@ -118,8 +118,8 @@ pub(super) const TYPES: &[Row] = &[
                 "name": { "type": "integer", "nullable": true } } });
         },
         &[
-            (Kind::BecameNullable, Breaking, Major, Response),
-            (Kind::TypeNarrowed, Compatible, Major, Response),
+            (ChangeKind::BecameNullable, Breaking, Major, Response),
+            (ChangeKind::TypeNarrowed, Compatible, Major, Response),
         ],
     ),
     (
@@ -128,7 +128,7 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, BODY, "/properties/point") =
                 json!({ "type": "object", "additionalProperties": { "type": "integer" } });
         },
-        &[(Kind::TypeChanged, Breaking, Major, Request)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Request)],
     ),
     (
         "map of texts for names that are texts",
@@ -136,7 +136,7 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, BODY, "/properties/point") =
                 json!({ "type": "object", "additionalProperties": { "type": "string" } });
         },
-        &[(Kind::TypeWidened, Compatible, Major, Request)],
+        &[(ChangeKind::TypeWidened, Compatible, Major, Request)],
     ),
     (
         "nothing for names",
@@ -144,11 +144,11 @@ pub(super) const TYPES: &[Row] = &[
             *at!(d, BODY, "/properties/point") =
                 json!({ "type": "object", "additionalProperties": false });
         },
-        &[(Kind::TypeChanged, Breaking, Major, Request)],
+        &[(ChangeKind::TypeChanged, Breaking, Major, Request)],
     ),
     (
         "anything for names",
         |d| *at!(d, BODY, "/properties/point") = json!({ "type": "object" }),
-        &[(Kind::TypeWidened, Compatible, Major, Request)],
+        &[(ChangeKind::TypeWidened, Compatible, Major, Request)],
     ),
 ];

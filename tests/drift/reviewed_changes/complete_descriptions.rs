@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use octowire_refresh::drift::{Change, DriftReport, Kind, Severity, compare, slice};
+use octowire_refresh::drift::{Change, ChangeKind, DriftReport, Severity, compare, slice};
 use serde_json::Value;
 
 use super::{V16, V22, V23, document};
@@ -30,7 +30,7 @@ fn additions_and_removals_are_the_items_of_only_one_description() {
     for (old, new) in [(&V22, &V23), (&V16, &V23), (&V23, &V16)] {
         let (Some(old), Some(new)) = (old.as_ref(), new.as_ref()) else { return };
         let report = compare(old, new).unwrap();
-        let of = |kind: Kind| -> BTreeSet<&str> {
+        let of = |kind: ChangeKind| -> BTreeSet<&str> {
             let of = report.changes.iter().filter(|change| change.kind == kind);
             of.map(|change| change.owner.name()).collect()
         };
@@ -42,12 +42,12 @@ fn additions_and_removals_are_the_items_of_only_one_description() {
         let gone: Vec<_> = before.iter().filter(|(id, _)| !new_ids.contains(id)).collect();
         let more: Vec<_> = after.iter().filter(|(id, _)| !old_ids.contains(id)).collect();
         let renamed = more.iter().filter(|(_, at)| gone.iter().any(|(_, old)| old == at)).count();
-        assert_eq!(of(Kind::OperationRenamed).len(), renamed);
-        assert_eq!(of(Kind::OperationRemoved).len(), gone.len() - renamed);
-        assert_eq!(of(Kind::OperationAdded).len(), more.len() - renamed);
+        assert_eq!(of(ChangeKind::OperationRenamed).len(), renamed);
+        assert_eq!(of(ChangeKind::OperationRemoved).len(), gone.len() - renamed);
+        assert_eq!(of(ChangeKind::OperationAdded).len(), more.len() - renamed);
         let (before, after) = (webhooks(old), webhooks(new));
-        assert_eq!(of(Kind::WebhookRemoved).len(), before.difference(&after).count());
-        assert_eq!(of(Kind::WebhookAdded).len(), after.difference(&before).count());
+        assert_eq!(of(ChangeKind::WebhookRemoved).len(), before.difference(&after).count());
+        assert_eq!(of(ChangeKind::WebhookAdded).len(), after.difference(&before).count());
         println!("{}", report.to_string().lines().next().unwrap_or_default());
     }
 }

@@ -961,7 +961,7 @@ crate::Operation { id: "private-registries/create-org-private-registry", tag: "p
 crate::Operation { id: "private-registries/get-org-private-registry", tag: "private-registries", method: ::http::Method::GET, path: "/orgs/{org}/private-registries/{secret_name}", server: None, accept: "application/vnd.github+json", parameters: &[crate::OperationParameter { name: "org", setter: "org", location: crate::ParameterLocation::Path, required: true, allows_slash: false }, crate::OperationParameter { name: "secret_name", setter: "secret_name", location: crate::ParameterLocation::Path, required: true, allows_slash: false }, ], statuses: &[200, 404], missing_body: crate::MissingBody::Send, rate_limit: "core", creates_content: false, documentation_url: "https://docs.github.com/rest/private-registries/organization-configurations#get-a-private-registry-for-an-organization", deprecated: false },
 crate::Operation { id: "private-registries/list-org-private-registries", tag: "private-registries", method: ::http::Method::GET, path: "/orgs/{org}/private-registries", server: None, accept: "application/vnd.github+json", parameters: &[crate::OperationParameter { name: "org", setter: "org", location: crate::ParameterLocation::Path, required: true, allows_slash: false }, crate::OperationParameter { name: "per_page", setter: "per_page", location: crate::ParameterLocation::Query, required: false, allows_slash: false }, crate::OperationParameter { name: "page", setter: "page", location: crate::ParameterLocation::Query, required: false, allows_slash: false }, ], statuses: &[200, 400, 404], missing_body: crate::MissingBody::Send, rate_limit: "core", creates_content: false, documentation_url: "https://docs.github.com/rest/private-registries/organization-configurations#list-private-registries-for-an-organization", deprecated: false },
 ];
-/// The document that this build was made from.
-pub const DOCUMENT: &str = "api.github.com";
-/// The version of the document that this build was made from.
-pub const DOCUMENT_VERSION: &str = "23.0.2";
+/// The name of the OpenAPI description from which this build was generated.
+pub const OPENAPI_DESCRIPTION: &str = "api.github.com";
+/// The version of the OpenAPI description from which this build was generated.
+pub const OPENAPI_VERSION: &str = "23.0.2";

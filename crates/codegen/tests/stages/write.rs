@@ -335,8 +335,8 @@ fn the_operation_table_is_sorted_and_complete() {
     assert_contains(ids[3], "path: \"/{owner}/issues\", server: None");
     let location = "{ name: \"X-Kind\", setter: \"x_kind\", location: crate::ParameterLocation::Header, required: false";
     assert_contains(ids[3], location);
-    assert_contains(&source, "pub const DOCUMENT: &str = \"api.github.com\";");
-    assert_contains(&source, "pub const DOCUMENT_VERSION: &str = \"1.2.3\";");
+    assert_contains(&source, "pub const OPENAPI_DESCRIPTION: &str = \"api.github.com\";");
+    assert_contains(&source, "pub const OPENAPI_VERSION: &str = \"1.2.3\";");
 }
 
 #[test]

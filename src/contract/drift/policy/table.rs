@@ -1,12 +1,12 @@
 //! Comparison of the documentation's table with the ratings.
 
-use super::super::change::{Direction, Kind};
+use super::super::change::{ChangeKind, Direction};
 use super::{ChangeFacts, judge};
 
 /// The rating of a kind and direction in the documentation, if the cell is plain: `breaking / major`, with an
 /// optional addition after a colon or a semicolon.
 struct Row {
-    kind: Kind,
+    kind: ChangeKind,
     direction: Direction,
     cell: String,
 }
@@ -17,11 +17,11 @@ fn rows(text: &str) -> Vec<Row> {
     for line in text.lines().filter_map(|line| line.strip_prefix("//! | ")) {
         let cells: Vec<&str> = line.trim_end_matches('|').split('|').map(str::trim).collect();
         let Some((first, cells)) = cells.split_first() else { continue };
-        let kinds: Option<Vec<Kind>> = first
+        let kinds: Option<Vec<ChangeKind>> = first
             .split(", ")
             .map(|name| {
                 let name = name.strip_prefix('`')?.strip_suffix('`')?;
-                Kind::ALL.iter().copied().find(|kind| kind.as_str() == name)
+                ChangeKind::ALL.iter().copied().find(|kind| kind.as_str() == name)
             })
             .collect();
         for kind in kinds.unwrap_or_default() {
@@ -39,7 +39,7 @@ fn rows(text: &str) -> Vec<Row> {
 }
 
 /// The directions of a kind that has one cell.
-fn direction(kind: Kind) -> Direction {
+fn direction(kind: ChangeKind) -> Direction {
     let name = kind.as_str();
     let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
     if starts(&["webhook-"]) {
@@ -75,7 +75,7 @@ fn the_table_matches_the_policy() {
         assert_eq!(format!("{severity} / {bump}"), *cell, "{kind} of a {direction}");
     }
     // Kinds that the table rates with a condition.
-    let mut others: Vec<&str> = Kind::ALL
+    let mut others: Vec<&str> = ChangeKind::ALL
         .iter()
         .filter(|kind| !plain.iter().any(|row| row.kind == **kind))
         .map(|kind| kind.as_str())
