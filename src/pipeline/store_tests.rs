@@ -198,7 +198,7 @@ async fn nor_does_the_first_call_of_a_client() {
                 match ended {
                     Ok(response) if delay < 50 => {
                         let is_hit = response.cache_status() == CacheStatus::Hit;
-                        // The first read of a client takes a second round trip for marks beyond the log's number.
+                        // The first read of a client takes a second round trip for invalidations beyond the log's number.
                         let knows_log = delay <= 20 || number > 0;
                         assert_eq!(is_hit, kind == "hit" && knows_log, "{kind} at {delay} ms");
                     }
@@ -218,7 +218,7 @@ async fn nor_does_the_first_call_of_a_client() {
 async fn a_hit_takes_one_round_trip_and_any_other_call_two() {
     let waits = waits(1).await;
     let trips = |call| waits[call].as_millis();
-    // A write also waits for its mark, which takes two round trips.
+    // A write also waits for its invalidation, which takes two round trips.
     assert_eq!((trips("hit"), trips("miss"), trips("write"), trips("batch")), (1, 2, 3, 2));
     // Without a cache in the store, a call waits for a lease or not at all.
     let store = Slow::default();
@@ -432,7 +432,7 @@ async fn a_far_reader_of_a_busy_log_keeps_its_cache() {
             sleep(Duration::from_secs(2)).await;
         }
         store.set(30);
-        // There is no time to read all marks: the response is revalidated, and the marks are read after the call.
+        // There is no time to read all invalidations: the response is revalidated, and the invalidations are read after the call.
         let (took, status) = get(&reader, "/repos/o/r/stored").await;
         assert_eq!(status.unwrap(), CacheStatus::Revalidated, "round {round}");
         assert!(took <= ALLOWED, "{took:?}");
@@ -641,7 +641,7 @@ async fn close_waits_only_for_work_pending_at_its_start() {
     calls.abort();
 }
 
-/// A mark that a client has not read yet can invalidate entries.
+/// An invalidation that a client has not read yet can invalidate entries.
 #[tokio::test(start_paused = true)]
 async fn a_reader_far_behind_a_busy_log_does_not_serve_purged_responses() {
     let store = Slow::default();

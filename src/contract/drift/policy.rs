@@ -146,7 +146,7 @@ fn common(kind: ChangeKind) -> Option<Verdict> {
         ChangeKind::RemovalDateChanged => {
             (Notice, Patch, "the time until calls are rejected changes")
         }
-        ChangeKind::BreakingChangeAnnounced | Kind::BreakingChangeAltered => {
+        ChangeKind::BreakingChangeAnnounced | ChangeKind::BreakingChangeAltered => {
             (Notice, None, ANNOUNCED)
         }
         ChangeKind::BreakingChangeWithdrawn => {
@@ -163,11 +163,11 @@ fn error_response(kind: ChangeKind) -> Verdict {
     use Severity::{Compatible, Notice};
     match kind {
         ChangeKind::RequiredPropertyRemoved
-        | Kind::PropertyRemoved
-        | Kind::TypeChanged
-        | Kind::TypeWidened
-        | Kind::MediaTypeRemoved
-        | Kind::HeaderRemoved => (
+        | ChangeKind::PropertyRemoved
+        | ChangeKind::TypeChanged
+        | ChangeKind::TypeWidened
+        | ChangeKind::MediaTypeRemoved
+        | ChangeKind::HeaderRemoved => (
             Notice,
             SemverBump::None,
             "errors are decoded leniently and have no generated types, but programs might inspect \

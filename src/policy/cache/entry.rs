@@ -28,7 +28,7 @@ pub(crate) struct Entry {
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) body: Bytes,
     pub(crate) times: ResponseTimes,
-    /// The number of the last mark in the log when the request was sent.
+    /// The number of the last invalidation in the log when the request was sent.
     pub(crate) log_sequence: u64,
     /// Identifies the token that the tag was computed for, in the process that stored it.
     pub(crate) credential_fingerprint: u64,

@@ -66,7 +66,7 @@ pub(crate) enum StoredEntry {
 /// The outcome of the look-up before a request is sent.
 #[derive(Clone)]
 pub(crate) struct LookupState {
-    /// The number of the last mark; `None` if it is not known, so that nothing can be stored.
+    /// The number of the last invalidation; `None` if it is not known, so that nothing can be stored.
     pub(crate) log_sequence: Option<u64>,
     pub(crate) entry: StoredEntry,
     /// The key under which an entry of another identity can be, if this identity has none.
@@ -76,7 +76,7 @@ pub(crate) struct LookupState {
 /// The exchange with GitHub that a response came from.
 pub(crate) struct RevalidationContext {
     pub(crate) times: ResponseTimes,
-    /// The number of the last mark before the exchange; `None` if nothing can be stored.
+    /// The number of the last invalidation before the exchange; `None` if nothing can be stored.
     pub(crate) log_sequence: Option<u64>,
     pub(crate) sent: Option<SentValidators>,
 }
@@ -198,14 +198,14 @@ impl CacheLookup {
                 self.cache.storage.remove(self.key);
                 StoredEntry::None
             }
-            // A mark that was not read can be a purge.
+            // An invalidation that was not read can be a purge.
             _ if is_behind && self.is_only_if_cached() => StoredEntry::None,
             Validity::Valid if is_behind => StoredEntry::Own(entry, Validity::MustRevalidate),
             verdict => StoredEntry::Own(entry, verdict),
         }
     }
 
-    /// Returns whether the call can return the stored response, so that the marks that concern it matter.
+    /// Returns whether the call can return the stored response, so that the invalidations that concern it matter.
     fn needs_log(&self, entry: &Entry) -> bool {
         match self.cache.log.validity(entry) {
             Validity::Purged => false,

@@ -115,7 +115,7 @@ const COMPRESS_ABOVE: usize = 4 * 1024;
 const DEFAULT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 /// The maximum age of the known state of the other processes' writes.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// The time by which marks outlive the entries that they concern.
+/// The time by which invalidations outlive the entries that they concern.
 const LOG_TTL_MARGIN: Duration = Duration::from_secs(60 * 60);
 
 impl Default for CacheConfig {
@@ -328,7 +328,7 @@ impl CacheInner {
         self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)
     }
 
-    /// Removes or invalidates these entries, and writes the mark for the processes that share the store.
+    /// Removes or invalidates these entries, and writes the invalidation for the processes that share the store.
     pub(crate) async fn invalidate(&self, selector: Selector, purge: bool) {
         self.log.record_and_publish(Invalidation { purge, selector }).await;
         if purge {

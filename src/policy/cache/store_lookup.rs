@@ -19,18 +19,18 @@ pub(crate) struct LookupRequest<'a> {
     pub(crate) key: Key,
     /// The question without its identity, if the identity that last received a response matters.
     pub(crate) question: Option<Key>,
-    /// Whether the call can return this response, so that the marks that concern it matter.
+    /// Whether the call can return this response, so that the invalidations that concern it matter.
     pub(crate) needs_log: &'a (dyn Fn(&Entry) -> bool + Sync),
 }
 
 /// The outcome of a look-up.
 #[derive(Debug, Default)]
 pub(crate) struct LookupOutcome {
-    /// The number of the last mark in the log. If it is `None`, the state of the stored entries is unknown, and nothing
+    /// The number of the last invalidation in the log. If it is `None`, the state of the stored entries is unknown, and nothing
     /// can be stored.
     pub(crate) log_sequence: Option<u64>,
     pub(crate) entry: Option<Arc<Entry>>,
-    /// Whether there are marks that were not read in time: stored entries have to be revalidated.
+    /// Whether there are invalidations that were not read in time: stored entries have to be revalidated.
     pub(crate) has_unread_invalidations: bool,
     /// The key of the identity whose response to the same question was stored last.
     pub(crate) last_writer: Option<Key>,
@@ -39,7 +39,7 @@ pub(crate) struct LookupOutcome {
 /// The most reads of the log beyond the first one.
 const MAX_LOG_READS: usize = 4;
 
-/// Performs the look-up, by one round trip to the store unless there are many new marks.
+/// Performs the look-up, by one round trip to the store unless there are many new invalidations.
 pub(crate) async fn look_up(
     backend: &StoreBackend,
     search: LookupRequest<'_>,

@@ -34,14 +34,16 @@ pub(super) fn read(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
         }
         ChangeKind::HeaderAdded => (Compatible, None, "programs do not read it"),
         ChangeKind::HeaderRemoved => (Notice, None, "programs that look for it do not find it"),
-        ChangeKind::ParameterAdded | Kind::RequiredParameterAdded | Kind::ParameterRemoved => {
+        ChangeKind::ParameterAdded
+        | ChangeKind::RequiredParameterAdded
+        | ChangeKind::ParameterRemoved => {
             (Compatible, None, "the library itself reads the headers that it needs")
         }
-        ChangeKind::RequestBodyAdded | Kind::RequiredRequestBodyAdded => {
+        ChangeKind::RequestBodyAdded | ChangeKind::RequiredRequestBodyAdded => {
             (Compatible, Major, "programs do not read a payload, but its type changes")
         }
         ChangeKind::RequestBodyRemoved => (Breaking, Major, "deliveries no longer have a payload"),
-        ChangeKind::PropertyAdded | Kind::RequiredPropertyAdded => {
+        ChangeKind::PropertyAdded | ChangeKind::RequiredPropertyAdded => {
             (Compatible, Minor, "programs ignore it, and it becomes a new field")
         }
         ChangeKind::PropertyRemoved => {
@@ -56,22 +58,24 @@ pub(super) fn read(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
         ChangeKind::RequiredPropertyRemoved => {
             (Breaking, Major, "programs fail to decode values without it, and the field is removed")
         }
-        ChangeKind::PropertyBecameRequired | Kind::PropertyBecameOptional if facts.nameless => {
+        ChangeKind::PropertyBecameRequired | ChangeKind::PropertyBecameOptional
+            if facts.nameless =>
+        {
             (Compatible, None, "there is no Rust field for it")
         }
-        ChangeKind::PropertyBecameRequired | Kind::BecameNotNullable if facts.list => {
+        ChangeKind::PropertyBecameRequired | ChangeKind::BecameNotNullable if facts.list => {
             (Compatible, None, "a list is empty where it is absent or `null`, so nothing changes")
         }
-        ChangeKind::PropertyBecameRequired | Kind::BecameNotNullable if facts.optional => {
+        ChangeKind::PropertyBecameRequired | ChangeKind::BecameNotNullable if facts.optional => {
             (Compatible, None, "it is an `Option` as before")
         }
-        ChangeKind::PropertyBecameRequired | Kind::BecameNotNullable => {
+        ChangeKind::PropertyBecameRequired | ChangeKind::BecameNotNullable => {
             (Compatible, Major, "programs read it as before, but `Option<T>` becomes `T`")
         }
-        ChangeKind::PropertyBecameOptional | Kind::BecameNullable if facts.list => {
+        ChangeKind::PropertyBecameOptional | ChangeKind::BecameNullable if facts.list => {
             (Compatible, None, "a list is empty where it is absent or `null`, so nothing changes")
         }
-        ChangeKind::PropertyBecameOptional | Kind::BecameNullable if facts.optional => {
+        ChangeKind::PropertyBecameOptional | ChangeKind::BecameNullable if facts.optional => {
             (Compatible, None, "it is an `Option` as before")
         }
         ChangeKind::PropertyBecameOptional => (
@@ -83,7 +87,7 @@ pub(super) fn read(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
             (Breaking, Major, "programs fail to decode `null`, and `T` becomes `Option<T>`")
         }
         ChangeKind::TypeChanged => (Breaking, Major, "programs fail to decode the new type"),
-        ChangeKind::TypeWidened | Kind::TypeNarrowed if facts.union_beside_properties => {
+        ChangeKind::TypeWidened | ChangeKind::TypeNarrowed if facts.union_beside_properties => {
             (Compatible, None, "programs decode all variants as one type")
         }
         ChangeKind::TypeWidened => {
@@ -100,9 +104,9 @@ pub(super) fn read(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
         }
         ChangeKind::FormatChanged => (Compatible, None, "the Rust type is unchanged"),
         ChangeKind::EnumValueAdded
-        | Kind::EnumValueRemoved
-        | Kind::EnumIntroduced
-        | Kind::EnumDropped
+        | ChangeKind::EnumValueRemoved
+        | ChangeKind::EnumIntroduced
+        | ChangeKind::EnumDropped
             if !facts.retyped =>
         {
             (Compatible, None, PLAIN)
@@ -120,10 +124,10 @@ pub(super) fn read(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
             (Compatible, Major, "enums preserve unknown values, but the type becomes a plain type")
         }
         ChangeKind::DefaultChanged => (Compatible, None, "decoding does not depend on it"),
-        ChangeKind::BoundTightened | Kind::BoundLoosened | Kind::PatternChanged => {
+        ChangeKind::BoundTightened | ChangeKind::BoundLoosened | ChangeKind::PatternChanged => {
             (Compatible, None, "limits are not checked when decoding")
         }
-        ChangeKind::AdditionalPropertiesForbidden | Kind::AdditionalPropertiesAllowed => {
+        ChangeKind::AdditionalPropertiesForbidden | ChangeKind::AdditionalPropertiesAllowed => {
             (Compatible, None, "additional properties are ignored")
         }
         ChangeKind::VariantAdded => {

@@ -47,7 +47,7 @@ pub(super) fn sent(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
             (Compatible, Minor, "programs do not send it, and do not need to")
         }
         ChangeKind::RequiredPropertyAdded => (Breaking, Major, "programs do not send it"),
-        ChangeKind::PropertyRemoved | Kind::RequiredPropertyRemoved => (
+        ChangeKind::PropertyRemoved | ChangeKind::RequiredPropertyRemoved => (
             Breaking,
             Major,
             "programs send it, which is ignored or rejected; its setter is removed",
@@ -113,7 +113,7 @@ pub(super) fn sent(kind: ChangeKind, facts: ChangeFacts) -> Verdict {
         }
         ChangeKind::EnumValueAdded if !facts.retyped => (Compatible, None, PLAIN),
         ChangeKind::EnumDropped if !facts.retyped => (Compatible, None, PLAIN),
-        ChangeKind::EnumValueRemoved | Kind::EnumIntroduced if !facts.retyped => {
+        ChangeKind::EnumValueRemoved | ChangeKind::EnumIntroduced if !facts.retyped => {
             (Breaking, None, PLAIN)
         }
         ChangeKind::EnumValueAdded => {

@@ -1,16 +1,20 @@
-//! The invalidation log, with lost, damaged and foreign marks.
+//! The invalidation log, with lost, damaged and foreign invalidations.
 
 use proptest::prelude::*;
 
+use super::invalidation::MAX_ENTRY_BYTES;
+use super::log_state::MAX_LOG_ENTRIES;
+use super::shared_log::{ENTRY_FORMAT, HEAD_FORMAT};
 use super::*;
 use crate::error::{Error, ErrorKind};
+use crate::policy::cache::entry::EntryMetadata;
 use crate::policy::cache::key::Key;
 use crate::policy::cache::rfc9111::ResponseTimes;
 use crate::policy::cache::storage::StoreBackend;
 use crate::policy::cache::store_lookup::{LookupRequest, look_up};
 use crate::store::{
-    BackgroundWriter, CounterStore, KeyValueStore, MemoryStore, QuotaStore, Store, StoreWaitBudget,
-    forward,
+    BackgroundWriter, CounterStore, KeyValueStore, MemoryStore, QuotaStore, Store, StoreFuture,
+    ValueFormat, forward,
 };
 
 fn log_with(store: &MemoryStore, key: Option<&str>) -> InvalidationLog {
@@ -21,7 +25,7 @@ fn log_with(store: &MemoryStore, key: Option<&str>) -> InvalidationLog {
 }
 
 impl InvalidationLog {
-    /// The number of the last mark, as a look into the cache finds it.
+    /// The number of the last invalidation, as a look into the cache finds it.
     async fn number(&self) -> Option<u64> {
         let shared = self.0.shared.as_ref().unwrap();
         let backend = StoreBackend {
@@ -74,7 +78,7 @@ async fn put(store: &MemoryStore, key: &str, value: impl Into<Bytes>) {
 }
 
 async fn put_head(store: &MemoryStore, number: &str) {
-    put(store, "cache:x:marks", HEAD_FORMAT.encode(number)).await;
+    put(store, "cache:x:log", HEAD_FORMAT.encode(number)).await;
 }
 
 /// An entry of one process is fresh for another until it is invalidated.
@@ -130,7 +134,7 @@ async fn an_invalidation_log_of_a_later_version_is_left_unchanged() {
     works(&one, &other).await;
     let before = one.number().await.unwrap();
     let later = ValueFormat::new("cache-log", 2).encode("another form");
-    put(&store, "cache:x:marks", later.clone()).await;
+    put(&store, "cache:x:log", later.clone()).await;
     for invalidation_log in [&one, &other, &log(&store)] {
         let unread = invalidation_log.unread();
         let keys: Vec<_> = unread.keys().collect();
@@ -142,9 +146,9 @@ async fn an_invalidation_log_of_a_later_version_is_left_unchanged() {
         invalidation_log.0.record(at("/x"));
         assert!(!invalidation_log.flush().await);
     }
-    assert_eq!(store.get("cache:x:marks").await.unwrap(), Some(later));
+    assert_eq!(store.get("cache:x:log").await.unwrap(), Some(later));
     // That log ends, and the next one includes the invalidations that waited.
-    store.remove("cache:x:marks").await.unwrap();
+    store.remove("cache:x:log").await.unwrap();
     assert!(one.flush().await && other.flush().await);
     one.number().await.unwrap();
     assert_ne!(one.validity(&entry(before)), Validity::Valid);
@@ -181,9 +185,9 @@ async fn an_invalidation_log_whose_sequence_number_decreased_restarts() {
 #[tokio::test]
 async fn a_mark_that_is_not_readable_is_of_everything() {
     let invalidation = serde_json::to_vec(&at("/y")).unwrap();
-    let forged = Integrity::default().tag(&[b"cache:x:mark:8", &invalidation]);
+    let forged = Integrity::default().tag(&[b"cache:x:invalidation:8", &invalidation]);
     let large = serde_json::to_vec(&at(&"y".repeat(2 * MAX_ENTRY_BYTES))).unwrap();
-    let tag = Integrity::default().tag(&[b"cache:x:mark:8", &large]);
+    let tag = Integrity::default().tag(&[b"cache:x:invalidation:8", &large]);
     let key = Some("hunter2-hunter2-hunter2");
     for (value, key) in [
         (Bytes::new(), None),
@@ -201,7 +205,7 @@ async fn a_mark_that_is_not_readable_is_of_everything() {
         put_head(&store, "7").await;
         let invalidation_log = log_with(&store, key);
         assert_eq!(invalidation_log.number().await, Some(7));
-        put(&store, "cache:x:mark:8", value).await;
+        put(&store, "cache:x:invalidation:8", value).await;
         assert_eq!(invalidation_log.number().await, Some(8));
         assert_eq!(invalidation_log.validity(&entry(7)), Validity::Purged);
         assert_eq!(invalidation_log.validity(&entry(8)), Validity::Valid);
@@ -253,14 +257,14 @@ proptest! {
             let ahead = hint.parse::<u64>().unwrap_or(0);
             match is_versioned {
                 true => put_head(&store, &hint).await,
-                false => put(&store, "cache:x:marks", hint).await,
+                false => put(&store, "cache:x:log", hint).await,
             }
             for (after, value) in invalidations {
                 let number = ahead.saturating_add(after);
                 let value = if is_versioned { ENTRY_FORMAT.encode(value) } else { value.into() };
-                put(&store, &format!("cache:x:mark:{number}"), value).await;
+                put(&store, &format!("cache:x:invalidation:{number}"), value).await;
             }
-            // The first reads may find more marks than are read at a time, and the first marks fill gaps before some
+            // The first reads may find more invalidations than are read at a time, and the first invalidations fill gaps before some
             // that cannot be read.
             for _ in 0..5 {
                 other.record_and_publish(at("/z")).await;
@@ -284,11 +288,15 @@ async fn a_client_that_starts_reads_marks_beyond_the_number_of_the_log() {
             other.record_and_publish(at("/y")).await;
         }
         other.record_and_publish(at("/x")).await;
-        // The process that wrote the last marks ended before it published their number.
+        // The process that wrote the last invalidations ended before it published their number.
         put_head(&store, &number.to_string()).await;
         let third = log(&store);
         third.number().await.unwrap();
-        assert_eq!(third.validity(&entry(number)), Validity::MustRevalidate, "{others} marks");
+        assert_eq!(
+            third.validity(&entry(number)),
+            Validity::MustRevalidate,
+            "{others} invalidations"
+        );
     }
 }
 
@@ -302,7 +310,11 @@ async fn a_client_that_only_writes_keeps_the_cache_of_others() {
         writer.record_and_publish(at("/y")).await;
         if round >= 20 && round % 10 == 0 {
             number = reader.number().await.unwrap();
-            assert_eq!(reader.validity(&entry(number - 10)), Validity::Valid, "mark {round}");
+            assert_eq!(
+                reader.validity(&entry(number - 10)),
+                Validity::Valid,
+                "invalidation {round}"
+            );
         }
         assert!(writer.0.log_state().own_invalidations.len() <= MAX_LOG_ENTRIES);
     }
@@ -310,7 +322,7 @@ async fn a_client_that_only_writes_keeps_the_cache_of_others() {
     assert_eq!(writer.validity(&entry(number - MAX_LOG_ENTRIES as u64)), Validity::MustRevalidate);
 }
 
-/// Marks that are not written are bounded as well: one of everything stands for them.
+/// Invalidations that are not written are bounded as well: one of everything stands for them.
 #[tokio::test]
 async fn too_many_unwritten_invalidations_become_one_invalidation_of_everything() {
     let store = MemoryStore::new();
@@ -336,10 +348,10 @@ async fn a_lost_invalidation_log_restarts_before_any_entry_is_fresh() {
         other.number().await.unwrap();
         other.record_and_publish(at("/x")).await;
         match lost {
-            "gone" => store.remove("cache:x:marks").await.unwrap(),
-            _ => put(&store, "cache:x:marks", "garbage").await,
+            "gone" => store.remove("cache:x:log").await.unwrap(),
+            _ => put(&store, "cache:x:log", "garbage").await,
         }
-        store.remove(&format!("cache:x:mark:{}", number + 1)).await.unwrap();
+        store.remove(&format!("cache:x:invalidation:{}", number + 1)).await.unwrap();
         one.number().await;
         assert_eq!(one.validity(&entry(number)), Validity::MustRevalidate, "{lost}");
         other.number().await;
@@ -358,17 +370,17 @@ async fn a_mark_that_the_store_lost_is_not_replaced_by_a_later_one() {
     for _ in 0..5 {
         other.record_and_publish(at("/x")).await;
     }
-    store.remove(&format!("cache:x:mark:{}", number + 1)).await.unwrap();
+    store.remove(&format!("cache:x:invalidation:{}", number + 1)).await.unwrap();
     for above in 2..=5 {
         // The remaining invalidations do not concern the stored entries.
-        let name = format!("cache:x:mark:{}", number + above);
+        let name = format!("cache:x:invalidation:{}", number + above);
         let shared = other.0.shared.as_ref().unwrap();
         put(&store, &name, shared.write(&name, &at("/y")).unwrap()).await;
     }
     writer.record_and_publish(at("/z")).await;
     reader.number().await.unwrap();
     assert_eq!(reader.validity(&entry(number)), Validity::MustRevalidate);
-    // The mark itself is there, for clients that know all before it.
+    // The invalidation itself is there, for clients that know all before it.
     other.number().await.unwrap();
     assert!(other.0.log_state().known.iter().any(|(_, invalidation)| *invalidation == at("/z")));
 }
@@ -416,9 +428,9 @@ fn a_mark_is_written_if_the_program_ends_with_the_last_handle() {
     });
     runtime.shutdown_background();
     let reads = async {
-        let hint = memory.get("cache:x:marks").await.unwrap().unwrap();
+        let hint = memory.get("cache:x:log").await.unwrap().unwrap();
         let number = parse_sequence(&hint).unwrap();
-        memory.get(&format!("cache:x:mark:{number}")).await.unwrap()
+        memory.get(&format!("cache:x:invalidation:{number}")).await.unwrap()
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(reads).is_some());
@@ -461,7 +473,7 @@ fn equal_marks_of_two_runtimes_are_each_written() {
     let invalidation_log =
         InvalidationLog::shared(store, Integrity::default(), prefix, Duration::ZERO, NO_EXPIRY);
     let number = first.block_on(invalidation_log.number()).unwrap();
-    // Both write the same mark, one number after the other, and the second is the first to be done.
+    // Both write the same invalidation, one number after the other, and the second is the first to be done.
     first.block_on(async { invalidation_log.record(at("/x")) });
     second.block_on(async {
         invalidation_log.0.write_in_background();
@@ -476,7 +488,7 @@ fn equal_marks_of_two_runtimes_are_each_written() {
     let written = async {
         let mut written = 0;
         for above in 1..=9 {
-            let name = format!("cache:x:mark:{}", number + above);
+            let name = format!("cache:x:invalidation:{}", number + above);
             written += usize::from(memory.get(&name).await.unwrap().is_some());
         }
         written

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{MAX_HEAD_BYTES, MAX_STORED_BYTES, Shared};
+use super::shared_log::{MAX_HEAD_BYTES, MAX_STORED_BYTES, SharedLog};
 use crate::time::clock;
 
 /// Which task reads a part of the log.
@@ -17,10 +17,10 @@ pub(crate) enum ReadUrgency {
     Lost,
 }
 
-/// The values of the log to read: a hint at its end, and consecutive marks.
+/// The values of the log to read: a hint at its end, and consecutive invalidations.
 #[derive(Debug, Default)]
 pub(crate) struct UnreadRange {
-    /// The number before the first mark.
+    /// The number before the first invalidation.
     pub(super) after_sequence: u64,
     /// Whether the hint was read before, and is not read again.
     pub(super) is_last: bool,
@@ -29,7 +29,7 @@ pub(crate) struct UnreadRange {
 }
 
 impl UnreadRange {
-    pub(super) fn after(shared: &Shared, after: u64, invalidations: u64) -> Self {
+    pub(super) fn after(shared: &SharedLog, after: u64, invalidations: u64) -> Self {
         let numbers = (1..=invalidations).map_while(|ahead| after.checked_add(ahead));
         let invalidations = numbers.map(|number| shared.entry_key(number));
         let names = std::iter::once(shared.head_key()).chain(invalidations).collect();
