@@ -22,7 +22,7 @@ use octowire_refresh::drift::SemverBump::{self, Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{self, Breaking, Compatible, Documentation, Notice};
 use octowire_refresh::drift::{ChangeKind, DriftReport, compare, slice};
 use serde_json::{Value, json};
-use small::*;
+use small_description::*;
 
 /// The expected report of one change.
 type Expected = (ChangeKind, Severity, SemverBump, Direction);

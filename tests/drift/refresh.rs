@@ -15,7 +15,7 @@ mod sources;
 use serde_json::{Value, json};
 
 use crate::support::{assert_contains, files};
-use small::{Small, document, text};
+use small_description::{Small, document, text};
 
 /// The small document, changed.
 fn changed(version: &str, change: impl FnOnce(&mut Value)) -> Value {

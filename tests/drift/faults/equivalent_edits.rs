@@ -7,7 +7,7 @@ use octowire_refresh::drift::Severity::Documentation;
 use serde_json::json;
 
 use super::Row;
-use super::small::*;
+use super::small_description::*;
 
 /// Edits that do not change the meaning of a description.
 pub(super) const SAME: &[Row] = &[

@@ -4,7 +4,7 @@ use octowire_refresh::drift::{DriftReport, compare, slice};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::small::*;
+use super::small_description::*;
 
 #[test]
 fn circles_end() {

@@ -6,7 +6,7 @@ use octowire_refresh::drift::SemverBump::{Major, Minor, Patch};
 use octowire_refresh::drift::Severity::{Breaking, Compatible, Documentation, Notice};
 use serde_json::json;
 
-use super::small::*;
+use super::small_description::*;
 use super::{NONE, Row};
 
 /// Changes to schemas of responses and deliveries.

@@ -181,7 +181,7 @@ pub(super) const HOOK: &str = "/x-webhooks/thing-made/post";
 
 /// The value at a pointer of several parts.
 macro_rules! at {
-    ($document:expr, $($part:expr),+) => { $crate::faults::small::value($document, &[$($part),+].concat()) };
+    ($document:expr, $($part:expr),+) => { $crate::faults::small_description::value($document, &[$($part),+].concat()) };
 }
 
 pub(super) use at;

@@ -7,7 +7,7 @@ use octowire_refresh::drift::Severity::{Breaking, Compatible};
 use serde_json::json;
 
 use super::Row;
-use super::small::*;
+use super::small_description::*;
 
 /// Unions beside what their variants were, and maps beside objects.
 pub(super) const TYPES: &[Row] = &[

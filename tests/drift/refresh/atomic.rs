@@ -11,7 +11,7 @@ use octowire_codegen::load::sha256;
 use octowire_refresh::swap::{FOLDER, ReplacementTransaction};
 
 use crate::refresh::reworded;
-use crate::refresh::small::Small;
+use crate::refresh::small_description::Small;
 use crate::support::assert_contains;
 
 type Files = BTreeMap<String, Vec<u8>>;

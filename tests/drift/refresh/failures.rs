@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use serde_json::json;
 
 use super::sources::{PACK, npm};
-use crate::refresh::small::{Small, text};
+use crate::refresh::small_description::{Small, text};
 use crate::refresh::{changed, reworded};
 use crate::support::assert_contains;
 

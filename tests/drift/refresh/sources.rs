@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use crate::refresh::reworded;
-use crate::refresh::small::{Small, text};
+use crate::refresh::small_description::{Small, text};
 use crate::support::assert_contains;
 
 /// An npm that says and packs what `pack` does, put first on the path.
