@@ -110,6 +110,8 @@ local function count_returning(join, known)
     -- A new client was not a member before.
     if recovery.expected_members > 0 and add_returned(request.member) then
       recovery.expected_members = min(recovery.expected_members + 1, MAX_UNITS)
+    elseif recovery.expected_members == 0 and join.offline_ms > 0 then
+      await_unknown_members(join.offline_allowance)
     end
     return
   end
@@ -120,6 +122,7 @@ local function count_returning(join, known)
   if not add_returned(request.member) or known then return end
   recovery.slots = min(recovery.slots + join.offline_slots, MAX_UNITS)
   changes.granted_slots = join.offline_slots
+  await_unknown_members(join.offline_allowance)
   for name, time in pairs(join.unreported_ms or {}) do
     observe_unreported(name, now + min(time, MAX_WINDOW_MS))
   end
