@@ -304,7 +304,14 @@ impl QuotaLedger {
         // A client that the ledger knows and that had no outage reports only advance spending: no other clients are
         // expected to return.
         if !known || join.offline_ms > 0 {
-            recovery.expected_members = recovery.expected_members.max(join.members);
+            let mut expected = join.members;
+            if !known && recovery.expected_members == 0 {
+                // Clients that joined before the first one returned were not members of the lost ledger.
+                for name in self.members.keys().filter(|name| **name != ask.member) {
+                    expected = expected.saturating_add(u32::from(recovery.add(name)));
+                }
+            }
+            recovery.expected_members = recovery.expected_members.max(expected);
         }
         if !recovery.add(&ask.member) || known {
             return;

@@ -451,6 +451,20 @@ fn a_client_that_starts_in_an_outage_leaves_the_quota_to_members_of_the_lost_led
     assert!((1..=LEFT).contains(&granted), "{granted}");
     let known = old.ask(&mut after, 100, ask(900)).windows["points"].granted;
     assert!(known <= spare, "{known} of {spare}");
+    // A client that joined before is not counted as the other member, which has not returned.
+    let mut lost = QuotaLedger::default();
+    let (mut one, mut two) = (Client::new(5), Client::new(6));
+    one.ask(&mut lost, 0, ask(800));
+    two.ask(&mut lost, 0, ask(1));
+    let (spare, mut after) = (two.spare, QuotaLedger::default());
+    let mut new = Client::new(7);
+    new.ask(&mut after, 10, ask(1));
+    let mut granted = 0;
+    for now in [11, 12, 10_010, 20_000] {
+        new.ask(&mut after, now, ask(0));
+        granted += two.ask(&mut after, now, ask(900)).windows["points"].granted;
+    }
+    assert!(granted <= spare, "{granted} of {spare}");
     // If no member of a lost ledger returns, there is none.
     let mut alone = QuotaLedger::default();
     let mut starter = Client { alone: 500, spare: 900, ..Client::new(2) };

@@ -117,7 +117,14 @@ local function count_returning(join, known)
   end
   -- A client that the ledger knows and that had no outage reports only advance spending.
   if not known or join.offline_ms > 0 then
-    recovery.expected_members = max(recovery.expected_members, join.members)
+    local expected = join.members
+    if not known and recovery.expected_members == 0 then
+      -- Clients that joined before the first one returned were not members of the lost ledger.
+      for name in pairs(ledger.members) do
+        if name ~= request.member and add_returned(name) then expected = min(expected + 1, MAX_UNITS) end
+      end
+    end
+    recovery.expected_members = max(recovery.expected_members, expected)
   end
   if not add_returned(request.member) or known then return end
   recovery.slots = min(recovery.slots + join.offline_slots, MAX_UNITS)
