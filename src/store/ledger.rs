@@ -27,6 +27,20 @@ use super::quota_bounds::{
 ///
 /// For requests of any content in any order, and with any clients lost meanwhile: no interval of a window's length has
 /// more than its limit, and clients send no more calls than GitHub reported as remaining.
+///
+/// # Loss of the ledger
+///
+/// A ledger that a client with an earlier lease begins, or joins, replaces a lost one. It bounds its grants in two steps:
+///
+/// - For ten seconds from its beginning, returned clients receive no more quota and calls in flight than they could have
+///   without it. Clients that joined just before the loss, which no other client knows, return within that time. New
+///   clients that have seen the outage receive a twentieth of each window together, and one call in flight.
+/// - After that, the same bound applies to each window while a client that a returned one knows is missing, or while a
+///   departed client's spending counts: for the window's length and two seconds.
+///
+/// So the limits hold if each client that spends returns within ten seconds. A loss shows only in the requests of clients
+/// that saw it: a new client that finds an empty ledger before any of them returns, within about a second, receives
+/// quota as from the first ledger.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaLedger {
@@ -281,19 +295,29 @@ impl QuotaLedger {
             // A new client was not a member before.
             if recovery.expected_members > 0 && recovery.add(&ask.member) {
                 recovery.expected_members = recovery.expected_members.saturating_add(1);
+            } else if recovery.expected_members == 0 && join.offline_ms > 0 {
+                recovery.await_unknown_members(join.offline_allowance.keys());
             }
             return;
         }
         // A client that the ledger knows and that had no outage reports only advance spending: no other clients are
         // expected to return.
         if !known || join.offline_ms > 0 {
-            recovery.expected_members = recovery.expected_members.max(join.members);
+            let mut expected = join.members;
+            if !known && recovery.expected_members == 0 {
+                // Clients that joined before the first one returned were not members of the lost ledger.
+                for name in self.members.keys().filter(|name| **name != ask.member) {
+                    expected = expected.saturating_add(u32::from(recovery.add(name)));
+                }
+            }
+            recovery.expected_members = recovery.expected_members.max(expected);
         }
         if !recovery.add(&ask.member) || known {
             return;
         }
         recovery.slots = recovery.slots.saturating_add(join.offline_slots);
         changes.granted_slots = Some(join.offline_slots);
+        recovery.await_unknown_members(join.offline_allowance.keys());
         for (name, time) in &join.unreported_ms {
             recovery.observe_unreported(name, now.saturating_add((*time).min(MAX_WINDOW_MS)));
         }
@@ -444,11 +468,13 @@ impl QuotaLedger {
         // At most the limit, which a u32 holds.
         let free = u64::from(limit).saturating_sub(window.sum());
         let free = u32::try_from(free).unwrap_or(limit);
-        let free = self.recovery.grantable(free, window.offline_allowance, absent, unreported > 0);
+        let free =
+            self.recovery.grantable(limit, free, window.offline_allowance, absent, unreported > 0);
         let free = free.saturating_sub(left_to_others);
-        // While earlier clients have not returned, their own bound applies to the free amount.
-        let is_whole = absent == 0 && unreported == 0;
-        let strangers = if is_whole { self.recovery.units_for_unknown(now, limit) } else { 0 };
+        // In a new ledger that lacks spending, its own bound applies to the free amount.
+        let lacks_spending = self.recovery.ledger_lost && (absent > 0 || unreported > 0);
+        let strangers =
+            if lacks_spending { 0 } else { self.recovery.units_for_unknown(now, limit) };
         let free = free.saturating_sub(strangers);
         let least = ask.min_useful.min(limit.max(1));
         // No member gets all of the rest while there are others.

@@ -25,8 +25,8 @@ pub(super) struct OutageRecovery {
     pub(super) ledger_lost: bool,
     /// The number of calls that the returned clients can have in flight without this ledger.
     pub(super) slots: u32,
-    /// For each window, the time until which clients that no present client reports for can have spent: the present
-    /// clients received it from the lost ledger.
+    /// For each window, the time until which the ledger can lack spending that no present client reports: that of
+    /// departed clients, which the present ones know from the lost ledger, and that of clients that can still return.
     pub(super) unreported: BTreeMap<String, u64>,
 }
 
@@ -74,6 +74,16 @@ impl OutageRecovery {
         Some(absent.max(gone)).filter(|until| *until > now).unwrap_or_default()
     }
 
+    /// Records that a ledger was lost, at the report of a client that returns or that has seen an outage.
+    ///
+    /// Clients that joined shortly before the loss can be unknown to all that have returned. An active one sends a
+    /// request within [`MEMBER_TIMEOUT`].
+    pub(super) fn await_unknown_members<'a>(&mut self, windows: impl Iterator<Item = &'a String>) {
+        for name in windows {
+            self.observe_unreported(name, self.since.saturating_add(MEMBER_TIMEOUT));
+        }
+    }
+
     /// Records this time from a client that received it from the lost ledger.
     pub(super) fn observe_unreported(&mut self, name: &str, until: u64) {
         let is_known = self.unreported.contains_key(name);
@@ -84,9 +94,20 @@ impl OutageRecovery {
         }
     }
 
-    /// Returns the amount that can be granted from a window with this free amount.
-    pub(super) fn grantable(&self, free: u32, spare: u32, absent: u32, is_unreported: bool) -> u32 {
+    /// Returns the amount that can be granted from a window with this limit and free amount.
+    pub(super) fn grantable(
+        &self,
+        limit: u32,
+        free: u32,
+        spare: u32,
+        absent: u32,
+        is_unreported: bool,
+    ) -> u32 {
         match (absent, self.ledger_lost) {
+            // Only new clients are present: they receive the part that a ledger leaves to unknown clients.
+            _ if is_unreported && self.expected_members == 0 => {
+                free.saturating_sub(limit - limit / UNKNOWN_MEMBER_DIVISOR)
+            }
             // The clients can spend this amount without the ledger, and the sum is within the limit.
             _ if is_unreported => free.min(spare),
             (0, _) | (_, true) => free,
@@ -118,9 +139,13 @@ impl OutageRecovery {
 
     /// Returns the maximum number of calls in flight.
     pub(super) fn grantable_slots(&self, now: u64, limit: u32) -> u32 {
+        let is_awaiting = || {
+            self.may_expect_joins(now)
+                && (self.expected_members > 0 || self.unreported.values().any(|until| *until > now))
+        };
         match (self.missing_members(now, MEMBER_TIMEOUT), self.ledger_lost) {
-            (0, _) => limit,
-            (_, true) => limit.min(self.slots).max(1),
+            (_, true) if is_awaiting() => limit.min(self.slots).max(1),
+            (0, _) | (_, true) => limit,
             (absent, false) => (limit - fraction_of(limit, absent, self.expected_members)).max(1),
         }
     }

@@ -335,9 +335,10 @@ fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
         assert!(granted <= spare, "{granted} of {spare}");
     }
     // Its usage no longer counts.
-    let mut after = QuotaLedger::default();
     let end = 1_000 + retention_ms(MINUTE);
-    assert!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted <= spare);
+    let mut after = QuotaLedger::default();
+    assert!(one.ask(&mut after, end - MEMBER_TIMEOUT, ask(900)).windows["points"].granted <= spare);
+    assert_eq!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted, 0);
     assert!(one.ask(&mut after, end, ask(900)).windows["points"].granted > 500);
 }
 
@@ -358,8 +359,8 @@ fn absent_members_keep_their_offline_allowance_after_an_outage() {
     // Of the 699 that are free, the other may have spent half of the least that was free; and what
     // it was told is left to it.
     let grants = (0..20).map(|_| one.ask(&mut ledger, 6_000, ask(900)).windows["points"].granted);
-    // The others may have spent half of 654, of which some are left to clients that are not known yet.
-    assert_eq!(grants.sum::<u32>(), 699 - 215 - 112);
+    // The other one can have spent half of 430, and a part is left to clients that the ledger does not know yet.
+    assert_eq!(grants.sum::<u32>(), 699 - 215 - 112 - LEFT);
     two.alone = 5_000;
     assert!(two.ask(&mut ledger, 6_001, ask(900)).windows["points"].granted > 0);
 }
@@ -377,7 +378,99 @@ fn a_new_member_is_not_counted_as_a_returned_one() {
     assert_eq!(new.ask(&mut after, 11, ask()).windows["points"].granted, 0);
     assert_eq!(new.ask(&mut after, 12, ask()).windows["points"].granted, 0);
     two.ask(&mut after, 13, ask());
-    assert!(new.ask(&mut after, 14, ask()).windows["points"].granted > 0);
+    // Others that none of them knows can return until then.
+    let end = 10 + MEMBER_TIMEOUT;
+    assert_eq!(new.ask(&mut after, end - 1, ask()).windows["points"].granted, 0);
+    assert!(new.ask(&mut after, end, ask()).windows["points"].granted > 0);
+}
+
+#[test]
+fn a_lost_ledger_waits_for_members_that_no_returned_member_knows() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let ask = |want| QuotaRequest {
+        queued: want,
+        windows: points(900, want, 1),
+        max_concurrent: Some(100),
+        ..QuotaRequest::default()
+    };
+    let mut before = QuotaLedger::default();
+    one.ask(&mut before, 0, ask(100));
+    // The other one joins after the last response that the first one receives.
+    let spent = two.ask(&mut before, 1, ask(500)).windows["points"].granted;
+    assert_eq!((one.members, two.members, spent), (1, 2, 265));
+    // It has spent its lease, and a part of its allowance.
+    let (spare, spent) = (one.spare, vec![(0, spent + two.spare)]);
+    let mut after = QuotaLedger::default();
+    let mut granted = 0;
+    for now in [10, 11, 1_000, 9_000, 10 + MEMBER_TIMEOUT - 1] {
+        let lease = one.ask(&mut after, now, ask(900));
+        granted += lease.windows["points"].granted;
+        assert!(lease.slots <= 25, "the number that it can have without a lease: {}", lease.slots);
+    }
+    assert_eq!(granted, spare, "its own allowance");
+    // The other one returns in time, and its spending is counted.
+    let join =
+        MemberJoin { spent: BTreeMap::from([("points".to_owned(), spent.clone())]), ..two.join(0) };
+    let request = QuotaRequest {
+        member: two.name.clone(),
+        epoch: two.epoch.clone(),
+        serial: 9,
+        join: Some(join),
+        ..ask(1)
+    };
+    after.lease(10 + MEMBER_TIMEOUT - 1, &request);
+    let granted =
+        granted + one.ask(&mut after, 10 + MEMBER_TIMEOUT, ask(900)).windows["points"].granted;
+    assert!(granted > 225 && granted + spent[0].1 <= 900, "{granted} and {spent:?}");
+}
+
+#[test]
+fn a_client_that_starts_in_an_outage_leaves_the_quota_to_members_of_the_lost_ledger() {
+    let ask = |want| QuotaRequest {
+        queued: want,
+        windows: points(900, want, 1),
+        max_concurrent: Some(100),
+        ..QuotaRequest::default()
+    };
+    let mut before = QuotaLedger::default();
+    let mut old = Client::new(1);
+    old.ask(&mut before, 0, ask(800));
+    let spare = old.spare;
+    let mut after = QuotaLedger::default();
+    let starters = [2, 3].map(|number| Client { alone: 500, spare: 900, ..Client::new(number) });
+    let mut granted = 0;
+    for (mut starter, now) in starters.into_iter().zip([10, 11]) {
+        for late in 0..3 {
+            // A response that is lost changes nothing.
+            starter.deaf = late == 0;
+            let lease = starter.ask(&mut after, now + late, ask(30));
+            granted += if late == 0 { 0 } else { lease.windows["points"].granted };
+            assert!(lease.slots <= 1, "{}", lease.slots);
+        }
+    }
+    assert!((1..=LEFT).contains(&granted), "{granted}");
+    let known = old.ask(&mut after, 100, ask(900)).windows["points"].granted;
+    assert!(known <= spare, "{known} of {spare}");
+    // A client that joined before is not counted as the other member, which has not returned.
+    let mut lost = QuotaLedger::default();
+    let (mut one, mut two) = (Client::new(5), Client::new(6));
+    one.ask(&mut lost, 0, ask(800));
+    two.ask(&mut lost, 0, ask(1));
+    let (spare, mut after) = (two.spare, QuotaLedger::default());
+    let mut new = Client::new(7);
+    new.ask(&mut after, 10, ask(1));
+    let mut granted = 0;
+    for now in [11, 12, 10_010, 20_000] {
+        new.ask(&mut after, now, ask(0));
+        granted += two.ask(&mut after, now, ask(900)).windows["points"].granted;
+    }
+    assert!(granted <= spare, "{granted} of {spare}");
+    // If no member of a lost ledger returns, there is none.
+    let mut alone = QuotaLedger::default();
+    let mut starter = Client { alone: 500, spare: 900, ..Client::new(2) };
+    assert_eq!(starter.ask(&mut alone, 0, ask(900)).windows["points"].granted, LEFT);
+    let lease = starter.ask(&mut alone, MEMBER_TIMEOUT, ask(900));
+    assert_eq!((lease.windows["points"].granted, lease.slots), (900 - LEFT, 95));
 }
 
 #[test]

@@ -110,16 +110,26 @@ local function count_returning(join, known)
     -- A new client was not a member before.
     if recovery.expected_members > 0 and add_returned(request.member) then
       recovery.expected_members = min(recovery.expected_members + 1, MAX_UNITS)
+    elseif recovery.expected_members == 0 and join.offline_ms > 0 then
+      await_unknown_members(join.offline_allowance)
     end
     return
   end
   -- A client that the ledger knows and that had no outage reports only advance spending.
   if not known or join.offline_ms > 0 then
-    recovery.expected_members = max(recovery.expected_members, join.members)
+    local expected = join.members
+    if not known and recovery.expected_members == 0 then
+      -- Clients that joined before the first one returned were not members of the lost ledger.
+      for name in pairs(ledger.members) do
+        if name ~= request.member and add_returned(name) then expected = min(expected + 1, MAX_UNITS) end
+      end
+    end
+    recovery.expected_members = max(recovery.expected_members, expected)
   end
   if not add_returned(request.member) or known then return end
   recovery.slots = min(recovery.slots + join.offline_slots, MAX_UNITS)
   changes.granted_slots = join.offline_slots
+  await_unknown_members(join.offline_allowance)
   for name, time in pairs(join.unreported_ms or {}) do
     observe_unreported(name, now + min(time, MAX_WINDOW_MS))
   end

@@ -21,9 +21,11 @@ local function grantable_slots()
   if not limit then return MAX_UNITS end
   local all, recovery = limit, ledger.recovery
   local missing = missing_members(MEMBER_TIMEOUT)
-  if missing > 0 then
-    local missing_slots = fraction_of(all, missing, recovery.expected_members)
-    all = max(recovery.ledger_lost and min(all, recovery.slots) or all - missing_slots, 1)
+  local is_awaiting = may_expect_joins() and (recovery.expected_members > 0 or has_unreported())
+  if recovery.ledger_lost and is_awaiting then
+    all = max(min(all, recovery.slots), 1)
+  elseif missing > 0 then
+    all = max(all - fraction_of(all, missing, recovery.expected_members), 1)
   end
   -- Clients that the ledger does not know yet have one call each in flight before they receive a lease.
   local others = max(limit - 1, 0)
@@ -81,16 +83,19 @@ local function grant_window(member, members, name, asked, max_grant)
   local free = max(limit - sum(window), 0)
   local unreported = unreported_until(name, retention)
   local departed_until = ledger.departed > 0 and ledger.departed + retention or 0
-  if unreported > 0 then
+  if unreported > 0 and ledger.recovery.expected_members == 0 then
+    -- Only new clients are present: they receive the part that a ledger leaves to unknown clients.
+    free = max(free - (limit - floor(limit / UNKNOWN_MEMBER_DIVISOR)), 0)
+  elseif unreported > 0 then
     free = min(free, window.offline_allowance)
   elseif missing > 0 then
     free = max(free - fraction_of(window.offline_allowance, missing, ledger.recovery.expected_members), 0)
   end
   local for_others = left_to_others(name)
   free = max(free - for_others, 0)
-  -- While earlier clients have not returned, their own bound applies to the free amount.
-  local is_complete = missing == 0 and unreported == 0
-  local for_unknown = may_expect_joins() and is_complete and floor(limit / UNKNOWN_MEMBER_DIVISOR) or 0
+  -- In a new ledger that lacks spending, its own bound applies to the free amount.
+  local lacks_spending = ledger.recovery.ledger_lost and (missing > 0 or unreported > 0)
+  local for_unknown = may_expect_joins() and not lacks_spending and floor(limit / UNKNOWN_MEMBER_DIVISOR) or 0
   free = max(free - for_unknown, 0)
   local min_useful = min(asked.min_useful, max(limit, 1))
   local min_grant = max(min(asked.requested, floor(limit / MIN_GRANT_DIVISOR)), min_useful)

@@ -121,13 +121,18 @@ local function missing_members(length)
   return max(ledger.recovery.expected_members - count(ledger.recovery.returned_members), 0)
 end
 
--- Returns whether a new ledger lacks the spending of some client.
-local function is_partial()
-  if not ledger.recovery.ledger_lost then return false end
+-- Returns whether the ledger lacks spending that no present client reports.
+local function has_unreported()
   for _, time in pairs(ledger.recovery.unreported) do
     if time > now then return true end
   end
-  return missing_members(MAX_WINDOW_MS) > 0
+  return false
+end
+
+-- Returns whether a new ledger lacks the spending of some client.
+local function is_partial()
+  if not ledger.recovery.ledger_lost then return false end
+  return missing_members(MAX_WINDOW_MS) > 0 or has_unreported()
 end
 
 -- Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is complete.
@@ -148,6 +153,12 @@ local function observe_unreported(name, time)
   if ledger.recovery.ledger_lost and (unreported[name] or has_space) then
     unreported[name] = max(unreported[name] or 0, min(time, MAX_NUMBER))
   end
+end
+
+-- Records that a ledger was lost, at the report of a client that returns or that has seen an outage. Clients that joined
+-- shortly before the loss can be unknown to all that have returned.
+local function await_unknown_members(windows)
+  for name in pairs(windows) do observe_unreported(name, ledger.recovery.since + MEMBER_TIMEOUT) end
 end
 
 -- Returns the part of an amount that `some` of `all` have.

@@ -19,6 +19,7 @@ use crate::store::{
 };
 
 mod model;
+mod restart;
 mod silence;
 
 const MINUTE: Duration = Duration::from_secs(60);
