@@ -48,7 +48,15 @@ fn found(report: &DriftReport) -> Vec<Expected> {
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    [operations::OPERATIONS, sent::SENT, read::READ, types::TYPES, same::SAME].into_iter().flatten()
+    [
+        operations::OPERATIONS,
+        request_schemas::SENT,
+        response_schemas::READ,
+        types::TYPES,
+        equivalent_edits::SAME,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[test]
