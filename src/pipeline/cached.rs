@@ -305,15 +305,15 @@ fn unexpected_not_modified() -> Error {
         .with_advice("a proxy might be at fault; disable the cache with CacheConfig::disabled")
 }
 
-/// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
+/// Revalidates in a separate task, unless the response is being revalidated or too many are.
 fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, refresh: Option<Box<Call>>) {
     let in_flight = &context.shared().in_flight;
     let is_in_flight = in_flight.is_in_flight(lookup.coalescing_key(&context.attempt()));
     let Some(refresh) = refresh.filter(|_| !is_in_flight) else { return };
-    let Some(permit) = lookup.cache.refresh_permit() else { return };
+    let Some(refreshing) = lookup.begin_refresh() else { return };
     let call = execute(refresh.into_refresh(), BodyMode::Buffered);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _refreshing = refreshing;
         if let Err(error) = call.await.decode(RawResponse::empty, |_| None) {
             debug!(%error, "background revalidation failed");
         }

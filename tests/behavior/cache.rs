@@ -17,6 +17,8 @@ use crate::support::resources::Resources;
 use crate::support::{FrozenClock, Reply, Server, json_response};
 
 mod isolation;
+mod refreshes;
+pub mod responder;
 mod rfc9111;
 mod stores;
 

@@ -17,6 +17,7 @@ use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
 use super::key::{Key, KeyParts};
 use super::policy::{CacheMode, CachePolicy};
+use super::refreshes::Refresh;
 use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
@@ -151,6 +152,12 @@ impl CacheLookup {
             None => self.key,
         };
         (key, context.priority, self.cache.log.local_count())
+    }
+
+    /// Begins a refresh of the stored response in the background. Returns `None` if it has one already, or if too many
+    /// are in flight.
+    pub(crate) fn begin_refresh(&self) -> Option<Refresh> {
+        self.cache.refreshes.begin(self.key)
     }
 
     /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.

@@ -34,10 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
-use crate::runtime::PerRuntime;
 use crate::store::{BackgroundWriter, ResilientStore, Store, StoreHealth, StoreWaitBudget};
 
 pub(crate) mod conditional;
@@ -50,6 +48,7 @@ pub(crate) mod invalidation_log;
 pub(crate) mod key;
 pub(crate) mod lookup;
 mod policy;
+mod refreshes;
 mod rejected_conditions;
 pub(crate) mod result;
 pub(crate) mod rfc9111;
@@ -67,6 +66,7 @@ pub use selector::CacheSelector;
 use etag::EtagPredictor;
 use integrity::Integrity;
 use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
+use refreshes::BackgroundRefreshes;
 use rejected_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
 use vary::LearnedVary;
@@ -285,13 +285,10 @@ impl CacheConfig {
             rejected_conditions: RejectedConditions::default(),
             learned_vary: LearnedVary::default(),
             salt,
-            refresh_permits: PerRuntime::default(),
+            refreshes: Arc::default(),
         })))
     }
 }
-
-/// The most responses of one runtime that are revalidated in the background at a time.
-const MAX_BACKGROUND_REFRESHES: usize = 16;
 
 /// The cache of a client.
 pub(crate) struct CacheInner {
@@ -303,8 +300,7 @@ pub(crate) struct CacheInner {
     pub(crate) log: InvalidationLog,
     etag_predictor: EtagPredictor,
     salt: [u8; 16],
-    /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
-    refresh_permits: PerRuntime<Arc<Semaphore>>,
+    refreshes: Arc<BackgroundRefreshes>,
     rejected_conditions: RejectedConditions,
     learned_vary: LearnedVary,
 }
@@ -313,14 +309,6 @@ impl CacheInner {
     /// Waits until the responses that are to be stored now are written.
     pub(crate) async fn flush_responses(&self) {
         self.storage.flush().await;
-    }
-
-    /// Returns a permit to revalidate a response in the background, unless too many are revalidated on this runtime.
-    pub(crate) fn refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
-        let permits = self
-            .refresh_permits
-            .get_or_make(|_, _| Arc::new(Semaphore::new(MAX_BACKGROUND_REFRESHES)));
-        permits.try_acquire_owned().ok()
     }
 
     /// Returns how long a call can still wait for the cache: a separate store can have its own time.
