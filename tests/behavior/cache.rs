@@ -21,6 +21,7 @@ mod refreshes;
 pub mod responder;
 mod rfc9111;
 mod stores;
+mod writes;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
