@@ -170,11 +170,21 @@ async fn coalesce(
             // The runtime that the read depends on makes no progress.
             None => {}
             Some(result) if leads => return result,
-            // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if error.class().is_caller_specific() => {}
+            // This call sends its own.
+            Some(Err(error)) if depends_on_starting_call(&error, context.as_ref()) => {}
             Some(result) => return result,
         }
     }
+}
+
+/// Returns whether an error depends on the call that started the read, and another one, which has joined it, might succeed.
+fn depends_on_starting_call(error: &Error, joined: Option<&CallContext>) -> bool {
+    let has_time = |(wait, joined): (Duration, &CallContext)| {
+        // The time of a call is extended by its waits for limits.
+        let limited = error.is_rate_limited();
+        wait < if limited { joined.max_wait() } else { joined.deadline.remaining() }
+    };
+    error.class().is_caller_specific() || error.precluded_wait().zip(joined).is_some_and(has_time)
 }
 
 /// Begins a read that equal calls can join, under this key and id.

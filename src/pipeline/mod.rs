@@ -153,7 +153,7 @@ async fn run_attempts(
         };
         let (mut attempt, entry) = match admitted {
             Ok(admitted) => admitted,
-            Err(rejection) => return attempts.end_unadmitted(rejection),
+            Err(rejection) => return attempts.end_unadmitted(context, rejection),
         };
         if let Some(known) = &mut known {
             known.apply(context, entry);

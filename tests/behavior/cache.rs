@@ -16,6 +16,7 @@ use tokio::time::advance;
 use crate::support::resources::Resources;
 use crate::support::{FrozenClock, Reply, Server, json_response};
 
+mod coalescing;
 mod isolation;
 mod refreshes;
 pub mod responder;
