@@ -36,7 +36,11 @@ use crate::time::clock;
 /// If the call accepts only a stored response, and bypasses the cache.
 pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Option<CacheLookup>> {
     let handle = &context.handle;
-    let cache = handle.shared.cache.as_ref().filter(|_| mode == BodyMode::Buffered);
+    // A call with its own token for the gateway belongs to another of the gateway's users.
+    let is_own_gateway_user =
+        handle.gateway().is_some_and(|gateway| context.spec.headers.contains_key(&gateway.header));
+    let uses_cache = mode == BodyMode::Buffered && !is_own_gateway_user;
+    let cache = handle.shared.cache.as_ref().filter(|_| uses_cache);
     let identity = || {
         let mut identity = handle.identity_name().into_owned();
         // A gateway can show different responses to its users.

@@ -13,7 +13,7 @@ use super::handle::ClientShared;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
 use super::timeout::timed_out;
 use crate::error::{Error, ErrorKind, OperationName, Result};
-use crate::policy::cache::conditional::CONDITIONS;
+use crate::policy::cache::lookup::bypassing_headers;
 use crate::response::RawResponse;
 use crate::time::deadline::with_deadline;
 
@@ -124,8 +124,8 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
         }
     }
     if context.conditional.is_some() {
-        // A 304 has to be about the stored response.
-        CONDITIONS.iter().for_each(|name| drop(headers.remove(name)));
+        // A response through the cache belongs to the client's identity, and a 304 is about the stored response.
+        bypassing_headers().for_each(|name| drop(headers.remove(name)));
     }
     set_protected(&mut headers, &spec.headers, shared);
     context.attempt_headers = Some(Box::new(headers));

@@ -106,7 +106,10 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
 /// |---|---|
 /// | `authorization`, and the header of a [gateway's](crate::ClientBuilder::gateway) token | every call and attempt |
 /// | `host`, `content-length`, `transfer-encoding` | every call and attempt |
-/// | `range`, and conditions such as `if-none-match` | every attempt of a read through the [cache](crate::cache) |
+/// | `cookie`, `range`, and conditions such as `if-none-match` | every attempt of a read through the [cache](crate::cache) |
+///
+/// A response to a cookie belongs to the cookie's identity, which the cache does not know. To send one, set it in
+/// [`before_call`](Interceptor::before_call): then the call bypasses the cache.
 pub struct OutgoingRequest<'a> {
     pub(super) operation: &'a str,
     pub(super) method: &'a Method,

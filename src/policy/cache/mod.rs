@@ -10,8 +10,9 @@
 //!
 //! Only `GET` calls of the REST API use the cache. A call bypasses the cache, so that it neither receives a stored
 //! response nor stores its own, if its body is streamed, if it [polls](crate::Request::poll_until_ready), or if its caller
-//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it. The client's own token
-//! is no such header: calls with it use the cache.
+//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it, or the header of a
+//! [gateway's](crate::ClientBuilder::gateway) token. The client's own tokens are no such headers: calls with them use the
+//! cache.
 //!
 //! | stored in | shared by | set with |
 //! |---|---|---|

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use octowire::auth::PersonalToken;
+use octowire::cache::CacheStatus::{Bypass, Hit, Miss};
+use octowire::cache::{CacheConfig, CachePolicy};
 use octowire::{Client, ClientBuilder, Interceptor, InterceptorFuture, OutgoingRequest, Request};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::FRESH;
 use crate::behavior::cache::responder::{Responder, respond};
@@ -148,4 +150,75 @@ async fn an_interceptor_can_set_other_headers() {
             assert_eq!(values(&received.lock().unwrap()[0], header), ["7"], "{hook:?} {header}");
         }
     }
+}
+
+/// The response to a request with a cookie belongs to the cookie's identity.
+#[tokio::test]
+async fn a_read_through_the_cache_sends_no_cookie_of_an_interceptor() {
+    let cache = || CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let read = async |client: &Client, policy: CachePolicy| {
+        let read = client.request(Method::GET, "/x").cache(policy).send::<Value>().await.unwrap();
+        (read.cache_status(), read["cookie"].clone())
+    };
+    let fresh = CachePolicy::respect_server;
+    for (name, change) in CHANGES {
+        let interceptor =
+            Changes { hook: Hook::BeforeAttempt, header: "cookie", change, seen: Arc::default() };
+        let (builder, received) = client();
+        let client = builder.cache(cache()).interceptor(interceptor.clone()).build().unwrap();
+        assert_eq!(read(&client, fresh()).await, (Miss, Value::Null), "{name}");
+        assert_eq!(read(&client, fresh()).await, (Hit, Value::Null), "{name}");
+        let stored = read(&client, CachePolicy::only_if_cached()).await;
+        assert_eq!(stored, (Hit, Value::Null), "{name}");
+        assert_eq!(values(&received.lock().unwrap()[0], "cookie"), [""; 0], "{name}");
+        assert_eq!(received.lock().unwrap().len(), 1, "{name}");
+
+        // The client's own cookie is a part of its identity.
+        let (builder, received) = self::client();
+        let client = builder.cache(cache()).default_header("cookie", "client");
+        let client = client.interceptor(interceptor.clone()).build().unwrap();
+        assert_eq!(read(&client, fresh()).await, (Miss, "client".into()), "{name}");
+        assert_eq!(values(&received.lock().unwrap()[0], "cookie"), ["client"], "{name}");
+    }
+    // No other request is concerned: a write, a stream, a call without a cache.
+    let (_, change) = CHANGES[1];
+    let with_cookie = |hook| Changes { hook, header: "cookie", change, seen: Arc::default() };
+    let (builder, received) = client();
+    let client = builder.cache(cache()).interceptor(with_cookie(Hook::BeforeAttempt));
+    let client = client.build().unwrap();
+    client.request(Method::POST, "/x").send_empty().await.unwrap();
+    client.request(Method::GET, "/x").send_stream().await.unwrap();
+    client.request(Method::GET, "/x").cache(CachePolicy::no_store()).send_empty().await.unwrap();
+    // A call that has a cookie bypasses the cache.
+    let (builder, of_calls) = self::client();
+    let client = builder.cache(cache()).interceptor(with_cookie(Hook::BeforeCall)).build().unwrap();
+    for _ in 0..2 {
+        let read = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
+        assert_eq!((read.cache_status(), &read["cookie"]), (Bypass, &"7".into()));
+    }
+    assert_eq!(client.cache().memory_bytes(), 0);
+    for (requests, count) in [(received, 3), (of_calls, 2)] {
+        let requests = requests.lock().unwrap();
+        assert_eq!(requests.len(), count);
+        assert!(requests.iter().all(|request| values(request, "cookie") == ["7"]));
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_its_own_token_for_the_gateway_bypasses_the_cache() {
+    let (builder, received) = client();
+    let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
+    let client = builder.cache(cache).build().unwrap();
+    for own in ["one", "another"] {
+        let read = client.request(Method::GET, "/x").header("x-gateway", own);
+        assert_eq!(read.send_empty().await.unwrap().cache_status(), Bypass);
+    }
+    assert_eq!(client.cache().memory_bytes(), 0);
+    for expected in [Miss, Hit] {
+        let read = client.request(Method::GET, "/x");
+        assert_eq!(read.send_empty().await.unwrap().cache_status(), expected);
+    }
+    let received = received.lock().unwrap();
+    let sent: Vec<_> = received.iter().flat_map(|request| values(request, "x-gateway")).collect();
+    assert_eq!(sent, ["one", "another", "Bearer gateway-token"]);
 }
