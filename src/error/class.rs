@@ -16,7 +16,8 @@
 //! | `ServerError` | - | - | yes | - | - | - | unavailable | - |
 //! | `NotAdmitted` | - | - | - | - | yes | yes | failed | - |
 //! | `CircuitOpen` | - | - | yes | - | - | yes | unavailable | - |
-//! | `BudgetExhausted` | - | - | yes | - | - | yes | failed | - |
+//! | `BudgetExhausted` | - | - | yes | - | yes | yes | failed | - |
+//! | `Intercepted` | - | - | - | - | yes | yes | ok | - |
 //! | `InvalidCall` | - | - | - | - | - | yes | ok | - |
 //! | `GraphQl` | - | - | - | - | - | yes | ok | - |
 //! | `UnusableResponse` | - | - | - | - | - | - | failed | - |
@@ -59,8 +60,10 @@ pub(crate) enum FailureClass {
     NotAdmitted,
     /// The circuit breaker rejected the call.
     CircuitOpen,
-    /// The application's budget is exhausted.
+    /// The application's budget is exhausted, from which some operations are exempt.
     BudgetExhausted,
+    /// An interceptor of the application rejected the call.
+    Intercepted,
     /// The call is invalid, or is restricted to the cache, which has no response.
     InvalidCall,
     /// A GraphQL response has errors, which can be a rate limit.
@@ -148,9 +151,17 @@ impl FailureClass {
         matches!(self, Self::Denied | Self::NotFound)
     }
 
-    /// Returns whether the failure depends on the caller and its deadline, so that another caller might succeed.
+    /// Returns whether the failure depends on the caller, such as on its deadline, its operation or its interceptors, so
+    /// that another caller might succeed.
     pub(crate) fn is_caller_specific(self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::NotReady | Self::NotAdmitted)
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::NotReady
+                | Self::NotAdmitted
+                | Self::BudgetExhausted
+                | Self::Intercepted
+        )
     }
 
     /// Returns whether a write has certainly changed nothing.
@@ -171,6 +182,7 @@ impl FailureClass {
             | Self::NotAdmitted
             | Self::CircuitOpen
             | Self::BudgetExhausted
+            | Self::Intercepted
             | Self::InvalidCall
             | Self::GraphQl
             | Self::Other => true,
@@ -199,6 +211,7 @@ impl FailureClass {
             | Self::TooEarly
             | Self::Rejected
             | Self::NotFollowed
+            | Self::Intercepted
             | Self::InvalidCall
             | Self::GraphQl => CallResult::Ok,
         }
@@ -235,11 +248,11 @@ impl Error {
             ErrorKind::RateLimit | ErrorKind::QueueFull => FailureClass::NotAdmitted,
             ErrorKind::CircuitOpen => FailureClass::CircuitOpen,
             ErrorKind::BudgetExhausted => FailureClass::BudgetExhausted,
+            ErrorKind::Interceptor => FailureClass::Intercepted,
             ErrorKind::GraphQl => FailureClass::GraphQl,
             ErrorKind::InvalidRequest
             | ErrorKind::Configuration
             | ErrorKind::UntrustedUrl
-            | ErrorKind::Interceptor
             | ErrorKind::NotCached => FailureClass::InvalidCall,
             ErrorKind::Authentication
             | ErrorKind::StoreUnavailable

@@ -96,6 +96,8 @@ struct Inner {
     retry_after: Option<Duration>,
     /// The call cannot have reached GitHub.
     not_sent: bool,
+    /// The wait before another attempt for which the call had not enough time.
+    precluded_wait: Option<Duration>,
     attempts: Vec<FailedAttempt>,
     /// Shared, so that all callers that waited for one result get the same error.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -431,6 +433,7 @@ impl Error {
             auth: None,
             retry_after: None,
             not_sent: false,
+            precluded_wait: None,
             attempts: Vec::new(),
             source: None,
         }))
@@ -510,6 +513,17 @@ impl Error {
 
     pub(crate) fn is_not_sent(&self) -> bool {
         self.0.not_sent
+    }
+
+    /// Records that the call would have had another attempt after this time, if its own time limit were longer.
+    pub(crate) fn with_precluded_wait(mut self, wait: Option<Duration>) -> Self {
+        self.0.precluded_wait = wait;
+        self
+    }
+
+    /// Returns the wait before another attempt for which the call had not enough time.
+    pub(crate) fn precluded_wait(&self) -> Option<Duration> {
+        self.0.precluded_wait
     }
 
     pub(crate) fn with_attempts(mut self, attempts: Vec<FailedAttempt>) -> Self {

@@ -72,6 +72,12 @@ impl Attempt {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).request_completed
     }
 
+    /// Returns whether GitHub can have performed the request, given its outcome.
+    pub(super) fn may_have_had_effect(&self, response: &Result<RawResponse>) -> bool {
+        let is_rejected = response.as_ref().is_err_and(|error| error.class().had_no_effect());
+        !is_rejected || self.request_completed()
+    }
+
     async fn exchange(&self, context: &CallContext, mode: BodyMode) -> Result<RawResponse> {
         let shared = context.shared();
         let limit = &Deadline::new(shared.attempt_timeout, context.options.extension.as_ref());

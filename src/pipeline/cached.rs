@@ -36,7 +36,11 @@ use crate::time::clock;
 /// If the call accepts only a stored response, and bypasses the cache.
 pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Option<CacheLookup>> {
     let handle = &context.handle;
-    let cache = handle.shared.cache.as_ref().filter(|_| mode == BodyMode::Buffered);
+    // A call with its own token for the gateway belongs to another of the gateway's users.
+    let is_own_gateway_user =
+        handle.gateway().is_some_and(|gateway| context.spec.headers.contains_key(&gateway.header));
+    let uses_cache = mode == BodyMode::Buffered && !is_own_gateway_user;
+    let cache = handle.shared.cache.as_ref().filter(|_| uses_cache);
     let identity = || {
         let mut identity = handle.identity_name().into_owned();
         // A gateway can show different responses to its users.
@@ -170,11 +174,21 @@ async fn coalesce(
             // The runtime that the read depends on makes no progress.
             None => {}
             Some(result) if leads => return result,
-            // The error depends on the call that started the read: this call sends its own.
-            Some(Err(error)) if error.class().is_caller_specific() => {}
+            // This call sends its own.
+            Some(Err(error)) if depends_on_starting_call(&error, context.as_ref()) => {}
             Some(result) => return result,
         }
     }
+}
+
+/// Returns whether an error depends on the call that started the read, and another one, which has joined it, might succeed.
+fn depends_on_starting_call(error: &Error, joined: Option<&CallContext>) -> bool {
+    let has_time = |(wait, joined): (Duration, &CallContext)| {
+        // The time of a call is extended by its waits for limits.
+        let limited = error.is_rate_limited();
+        wait < if limited { joined.max_wait() } else { joined.deadline.remaining() }
+    };
+    error.class().is_caller_specific() || error.precluded_wait().zip(joined).is_some_and(has_time)
 }
 
 /// Begins a read that equal calls can join, under this key and id.
@@ -305,15 +319,15 @@ fn unexpected_not_modified() -> Error {
         .with_advice("a proxy might be at fault; disable the cache with CacheConfig::disabled")
 }
 
-/// Revalidates in a separate task, unless an equal revalidation is in flight or too many are.
+/// Revalidates in a separate task, unless the response is being revalidated or too many are.
 fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, refresh: Option<Box<Call>>) {
     let in_flight = &context.shared().in_flight;
     let is_in_flight = in_flight.is_in_flight(lookup.coalescing_key(&context.attempt()));
     let Some(refresh) = refresh.filter(|_| !is_in_flight) else { return };
-    let Some(permit) = lookup.cache.refresh_permit() else { return };
+    let Some(refreshing) = lookup.begin_refresh() else { return };
     let call = execute(refresh.into_refresh(), BodyMode::Buffered);
     tokio::spawn(async move {
-        let _permit = permit;
+        let _refreshing = refreshing;
         if let Err(error) = call.await.decode(RawResponse::empty, |_| None) {
             debug!(%error, "background revalidation failed");
         }

@@ -38,6 +38,8 @@ pub(crate) struct CallContext {
     pub(crate) store_wait: StoreWaitBudget,
     /// The condition of the request, for the cache.
     pub(crate) conditional: Option<Validators>,
+    /// Whether GitHub can have performed one of the requests that were sent.
+    pub(crate) may_have_had_effect: bool,
     /// The headers of this attempt in place of the call's, if there are interceptors.
     pub(crate) attempt_headers: Option<Box<HeaderMap>>,
     /// The primary limit that a response named, for a call without an operation.
@@ -71,6 +73,7 @@ impl CallContext {
             upload_error: UploadErrorSlot::default(),
             store_wait: StoreWaitBudget::new(shared.store_timeout),
             conditional: None,
+            may_have_had_effect: false,
             attempt_headers: None,
             observed_resource: OnceLock::new(),
             handle,

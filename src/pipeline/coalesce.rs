@@ -1,7 +1,9 @@
 //! Coalescing of identical reads that are in flight at the same time.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -17,7 +19,13 @@ use crate::runtime::{self, AbortOnDrop, HomeRuntime};
 /// One read. Each call on the runtime where the read began polls it, so that no call delays the others. Calls on other
 /// runtimes wait for its outcome: connections and timers belong to the runtime that first polls them, so that a poll on
 /// another runtime would tie the read to that one. The read ends when all calls are dropped.
-type SharedRequest = Shared<RequestFuture>;
+type SharedRequest = Shared<CaughtFuture>;
+
+/// A read whose panic, as of an interceptor, ends only the call that has begun it.
+type CaughtFuture = Pin<Box<dyn Future<Output = Result<LookupResult, CaughtPanic>> + Send>>;
+
+/// The panic of a read, until the call that has begun it takes it.
+type CaughtPanic = Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 
 pub(crate) type RequestFuture = Pin<Box<dyn Future<Output = LookupResult> + Send>>;
 
@@ -39,7 +47,7 @@ struct RequestState {
     id: u64,
     /// The runtime whose connections and timers the read depends on.
     runtime: Option<HomeRuntime>,
-    request: WeakShared<RequestFuture>,
+    request: WeakShared<CaughtFuture>,
     outcome: watch::Receiver<Option<LookupResult>>,
     /// The task that polls the read for calls of other runtimes.
     polling_task: Weak<AbortOnDrop>,
@@ -58,7 +66,7 @@ pub(crate) struct JoinedRequest {
 /// How a call takes part in a read.
 enum Role {
     /// The call polls the read.
-    Poll(SharedRequest),
+    Poll { request: SharedRequest, has_begun_it: bool },
     /// The call runs on another runtime than the read, and waits for the outcome.
     Wait {
         outcome: watch::Receiver<Option<LookupResult>>,
@@ -90,7 +98,7 @@ impl RequestState {
                     _polling_task: polling_task,
                 }
             }
-            _ => Role::Poll(request),
+            _ => Role::Poll { request, has_begun_it: false },
         };
         Some(JoinedRequest { id: self.id, role, slot: self.slot.clone() })
     }
@@ -117,7 +125,9 @@ impl InFlightRequests {
                 sender.send_replace(Some(result.clone()));
             }
         };
-        let future: RequestFuture = Box::pin(begin(id).inspect(publish));
+        let read = AssertUnwindSafe(begin(id).inspect(publish)).catch_unwind();
+        let caught = |panic| CaughtPanic::new(Mutex::new(Some(panic)));
+        let future: CaughtFuture = Box::pin(read.map(move |ended| ended.map_err(caught)));
         let request = future.shared();
         // The read has not ended, so that a weak pointer to it exists.
         if let Some(pointer) = request.downgrade() {
@@ -136,11 +146,11 @@ impl InFlightRequests {
             state.requests.retain(|_, known| known.is_in_flight());
             state.sweep_above = state.requests.len().saturating_mul(2);
         }
-        JoinedRequest { id, role: Role::Poll(request), slot }
+        JoinedRequest { id, role: Role::Poll { request, has_begun_it: true }, slot }
     }
 
-    /// Waits for the read. Returns `None` if its runtime makes no progress: then the read is no longer in flight for
-    /// calls that join.
+    /// Waits for the read. Returns `None` if it panicked, or if its runtime makes no progress: then the read is no longer in
+    /// flight for calls that join. The call that has begun it panics as the read did.
     pub(crate) async fn result(
         &self,
         key: CoalescingKey,
@@ -148,7 +158,21 @@ impl InFlightRequests {
     ) -> Option<LookupResult> {
         let JoinedRequest { id, role, .. } = joined;
         let (mut outcome, runtime, _polling_task) = match role {
-            Role::Poll(request) => return Some(request.await),
+            Role::Poll { request, has_begun_it } => {
+                let caught = match request.await {
+                    Ok(result) => return Some(result),
+                    Err(caught) => caught,
+                };
+                self.finish(key, id);
+                let mut panic = caught.lock().unwrap_or_else(PoisonError::into_inner);
+                match panic.take_if(|_| has_begun_it) {
+                    Some(payload) => {
+                        drop(panic);
+                        resume_unwind(payload)
+                    }
+                    None => return None,
+                }
+            }
             Role::Wait { outcome, runtime, _polling_task } => (outcome, runtime, _polling_task),
         };
         let stalled = pin!(runtime::stalled(Some(&runtime)));

@@ -4,17 +4,37 @@ use std::error::Error as StdError;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, Method};
 use tokio::time::Instant;
 
 use super::call_context::CallContext;
+use super::handle::ClientShared;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
 use super::timeout::timed_out;
 use crate::error::{Error, ErrorKind, OperationName, Result};
-use crate::policy::cache::conditional::CONDITIONS;
+use crate::policy::cache::lookup::bypassing_headers;
 use crate::response::RawResponse;
 use crate::time::deadline::with_deadline;
+
+/// The header of GitHub's credential. Usage, limits and the cache are distinguished by it.
+static CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
+/// The headers that determine which server handles the request, and where its body ends.
+static FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, HOST, TRANSFER_ENCODING];
+
+/// Returns the headers of credentials: GitHub's and the gateway's.
+fn credential_headers(shared: &ClientShared) -> impl Iterator<Item = &HeaderName> {
+    CREDENTIALS.iter().chain(shared.gateway.iter().map(|gateway| &gateway.header))
+}
+
+/// Sets the headers that interceptors cannot change, in either method, to those of the call.
+fn set_protected(headers: &mut HeaderMap, of_call: &HeaderMap, shared: &ClientShared) {
+    for name in credential_headers(shared).chain(&FRAMING) {
+        headers.remove(name);
+        headers
+            .extend(of_call.get_all(name).into_iter().map(|value| (name.clone(), value.clone())));
+    }
+}
 
 /// A call that has passed interceptors; empty if the client has none.
 #[derive(Default)]
@@ -43,9 +63,9 @@ impl InterceptedCall {
             method: spec.method.clone(),
             started_at: Instant::now(),
         }));
-        let limit = &context.deadline;
-        // The credential of a call is that of its caller: usage, limits and the cache are distinguished by it.
-        let authorization = spec.request_authorization().cloned();
+        let (limit, shared) = (&context.deadline, &context.handle.shared);
+        let mut of_call = HeaderMap::new();
+        set_protected(&mut of_call, &spec.headers, shared);
         let mut request = OutgoingRequest {
             operation: &spec.name,
             method: &spec.method,
@@ -61,7 +81,7 @@ impl InterceptedCall {
             }
             passed.count += 1;
         }
-        restore(&mut spec.headers, AUTHORIZATION, authorization);
+        set_protected(&mut spec.headers, &of_call, shared);
         Ok(())
     }
 
@@ -85,10 +105,10 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
     if !applies(context) {
         return Ok(());
     }
-    let (spec, limit) = (&context.spec, &context.deadline);
+    let (spec, limit, shared) = (&context.spec, &context.deadline, &context.handle.shared);
     let mut headers = spec.headers.clone();
     // Credentials of the call are attached afterwards, like those of the client.
-    headers.remove(AUTHORIZATION);
+    credential_headers(shared).for_each(|name| drop(headers.remove(name)));
     let mut request = OutgoingRequest {
         operation: &spec.name,
         method: &spec.method,
@@ -96,30 +116,20 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
         headers: &mut headers,
         resend_count,
     };
-    for interceptor in context.handle.shared.interceptors.iter() {
+    for interceptor in shared.interceptors.iter() {
         let future = pin!(interceptor.before_attempt(&mut request));
         match with_deadline([limit, limit], future).await {
             Ok(ended) => ended.map_err(rejected)?,
             Err(late) => return Err(timed_out("interceptor", late)),
         }
     }
-    restore(&mut headers, AUTHORIZATION, spec.request_authorization().cloned());
-    if let Some(gateway) = &context.handle.shared.gateway {
-        let own = spec.headers.get(&gateway.header).cloned();
-        restore(&mut headers, gateway.header.clone(), own);
-    }
     if context.conditional.is_some() {
-        // A 304 has to be about the stored response.
-        CONDITIONS.iter().for_each(|name| drop(headers.remove(name)));
+        // A response through the cache belongs to the client's identity, and a 304 is about the stored response.
+        bypassing_headers().for_each(|name| drop(headers.remove(name)));
     }
+    set_protected(&mut headers, &spec.headers, shared);
     context.attempt_headers = Some(Box::new(headers));
     Ok(())
-}
-
-/// Sets a header that interceptors cannot change to its value in the call.
-fn restore(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    headers.remove(&name);
-    headers.extend(value.map(|value| (name, value)));
 }
 
 /// Returns the time at which an attempt starts, if interceptors run after it.

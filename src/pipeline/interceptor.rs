@@ -29,8 +29,8 @@ pub type InterceptorFuture<'a> =
 ///
 /// # Secrets
 /// The headers that an interceptor sees are those that the call sets, without the client's credentials and without its
-/// default headers. Before an attempt, an `authorization` header of the call is hidden as well, and one that an
-/// interceptor sets there has no effect.
+/// default headers. Before an attempt, the credentials that the call sets itself are hidden as well. An interceptor cannot
+/// change credentials: see [`OutgoingRequest`].
 ///
 /// # Cache
 /// Headers that [`before_call`](Self::before_call) adds are part of the request for the [cache](crate::cache): a
@@ -99,6 +99,17 @@ pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A call or an attempt before it is sent, for an [`Interceptor`].
+///
+/// Changes of these headers have no effect; the request has those of the call and of the client:
+///
+/// | header | in |
+/// |---|---|
+/// | `authorization`, and the header of a [gateway's](crate::ClientBuilder::gateway) token | every call and attempt |
+/// | `host`, `content-length`, `transfer-encoding` | every call and attempt |
+/// | `cookie`, `range`, and conditions such as `if-none-match` | every attempt of a read through the [cache](crate::cache) |
+///
+/// A response to a cookie belongs to the cookie's identity, which the cache does not know. To send one, set it in
+/// [`before_call`](Interceptor::before_call): then the call bypasses the cache.
 pub struct OutgoingRequest<'a> {
     pub(super) operation: &'a str,
     pub(super) method: &'a Method,
@@ -132,7 +143,7 @@ impl OutgoingRequest<'_> {
         self.headers
     }
 
-    /// Returns these headers, to change them.
+    /// Returns these headers, to change them, except for [some](OutgoingRequest).
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers
     }

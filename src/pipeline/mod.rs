@@ -127,8 +127,8 @@ fn send_uncached(context: CallContext, mode: BodyMode) -> DetachableCall<Result<
             let write = cached::begin_write(&context);
             let response = run_attempts(&mut context, mode, &call, None).await;
             if let Some(write) = write {
-                let failed = response.as_ref().err();
-                write.finish(failed.is_some_and(|error| error.class().had_no_effect())).await;
+                // The final error describes the last attempt only, which might not even have been sent.
+                write.finish(!context.may_have_had_effect).await;
             }
             response
         }))
@@ -153,7 +153,7 @@ async fn run_attempts(
         };
         let (mut attempt, entry) = match admitted {
             Ok(admitted) => admitted,
-            Err(rejection) => return attempts.end_unadmitted(rejection),
+            Err(rejection) => return attempts.end_unadmitted(context, rejection),
         };
         if let Some(known) = &mut known {
             known.apply(context, entry);
@@ -163,6 +163,7 @@ async fn run_attempts(
         intercepted.map_err(|error| attempts.with_history(error))?;
         attempts.begin_attempt(&attempt);
         let response = attempt.run(context, mode, resend_count).await;
+        context.may_have_had_effect |= attempt.may_have_had_effect(&response);
         match attempts.next(context, &attempt, response)? {
             ControlFlow::Break(response) => return Ok(response),
             ControlFlow::Continue(pause) => sleep(pause).await,

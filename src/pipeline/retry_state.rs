@@ -170,12 +170,20 @@ impl RetryState {
                 self.record_failure(error);
                 Ok(pause)
             }
-            _ => Err(self.with_history(error)),
+            too_long => {
+                let precluded = too_long
+                    .or_else(|| self.retries.as_ref().and_then(CallRetries::precluded_wait));
+                Err(self.with_history(error).with_precluded_wait(precluded))
+            }
         }
     }
 
     /// Ends the call since an attempt was not admitted. GitHub's rejection takes precedence over the reason.
-    pub(super) fn end_unadmitted(&mut self, rejection: AttemptRejection) -> Result<RawResponse> {
+    pub(super) fn end_unadmitted(
+        &mut self,
+        context: &CallContext,
+        rejection: AttemptRejection,
+    ) -> Result<RawResponse> {
         let (AttemptRejection::RateLimit(error) | AttemptRejection::Other(error)) = &rejection;
         if error.kind() == ErrorKind::RateLimit
             && let Some(response) = self.rejection.take()
@@ -183,7 +191,7 @@ impl RetryState {
             return Ok(response);
         }
         Err(match rejection {
-            AttemptRejection::RateLimit(error) => self.fail_admission(error),
+            AttemptRejection::RateLimit(error) => self.fail_admission(context, error),
             AttemptRejection::Other(error) => self.with_history(error),
         })
     }
@@ -194,14 +202,18 @@ impl RetryState {
     }
 
     /// Ends the call since it is not admitted. An error from GitHub takes precedence.
-    fn fail_admission(&mut self, error: Error) -> Error {
+    fn fail_admission(&mut self, context: &CallContext, error: Error) -> Error {
         match self.last_error.take() {
             Some(last) if last.is_rate_limited() => {
                 self.failed.pop();
-                self.with_history(match error.retry_after() {
+                let wait = error.retry_after();
+                let last = match wait {
                     Some(time) if last.retry_after().is_none() => last.with_retry_after(time),
                     _ => last,
-                })
+                };
+                // Without a timeout of the caller, all calls wait equally long.
+                let precluded = wait.filter(|_| context.options.timeout.is_some());
+                self.with_history(last).with_precluded_wait(precluded)
             }
             _ => self.with_history(error),
         }

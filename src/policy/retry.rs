@@ -151,6 +151,7 @@ pub(crate) struct CallRetries {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
     retries: u32,
+    precluded_wait: Option<Duration>,
 }
 
 /// The properties of a call whose attempt failed, and whose request can be sent again as a whole.
@@ -178,7 +179,7 @@ impl CallRetries {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { policy, backoff, retries: 0 }
+        Self { policy, backoff, retries: 0, precluded_wait: None }
     }
 
     /// Returns the delay before another attempt; `None` if there is none.
@@ -188,13 +189,23 @@ impl CallRetries {
         }
         let asked = failed.retry_after.unwrap_or_default();
         let pause = self.next_delay().max(asked);
-        let in_time = failed.elapsed.saturating_add(pause) <= self.policy.max_elapsed
-            && pause < failed.remaining;
-        if !in_time || !budget.withdraw() {
+        if failed.elapsed.saturating_add(pause) > self.policy.max_elapsed {
+            return None;
+        }
+        if pause >= failed.remaining {
+            self.precluded_wait = Some(pause);
+            return None;
+        }
+        if !budget.withdraw() {
             return None;
         }
         self.retries = self.retries.saturating_add(1);
         Some(pause)
+    }
+
+    /// Returns the delay before another attempt that the call's deadline precluded.
+    pub(crate) fn precluded_wait(&self) -> Option<Duration> {
+        self.precluded_wait
     }
 
     fn next_delay(&mut self) -> Duration {
@@ -399,7 +410,13 @@ mod tests {
             let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
             let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
-            if let Some(pause) = CallRetries::new(policy).next(&failed, &budget) {
+            let mut retries = CallRetries::new(policy);
+            let next = retries.next(&failed, &budget);
+            if let Some(wait) = retries.precluded_wait() {
+                prop_assert!(next.is_none() && wait >= left);
+                prop_assert!(elapsed + wait <= milliseconds(within));
+            }
+            if let Some(pause) = next {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
                 prop_assert!(pause >= asked);

@@ -67,12 +67,13 @@ pub(crate) async fn send(
             return Ok(response);
         }
         let reply = (response.status(), response.headers());
-        let next = redirect::follow(endpoints, response.url(), &method, with_body, reply)?;
+        let next = redirect::follow(endpoints, response.url(), &method, with_body, reply);
         let mut trace = trace();
         trace.has_response = true;
-        match next {
+        // Also if the redirect is not followed.
+        trace.request_completed |= redirect::is_completed(&method, response.status());
+        match next? {
             Some(next) => {
-                trace.request_completed |= next.method != method;
                 if !next.trusted && trace.external_headers.is_none() {
                     trace.external_headers = Some(response.headers().clone());
                 }

@@ -86,6 +86,11 @@ const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back
                                      was sent once more: check that the http_client has a cookie \
                                      store, and that the gateway accepts its own cookie";
 
+/// Returns whether a response with this status says that GitHub has performed the request, and where its result is.
+pub(crate) fn is_completed(method: &Method, status: StatusCode) -> bool {
+    status == StatusCode::SEE_OTHER && !matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// Returns the request to the redirect target; `None` if the response is not a redirect.
 ///
 /// 303 turns any method into a GET without a body (RFC 9110). All others keep the method and the body: GitHub responds

@@ -16,9 +16,13 @@ use tokio::time::advance;
 use crate::support::resources::Resources;
 use crate::support::{FrozenClock, Reply, Server, json_response};
 
+mod coalescing;
 mod isolation;
+mod refreshes;
+pub mod responder;
 mod rfc9111;
 mod stores;
+mod writes;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);

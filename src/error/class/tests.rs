@@ -16,7 +16,7 @@ const TIMEOUT: Class = Class::Timeout { sent: true };
 /// The policies for which a class has a meaning, and the result of the call.
 type Meaning = (Class, &'static [&'static str], CallResult);
 
-const MEANINGS: [Meaning; 21] = [
+const MEANINGS: [Meaning; 22] = [
     (UNSENT_TRANSPORT, &["retry", "circuit", "stale", "no effect"], CallResult::Unavailable),
     (TRANSPORT, &["retry", "circuit", "stale"], CallResult::Unavailable),
     (UNSENT_TIMEOUT, &["retry", "circuit", "stale", "own", "no effect"], CallResult::Unavailable),
@@ -33,7 +33,8 @@ const MEANINGS: [Meaning; 21] = [
     (Class::ServerError, &["stale"], CallResult::Unavailable),
     (Class::NotAdmitted, &["own", "no effect"], CallResult::Failed),
     (Class::CircuitOpen, &["stale", "no effect"], CallResult::Unavailable),
-    (Class::BudgetExhausted, &["stale", "no effect"], CallResult::Failed),
+    (Class::BudgetExhausted, &["stale", "own", "no effect"], CallResult::Failed),
+    (Class::Intercepted, &["own", "no effect"], CallResult::Ok),
     (Class::InvalidCall, &["no effect"], CallResult::Ok),
     (Class::GraphQl, &["no effect"], CallResult::Ok),
     (Class::UnusableResponse, &[], CallResult::Failed),
@@ -158,6 +159,7 @@ fn each_fault_below_http_and_each_error_of_the_client_has_a_class() {
         (error(ErrorKind::QueueFull).with_rate_limited(true), Class::NotAdmitted),
         (error(ErrorKind::CircuitOpen), Class::CircuitOpen),
         (error(ErrorKind::BudgetExhausted), Class::BudgetExhausted),
+        (error(ErrorKind::Interceptor), Class::Intercepted),
         (error(ErrorKind::InvalidRequest), Class::InvalidCall),
         (error(ErrorKind::Configuration), Class::InvalidCall),
         (error(ErrorKind::UntrustedUrl), Class::InvalidCall),

@@ -17,6 +17,7 @@ use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
 use super::key::{Key, KeyParts};
 use super::policy::{CacheMode, CachePolicy};
+use super::refreshes::Refresh;
 use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
@@ -91,6 +92,12 @@ static BODY_HEADERS: [HeaderName; 6] =
 /// The interval after which a current response is written to a store again, so that it does not expire.
 const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
+/// Returns the headers with which a call bypasses the cache. A read through the cache is sent without such a header, except
+/// for the client's own.
+pub(crate) fn bypassing_headers() -> impl Iterator<Item = &'static HeaderName> {
+    CALLER_CREDENTIALS.iter().chain(&CONDITIONS)
+}
+
 impl CacheLookup {
     /// Plans the cache look-up. Returns `None` if the call bypasses the cache. `policy` is the call's own; `identity`
     /// returns the name of the identity that calls, as a key of entries.
@@ -101,9 +108,8 @@ impl CacheLookup {
         identity: impl FnOnce() -> String,
     ) -> Option<Self> {
         let headers = context.headers;
-        let mut own = CALLER_CREDENTIALS.iter().chain(&CONDITIONS);
-        let own = own.any(|name| headers.contains_key(name));
-        if *context.method != Method::GET || own || !context.is_cacheable {
+        let bypasses = bypassing_headers().any(|name| headers.contains_key(name));
+        if *context.method != Method::GET || bypasses || !context.is_cacheable {
             return None;
         }
         let policy = policy.unwrap_or_else(|| cache.policy_for(context.operation));
@@ -151,6 +157,12 @@ impl CacheLookup {
             None => self.key,
         };
         (key, context.priority, self.cache.log.local_count())
+    }
+
+    /// Begins a refresh of the stored response in the background. Returns `None` if it has one already, or if too many
+    /// are in flight.
+    pub(crate) fn begin_refresh(&self) -> Option<Refresh> {
+        self.cache.refreshes.begin(self.key)
     }
 
     /// Returns whether the look-up waits for a shared store, and a request to GitHub can follow.

@@ -10,8 +10,9 @@
 //!
 //! Only `GET` calls of the REST API use the cache. A call bypasses the cache, so that it neither receives a stored
 //! response nor stores its own, if its body is streamed, if it [polls](crate::Request::poll_until_ready), or if its caller
-//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it. The client's own token
-//! is no such header: calls with it use the cache.
+//! sets a header `Authorization`, `Cookie`, `Range` or a condition such as `If-None-Match` on it, or the header of a
+//! [gateway's](crate::ClientBuilder::gateway) token. The client's own tokens are no such headers: calls with them use the
+//! cache.
 //!
 //! | stored in | shared by | set with |
 //! |---|---|---|
@@ -34,10 +35,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::Result;
-use crate::runtime::PerRuntime;
 use crate::store::{BackgroundWriter, ResilientStore, Store, StoreHealth, StoreWaitBudget};
 
 pub(crate) mod conditional;
@@ -50,6 +49,7 @@ pub(crate) mod invalidation_log;
 pub(crate) mod key;
 pub(crate) mod lookup;
 mod policy;
+mod refreshes;
 mod rejected_conditions;
 pub(crate) mod result;
 pub(crate) mod rfc9111;
@@ -67,6 +67,7 @@ pub use selector::CacheSelector;
 use etag::EtagPredictor;
 use integrity::Integrity;
 use invalidation_log::{Invalidation, InvalidationLog, Selector, Validity};
+use refreshes::BackgroundRefreshes;
 use rejected_conditions::RejectedConditions;
 use storage::{Storage, StoreBackend};
 use vary::LearnedVary;
@@ -285,13 +286,10 @@ impl CacheConfig {
             rejected_conditions: RejectedConditions::default(),
             learned_vary: LearnedVary::default(),
             salt,
-            refresh_permits: PerRuntime::default(),
+            refreshes: Arc::default(),
         })))
     }
 }
-
-/// The most responses of one runtime that are revalidated in the background at a time.
-const MAX_BACKGROUND_REFRESHES: usize = 16;
 
 /// The cache of a client.
 pub(crate) struct CacheInner {
@@ -303,8 +301,7 @@ pub(crate) struct CacheInner {
     pub(crate) log: InvalidationLog,
     etag_predictor: EtagPredictor,
     salt: [u8; 16],
-    /// Permits of a runtime that is not polled are unavailable to other runtimes, so that each runtime has its own.
-    refresh_permits: PerRuntime<Arc<Semaphore>>,
+    refreshes: Arc<BackgroundRefreshes>,
     rejected_conditions: RejectedConditions,
     learned_vary: LearnedVary,
 }
@@ -313,14 +310,6 @@ impl CacheInner {
     /// Waits until the responses that are to be stored now are written.
     pub(crate) async fn flush_responses(&self) {
         self.storage.flush().await;
-    }
-
-    /// Returns a permit to revalidate a response in the background, unless too many are revalidated on this runtime.
-    pub(crate) fn refresh_permit(&self) -> Option<OwnedSemaphorePermit> {
-        let permits = self
-            .refresh_permits
-            .get_or_make(|_, _| Arc::new(Semaphore::new(MAX_BACKGROUND_REFRESHES)));
-        permits.try_acquire_owned().ok()
     }
 
     /// Returns how long a call can still wait for the cache: a separate store can have its own time.
