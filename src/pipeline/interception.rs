@@ -8,9 +8,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 
-use super::call_context::CallContext;
+use super::call::{CallContext, timed_out};
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
-use super::timeout::timed_out;
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::cache::conditional::CONDITIONS;
 use crate::response::RawResponse;

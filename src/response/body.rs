@@ -1,4 +1,4 @@
-//! The body of a response: checked for truncation, and decompressed.
+//! The body of a response: checked for truncation, decompressed, and collected up to a limit.
 //!
 //! # Truncation
 //! A body that ends early must not look complete. hyper checks this for HTTP/1.1: a body ends after `Content-Length`
@@ -14,17 +14,20 @@
 //! program enables it, the length of the body is checked instead, where it is known.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::Body as _;
+use tokio::time::timeout;
 
 use super::decoders::{decompresses_gzip, hides_end_of_stream};
 use super::gzip::Gzip;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Returns the `Accept-Encoding` for requests that do not set it: the encodings that this module decompresses, and
 /// `identity` for a range request. `None` if the HTTP client sets it, or no header is needed.
@@ -177,6 +180,80 @@ impl fmt::Display for StreamReset {
 
 impl std::error::Error for StreamReset {}
 
+/// Returns the error for a body that exceeds the limit.
+pub(crate) fn too_large(limit: usize) -> Error {
+    Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
+}
+
+/// The memory that is reserved for a body before it arrives.
+const MAX_RESERVED: usize = 4 * 1024 * 1024;
+
+/// A collector of a body of at most `limit` bytes. If the body breaks off, the received part remains available.
+///
+/// A body that arrives in one piece is not copied.
+#[derive(Debug)]
+pub(crate) struct BodyCollector {
+    limit: usize,
+    first_chunk: Option<Bytes>,
+    /// The whole body, if it arrives in several pieces.
+    buffer: BytesMut,
+}
+
+impl BodyCollector {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, first_chunk: None, buffer: BytesMut::new() }
+    }
+
+    /// Reads to the end of the body. Returns whether the body is longer than the limit.
+    ///
+    /// # Errors
+    /// If the body breaks off.
+    pub(crate) async fn read(&mut self, body: &mut ResponseBody) -> Result<bool> {
+        let expected = body.length();
+        while let Some(chunk) = poll_fn(|context| body.poll_chunk(context)).await {
+            if self.push(chunk?, expected) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads for at most this time. Returns whether the whole body has arrived.
+    pub(crate) async fn read_within(&mut self, body: &mut ResponseBody, time: Duration) -> bool {
+        matches!(timeout(time, self.read(body)).await, Ok(Ok(false)))
+    }
+
+    /// Returns the received part.
+    pub(crate) fn finish(self) -> Bytes {
+        match self.first_chunk {
+            Some(first) => first,
+            None => self.buffer.freeze(),
+        }
+    }
+
+    /// Adds a piece. Returns whether the body is longer than the limit.
+    fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
+        let remaining = self
+            .limit
+            .saturating_sub(self.first_chunk.as_ref().map_or(self.buffer.len(), Bytes::len));
+        let is_too_long = chunk.len() > remaining;
+        let chunk = if is_too_long { chunk.slice(..remaining) } else { chunk };
+        match self.first_chunk.take() {
+            None if self.buffer.is_empty() => self.first_chunk = Some(chunk),
+            None => self.buffer.extend_from_slice(&chunk),
+            Some(first) => {
+                // The server states the length: more memory is reserved only as the body arrives.
+                let expected = expected.and_then(|expected| usize::try_from(expected).ok());
+                let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
+                self.buffer.reserve(expected.max(first.len().saturating_add(chunk.len())));
+                self.buffer.extend_from_slice(&first);
+                self.buffer.extend_from_slice(&chunk);
+            }
+        }
+        is_too_long
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -186,11 +263,9 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use futures_util::FutureExt;
-    use futures_util::future::poll_fn;
     use http_body::{Frame, SizeHint};
 
     use super::*;
-    use crate::error::ErrorKind;
 
     /// A body that arrives in parts, and ends regardless of its stated length.
     #[derive(Clone)]
