@@ -18,7 +18,7 @@ use crate::error::{Error, Result, SSO};
 use crate::policy::auth::RequestCredentials;
 use crate::request::body::BodyConsumed;
 use crate::request::{RequestBody, invalid};
-use crate::response::body::{BodyCollector, ResponseBody, too_large};
+use crate::response::body::ResponseBody;
 use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
@@ -237,7 +237,7 @@ async fn read_response(
         let timeout = context.shared().attempt_timeout;
         RawBody::Stream(ByteStream::new(body, spec.name.clone(), timeout))
     } else {
-        let body = match read_body(&mut body, context.shared().max_body_bytes).await {
+        let body = match body.collect(context.shared().max_body_bytes).await {
             Ok(body) => body,
             Err(error) => return Err(error.with_response(status, headers)),
         };
@@ -256,16 +256,6 @@ async fn read_response(
         age: None,
         from_external_host: false,
     })
-}
-
-/// Reads the whole body of a success.
-async fn read_body(body: &mut ResponseBody, max_bytes: usize) -> Result<Bytes> {
-    let mut collector = BodyCollector::new(max_bytes);
-    match collector.read(body).await? {
-        false => Ok(collector.finish()),
-        true => Err(too_large(max_bytes)
-            .with_advice("raise max_body_bytes, or read the body with send_stream")),
-    }
 }
 
 /// Returns an error's body as the error and the log show it: without the beginning of a token at its end.
@@ -292,10 +282,8 @@ async fn read_error_body(
 ) -> (Bytes, bool) {
     // Half of the remaining time, so that the wait ends before the attempt does.
     let half = limit.remaining().min(context.deadline.remaining()) / 2;
-    let limit = context.shared().max_body_bytes.min(MAX_ERROR_BYTES);
-    let mut collector = BodyCollector::new(limit);
-    let is_whole = collector.read_within(body, half.min(ERROR_BODY_TIMEOUT)).await;
-    (collector.finish(), is_whole)
+    let max_bytes = context.shared().max_body_bytes.min(MAX_ERROR_BYTES);
+    body.collect_within(max_bytes, half.min(ERROR_BODY_TIMEOUT)).await
 }
 
 /// Maximum length of an error's body that is read; GitHub's are a few hundred bytes.
