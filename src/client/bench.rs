@@ -95,7 +95,7 @@ impl TelemetryProbe {
         meter::rate_limit_observed(self.context.identity_label(), &update);
         drop(entered);
         match &self.response {
-            Ok(raw) => call.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
+            Ok(raw) => call.end_decoded(raw.status, &raw.headers, raw.cache_status, None),
             Err(error) => call.fail(error),
         }
     }

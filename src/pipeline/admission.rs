@@ -9,14 +9,13 @@ use futures_util::future::{Either, poll_immediate, select};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::call::{CallContext, timed_out};
+use super::call::CallContext;
 use super::permits::AttemptPermits;
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::policy::auth::RequestCredentials;
 use crate::policy::rate_limit::{CallHandle, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
-use crate::time::deadline::with_deadline;
 
 /// The reason for not sending an attempt.
 pub(super) enum AttemptRejection {
@@ -113,23 +112,20 @@ async fn pass_limits(
 }
 
 async fn resolve_credentials(context: &CallContext) -> Result<RequestCredentials> {
-    let (handle, limit) = (&context.handle, &context.deadline);
-    let (attempt, gateway) = (context.attempt(), handle.gateway());
-    let resolved = pin!(RequestCredentials::resolve(&attempt, &handle.identity, gateway, handle));
-    match with_deadline([limit, limit], resolved).await {
-        Ok(credentials) => credentials,
-        Err(late) => Err(timed_out("token acquisition", late)),
+    if context.spec.is_external {
+        return Ok(RequestCredentials::default());
     }
+    let handle = &context.handle;
+    let has_own = context.spec.request_authorization().is_some();
+    let resolved =
+        pin!(RequestCredentials::resolve(&handle.identity, handle.gateway(), handle, has_own));
+    context.within_deadline("token acquisition", resolved).await?
 }
 
 async fn reserve(
     context: &CallContext,
     account: &Arc<IdentityUsageState>,
 ) -> Result<BudgetReservations> {
-    let limit = &context.deadline;
     let reservation = pin!(account.reserve(context.name(), &context.store_wait));
-    match with_deadline([limit, limit], reservation).await {
-        Ok(taken) => taken,
-        Err(late) => Err(timed_out("budget check", late)),
-    }
+    context.within_deadline("budget check", reservation).await?
 }

@@ -12,9 +12,7 @@ use super::handle::{ClientHandle, ClientShared};
 use crate::api::default_resource::default_resource;
 use crate::api::operation::{Operation, metric_name};
 use crate::error::{Error, ErrorKind, OperationName, Result};
-use crate::observability::observer::{
-    AttemptMetadata, AttemptObserver, CallMetadata, CallObserver,
-};
+use crate::observability::observer::{AttemptObserver, CallMetadata, CallObserver};
 use crate::policy::auth::secret_fingerprint;
 use crate::policy::cache::CachePolicy;
 use crate::policy::cache::conditional::Validators;
@@ -27,7 +25,7 @@ use crate::policy::usage::{IdentityUsageState, UsageRecorder};
 use crate::request::body::UploadErrorSlot;
 use crate::request::{RequestBody, RequestDraft, RequestKind, RequestSpec};
 use crate::store::StoreWaitBudget;
-use crate::time::deadline::{Deadline, DeadlineExtension};
+use crate::time::deadline::{Deadline, DeadlineExtension, with_deadline};
 
 /// A call before it is executed: a request, its options, and the handle that sends it.
 #[derive(Clone)]
@@ -182,7 +180,6 @@ impl CallContext {
             default_headers: &self.shared().headers,
             priority: self.options.priority,
             is_cacheable: self.spec.is_cacheable() && self.options.poll_until_ready.is_none(),
-            is_external: self.spec.is_external,
             store_wait: &self.store_wait,
         }
     }
@@ -206,18 +203,12 @@ impl CallContext {
     /// Begins the span and the metrics of an attempt, and counts its request. `resend_count` is the number of earlier
     /// requests, for any reason.
     pub(crate) fn observe_attempt(&self, resend_count: u32) -> AttemptObserver {
-        let spec = &self.spec;
-        let metadata = AttemptMetadata {
-            method: &spec.method,
-            url: &spec.url,
-            template: spec.template(),
-            resend_count,
-            started_at: Instant::now(),
-        };
+        let (spec, started_at) = (&self.spec, Instant::now());
         if !spec.is_external {
-            self.usage_account().record_request(metadata.started_at, metric_name(&spec.name));
+            self.usage_account().record_request(started_at, metric_name(&spec.name));
         }
-        AttemptObserver::begin(&metadata, Arc::clone(&self.shared().recent))
+        let (template, recent) = (spec.template(), Arc::clone(&self.shared().recent));
+        AttemptObserver::begin(&spec.method, &spec.url, template, resend_count, started_at, recent)
     }
 }
 
@@ -333,6 +324,16 @@ impl CallContext {
     /// Returns the longest wait that the caller permits.
     pub(crate) fn max_wait(&self) -> Duration {
         self.remaining_caller_timeout().unwrap_or(Duration::MAX)
+    }
+
+    /// Runs a part of the call until the deadline.
+    pub(super) async fn within_deadline<F: Future>(
+        &self,
+        part: &str,
+        future: F,
+    ) -> Result<F::Output> {
+        let limit = &self.deadline;
+        with_deadline([limit, limit], future).await.map_err(|late| timed_out(part, late))
     }
 
     /// Records a wait for a limit, which does not count for the client's own timeout.

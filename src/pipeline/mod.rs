@@ -73,7 +73,7 @@ impl CallOutcome {
         let decoded = decode(raw);
         let fault = decoded.as_ref().ok().and_then(fault);
         let error = decoded.as_ref().err().or(fault.as_ref());
-        self.observer.end_decoded((status, &headers, cache_status), error);
+        self.observer.end_decoded(status, &headers, cache_status, error);
         decoded
     }
 }
