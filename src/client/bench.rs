@@ -12,9 +12,7 @@ use crate::error::CallResult;
 use crate::error::Result;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
-use crate::pipeline::call::Call;
-use crate::pipeline::call_context::CallContext;
-use crate::pipeline::observe;
+use crate::pipeline::call::{Call, CallContext};
 use crate::request::RequestDraft;
 use crate::response::{CacheStatus, RawBody, RawResponse};
 
@@ -76,12 +74,12 @@ impl TelemetryProbe {
 
     /// Records the telemetry of one call with one attempt.
     pub fn once(&self) {
-        let call = observe::begin_call(&self.call);
+        let call = self.call.observe();
         let waiting = meter::InFlight::waiting();
         std::hint::black_box(&waiting);
         drop(waiting);
         let entered = call.span().clone().entered();
-        let attempt = observe::begin_attempt(&self.context, 0);
+        let attempt = self.context.observe_attempt(0);
         let inner = attempt.span().clone().entered();
         tracing::debug!(status = 200, "attempt");
         drop(inner);
@@ -97,7 +95,7 @@ impl TelemetryProbe {
         meter::rate_limit_observed(self.context.identity_label(), &update);
         drop(entered);
         match &self.response {
-            Ok(raw) => call.end_decoded((raw.status, &raw.headers, raw.cache_status), None),
+            Ok(raw) => call.end_decoded(raw.status, &raw.headers, raw.cache_status, None),
             Err(error) => call.fail(error),
         }
     }

@@ -28,14 +28,12 @@ pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
 mod request;
-mod response_future;
 #[cfg(test)]
 pub(crate) mod test_transport;
 
 pub use builder::ClientBuilder;
 pub use cache::Cache;
-pub use request::Request;
-pub use response_future::ResponseFuture;
+pub use request::{Request, ResponseFuture};
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 ///

@@ -118,7 +118,7 @@ pub enum OnItemError {
 
 impl<T: DeserializeOwned + 'static> Pages<T> {
     pub(crate) fn new(request: Request) -> Self {
-        Self { fetch: PageFetcher::new(request, RawResponse::json, |_| None) }
+        Self { fetch: PageFetcher::new(request, RawResponse::decode_json, |_| None) }
     }
 }
 

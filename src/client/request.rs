@@ -1,7 +1,9 @@
-//! The public request: a draft and its options, and the methods that send it.
+//! The public request: a draft and its options, the methods that send it, and the future of its response.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -10,19 +12,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::Client;
 use super::pagination::{Items, Listed, Pages};
-use super::{Client, ResponseFuture};
 use crate::api::operation::Operation;
 use crate::endpoints::Endpoints;
-use crate::error::OperationName;
+use crate::error::{OperationName, Result};
 use crate::pipeline::call::Call;
-use crate::pipeline::{BodyMode, execute};
+use crate::pipeline::{BodyMode, CallOutcome, execute};
 use crate::policy::cache::CachePolicy;
 use crate::policy::rate_limit::Priority;
 use crate::policy::retry::RetryPolicy;
 use crate::request::RequestDraft;
 use crate::request::body::Body;
-use crate::response::{ByteStream, RawResponse, accepted};
+use crate::response::{ByteStream, RawResponse, Response};
 use crate::time::deadline::DeadlineExtension;
 
 /// One request, from its builder to its response.
@@ -191,7 +193,7 @@ impl Request {
     ///
     /// An empty body is read as `null`, which decodes to the `None` of an [`Option`].
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
-        ResponseFuture::new(execute(self.0, BodyMode::Buffered), accepted::json)
+        ResponseFuture::new(execute(self.0, BodyMode::Buffered), RawResponse::json)
     }
 
     /// Sends the request and ignores the body of the response.
@@ -322,5 +324,44 @@ impl fmt::Debug for Request {
             .field("query", &query)
             .field("headers", &headers)
             .finish_non_exhaustive()
+    }
+}
+
+/// A call in progress, which resolves to its response.
+///
+/// Nothing is sent before it is polled, and dropping it ends the call.
+/// It is `Send + 'static`, so that it can be spawned.
+///
+/// If another call waits for a resource of this call, such as a permit of the [rate limits](crate::policy::rate_limit::RateLimitPolicy),
+/// a task of the Tokio runtime runs this one to its end. Task-local values of the application are not visible in that
+/// task.
+#[must_use = "nothing is sent until the future is awaited"]
+pub struct ResponseFuture<T> {
+    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
+    decode: fn(RawResponse) -> Result<Response<T>>,
+}
+
+impl<T> ResponseFuture<T> {
+    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
+    pub(crate) fn new(
+        response: impl Future<Output = CallOutcome> + Send + 'static,
+        decode: fn(RawResponse) -> Result<Response<T>>,
+    ) -> Self {
+        Self { response: Box::pin(response), decode }
+    }
+}
+
+impl<T> Future for ResponseFuture<T> {
+    type Output = Result<Response<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let decode = self.decode;
+        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
+    }
+}
+
+impl<T> fmt::Debug for ResponseFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

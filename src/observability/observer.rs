@@ -37,17 +37,6 @@ pub(crate) struct CallMetadata<'a> {
     pub(crate) is_authenticated: bool,
 }
 
-/// An attempt, at its beginning.
-pub(crate) struct AttemptMetadata<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) url: &'a Url,
-    /// The operation's path template; `None` for a call without an operation.
-    pub(crate) template: Option<&'static str>,
-    /// The number of earlier requests of the call, for any reason.
-    pub(crate) resend_count: u32,
-    pub(crate) started_at: Instant,
-}
-
 /// A call.
 pub(crate) struct CallObserver {
     span: Span,
@@ -89,21 +78,25 @@ impl CallObserver {
 
     /// Records the end of the call without a response to decode.
     pub(crate) fn fail(self, error: &Error) {
-        self.finish((error.status(), error.headers(), None), Some(error));
+        self.finish(error.status(), error.headers(), None, Some(error));
     }
 
     /// Records the end of the call, and whether its response was decoded.
     pub(crate) fn end_decoded(
         self,
-        (status, headers, came): (StatusCode, &HeaderMap, CacheStatus),
+        status: StatusCode,
+        headers: &HeaderMap,
+        cache_status: CacheStatus,
         error: Option<&Error>,
     ) {
-        self.finish((Some(status), Some(headers), Some(came)), error);
+        self.finish(Some(status), Some(headers), Some(cache_status), error);
     }
 
     fn finish(
         mut self,
-        (status, headers, came): (Option<StatusCode>, Option<&HeaderMap>, Option<CacheStatus>),
+        status: Option<StatusCode>,
+        headers: Option<&HeaderMap>,
+        came: Option<CacheStatus>,
         error: Option<&Error>,
     ) {
         let failed = failure_reason(status, error);
@@ -178,12 +171,21 @@ pub(crate) struct AttemptObserver {
 }
 
 impl AttemptObserver {
-    pub(crate) fn begin(attempt: &AttemptMetadata<'_>, recent: Arc<RecentActivity>) -> Self {
+    /// Begins an attempt at this URL. `template` is the operation's path template, `resend_count` the number of earlier
+    /// requests of the call, for any reason.
+    pub(crate) fn begin(
+        method: &Method,
+        url: &Url,
+        template: Option<&'static str>,
+        resend_count: u32,
+        started_at: Instant,
+        recent: Arc<RecentActivity>,
+    ) -> Self {
         Self {
-            span: spans::attempt(attempt),
-            method: attempt.method.clone(),
+            span: spans::attempt(method, url, template, resend_count),
+            method: method.clone(),
             recent,
-            started_at: attempt.started_at,
+            started_at,
             has_ended: false,
         }
     }

@@ -3,8 +3,9 @@
 
 use http::{HeaderMap, Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
+use url::Url;
 
-use super::observer::{AttemptMetadata, CallMetadata};
+use super::observer::CallMetadata;
 use crate::headers::request_id::request_id;
 use crate::policy::cache::CacheStatus;
 
@@ -27,8 +28,12 @@ pub(super) fn call(call: &CallMetadata<'_>) -> Span {
 }
 
 /// Creates the span of one attempt: one request, with its redirects.
-pub(super) fn attempt(attempt: &AttemptMetadata<'_>) -> Span {
-    let AttemptMetadata { method, url, template, resend_count, .. } = *attempt;
+pub(super) fn attempt(
+    method: &Method,
+    url: &Url,
+    template: Option<&'static str>,
+    resend_count: u32,
+) -> Span {
     let span = debug_span!(
         "github.attempt",
         otel.name = field::Empty,

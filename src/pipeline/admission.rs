@@ -1,4 +1,5 @@
-//! Admits an attempt: budget, rate limit, circuit breaker and credentials, before anything is sent.
+//! Admits an attempt before anything is sent, in this order: budget check, circuit check, rate limit, circuit permit,
+//! credentials, budget reservation.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,15 +9,13 @@ use futures_util::future::{Either, poll_immediate, select};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::call_context::CallContext;
-use super::timeout::timed_out;
+use super::call::CallContext;
+use super::permits::AttemptPermits;
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::policy::auth::RequestCredentials;
-use crate::policy::circuit_breaker::CircuitPermit;
-use crate::policy::rate_limit::{CallHandle, Permit, WaitBudget};
+use crate::policy::rate_limit::{CallHandle, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
-use crate::time::deadline::with_deadline;
 
 /// The reason for not sending an attempt.
 pub(super) enum AttemptRejection {
@@ -24,7 +23,8 @@ pub(super) enum AttemptRejection {
     Other(Error),
 }
 
-/// Waits for a permit, a token and the budgets. `waited` is how long the call has waited for limits before.
+/// Waits for the permits of an attempt, and for its credentials. `waited` is how long the call has waited for limits
+/// before.
 pub(super) async fn admit(
     context: &CallContext,
     waited: Duration,
@@ -35,68 +35,66 @@ pub(super) async fn admit(
         // A request that would be rejected anyway neither waits nor causes a token request.
         account.check(context.name()).map_err(AttemptRejection::Other)?;
     }
-    let mut reserved = None;
-    let (permit, circuit) =
-        acquire_permits(context, waited, call, account.as_ref(), &mut reserved).await?;
+    let mut permits = acquire_permits(context, waited, call, account.as_ref()).await?;
     let credentials = resolve_credentials(context).await.map_err(AttemptRejection::Other)?;
     // A permit can take so long that another window of a budget has begun.
-    reserved = reserved.filter(BudgetReservations::is_current);
-    if let (Some(account), None) = (&account, &reserved) {
-        reserved = Some(reserve(context, account).await.map_err(AttemptRejection::Other)?);
+    permits.budgets = permits.budgets.filter(BudgetReservations::is_current);
+    if let (Some(account), None) = (&account, &permits.budgets) {
+        let reserved = reserve(context, account).await.map_err(AttemptRejection::Other)?;
+        permits.budgets = Some(reserved);
     }
-    Ok(Attempt::new(permit, circuit, credentials, reserved))
+    Ok(Attempt::new(permits, credentials))
 }
 
-/// Waits for the permits. If they wait for the store, the budgets do so at the same time.
+/// Waits for the permits. If that takes a wait for the store, the budgets are reserved at the same time.
 async fn acquire_permits(
     context: &CallContext,
     waited: Duration,
     call: &CallHandle,
     account: Option<&Arc<IdentityUsageState>>,
-    reserved: &mut Option<BudgetReservations>,
-) -> Result<(Option<Permit>, Option<CircuitPermit>), AttemptRejection> {
+) -> Result<AttemptPermits, AttemptRejection> {
     let started_at = Instant::now();
-    let admitted = {
+    let (permits, budgets) = {
         let _waiting = meter::InFlight::waiting();
-        let mut admission = pin!(acquire(context, waited, call));
-        match (poll_immediate(&mut admission).await, account) {
-            (Some(admitted), _) => admitted,
+        let mut acquired = pin!(pass_limits(context, waited, call));
+        match (poll_immediate(&mut acquired).await, account) {
+            (Some(permits), _) => (permits, None),
             (None, Some(account))
                 if context.admission_queue().is_waiting_for_store(&context.cost()) =>
             {
                 let reservation = pin!(account.reserve(context.name(), &context.store_wait));
-                match select(admission, reservation).await {
-                    Either::Left((admitted, reservation)) => {
-                        if admitted.is_ok() {
-                            *reserved = Some(reservation.await.map_err(AttemptRejection::Other)?);
-                        }
-                        admitted
+                match select(acquired, reservation).await {
+                    Either::Left((Ok(permits), reservation)) => {
+                        let budgets = reservation.await.map_err(AttemptRejection::Other)?;
+                        (Ok(permits), Some(budgets))
                     }
-                    Either::Right((taken, admission)) => {
-                        *reserved = Some(taken.map_err(AttemptRejection::Other)?);
-                        admission.await
+                    Either::Left((Err(error), _)) => (Err(error), None),
+                    Either::Right((budgets, acquired)) => {
+                        let budgets = budgets.map_err(AttemptRejection::Other)?;
+                        (acquired.await, Some(budgets))
                     }
                 }
             }
-            (None, _) => admission.await,
+            (None, _) => (acquired.await, None),
         }
     };
-    let waited = match &admitted {
-        Ok((permit, _)) => permit.as_ref().map_or(Duration::ZERO, |permit| permit.waited),
+    let waited = match &permits {
+        Ok(permits) => permits.rate_limit.as_ref().map_or(Duration::ZERO, |permit| permit.waited),
         Err(_) => started_at.elapsed(),
     };
     meter::wait_recorded("rate_limit", waited);
-    admitted.map_err(AttemptRejection::RateLimit)
+    let permits = permits.map_err(AttemptRejection::RateLimit)?;
+    Ok(AttemptPermits { budgets, ..permits })
 }
 
 /// Waits for a permit of the rate limits, unless the circuit of the server is open.
-async fn acquire(
+async fn pass_limits(
     context: &CallContext,
     waited: Duration,
     call: &CallHandle,
-) -> Result<(Option<Permit>, Option<CircuitPermit>)> {
+) -> Result<AttemptPermits> {
     if context.spec.is_external {
-        return Ok((None, None));
+        return Ok(AttemptPermits::default());
     }
     let circuit = context.circuit();
     circuit.check()?;
@@ -110,27 +108,24 @@ async fn acquire(
         // Until the probe ends, other calls fail: it must not depend on being polled by its caller.
         call.detach();
     }
-    Ok((Some(permit), Some(circuit)))
+    Ok(AttemptPermits { rate_limit: Some(permit), circuit: Some(circuit), budgets: None })
 }
 
 async fn resolve_credentials(context: &CallContext) -> Result<RequestCredentials> {
-    let (handle, limit) = (&context.handle, &context.deadline);
-    let (attempt, gateway) = (context.attempt(), handle.gateway());
-    let resolved = pin!(RequestCredentials::resolve(&attempt, &handle.identity, gateway, handle));
-    match with_deadline([limit, limit], resolved).await {
-        Ok(credentials) => credentials,
-        Err(late) => Err(timed_out("token acquisition", late)),
+    if context.spec.is_external {
+        return Ok(RequestCredentials::default());
     }
+    let handle = &context.handle;
+    let has_own = context.spec.request_authorization().is_some();
+    let resolved =
+        pin!(RequestCredentials::resolve(&handle.identity, handle.gateway(), handle, has_own));
+    context.within_deadline("token acquisition", resolved).await?
 }
 
 async fn reserve(
     context: &CallContext,
     account: &Arc<IdentityUsageState>,
 ) -> Result<BudgetReservations> {
-    let limit = &context.deadline;
     let reservation = pin!(account.reserve(context.name(), &context.store_wait));
-    match with_deadline([limit, limit], reservation).await {
-        Ok(taken) => taken,
-        Err(late) => Err(timed_out("budget check", late)),
-    }
+    context.within_deadline("budget check", reservation).await?
 }

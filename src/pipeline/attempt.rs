@@ -1,43 +1,58 @@
 //! One attempt: the request with its redirects, and the response, read within the time limit.
 
 use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT};
+use http::{HeaderMap, Method, StatusCode};
 use tracing::{Instrument, debug, field};
 
-use super::call_context::CallContext;
-use super::read::{BodyMode, read_response};
-use super::timeout::timed_out;
-use super::{interception, observe, outcome};
-use crate::error::{Result, SSO};
+use super::call::{CallContext, timed_out};
+use super::interception;
+use super::permits::AttemptPermits;
+#[cfg(feature = "contract")]
+use super::validate::validate_response;
+use crate::error::{Error, Result, SSO};
 use crate::policy::auth::RequestCredentials;
-use crate::policy::circuit_breaker::CircuitPermit;
-use crate::policy::rate_limit::Permit;
-use crate::policy::usage::BudgetReservations;
-use crate::response::RawResponse;
+use crate::request::body::BodyConsumed;
+use crate::request::{RequestBody, invalid};
+use crate::response::body::ResponseBody;
+use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
+use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
-use crate::transport::{self, Exchange, RedirectTrace};
+use crate::transport::{self, RedirectTarget, RedirectTrace};
+use crate::util::compact;
+
+/// How the caller reads the body of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyMode {
+    Buffered,
+    Streamed,
+}
+
+impl BodyMode {
+    /// Returns the part of the response for which a call waits.
+    fn awaited_part(self) -> &'static str {
+        match self {
+            Self::Buffered => "response body",
+            Self::Streamed => "response",
+        }
+    }
+}
 
 /// An attempt that was admitted.
 pub(super) struct Attempt {
-    /// `None` for a target that is not GitHub's API, and after the attempt.
-    pub(super) permit: Option<Permit>,
-    pub(super) circuit: Option<CircuitPermit>,
+    /// Returned at the end of the attempt.
+    pub(super) permits: AttemptPermits,
     pub(super) credentials: RequestCredentials,
-    /// The units taken from budgets, if there are any.
-    pub(super) reserved: Option<BudgetReservations>,
-    trace: Mutex<RedirectTrace>,
+    trace: RedirectTrace,
 }
 
 impl Attempt {
-    pub(super) fn new(
-        permit: Option<Permit>,
-        circuit: Option<CircuitPermit>,
-        credentials: RequestCredentials,
-        reserved: Option<BudgetReservations>,
-    ) -> Self {
-        Self { permit, circuit, credentials, reserved, trace: Mutex::default() }
+    pub(super) fn new(permits: AttemptPermits, credentials: RequestCredentials) -> Self {
+        Self { permits, credentials, trace: RedirectTrace::default() }
     }
 
     /// Sends the request, reads the response, and reports the outcome to the policies. `resend_count` is the number of
@@ -48,28 +63,23 @@ impl Attempt {
         mode: BodyMode,
         resend_count: u32,
     ) -> Result<RawResponse> {
-        let spent = self.reserved.take().map(BudgetReservations::sent);
-        if let Some(permit) = &mut self.permit {
-            permit.mark_sent();
-        }
+        self.permits.mark_sent();
         let started_at = interception::attempt_start(context);
-        let observer = observe::begin_attempt(context, resend_count);
+        let observer = context.observe_attempt(resend_count);
         let span = observer.span().clone();
         let mut response = self.exchange(context, mode).instrument(span).await;
         observer.end(&response);
-        let (permit, circuit) = (self.permit.take(), self.circuit.take());
-        let trace = self.trace.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Ok(response) = &mut response {
-            response.from_external_host = trace.external_headers.is_some();
+            response.from_external_host = self.trace.external_headers.is_some();
         }
         interception::after_attempt(context, started_at, &response);
-        outcome::record(context, (permit, circuit, spent), &response, trace);
+        std::mem::take(&mut self.permits).end(context, &response, &self.trace);
         response
     }
 
     /// Returns whether GitHub has performed the request, so that a retry would repeat it.
     pub(super) fn request_completed(&self) -> bool {
-        self.trace.lock().unwrap_or_else(PoisonError::into_inner).request_completed
+        self.trace.request_completed
     }
 
     /// Returns whether GitHub can have performed the request, given its outcome.
@@ -78,21 +88,25 @@ impl Attempt {
         !is_rejected || self.request_completed()
     }
 
-    async fn exchange(&self, context: &CallContext, mode: BodyMode) -> Result<RawResponse> {
+    async fn exchange(&mut self, context: &CallContext, mode: BodyMode) -> Result<RawResponse> {
+        let Self { credentials, trace, .. } = self;
         let shared = context.shared();
         let limit = &Deadline::new(shared.attempt_timeout, context.options.extension.as_ref());
         let exchange = pin!(async {
-            let request = Exchange {
-                http: &shared.http,
-                endpoints: &shared.endpoints,
-                spec: &context.spec,
-                upload_error: &context.upload_error,
-                trace: &self.trace,
-            };
-            let outgoing = |target| context.outgoing(target, &self.credentials);
-            let mut response = transport::send(request, outgoing).await?;
-            self.distrust_external(response.headers_mut());
-            read_response(response, context, &self.credentials, mode, limit).await
+            let mut response = transport::send(
+                &shared.http,
+                &shared.endpoints,
+                &context.spec,
+                &context.upload_error,
+                trace,
+                |target| build_request(context, credentials, target),
+            )
+            .await?;
+            if trace.external_headers.is_some() {
+                // Only GitHub is trusted with this header: an error asks the user to authorize the token at its URL.
+                response.headers_mut().remove(SSO);
+            }
+            read_response(response, context, credentials, mode, limit).await
         });
         if let Some(log) = &shared.body_logging {
             log.log_request(context.spec.json_body());
@@ -112,13 +126,179 @@ impl Attempt {
         );
         response
     }
+}
 
-    /// Removes a header from another server's response that only GitHub is trusted with: an error asks the user to
-    /// authorize the token at this URL.
-    fn distrust_external(&self, headers: &mut HeaderMap) {
-        let trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
-        if trace.external_headers.is_some() {
-            headers.remove(SSO);
+/// Builds one request of an attempt; the tokens are added for trusted servers only.
+fn build_request(
+    context: &CallContext,
+    credentials: &RequestCredentials,
+    target: RedirectTarget,
+) -> Result<reqwest::Request> {
+    let mut request = reqwest::Request::new(target.method, target.url);
+    *request.headers_mut() = if context.spec.is_external {
+        external_headers(context)
+    } else if target.trusted {
+        trusted_headers(context, credentials, target.with_body)
+    } else {
+        safe_headers(context)
+    };
+    if target.with_body {
+        *request.body_mut() = request_body(context)?;
+    }
+    Ok(request)
+}
+
+/// Returns the headers for a server of GitHub.
+pub(crate) fn trusted_headers(
+    context: &CallContext,
+    credentials: &RequestCredentials,
+    with_body: bool,
+) -> HeaderMap {
+    let mut headers = context.shared().headers.clone();
+    credentials.apply(&mut headers);
+    let own = context.own_headers();
+    for name in own.keys() {
+        headers.remove(name);
+    }
+    for (name, value) in own {
+        headers.append(name.clone(), value.clone());
+    }
+    if !with_body {
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_LENGTH);
+    }
+    if let Some(conditional) = &context.conditional {
+        conditional.apply(&mut headers);
+    }
+    headers
+}
+
+/// The headers that an untrusted server receives.
+const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
+
+/// Returns the headers for a server that is not GitHub's, to which a response redirects.
+fn safe_headers(context: &CallContext) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in SAFE_HEADERS {
+        let value =
+            context.own_headers().get(&name).or_else(|| context.shared().headers.get(&name));
+        if let Some(value) = value {
+            headers.insert(name, value.clone());
         }
+    }
+    headers
+}
+
+/// Returns the headers for the target of a call that is not to GitHub's API.
+fn external_headers(context: &CallContext) -> HeaderMap {
+    let mut headers = context.spec.headers.clone();
+    if let Some(name) = context.shared().headers.get(USER_AGENT) {
+        headers.entry(USER_AGENT).or_insert_with(|| name.clone());
+    }
+    headers
+}
+
+fn request_body(context: &CallContext) -> Result<Option<reqwest::Body>> {
+    match &context.spec.body {
+        RequestBody::Json(json) => Ok(Some(json.clone().into())),
+        RequestBody::Raw(_, body) => {
+            let extension = context.options.extension.clone().unwrap_or_default();
+            body.send(&extension, &context.upload_error).map(Some).map_err(|BodyConsumed| {
+                invalid("streaming request body was already consumed and cannot be resent")
+                    .with_advice("create a new body for each call, or pass it as bytes")
+            })
+        }
+        RequestBody::Empty | RequestBody::Fields(_) => Ok(None),
+    }
+}
+
+/// Reads the response: a success in the form that the caller requested, anything else as an error. `limit` is the time
+/// limit of the attempt.
+async fn read_response(
+    response: reqwest::Response,
+    context: &CallContext,
+    credentials: &RequestCredentials,
+    mode: BodyMode,
+    limit: &Deadline,
+) -> Result<RawResponse> {
+    let spec = &context.spec;
+    let (status, url) = (response.status(), response.url().clone());
+    let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
+    let headers = compact::headers(headers);
+    let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
+    let body = if !status.is_success() && !is_current {
+        let (body, is_whole) = read_error_body(&mut body, context, limit).await;
+        #[cfg(feature = "contract")]
+        if is_whole {
+            validate_response(context, &url, status, &headers, &body);
+        }
+        let shown = shown_error_body(&body, is_whole, context, credentials);
+        log_response(context, status, &shown);
+        if !spec.is_external {
+            return Err(Error::from_response(&spec.name, status, headers, &body, &shown));
+        }
+        // The caller sees another server's error body: it can repeat a secret.
+        RawBody::Bytes(shown)
+    } else if mode == BodyMode::Streamed {
+        let timeout = context.shared().attempt_timeout;
+        RawBody::Stream(ByteStream::new(body, spec.name.clone(), timeout))
+    } else {
+        let body = match body.collect(context.shared().max_body_bytes).await {
+            Ok(body) => body,
+            Err(error) => return Err(error.with_response(status, headers)),
+        };
+        #[cfg(feature = "contract")]
+        validate_response(context, &url, status, &headers, &body);
+        log_response(context, status, &body);
+        RawBody::Bytes(body)
+    };
+    Ok(RawResponse {
+        operation: spec.name.clone(),
+        status,
+        headers: Arc::new(headers),
+        url,
+        body,
+        cache_status: CacheStatus::Bypass,
+        age: None,
+        from_external_host: false,
+    })
+}
+
+/// Returns an error's body as the error and the log show it: without the beginning of a token at its end.
+fn shown_error_body(
+    body: &Bytes,
+    is_whole: bool,
+    context: &CallContext,
+    credentials: &RequestCredentials,
+) -> Bytes {
+    let (spec, body) = (&context.spec, body.clone());
+    if is_whole {
+        return body;
+    }
+    let shown = credentials.redact_cut_token(spec.request_authorization(), body);
+    if spec.is_external { shown } else { sanitize::without_last_run(shown) }
+}
+
+/// Reads as much of an error's body as arrives in time, and returns whether that is the whole body. The status is
+/// already known, and is more useful than a body that stalls or breaks off.
+async fn read_error_body(
+    body: &mut ResponseBody,
+    context: &CallContext,
+    limit: &Deadline,
+) -> (Bytes, bool) {
+    // Half of the remaining time, so that the wait ends before the attempt does.
+    let half = limit.remaining().min(context.deadline.remaining()) / 2;
+    let max_bytes = context.shared().max_body_bytes.min(MAX_ERROR_BYTES);
+    body.collect_within(max_bytes, half.min(ERROR_BODY_TIMEOUT)).await
+}
+
+/// Maximum length of an error's body that is read; GitHub's are a few hundred bytes.
+const MAX_ERROR_BYTES: usize = 1024 * 1024;
+/// Maximum wait for an error's body; GitHub's arrive with the status.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(3);
+
+fn log_response(context: &CallContext, status: StatusCode, body: &Bytes) {
+    if let Some(log) = &context.shared().body_logging {
+        log.log_response(status, body);
     }
 }

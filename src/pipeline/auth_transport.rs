@@ -10,9 +10,8 @@ use http::header::AUTHORIZATION;
 use url::Url;
 
 use super::call::Call;
-use super::execute;
 use super::handle::ClientHandle;
-use super::read::BodyMode;
+use super::{BodyMode, execute};
 use crate::error::Result;
 use crate::policy::auth::sealed::{Decode, Transport};
 use crate::policy::auth::{AuthBody, AuthCall, AuthTarget, AuthTransport};

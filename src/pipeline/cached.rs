@@ -7,11 +7,9 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::call::Call;
-use super::call_context::CallContext;
+use super::call::{Call, CallContext};
 use super::coalesce::RequestFuture;
-use super::read::BodyMode;
-use super::{execute, run_attempts};
+use super::{BodyMode, execute, run_attempts};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::conditional::Validators;

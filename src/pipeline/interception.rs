@@ -8,10 +8,9 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method};
 use tokio::time::Instant;
 
-use super::call_context::CallContext;
+use super::call::{CallContext, timed_out};
 use super::handle::ClientShared;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
-use super::timeout::timed_out;
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::cache::lookup::bypassing_headers;
 use crate::response::RawResponse;

@@ -3,37 +3,31 @@
 //! | step | once for each | where |
 //! |---|---|---|
 //! | [`execute`]: span and metrics | call | here |
-//! | [`invoke`]: cache look-up | call | here, [`cached::fetch`] |
+//! | [`invoke`]: cache look-up | call | here, [`cached::plan_lookup`], [`cached::fetch`] |
 //! | coalescing with an equal read in flight | call | [`cached`], [`coalesce`] |
 //! | [`Interceptor`](interceptor::Interceptor)s of the application | call, attempt | [`interception`] |
 //! | [`run_attempts`]: the attempt loop | call | here |
-//! | budget, rate limit, circuit breaker, credentials | attempt | [`admission::admit`] |
-//! | the request with its redirects | attempt | [`Attempt::run`](attempt::Attempt::run), [`transport::send`](crate::transport::send) |
-//! | the body, or the error | attempt | [`read::read_response`] |
-//! | report to rate limit, circuit breaker and budget | attempt | [`outcome::record`] |
+//! | budget check, circuit check, rate limit, circuit permit, credentials, budget reservation | attempt | [`admission::admit`] |
+//! | the request with its redirects, and its response | attempt | [`Attempt::run`](attempt::Attempt::run), [`transport::send`](crate::transport::send) |
+//! | report to circuit breaker, rate limit and budgets | attempt | [`AttemptPermits::end`](permits::AttemptPermits::end) |
 //! | retry, poll, or end | attempt | [`RetryState::next`] |
 //!
 //! Only this module knows all policies. Their order is the order of the code, and the loop calls one function of each.
 
 mod admission;
-mod attempt;
+pub(crate) mod attempt;
 pub(crate) mod auth_transport;
 mod cached;
 pub(crate) mod call;
-pub(crate) mod call_context;
 mod coalesce;
 pub(crate) mod handle;
 mod interception;
 pub(crate) mod interceptor;
-pub(crate) mod observe;
-mod outcome;
-mod read;
+mod permits;
 mod retry_state;
-mod timeout;
 #[cfg(feature = "contract")]
 mod validate;
 
-use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -41,12 +35,11 @@ use futures_util::future::try_join;
 use tokio::time::sleep;
 use tracing::Instrument;
 
+pub(crate) use self::attempt::BodyMode;
 use self::cached::KnownEntries;
-use self::call::Call;
-use self::call_context::CallContext;
+use self::call::{Call, CallContext};
 use self::interception::InterceptedCall;
-pub(crate) use self::read::BodyMode;
-use self::retry_state::RetryState;
+use self::retry_state::{NextStep, RetryState};
 use crate::error::{Error, Result};
 use crate::observability::observer::CallObserver;
 use crate::policy::auth::with_refresh_stack;
@@ -80,14 +73,14 @@ impl CallOutcome {
         let decoded = decode(raw);
         let fault = decoded.as_ref().ok().and_then(fault);
         let error = decoded.as_ref().err().or(fault.as_ref());
-        self.observer.end_decoded((status, &headers, cache_status), error);
+        self.observer.end_decoded(status, &headers, cache_status, error);
         decoded
     }
 }
 
 /// Runs one call, in one span from its start to its response.
 pub(crate) async fn execute(call: Box<Call>, mode: BodyMode) -> CallOutcome {
-    let observer = observe::begin_call(&call);
+    let observer = call.observe();
     let span = observer.span().clone();
     let result = pin!(invoke(call, mode)).instrument(span).await;
     CallOutcome { result, observer }
@@ -165,8 +158,8 @@ async fn run_attempts(
         let response = attempt.run(context, mode, resend_count).await;
         context.may_have_had_effect |= attempt.may_have_had_effect(&response);
         match attempts.next(context, &attempt, response)? {
-            ControlFlow::Break(response) => return Ok(response),
-            ControlFlow::Continue(pause) => sleep(pause).await,
+            NextStep::Return(response) => return Ok(response),
+            NextStep::SendAgain(delay) => sleep(delay).await,
         }
         context.store_wait.reset();
     }

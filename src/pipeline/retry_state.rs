@@ -1,6 +1,5 @@
-//! The retry state of one call: whether it has another attempt, and when.
+//! The state of the attempt loop: the history of a call, and what follows each attempt.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -9,15 +8,15 @@ use tracing::debug;
 
 use super::admission::AttemptRejection;
 use super::attempt::Attempt;
-use super::call_context::CallContext;
-use super::outcome::is_rate_limited;
+use super::call::CallContext;
+use super::permits::is_rate_limited;
 use crate::error::error_type::error_type;
 use crate::error::{Error, ErrorKind, FailedAttempt, FailureClass, Result};
 use crate::headers::retry_after::retry_after;
 use crate::meter;
 use crate::policy::auth::Rejection;
 use crate::policy::poll::AcceptedPoller;
-use crate::policy::retry::{CallRetries, FailedCall};
+use crate::policy::retry::{AttemptFailure, CallRetries, RetryDecision};
 use crate::response::RawResponse;
 
 /// The history of a call.
@@ -31,8 +30,6 @@ pub(super) struct RetryState {
     sent: u32,
     /// The number of rejections of its token.
     token_rejections: u32,
-    /// The number of rejections by a rate limit.
-    rate_limit_rejections: u32,
     retries: Option<CallRetries>,
     polls: Option<AcceptedPoller>,
     failed: Vec<FailedAttempt>,
@@ -43,9 +40,13 @@ pub(super) struct RetryState {
     rejection: Option<RawResponse>,
 }
 
-/// Maximum number of retries after a rejection by a rate limit. Each waits as the limit requires, so more than a few
-/// mean that other clients use the whole quota.
-const MAX_RATE_LIMIT_RETRIES: u32 = 8;
+/// What follows an attempt, unless the call fails.
+pub(super) enum NextStep {
+    /// The end of the call, with this response.
+    Return(RawResponse),
+    /// Another attempt, after this delay.
+    SendAgain(Duration),
+}
 
 impl RetryState {
     /// Begins a call.
@@ -57,7 +58,6 @@ impl RetryState {
             parked: Duration::ZERO,
             sent: 0,
             token_rejections: 0,
-            rate_limit_rejections: 0,
             retries: None,
             polls: context.options.poll_until_ready.map(AcceptedPoller::new),
             failed: Vec::new(),
@@ -79,7 +79,7 @@ impl RetryState {
 
     /// Counts an attempt that was admitted.
     pub(super) fn begin_attempt(&mut self, attempt: &Attempt) {
-        if let Some(permit) = &attempt.permit {
+        if let Some(permit) = &attempt.permits.rate_limit {
             self.add_wait(permit.waited);
             self.parked = self.parked.saturating_add(permit.parked);
         }
@@ -94,88 +94,120 @@ impl RetryState {
         self.waited = self.waited.saturating_add(time);
     }
 
-    /// Returns the delay before another attempt, or the response or error with which the call ends.
+    /// Returns what follows an attempt, or the error with which the call ends.
     pub(super) fn next(
         &mut self,
         context: &CallContext,
         attempt: &Attempt,
         response: Result<RawResponse>,
-    ) -> Result<ControlFlow<RawResponse, Duration>> {
+    ) -> Result<NextStep> {
         self.rejection = None;
         match response {
             Ok(response) if is_rate_limited(context, &response) => {
                 Ok(self.after_rejection(context, response))
             }
             Ok(response) => self.after_response(context, response),
-            Err(error) => {
-                let pause = self.after_error(context, attempt, error)?;
-                debug!(?pause, "retrying");
-                meter::wait_recorded("retry", pause);
-                self.is_retry = true;
-                Ok(ControlFlow::Continue(pause))
-            }
+            Err(error) => self.after_error(context, attempt, error),
         }
     }
 
     /// GraphQL rejected the call because of a rate limit, with a success status. GitHub has done nothing, and the
-    /// limits determine when to retry.
-    fn after_rejection(
-        &mut self,
-        context: &CallContext,
-        response: RawResponse,
-    ) -> ControlFlow<RawResponse, Duration> {
-        self.rate_limit_rejections += 1;
-        // The last rejection is the result of the call.
-        let is_last = self.rate_limit_rejections >= MAX_RATE_LIMIT_RETRIES;
-        if is_last || context.deadline.remaining().is_zero() {
-            return ControlFlow::Break(response);
+    /// limits determine when to retry. The last rejection is the result of the call.
+    fn after_rejection(&mut self, context: &CallContext, response: RawResponse) -> NextStep {
+        let rejection =
+            AttemptFailure { is_result: true, ..self.failure(context, FailureClass::RateLimited) };
+        match self.decide(context, &rejection) {
+            RetryDecision::RetryAfter(delay) => {
+                self.rejection = Some(response);
+                NextStep::SendAgain(delay)
+            }
+            RetryDecision::TooLate(_) | RetryDecision::Fail => NextStep::Return(response),
         }
-        self.rejection = Some(response);
-        ControlFlow::Continue(Duration::ZERO)
     }
 
     /// Polls again for a response that is not ready, if the call does.
-    fn after_response(
-        &mut self,
-        context: &CallContext,
-        response: RawResponse,
-    ) -> Result<ControlFlow<RawResponse, Duration>> {
-        let Some(polls) = &mut self.polls else { return Ok(ControlFlow::Break(response)) };
+    fn after_response(&mut self, context: &CallContext, response: RawResponse) -> Result<NextStep> {
+        let Some(polls) = &mut self.polls else { return Ok(NextStep::Return(response)) };
         match polls.next_poll(&response, context.max_wait()) {
             Ok(Some(pause)) => {
                 debug!(?pause, "response not ready (202); polling");
                 context.extend_for_wait(pause);
                 meter::wait_recorded("not_ready", pause);
                 self.add_wait(pause);
-                Ok(ControlFlow::Continue(pause))
+                Ok(NextStep::SendAgain(pause))
             }
-            Ok(None) => Ok(ControlFlow::Break(response)),
+            Ok(None) => Ok(NextStep::Return(response)),
             Err(error) => Err(self.with_history(error)),
         }
     }
 
-    /// Returns the delay before another attempt, or the error with which the call ends.
-    ///
-    /// A request that GitHub rejected had no effect, and is sent again whatever its method. For any other failure the
-    /// policy decides. A body that cannot be sent again as a whole is never sent again; nor is a request that GitHub
-    /// has performed, unless it is idempotent.
+    /// Retries a failed attempt, or ends the call with its error.
     fn after_error(
         &mut self,
         context: &CallContext,
         attempt: &Attempt,
         error: Error,
-    ) -> Result<Duration> {
-        match self.backoff(context, attempt, &error) {
-            Some(pause) if pause < context.deadline.remaining() => {
+    ) -> Result<NextStep> {
+        let failure = AttemptFailure {
+            is_repeatable: context.spec.is_replayable()
+                && (!attempt.request_completed() || context.is_idempotent()),
+            token_delay: self.reject_token(context, attempt, &error),
+            // Not `Error::retry_after`, which prefers the stored time.
+            retry_after: error.headers().and_then(retry_after),
+            ..self.failure(context, error.class())
+        };
+        match self.decide(context, &failure) {
+            RetryDecision::RetryAfter(pause) => {
+                debug!(?pause, "retrying");
+                meter::wait_recorded("retry", pause);
+                self.is_retry = true;
                 self.record_failure(error);
-                Ok(pause)
+                Ok(NextStep::SendAgain(pause))
             }
-            too_long => {
-                let precluded = too_long
-                    .or_else(|| self.retries.as_ref().and_then(CallRetries::precluded_wait));
-                Err(self.with_history(error).with_precluded_wait(precluded))
+            RetryDecision::TooLate(wait) => {
+                Err(self.with_history(error).with_precluded_wait(Some(wait)))
             }
+            RetryDecision::Fail => Err(self.with_history(error)),
         }
+    }
+
+    /// Discards a token that GitHub rejected, even if the call cannot be sent again. Returns the delay after which
+    /// GitHub can accept another one.
+    fn reject_token(
+        &mut self,
+        context: &CallContext,
+        attempt: &Attempt,
+        error: &Error,
+    ) -> Option<Duration> {
+        if error.status() != Some(StatusCode::UNAUTHORIZED) {
+            return None;
+        }
+        let (api, headers) = error.api().zip(error.headers())?;
+        let details = error.failure_details();
+        let rejection = Rejection { message: &api.message, headers, failure_details: details };
+        let (handle, times) = (&context.handle, self.token_rejections);
+        self.token_rejections += 1;
+        attempt.credentials.on_unauthorized(&handle.identity, handle.gateway(), times, &rejection)
+    }
+
+    /// Returns a failure of this class with the properties of the call.
+    fn failure(&self, context: &CallContext, class: FailureClass) -> AttemptFailure {
+        AttemptFailure {
+            class,
+            is_repeatable: true,
+            is_idempotent: context.is_idempotent(),
+            token_delay: None,
+            retry_after: None,
+            is_result: false,
+            elapsed: self.started_at.elapsed().saturating_sub(self.waited),
+            remaining: context.deadline.remaining(),
+        }
+    }
+
+    fn decide(&mut self, context: &CallContext, failure: &AttemptFailure) -> RetryDecision {
+        let retries =
+            self.retries.get_or_insert_with(|| CallRetries::new(context.retry_policy().clone()));
+        retries.decide(failure, &context.shared().retry_budget)
     }
 
     /// Ends the call since an attempt was not admitted. GitHub's rejection takes precedence over the reason.
@@ -217,49 +249,6 @@ impl RetryState {
             }
             _ => self.with_history(error),
         }
-    }
-
-    fn backoff(
-        &mut self,
-        context: &CallContext,
-        attempt: &Attempt,
-        error: &Error,
-    ) -> Option<Duration> {
-        let is_idempotent = context.is_idempotent();
-        let repeatable =
-            context.spec.is_replayable() && (!attempt.request_completed() || is_idempotent);
-        if error.status() == Some(StatusCode::UNAUTHORIZED) {
-            let (api, headers) = error.api().zip(error.headers())?;
-            let details = error.failure_details();
-            let rejection = Rejection { message: &api.message, headers, failure_details: details };
-            let (handle, times) = (&context.handle, self.token_rejections);
-            let gateway = handle.gateway();
-            let pause =
-                attempt.credentials.on_unauthorized(&handle.identity, gateway, times, &rejection);
-            self.token_rejections += 1;
-            // The token is discarded even if this call cannot be sent again.
-            return pause.filter(|_| repeatable);
-        }
-        if !repeatable {
-            return None;
-        }
-        if error.class() == FailureClass::RateLimited {
-            self.rate_limit_rejections += 1;
-            // The limits determine the delay.
-            return (self.rate_limit_rejections <= MAX_RATE_LIMIT_RETRIES)
-                .then_some(Duration::ZERO);
-        }
-        let failed = FailedCall {
-            class: error.class(),
-            // Not `Error::retry_after`, which prefers the stored time.
-            retry_after: error.headers().and_then(retry_after),
-            is_idempotent,
-            elapsed: self.started_at.elapsed().saturating_sub(self.waited),
-            remaining: context.deadline.remaining(),
-        };
-        let retries =
-            self.retries.get_or_insert_with(|| CallRetries::new(context.retry_policy().clone()));
-        retries.next(&failed, &context.shared().retry_budget)
     }
 
     fn record_failure(&mut self, error: Error) {

@@ -4,7 +4,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
-use super::call_context::CallContext;
+use super::call::CallContext;
 use crate::contract::response::ResponseToValidate;
 
 /// The path prefix of uploads on an Enterprise Server.

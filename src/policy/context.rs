@@ -1,7 +1,6 @@
 //! The values of a call that policies read.
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use url::Url;
 
 use crate::error::OperationName;
@@ -33,13 +32,5 @@ pub(crate) struct AttemptContext<'a> {
     pub(crate) default_headers: &'a HeaderMap,
     pub(crate) priority: Priority,
     pub(crate) is_cacheable: bool,
-    pub(crate) is_external: bool,
     pub(crate) store_wait: &'a StoreWaitBudget,
-}
-
-impl AttemptContext<'_> {
-    /// Returns the request credential, which takes precedence over the client's.
-    pub(crate) fn request_authorization(&self) -> Option<&HeaderValue> {
-        self.headers.get(AUTHORIZATION)
-    }
 }

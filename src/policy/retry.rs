@@ -151,20 +151,42 @@ pub(crate) struct CallRetries {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,
     retries: u32,
-    precluded_wait: Option<Duration>,
+    /// The number of rejections by a rate limit.
+    rate_limit_rejections: u32,
 }
 
-/// The properties of a call whose attempt failed, and whose request can be sent again as a whole.
-pub(crate) struct FailedCall {
+/// Maximum number of retries after a rejection by a rate limit. Each waits as the limit requires, so more than a few
+/// mean that other clients use the whole quota.
+const MAX_RATE_LIMIT_RETRIES: u32 = 8;
+
+/// A failed attempt, as far as the decision about a retry depends on it.
+pub(crate) struct AttemptFailure {
     pub(crate) class: FailureClass,
-    /// The delay of the response's `Retry-After` header.
-    pub(crate) retry_after: Option<Duration>,
+    /// The request can be sent again as a whole, and GitHub has not performed it, or it is idempotent.
+    pub(crate) is_repeatable: bool,
     /// The request is idempotent.
     pub(crate) is_idempotent: bool,
-    /// The time since the call started.
+    /// The delay after which GitHub can accept another token, if it rejected that of the attempt.
+    pub(crate) token_delay: Option<Duration>,
+    /// The delay of the response's `Retry-After` header.
+    pub(crate) retry_after: Option<Duration>,
+    /// GitHub's response is the result of the call if there is no retry, as GraphQL's rejection by a rate limit.
+    pub(crate) is_result: bool,
+    /// The time since the call started, without its waits for limits.
     pub(crate) elapsed: Duration,
     /// The time until the call's deadline.
     pub(crate) remaining: Duration,
+}
+
+/// What follows a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RetryDecision {
+    /// Another attempt, after this delay.
+    RetryAfter(Duration),
+    /// The end of the call: its deadline is before the end of this delay.
+    TooLate(Duration),
+    /// The end of the call, with the failure of this attempt.
+    Fail,
 }
 
 impl CallRetries {
@@ -179,39 +201,65 @@ impl CallRetries {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Self { policy, backoff, retries: 0, precluded_wait: None }
+        Self { policy, backoff, retries: 0, rate_limit_rejections: 0 }
     }
 
-    /// Returns the delay before another attempt; `None` if there is none.
-    pub(crate) fn next(&mut self, failed: &FailedCall, budget: &RetryBudget) -> Option<Duration> {
-        if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe_to_retry(failed) {
+    /// Decides whether another attempt follows a failed one.
+    ///
+    /// A request that GitHub rejected, because of its token or a rate limit, had no effect, and is sent again whatever
+    /// its method. For any other failure the policy decides. A body that cannot be sent again as a whole is never sent
+    /// again; nor is a request that GitHub has performed, unless it is idempotent.
+    pub(crate) fn decide(
+        &mut self,
+        failure: &AttemptFailure,
+        budget: &RetryBudget,
+    ) -> RetryDecision {
+        let delay = match failure.class {
+            _ if !failure.is_repeatable => None,
+            _ if failure.token_delay.is_some() => failure.token_delay,
+            FailureClass::RateLimited => {
+                self.rate_limit_rejections = self.rate_limit_rejections.saturating_add(1);
+                let max = MAX_RATE_LIMIT_RETRIES.saturating_sub(failure.is_result.into());
+                // The limits determine the delay.
+                (self.rate_limit_rejections <= max).then_some(Duration::ZERO)
+            }
+            _ => self.backoff_delay(failure, budget),
+        };
+        match delay {
+            Some(delay) if delay < failure.remaining => RetryDecision::RetryAfter(delay),
+            Some(delay) => RetryDecision::TooLate(delay),
+            None => RetryDecision::Fail,
+        }
+    }
+
+    /// Returns the delay before a retry by the policy; `None` if there is none. If the retry is in time, it is taken from
+    /// the budget.
+    fn backoff_delay(
+        &mut self,
+        failure: &AttemptFailure,
+        budget: &RetryBudget,
+    ) -> Option<Duration> {
+        let class = failure.class;
+        let is_safe = class.is_transient() && (failure.is_idempotent || class.is_unsent());
+        if self.retries.saturating_add(1) >= self.policy.max_attempts || !is_safe {
             return None;
         }
-        let asked = failed.retry_after.unwrap_or_default();
-        let pause = self.next_delay().max(asked);
-        if failed.elapsed.saturating_add(pause) > self.policy.max_elapsed {
+        // The backoff ends only with a time limit of its own, which it does not have.
+        let backoff = self.backoff.next_backoff().unwrap_or(self.policy.max_backoff);
+        let delay =
+            backoff.min(self.policy.max_backoff).max(failure.retry_after.unwrap_or_default());
+        if failure.elapsed.saturating_add(delay) > self.policy.max_elapsed {
             return None;
         }
-        if pause >= failed.remaining {
-            self.precluded_wait = Some(pause);
-            return None;
+        if delay >= failure.remaining {
+            // There is no retry, so that none is taken from the budget.
+            return Some(delay);
         }
         if !budget.withdraw() {
             return None;
         }
         self.retries = self.retries.saturating_add(1);
-        Some(pause)
-    }
-
-    /// Returns the delay before another attempt that the call's deadline precluded.
-    pub(crate) fn precluded_wait(&self) -> Option<Duration> {
-        self.precluded_wait
-    }
-
-    fn next_delay(&mut self) -> Duration {
-        // It ends only with a time limit of its own, which it does not have.
-        let pause = self.backoff.next_backoff().unwrap_or(self.policy.max_backoff);
-        pause.min(self.policy.max_backoff)
+        Some(delay)
     }
 }
 
@@ -228,11 +276,6 @@ pub(crate) fn random_around(time: Duration, share: f64) -> Duration {
         ..ExponentialBackoff::default()
     };
     backoff.next_backoff().unwrap_or(time)
-}
-
-fn is_safe_to_retry(failed: &FailedCall) -> bool {
-    let class = failed.class;
-    class.is_transient() && (failed.is_idempotent || class.is_unsent())
 }
 
 #[cfg(test)]
@@ -257,15 +300,68 @@ mod tests {
         Error::new(ErrorKind::Transport, "broken")
     }
 
-    /// Returns the properties of an idempotent call with this failure.
-    fn failed(error: &Error) -> FailedCall {
-        FailedCall {
+    /// Returns the failure of an idempotent call with this error.
+    fn failed(error: &Error) -> AttemptFailure {
+        AttemptFailure {
             class: error.class(),
-            retry_after: error.headers().and_then(retry_after),
+            is_repeatable: true,
             is_idempotent: true,
+            token_delay: None,
+            retry_after: error.headers().and_then(retry_after),
+            is_result: false,
             elapsed: Duration::ZERO,
             remaining: HOUR,
         }
+    }
+
+    /// Returns the delay before the next attempt, if there is one.
+    fn next(
+        retries: &mut CallRetries,
+        failure: &AttemptFailure,
+        budget: &RetryBudget,
+    ) -> Option<Duration> {
+        match retries.decide(failure, budget) {
+            RetryDecision::RetryAfter(delay) => Some(delay),
+            RetryDecision::TooLate(_) | RetryDecision::Fail => None,
+        }
+    }
+
+    /// A rejection by a rate limit is retried eight times, and once less if the last rejection is the result.
+    #[test]
+    fn rejections_by_a_rate_limit_are_retried_a_bounded_number_of_times() {
+        let budget = RetryBudget::new(&RetryPolicy::disabled().retry_budget(0.0, 0));
+        for (is_result, most) in [(false, 8), (true, 7)] {
+            let mut retries = CallRetries::new(RetryPolicy::disabled());
+            let rejected = AttemptFailure {
+                class: FailureClass::RateLimited,
+                is_idempotent: false,
+                is_result,
+                ..failed(&broken())
+            };
+            let delays = std::iter::from_fn(|| next(&mut retries, &rejected, &budget));
+            assert_eq!(delays.collect::<Vec<_>>(), vec![Duration::ZERO; most]);
+        }
+    }
+
+    /// A token that GitHub can accept later is no failure of the policy, but the request has to be repeatable.
+    #[test]
+    fn a_rejected_token_is_retried_without_the_policy_if_the_request_can_be_repeated() {
+        let budget = RetryBudget::new(&RetryPolicy::disabled().retry_budget(0.0, 0));
+        let decide = |is_repeatable, token_delay, remaining| {
+            let rejected = AttemptFailure {
+                class: FailureClass::Denied,
+                is_repeatable,
+                is_idempotent: false,
+                token_delay,
+                remaining,
+                ..failed(&broken())
+            };
+            CallRetries::new(RetryPolicy::disabled()).decide(&rejected, &budget)
+        };
+        assert_eq!(decide(true, Some(SECOND), HOUR), RetryDecision::RetryAfter(SECOND));
+        assert_eq!(decide(true, Some(SECOND), SECOND), RetryDecision::TooLate(SECOND));
+        assert_eq!(decide(true, None, HOUR), RetryDecision::Fail, "no other token");
+        assert_eq!(decide(false, Some(SECOND), HOUR), RetryDecision::Fail, "the body is gone");
     }
 
     #[test]
@@ -278,7 +374,7 @@ mod tests {
             let budget = RetryBudget::new(&policy.clone().retry_budget(0.0, 100));
             let mut retries = CallRetries::new(policy.clone());
             let pauses: Vec<_> =
-                std::iter::from_fn(|| retries.next(&failed(&error), &budget)).collect();
+                std::iter::from_fn(|| next(&mut retries, &failed(&error), &budget)).collect();
             assert_eq!(pauses.len(), 19);
             bounds.resize(19, Duration::ZERO);
             for (bound, pause) in bounds.iter_mut().zip(pauses) {
@@ -290,7 +386,8 @@ mod tests {
             assert!(*bound <= most && *bound > most * 8 / 10, "{number}: {bound:?}");
         }
         assert!(bounds.iter().all(|bound| *bound <= 20 * SECOND), "{bounds:?}");
-        assert!(CallRetries::new(RetryPolicy::disabled()).next(&failed(&error), &budget).is_none());
+        let mut disabled = CallRetries::new(RetryPolicy::disabled());
+        assert!(next(&mut disabled, &failed(&error), &budget).is_none());
     }
 
     #[test]
@@ -340,8 +437,8 @@ mod tests {
             let (mut made, mut elapsed) = (0, self.takes);
             loop {
                 let left = self.left.saturating_sub(elapsed);
-                let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
-                let Some(pause) = retries.next(&failed, &budget) else { return made };
+                let failed = AttemptFailure { elapsed, remaining: left, ..failed(&error) };
+                let Some(pause) = next(&mut retries, &failed, &budget) else { return made };
                 made += 1;
                 elapsed += pause + self.takes;
             }
@@ -409,14 +506,12 @@ mod tests {
             let status = http::StatusCode::SERVICE_UNAVAILABLE;
             let error = Error::new(ErrorKind::Api, "busy").with_response(status, headers(&pairs));
             let (elapsed, left) = (milliseconds(elapsed), milliseconds(left));
-            let failed = FailedCall { elapsed, remaining: left, ..failed(&error) };
-            let mut retries = CallRetries::new(policy);
-            let next = retries.next(&failed, &budget);
-            if let Some(wait) = retries.precluded_wait() {
-                prop_assert!(next.is_none() && wait >= left);
-                prop_assert!(elapsed + wait <= milliseconds(within));
+            let failed = AttemptFailure { elapsed, remaining: left, ..failed(&error) };
+            let decision = CallRetries::new(policy).decide(&failed, &budget);
+            if let RetryDecision::TooLate(wait) = decision {
+                prop_assert!(wait >= left && elapsed + wait <= milliseconds(within));
             }
-            if let Some(pause) = next {
+            if let RetryDecision::RetryAfter(pause) = decision {
                 prop_assert!(pause < left && elapsed + pause <= milliseconds(within));
                 let asked = asked.map_or(Duration::ZERO, |asked| Duration::from_secs(asked.parse().unwrap()));
                 prop_assert!(pause >= asked);

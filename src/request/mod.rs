@@ -18,10 +18,8 @@ use crate::error::{OperationName, Result};
 use crate::sanitize;
 
 pub(crate) mod body;
-mod lists;
 #[cfg(feature = "testing")]
 mod matcher;
-mod scalars;
 mod setters;
 mod spec;
 mod url;

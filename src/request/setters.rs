@@ -1,6 +1,7 @@
-//! The setters that generated builders call.
+//! The setters that generated builders call: for path parameters, query parameters, headers, and the body.
 //!
-//! The first invalid value is recorded, and fails the call when it is sent.
+//! Each converts its value, which Rust or GitHub writes in several ways. The first invalid value is recorded, and fails
+//! the call when it is sent.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -12,59 +13,150 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::{RequestBody, RequestDraft, Target, spec};
+use crate::api::integers::IntoInteger;
+use crate::api::into_text::{IntoList, IntoText};
+use crate::api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 use crate::sanitize;
+use crate::time::rfc3339;
 
-// Some are called only by operations whose feature can be off.
+/// Path parameters, by their position in the template.
+// The features determine which of the setters are used, here and below.
 #[allow(dead_code)]
 impl RequestDraft {
-    /// Sets the path parameter at this position of the template.
+    /// Sets a path parameter.
     pub(crate) fn set_path<T: Display>(
         &mut self,
         index: usize,
         value: impl TryInto<T, Error: Display>,
     ) {
-        match value.try_into() {
-            Ok(value) => self.put_path(index, value.to_string()),
-            Err(reason) => self.reject_path(index, &reason),
+        self.path_value(index, value.try_into());
+    }
+
+    /// Sets a path parameter to an integer.
+    pub(crate) fn set_path_integer(&mut self, index: usize, value: impl IntoInteger) {
+        self.path_value(index, value.into_integer());
+    }
+
+    /// Sets a path parameter to text.
+    pub(crate) fn set_path_text(&mut self, index: usize, value: impl IntoText) {
+        self.set_path::<String>(index, value.into_text());
+    }
+
+    fn path_value<T: Display, E: Display>(&mut self, index: usize, value: Result<T, E>) {
+        let values = match &mut self.target {
+            Target::Template(values) => &mut values[..],
+            Target::Raw(_) | Target::Url(_) => &mut [],
+        };
+        match (value, values.get_mut(index)) {
+            (Ok(value), Some(place)) => *place = Some(value.to_string()),
+            (Ok(_), None) => self.reject(format_args!("the path has no parameter {index}")),
+            (Err(reason), _) => {
+                let parameter =
+                    self.operation.and_then(|operation| operation.path_parameter(index));
+                let name = parameter.map_or("?", |parameter| parameter.name);
+                self.reject(format_args!("invalid path parameter {name:?}: {reason}"));
+            }
         }
     }
+}
 
-    /// Records why the path parameter at this position of the template cannot be sent.
-    pub(super) fn reject_path(&mut self, index: usize, reason: &dyn Display) {
-        let operation = self.operation;
-        let name = operation
-            .and_then(|operation| operation.path_parameter(index))
-            .map_or("?", |parameter| parameter.name);
-        self.reject(format_args!("invalid path parameter {name:?}: {reason}"));
-    }
-
-    /// Sets a query parameter, and replaces its previous value.
+/// Query parameters. Each setter replaces the previous value.
+#[allow(dead_code)]
+impl RequestDraft {
+    /// Sets a query parameter.
     pub(crate) fn set_query<T: Display>(
         &mut self,
         name: &'static str,
         value: impl TryInto<T, Error: Display>,
     ) {
-        match value.try_into() {
-            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
-            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
-        }
+        self.query_value(name, value.try_into());
     }
 
-    /// Sets a query parameter to several values, by repeating its name.
+    /// Sets a query parameter to an integer.
+    pub(crate) fn set_query_integer(&mut self, name: &'static str, value: impl IntoInteger) {
+        self.query_value(name, value.into_integer());
+    }
+
+    /// Sets a query parameter to text.
+    pub(crate) fn set_query_text(&mut self, name: &'static str, value: impl IntoText) {
+        self.query_value(name, Ok::<_, String>(value.into_text()));
+    }
+
+    /// Sets a query parameter to a time.
+    pub(crate) fn set_query_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
+        self.query_value(name, value.time().map(|time| rfc3339::format(&time)));
+    }
+
+    /// Sets a query parameter to a date.
+    pub(crate) fn set_query_date(&mut self, name: &'static str, value: impl IntoDate) {
+        self.query_value(name, value.date());
+    }
+
+    /// Sets a query parameter to a date or a range of dates.
+    pub(crate) fn set_query_time_range(&mut self, name: &'static str, value: impl IntoTimeRange) {
+        self.query_value(name, value.range());
+    }
+
+    /// Sets a query parameter to a list that is written as one text.
+    pub(crate) fn set_query_joined(&mut self, name: &'static str, values: impl IntoList) {
+        self.query_value(name, values.list());
+    }
+
+    /// Sets a query parameter to the values of a list, by repeating its name.
     pub(crate) fn set_query_list<T: Display>(
         &mut self,
         name: &'static str,
         values: impl TryInto<Vec<T>, Error: Display>,
     ) {
-        match values.try_into() {
-            Ok(values) => {
-                let values = values.iter().map(T::to_string);
-                self.replace_query(Cow::Borrowed(name), values);
-            }
-            Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
+        self.query_values(name, values.try_into());
+    }
+
+    /// Sets a query parameter to several values, by repeating its name.
+    pub(crate) fn set_query_values<T: Display>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+    ) {
+        self.query_values(name, collect(values, |value| TryInto::<T>::try_into(value)));
+    }
+
+    /// Sets a query parameter to several integers, by repeating its name.
+    pub(crate) fn set_query_integers(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: IntoInteger>,
+    ) {
+        self.query_values(name, collect(values, IntoInteger::into_integer));
+    }
+
+    fn query_value<T: Display, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
+        match value {
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Err(reason) => self.reject_query(name, reason),
         }
     }
 
+    fn query_values<T: Display, E: Display>(
+        &mut self,
+        name: &'static str,
+        values: Result<Vec<T>, E>,
+    ) {
+        match values {
+            Ok(values) => {
+                self.replace_query(Cow::Borrowed(name), values.iter().map(T::to_string));
+            }
+            Err(reason) => self.reject_query(name, reason),
+        }
+    }
+
+    fn reject_query(&mut self, name: &str, reason: impl Display) {
+        self.reject(format_args!("invalid query parameter {name:?}: {reason}"));
+    }
+}
+
+/// Headers.
+#[allow(dead_code)]
+impl RequestDraft {
     /// Sets a parameter that is a header.
     pub(crate) fn set_header<T: Display>(
         &mut self,
@@ -83,21 +175,56 @@ impl RequestDraft {
         };
         self.reject(format_args!("invalid header {name:?}: {rejection}"));
     }
+}
 
-    /// Sets a property of the JSON body, and replaces its previous value.
+/// The body: properties of a JSON object, each of which replaces its previous value, or a whole body.
+#[allow(dead_code)]
+impl RequestDraft {
+    /// Sets a property of the JSON body.
     pub(crate) fn set_field<T: Serialize>(
         &mut self,
         name: &'static str,
         value: impl TryInto<T, Error: Display>,
     ) {
-        let value = match value.try_into() {
-            Ok(value) => serde_json::to_vec(&value).map_err(|reason| reason.to_string()),
-            Err(reason) => Err(reason.to_string()),
-        };
-        match value {
-            Ok(value) => self.put_field(name, value),
-            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
-        }
+        self.field_value(name, value.try_into());
+    }
+
+    /// Sets a property of the JSON body to an integer.
+    pub(crate) fn set_field_integer(&mut self, name: &'static str, value: impl IntoInteger) {
+        self.field_value(name, value.into_integer());
+    }
+
+    /// Sets a property of the JSON body to text.
+    pub(crate) fn set_field_text(&mut self, name: &'static str, value: impl IntoText) {
+        self.field_value(name, Ok::<_, String>(value.into_text()));
+    }
+
+    /// Sets a property of the JSON body to a time.
+    pub(crate) fn set_field_time(&mut self, name: &'static str, value: impl IntoTimestamp) {
+        self.field_value(name, value.time().map(|time| rfc3339::format(&time)));
+    }
+
+    /// Sets a property of the JSON body to a date.
+    pub(crate) fn set_field_date(&mut self, name: &'static str, value: impl IntoDate) {
+        self.field_value(name, value.date().map(|date| date.to_string()));
+    }
+
+    /// Sets a property of the JSON body to a list.
+    pub(crate) fn set_field_values<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+    ) {
+        self.field_value(name, collect(values, |value| TryInto::<T>::try_into(value)));
+    }
+
+    /// Sets a property of the JSON body to a list of integers.
+    pub(crate) fn set_field_integers(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item: IntoInteger>,
+    ) {
+        self.field_value(name, collect(values, IntoInteger::into_integer));
     }
 
     /// Sets a property of the JSON body to `null`, which clears it at GitHub.
@@ -122,41 +249,16 @@ impl RequestDraft {
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
         self.raw_body(content_type, body);
     }
-}
 
-impl RequestDraft {
-    pub(super) fn reject(&mut self, reason: impl Display) {
-        if self.rejected.is_none() {
-            self.rejected = Some(reason.to_string().into());
-        }
-    }
-
-    fn put_path(&mut self, index: usize, value: String) {
-        let place = match &mut self.target {
-            Target::Template(values) => values.get_mut(index),
-            Target::Raw(_) | Target::Url(_) => None,
+    fn field_value<T: Serialize, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
+        let value = match value {
+            Ok(value) => serde_json::to_vec(&value).map_err(|reason| reason.to_string()),
+            Err(reason) => Err(reason.to_string()),
         };
-        match place {
-            Some(place) => *place = Some(value),
-            None => self.reject(format_args!("the path has no parameter {index}")),
+        match value {
+            Ok(value) => self.put_field(name, value),
+            Err(reason) => self.reject(format_args!("invalid body property {name:?}: {reason}")),
         }
-    }
-
-    pub(super) fn replace_query(
-        &mut self,
-        name: Cow<'static, str>,
-        values: impl IntoIterator<Item = String>,
-    ) {
-        self.query.retain(|(existing, _)| *existing != name);
-        let entries = values.into_iter().map(|value| (name.clone(), value));
-        self.query.extend(entries);
-    }
-
-    pub(super) fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue) {
-        if sanitize::is_secret_header(&name, &value) {
-            value.set_sensitive(true);
-        }
-        self.headers.insert(name, value);
     }
 
     fn put_field(&mut self, name: &'static str, value: Vec<u8>) {
@@ -177,4 +279,42 @@ impl RequestDraft {
             self.body = RequestBody::Fields(vec![(Cow::Borrowed(name), value)]);
         }
     }
+}
+
+/// What the setters of generated code and of [`Request`](crate::Request) share.
+impl RequestDraft {
+    /// Records why the request cannot be sent, unless it is known.
+    pub(super) fn reject(&mut self, reason: impl Display) {
+        if self.rejected.is_none() {
+            self.rejected = Some(reason.to_string().into());
+        }
+    }
+
+    pub(super) fn replace_query(
+        &mut self,
+        name: Cow<'static, str>,
+        values: impl IntoIterator<Item = String>,
+    ) {
+        self.query.retain(|(existing, _)| *existing != name);
+        let entries = values.into_iter().map(|value| (name.clone(), value));
+        self.query.extend(entries);
+    }
+
+    pub(super) fn insert_header(&mut self, name: HeaderName, mut value: HeaderValue) {
+        if sanitize::is_secret_header(&name, &value) {
+            value.set_sensitive(true);
+        }
+        self.headers.insert(name, value);
+    }
+}
+
+/// Converts the values, or returns why the first invalid one is invalid.
+fn collect<V, T, E: Display>(
+    values: impl IntoIterator<Item = V>,
+    convert: impl Fn(V) -> Result<T, E>,
+) -> Result<Vec<T>, String> {
+    let values = values.into_iter().enumerate();
+    values
+        .map(|(index, value)| convert(value).map_err(|reason| format!("value {index}: {reason}")))
+        .collect()
 }

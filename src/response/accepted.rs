@@ -4,38 +4,38 @@
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::response::{RawBody, RawResponse, Response};
+use crate::response::{RawBody, RawResponse};
 
 /// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
 /// an empty result.
 pub(crate) fn require_result(raw: RawResponse, awaits: bool) -> Result<RawResponse> {
-    let is_not_ready = awaits
-        && raw.status == StatusCode::ACCEPTED
+    if awaits && is_without_result(&raw) {
+        return Err(not_ready(raw.status, (*raw.headers).clone()));
+    }
+    Ok(raw)
+}
+
+/// Returns whether a response is a 202 that contains no result.
+pub(super) fn is_without_result(raw: &RawResponse) -> bool {
+    raw.status == StatusCode::ACCEPTED
         && match &raw.body {
-            RawBody::Bytes(body) => is_without_result(body),
+            RawBody::Bytes(body) => has_no_result(body),
             RawBody::Stream(_) => has_zero_length(&raw.headers),
-        };
-    if is_not_ready { Err(not_ready(raw.status, (*raw.headers).clone())) } else { Ok(raw) }
+        }
 }
 
-/// Decodes the response to a call without an operation. A 202 whose `{}` does not match the type is not ready.
-pub(crate) fn json<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
-    let is_empty = raw.status == StatusCode::ACCEPTED && is_without_result(raw.bytes());
-    raw.json().map_err(|error| undecodable(error, is_empty))
-}
-
-fn undecodable(error: Error, is_empty: bool) -> Error {
+/// Returns the error of a 202 without a result that did not decode. For a read without an operation, it is not ready.
+pub(super) fn undecodable_error(error: Error) -> Error {
     let is_read = error.operation().is_some_and(|operation| operation.starts_with("GET "));
-    let is_accepted =
-        error.kind() == ErrorKind::Decode && error.status() == Some(StatusCode::ACCEPTED);
-    match (error.operation(), error.headers()) {
-        (Some(operation), Some(headers)) if is_read && is_accepted && is_empty => {
+    match (error.operation(), error.status(), error.headers()) {
+        (Some(operation), Some(status), Some(headers))
+            if is_read && error.kind() == ErrorKind::Decode =>
+        {
             let operation = operation.to_owned().into();
-            not_ready(StatusCode::ACCEPTED, headers.clone()).with_operation(&operation)
+            not_ready(status, headers.clone()).with_operation(&operation)
         }
         _ => error,
     }
@@ -49,7 +49,7 @@ fn not_ready(status: StatusCode, headers: HeaderMap) -> Error {
 }
 
 /// Returns whether a body contains no result: it is empty, or an empty value, or only a message.
-fn is_without_result(body: &[u8]) -> bool {
+fn has_no_result(body: &[u8]) -> bool {
     // A result is longer, and is not parsed for this.
     const MAX_PARSED: usize = 4 * 1024;
     let body = body.trim_ascii();

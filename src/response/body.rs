@@ -1,4 +1,4 @@
-//! The body of a response: checked for truncation, and decompressed.
+//! The body of a response: checked for truncation, decompressed, and collected up to a limit.
 //!
 //! # Truncation
 //! A body that ends early must not look complete. hyper checks this for HTTP/1.1: a body ends after `Content-Length`
@@ -14,17 +14,20 @@
 //! program enables it, the length of the body is checked instead, where it is known.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::Body as _;
+use tokio::time::timeout;
 
 use super::decoders::{decompresses_gzip, hides_end_of_stream};
 use super::gzip::Gzip;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Returns the `Accept-Encoding` for requests that do not set it: the encodings that this module decompresses, and
 /// `identity` for a range request. `None` if the HTTP client sets it, or no header is needed.
@@ -102,6 +105,31 @@ impl ResponseBody {
         (headers, Self { source, end, gzip, has_ended: false })
     }
 
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// If it is longer than `max_bytes`, or breaks off.
+    pub(crate) async fn collect(&mut self, max_bytes: usize) -> Result<Bytes> {
+        let mut collector = BodyCollector::new(max_bytes);
+        match collector.read(self).await? {
+            false => Ok(collector.finish()),
+            true => Err(too_large(max_bytes)
+                .with_advice("raise max_body_bytes, or read the body with send_stream")),
+        }
+    }
+
+    /// Reads as much of the body as arrives within this time, up to `max_bytes`. Returns it, and whether it is the whole
+    /// body.
+    pub(crate) async fn collect_within(
+        &mut self,
+        max_bytes: usize,
+        time: Duration,
+    ) -> (Bytes, bool) {
+        let mut collector = BodyCollector::new(max_bytes);
+        let is_whole = matches!(timeout(time, collector.read(self)).await, Ok(Ok(false)));
+        (collector.finish(), is_whole)
+    }
+
     /// Returns the length of the body, if it is known and the body is not decompressed.
     pub(crate) fn length(&self) -> Option<u64> {
         self.source.size_hint().exact().filter(|_| self.gzip.is_none())
@@ -177,146 +205,74 @@ impl fmt::Display for StreamReset {
 
 impl std::error::Error for StreamReset {}
 
-#[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::convert::Infallible;
-    use std::io::Write;
+/// Returns the error for a body that exceeds the limit.
+pub(super) fn too_large(limit: usize) -> Error {
+    Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
+}
 
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
-    use futures_util::FutureExt;
-    use futures_util::future::poll_fn;
-    use http_body::{Frame, SizeHint};
+/// The memory that is reserved for a body before it arrives.
+const MAX_RESERVED: usize = 4 * 1024 * 1024;
 
-    use super::*;
-    use crate::error::ErrorKind;
+/// A collector of a body of at most `limit` bytes. If the body breaks off, the received part remains available.
+///
+/// A body that arrives in one piece is not copied.
+#[derive(Debug)]
+struct BodyCollector {
+    limit: usize,
+    first_chunk: Option<Bytes>,
+    /// The whole body, if it arrives in several pieces.
+    buffer: BytesMut,
+}
 
-    /// A body that arrives in parts, and ends regardless of its stated length.
-    #[derive(Clone)]
-    struct Parts {
-        parts: VecDeque<Bytes>,
-        length: Option<u64>,
-        /// Whether the last frame of the stream has arrived.
-        ends: bool,
+impl BodyCollector {
+    fn new(limit: usize) -> Self {
+        Self { limit, first_chunk: None, buffer: BytesMut::new() }
     }
 
-    impl http_body::Body for Parts {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            let part = self.parts.pop_front();
-            if let (Some(part), Some(length)) = (&part, &mut self.length) {
-                *length = length.saturating_sub(part.len() as u64);
-            }
-            Poll::Ready(part.map(|part| Ok(Frame::data(part))))
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.ends && self.parts.is_empty()
-        }
-
-        fn size_hint(&self) -> SizeHint {
-            self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
-        }
-    }
-
-    fn parts(parts: &[&[u8]], length: Option<usize>, ends: bool) -> Parts {
-        let parts = parts.iter().map(|part| Bytes::copy_from_slice(part)).collect();
-        Parts { parts, length: length.map(|length| length as u64), ends }
-    }
-
-    /// Reads a body; the arguments are those of its response.
-    fn read_of(
-        body: Parts,
-        (version, status, is_head): (Version, u16, bool),
-        hides_end_of_stream: bool,
-        encoding: Option<&str>,
-    ) -> Result<Vec<u8>> {
-        let mut response = http::Response::new(reqwest::Body::wrap(body));
-        *response.version_mut() = version;
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        if let Some(encoding) = encoding {
-            response.headers_mut().insert(CONTENT_ENCODING, encoding.parse().unwrap());
-        }
-        let (_, mut body) =
-            ResponseBody::with_end_check(response.into(), is_head, hides_end_of_stream);
-        let mut all = Vec::new();
-        loop {
-            match poll_fn(|context| body.poll_chunk(context)).now_or_never().unwrap() {
-                Some(chunk) => all.extend_from_slice(&chunk?),
-                None => return Ok(all),
+    /// Reads to the end of the body. Returns whether the body is longer than the limit.
+    ///
+    /// # Errors
+    /// If the body breaks off.
+    async fn read(&mut self, body: &mut ResponseBody) -> Result<bool> {
+        let expected = body.length();
+        while let Some(chunk) = poll_fn(|context| body.poll_chunk(context)).await {
+            if self.push(chunk?, expected) {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
-    const GET: (Version, u16, bool) = (Version::HTTP_2, 200, false);
+    /// Returns the received part.
+    fn finish(self) -> Bytes {
+        match self.first_chunk {
+            Some(first) => first,
+            None => self.buffer.freeze(),
+        }
+    }
 
-    #[test]
-    fn where_the_end_of_a_stream_is_hidden_the_length_is_checked() {
-        let texts: [&[&[u8]]; 4] =
-            [&[b"abc", b"defg"], &[b"abcdefg"], &[b"", b"abcdefg", b""], &[]];
-        for text in texts {
-            let length = text.concat().len();
-            // The end of the stream is hidden, so it makes no difference.
-            for ends in [true, false] {
-                let read = |length| read_of(parts(text, length, ends), GET, true, None);
-                assert_eq!(read(Some(length)).unwrap(), text.concat());
-                for missing in [1, 2, 1_000_000] {
-                    let error = read(Some(length + missing)).unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::Transport, "{text:?} {missing}: {error}");
-                }
-                // The length is unknown.
-                assert_eq!(read(None).unwrap(), text.concat());
+    /// Adds a piece. Returns whether the body is longer than the limit.
+    fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
+        let remaining = self
+            .limit
+            .saturating_sub(self.first_chunk.as_ref().map_or(self.buffer.len(), Bytes::len));
+        let is_too_long = chunk.len() > remaining;
+        let chunk = if is_too_long { chunk.slice(..remaining) } else { chunk };
+        match self.first_chunk.take() {
+            None if self.buffer.is_empty() => self.first_chunk = Some(chunk),
+            None => self.buffer.extend_from_slice(&chunk),
+            Some(first) => {
+                // The server states the length: more memory is reserved only as the body arrives.
+                let expected = expected.and_then(|expected| usize::try_from(expected).ok());
+                let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
+                self.buffer.reserve(expected.max(first.len().saturating_add(chunk.len())));
+                self.buffer.extend_from_slice(&first);
+                self.buffer.extend_from_slice(&chunk);
             }
         }
-    }
-
-    #[test]
-    fn where_the_end_of_a_stream_is_hidden_the_compressed_length_is_checked() {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(b"what was compressed").unwrap();
-        let whole = encoder.finish().unwrap();
-        let read = |length| read_of(parts(&[&whole], Some(length), true), GET, true, Some("gzip"));
-        assert_eq!(read(whole.len()).unwrap(), b"what was compressed");
-        assert_eq!(read(whole.len() + 1).unwrap_err().kind(), ErrorKind::Transport);
-    }
-
-    #[test]
-    fn a_response_without_a_body_can_name_a_length() {
-        for (status, is_head) in [(200, true), (404, true), (204, false), (304, false)] {
-            let response = (Version::HTTP_2, status, is_head);
-            let read = read_of(parts(&[], Some(7), false), response, true, None);
-            assert_eq!(read.unwrap(), b"", "{status} {is_head}");
-        }
-    }
-
-    #[test]
-    fn otherwise_the_end_of_a_stream_is_checked_and_of_http_1_nothing() {
-        let read =
-            |ends, length, response| read_of(parts(&[b"abc"], length, ends), response, false, None);
-        for length in [None, Some(3)] {
-            assert_eq!(read(true, length, GET).unwrap(), b"abc");
-            assert_eq!(read(false, length, GET).unwrap_err().kind(), ErrorKind::Transport);
-            let response = (Version::HTTP_11, 200, false);
-            assert_eq!(read(false, length, response).unwrap(), b"abc", "hyper checks it");
-        }
-    }
-
-    #[test]
-    fn a_given_client_that_decompresses_gzip_names_its_own_encodings_and_parts_have_none() {
-        for (is_gzip_given, has_decoders, of_whole, of_part) in [
-            (false, false, Some("gzip"), None),
-            (false, true, Some("gzip"), Some("identity")),
-            (true, true, None, Some("identity")),
-        ] {
-            let accepted = |is_of_part| accepted_with(is_of_part, is_gzip_given, has_decoders);
-            assert_eq!(accepted(false), of_whole, "{is_gzip_given} {has_decoders}");
-            assert_eq!(accepted(true), of_part, "{is_gzip_given} {has_decoders}");
-        }
+        is_too_long
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 
-use super::body::ResponseBody;
+use super::body::{ResponseBody, too_large};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 
 /// The body of a response as a stream, such as an archive or a log.
@@ -155,79 +155,5 @@ impl Stream for ByteStream {
 impl fmt::Debug for ByteStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByteStream").field("operation", &self.operation).finish_non_exhaustive()
-    }
-}
-
-/// Returns the error for a body that exceeds the limit.
-pub(crate) fn too_large(limit: usize) -> Error {
-    Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
-}
-
-/// The memory that is reserved for a body before it arrives.
-const MAX_RESERVED: usize = 4 * 1024 * 1024;
-
-/// A collector of a body of at most `limit` bytes. If the body breaks off, the received part remains available.
-///
-/// A body that arrives in one piece is not copied.
-#[derive(Debug)]
-pub(crate) struct BodyCollector {
-    limit: usize,
-    first_chunk: Option<Bytes>,
-    /// The whole body, if it arrives in several pieces.
-    buffer: BytesMut,
-}
-
-impl BodyCollector {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, first_chunk: None, buffer: BytesMut::new() }
-    }
-
-    /// Reads to the end of the body. Returns whether the body is longer than the limit.
-    ///
-    /// # Errors
-    /// If the body breaks off.
-    pub(crate) async fn read(&mut self, body: &mut ResponseBody) -> Result<bool> {
-        let expected = body.length();
-        while let Some(chunk) = poll_fn(|context| body.poll_chunk(context)).await {
-            if self.push(chunk?, expected) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Reads for at most this time. Returns whether the whole body has arrived.
-    pub(crate) async fn read_within(&mut self, body: &mut ResponseBody, time: Duration) -> bool {
-        matches!(timeout(time, self.read(body)).await, Ok(Ok(false)))
-    }
-
-    /// Returns the received part.
-    pub(crate) fn finish(self) -> Bytes {
-        match self.first_chunk {
-            Some(first) => first,
-            None => self.buffer.freeze(),
-        }
-    }
-
-    /// Adds a piece. Returns whether the body is longer than the limit.
-    fn push(&mut self, chunk: Bytes, expected: Option<u64>) -> bool {
-        let remaining = self
-            .limit
-            .saturating_sub(self.first_chunk.as_ref().map_or(self.buffer.len(), Bytes::len));
-        let is_too_long = chunk.len() > remaining;
-        let chunk = if is_too_long { chunk.slice(..remaining) } else { chunk };
-        match self.first_chunk.take() {
-            None if self.buffer.is_empty() => self.first_chunk = Some(chunk),
-            None => self.buffer.extend_from_slice(&chunk),
-            Some(first) => {
-                // The server states the length: more memory is reserved only as the body arrives.
-                let expected = expected.and_then(|expected| usize::try_from(expected).ok());
-                let expected = expected.unwrap_or(0).min(self.limit).min(MAX_RESERVED);
-                self.buffer.reserve(expected.max(first.len().saturating_add(chunk.len())));
-                self.buffer.extend_from_slice(&first);
-                self.buffer.extend_from_slice(&chunk);
-            }
-        }
-        is_too_long
     }
 }

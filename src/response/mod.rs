@@ -1,15 +1,13 @@
-//! The result of a call: the typed response and its metadata.
+//! The result of a call: the response as it was received, its decoding, and the typed response with its metadata.
 
 pub(crate) mod accepted;
 pub(crate) mod body;
 pub(crate) mod byte_stream;
-mod cache_status;
 mod decoders;
 pub(crate) mod graphql;
 mod gzip;
 
 pub use byte_stream::ByteStream;
-pub use cache_status::CacheStatus;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -138,6 +136,36 @@ impl<T: fmt::Debug> fmt::Debug for Response<T> {
     }
 }
 
+/// The source of a response: [`Response::cache_status`](crate::Response::cache_status).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CacheStatus {
+    /// From GitHub; the call bypassed the cache.
+    Bypass,
+    /// From GitHub, since no response was stored, or the stored response is not current.
+    Miss,
+    /// From the cache, with no request sent.
+    Hit,
+    /// From the cache, and GitHub confirmed that it is current.
+    Revalidated,
+    /// From the cache, though it might not be current: as the policy allows, while GitHub fails or the client
+    /// revalidates.
+    Stale,
+}
+
+impl CacheStatus {
+    /// Returns its name in lower case, as in spans.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Miss => "miss",
+            Self::Hit => "hit",
+            Self::Revalidated => "revalidated",
+            Self::Stale => "stale",
+        }
+    }
+}
+
 /// A successful response before it is decoded.
 pub(crate) struct RawResponse {
     pub(crate) operation: OperationName,
@@ -159,8 +187,17 @@ pub(crate) enum RawBody {
 
 impl RawResponse {
     /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
-    /// and a body or with 204 and none.
+    /// and a body or with 204 and none. If a 202 without a result does not decode, the response is not ready.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
+        let is_without_result = accepted::is_without_result(&self);
+        self.decode_json().map_err(|error| match is_without_result {
+            true => accepted::undecodable_error(error),
+            false => error,
+        })
+    }
+
+    /// Decodes the response as JSON, whatever its status.
+    pub(crate) fn decode_json<T: DeserializeOwned>(self) -> Result<Response<T>> {
         let value = self.parse();
         self.decode(|_| value)
     }

@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn asked(request: Request) -> Url {
-        let context = crate::pipeline::call_context::CallContext::new(*request.into_call());
+        let context = crate::pipeline::call::CallContext::new(*request.into_call());
         context.unwrap().spec.url
     }
 

@@ -25,7 +25,7 @@ use super::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::api::integers::{IntoInteger, InvalidInteger};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, FailureReason, Result};
-use crate::response::{Response, accepted};
+use crate::response::{RawResponse, Response};
 
 /// An installation, and the restrictions of its tokens.
 ///
@@ -421,7 +421,7 @@ async fn call_as_app<T: DeserializeOwned + Send>(
 ) -> Result<Response<T>> {
     // The token manager retries; issuing a second token does no harm.
     let call = AuthCall { name, target, authorization: None, retries: false };
-    transport::send(client, call, accepted::json::<T>).await
+    transport::send(client, call, RawResponse::json::<T>).await
 }
 
 /// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.

@@ -12,7 +12,6 @@ use super::provider::Rejection;
 use super::token_manager::{CachedToken, TokenManager};
 use super::transport::AuthTransport;
 use crate::error::Result;
-use crate::policy::context::AttemptContext;
 
 /// The tokens of one attempt.
 #[derive(Debug, Default)]
@@ -26,21 +25,15 @@ pub(crate) struct RequestCredentials {
 pub(crate) const MAX_REJECTIONS: u32 = 8;
 
 impl RequestCredentials {
-    /// Returns the tokens of an attempt: none for a server other than GitHub's API, and only the gateway's for a call
-    /// with a request credential.
+    /// Returns the tokens of an attempt at GitHub's API: only the gateway's for a call with a request credential.
     pub(crate) async fn resolve(
-        context: &AttemptContext<'_>,
         identity: &Identity,
         gateway: Option<&Gateway>,
         transport: &dyn AuthTransport,
+        has_request_credential: bool,
     ) -> Result<Self> {
         let mut credentials = Self::default();
-        if context.is_external {
-            return Ok(credentials);
-        }
-        if let Some(token_manager) =
-            identity.token_manager().filter(|_| context.request_authorization().is_none())
-        {
+        if let Some(token_manager) = identity.token_manager().filter(|_| !has_request_credential) {
             credentials.github = Some(token_manager.token(transport).await?);
         }
         if let Some(gateway) = gateway {

@@ -1,17 +1,24 @@
-//! Conditional requests: the validators that a request sends, and whether a 304 can be for them.
+//! Conditional requests: the validators that a request sends, and the stored response that a 304 confirms.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-    LAST_MODIFIED, RANGE,
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VARY,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::entry::{Entry, MAX_VALIDATOR};
+use super::entry::{Entry, MAX_VALIDATOR, RevalidationInfo};
 use super::etag::{RequestDigest, weak_etag};
+use super::lookup::{CacheLookup, RevalidationContext, StoredEntry};
+use super::policy::CachePolicy;
+use super::result::CacheResult;
+use super::rfc9111;
 use crate::error::{Error, ErrorKind};
+use crate::policy::context::AttemptContext;
+use crate::response::{CacheStatus, RawResponse};
 
 /// Headers that make a request conditional, or request a part. A call that sets one bypasses the cache; those of a read
 /// through the cache are the cache's own.
@@ -123,4 +130,101 @@ impl std::fmt::Debug for SentValidators {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sent").finish_non_exhaustive()
     }
+}
+
+const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
+/// The headers that an entry of another identity can disclose: they belong to the body.
+static BODY_HEADERS: [HeaderName; 6] =
+    [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
+/// The interval after which a current response is written to a store again, so that it does not expire.
+const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// The response to a 304.
+impl CacheLookup {
+    /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
+    pub(crate) fn on_not_modified(
+        &self,
+        context: &AttemptContext<'_>,
+        base: &StoredEntry,
+        raw: RawResponse,
+        exchange: RevalidationContext,
+    ) -> Option<CacheResult> {
+        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
+        let (stored, own) = match base {
+            StoredEntry::None => return None,
+            StoredEntry::Own(entry, _) => (entry, true),
+            StoredEntry::OtherIdentity(entry) => (entry, false),
+        };
+        let mut headers = rfc9111::update_headers(disclosed_headers(stored, own), &raw.headers);
+        let mut fingerprint = stored.credential_fingerprint;
+        if let Some(sent) = &exchange.sent {
+            // A tag in GitHub's response is for the current token; so is the computed one.
+            let has_etag = raw.headers.contains_key(ETAG);
+            if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
+                Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
+            }
+            if has_etag || sent.computed.is_some() {
+                fingerprint = sent.signature.credential_fingerprint;
+            }
+        }
+        let about = self.metadata(context, &raw.operation, raw.url.clone());
+        let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
+        let of = RevalidationInfo {
+            times: exchange.times,
+            log_sequence: number,
+            credential_fingerprint: fingerprint,
+        };
+        match stored.revalidated(about, &headers, of) {
+            Some(entry)
+                if exchange.log_sequence.is_some()
+                    && (!own || self.needs_write(stored, &entry)) =>
+            {
+                self.insert(context, &Arc::new(entry));
+            }
+            Some(_) => {}
+            None => self.cache.storage.remove(self.key),
+        }
+        Some(CacheResult {
+            status: StatusCode::OK,
+            headers: with_missing_headers(raw.headers, &headers),
+            url: raw.url,
+            body: stored.body.clone(),
+            cache_status: CacheStatus::Revalidated,
+            age: Some(Duration::ZERO),
+        })
+    }
+
+    /// Returns whether a current response has to be stored again: where that takes a write, only if the new values
+    /// matter.
+    fn needs_write(&self, before: &Entry, entry: &Entry) -> bool {
+        let since = entry.times.received.duration_since(before.times.received).unwrap_or_default();
+        self.cache.storage.is_memory()
+            || self.policy != CachePolicy::revalidate()
+            || before.log_sequence != entry.log_sequence
+            || before.headers.get(ETAG) != entry.headers.get(ETAG)
+            || since > REWRITE_INTERVAL
+    }
+}
+
+/// Returns the stored headers that this identity may see: all of its own entry.
+fn disclosed_headers(stored: &Entry, own: bool) -> Arc<HeaderMap> {
+    if own {
+        return Arc::clone(&stored.headers);
+    }
+    let kept = BODY_HEADERS.iter().flat_map(|name| {
+        stored.headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
+    });
+    Arc::new(kept.collect())
+}
+
+/// Returns the headers of an exchange, such as those of its rate limit, and those of the stored response that it lacks.
+fn with_missing_headers(mut exchange: Arc<HeaderMap>, stored: &HeaderMap) -> Arc<HeaderMap> {
+    let all = Arc::make_mut(&mut exchange);
+    let missing: Vec<_> = stored.keys().filter(|name| !all.contains_key(*name)).collect();
+    for name in missing {
+        for value in stored.get_all(name) {
+            all.append(name.clone(), value.clone());
+        }
+    }
+    exchange
 }

@@ -1,12 +1,10 @@
-//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store.
+//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store. The response to a
+//! 304 is in [`conditional`](super::conditional).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, COOKIE, ETAG, HeaderName,
-    LAST_MODIFIED, LINK, VARY,
-};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, LINK};
 use http::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
@@ -18,7 +16,6 @@ use super::invalidation_log::Validity;
 use super::key::{Key, KeyParts};
 use super::policy::{CacheMode, CachePolicy};
 use super::refreshes::Refresh;
-use super::result::CacheResult;
 use super::rfc9111::{self, Directives, ResponseTimes};
 use super::store_lookup::LookupRequest;
 use crate::error::{Error, OperationName};
@@ -36,8 +33,8 @@ pub(crate) struct CacheLookup {
     pub(crate) cache: Arc<CacheInner>,
     /// How long the call can still wait for the cache's store.
     wait_budget: StoreWaitBudget,
-    policy: CachePolicy,
-    key: Key,
+    pub(super) policy: CachePolicy,
+    pub(super) key: Key,
     /// The names of headers that responses vary by, as they were known for the key; `None` if the call sends no such
     /// header.
     learned_vary: Option<Arc<[HeaderName]>>,
@@ -85,12 +82,6 @@ pub(crate) struct RevalidationContext {
 /// Headers that belong to an identity that the client does not know: a call that sets one bypasses the cache. The
 /// client's own token is added later.
 static CALLER_CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
-const MEDIA_TYPE: HeaderName = HeaderName::from_static("x-github-media-type");
-/// The headers that an entry of another identity can disclose: they belong to the body.
-static BODY_HEADERS: [HeaderName; 6] =
-    [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LAST_MODIFIED, VARY, MEDIA_TYPE];
-/// The interval after which a current response is written to a store again, so that it does not expire.
-const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Returns the headers with which a call bypasses the cache. A read through the cache is sent without such a header, except
 /// for the client's own.
@@ -132,7 +123,7 @@ impl CacheLookup {
     }
 
     /// Returns the metadata of a response that came from this URL.
-    fn metadata(
+    pub(super) fn metadata(
         &self,
         context: &AttemptContext<'_>,
         operation: &OperationName,
@@ -330,87 +321,6 @@ impl CacheLookup {
         self.cache.computed_etags && self.cache.etag_predictor.is_reliable()
     }
 
-    /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
-    pub(crate) fn on_not_modified(
-        &self,
-        context: &AttemptContext<'_>,
-        base: &StoredEntry,
-        raw: RawResponse,
-        exchange: RevalidationContext,
-    ) -> Option<CacheResult> {
-        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
-        let (stored, own) = match base {
-            StoredEntry::None => return None,
-            StoredEntry::Own(entry, _) => (entry, true),
-            StoredEntry::OtherIdentity(entry) => (entry, false),
-        };
-        let before = if own {
-            Arc::clone(&stored.headers)
-        } else {
-            let kept = BODY_HEADERS.iter().flat_map(|name| {
-                stored.headers.get_all(name).iter().map(move |value| (name.clone(), value.clone()))
-            });
-            Arc::new(kept.collect())
-        };
-        let mut headers = rfc9111::update_headers(before, &raw.headers);
-        let mut fingerprint = stored.credential_fingerprint;
-        if let Some(sent) = &exchange.sent {
-            // A tag in GitHub's response is for the current token; so is the computed one.
-            let has_etag = raw.headers.contains_key(ETAG);
-            if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
-                Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
-            }
-            if has_etag || sent.computed.is_some() {
-                fingerprint = sent.signature.credential_fingerprint;
-            }
-        }
-        let about = self.metadata(context, &raw.operation, raw.url.clone());
-        let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
-        let of = RevalidationInfo {
-            times: exchange.times,
-            log_sequence: number,
-            credential_fingerprint: fingerprint,
-        };
-        match stored.revalidated(about, &headers, of) {
-            Some(entry)
-                if exchange.log_sequence.is_some()
-                    && (!own || self.needs_write(stored, &entry)) =>
-            {
-                self.insert(context, &Arc::new(entry));
-            }
-            Some(_) => {}
-            None => self.cache.storage.remove(self.key),
-        }
-        // The headers of this exchange, such as those of its rate limit, belong to the call.
-        let (url, mut merged) = (raw.url, raw.headers);
-        let all = Arc::make_mut(&mut merged);
-        let missing: Vec<_> = headers.keys().filter(|name| !all.contains_key(*name)).collect();
-        for name in missing {
-            for value in headers.get_all(name) {
-                all.append(name.clone(), value.clone());
-            }
-        }
-        Some(CacheResult {
-            status: StatusCode::OK,
-            headers: merged,
-            url,
-            body: stored.body.clone(),
-            cache_status: CacheStatus::Revalidated,
-            age: Some(Duration::ZERO),
-        })
-    }
-
-    /// Returns whether a current response has to be stored again: where that takes a write, only if the new values
-    /// matter.
-    fn needs_write(&self, before: &Entry, entry: &Entry) -> bool {
-        let since = entry.times.received.duration_since(before.times.received).unwrap_or_default();
-        self.cache.storage.is_memory()
-            || self.policy != CachePolicy::revalidate()
-            || before.log_sequence != entry.log_sequence
-            || before.headers.get(ETAG) != entry.headers.get(ETAG)
-            || since > REWRITE_INTERVAL
-    }
-
     /// Handles a response that replaces the stored one.
     pub(crate) fn on_response(
         &self,
@@ -453,7 +363,7 @@ impl CacheLookup {
     }
 
     /// Stores an entry under the headers that it varies by. If the key cannot cover them, the entry is not stored.
-    fn insert(&self, context: &AttemptContext<'_>, entry: &Arc<Entry>) {
+    pub(super) fn insert(&self, context: &AttemptContext<'_>, entry: &Arc<Entry>) {
         let storage = &self.cache.storage;
         self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
         let learned = self.learned_vary.as_ref().map(|_| self.cache.learned_vary.names());

@@ -382,8 +382,11 @@ impl IdentityUsageState {
             .budgets
             .iter()
             .map(|budget| budget.reserve(&self.storage, operation, now, allowance));
-        let mut reserved =
-            BudgetReservations { account: Arc::clone(self), reservations: Vec::new() };
+        let mut reserved = BudgetReservations {
+            account: Arc::clone(self),
+            reservations: Vec::new(),
+            is_sent: false,
+        };
         let mut rejection = None;
         for spent in join_all(spent).await {
             match spent {
@@ -413,25 +416,15 @@ impl IdentityUsageState {
             }
         }
     }
-
-    /// Settles a request that did not reach GitHub, or whose response confirmed a stored one.
-    pub(crate) fn settle(
-        &self,
-        spent: Vec<Option<BudgetReservation>>,
-        unsent: bool,
-        confirmed: bool,
-    ) {
-        if unsent || confirmed {
-            self.release(spent, |budget| unsent || budget.exclude_not_modified);
-        }
-    }
 }
 
-/// The part of the budgets that a request takes before it is sent. It is given back when this is dropped.
+/// The part of the budgets that a request takes before it is sent. It is given back when this is dropped before the
+/// request is sent.
 pub(crate) struct BudgetReservations {
     account: Arc<IdentityUsageState>,
     /// In the order of the budgets; `None` where one is spent.
     reservations: Vec<Option<BudgetReservation>>,
+    is_sent: bool,
 }
 
 impl BudgetReservations {
@@ -443,14 +436,25 @@ impl BudgetReservations {
             .all(|(budget, spent)| spent.is_some_and(|spent| spent.is_current(&budget.budget, now)))
     }
 
-    /// Records that the request is sent.
-    pub(crate) fn sent(mut self) -> Vec<Option<BudgetReservation>> {
-        std::mem::take(&mut self.reservations)
+    /// Records that GitHub can have received the request from now on.
+    pub(crate) fn mark_sent(&mut self) {
+        self.is_sent = true;
+    }
+
+    /// Settles the request, which did not reach GitHub if it is `unsent`, and whose response confirmed a stored one if
+    /// it is `confirmed`.
+    pub(crate) fn settle(mut self, unsent: bool, confirmed: bool) {
+        let spent = std::mem::take(&mut self.reservations);
+        if unsent || confirmed {
+            self.account.release(spent, |budget| unsent || budget.exclude_not_modified);
+        }
     }
 }
 
 impl Drop for BudgetReservations {
     fn drop(&mut self) {
-        self.account.release(std::mem::take(&mut self.reservations), |_| true);
+        if !self.is_sent {
+            self.account.release(std::mem::take(&mut self.reservations), |_| true);
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::api::OPERATIONS;
-use crate::pipeline::call::Call;
-use crate::pipeline::call_context::CallContext;
+use crate::pipeline::attempt::trusted_headers;
+use crate::pipeline::call::{Call, CallContext};
 use crate::policy::auth::RequestCredentials;
 use crate::{Body, Client, Request};
 
@@ -23,7 +23,7 @@ fn built(draft: RequestDraft) -> Result<RequestSpec> {
 /// Returns the headers that a server of GitHub receives.
 fn sent(client: &Client, draft: RequestDraft) -> HeaderMap {
     let context = CallContext::new(Call::new(client.handle().clone(), draft)).unwrap();
-    context.trusted_headers(&RequestCredentials::default(), true)
+    trusted_headers(&context, &RequestCredentials::default(), true)
 }
 
 fn content(path: &str) -> Result<RequestSpec> {

@@ -13,7 +13,7 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
 use crate::policy::auth::token::AccessToken;
 use crate::policy::auth::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
-use crate::response::{RawResponse, accepted};
+use crate::response::RawResponse;
 
 /// GitHub's data about a valid token: [`OAuthApp::check`].
 #[derive(Clone, Debug)]
@@ -66,7 +66,8 @@ impl OAuthApp {
         token: &AccessToken,
     ) -> Result<Option<TokenInfo>> {
         let call = (Method::POST, "apps/check-token", "token");
-        let response = match self.manage(client, call, token, accepted::json::<TokenCheck>).await {
+        let response = match self.manage(client, call, token, RawResponse::json::<TokenCheck>).await
+        {
             Ok(response) => response.into_inner(),
             Err(error) if error.status() == Some(StatusCode::NOT_FOUND) => return Ok(None),
             Err(error) => return Err(explain(error)),
@@ -90,7 +91,7 @@ impl OAuthApp {
         token: &AccessToken,
     ) -> Result<AccessToken> {
         let call = (Method::PATCH, "apps/reset-token", "token");
-        let response = self.manage(client, call, token, accepted::json::<TokenCheck>).await;
+        let response = self.manage(client, call, token, RawResponse::json::<TokenCheck>).await;
         let response = response.map_err(explain)?.into_inner();
         let new = response.token.ok_or_else(|| {
             AuthFailure::OAuth

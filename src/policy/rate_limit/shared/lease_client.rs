@@ -19,7 +19,7 @@ use crate::time::clock::millis;
 
 /// Whether a request is due.
 #[derive(Debug)]
-pub(crate) enum NextLease {
+pub(in crate::policy::rate_limit) enum NextLease {
     Now,
     At(Instant),
     /// There is no amount to request or to return.
@@ -33,7 +33,7 @@ const SPARE_SLOTS: u32 = 2;
 
 impl IdentityLimits {
     /// Returns when the next request to the store is due, which is not before `retry_at`.
-    pub(crate) fn next_lease(
+    pub(in crate::policy::rate_limit) fn next_lease(
         &self,
         now: Instant,
         queued: bool,
@@ -87,7 +87,7 @@ impl IdentityLimits {
 
     /// Returns the request for the waiting calls. Until its response arrives, the amounts that it returns are not
     /// spent.
-    pub(crate) fn build_request<'a>(
+    pub(in crate::policy::rate_limit) fn build_request<'a>(
         &mut self,
         now: Instant,
         queue: impl Iterator<Item = &'a RequestCost>,
@@ -144,19 +144,23 @@ impl IdentityLimits {
     }
 
     /// Returns whether no request was sent to the store yet.
-    pub(crate) fn is_first_request(&self) -> bool {
+    pub(in crate::policy::rate_limit) fn is_first_request(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| {
             shared.connection == StoreConnection::Untried && shared.serial == 0
         })
     }
 
     /// Returns whether calls wait for the response of the store.
-    pub(crate) fn waits_for_store(&self) -> bool {
+    pub(in crate::policy::rate_limit) fn waits_for_store(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.is_authoritative())
     }
 
     /// Applies the response of the store; `None` if there is none.
-    pub(crate) fn apply_response(&mut self, now: Instant, lease: Option<Option<QuotaLease>>) {
+    pub(in crate::policy::rate_limit) fn apply_response(
+        &mut self,
+        now: Instant,
+        lease: Option<Option<QuotaLease>>,
+    ) {
         let time = self.time(now);
         let limits = self.shared_limits();
         let Some(shared) = &mut self.shared else { return };

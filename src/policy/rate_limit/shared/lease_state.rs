@@ -20,51 +20,51 @@ use crate::time::sliding_window::SlidingWindow;
 /// The client requests the amount that the waiting calls can spend in the next half second. It spends a lease without
 /// further requests, and returns the rest with the next request.
 #[derive(Debug)]
-pub(crate) struct SharedQuota {
+pub(in crate::policy::rate_limit) struct SharedQuota {
     /// The random name of this member.
-    pub(crate) member: String,
+    pub(super) member: String,
     /// The epoch of the ledger that last sent a lease.
-    pub(crate) epoch: Option<String>,
+    pub(in crate::policy::rate_limit) epoch: Option<String>,
     /// The serial numbers of the last request, and of the last one with a response.
-    pub(crate) serial: u64,
-    pub(crate) last_response_serial: u64,
+    pub(super) serial: u64,
+    pub(super) last_response_serial: u64,
     /// Whether the ledger reported that it does not know this client.
-    pub(crate) is_unknown_member: bool,
-    pub(crate) members: u32,
-    pub(crate) connection: StoreConnection,
+    pub(super) is_unknown_member: bool,
+    pub(in crate::policy::rate_limit) members: u32,
+    pub(super) connection: StoreConnection,
     /// The time of the last response from the store.
     last_response: Instant,
     /// The times of the last and of the first request.
-    pub(crate) last_request: Instant,
+    pub(super) last_request: Instant,
     first_request: Option<Instant>,
     /// The time of the last admission of a call.
-    pub(crate) last_use: Instant,
+    pub(super) last_use: Instant,
     slots: u32,
     /// The slots in the last lease.
     granted_slots: u32,
     requested_slots: u32,
     /// The calls in flight that the last request reported, and whether it reported more than there were.
     reported_in_flight: u32,
-    pub(crate) in_flight_overstated: bool,
+    pub(super) in_flight_overstated: bool,
     slots_retry_at: Option<Instant>,
     /// The time of the next request after a response that granted no amount.
     backoff_until: Option<Instant>,
-    pub(crate) windows: [LeasedQuota; 4],
-    pub(crate) budgets: Vec<(Cow<'static, str>, LeasedQuota)>,
+    pub(super) windows: [LeasedQuota; 4],
+    pub(super) budgets: Vec<(Cow<'static, str>, LeasedQuota)>,
     owners: HashMap<Box<str>, WriteSlot>,
     /// Owners of resources that this client changed without a lease, and when: not reported to the ledger yet.
-    pub(crate) unreported_writes: HashMap<Box<str>, Instant>,
+    unreported_writes: HashMap<Box<str>, Instant>,
     /// How long a response of the ledger is valid beyond its stated time: while the next request can still receive a
     /// response.
     verdict_expires_at: Duration,
     /// The end of the pause that the ledger knows, and the one that the current request reports.
-    pub(crate) known_pause: Option<Instant>,
-    pub(crate) reported_pause: Option<Instant>,
+    pub(super) known_pause: Option<Instant>,
+    pub(super) reported_pause: Option<Instant>,
 }
 
 /// The state of the connection to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoreConnection {
+pub(super) enum StoreConnection {
     /// The client has not sent a request yet.
     Untried,
     Connected,
@@ -76,17 +76,17 @@ pub(crate) enum StoreConnection {
 
 /// The rest of a lease.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LeasedQuota {
-    pub(crate) units: u32,
+pub(super) struct LeasedQuota {
+    units: u32,
     /// The amount that requests without a response yet returned.
     being_returned: u32,
     /// The end of its validity.
     expires_at: Option<Instant>,
     /// The time of the next request for more.
     retry_at: Option<Instant>,
-    pub(crate) bucket: u64,
+    pub(super) bucket: u64,
     /// The amount that was spent since the last request.
-    pub(crate) spent: u32,
+    pub(super) spent: u32,
     /// The lowest unused amount for some time before the grant.
     min_free: Option<u32>,
     /// The time until which departed clients can have spent of it.
@@ -94,7 +94,7 @@ pub(crate) struct LeasedQuota {
     /// The amount that can be spent without a lease, in the first window's length.
     offline_allowance: u32,
     /// The amount that was spent without a lease, not reported to the ledger yet.
-    pub(crate) spent_offline: Option<Box<SlidingWindow>>,
+    pub(super) spent_offline: Option<Box<SlidingWindow>>,
     /// The part of it since the last request, which the next grant covers first.
     overdrawn: u32,
     /// The part of it that the current request reports.
@@ -111,27 +111,31 @@ enum WriteSlot {
 
 /// The time between two requests while calls are in flight; twice that while calls only wait. The ledger removes a
 /// member without a request for 10 s, and a ledger that has lost its data receives the spending within that time.
-pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(4);
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(4);
 const TWO_HEARTBEATS: Duration = Duration::from_secs(2 * HEARTBEAT_INTERVAL.as_secs());
 /// The time after which the last known number of members can be out of date.
 const MEMBER_COUNT_TTL: Duration = Duration::from_secs(70);
-pub(crate) const RETRY_DELAY: Duration = Duration::from_millis(100);
+pub(super) const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The validity of a write grant: an admitted write is sent at once.
 const WRITE_GRANT_TTL: Duration = Duration::from_millis(200);
 /// GitHub ends a request after that, so that no other client's requests are in flight by then.
 const GITHUB_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-pub(crate) const LEASE_TTL: Duration = Duration::from_millis(LEASE_TTL_MS);
+pub(super) const LEASE_TTL: Duration = Duration::from_millis(LEASE_TTL_MS);
 const MAX_OWNERS: usize = 1_000;
 /// The time after which a client that has received no lease counts as alone. Before that, the store can be merely slow,
 /// and other clients that start at the same moment can be in the same state.
 const STARTUP_WINDOW: Duration = GITHUB_REQUEST_TIMEOUT;
 /// The number of calls that such a client can have in flight. The ledger reserves a part of the limit for clients that
 /// it does not know yet.
-pub(crate) const STARTUP_SLOTS: u32 = 1;
+pub(in crate::policy::rate_limit) const STARTUP_SLOTS: u32 = 1;
 
 impl SharedQuota {
     /// Creates the state of a new client. `timeout` is the longest response time of the store.
-    pub(crate) fn new(member: String, now: Instant, timeout: Duration) -> Self {
+    pub(in crate::policy::rate_limit) fn new(
+        member: String,
+        now: Instant,
+        timeout: Duration,
+    ) -> Self {
         Self {
             member,
             epoch: None,
@@ -163,12 +167,12 @@ impl SharedQuota {
     }
 
     /// Returns whether leases decide: the store is available, or the first request is about to be sent.
-    pub(crate) fn is_authoritative(&self) -> bool {
+    pub(in crate::policy::rate_limit) fn is_authoritative(&self) -> bool {
         matches!(self.connection, StoreConnection::Untried | StoreConnection::Connected)
     }
 
     /// Returns how many clients share the limits in equal parts while the store is unavailable.
-    pub(crate) fn divisor(&self) -> u32 {
+    pub(in crate::policy::rate_limit) fn divisor(&self) -> u32 {
         match self.connection {
             StoreConnection::Lost(_) => self.members.max(1),
             _ => 1,
@@ -176,7 +180,7 @@ impl SharedQuota {
     }
 
     /// Returns the limit that blocks a call for lack of a lease.
-    pub(crate) fn check(
+    pub(in crate::policy::rate_limit) fn check(
         &self,
         now: Instant,
         cost: &RequestCost,
@@ -226,7 +230,7 @@ impl SharedQuota {
     }
 
     /// Spends the cost of a call.
-    pub(crate) fn consume(
+    pub(in crate::policy::rate_limit) fn consume(
         &mut self,
         now: Instant,
         cost: &RequestCost,
@@ -245,7 +249,7 @@ impl SharedQuota {
     }
 
     /// Returns whether a write to this owner has to wait, by the store's response.
-    pub(crate) fn is_write_blocked(&self, now: Instant, owner: &str) -> bool {
+    pub(super) fn is_write_blocked(&self, now: Instant, owner: &str) -> bool {
         match self.owners.get(owner) {
             Some(WriteSlot::Blocked(until) | WriteSlot::Granted(until)) => *until > now,
             None => false,
@@ -254,7 +258,7 @@ impl SharedQuota {
 
     /// Returns the time until which a call has to wait by the ledger's response, for limits without a share for this
     /// client.
-    pub(crate) fn ledger_block(
+    pub(in crate::policy::rate_limit) fn ledger_block(
         &self,
         now: Instant,
         cost: &RequestCost,
@@ -273,7 +277,7 @@ impl SharedQuota {
 
     /// Returns the limit for which the ledger's response requires the call to wait, if that is still valid: it has
     /// precedence over this client's share.
-    pub(crate) fn ledger_decision(
+    pub(in crate::policy::rate_limit) fn ledger_decision(
         &self,
         now: Instant,
         cost: &RequestCost,
@@ -300,7 +304,7 @@ impl SharedQuota {
 
     /// Returns whether the client has never received a lease, and the store can be merely slow: then its share is
     /// unknown.
-    pub(crate) fn is_in_startup(&self, now: Instant) -> bool {
+    pub(in crate::policy::rate_limit) fn is_in_startup(&self, now: Instant) -> bool {
         let is_recent = |first| now < saturating_after(first, STARTUP_WINDOW);
         self.epoch.is_none()
             && self.connection != StoreConnection::Unsupported
@@ -310,7 +314,7 @@ impl SharedQuota {
     /// Returns the time until which a window blocks a call of a starting client. Such a client spends a sixtieth of the
     /// limit at once (of a small limit, three units), and then at half the rate that the limit allows. A first call is
     /// always within the bound.
-    pub(crate) fn startup_blocked_until(
+    pub(in crate::policy::rate_limit) fn startup_blocked_until(
         &self,
         now: Instant,
         index: usize,
@@ -332,7 +336,7 @@ impl SharedQuota {
 
     /// Returns how many calls can be in flight while the store is unavailable: the granted number, until the other
     /// clients' calls above their share have ended; then the share.
-    pub(crate) fn offline_slots(&self, now: Instant, all: u32) -> u32 {
+    pub(in crate::policy::rate_limit) fn offline_slots(&self, now: Instant, all: u32) -> u32 {
         let share = all.checked_div(self.divisor()).unwrap_or(all).max(1);
         match self.connection {
             StoreConnection::Lost(_) if self.is_in_startup(now) => STARTUP_SLOTS,
@@ -354,7 +358,7 @@ impl SharedQuota {
 
     /// Returns the number of calls in flight for a request: while the store is unavailable, the largest number that
     /// there can be until it responds.
-    pub(crate) fn in_flight_to_report(&self, now: Instant, running: u32, all: Option<u32>) -> u32 {
+    pub(super) fn in_flight_to_report(&self, now: Instant, running: u32, all: Option<u32>) -> u32 {
         match all {
             Some(all) if !self.is_authoritative() && self.epoch.is_some() => {
                 running.max(self.offline_slots(now, all))
@@ -366,20 +370,20 @@ impl SharedQuota {
     /// Returns how many calls can be in flight if the store responds too late: the number that the store certainly
     /// counts for this client, which is the last grant, or the calls in flight at the next request. Each known client
     /// can have one.
-    pub(crate) fn slots_without_response(&self, all: u32) -> u32 {
+    pub(in crate::policy::rate_limit) fn slots_without_response(&self, all: u32) -> u32 {
         let share = all.checked_div(self.members).unwrap_or(all).max(1);
         share.min(self.granted_slots).min(self.reported_in_flight.max(1))
     }
 
     /// Returns whether this client's share of the last known free amount still covers this amount.
-    pub(crate) fn has_fair_share(&self, index: usize, amount: u32) -> bool {
+    pub(in crate::policy::rate_limit) fn has_fair_share(&self, index: usize, amount: u32) -> bool {
         let held = &self.windows[index];
         let share = held.fair_share(self.members).unwrap_or(u32::MAX);
         held.offline_spending().saturating_add(amount) <= share
     }
 
     /// Records the cost beside windows of a call that is admitted without a lease.
-    pub(crate) fn overdraw(&mut self, now: Instant, cost: &RequestCost) {
+    pub(in crate::policy::rate_limit) fn overdraw(&mut self, now: Instant, cost: &RequestCost) {
         if let Some((_, held)) = self.budgets.iter_mut().find(|(name, _)| *name == cost.resource) {
             held.overdrawn = held.overdrawn.saturating_add(1);
         }
@@ -392,12 +396,12 @@ impl SharedQuota {
     }
 
     /// Returns whether there is spending without a lease to report to the ledger.
-    pub(crate) fn has_unreported_spending(&self) -> bool {
+    pub(super) fn has_unreported_spending(&self) -> bool {
         self.windows.iter().any(|held| held.spent_offline.is_some())
     }
 
     /// Returns the owners of writes without a lease, and how long ago, as far as the next write still waits for them.
-    pub(crate) fn report_writes(
+    pub(super) fn report_writes(
         &mut self,
         now: Instant,
         between: Duration,
@@ -410,7 +414,7 @@ impl SharedQuota {
 
     /// Returns the time until which a window blocks a call while the store is unavailable: for the length of the
     /// window, a client spends at most its share of the amount that was free at the last response.
-    pub(crate) fn offline_until(
+    pub(in crate::policy::rate_limit) fn offline_until(
         &self,
         now: Instant,
         index: usize,
@@ -424,7 +428,7 @@ impl SharedQuota {
 
     /// Sets the spendable amounts to zero while a request that returns them is in flight. The request reports `reported`
     /// calls in flight, of which `running` are.
-    pub(crate) fn suspend(&mut self, now: Instant, running: u32, reported: u32, slots_asked: u32) {
+    pub(super) fn suspend(&mut self, now: Instant, running: u32, reported: u32, slots_asked: u32) {
         self.serial = self.serial.saturating_add(1);
         self.last_request = now;
         self.first_request.get_or_insert(now);
@@ -443,14 +447,14 @@ impl SharedQuota {
     }
 
     /// Returns whether there is an amount to return.
-    pub(crate) fn has_returnable(&self) -> bool {
+    pub(super) fn has_returnable(&self) -> bool {
         let budgets = self.budgets.iter().map(|(_, held)| held);
         self.connection == StoreConnection::Connected
             && (self.slots > 1 || self.windows.iter().chain(budgets).any(|held| held.units > 0))
     }
 
     /// Returns when the first lease with a rest expires.
-    pub(crate) fn earliest_expiry(&self) -> Option<Instant> {
+    pub(super) fn earliest_expiry(&self) -> Option<Instant> {
         let budgets = self.budgets.iter().map(|(_, held)| held);
         let held = self.windows.iter().chain(budgets).filter(|held| held.units > 0);
         held.filter_map(|held| held.expires_at).min()
@@ -459,7 +463,7 @@ impl SharedQuota {
     /// Applies the response of the store. Returns the pause of the identity, if there is one.
     ///
     /// `time` is the time in windows, and `limits` are those of the windows.
-    pub(crate) fn apply_lease(
+    pub(super) fn apply_lease(
         &mut self,
         now: Instant,
         lease: QuotaLease,
@@ -552,7 +556,7 @@ impl SharedQuota {
     }
 
     /// Records that the store is unavailable.
-    pub(crate) fn disconnect(&mut self, now: Instant) {
+    pub(super) fn disconnect(&mut self, now: Instant) {
         if let StoreConnection::Lost(_) = self.connection {
             return;
         }
@@ -565,25 +569,25 @@ impl SharedQuota {
     }
 
     /// Returns the number of clients at the last response; one, if this client made no call for long.
-    pub(crate) fn expected_members(&self, now: Instant) -> u32 {
+    pub(super) fn expected_members(&self, now: Instant) -> u32 {
         let idle = self.is_authoritative()
             && saturating_after(self.last_response, MEMBER_COUNT_TTL) <= now;
         if idle { 1 } else { self.members }
     }
 
     /// Returns how many calls the client can have in flight without a lease.
-    pub(crate) fn offline_slot_allowance(&self, now: Instant, all: u32) -> u32 {
+    pub(super) fn offline_slot_allowance(&self, now: Instant, all: u32) -> u32 {
         if self.is_authoritative() { self.granted_slots } else { self.offline_slots(now, all) }
     }
 
     /// Returns for how long the spending of departed clients can count in a window.
-    pub(crate) fn unreported_for(&self, now: Instant, index: usize) -> Duration {
+    pub(super) fn unreported_for(&self, now: Instant, index: usize) -> Duration {
         let until = self.windows[index].unreported_until;
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Returns the amount of a window that the client can spend without a lease; `None` if it would be the only client.
-    pub(crate) fn offline_allowance(
+    pub(super) fn offline_allowance(
         &self,
         now: Instant,
         index: usize,
@@ -600,7 +604,13 @@ impl SharedQuota {
     }
 
     /// Records spending in a window without a response of the store.
-    pub(crate) fn spend_offline(&mut self, index: usize, time: u64, amount: u32, limit: u32) {
+    pub(in crate::policy::rate_limit) fn spend_offline(
+        &mut self,
+        index: usize,
+        time: u64,
+        amount: u32,
+        limit: u32,
+    ) {
         let held = &mut self.windows[index];
         let apart = || Box::new(SlidingWindow::new(limit, SHARED_WINDOWS[index].1));
         held.spent_offline.get_or_insert_with(apart).add(time, amount);
@@ -616,7 +626,7 @@ impl LeasedQuota {
     }
 
     /// Returns the amount that the next request returns.
-    pub(crate) fn unspent(&self) -> u32 {
+    pub(super) fn unspent(&self) -> u32 {
         self.units.saturating_add(self.being_returned)
     }
 
@@ -636,7 +646,7 @@ impl LeasedQuota {
 
     /// Returns the amount to request: the demand of waiting calls, but at most the amount that can be spent while the
     /// lease is valid.
-    pub(crate) fn units_to_request(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
+    pub(super) fn units_to_request(&self, waiting: u32, least: u32, asked: Duration) -> u32 {
         let spent = u64::from(self.spent).saturating_mul(LEASE_TTL_MS);
         // The spending in half a second at the rate since the last request.
         let passed = clock::millis(asked).max(LEASE_TTL_MS);
@@ -649,7 +659,7 @@ impl LeasedQuota {
 const MIN_BATCH: u32 = 50;
 
 /// The shared windows: their names in the ledger, and their lengths.
-pub(crate) const SHARED_WINDOWS: [(&str, Duration); 4] = [
+pub(in crate::policy::rate_limit) const SHARED_WINDOWS: [(&str, Duration); 4] = [
     ("points", Duration::from_secs(60)),
     ("graphql_points", Duration::from_secs(60)),
     ("content_a_minute", Duration::from_secs(60)),
@@ -657,19 +667,19 @@ pub(crate) const SHARED_WINDOWS: [(&str, Duration); 4] = [
 ];
 
 /// Returns for how long a client without the store considers the earlier spending of others in a window.
-pub(crate) fn offline_window(length: Duration) -> Duration {
+pub(in crate::policy::rate_limit) fn offline_window(length: Duration) -> Duration {
     // The longest time that requests take to arrive.
     length.saturating_add(Duration::from_secs(2))
 }
 
 /// The demand of waiting calls for leased limits.
 #[derive(Debug, Default)]
-pub(crate) struct QuotaDemand {
-    pub(crate) calls: u32,
+pub(super) struct QuotaDemand {
+    pub(super) calls: u32,
     /// For each window: the demand of all calls, and of the first one.
-    pub(crate) windows: [(u32, u32); 4],
-    pub(crate) budgets: BTreeMap<Cow<'static, str>, u32>,
-    pub(crate) owners: Vec<String>,
+    pub(super) windows: [(u32, u32); 4],
+    pub(super) budgets: BTreeMap<Cow<'static, str>, u32>,
+    pub(super) owners: Vec<String>,
 }
 
 /// The maximum number of owners in one request.
@@ -677,7 +687,7 @@ const MAX_OWNERS_PER_REQUEST: usize = 32;
 
 impl QuotaDemand {
     /// Counts a call, unless it is a write that has to wait for another one.
-    pub(crate) fn add(
+    pub(super) fn add(
         &mut self,
         cost: &RequestCost,
         windows: &[(usize, LimitKind, u32)],

@@ -477,7 +477,7 @@ async fn a_flush_says_that_a_count_is_unknown() {
     let account = registry.account("user:a");
     let request = || async {
         let allowance = StoreWaitBudget::new(crate::store::STORE_TIMEOUT);
-        let _spent = account.reserve("o/p", &allowance).await.unwrap().sent();
+        account.reserve("o/p", &allowance).await.unwrap().mark_sent();
         tokio::time::sleep(2 * EXHAUSTED_RECHECK_INTERVAL).await;
     };
     request().await;

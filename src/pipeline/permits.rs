@@ -1,43 +1,62 @@
-//! Reports the outcome of an attempt to the rate limits, the circuit breaker and the budgets.
+//! The permits of an attempt, by which its outcome is reported to the rate limits, the circuit breaker and the budgets.
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
-use super::call_context::CallContext;
+use super::call::CallContext;
 use crate::error::{Error, Result};
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
 use crate::meter;
 use crate::policy::circuit_breaker::CircuitPermit;
 use crate::policy::rate_limit::{AttemptOutcome, Permit};
-use crate::policy::usage::BudgetReservation;
+use crate::policy::usage::BudgetReservations;
 use crate::response::{RawResponse, graphql};
 use crate::transport::RedirectTrace;
 
-/// What an attempt held: of the rate limits, the circuit breaker and the budgets.
-pub(super) type AttemptPermits =
-    (Option<Permit>, Option<CircuitPermit>, Option<Vec<Option<BudgetReservation>>>);
+/// What an attempt holds while it is sent. Dropping it returns what the policies gave out.
+#[derive(Default)]
+pub(super) struct AttemptPermits {
+    /// `None` for a target that is not GitHub's API.
+    pub(super) rate_limit: Option<Permit>,
+    pub(super) circuit: Option<CircuitPermit>,
+    /// The units taken from budgets, if there are any.
+    pub(super) budgets: Option<BudgetReservations>,
+}
 
-pub(super) fn record(
-    context: &CallContext,
-    (permit, circuit, spent): AttemptPermits,
-    response: &Result<RawResponse>,
-    trace: &RedirectTrace,
-) {
-    let error = response.as_ref().err().filter(|_| trace.external_headers.is_none());
-    if let Some(circuit) = circuit {
-        // A timeout that the caller set says nothing about the server.
-        let hurried = error.is_some_and(Error::is_timeout) && context.caller_deadline_expired();
-        if !hurried {
-            circuit.record(error.is_some_and(|error| error.class().counts_against_circuit()));
+impl AttemptPermits {
+    /// Records that GitHub can have received the request from now on.
+    pub(super) fn mark_sent(&mut self) {
+        if let Some(budgets) = &mut self.budgets {
+            budgets.mark_sent();
+        }
+        if let Some(permit) = &mut self.rate_limit {
+            permit.mark_sent();
         }
     }
-    if let Some(permit) = permit {
-        permit.end(rate_limit_outcome(context, response, trace));
-    }
-    if let Some(spent) = spent {
-        let unsent = response.as_ref().is_err_and(Error::is_not_sent) && !trace.has_response;
-        context.usage_account().settle(spent, unsent, is_confirmation(context, response));
+
+    /// Returns the permits, and reports the outcome of the attempt.
+    pub(super) fn end(
+        self,
+        context: &CallContext,
+        response: &Result<RawResponse>,
+        trace: &RedirectTrace,
+    ) {
+        let error = response.as_ref().err().filter(|_| trace.external_headers.is_none());
+        if let Some(circuit) = self.circuit {
+            // A timeout that the caller set says nothing about the server.
+            let hurried = error.is_some_and(Error::is_timeout) && context.caller_deadline_expired();
+            if !hurried {
+                circuit.record(error.is_some_and(|error| error.class().counts_against_circuit()));
+            }
+        }
+        if let Some(permit) = self.rate_limit {
+            permit.end(rate_limit_outcome(context, response, trace));
+        }
+        if let Some(budgets) = self.budgets {
+            let unsent = response.as_ref().is_err_and(Error::is_not_sent) && !trace.has_response;
+            budgets.settle(unsent, is_confirmation(context, response));
+        }
     }
 }
 
