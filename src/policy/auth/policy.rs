@@ -113,6 +113,7 @@ pub(crate) fn random_fraction(duration: Duration) -> Duration {
 }
 
 /// Returns a random duration from half of this one to all of it, so that waiting tasks do not retry at once.
+#[cfg(feature = "encrypted-token-store")]
 pub(crate) fn at_least_half(duration: Duration) -> Duration {
     let half = clock::halved(duration);
     half.saturating_add(random_fraction(half))
