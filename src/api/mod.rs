@@ -1,4 +1,6 @@
 //! The code that `build.rs` generated from GitHub's OpenAPI description.
+//!
+//! `crates/codegen/src/write/` writes it. `crates/codegen/tests/golden/api.rs` shows its form for a few operations.
 
 pub(crate) mod default_resource;
 pub(crate) mod id_or_name;

@@ -584,7 +584,7 @@ impl fmt::Debug for ClientBuilder {
             .field("cache", &self.cache)
             .field("retry", &self.retry)
             .field("usage", &self.usage)
-            .field("objectives", &self.slo)
+            .field("slo", &self.slo)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("attempt_timeout", &self.attempt_timeout)
             .field("call_timeout", &self.call_timeout)

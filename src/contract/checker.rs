@@ -194,10 +194,10 @@ impl ResponseValidator {
 
 impl fmt::Debug for ResponseValidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checker")
-            .field("document", self.description())
-            .field("checked", &self.validated())
-            .field("seen", &self.lock().len())
+        f.debug_struct("ResponseValidator")
+            .field("description", self.description())
+            .field("validated", &self.validated())
+            .field("deviations", &self.lock().len())
             .finish_non_exhaustive()
     }
 }

@@ -215,7 +215,7 @@ impl ApiDescription {
 
 impl fmt::Debug for ApiDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document")
+        f.debug_struct("ApiDescription")
             .field("version", &self.version)
             .field("operations", &self.operations.len())
             .finish_non_exhaustive()

@@ -61,15 +61,15 @@ impl<Old, New> MigrationBuilder<Old, New> {
     }
 
     /// Sets when the stage rolls back automatically.
-    pub fn rollback(mut self, step_back: RollbackPolicy) -> Self {
-        self.rollback = step_back;
+    pub fn rollback(mut self, policy: RollbackPolicy) -> Self {
+        self.rollback = policy;
         self
     }
 
     /// Sets the steps in which keys are shifted, and whether it advances automatically; it does not by
     /// default.
-    pub fn rollout(mut self, ramp: RolloutSchedule) -> Self {
-        self.rollout = ramp;
+    pub fn rollout(mut self, schedule: RolloutSchedule) -> Self {
+        self.rollout = schedule;
         self
     }
 
@@ -170,9 +170,9 @@ impl<Old, New> fmt::Debug for MigrationBuilder<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MigrationBuilder")
             .field("stage", &self.stage)
-            .field("mirroring", &self.mirror)
-            .field("step_back", &self.rollback)
-            .field("ramp", &self.rollout)
+            .field("mirror", &self.mirror)
+            .field("rollback", &self.rollback)
+            .field("rollout", &self.rollout)
             .finish_non_exhaustive()
     }
 }

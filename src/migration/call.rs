@@ -300,7 +300,7 @@ impl Drop for ServedGuard<'_> {
 
 impl<T, E, V> fmt::Debug for ShadowedCall<T, E, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
+        f.debug_struct("ShadowedCall")
             .field("operation", &self.operation)
             .field("write", &self.write)
             .finish_non_exhaustive()

@@ -116,12 +116,12 @@ pub(super) struct StageController {
 }
 
 impl StageController {
-    pub(super) fn new(stage: Stage, step_back: RollbackPolicy, ramp: RolloutSchedule) -> Self {
+    pub(super) fn new(stage: Stage, rollback: RollbackPolicy, rollout: RolloutSchedule) -> Self {
         let now = Instant::now();
         Self {
-            window: Window::new(step_back.window),
-            rollback: step_back,
-            rollout: ramp,
+            window: Window::new(rollback.window),
+            rollback,
+            rollout,
             started_at: now,
             stage: stage.clamped(),
             epoch: 0,
@@ -163,7 +163,7 @@ impl StageController {
         self.rollback.min_samples
     }
 
-    /// Sets the stage. The ramp can continue from there after its usual time.
+    /// Sets the stage. The rollout can continue from there after its usual time.
     pub(super) fn set(&mut self, now: Instant, stage: Stage) -> Option<StageChange> {
         let stage = stage.clamped();
         if stage == self.stage {

@@ -333,6 +333,6 @@ impl<Old: Clone, New: Clone> Clone for Migration<Old, New> {
 
 impl<Old, New> fmt::Debug for Migration<Old, New> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shadow").field("stage", &self.inner.stage()).finish_non_exhaustive()
+        f.debug_struct("Migration").field("stage", &self.inner.stage()).finish_non_exhaustive()
     }
 }

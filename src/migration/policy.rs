@@ -66,8 +66,8 @@ pub struct RollbackPolicy {
 /// use std::time::Duration;
 /// use octowire::migration::RolloutSchedule;
 ///
-/// let ramp = RolloutSchedule::automatic(Duration::from_secs(6 * 60 * 60)).steps([1.0, 10.0, 50.0, 100.0]);
-/// # let _ = ramp;
+/// let schedule = RolloutSchedule::automatic(Duration::from_secs(6 * 60 * 60)).steps([1.0, 10.0, 50.0, 100.0]);
+/// # let _ = schedule;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing before it is given to a migration"]

@@ -22,7 +22,7 @@ impl<F> Clone for Projection<F> {
 
 impl<F> std::fmt::Debug for Projection<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("By").finish_non_exhaustive()
+        f.debug_struct("Projection").finish_non_exhaustive()
     }
 }
 

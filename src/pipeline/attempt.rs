@@ -225,6 +225,7 @@ async fn read_response(
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
     let headers = compact::headers(headers);
+    // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
     let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
     let body = if !status.is_success() && !is_current {
         let (body, is_whole) = read_error_body(&mut body, context, limit).await;

@@ -118,9 +118,9 @@ pub(super) struct KnownEntries<'a> {
 
 impl KnownEntries<'_> {
     /// Makes the request conditional on the entry that was found.
-    pub(super) fn apply(&mut self, context: &mut CallContext, further: Option<StoredEntry>) {
-        if let Some(further) = further {
-            (self.entry, self.shared_key) = (further, None);
+    pub(super) fn apply(&mut self, context: &mut CallContext, shared_entry: Option<StoredEntry>) {
+        if let Some(shared_entry) = shared_entry {
+            (self.entry, self.shared_key) = (shared_entry, None);
         }
         context.conditional = Some(self.lookup.conditional(&self.entry));
     }
@@ -142,7 +142,7 @@ pub(super) async fn load_shared<E>(
 async fn coalesce(
     lookup: &Arc<CacheLookup>,
     context: CallContext,
-    miss: LookupState,
+    found: LookupState,
 ) -> LookupResult {
     let in_flight = Arc::clone(&context.shared().in_flight);
     let key = lookup.coalescing_key(&context.attempt());
@@ -155,8 +155,8 @@ async fn coalesce(
         let mut joined = in_flight.join(key, own_slot.clone(), |id| {
             // The context is available until a call starts the read.
             let context = context.take();
-            let (lookup, miss) = (Arc::clone(lookup), miss.clone());
-            begin_read(lookup, context, miss, own_slot.clone(), (key, id))
+            let (lookup, found) = (Arc::clone(lookup), found.clone());
+            begin_read(lookup, context, found, own_slot.clone(), (key, id))
         });
         let leads = context.is_none();
         let _waits = if leads { None } else { await_shared(own_slot, joined.slot.take()) };
@@ -193,7 +193,7 @@ fn depends_on_starting_call(error: &Error, joined: Option<&CallContext>) -> bool
 fn begin_read(
     lookup: Arc<CacheLookup>,
     context: Option<CallContext>,
-    miss: LookupState,
+    found: LookupState,
     slot: Option<BatchSlot>,
     (key, id): (CoalescingKey, u64),
 ) -> RequestFuture {
@@ -202,7 +202,7 @@ fn begin_read(
         let read = DetachableCall::new(context.options.extension.clone(), |detach| {
             let call = CallHandle::new(detach, slot, context.store_wait.clone());
             with_refresh_stack(Box::pin(async move {
-                let result = revalidate(&lookup, &mut context, miss, &call).await;
+                let result = fetch_from_github(&lookup, &mut context, found, &call).await;
                 context.shared().in_flight.finish(key, id);
                 result
             }))
@@ -231,15 +231,15 @@ fn await_shared(own: Option<BatchSlot>, of_read: Option<BatchSlot>) -> Option<Ba
 }
 
 /// Sends the request, conditional on the stored entry if there is one, and stores the response.
-async fn revalidate(
+async fn fetch_from_github(
     lookup: &CacheLookup,
     context: &mut CallContext,
-    miss: LookupState,
+    found: LookupState,
     call: &CallHandle,
 ) -> LookupResult {
-    // Marks that were written meanwhile are older than the response.
-    let log_sequence = miss.log_sequence.and_then(|_| lookup.cache.log.last_sequence());
-    let mut known = KnownEntries { lookup, entry: miss.entry, shared_key: miss.shared_key };
+    // Invalidations that were written meanwhile are older than the response.
+    let log_sequence = found.log_sequence.and_then(|_| lookup.cache.log.last_sequence());
+    let mut known = KnownEntries { lookup, entry: found.entry, shared_key: found.shared_key };
     let mut requested = clock::monotonic_wall_clock();
     let mut response = run_attempts(context, BodyMode::Buffered, call, Some(&mut known)).await;
     let base = known.entry;

@@ -21,7 +21,7 @@ use crate::runtime::{self, AbortOnDrop, HomeRuntime};
 /// another runtime would tie the read to that one. The read ends when all calls are dropped.
 type SharedRequest = Shared<CaughtFuture>;
 
-/// A read whose panic, as of an interceptor, ends only the call that has begun it.
+/// A read whose panic, such as one of an interceptor, ends only the call that started it.
 type CaughtFuture = Pin<Box<dyn Future<Output = Result<LookupResult, CaughtPanic>> + Send>>;
 
 /// The panic of a read, until the call that has begun it takes it.
@@ -131,7 +131,7 @@ impl InFlightRequests {
         let request = future.shared();
         // The read has not ended, so that a weak pointer to it exists.
         if let Some(pointer) = request.downgrade() {
-            let begun = RequestState {
+            let new = RequestState {
                 id,
                 runtime: HomeRuntime::current(),
                 request: pointer,
@@ -139,9 +139,9 @@ impl InFlightRequests {
                 polling_task: Weak::new(),
                 slot: slot.clone(),
             };
-            state.requests.insert(key, begun);
+            state.requests.insert(key, new);
         }
-        // Removes the reads that all calls have left.
+        // Removes the reads that no call waits for any longer.
         if state.requests.len() > state.sweep_above.max(64) {
             state.requests.retain(|_, known| known.is_in_flight());
             state.sweep_above = state.requests.len().saturating_mul(2);

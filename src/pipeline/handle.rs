@@ -165,7 +165,7 @@ impl ClientHandle {
 impl fmt::Debug for ClientHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shared = &*self.shared;
-        f.debug_struct("Client")
+        f.debug_struct("ClientHandle")
             .field("base_url", &shared.endpoints.api().as_str())
             .field("identity", &self.identity_name())
             .field("attempt_timeout", &shared.attempt_timeout)

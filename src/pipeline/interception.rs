@@ -27,11 +27,12 @@ fn credential_headers(shared: &ClientShared) -> impl Iterator<Item = &HeaderName
 }
 
 /// Sets the headers that interceptors cannot change, in either method, to those of the call.
-fn set_protected(headers: &mut HeaderMap, of_call: &HeaderMap, shared: &ClientShared) {
+fn set_protected(headers: &mut HeaderMap, call_headers: &HeaderMap, shared: &ClientShared) {
     for name in credential_headers(shared).chain(&FRAMING) {
         headers.remove(name);
-        headers
-            .extend(of_call.get_all(name).into_iter().map(|value| (name.clone(), value.clone())));
+        headers.extend(
+            call_headers.get_all(name).into_iter().map(|value| (name.clone(), value.clone())),
+        );
     }
 }
 
@@ -63,8 +64,8 @@ impl InterceptedCall {
             started_at: Instant::now(),
         }));
         let (limit, shared) = (&context.deadline, &context.handle.shared);
-        let mut of_call = HeaderMap::new();
-        set_protected(&mut of_call, &spec.headers, shared);
+        let mut call_headers = HeaderMap::new();
+        set_protected(&mut call_headers, &spec.headers, shared);
         let mut request = OutgoingRequest {
             operation: &spec.name,
             method: &spec.method,
@@ -75,12 +76,12 @@ impl InterceptedCall {
         for interceptor in passed.interceptors.iter() {
             let future = pin!(interceptor.before_call(&mut request));
             match with_deadline([limit, limit], future).await {
-                Ok(ended) => ended.map_err(rejected)?,
+                Ok(result) => result.map_err(rejected)?,
                 Err(late) => return Err(timed_out("interceptor", late)),
             }
             passed.count += 1;
         }
-        set_protected(&mut spec.headers, &of_call, shared);
+        set_protected(&mut spec.headers, &call_headers, shared);
         Ok(())
     }
 

@@ -45,7 +45,7 @@ pub type InterceptorFuture<'a> =
 /// ```
 /// use octowire::{Interceptor, InterceptorFuture, OutgoingRequest};
 ///
-/// /// Lets this client read only.
+/// /// Rejects every write.
 /// #[derive(Debug)]
 /// struct ReadOnly;
 ///

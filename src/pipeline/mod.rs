@@ -12,6 +12,10 @@
 //! | report to circuit breaker, rate limit and budgets | attempt | [`AttemptPermits::end`](permits::AttemptPermits::end) |
 //! | retry, poll, or end | attempt | [`RetryState::next`] |
 //!
+//! A request is sent again for these reasons: a failure that [`CallRetries::decide`](crate::policy::retry::CallRetries::decide)
+//! retries, which includes rate limits and rejected tokens; a 202, if the call polls; a rejected condition of a cached read
+//! ([`cached`]); and a redirect ([`transport::send`](crate::transport::send)).
+//!
 //! Only this module knows all policies. Their order is the order of the code, and the loop calls one function of each.
 
 mod admission;

@@ -1,6 +1,6 @@
 //! Retry policy: which attempts are retried, when, and how often.
 //!
-//! This is the only file that knows the crate `backoff`, and it uses only the arithmetic of [`ExponentialBackoff`]: the
+//! This is the only file that uses the crate `backoff`, and it uses only the arithmetic of [`ExponentialBackoff`]: the
 //! loop, the clock, the number of attempts and the deadline are this library's own.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -122,20 +122,21 @@ const RETRY_COST: u32 = 1000;
 
 impl RetryBudget {
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
-        let most = policy.budget_reserve.saturating_mul(RETRY_COST);
+        let reserve = policy.budget_reserve.saturating_mul(RETRY_COST);
         // At most 1000, which fits a u32.
-        let earned = (policy.budget_ratio * f64::from(RETRY_COST)) as u32;
+        let deposit = (policy.budget_ratio * f64::from(RETRY_COST)) as u32;
         Self {
-            tokens: AtomicU32::new(most),
-            capacity: most.max(if earned > 0 { RETRY_COST } else { 0 }),
-            deposit_amount: earned,
+            tokens: AtomicU32::new(reserve),
+            capacity: reserve.max(if deposit > 0 { RETRY_COST } else { 0 }),
+            deposit_amount: deposit,
         }
     }
 
     /// Records a call, which earns a part of a retry.
     pub(crate) fn deposit(&self) {
-        let (earned, most) = (self.deposit_amount, self.capacity);
-        let add = |tokens: u32| (tokens < most).then(|| tokens.saturating_add(earned).min(most));
+        let (deposit, capacity) = (self.deposit_amount, self.capacity);
+        let add =
+            |tokens: u32| (tokens < capacity).then(|| tokens.saturating_add(deposit).min(capacity));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
@@ -146,7 +147,7 @@ impl RetryBudget {
     }
 }
 
-/// The retries of one call.
+/// The retry state of one call.
 pub(crate) struct CallRetries {
     policy: RetryPolicy,
     backoff: ExponentialBackoff,

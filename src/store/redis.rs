@@ -546,7 +546,7 @@ impl QuotaStore for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
+        f.debug_struct("RedisStore")
             .field("server", &self.connection)
             .field("prefix", &self.prefix)
             .finish()

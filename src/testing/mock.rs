@@ -365,7 +365,7 @@ impl fmt::Debug for MockBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MockBuilder")
             .field("address", &self.address)
-            .field("lenient", &self.allow_deviations)
+            .field("allow_deviations", &self.allow_deviations)
             .finish_non_exhaustive()
     }
 }

@@ -133,7 +133,7 @@ impl RecordedRequest {
 /// Without headers and body, which can hold secrets.
 impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
+        f.debug_struct("RecordedRequest")
             .field("method", &self.method)
             .field("path", &self.path)
             .field("operation_id", &self.operation_id)

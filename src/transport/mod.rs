@@ -68,14 +68,14 @@ impl VisitedHops {
     ///
     /// # Errors
     /// If the same request was sent before: its response would be the same redirect, and a write would be repeated.
-    fn record_request(&mut self, hop: &RedirectTarget) -> Result<()> {
-        let mut url = hop.url.clone();
+    fn record_request(&mut self, target: &RedirectTarget) -> Result<()> {
+        let mut url = target.url.clone();
         // The request is not sent.
         url.set_fragment(None);
-        let request = (hop.method.clone(), url);
+        let request = (target.method.clone(), url);
         let mut earlier = self.requests.iter().enumerate().filter(|(_, sent)| **sent == request);
         let (first, second) = (earlier.next(), earlier.next());
-        let has_cookie = matches!(hop.method, Method::GET | Method::HEAD)
+        let has_cookie = matches!(target.method, Method::GET | Method::HEAD)
             && first.is_some_and(|(at, _)| self.cookie_set_at > at);
         let may_repeat = has_cookie && self.can_keep_cookies && second.is_none();
         if first.is_some() && !may_repeat {

@@ -46,7 +46,7 @@ pub struct Deduplicator {
 ///
 /// A dropped claim lasts until its TTL ends; then the delivery is accepted again.
 #[derive(Clone)]
-#[must_use = "a claim that is neither done nor failed keeps its delivery from being accepted again"]
+#[must_use = "a claim that is neither completed nor released keeps its delivery from being accepted again"]
 pub struct Claim {
     deduplicator: Deduplicator,
     key: String,
@@ -65,7 +65,7 @@ pub enum ClaimOutcome {
     Done,
 }
 
-/// GitHub redelivers for three days.
+/// GitHub redelivers on request for three days.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 const DEFAULT_CLAIM_TTL: Duration = Duration::from_secs(5 * 60);
 const MIN_CLAIM_TTL: Duration = Duration::from_millis(100);
@@ -118,12 +118,12 @@ impl Deduplicator {
     /// As for [`claim`](Self::claim).
     pub async fn try_claim(&self, delivery: &str) -> Result<ClaimOutcome> {
         let claim = self.claim_with(delivery, FORMAT.encode(ids::unique_id()));
-        let taken = self.try_claim_as(claim.clone()).await;
-        if taken.is_err() {
+        let outcome = self.try_claim_as(claim.clone()).await;
+        if outcome.is_err() {
             // If the claim is in the store, it is released, so that it does not block another receiver.
             let _ = claim.release().await;
         }
-        taken
+        outcome
     }
 
     /// Continues the claim of a holder that has ended, or one that might be lost: if it has not expired, or no other
@@ -147,11 +147,11 @@ impl Deduplicator {
 
     /// Claims with a value that might already be in the store.
     async fn try_claim_as(&self, claim: Claim) -> Result<ClaimOutcome> {
-        let ask = || self.store.put_if_absent(&claim.key, claim.token.clone(), self.claim_ttl);
-        let claimed = match ask().await {
+        let put = || self.store.put_if_absent(&claim.key, claim.token.clone(), self.claim_ttl);
+        let claimed = match put().await {
             Ok(claimed) => claimed,
             // After a connection was cut silently, one command fails, and it might have been executed.
-            Err(_) => ask().await?,
+            Err(_) => put().await?,
         };
         if claimed {
             return Ok(ClaimOutcome::Claimed(claim));
@@ -229,10 +229,10 @@ impl Claim {
 
 impl fmt::Debug for Deduplicator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Once")
+        f.debug_struct("Deduplicator")
             .field("store", &self.store)
-            .field("keep", &self.retention)
-            .field("lasts", &self.claim_ttl)
+            .field("retention", &self.retention)
+            .field("claim_ttl", &self.claim_ttl)
             .finish()
     }
 }

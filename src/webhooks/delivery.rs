@@ -248,7 +248,7 @@ impl fmt::Debug for Delivery {
             .field("hook", &self.hook_id())
             .field("bytes", &self.payload().len())
             .field("attempt", &self.attempt)
-            .field("replayed", &self.is_replayed)
+            .field("is_replayed", &self.is_replayed)
             .finish_non_exhaustive()
     }
 }

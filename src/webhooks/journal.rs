@@ -377,7 +377,7 @@ impl DeliveryJournalBuilder {
 
 impl fmt::Debug for DeliveryJournal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Journal")
+        f.debug_struct("DeliveryJournal")
             .field("path", &self.writer.path())
             .field("pending", &self.pending_count())
             .field("bytes", &self.bytes())

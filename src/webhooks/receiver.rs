@@ -234,9 +234,9 @@ impl WebhookReceiver {
 
 impl std::fmt::Debug for WebhookReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receiver")
-            .field("signed", &self.0.scheme)
-            .field("once", &self.0.deduplicator)
+        f.debug_struct("WebhookReceiver")
+            .field("scheme", &self.0.scheme)
+            .field("deduplicator", &self.0.deduplicator)
             .field("mode", &self.0.mode)
             .field("stats", &self.stats())
             .finish_non_exhaustive()

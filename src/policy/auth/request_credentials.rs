@@ -85,17 +85,17 @@ impl RequestCredentials {
         if times >= MAX_REJECTIONS {
             return None;
         }
-        let ask = |token_manager: &Arc<TokenManager>, cached: &CachedToken| {
+        let reject = |token_manager: &Arc<TokenManager>, cached: &CachedToken| {
             token_manager.on_rejected(cached, times, rejection)
         };
         // GitHub's responses have a request id; a response without one might be the gateway's own rejection.
         let by_github = rejection.headers.contains_key("x-github-request-id");
         let gateway = self.gateway.as_ref().zip(gateway).filter(|_| !by_github);
         let gateway =
-            gateway.and_then(|((_, cached), gateway)| ask(&gateway.token_manager, cached));
+            gateway.and_then(|((_, cached), gateway)| reject(&gateway.token_manager, cached));
         gateway.or_else(|| {
             let (cached, token_manager) = self.github.as_ref().zip(identity.token_manager())?;
-            ask(token_manager, cached)
+            reject(token_manager, cached)
         })
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_beginning_of_a_secret_is_taken_off_the_end() {
+    fn a_prefix_of_a_secret_at_the_end_is_removed() {
         for (text, expected) in [
             ("", ""),
             ("x: secret-", "x: "),

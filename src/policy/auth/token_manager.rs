@@ -134,14 +134,14 @@ const MAX_ABORTED_REFRESHES: usize = 3;
 
 impl TokenManager {
     pub(crate) fn new(
-        source: Arc<dyn TokenProvider>,
+        provider: Arc<dyn TokenProvider>,
         policy: TokenPolicy,
         store: Option<Arc<dyn TokenStore>>,
     ) -> Arc<Self> {
-        let store = store.filter(|_| source.persistence() != Persistence::None);
-        let first = source.initial_token();
+        let store = store.filter(|_| provider.persistence() != Persistence::None);
+        let first = provider.initial_token();
         let (cached, state) = (RwLock::default(), Mutex::default());
-        let token_manager = Self { provider: source, policy, store, cached, state };
+        let token_manager = Self { provider, policy, store, cached, state };
         if let Some(token) = first {
             token_manager.set_initial(token);
         }
@@ -170,8 +170,8 @@ impl TokenManager {
         if let Some(cached) = self.fresh_token() {
             return Ok(cached);
         }
-        let own = Arc::as_ptr(self) as usize;
-        if REFRESHING.try_with(|refreshes| refreshes.contains(&own)).unwrap_or(false) {
+        let manager_id = Arc::as_ptr(self) as usize;
+        if REFRESHING.try_with(|refreshes| refreshes.contains(&manager_id)).unwrap_or(false) {
             return Err(self.recursive_error());
         }
         for _ in 0..MAX_ABORTED_REFRESHES {
@@ -231,11 +231,12 @@ impl TokenManager {
             return Some(Duration::ZERO);
         }
         // An endpoint that requires another kind of token rejects all of these, whatever the delay.
-        let misdirected = rejection.failure_details.requires_jwt;
-        let settles = self.provider.propagation_delay();
-        let settles = if misdirected || !cached.is_new { Duration::ZERO } else { settles };
+        let is_wrong_kind = rejection.failure_details.requires_jwt;
+        let propagation_delay = self.provider.propagation_delay();
+        let propagation_delay =
+            if is_wrong_kind || !cached.is_new { Duration::ZERO } else { propagation_delay };
         let delay = SETTLE_DELAY.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
-        if cached.cached_at.elapsed().saturating_add(delay) <= settles {
+        if cached.cached_at.elapsed().saturating_add(delay) <= propagation_delay {
             debug!(
                 identity = &*self.provider.identity(),
                 "new token not accepted yet; retrying after the propagation delay"
@@ -350,8 +351,8 @@ impl TokenManager {
         let refreshes = refresh_stack(Arc::as_ptr(self) as usize);
         let (token_manager, transport) = (Arc::clone(self), transport.shared());
         let span = info_span!(parent: None, "github_token", identity = &*self.provider.identity());
-        let flown = async move {
-            // A panic of a source counts as a failure.
+        let refresh_task = async move {
+            // A panic of a provider counts as a failure.
             let attempt = AssertUnwindSafe(timeout(
                 REFRESH_TIMEOUT,
                 token_manager.refresh(&*transport, replaces_stalled),
@@ -368,7 +369,7 @@ impl TokenManager {
             let outcome = token_manager.finish_refresh(number, outcome);
             sender.send_replace(Some(outcome));
         };
-        tokio::spawn(REFRESHING.scope(refreshes, flown.instrument(span)));
+        tokio::spawn(REFRESHING.scope(refreshes, refresh_task.instrument(span)));
         refresh
     }
 
@@ -406,11 +407,12 @@ impl TokenManager {
         state.failures = state.failures.saturating_add(1);
         let delay = self.policy.backoff_after(state.failures);
         // A budget can be raised, or another process can return quota.
-        let asked = error.retry_after().filter(|_| error.class() != FailureClass::BudgetExhausted);
-        let asked = asked.unwrap_or_default().min(MAX_BACKOFF);
-        let delay = with_jitter(delay).max(asked);
-        let good = self.current().is_some_and(|cached| cached.is_valid());
-        warn!(%error, token_still_valid = good, retry_in = ?delay, "token refresh failed");
+        let retry_after =
+            error.retry_after().filter(|_| error.class() != FailureClass::BudgetExhausted);
+        let retry_after = retry_after.unwrap_or_default().min(MAX_BACKOFF);
+        let delay = with_jitter(delay).max(retry_after);
+        let is_still_valid = self.current().is_some_and(|cached| cached.is_valid());
+        warn!(%error, token_still_valid = is_still_valid, retry_in = ?delay, "token refresh failed");
         state.backoff = Some((clock::saturating_after(Instant::now(), delay), error));
     }
 
@@ -511,7 +513,7 @@ pub(crate) fn with_refresh_stack<T: 'static>(future: BoxFuture<T>) -> BoxFuture<
 impl fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenManager")
-            .field("source", &self.provider)
+            .field("provider", &self.provider)
             .field("token", &self.current().map(|cached| cached.token.clone()))
             .finish_non_exhaustive()
     }

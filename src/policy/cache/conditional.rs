@@ -29,14 +29,14 @@ pub(crate) static CONDITIONS: [HeaderName; 6] =
 /// shorter validators, a 400 has another cause.
 const MAX_VALIDATOR_BYTES: usize = 256;
 
-/// The validators of a request, which depend on the token that it is signed with
+/// The validators of a request, which depend on the token that it carries
 /// ([RFC 9110, 13.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1)).
 #[derive(Debug, Default)]
 pub(crate) struct Validators {
     salt: [u8; 16],
     etag: Option<HeaderValue>,
     last_modified: Option<HeaderValue>,
-    /// The body whose tag is computed for any token other than the one of this fingerprint.
+    /// The body whose `ETag` is computed for any token other than the one of this fingerprint.
     body: Option<(Bytes, Option<u64>)>,
     sent: Mutex<Option<SentValidators>>,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Validators {
 #[derive(Clone)]
 pub(crate) struct SentValidators {
     pub(crate) signature: RequestDigest,
-    /// The tag that was computed, if any.
+    /// The `ETag` that was computed, if any.
     pub(crate) computed: Option<HeaderValue>,
     /// The size of the request's validators in bytes; 0 for an unconditional request.
     pub(crate) validator_bytes: usize,
@@ -128,7 +128,7 @@ impl Validators {
 
 impl std::fmt::Debug for SentValidators {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sent").finish_non_exhaustive()
+        f.debug_struct("SentValidators").finish_non_exhaustive()
     }
 }
 
@@ -139,9 +139,10 @@ static BODY_HEADERS: [HeaderName; 6] =
 /// The interval after which a current response is written to a store again, so that it does not expire.
 const REWRITE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// The response to a 304.
+/// The handling of a 304 (Not Modified).
 impl CacheLookup {
-    /// Handles a response that the stored one is current. Returns `None` if the request was not conditional on it.
+    /// Handles a 304, which confirms that the stored response is current. Returns `None` if the request was not
+    /// conditional on it.
     pub(crate) fn on_not_modified(
         &self,
         context: &AttemptContext<'_>,
@@ -167,14 +168,14 @@ impl CacheLookup {
                 fingerprint = sent.signature.credential_fingerprint;
             }
         }
-        let about = self.metadata(context, &raw.operation, raw.url.clone());
-        let number = exchange.log_sequence.unwrap_or(stored.log_sequence);
-        let of = RevalidationInfo {
+        let metadata = self.metadata(context, &raw.operation, raw.url.clone());
+        let log_sequence = exchange.log_sequence.unwrap_or(stored.log_sequence);
+        let info = RevalidationInfo {
             times: exchange.times,
-            log_sequence: number,
+            log_sequence,
             credential_fingerprint: fingerprint,
         };
-        match stored.revalidated(about, &headers, of) {
+        match stored.revalidated(metadata, &headers, info) {
             Some(entry)
                 if exchange.log_sequence.is_some()
                     && (!own || self.needs_write(stored, &entry)) =>

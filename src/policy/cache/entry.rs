@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::integrity::{Integrity, TAG};
-use super::invalidation_log::MAX_SEQUENCE;
 use super::key::Key;
 use super::rfc9111::ResponseTimes;
 use crate::sanitize;
@@ -45,6 +44,9 @@ pub(crate) struct EntryMetadata {
     pub(crate) identity: String,
 }
 
+/// The largest number of an invalidation. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
+/// library did not write a larger one.
+pub(crate) const MAX_SEQUENCE: u64 = 1 << 52;
 /// The maximum number of header lines of a stored response. GitHub sends some 25.
 const MAX_HEADERS: usize = 256;
 /// The maximum size of the headers of a stored response, in bytes.

@@ -30,9 +30,9 @@ mod unread;
 use self::invalidation::PURGE_ALL;
 pub(crate) use self::invalidation::{Invalidation, Selector};
 use self::log_state::LogState;
+pub(crate) use self::shared_log::NO_EXPIRY;
 pub(super) use self::shared_log::encode_sequence;
 use self::shared_log::{LogWriter, SharedLog, parse_sequence};
-pub(crate) use self::shared_log::{MAX_SEQUENCE, NO_EXPIRY};
 pub(crate) use self::unread::{ReadUrgency, UnreadRange};
 
 /// How a stored response can be used.

@@ -1,5 +1,5 @@
-//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store. The response to a
-//! 304 is in [`conditional`](super::conditional).
+//! The cache lookup of one read: its key and policy, and the decision to serve, revalidate or store. A 304 is
+//! handled in [`conditional`](super::conditional).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,7 +204,7 @@ impl CacheLookup {
             // An invalidation that was not read can be a purge.
             _ if is_behind && self.is_only_if_cached() => StoredEntry::None,
             Validity::Valid if is_behind => StoredEntry::Own(entry, Validity::MustRevalidate),
-            verdict => StoredEntry::Own(entry, verdict),
+            validity => StoredEntry::Own(entry, validity),
         }
     }
 
@@ -212,7 +212,7 @@ impl CacheLookup {
     fn needs_log(&self, entry: &Entry) -> bool {
         match self.cache.log.validity(entry) {
             Validity::Purged => false,
-            verdict => self.decide(entry, verdict) != Decision::Revalidate,
+            validity => self.decide(entry, validity) != Decision::Revalidate,
         }
     }
 
@@ -221,7 +221,7 @@ impl CacheLookup {
     pub(crate) async fn shared_entry(&self, context: &AttemptContext<'_>, key: Key) -> StoredEntry {
         let entry = self.cache.storage.get(key, self.max_value_bytes(), &self.wait_budget).await;
         let Some(entry) = entry else { return StoredEntry::None };
-        // Links state the number of pages, which the tag does not cover.
+        // A `Link` header states the number of pages, which the `ETag` does not cover.
         let whole = is_at_path(&entry, context.path)
             && self.covers(context, &entry)
             && !entry.headers.contains_key(LINK);
@@ -239,7 +239,7 @@ impl CacheLookup {
         if verdict == Validity::MustRevalidate {
             return if only { Decision::Serve(CacheStatus::Stale) } else { Decision::Revalidate };
         }
-        let (fresh, late) = self.freshness(entry);
+        let (fresh, stale_for) = self.freshness(entry);
         if fresh {
             return Decision::Serve(CacheStatus::Hit);
         }
@@ -251,7 +251,7 @@ impl CacheLookup {
         if self.policy.mode == CacheMode::RespectServer {
             window = window.max(directives.stale_while_revalidate.unwrap_or_default());
         }
-        if late < window && !directives.must_revalidate && !directives.no_cache {
+        if stale_for < window && !directives.must_revalidate && !directives.no_cache {
             Decision::ServeAndRefresh
         } else {
             Decision::Revalidate
@@ -280,8 +280,8 @@ impl CacheLookup {
         if self.policy.mode == CacheMode::RespectServer {
             window = window.max(directives.stale_if_error.unwrap_or_default());
         }
-        let (_, late) = self.freshness(entry);
-        late < window && !directives.must_revalidate
+        let (_, stale_for) = self.freshness(entry);
+        stale_for < window && !directives.must_revalidate
     }
 
     /// Returns whether the entry is fresh, and otherwise for how long it has been stale.
@@ -339,15 +339,15 @@ impl CacheLookup {
         let storable = rfc9111::is_storable(raw.status, &raw.headers)
             && body.len() <= self.cache.max_entry_bytes;
         let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
-            let about = self.metadata(context, &raw.operation, raw.url.clone());
+            let metadata = self.metadata(context, &raw.operation, raw.url.clone());
             let fingerprint =
                 exchange.sent.as_ref().map_or(0, |sent| sent.signature.credential_fingerprint);
-            let of = RevalidationInfo {
+            let info = RevalidationInfo {
                 times: exchange.times,
                 log_sequence: number,
                 credential_fingerprint: fingerprint,
             };
-            Entry::new(about, &rfc9111::storable_headers(&raw.headers), body, of)
+            Entry::new(metadata, &rfc9111::storable_headers(&raw.headers), body, info)
         });
         match entry {
             Some(entry) => self.insert(context, &Arc::new(entry)),
@@ -383,7 +383,7 @@ impl CacheLookup {
         }
     }
 
-    /// Returns the question without its identity.
+    /// Returns the cache key without the identity.
     fn identity_free_key(&self, context: &AttemptContext<'_>) -> Key {
         key_parts(context, self.learned_vary.as_deref().unwrap_or_default()).key(None)
     }
@@ -415,7 +415,7 @@ fn key_parts<'a>(context: &AttemptContext<'a>, learned_vary: &'a [HeaderName]) -
     }
 }
 
-/// Returns whether an entry belongs to a question at this path.
+/// Returns whether an entry is for this path.
 fn is_at_path(entry: &Entry, path: &str) -> bool {
     entry.metadata.path.eq_ignore_ascii_case(path)
 }

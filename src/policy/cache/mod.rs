@@ -358,7 +358,7 @@ impl fmt::Debug for CacheConfig {
             Backend::Store(store) => store,
             Backend::Disabled => &"off",
         };
-        f.debug_struct("Cache")
+        f.debug_struct("CacheConfig")
             .field("place", place)
             .field("policy", &self.default_policy)
             .field("operations", &self.operations)
@@ -369,7 +369,7 @@ impl fmt::Debug for CacheConfig {
 
 impl fmt::Debug for CacheInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache")
+        f.debug_struct("CacheInner")
             .field("policy", &self.policy)
             .field("storage", &self.storage)
             .finish_non_exhaustive()

@@ -360,7 +360,7 @@ impl fmt::Debug for Storage {
         match self {
             Self::Memory(held) => {
                 let held = lock(held);
-                f.debug_struct("Memory")
+                f.debug_struct("Storage")
                     .field("entries", &held.entries.len())
                     .field("bytes", &held.bytes)
                     .field("max_bytes", &held.max_bytes)

@@ -383,8 +383,8 @@ impl IdentityLimits {
                 self.secondary.on_response(reservation.admitted_at, true);
                 headers
             }
-            AttemptOutcome::SecondaryLimited(headers, asked) => {
-                pause = self.secondary.trigger(now, reservation.admitted_at, asked);
+            AttemptOutcome::SecondaryLimited(headers, retry_after) => {
+                pause = self.secondary.trigger(now, reservation.admitted_at, retry_after);
                 headers
             }
             AttemptOutcome::NotSent | AttemptOutcome::NoResponse => {
@@ -398,8 +398,8 @@ impl IdentityLimits {
                 window.refund(then, amount);
             }
         }
-        if let Some(budget) = self.primary(&cost.resource) {
-            budget.settle(match outcome {
+        if let Some(limit) = self.primary(&cost.resource) {
+            limit.settle(match outcome {
                 AttemptOutcome::NotSent => Observation::NotSent,
                 AttemptOutcome::NoResponse => Observation::NoResponse,
                 _ if headers.is_some_and(|headers| *headers.resource == *cost.resource) => {
@@ -433,7 +433,7 @@ impl IdentityLimits {
         if name == NO_LIMIT || self.primary.len() >= MAX_RESOURCES {
             return;
         }
-        // The last place is for all later ones.
+        // The last entry is shared by all further resources.
         let name = if self.primary.len().saturating_add(1) < MAX_RESOURCES {
             name
         } else {

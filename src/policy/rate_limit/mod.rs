@@ -110,13 +110,13 @@ impl Limits {
     pub(crate) fn new(policy: RateLimitPolicy, store: Option<Arc<ResilientStore>>) -> Self {
         Self {
             policy: Arc::new(policy),
-            shared: store.map(|guard| (guard, ids::unique_id())),
+            shared: store.map(|store| (store, ids::unique_id())),
             queues: Mutex::new(LruCache::new(MAX_IDENTITIES)),
             observed_resources: RwLock::default(),
         }
     }
 
-    /// Returns the admission queue of an identity with this name at the GitHub of this address.
+    /// Returns the admission queue of an identity with this name at the GitHub server with this address.
     pub(crate) fn queue(&self, identity: &str, github: &str) -> Arc<AdmissionQueue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(identity) {
@@ -153,8 +153,8 @@ impl Limits {
     /// Returns the primary limit that the operation with this id counts against: by its last response, else by GitHub's
     /// description.
     pub(crate) fn resource(&self, id: &'static str, documented: &'static str) -> Cow<'static, str> {
-        let learnt = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
-        learnt.get(id).cloned().unwrap_or(Cow::Borrowed(documented))
+        let observed = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
+        observed.get(id).cloned().unwrap_or(Cow::Borrowed(documented))
     }
 
     /// Records the primary limit of the operation with this id, if it differs from the description.
@@ -168,7 +168,7 @@ impl Limits {
         if documented == NO_LIMIT || *self.resource(id, documented) == *resource {
             return;
         }
-        let mut learnt = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.insert(id, Cow::Owned(resource.to_owned()));
+        let mut observed = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
+        observed.insert(id, Cow::Owned(resource.to_owned()));
     }
 }

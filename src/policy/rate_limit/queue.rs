@@ -95,7 +95,7 @@ struct State {
     steps: u64,
 }
 
-/// A place in the queue: smaller ones come first.
+/// A position in the queue; lower positions are admitted first.
 type QueuePosition = (Priority, u64);
 
 #[derive(Debug)]
@@ -160,23 +160,21 @@ struct BatchPosition {
 
 impl Waiter {
     /// Returns when it has no time left for the store if the store does not respond before.
-    fn store_deadline(&mut self, now: Instant, silence_from: Instant) -> Option<Instant> {
-        let since = (*self.waiting_for_store_since.get_or_insert(now)).max(silence_from);
-        self.call.store_wait.as_ref().map(|allowance| allowance.expires_at(since))
+    fn store_deadline(&mut self, now: Instant, last_response: Instant) -> Option<Instant> {
+        let since = (*self.waiting_for_store_since.get_or_insert(now)).max(last_response);
+        self.call.store_wait.as_ref().map(|budget| budget.expires_at(since))
     }
 
     /// Returns the same time for a call that examines the queue itself; `None` if it does not wait for the store.
-    fn own_store_deadline(&self, silence_from: Instant) -> Option<Instant> {
-        let since = self.waiting_for_store_since?.max(silence_from);
-        self.call.store_wait.as_ref().map(|allowance| allowance.expires_at(since))
+    fn own_store_deadline(&self, last_response: Instant) -> Option<Instant> {
+        let since = self.waiting_for_store_since?.max(last_response);
+        self.call.store_wait.as_ref().map(|budget| budget.expires_at(since))
     }
 
     /// Charges the admitted call for its wait for the store, up to the last response.
-    fn charge(&self, now: Instant, silence_from: Instant) {
-        if let (Some(since), Some(allowance)) =
-            (self.waiting_for_store_since, &self.call.store_wait)
-        {
-            allowance.charge(since.max(silence_from), now);
+    fn charge(&self, now: Instant, last_response: Instant) {
+        if let (Some(since), Some(budget)) = (self.waiting_for_store_since, &self.call.store_wait) {
+            budget.charge(since.max(last_response), now);
         }
     }
 }
@@ -260,29 +258,29 @@ impl AdmissionQueue {
         wait_budget: WaitBudget,
         call: &CallHandle,
     ) -> Result<Permit> {
-        let (began, mut parked) = (Instant::now(), Duration::ZERO);
-        let mut now = began;
-        let mut line = BatchPosition::default();
-        let mut asked = AdmissionRequest { cost, priority, wait_budget, call };
+        let (started_at, mut parked) = (Instant::now(), Duration::ZERO);
+        let mut now = started_at;
+        let mut position = BatchPosition::default();
+        let mut request = AdmissionRequest { cost, priority, wait_budget, call };
         loop {
-            let parking = match self.enter(now, asked, &mut line)? {
+            let parking = match self.enter(now, request, &mut position)? {
                 EnterOutcome::Admitted(mut permit) => {
-                    permit.waited = now.saturating_duration_since(began);
+                    permit.waited = now.saturating_duration_since(started_at);
                     permit.parked = parked;
                     return Ok(permit);
                 }
                 EnterOutcome::Queued(waiting) => {
                     let mut permit = waiting.wait(now, wait_budget).await?;
-                    permit.waited = began.elapsed();
+                    permit.waited = started_at.elapsed();
                     permit.parked += parked;
                     return Ok(permit);
                 }
-                EnterOutcome::Parked(parking, again) => {
-                    asked = again;
+                EnterOutcome::Parked(parking, returned) => {
+                    request = returned;
                     parking
                 }
             };
-            line.queue_slot = parking.wait().await;
+            position.queue_slot = parking.wait().await;
             let until = Instant::now();
             parked += until.saturating_duration_since(now);
             now = until;

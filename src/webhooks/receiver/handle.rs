@@ -28,7 +28,7 @@ const RESPONSE_MARGIN: Duration = Duration::from_millis(200);
 const SHUTDOWN_BACKOFF: Duration = Duration::from_secs(1);
 const PERSIST_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The outcome.
+/// The result of handling a delivery.
 enum HandlingResult {
     Handled,
     Failed(HandlerError),
@@ -66,7 +66,7 @@ pub(super) async fn handle_once(
     // An outcome at the last moment still has to be sent.
     let by = by.checked_sub(RESPONSE_MARGIN).unwrap_or(by);
     let once = async {
-        // The handling of a delivery that could not start in time has not begun.
+        // A delivery whose handling could not start in time was not handled.
         let Ok(_turn) = timeout_at(by, shared.capacity.acquire_worker()).await else {
             return HandlingResult::Interrupted;
         };
@@ -140,7 +140,7 @@ async fn with_claim_renewal<T>(
         loop {
             sleep(shared.deduplicator.effective_claim_ttl() / RENEWALS_PER_CLAIM).await;
             match claim.renew().await {
-                Ok(still) => lost.store(!still, Ordering::Relaxed),
+                Ok(is_held) => lost.store(!is_held, Ordering::Relaxed),
                 Err(error) => warn!(%error, "claim renewal failed"),
             }
         }

@@ -259,7 +259,7 @@ impl PendingAuthorization {
 impl fmt::Debug for PendingAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The query contains the state.
-        f.debug_struct("Authorization")
+        f.debug_struct("PendingAuthorization")
             .field("app", &self.app)
             .field("at", &origin_of(&self.url))
             .finish_non_exhaustive()

@@ -16,7 +16,7 @@ use crate::policy::auth::token_store::{TokenStore, TokenStoreLock};
 use crate::policy::auth::transport::AuthTransport;
 use crate::time::clock;
 
-/// How often the save of a token that must not be lost is tried, before it is kept only in memory.
+/// Maximum number of attempts to save a token that must not be lost; after that, it is kept only in memory.
 const SAVE_ATTEMPTS: u32 = 3;
 
 /// The longest time for which a new token is stored in the background, while its lock is held. Other processes wait
@@ -78,8 +78,8 @@ impl TokenManager {
         {
             // Lock and token are requested at the same time: another process might have stored a token after this one
             // read, and before this one had the lock.
-            let again = timeout(transport.store_timeout(), store.load(&key)).await;
-            stored = again.ok().and_then(Result::ok).flatten().or(stored);
+            let reloaded = timeout(transport.store_timeout(), store.load(&key)).await;
+            stored = reloaded.ok().and_then(Result::ok).flatten().or(stored);
         }
         if let Some(stored) = stored.clone().filter(is_usable) {
             debug!("token loaded from the store");
@@ -132,7 +132,7 @@ impl TokenManager {
         transport: &dyn AuthTransport,
         previous: Option<&AccessToken>,
     ) -> Result<AccessToken> {
-        let (mut failures, began) = (0_u32, Instant::now());
+        let (mut failures, started_at) = (0_u32, Instant::now());
         loop {
             match self.provider.fetch_token(TokenRequest { client: transport, previous }).await {
                 Err(error)
@@ -141,14 +141,14 @@ impl TokenManager {
                 {
                     failures = failures.saturating_add(1);
                     let delay = self.policy.backoff_after(failures);
-                    let asked = error.retry_after().unwrap_or_default();
-                    if asked > self.policy.max_backoff {
+                    let retry_after = error.retry_after().unwrap_or_default();
+                    if retry_after > self.policy.max_backoff {
                         return Err(error);
                     }
-                    let delay = delay.max(asked);
+                    let delay = delay.max(retry_after);
                     let delay = with_jitter(delay);
                     // Later calls make further attempts, without this wait.
-                    if began.elapsed().saturating_add(delay) >= REFRESH_TIMEOUT {
+                    if started_at.elapsed().saturating_add(delay) >= REFRESH_TIMEOUT {
                         return Err(error);
                     }
                     debug!(%error, ?delay, "token refresh failed; retrying");
@@ -164,9 +164,9 @@ impl TokenManager {
     fn is_acceptable(&self, stored: &AccessToken) -> bool {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
         let rejected = self.state().last_rejected.as_ref().is_some_and(same);
-        let worn = self.current().is_some_and(|cached| same(cached.token()));
+        let is_current = self.current().is_some_and(|cached| same(cached.token()));
         !rejected
-            && !worn
+            && !is_current
             && stored
                 .remaining_lifetime()
                 .is_none_or(|left| left > self.stored_refresh_margin(stored, left))
@@ -216,15 +216,15 @@ async fn lock_and_load(
     if let Ok(locked) = timeout(MAX_STALLED_LOCK_WAIT, locked).await {
         return locked;
     }
-    let cached = AuthFailure::Store.error(
+    let lock_error = AuthFailure::Store.error(
         format!(
             "token lock timed out after {MAX_STALLED_LOCK_WAIT:?}: an earlier token refresh stalled"
         ),
         "poll each runtime that requests tokens until its requests have finished",
     );
     match timeout(MAX_STALLED_LOCK_WAIT, store.load(key)).await {
-        Ok(stored) => Ok((Err(cached), stored?)),
-        Err(_) => Ok((Err(cached), None)),
+        Ok(stored) => Ok((Err(lock_error), stored?)),
+        Err(_) => Ok((Err(lock_error), None)),
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::invalidation::{Invalidation, MAX_ENTRY_BYTES, PURGE_ALL, Selector};
 use super::log_state::MAX_LOG_ENTRIES;
+use crate::policy::cache::entry::MAX_SEQUENCE;
 use crate::policy::cache::integrity::{Integrity, TAG};
 use crate::runtime::PerRuntime;
 use crate::store::{
@@ -32,10 +33,6 @@ pub(super) const MAX_STORED_BYTES: usize = 64 + TAG + MAX_ENTRY_BYTES;
 
 /// The TTL of a hint: in effect unlimited.
 pub(crate) const NO_EXPIRY: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
-
-/// The largest number of an invalidation. Numbers begin at the milliseconds since 1970, of which this is 140,000 years: this
-/// library did not write a larger one.
-pub(crate) const MAX_SEQUENCE: u64 = 1 << 52;
 
 #[derive(Debug)]
 pub(super) struct SharedLog {

@@ -7,7 +7,7 @@ use super::log_state::MAX_LOG_ENTRIES;
 use super::shared_log::{ENTRY_FORMAT, HEAD_FORMAT};
 use super::*;
 use crate::error::{Error, ErrorKind};
-use crate::policy::cache::entry::EntryMetadata;
+use crate::policy::cache::entry::{EntryMetadata, MAX_SEQUENCE};
 use crate::policy::cache::key::Key;
 use crate::policy::cache::rfc9111::ResponseTimes;
 use crate::policy::cache::storage::StoreBackend;
