@@ -169,7 +169,7 @@ async fn coalesce(
             },
         };
         match result {
-            // The runtime that the read depends on makes no progress.
+            // The read panicked, or the runtime that it depends on makes no progress.
             None => {}
             Some(result) if leads => return result,
             // This call sends its own.
@@ -179,7 +179,7 @@ async fn coalesce(
     }
 }
 
-/// Returns whether an error depends on the call that started the read, and another one, which has joined it, might succeed.
+/// Returns whether an error depends on the call that started the read, so that one that has joined it might succeed.
 fn depends_on_starting_call(error: &Error, joined: Option<&CallContext>) -> bool {
     let has_time = |(wait, joined): (Duration, &CallContext)| {
         // The time of a call is extended by its waits for limits.

@@ -144,7 +144,7 @@ impl CallContext {
         }
         let extension = options.extension.as_ref();
         let deadline = match options.timeout {
-            // A header of the caller takes precedence, even for an upload.
+            // The caller's timeout takes precedence, even over the progress of an upload.
             Some(timeout) if upload => Deadline::new(timeout, None),
             Some(timeout) => Deadline::new(timeout, extension),
             None => Deadline::new(shared.call_timeout, extension),

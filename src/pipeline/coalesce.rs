@@ -21,7 +21,7 @@ use crate::runtime::{self, AbortOnDrop, HomeRuntime};
 /// another runtime would tie the read to that one. The read ends when all calls are dropped.
 type SharedRequest = Shared<CaughtFuture>;
 
-/// A read whose panic, such as one of an interceptor, ends only the call that started it.
+/// A read whose panic, such as that of an interceptor, ends only the call that started it.
 type CaughtFuture = Pin<Box<dyn Future<Output = Result<LookupResult, CaughtPanic>> + Send>>;
 
 /// The panic of a read, until the call that has begun it takes it.
@@ -149,8 +149,8 @@ impl InFlightRequests {
         JoinedRequest { id, role: Role::Poll { request, has_begun_it: true }, slot }
     }
 
-    /// Waits for the read. Returns `None` if it panicked, or if its runtime makes no progress: then the read is no longer in
-    /// flight for calls that join. The call that has begun it panics as the read did.
+    /// Waits for the read. Returns `None` if it panicked, or if its runtime makes no progress: then the read is no longer
+    /// in flight for calls that join. The call that has begun it panics as the read did.
     pub(crate) async fn result(
         &self,
         key: CoalescingKey,

@@ -29,8 +29,8 @@ pub type InterceptorFuture<'a> =
 ///
 /// # Secrets
 /// The headers that an interceptor sees are those that the call sets, without the client's credentials and without its
-/// default headers. Before an attempt, the credentials that the call sets itself are hidden as well. An interceptor cannot
-/// change credentials: see [`OutgoingRequest`].
+/// default headers. Before an attempt, an `authorization` header and a gateway's token that the call sets itself are
+/// hidden as well. An interceptor cannot change them: see [`OutgoingRequest`].
 ///
 /// # Cache
 /// Headers that [`before_call`](Self::before_call) adds are part of the request for the [cache](crate::cache): a

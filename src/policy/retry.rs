@@ -184,7 +184,7 @@ pub(crate) struct AttemptFailure {
 pub(crate) enum RetryDecision {
     /// Another attempt, after this delay.
     RetryAfter(Duration),
-    /// The end of the call: its deadline is before the end of this delay.
+    /// The end of the call: its deadline is not after the end of this delay.
     TooLate(Duration),
     /// The end of the call, with the failure of this attempt.
     Fail,

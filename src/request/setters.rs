@@ -283,7 +283,7 @@ impl RequestDraft {
 
 /// What the setters of generated code and of [`Request`](crate::Request) share.
 impl RequestDraft {
-    /// Records why the request cannot be sent, unless it is known.
+    /// Records why the request cannot be sent, unless an earlier reason is recorded.
     pub(super) fn reject(&mut self, reason: impl Display) {
         if self.rejected.is_none() {
             self.rejected = Some(reason.to_string().into());

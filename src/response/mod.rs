@@ -187,7 +187,8 @@ pub(crate) enum RawBody {
 
 impl RawResponse {
     /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
-    /// and a body or with 204 and none. If a 202 without a result does not decode, the response is not ready.
+    /// and a body or with 204 and none. If a 202 without a result does not decode, the response to a read without an
+    /// operation is not ready.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
         let is_without_result = accepted::is_without_result(&self);
         self.decode_json().map_err(|error| match is_without_result {
@@ -196,7 +197,7 @@ impl RawResponse {
         })
     }
 
-    /// Decodes the response as JSON, whatever its status.
+    /// Decodes the response as JSON. One that does not decode is a decode error, whatever its status.
     pub(crate) fn decode_json<T: DeserializeOwned>(self) -> Result<Response<T>> {
         let value = self.parse();
         self.decode(|_| value)

@@ -12,8 +12,8 @@
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
 //! store operations. If the store is unavailable, the attempt continues with local state, and with the client's share
 //! of the limits. A response from the cache takes one round trip, any other call two, and none if the client shares
-//! neither cache nor budgets and holds a sufficient quota lease. A write takes two more for the mark that invalidates
-//! stored responses; more than eight invalidations by other clients since the last read can add one. Responses are
+//! neither cache nor budgets and holds a sufficient quota lease. A write takes two more for its invalidation of stored
+//! responses; more than eight invalidations by other clients since the last read can add one. Responses are
 //! stored after the call. [`Client::store_health`](crate::Client::store_health) returns whether the store is available.
 
 use std::pin::Pin;

@@ -1,8 +1,8 @@
 //! The invalidation log: changes and purges since responses were stored.
 //!
-//! Invalidations are numbered. An entry has the number of the last invalidation at the time of its request, and each later invalidation can
-//! concern it, also if the request was in flight when something changed. No entry has to be found and removed, whatever
-//! the store.
+//! Invalidations are numbered. An entry has the number of the last invalidation at the time of its request, and each
+//! later one can concern it, also if the request was in flight at the time of the change. No entry has to be found and
+//! removed, whatever the store.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

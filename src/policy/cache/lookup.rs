@@ -83,8 +83,8 @@ pub(crate) struct RevalidationContext {
 /// client's own token is added later.
 static CALLER_CREDENTIALS: [HeaderName; 2] = [AUTHORIZATION, COOKIE];
 
-/// Returns the headers with which a call bypasses the cache. A read through the cache is sent without such a header, except
-/// for the client's own.
+/// Returns the headers with which a call bypasses the cache. A read through the cache is sent without such a header,
+/// except for the client's own.
 pub(crate) fn bypassing_headers() -> impl Iterator<Item = &'static HeaderName> {
     CALLER_CREDENTIALS.iter().chain(&CONDITIONS)
 }

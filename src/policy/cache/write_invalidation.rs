@@ -27,8 +27,8 @@ impl WriteInvalidation {
         Self { cache, invalidation, wait_budget }
     }
 
-    /// Ends the write. The store takes the invalidation while the call can still wait for it, so that the invalidation exists if the
-    /// process ends. There is no invalidation for a write that had no effect.
+    /// Ends the write. The store takes the invalidation while the call can still wait for it, so that the invalidation
+    /// exists if the process ends. There is none for a write that had no effect.
     pub(crate) async fn finish(mut self, had_no_effect: bool) {
         let invalidation = self.invalidation.take();
         if let Some(invalidation) = invalidation.filter(|_| !had_no_effect) {

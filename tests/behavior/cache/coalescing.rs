@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::HOUR;
-use super::responder::{Responder, respond, settle};
+use super::responder::{Outcome, Responder, respond, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,6 +26,19 @@ enum Failure {
     TooLarge,
     InterceptorError,
     InterceptorPanic,
+}
+
+impl Failure {
+    /// Returns the outcome of the request.
+    async fn outcome(self) -> Outcome {
+        match self {
+            Self::Status(status, headers) => respond(status, headers, "{}"),
+            Self::NoConnection => Err("no route"),
+            Self::NoResponse => std::future::pending().await,
+            Self::TooLarge => respond(200, &[], "x".repeat(2_000)),
+            Self::InterceptorError | Self::InterceptorPanic => Err("not sent"),
+        }
+    }
 }
 
 /// Fails once, when the test permits it.
@@ -68,22 +81,18 @@ impl Fault {
             let fault = fault.clone();
             let is_first = fault.sent.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
-                if !is_first {
-                    sleep(SECOND / 100).await;
-                    return respond(200, &[], "{}");
-                }
-                if !matches!(fault.failure, Failure::InterceptorError | Failure::InterceptorPanic) {
-                    fault.permit.acquire().await.unwrap().forget();
-                }
-                match fault.failure {
-                    Failure::Status(status, headers) => respond(status, headers, "{}"),
-                    Failure::NoConnection => Err("no route"),
-                    Failure::NoResponse => std::future::pending().await,
-                    Failure::TooLarge => respond(200, &[], "x".repeat(2_000)),
-                    Failure::InterceptorError | Failure::InterceptorPanic => {
-                        respond(200, &[], "{}")
+                if is_first {
+                    match fault.failure {
+                        Failure::InterceptorError | Failure::InterceptorPanic => {}
+                        failure => {
+                            fault.permit.acquire().await.unwrap().forget();
+                            return failure.outcome().await;
+                        }
                     }
                 }
+                // Calls can join this read.
+                sleep(SECOND / 100).await;
+                respond(200, &[], "{}")
             }
         });
         let client = Client::builder().token("t0ken-of-a-user").transport(transport);
