@@ -63,7 +63,7 @@ pub(crate) use forward::forward;
 pub(crate) use lease::{
     MemberJoin, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
 };
-pub(crate) use quota_bounds::LEASE_TTL_MS;
+pub(crate) use quota_bounds::{LEASE_TTL_MS, LEDGER_TTL};
 pub(crate) use resilient::{
     BACKGROUND_TIMEOUT, DEFAULT_TIMEOUT as STORE_TIMEOUT, ResilientStore, StoreResult, StoreTimeout,
 };

@@ -40,7 +40,7 @@ pub(super) const MAX_OWNERS: usize = 10_000;
 pub(super) const MAX_MEMBERS: usize = 1_000;
 pub(super) const MAX_NAMES: usize = 64;
 /// How long a store keeps a ledger after its last request: the longest window of GitHub, and an hour more.
-pub(super) const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
+pub(crate) const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);
 /// The divisor of a window's limit that gives the amount that all members together can spend without leases.
 pub(super) const OFFLINE_DIVISOR: u32 = 4;
 

@@ -97,7 +97,9 @@ impl IdentityLimits {
         let demand = self.queued_demand(now, queue, blocked, policy);
         let spread = policy.spread_evenly;
         let pause = self.secondary.current();
-        let Some(shared) = &self.shared else { return QuotaRequest::default() };
+        let Some(shared) = &mut self.shared else { return QuotaRequest::default() };
+        shared.leave_expired_ledger(now);
+        let shared = &*shared;
         let known = shared.known_pause;
         let was_away =
             shared.epoch.is_none() || shared.is_unknown_member || !shared.is_authoritative();

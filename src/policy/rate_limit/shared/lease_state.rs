@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::super::cost::RequestCost;
 use super::super::limits::{LimitExceeded, LimitKind};
 use super::super::policy::RateLimitPolicy;
-use crate::store::{LEASE_TTL_MS, QuotaLease, SecondaryPause};
+use crate::store::{LEASE_TTL_MS, LEDGER_TTL, QuotaLease, SecondaryPause};
 use crate::time::clock::{self, saturating_after};
 use crate::time::sliding_window::SlidingWindow;
 
@@ -565,6 +565,16 @@ impl SharedQuota {
             // A client that has never known of others is alone.
             let share = held.fair_share(self.members).unwrap_or(u32::MAX);
             held.offline_allowance = share.saturating_sub(held.offline_spending());
+        }
+    }
+
+    /// Leaves a ledger that the store can have dropped since the last response. No spending from before it counts, and this
+    /// client joins the next ledger as a new one, instead of as a member of a lost one.
+    pub(super) fn leave_expired_ledger(&mut self, now: Instant) {
+        if self.connection == StoreConnection::Connected
+            && saturating_after(self.last_response, LEDGER_TTL) <= now
+        {
+            (self.epoch, self.first_request) = (None, None);
         }
     }
 

@@ -376,6 +376,21 @@ async fn an_idle_member_holds_no_lease_and_sends_no_store_requests() {
     assert_eq!(store.0.request_count.load(Ordering::Relaxed), asked);
 }
 
+/// The ledger has expired meanwhile, which is no loss of data: no spending from before it counts.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_idle_for_longer_than_the_ledger_is_kept_gets_its_quota_at_once() {
+    let (store, seen) = (FlakyHandle::default(), Arc::new(ObservedTraffic::default()));
+    let queues = fleet(&store, 1);
+    load(&queues, &seen, 50, Duration::from_secs(10)).await;
+    tokio::time::sleep(LEDGER_TTL + MINUTE).await;
+    store.restart();
+    let later = Arc::new(ObservedTraffic::default());
+    load(&queues, &later, 50, Duration::from_secs(5)).await;
+    assert_eq!(later.max_running.load(Ordering::Relaxed), 50);
+    let most = later.busiest_minute();
+    assert!(most > 800 && most <= 900, "{most} points in a minute");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_secondary_limit_that_one_client_hits_stops_the_others() {
     let (store, seen) = (FlakyHandle::default(), Arc::new(ObservedTraffic::default()));
