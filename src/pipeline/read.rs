@@ -16,7 +16,6 @@ use crate::response::byte_stream::{BodyCollector, too_large};
 use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
 use crate::sanitize;
 use crate::time::deadline::Deadline;
-use crate::util::compact;
 
 /// How the caller reads the body of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +46,6 @@ pub(super) async fn read_response(
     let spec = &context.spec;
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
-    let headers = compact::headers(headers);
     let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
     let body = if !status.is_success() && !is_current {
         let (body, is_whole) = read_error_body(&mut body, context, limit).await;
