@@ -54,8 +54,10 @@ pub(crate) async fn send(
     let trace = || trace.lock().unwrap_or_else(PoisonError::into_inner);
     let mut target = RedirectTarget::first(spec.method.clone(), spec.url.clone());
     let mut visited = VisitedHops::new(http.can_keep_cookies());
-    for _ in 0..=MAX_REDIRECTS {
-        visited.record_request(&target)?;
+    for redirects in 0..=MAX_REDIRECTS {
+        if redirects > 0 {
+            visited.record_request(&target)?;
+        }
         let (method, with_body) = (target.method.clone(), target.with_body);
         // GitHub redirects the operations of a renamed repository.
         let trusted = target.trusted;
@@ -69,7 +71,6 @@ pub(crate) async fn send(
             false => transport_error(error, upload_error),
         })?;
         sanitize::received(response.headers_mut());
-        visited.record_response(response.headers());
         if spec.is_external {
             return Ok(response);
         }
@@ -79,6 +80,12 @@ pub(crate) async fn send(
         trace.has_response = true;
         match next {
             Some(next) => {
+                if redirects == 0 {
+                    // Most requests are not redirected, and are not recorded.
+                    let first = RedirectTarget::first(spec.method.clone(), spec.url.clone());
+                    visited.record_request(&first)?;
+                }
+                visited.record_response(response.headers());
                 trace.method_changed |= next.method != method;
                 if !next.trusted && trace.external_headers.is_none() {
                     trace.external_headers = Some(response.headers().clone());
