@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::RequestDraft;
+use super::setters::to_text;
 use crate::api::integers::{IntoInteger, InvalidInteger};
 use crate::api::into_text::{IntoList, IntoText};
 use crate::api::timestamps::{IntoDate, IntoTimeRange};
@@ -99,9 +100,13 @@ impl RequestDraft {
         }
     }
 
-    fn query_value<T: Display, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
+    fn query_value<T: Display + 'static, E: Display>(
+        &mut self,
+        name: &'static str,
+        value: Result<T, E>,
+    ) {
         match value {
-            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [to_text(value)]),
             Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The first invalid value is recorded, and fails the call when it is sent.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Display;
 
@@ -18,13 +19,13 @@ use crate::sanitize;
 #[allow(dead_code)]
 impl RequestDraft {
     /// Sets the path parameter at this position of the template.
-    pub(crate) fn set_path<T: Display>(
+    pub(crate) fn set_path<T: Display + 'static>(
         &mut self,
         index: usize,
         value: impl TryInto<T, Error: Display>,
     ) {
         match value.try_into() {
-            Ok(value) => self.put_path(index, value.to_string()),
+            Ok(value) => self.put_path(index, to_text(value)),
             Err(reason) => self.reject_path(index, &reason),
         }
     }
@@ -39,13 +40,13 @@ impl RequestDraft {
     }
 
     /// Sets a query parameter, and replaces its previous value.
-    pub(crate) fn set_query<T: Display>(
+    pub(crate) fn set_query<T: Display + 'static>(
         &mut self,
         name: &'static str,
         value: impl TryInto<T, Error: Display>,
     ) {
         match value.try_into() {
-            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [to_text(value)]),
             Err(reason) => self.reject(format_args!("invalid query parameter {name:?}: {reason}")),
         }
     }
@@ -121,6 +122,16 @@ impl RequestDraft {
     /// Sets a body that is not JSON.
     pub(crate) fn set_body(&mut self, content_type: &'static str, body: Body) {
         self.raw_body(content_type, body);
+    }
+}
+
+/// Returns the text of a value. A `String` is returned as it is, and not copied.
+pub(super) fn to_text<T: Display + 'static>(value: T) -> String {
+    let mut value = Some(value);
+    let text = (&mut value as &mut dyn Any).downcast_mut::<Option<String>>();
+    match text.and_then(Option::take) {
+        Some(text) => text,
+        None => value.map(|value| value.to_string()).unwrap_or_default(),
     }
 }
 
