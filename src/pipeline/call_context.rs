@@ -68,7 +68,10 @@ impl CallContext {
             spec,
             deadline,
             options,
-            upload_error: UploadErrorSlot::default(),
+            upload_error: match upload {
+                true => UploadErrorSlot::for_upload(),
+                false => UploadErrorSlot::default(),
+            },
             store_wait: StoreWaitBudget::new(shared.store_timeout),
             conditional: None,
             attempt_headers: None,
