@@ -42,7 +42,8 @@ pub(super) async fn admit(
     // A permit can take so long that another window of a budget has begun.
     reserved = reserved.filter(BudgetReservations::is_current);
     if let (Some(account), None) = (&account, &reserved) {
-        reserved = Some(reserve(context, account).await.map_err(AttemptRejection::Other)?);
+        let reservation = Box::pin(reserve(context, account)).await;
+        reserved = Some(reservation.map_err(AttemptRejection::Other)?);
     }
     Ok(Attempt::new(permit, circuit, credentials, reserved))
 }
@@ -64,7 +65,8 @@ async fn acquire_permits(
             (None, Some(account))
                 if context.admission_queue().is_waiting_for_store(&context.cost()) =>
             {
-                let reservation = pin!(account.reserve(context.name(), &context.store_wait));
+                // In a box, since few calls have a budget and wait for the store.
+                let reservation = Box::pin(account.reserve(context.name(), &context.store_wait));
                 match select(admission, reservation).await {
                     Either::Left((admitted, reservation)) => {
                         if admitted.is_ok() {

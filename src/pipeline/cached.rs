@@ -55,10 +55,9 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
 }
 
 /// Performs a read through the cache. `refresh` is the same call, for a refresh in the background.
-// The future of an `async fn` would contain the context twice.
 pub(super) fn fetch(
     lookup: CacheLookup,
-    context: CallContext,
+    context: Box<CallContext>,
     refresh: Option<Box<Call>>,
 ) -> impl Future<Output = Result<RawResponse>> {
     let lookup = Arc::new(lookup);
@@ -130,26 +129,23 @@ impl KnownEntries<'_> {
         if let Some(further) = further {
             (self.entry, self.shared_key) = (further, None);
         }
-        context.conditional = Some(self.lookup.conditional(&self.entry));
+        context.conditional = Some(Box::new(self.lookup.conditional(&self.entry)));
     }
-}
 
-/// Reads the entry of another identity, if there can be one.
-pub(super) async fn load_shared<E>(
-    known: Option<&KnownEntries<'_>>,
-    context: &CallContext,
-) -> Result<Option<StoredEntry>, E> {
-    let wanted = known.and_then(|known| Some((known.lookup, known.shared_key?)));
-    Ok(match wanted {
-        Some((lookup, key)) => Some(lookup.shared_entry(&context.attempt(), key).await),
-        None => None,
-    })
+    /// Reads the entry of another identity; `None` if there can be none.
+    pub(super) fn load_shared<'b>(
+        &'b self,
+        context: &'b CallContext,
+    ) -> Option<impl Future<Output = StoredEntry> + Unpin + 'b> {
+        let (lookup, key) = (self.lookup, self.shared_key?);
+        Some(Box::pin(async move { lookup.shared_entry(&context.attempt(), key).await }))
+    }
 }
 
 /// Sends the read, shared with all calls that request the same at this time.
 async fn coalesce(
     lookup: &Arc<CacheLookup>,
-    context: CallContext,
+    context: Box<CallContext>,
     miss: CacheMiss,
 ) -> LookupResult {
     let in_flight = Arc::clone(&context.shared().in_flight);
@@ -158,7 +154,7 @@ async fn coalesce(
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
         // if the caller set a timeout for this call.
-        let patience = context.as_ref().and_then(CallContext::remaining_caller_timeout);
+        let patience = context.as_deref().and_then(CallContext::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
         let mut joined = in_flight.join(key, own_slot.clone(), |request| {
             // The context is available until a call starts the read.
@@ -190,7 +186,7 @@ async fn coalesce(
 /// Begins a read that equal calls can join, under this key and number.
 fn begin_read(
     lookup: Arc<CacheLookup>,
-    context: Option<CallContext>,
+    context: Option<Box<CallContext>>,
     miss: CacheMiss,
     slot: Option<BatchSlot>,
     (key, request): (CoalescingKey, u64),
@@ -243,7 +239,7 @@ async fn revalidate(
     let base = known.entry;
     if let Some(rejected_with) = condition_rejection(context, &response) {
         debug!("conditional request rejected; retrying without the condition");
-        context.conditional = Some(lookup.conditional(&StoredEntry::None));
+        context.conditional = Some(Box::new(lookup.conditional(&StoredEntry::None)));
         requested = clock::monotonic_wall_clock();
         // The repetition is another attempt, with its own permit and count.
         context.store_wait.reset();
@@ -253,7 +249,7 @@ async fn revalidate(
         }
     }
     let times = ResponseTimes { requested, received: clock::monotonic_wall_clock() };
-    let sent = context.conditional.as_ref().and_then(Validators::sent);
+    let sent = context.conditional.as_deref().and_then(Validators::sent);
     let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
     let log_sequence = log_sequence.filter(|_| !varies);
     let exchange = RevalidationContext { times, log_sequence, sent };

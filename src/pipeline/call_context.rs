@@ -37,7 +37,7 @@ pub(crate) struct CallContext {
     /// How long this attempt of the call can still wait for the client's store.
     pub(crate) store_wait: StoreWaitBudget,
     /// The condition of the request, for the cache.
-    pub(crate) conditional: Option<Validators>,
+    pub(crate) conditional: Option<Box<Validators>>,
     /// The headers of this attempt in place of the call's, if there are interceptors.
     pub(crate) attempt_headers: Option<Box<HeaderMap>>,
     /// The primary limit that a response named, for a call without an operation.

@@ -33,14 +33,14 @@ pub(super) struct RetryState {
     token_rejections: u32,
     /// The number of rejections by a rate limit.
     rate_limit_rejections: u32,
-    retries: Option<RetrySchedule>,
+    retries: Option<Box<RetrySchedule>>,
     polls: Option<AcceptedPoller>,
     failed: Vec<FailedAttempt>,
     last_error: Option<Error>,
     /// Whether the next attempt is a retry of a failed one.
     is_retry: bool,
     /// The last response, if it is GraphQL's rejection by a rate limit.
-    rejection: Option<RawResponse>,
+    rejection: Option<Box<RawResponse>>,
 }
 
 /// Maximum number of retries after a rejection by a rate limit. Each waits as the limit requires, so more than a few
@@ -130,7 +130,7 @@ impl RetryState {
         if is_last || context.deadline.remaining().is_zero() {
             return ControlFlow::Break(response);
         }
-        self.rejection = Some(response);
+        self.rejection = Some(Box::new(response));
         ControlFlow::Continue(Duration::ZERO)
     }
 
@@ -180,7 +180,7 @@ impl RetryState {
         if error.kind() == ErrorKind::RateLimit
             && let Some(response) = self.rejection.take()
         {
-            return Ok(response);
+            return Ok(*response);
         }
         Err(match rejection {
             AttemptRejection::RateLimit(error) => self.fail_admission(error),
@@ -246,8 +246,9 @@ impl RetryState {
             elapsed: self.started_at.elapsed().saturating_sub(self.waited),
             remaining: context.deadline.remaining(),
         };
-        let retries =
-            self.retries.get_or_insert_with(|| RetrySchedule::new(context.retry_policy().clone()));
+        let retries = self
+            .retries
+            .get_or_insert_with(|| Box::new(RetrySchedule::new(context.retry_policy().clone())));
         retries.next(&failed, &context.shared().retry_budget)
     }
 
