@@ -16,7 +16,7 @@ use crate::store::StoreWaitBudget;
 pub(crate) struct LookupRequest<'a> {
     pub(crate) key: Key,
     /// The question without its identity, if the identity that last received a response matters.
-    pub(crate) question: Option<Key>,
+    pub(crate) question: &'a (dyn Fn() -> Option<Key> + Sync),
     /// Whether the call can return this response, so that the marks that concern it matter.
     pub(crate) needs_log: &'a (dyn Fn(&Entry) -> bool + Sync),
 }
@@ -46,6 +46,7 @@ pub(crate) async fn look_up(
     allowance: &StoreWaitBudget,
 ) -> LookupOutcome {
     let LookupRequest { key, question, needs_log } = search;
+    let question = question();
     let unread = invalidation_log.unread();
     let own = backend.name(key);
     let own_pending = backend.writer.pending(&own);
