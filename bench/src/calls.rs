@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::bodies::Body;
+use crate::cache;
 use crate::callgrind;
 use crate::clients::{Entry, Subject};
 use crate::measure;
@@ -144,14 +145,17 @@ pub fn single_threaded() -> Result<Runtime> {
 
 /// Calls for a profiler, which has its own measurement.
 pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
-    let known = Entry::ALL.iter().find(|entry| entry.key == client);
-    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
     let known = Body::ALL.into_iter().find(|known| known.key() == body);
     let body = known.ok_or_else(|| format!("there is no body {body}"))?;
+    let count = count.parse()?;
+    let known = Entry::ALL.iter().find(|entry| entry.key == client);
+    let Some(entry) = known else {
+        return cache::repeat(client, body, count, url);
+    };
     let runtime = single_threaded()?;
     let _within = runtime.enter();
     let subject = entry.connect(url)?;
-    runtime.block_on(subject.repeat(body, count.parse()?))
+    runtime.block_on(subject.repeat(body, count))
 }
 
 #[cfg(test)]

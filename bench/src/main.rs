@@ -33,6 +33,7 @@ const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls, compared with other clients
 octowire-bench cache                                 the cost of a hit, a revalidation and a miss
 octowire-bench auth                                  a cached token; one token request for 10,000 calls
+octowire-bench handles                               the memory of handles for installations
 octowire-bench limits                                admission by the rate limits
 octowire-bench leases                                the same shared by a fleet: three minutes
 octowire-bench store                                 what calls wait for a store: four minutes
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
         ["cache"] => cache::run(),
         ["auth"] => auth::run(),
+        ["handles"] => auth::handles(),
         ["limits"] => limits::run(),
         ["leases"] => leases::run(),
         ["webhooks"] => webhooks::run(),
