@@ -158,6 +158,24 @@ pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
     runtime.block_on(subject.repeat(body, count))
 }
 
+/// Concurrent calls of 1 KB on two workers for two seconds: prints the calls per second, and the CPU time of a call, which varies
+/// less with other load.
+pub fn concurrent(client: &str, callers: &str, url: &str) -> Result<()> {
+    let known = Entry::ALL.iter().find(|entry| entry.key == client);
+    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
+    let callers = callers.parse()?;
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let _within = runtime.enter();
+    let subject = entry.connect(url)?;
+    measure::rate(&runtime, &*subject, Body::Comment, callers, RATE_SAMPLE)?;
+    let sample = 8 * RATE_SAMPLE;
+    let start = measure::cpu_time();
+    let rate = measure::rate(&runtime, &*subject, Body::Comment, callers, sample)?;
+    let cpu = (measure::cpu_time() - start).as_secs_f64() / (rate * sample.as_secs_f64());
+    println!("{rate:.0} calls a second, {:.2} µs of CPU each", cpu * 1e6);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

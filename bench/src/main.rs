@@ -40,6 +40,7 @@ octowire-bench store                                 what calls wait for a store
 octowire-bench telemetry                             the telemetry of a call
 octowire-bench webhooks                              verifying, reading and receiving them
 octowire-bench server                                the server alone; ends with its stdin
+octowire-bench concurrent CLIENT CALLERS URL         the rate and CPU time of concurrent calls
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
 ";
 
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ["store"] => store::run(),
         ["telemetry"] => telemetry::run(),
         ["server"] => server::run(),
+        ["concurrent", client, callers, url] => calls::concurrent(client, callers, url),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),
     };
