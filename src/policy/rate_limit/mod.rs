@@ -109,7 +109,7 @@ impl Limits {
         Self {
             policy: Arc::new(policy),
             shared: store.map(|guard| (guard, ids::unique_id())),
-            // `queue` bounds it. A bound here would allocate its capacity at once: 700 KB for each client.
+            // `queue` bounds it. A bound here would allocate its capacity at once: half a megabyte.
             queues: Mutex::new(LruCache::unbounded()),
             observed_resources: RwLock::default(),
         }
