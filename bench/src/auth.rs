@@ -37,6 +37,20 @@ pub fn run() -> Result<()> {
     first_token(&server, &app)
 }
 
+/// The memory of handles of one client for many installations, before their first call.
+pub fn handles() -> Result<()> {
+    const HANDLES: u64 = 100_000;
+    let runtime = single_threaded()?;
+    let _within = runtime.enter();
+    let client = Client::builder().base_url("http://127.0.0.1:9").auth(app()?).build()?;
+    allocations::start();
+    let handles: Vec<_> = (1..=HANDLES).map(|id| client.installation(id)).collect();
+    let Allocations { calls, bytes } = allocations::stop();
+    let each = |total: u64| total as f64 / HANDLES as f64;
+    println!("{HANDLES} handles: {:.0} bytes, {:.2} allocations each", each(bytes), each(calls));
+    handles.into_iter().try_for_each(|handle| handle.map(drop)).map_err(Into::into)
+}
+
 /// The token that every attempt uses, while it is valid.
 fn cached_token(server: &Server, app: &App) -> Result<()> {
     let client = Client::builder().base_url(server.url()).auth(app.installation(INSTALLATION));

@@ -65,6 +65,30 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// Calls for a profiler: `hit`, `revalidated`, `miss`, `reqwest-revalidated`, or `decode` without a call.
+pub fn repeat(client: &str, body: Body, count: u64, url: &str) -> Result<()> {
+    let runtime = single_threaded()?;
+    let cache = match client {
+        "hit" => CacheConfig::default().default_policy(CachePolicy::one_hour()),
+        "revalidated" => CacheConfig::default(),
+        "miss" => CacheConfig::memory(0),
+        "reqwest-revalidated" | "decode" => {
+            let bytes =
+                Body::ALL.into_iter().zip(bodies::read()?).find(|(known, _)| *known == body);
+            let bytes = bytes.ok_or("no such body")?.1;
+            if client == "decode" {
+                return decoding(body, &bytes, count).map(drop);
+            }
+            return Bare::connect(&runtime, url, body, &bytes)?
+                .cpu(&runtime, body, count)
+                .map(drop);
+        }
+        _ => return Err(format!("there is no client {client}").into()),
+    };
+    let client = runtime.block_on(async { clients::octowire(url, cache) })?;
+    runtime.block_on(client.repeat(body, count))
+}
+
 fn expect(
     runtime: &Runtime,
     client: &octowire::Client,

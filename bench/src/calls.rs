@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::bodies::Body;
+use crate::cache;
 use crate::callgrind;
 use crate::clients::{Entry, Subject};
 use crate::measure;
@@ -144,14 +145,35 @@ pub fn single_threaded() -> Result<Runtime> {
 
 /// Calls for a profiler, which has its own measurement.
 pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
-    let known = Entry::ALL.iter().find(|entry| entry.key == client);
-    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
     let known = Body::ALL.into_iter().find(|known| known.key() == body);
     let body = known.ok_or_else(|| format!("there is no body {body}"))?;
+    let count = count.parse()?;
+    let known = Entry::ALL.iter().find(|entry| entry.key == client);
+    let Some(entry) = known else {
+        return cache::repeat(client, body, count, url);
+    };
     let runtime = single_threaded()?;
     let _within = runtime.enter();
     let subject = entry.connect(url)?;
-    runtime.block_on(subject.repeat(body, count.parse()?))
+    runtime.block_on(subject.repeat(body, count))
+}
+
+/// Concurrent calls of 1 KB on two workers for two seconds: prints the calls per second, and the CPU time of a call, which varies
+/// less with other load.
+pub fn concurrent(client: &str, callers: &str, url: &str) -> Result<()> {
+    let known = Entry::ALL.iter().find(|entry| entry.key == client);
+    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
+    let callers = callers.parse()?;
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let _within = runtime.enter();
+    let subject = entry.connect(url)?;
+    measure::rate(&runtime, &*subject, Body::Comment, callers, RATE_SAMPLE)?;
+    let sample = 8 * RATE_SAMPLE;
+    let start = measure::cpu_time();
+    let rate = measure::rate(&runtime, &*subject, Body::Comment, callers, sample)?;
+    let cpu = (measure::cpu_time() - start).as_secs_f64() / (rate * sample.as_secs_f64());
+    println!("{rate:.0} calls a second, {:.2} µs of CPU each", cpu * 1e6);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -35,12 +35,14 @@ const USAGE: &str = "\
 octowire-bench calls [--rounds N] [--no-callgrind]   typed calls, compared with other clients
 octowire-bench cache                                 the cost of a hit, a revalidation and a miss
 octowire-bench auth                                  a cached token; one token request for 10,000 calls
+octowire-bench handles                               the memory of handles for installations
 octowire-bench limits                                admission by the rate limits
 octowire-bench leases                                the same shared by a fleet: three minutes
 octowire-bench store                                 what calls wait for a store: four minutes
 octowire-bench telemetry                             the telemetry of a call
 octowire-bench webhooks                              verifying, reading and receiving them
 octowire-bench server                                the server alone; ends with its stdin
+octowire-bench concurrent CLIENT CALLERS URL         the rate and CPU time of concurrent calls
 octowire-bench repeat CLIENT BODY COUNT URL          calls without measuring, for a profiler
 ";
 
@@ -51,12 +53,14 @@ fn main() -> ExitCode {
         ["calls", options @ ..] => calls::Options::read(options).and_then(calls::run),
         ["cache"] => cache::run(),
         ["auth"] => auth::run(),
+        ["handles"] => auth::handles(),
         ["limits"] => limits::run(),
         ["leases"] => leases::run(),
         ["webhooks"] => webhooks::run(),
         ["store"] => store::run(),
         ["telemetry"] => telemetry::run(),
         ["server"] => server::run(),
+        ["concurrent", client, callers, url] => calls::concurrent(client, callers, url),
         ["repeat", client, body, count, url] => calls::repeat(client, body, count, url),
         _ => Err(USAGE.into()),
     };

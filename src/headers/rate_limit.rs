@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::server_time;
 use crate::sanitize;
@@ -36,7 +36,7 @@ impl RateLimitStatus {
         Some(Self {
             limit,
             remaining,
-            used: number(headers, "x-ratelimit-used").unwrap_or(limit.saturating_sub(remaining)),
+            used: number(headers, &USED).unwrap_or(limit.saturating_sub(remaining)),
             reset: ends,
             resource: resource(headers).map(str::to_owned),
         })
@@ -77,10 +77,15 @@ impl<'a> RateLimitHeaders<'a> {
 
 /// Returns whether the headers of a rejection report that no request remains in the window. It needs no other header.
 pub(crate) fn is_exhausted(headers: &HeaderMap) -> bool {
-    number(headers, REMAINING) == Some(0)
+    number(headers, &REMAINING) == Some(0)
 }
 
-const REMAINING: &str = "x-ratelimit-remaining";
+// As names, since a lookup by a text parses it first.
+static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+static USED: HeaderName = HeaderName::from_static("x-ratelimit-used");
+static RESOURCE: HeaderName = HeaderName::from_static("x-ratelimit-resource");
 
 /// The window of a limit, which all headers of one response describe.
 struct Window {
@@ -93,23 +98,23 @@ struct Window {
 
 impl Window {
     fn parse(headers: &HeaderMap) -> Option<Self> {
-        let reset = number(headers, "x-ratelimit-reset")?;
+        let reset = number(headers, &RESET)?;
         Some(Self {
-            limit: number(headers, "x-ratelimit-limit")?,
-            remaining: number(headers, REMAINING)?,
+            limit: number(headers, &LIMIT)?,
+            remaining: number(headers, &REMAINING)?,
             reset,
             ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?,
         })
     }
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Returns the name of the limit as it is.
 fn resource(headers: &HeaderMap) -> Option<&str> {
-    headers.get("x-ratelimit-resource")?.to_str().ok()
+    headers.get(&RESOURCE)?.to_str().ok()
 }
 
 /// The name of all limits whose own name is invalid, or that exceed the number of tracked limits.
@@ -124,7 +129,8 @@ fn tracked_name(name: &str) -> &str {
         !name.is_empty() && name.len() <= MAX_RESOURCE_CHARS && name.bytes().all(is_plain);
     // A secret can consist of the same letters, but GitHub's own names are not secrets.
     let is_no_secret = || {
-        sanitize::is_of_protocol(name.as_bytes())
+        name == "core"
+            || sanitize::is_of_protocol(name.as_bytes())
             || sanitize::text(name, MAX_RESOURCE_CHARS) == name
     };
     if is_name && is_no_secret() { name } else { OTHER_RESOURCE }
@@ -250,7 +256,8 @@ mod tests {
             (Some("x"), false),
             (None, false),
         ] {
-            let pairs: Vec<_> = value.map(|value| (REMAINING, value)).into_iter().collect();
+            let pairs: Vec<_> =
+                value.map(|value| ("x-ratelimit-remaining", value)).into_iter().collect();
             assert_eq!(is_exhausted(&headers(&pairs)), expected, "{value:?}");
         }
     }

@@ -40,8 +40,8 @@ pub(super) async fn admit(
     // A permit can take so long that another window of a budget has begun.
     permits.budgets = permits.budgets.filter(BudgetReservations::is_current);
     if let (Some(account), None) = (&account, &permits.budgets) {
-        let reserved = reserve(context, account).await.map_err(AttemptRejection::Other)?;
-        permits.budgets = Some(reserved);
+        let reservation = Box::pin(reserve(context, account)).await;
+        permits.budgets = Some(reservation.map_err(AttemptRejection::Other)?);
     }
     Ok(Attempt::new(permits, credentials))
 }
@@ -62,7 +62,8 @@ async fn acquire_permits(
             (None, Some(account))
                 if context.admission_queue().is_waiting_for_store(&context.cost()) =>
             {
-                let reservation = pin!(account.reserve(context.name(), &context.store_wait));
+                // In a box, since few calls have a budget and wait for the store.
+                let reservation = Box::pin(account.reserve(context.name(), &context.store_wait));
                 match select(acquired, reservation).await {
                     Either::Left((Ok(permits), reservation)) => {
                         let budgets = reservation.await.map_err(AttemptRejection::Other)?;

@@ -23,7 +23,6 @@ use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
 use crate::transport::{self, RedirectTarget, RedirectTrace};
-use crate::util::compact;
 
 /// How the caller reads the body of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +223,6 @@ async fn read_response(
     let spec = &context.spec;
     let (status, url) = (response.status(), response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
-    let headers = compact::headers(headers);
     // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
     let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
     let body = if !status.is_success() && !is_current {

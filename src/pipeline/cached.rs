@@ -57,10 +57,9 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
 }
 
 /// Performs a read through the cache. `refresh` is the same call, for a refresh in the background.
-// The future of an `async fn` would contain the context twice.
 pub(super) fn fetch(
     lookup: CacheLookup,
-    context: CallContext,
+    context: Box<CallContext>,
     refresh: Option<Box<Call>>,
 ) -> impl Future<Output = Result<RawResponse>> {
     let lookup = Arc::new(lookup);
@@ -122,26 +121,23 @@ impl KnownEntries<'_> {
         if let Some(shared_entry) = shared_entry {
             (self.entry, self.shared_key) = (shared_entry, None);
         }
-        context.conditional = Some(self.lookup.conditional(&self.entry));
+        context.conditional = Some(Box::new(self.lookup.conditional(&self.entry)));
     }
-}
 
-/// Reads the entry of another identity, if there can be one.
-pub(super) async fn load_shared<E>(
-    known: Option<&KnownEntries<'_>>,
-    context: &CallContext,
-) -> Result<Option<StoredEntry>, E> {
-    let wanted = known.and_then(|known| Some((known.lookup, known.shared_key?)));
-    Ok(match wanted {
-        Some((lookup, key)) => Some(lookup.shared_entry(&context.attempt(), key).await),
-        None => None,
-    })
+    /// Reads the entry of another identity; `None` if there can be none.
+    pub(super) fn load_shared<'b>(
+        &'b self,
+        context: &'b CallContext,
+    ) -> Option<impl Future<Output = StoredEntry> + Unpin + 'b> {
+        let (lookup, key) = (self.lookup, self.shared_key?);
+        Some(Box::pin(async move { lookup.shared_entry(&context.attempt(), key).await }))
+    }
 }
 
 /// Sends the read, shared with all calls that request the same at this time.
 async fn coalesce(
     lookup: &Arc<CacheLookup>,
-    context: CallContext,
+    context: Box<CallContext>,
     found: LookupState,
 ) -> LookupResult {
     let in_flight = Arc::clone(&context.shared().in_flight);
@@ -150,7 +146,7 @@ async fn coalesce(
     loop {
         // Applies if this call joins the read of another one: its timeout includes the read's wait for a rate limit only
         // if the caller set a timeout for this call.
-        let patience = context.as_ref().and_then(CallContext::remaining_caller_timeout);
+        let patience = context.as_deref().and_then(CallContext::remaining_caller_timeout);
         let own_slot = BatchSlot::current();
         let mut joined = in_flight.join(key, own_slot.clone(), |id| {
             // The context is available until a call starts the read.
@@ -173,7 +169,7 @@ async fn coalesce(
             None => {}
             Some(result) if leads => return result,
             // This call sends its own.
-            Some(Err(error)) if depends_on_starting_call(&error, context.as_ref()) => {}
+            Some(Err(error)) if depends_on_starting_call(&error, context.as_deref()) => {}
             Some(result) => return result,
         }
     }
@@ -192,7 +188,7 @@ fn depends_on_starting_call(error: &Error, joined: Option<&CallContext>) -> bool
 /// Begins a read that equal calls can join, under this key and id.
 fn begin_read(
     lookup: Arc<CacheLookup>,
-    context: Option<CallContext>,
+    context: Option<Box<CallContext>>,
     found: LookupState,
     slot: Option<BatchSlot>,
     (key, id): (CoalescingKey, u64),
@@ -245,7 +241,7 @@ async fn fetch_from_github(
     let base = known.entry;
     if let Some(rejected_with) = condition_rejection(context, &response) {
         debug!("conditional request rejected; retrying without the condition");
-        context.conditional = Some(lookup.conditional(&StoredEntry::None));
+        context.conditional = Some(Box::new(lookup.conditional(&StoredEntry::None)));
         requested = clock::monotonic_wall_clock();
         // The repetition is another attempt, with its own permit and count.
         context.store_wait.reset();
@@ -255,7 +251,7 @@ async fn fetch_from_github(
         }
     }
     let times = ResponseTimes { requested, received: clock::monotonic_wall_clock() };
-    let sent = context.conditional.as_ref().and_then(Validators::sent);
+    let sent = context.conditional.as_deref().and_then(Validators::sent);
     let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
     let log_sequence = log_sequence.filter(|_| !varies);
     let exchange = RevalidationContext { times, log_sequence, sent };

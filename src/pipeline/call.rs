@@ -123,7 +123,7 @@ pub(crate) struct CallContext {
     /// How long this attempt of the call can still wait for the client's store.
     pub(crate) store_wait: StoreWaitBudget,
     /// The condition of the request, for the cache.
-    pub(crate) conditional: Option<Validators>,
+    pub(crate) conditional: Option<Box<Validators>>,
     /// Whether GitHub can have performed one of the requests that were sent.
     pub(crate) may_have_had_effect: bool,
     /// The headers of this attempt in place of the call's, if there are interceptors.
@@ -153,7 +153,10 @@ impl CallContext {
             spec,
             deadline,
             options,
-            upload_error: UploadErrorSlot::default(),
+            upload_error: match upload {
+                true => UploadErrorSlot::for_upload(),
+                false => UploadErrorSlot::default(),
+            },
             store_wait: StoreWaitBudget::new(shared.store_timeout),
             conditional: None,
             may_have_had_effect: false,

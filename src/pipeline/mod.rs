@@ -35,10 +35,13 @@ mod validate;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::try_join;
 use tokio::time::sleep;
 use tracing::Instrument;
 
+use self::admission::AttemptRejection;
+use self::attempt::Attempt;
 pub(crate) use self::attempt::BodyMode;
 use self::cached::KnownEntries;
 use self::call::{Call, CallContext};
@@ -47,6 +50,7 @@ use self::retry_state::{NextStep, RetryState};
 use crate::error::{Error, Result};
 use crate::observability::observer::CallObserver;
 use crate::policy::auth::with_refresh_stack;
+use crate::policy::cache::lookup::StoredEntry;
 use crate::policy::rate_limit::{BatchSlot, CallHandle};
 use crate::response::{RawResponse, accepted};
 use crate::runtime::detachable::DetachableCall;
@@ -95,14 +99,15 @@ async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
     let (name, awaits_result) = (call.draft.name.clone(), call.draft.awaits_result());
     let mut intercepted = InterceptedCall::default();
     let result = {
-        // Pinned where it is created: a wrapper would copy its two kilobytes otherwise.
+        // Pinned where it is created, since a wrapper would copy it.
         let response = pin!(async {
             let is_buffered = mode == BodyMode::Buffered;
             let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
-            let mut context = CallContext::new(*call)?;
+            let mut context = Box::new(CallContext::new(*call)?);
             intercepted.begin(&mut context).await?;
             match cached::plan_lookup(&context, mode)? {
-                Some(lookup) => cached::fetch(lookup, context, refresh).await,
+                // In a box: the cache's part is large, and calls without a cache would carry it.
+                Some(lookup) => Box::pin(cached::fetch(lookup, context, refresh)).await,
                 None => send_uncached(context, mode).await,
             }
         });
@@ -116,7 +121,7 @@ async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
 }
 
 /// Sends a call to GitHub, whatever is stored. A write invalidates the stored responses that it can have changed.
-fn send_uncached(context: CallContext, mode: BodyMode) -> DetachableCall<Result<RawResponse>> {
+fn send_uncached(context: Box<CallContext>, mode: BodyMode) -> DetachableCall<Result<RawResponse>> {
     DetachableCall::new(context.options.extension.clone(), |detach| {
         let call = CallHandle::new(detach, BatchSlot::current(), context.store_wait.clone());
         with_refresh_stack(Box::pin(async move {
@@ -142,13 +147,7 @@ async fn run_attempts(
 ) -> Result<RawResponse> {
     let mut attempts = RetryState::begin(context);
     loop {
-        let admitted = {
-            let admitted = pin!(admission::admit(context, attempts.waited_for_limits(), call));
-            let entry = pin!(cached::load_shared(known.as_deref(), context));
-            // Both query the store concurrently.
-            try_join(admitted, entry).await
-        };
-        let (mut attempt, entry) = match admitted {
+        let (mut attempt, entry) = match admit(context, &attempts, call, known.as_deref()).await {
             Ok(admitted) => admitted,
             Err(rejection) => return attempts.end_unadmitted(context, rejection),
         };
@@ -166,6 +165,24 @@ async fn run_attempts(
             NextStep::SendAgain(delay) => sleep(delay).await,
         }
         context.store_wait.reset();
+    }
+}
+
+/// Admits an attempt, and meanwhile reads the entry of another identity, if there can be one.
+async fn admit(
+    context: &CallContext,
+    attempts: &RetryState,
+    call: &CallHandle,
+    known: Option<&KnownEntries<'_>>,
+) -> Result<(Attempt, Option<StoredEntry>), AttemptRejection> {
+    let admitted = pin!(admission::admit(context, attempts.waited_for_limits(), call));
+    match known.and_then(|known| known.load_shared(context)) {
+        // Both query the store concurrently.
+        Some(entry) => {
+            let (attempt, entry) = try_join(admitted, entry.map(Ok)).await?;
+            Ok((attempt, Some(entry)))
+        }
+        None => Ok((admitted.await?, None)),
     }
 }
 

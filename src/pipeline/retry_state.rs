@@ -30,14 +30,14 @@ pub(super) struct RetryState {
     sent: u32,
     /// The number of rejections of its token.
     token_rejections: u32,
-    retries: Option<CallRetries>,
+    retries: Option<Box<CallRetries>>,
     polls: Option<AcceptedPoller>,
     failed: Vec<FailedAttempt>,
     last_error: Option<Error>,
     /// Whether the next attempt is a retry of a failed one.
     is_retry: bool,
     /// The last response, if it is GraphQL's rejection by a rate limit.
-    rejection: Option<RawResponse>,
+    rejection: Option<Box<RawResponse>>,
 }
 
 /// What follows an attempt, unless the call fails.
@@ -119,7 +119,7 @@ impl RetryState {
             AttemptFailure { is_result: true, ..self.failure(context, FailureClass::RateLimited) };
         match self.decide(context, &rejection) {
             RetryDecision::RetryAfter(delay) => {
-                self.rejection = Some(response);
+                self.rejection = Some(Box::new(response));
                 NextStep::SendAgain(delay)
             }
             RetryDecision::TooLate(_) | RetryDecision::Fail => NextStep::Return(response),
@@ -206,8 +206,9 @@ impl RetryState {
     }
 
     fn decide(&mut self, context: &CallContext, failure: &AttemptFailure) -> RetryDecision {
-        let retries =
-            self.retries.get_or_insert_with(|| CallRetries::new(context.retry_policy().clone()));
+        let retries = self
+            .retries
+            .get_or_insert_with(|| Box::new(CallRetries::new(context.retry_policy().clone())));
         retries.decide(failure, &context.shared().retry_budget)
     }
 
@@ -221,7 +222,7 @@ impl RetryState {
         if error.kind() == ErrorKind::RateLimit
             && let Some(response) = self.rejection.take()
         {
-            return Ok(response);
+            return Ok(*response);
         }
         Err(match rejection {
             AttemptRejection::RateLimit(error) => self.fail_admission(context, error),

@@ -195,18 +195,27 @@ impl Upload {
 /// The error of the caller's own body while it was sent, if there was one.
 ///
 /// It is stored beside the request: over HTTP/2, the resulting error is a stream reset without a reason.
+///
+/// By default, it is empty, for requests whose body cannot fail.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UploadErrorSlot(Arc<Mutex<Option<BoxError>>>);
+pub(crate) struct UploadErrorSlot(Option<Arc<Mutex<Option<BoxError>>>>);
 
 impl UploadErrorSlot {
+    /// Creates the slot of a request with a body that can fail.
+    pub(crate) fn for_upload() -> Self {
+        Self(Some(Arc::default()))
+    }
+
     /// Stores the reason, and returns the error for the HTTP client.
     fn set(&self, reason: BoxError) -> BoxError {
-        *lock(&self.0) = Some(reason);
+        if let Some(slot) = &self.0 {
+            *lock(slot) = Some(reason);
+        }
         "the request body failed".into()
     }
 
     pub(crate) fn take(&self) -> Option<BoxError> {
-        lock(&self.0).take()
+        self.0.as_ref().and_then(|slot| lock(slot).take())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each converts its value, which Rust or GitHub writes in several ways. The first invalid value is recorded, and fails
 //! the call when it is sent.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Display;
 
@@ -24,7 +25,7 @@ use crate::time::rfc3339;
 #[allow(dead_code)]
 impl RequestDraft {
     /// Sets a path parameter.
-    pub(crate) fn set_path<T: Display>(
+    pub(crate) fn set_path<T: Display + 'static>(
         &mut self,
         index: usize,
         value: impl TryInto<T, Error: Display>,
@@ -42,13 +43,13 @@ impl RequestDraft {
         self.set_path::<String>(index, value.into_text());
     }
 
-    fn path_value<T: Display, E: Display>(&mut self, index: usize, value: Result<T, E>) {
+    fn path_value<T: Display + 'static, E: Display>(&mut self, index: usize, value: Result<T, E>) {
         let values = match &mut self.target {
             Target::Template(values) => &mut values[..],
             Target::Raw(_) | Target::Url(_) => &mut [],
         };
         match (value, values.get_mut(index)) {
-            (Ok(value), Some(place)) => *place = Some(value.to_string()),
+            (Ok(value), Some(place)) => *place = Some(to_text(value)),
             (Ok(_), None) => self.reject(format_args!("the path has no parameter {index}")),
             (Err(reason), _) => {
                 let parameter =
@@ -64,7 +65,7 @@ impl RequestDraft {
 #[allow(dead_code)]
 impl RequestDraft {
     /// Sets a query parameter.
-    pub(crate) fn set_query<T: Display>(
+    pub(crate) fn set_query<T: Display + 'static>(
         &mut self,
         name: &'static str,
         value: impl TryInto<T, Error: Display>,
@@ -129,9 +130,13 @@ impl RequestDraft {
         self.query_values(name, collect(values, IntoInteger::into_integer));
     }
 
-    fn query_value<T: Display, E: Display>(&mut self, name: &'static str, value: Result<T, E>) {
+    fn query_value<T: Display + 'static, E: Display>(
+        &mut self,
+        name: &'static str,
+        value: Result<T, E>,
+    ) {
         match value {
-            Ok(value) => self.replace_query(Cow::Borrowed(name), [value.to_string()]),
+            Ok(value) => self.replace_query(Cow::Borrowed(name), [to_text(value)]),
             Err(reason) => self.reject_query(name, reason),
         }
     }
@@ -317,4 +322,14 @@ fn collect<V, T, E: Display>(
     values
         .map(|(index, value)| convert(value).map_err(|reason| format!("value {index}: {reason}")))
         .collect()
+}
+
+/// Returns the text of a value. A `String` is returned as it is, and not copied.
+fn to_text<T: Display + 'static>(value: T) -> String {
+    let mut value = Some(value);
+    let text = (&mut value as &mut dyn Any).downcast_mut::<Option<String>>();
+    match text.and_then(Option::take) {
+        Some(text) => text,
+        None => value.map(|value| value.to_string()).unwrap_or_default(),
+    }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::codec::from_json;
 use crate::error::graphql::{GraphQlError, GraphQlErrors, read_errors, text};
 use crate::error::{Error, ErrorKind, Result, indicates_rate_limit, rate_limit_advice};
 use crate::response::{RawBody, RawResponse, Response};
@@ -50,9 +51,9 @@ const MAX_REJECTION_BYTES: usize = 16 * 1024;
 /// match: GitHub sets the parent of a failed field to null, whether or not `T` allows it.
 pub(crate) fn decode<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T>> {
     let RawBody::Bytes(body) = &raw.body else {
-        return raw.decode(|body| serde_json::from_slice(body));
+        return raw.decode(|body| from_json(body));
     };
-    let response: serde_json::Result<GraphQlResponse<T>> = serde_json::from_slice(body);
+    let response: serde_json::Result<GraphQlResponse<T>> = from_json(body);
     let reason = match response {
         Ok(GraphQlResponse { data: Some(data), errors, .. }) if errors.is_empty() => {
             return raw.decode(|_| Ok(data));

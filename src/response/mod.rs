@@ -19,8 +19,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::codec::EmptyBody;
-use crate::codec::json_path;
+use crate::codec::{EmptyBody, from_json, json_path};
 use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
 use crate::headers::rate_limit::RateLimitStatus;
 use crate::headers::request_id::request_id;
@@ -207,7 +206,7 @@ impl RawResponse {
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         match &self.bytes()[..] {
             [] => T::deserialize(EmptyBody),
-            body => serde_json::from_slice(body),
+            body => from_json(body),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr3_iter;
+use memchr::{memchr3, memchr3_iter};
 
 /// Text after one round of decoding: percent signs, the escapes of JSON and of Rust's `Debug`, and
 /// the entities of HTML.
@@ -10,6 +10,15 @@ pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
     /// The decoded parts, in order.
     units: Vec<Unit>,
+}
+
+/// The first bytes of escapes.
+const ESCAPES: [u8; 3] = *b"%\\&";
+
+/// Returns whether a text can contain escapes.
+pub(super) fn has_escape(text: &[u8]) -> bool {
+    let [one, two, three] = ESCAPES;
+    memchr3(one, two, three, text).is_some()
 }
 
 /// Encoded bytes.
@@ -23,7 +32,8 @@ impl Decoded {
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         let mut decoded = Self { bytes: Vec::new(), units: Vec::new() };
         let mut next = 0;
-        for at in memchr3_iter(b'%', b'\\', b'&', text) {
+        let [one, two, three] = ESCAPES;
+        for at in memchr3_iter(one, two, three, text) {
             // It might be a part of the previous one, as in `\\`.
             let Some((value, length)) = unit(&text[at..]).filter(|_| at >= next) else { continue };
             if decoded.units.is_empty() {
@@ -41,8 +51,11 @@ impl Decoded {
             next = at + length;
             decoded.units.push(Unit { decoded: start..decoded.bytes.len(), original: at..next });
         }
+        if decoded.units.is_empty() {
+            return None;
+        }
         decoded.bytes.extend_from_slice(&text[next..]);
-        (!decoded.units.is_empty()).then_some(decoded)
+        Some(decoded)
     }
 
     /// Returns the original range of a range of the decoded bytes.

@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 
 use super::HIDDEN;
 use super::decision::{self, Classification};
+use super::encoded::has_escape;
 use super::looks;
 use super::protocol::{DECISIVE, is_of_protocol};
 use super::secrets::{self, KnownSecrets, MIN_SECRET_BYTES, Retention};
+use crate::util::compact;
 
 /// Remembers the secrets of a request: its credentials, and all values with the name or form of a secret, except for
 /// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
@@ -126,15 +128,25 @@ pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Redacts known secrets in the headers of a response, before any code stores or shows them.
+/// Redacts known secrets in the headers of a response, before any code stores or shows them. Their values then share one
+/// allocation, instead of the buffer of the connection.
 ///
 /// A validator with a secret is dropped. `Link` and `Location` are unchanged, since they are followed, and are marked
 /// as sensitive: `Debug` does not show them, and no store receives them. A protocol word by which the client decides is
 /// unchanged as well.
 pub(crate) fn received(headers: &mut HeaderMap) {
+    let all = compact::share_values(headers);
     let known = secrets::known();
+    // One search of all values is sufficient for nearly all responses. Only a value with an escape needs its own.
+    let can_have_plain = known.can_have_plain(&all);
+    if !can_have_plain && !has_escape(&all) {
+        return;
+    }
     let mut validators = Vec::new();
     for (name, value) in headers.iter_mut() {
+        if !can_have_plain && !has_escape(value.as_bytes()) {
+            continue;
+        }
         let mut ranges = known.find(value.as_bytes());
         if !ranges.is_empty() && DECISIVE.contains(&name.as_str()) {
             let is_date = value.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok());

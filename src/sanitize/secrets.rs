@@ -1,8 +1,9 @@
 //! The secrets that this process has used, as keyed fingerprints.
 //!
 //! The registry never holds a secret: only hashes with keys that are random in each process, of a secret's forms and of
-//! the last eight bytes of each form. A text is searched in one pass: the eight bytes that end at each position are
-//! looked up in a small bitmap, and only matches are hashed.
+//! the last eight bytes of each form. A text is searched in one pass: at every fourth position, the five bytes that end
+//! there are looked up in a small bitmap, which has those of each form that ends there or within the next three bytes.
+//! Only at matches, the eight bytes before each of these ends are looked up and hashed.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -41,11 +42,17 @@ const OVERLAP_BYTES: usize = MAX_PIECE_BYTES * 6;
 /// and counts as a secret.
 const MAX_STEPS: usize = 64;
 
-/// The bitmap has two to this power of bits: it grows from 512 bytes to 32 KiB.
+/// The bitmap has two to this power of bits: it grows from 512 bytes to 128 KiB.
 const MIN_BITS: u32 = 12;
-const MAX_BITS: u32 = 18;
-/// Bits for each form, so that few other texts match the bitmap.
-const BITS_PER_FORM: usize = 16;
+const MAX_BITS: u32 = 20;
+/// Bits for each form, of which it sets one for each of its [`MARKS`], so that few other texts match the bitmap.
+const BITS_PER_FORM: usize = 64;
+/// The distance between two positions at which a text is searched.
+const STEP: usize = 4;
+/// The number of lookups by which a form is found: at each distance from its end, and at its end.
+const MARKS: usize = STEP + 1;
+/// The bits of the eight bytes before a position that are not part of the lookup there.
+const UNUSED_BITS: usize = (STEP - 1) * 8;
 
 static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets::new()));
 
@@ -116,6 +123,15 @@ impl KnownSecrets {
         known()
     }
 
+    /// Returns whether the bytes contain a known secret that is not encoded, or can contain one.
+    pub(super) fn can_have_plain(&self, bytes: &[u8]) -> bool {
+        let mut ranges = Vec::new();
+        if !self.0.forms.is_empty() {
+            self.0.find(bytes, &mut ranges);
+        }
+        !ranges.is_empty()
+    }
+
     /// Returns the ranges of known secrets in the bytes, ordered and disjoint.
     pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut ranges = Vec::new();
@@ -170,7 +186,7 @@ struct Form {
     length: u16,
     encoding: Encoding,
     whole: u64,
-    bit: u32,
+    bits: [u32; MARKS],
     end: u64,
 }
 
@@ -223,7 +239,7 @@ impl Secrets {
             }
         });
         for form in &forms {
-            set(&mut self.bitmap, form.bit >> (MAX_BITS - self.bits));
+            set(&mut self.bitmap, form, self.bits);
             let others = self.forms.entry(form.end).or_default();
             others.insert(others.partition_point(|other| other < form), *form);
         }
@@ -265,24 +281,28 @@ impl Secrets {
     fn mark(&mut self) {
         self.bitmap = vec![0; 1 << (self.bits - 6)];
         for form in self.forms.values().flatten() {
-            set(&mut self.bitmap, form.bit >> (MAX_BITS - self.bits));
+            set(&mut self.bitmap, form, self.bits);
         }
     }
 
     fn form(&self, encoding: Encoding, bytes: &[u8]) -> Option<Form> {
-        let end = *bytes.last_chunk()?;
+        let end: [u8; 8] = *bytes.last_chunk()?;
+        let last = u64::from_le_bytes(end);
         Some(Form {
             encoding,
             length: bytes.len().try_into().ok()?,
-            bit: self.bit(end),
+            bits: std::array::from_fn(|distance| match distance {
+                STEP => self.bit(last),
+                distance => self.bit(last << (distance * 8) >> UNUSED_BITS),
+            }),
             end: self.keys.hash_one(end),
             whole: self.keys.hash_one(bytes),
         })
     }
 
-    fn bit(&self, end: [u8; 8]) -> u32 {
-        let mixed = (u64::from_le_bytes(end) ^ self.mix[0]).wrapping_mul(self.mix[1]);
-        (mixed >> (64 - MAX_BITS)) as u32
+    /// Returns the index of some bytes in the largest bitmap.
+    fn bit(&self, bytes: u64) -> u32 {
+        (mixed(bytes, self.mix) >> (64 - MAX_BITS)) as u32
     }
 
     fn find_in_part(&self, bytes: &[u8], part: Range<usize>, ranges: &mut Vec<Range<usize>>) {
@@ -324,14 +344,31 @@ impl Secrets {
 
     /// Checks at each position whether a form ends there. Returns `None` if that takes too many steps.
     fn search(&self, search: &mut Search<'_>) -> Option<()> {
-        let shift = MAX_BITS - self.bits;
-        for (start, end) in search.bytes.windows(MIN_SECRET_BYTES).enumerate() {
-            let Ok(end) = end.try_into() else { continue };
-            let bit = self.bit(end) >> shift;
-            if self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
+        let (chunks, _) = search.bytes.as_chunks::<STEP>();
+        // Copies, since the loop takes most of the time of a search.
+        let (bitmap, mix, shift) = (&*self.bitmap, self.mix, 64 - self.bits);
+        let mut before = 0;
+        for (index, chunk) in chunks.iter().enumerate() {
+            // The eight bytes before this position; the first are zero at the beginning of the text.
+            before = before >> 32 | u64::from(u32::from_le_bytes(*chunk)) << 32;
+            let bit = mixed(before >> UNUSED_BITS, mix) >> shift;
+            if is_set(bitmap, bit) {
+                self.check_ends((index + 1) * STEP, search)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Checks whether a form ends here, or at one of the next positions before the next lookup.
+    fn check_ends(&self, at: usize, search: &mut Search<'_>) -> Option<()> {
+        let bytes = search.bytes;
+        for at in at.max(MIN_SECRET_BYTES)..(at + STEP).min(bytes.len() + 1) {
+            let Ok(end) = bytes[at - MIN_SECRET_BYTES..at].try_into() else { continue };
+            let bit = mixed(u64::from_le_bytes(end), self.mix) >> (64 - self.bits);
+            if is_set(&self.bitmap, bit)
                 && let Some(forms) = self.forms.get(&self.keys.hash_one(end))
             {
-                self.check(forms, start + MIN_SECRET_BYTES, search)?;
+                self.check(forms, at, search)?;
             }
         }
         Some(())
@@ -371,8 +408,22 @@ fn oldest(cache: &mut LruCache<u64, SecretPiece>) -> Option<Vec<Form>> {
     cache.pop_lru().map(|(_, remembered)| remembered.forms)
 }
 
-fn set(bitmap: &mut [u64], bit: u32) {
-    bitmap[(bit >> 6) as usize] |= 1 << (bit & 63);
+/// Returns the keyed hash of some bytes, whose first bits are their index in a bitmap.
+#[inline]
+fn mixed(bytes: u64, mix: [u64; 2]) -> u64 {
+    (bytes ^ mix[0]).wrapping_mul(mix[1])
+}
+
+#[inline]
+fn is_set(bitmap: &[u64], bit: u64) -> bool {
+    bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
+}
+
+/// Sets the bits of a form in a bitmap of this size.
+fn set(bitmap: &mut [u64], form: &Form, bits: u32) {
+    for bit in form.bits.map(|bit| bit >> (MAX_BITS - bits)) {
+        bitmap[(bit >> 6) as usize] |= 1 << (bit & 63);
+    }
 }
 
 /// One search of a text.
@@ -429,6 +480,8 @@ fn push(ranges: &mut Vec<Range<usize>>, range: Range<usize>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn secret(number: usize) -> String {
@@ -455,6 +508,49 @@ mod tests {
             secrets.bits == MAX_BITS && set < (1 << MAX_BITS) / 3,
             "{set} bits of forgotten secrets stay"
         );
+    }
+
+    proptest! {
+        /// Wherever a secret begins and ends, also next to other secrets.
+        #[test]
+        fn a_secret_is_found_at_any_position(
+            secret in "[a-z0-9]{8,40}",
+            other in "[a-z0-9]{8,12}",
+            before in "[a-z]{0,20}",
+            after in "[a-z]{0,20}",
+        ) {
+            let mut secrets = Secrets::new();
+            secrets.add(secret.as_bytes(), Retention::Used);
+            secrets.add(other.as_bytes(), Retention::Used);
+            let text = format!("{before}{secret}{after}{other}");
+            let mut ranges = Vec::new();
+            secrets.find(text.as_bytes(), &mut ranges);
+            merge(&mut ranges);
+            let is_hidden = |at: usize| ranges.iter().any(|range| range.contains(&at));
+            let start = before.len();
+            prop_assert!((start..start + secret.len()).all(is_hidden), "{text}: {ranges:?}");
+            prop_assert!((text.len() - other.len()..text.len()).all(is_hidden), "{text}: {ranges:?}");
+        }
+
+        /// The search by steps finds the ends that a lookup of each position finds.
+        #[test]
+        fn the_search_by_steps_skips_no_position(
+            known in prop::collection::vec("[ab]{8,12}", 1..6),
+            text in "[ab]{0,80}",
+        ) {
+            let mut secrets = Secrets::new();
+            known.iter().for_each(|secret| secrets.add(secret.as_bytes(), Retention::Used));
+            let mut ranges = Vec::new();
+            secrets.find(text.as_bytes(), &mut ranges);
+            let mut expected = Vec::new();
+            for secret in &known {
+                let starts = (0..text.len()).filter(|start| text[*start..].starts_with(&**secret));
+                expected.extend(starts.map(|start| start..start + secret.len()));
+            }
+            merge(&mut ranges);
+            merge(&mut expected);
+            prop_assert_eq!(ranges, expected);
+        }
     }
 
     #[test]

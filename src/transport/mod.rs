@@ -117,8 +117,10 @@ pub(crate) async fn send(
 ) -> Result<reqwest::Response> {
     let mut target = RedirectTarget::first(spec.method.clone(), spec.url.clone());
     let mut visited = VisitedHops::new(http.can_keep_cookies());
-    for _ in 0..=MAX_REDIRECTS {
-        visited.record_request(&target)?;
+    for redirects in 0..=MAX_REDIRECTS {
+        if redirects > 0 {
+            visited.record_request(&target)?;
+        }
         let (method, with_body) = (target.method.clone(), target.with_body);
         // GitHub redirects the operations of a renamed repository.
         let trusted = target.trusted;
@@ -132,7 +134,6 @@ pub(crate) async fn send(
             false => transport_error(error, upload_error),
         })?;
         sanitize::received(response.headers_mut());
-        visited.record_response(response.headers());
         if spec.is_external {
             return Ok(response);
         }
@@ -142,6 +143,12 @@ pub(crate) async fn send(
         trace.request_completed |= is_completed(&method, response.status());
         match next? {
             Some(next) => {
+                if redirects == 0 {
+                    // Most requests are not redirected, and are not recorded.
+                    let first = RedirectTarget::first(spec.method.clone(), spec.url.clone());
+                    visited.record_request(&first)?;
+                }
+                visited.record_response(response.headers());
                 if !next.trusted && trace.external_headers.is_none() {
                     trace.external_headers = Some(response.headers().clone());
                 }

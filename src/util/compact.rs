@@ -4,7 +4,7 @@
 //! large, and lives as long as the smallest part of it. So everything that outlives a call is copied here first, into
 //! memory of its exact length.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The overhead of an allocation.
@@ -17,19 +17,27 @@ pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
 
 /// Returns the same headers, whose values share one allocation.
 pub(crate) fn headers(mut headers: HeaderMap) -> HeaderMap {
+    share_values(&mut headers);
+    headers
+}
+
+/// Copies the values of headers into one allocation, which it returns: one value after the other.
+pub(crate) fn share_values(headers: &mut HeaderMap) -> Bytes {
     let length = headers.values().map(HeaderValue::len).sum();
-    let mut all = BytesMut::with_capacity(length);
+    let mut all = Vec::with_capacity(length);
     headers.values().for_each(|value| all.extend_from_slice(value.as_bytes()));
-    let mut all = all.freeze();
+    let all = Bytes::from(all);
+    let mut next = 0;
     for value in headers.values_mut() {
-        let own = HeaderValue::from_maybe_shared(all.split_to(value.len()));
+        let start = next;
+        next += value.len();
         // A copy of a valid header value is valid.
-        if let Ok(mut own) = own {
+        if let Ok(mut own) = HeaderValue::from_maybe_shared(all.slice(start..next)) {
             own.set_sensitive(value.is_sensitive());
             *value = own;
         }
     }
-    headers
+    all
 }
 
 /// Returns a copy of these headers, in a table that is no larger than necessary.
@@ -76,6 +84,7 @@ pub(crate) fn size_of_headers(headers: &HeaderMap) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;

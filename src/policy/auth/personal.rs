@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
@@ -39,6 +40,8 @@ pub struct PersonalToken {
     initial: AccessToken,
     created_at: Option<SystemTime>,
     name: Option<String>,
+    /// The digest of the first token. Calls ask for the identity, so that it is computed once.
+    fingerprint: OnceLock<String>,
 }
 
 enum TokenOrigin {
@@ -57,7 +60,7 @@ impl PersonalToken {
     /// If it is not a token: see [`AccessToken::new`].
     pub fn new(token: impl Into<SecretString>) -> Result<Self> {
         let first = AccessToken::new(token)?;
-        Ok(Self { origin: TokenOrigin::Given, initial: first, created_at: None, name: None })
+        Ok(Self::with_origin(TokenOrigin::Given, first))
     }
 
     /// Reads the token from this environment variable.
@@ -67,12 +70,7 @@ impl PersonalToken {
     pub fn from_env(variable: impl Into<String>) -> Result<Self> {
         let variable = variable.into();
         let first = read_env(&variable)?;
-        Ok(Self {
-            origin: TokenOrigin::Env(variable),
-            initial: first,
-            created_at: None,
-            name: None,
-        })
+        Ok(Self::with_origin(TokenOrigin::Env(variable), first))
     }
 
     /// Reads the token from this file. The file's modification time is the token's creation time, unless
@@ -83,7 +81,11 @@ impl PersonalToken {
     pub fn from_file(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let first = read_file(&path)?;
-        Ok(Self { origin: TokenOrigin::File(path), initial: first, created_at: None, name: None })
+        Ok(Self::with_origin(TokenOrigin::File(path), first))
+    }
+
+    fn with_origin(origin: TokenOrigin, initial: AccessToken) -> Self {
+        Self { origin, initial, created_at: None, name: None, fingerprint: OnceLock::new() }
     }
 
     /// Sets when the token was created, so that the client can warn when it is old.
@@ -104,6 +106,10 @@ impl PersonalToken {
     /// Returns the token that the constructor read, with which a client starts.
     fn initial(&self) -> AccessToken {
         self.initial.clone()
+    }
+
+    fn fingerprint(&self) -> &str {
+        self.fingerprint.get_or_init(|| secret_fingerprint(self.initial.expose_secret()))
     }
 }
 
@@ -132,9 +138,7 @@ impl TokenProvider for PersonalToken {
         match &self.name {
             Some(_) => self.identity(),
             // The location does not matter.
-            None => {
-                Cow::Owned(format!("token:{}", secret_fingerprint(self.initial.expose_secret())))
-            }
+            None => Cow::Owned(format!("token:{}", self.fingerprint())),
         }
     }
 
@@ -144,20 +148,10 @@ impl TokenProvider for PersonalToken {
         }
         Cow::Owned(match &self.origin {
             // A token with 100 bits of entropy or more cannot be found from its digest.
-            TokenOrigin::Given => {
-                format!("token:{}", secret_fingerprint(self.initial.expose_secret()))
-            }
+            TokenOrigin::Given => format!("token:{}", self.fingerprint()),
             // The same name can stand for another person in another process, or after a restart.
-            TokenOrigin::Env(variable) => {
-                format!("env:{variable}:{}", secret_fingerprint(self.initial.expose_secret()))
-            }
-            TokenOrigin::File(path) => {
-                format!(
-                    "file:{}:{}",
-                    path.display(),
-                    secret_fingerprint(self.initial.expose_secret())
-                )
-            }
+            TokenOrigin::Env(variable) => format!("env:{variable}:{}", self.fingerprint()),
+            TokenOrigin::File(path) => format!("file:{}:{}", path.display(), self.fingerprint()),
         })
     }
 

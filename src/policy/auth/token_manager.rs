@@ -167,9 +167,14 @@ impl TokenManager {
         self: &Arc<Self>,
         transport: &dyn AuthTransport,
     ) -> Result<Arc<CachedToken>> {
-        if let Some(cached) = self.fresh_token() {
-            return Ok(cached);
+        match self.fresh_token() {
+            Some(cached) => Ok(cached),
+            // In a box, since most calls do not wait.
+            None => Box::pin(self.acquire(transport)).await,
         }
+    }
+
+    async fn acquire(self: &Arc<Self>, transport: &dyn AuthTransport) -> Result<Arc<CachedToken>> {
         let manager_id = Arc::as_ptr(self) as usize;
         if REFRESHING.try_with(|refreshes| refreshes.contains(&manager_id)).unwrap_or(false) {
             return Err(self.recursive_error());

@@ -163,14 +163,15 @@ impl CacheLookup {
 
     /// Looks up the entries of this identity and of others.
     pub(crate) async fn look_up(&self, context: &AttemptContext<'_>) -> LookupState {
-        let question = self.computes_etags().then(|| self.identity_free_key(context));
+        let question = || self.computes_etags().then(|| self.identity_free_key(context));
         let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
-        let search = LookupRequest { key: self.key, question, needs_log: &needs_log };
+        let search = LookupRequest { key: self.key, question: &question, needs_log: &needs_log };
         let looked = storage
             .look_up(search, invalidation_log, self.max_value_bytes(), &self.wait_budget)
             .await;
         // Without the log, the state of a stored entry is unknown.
+        let has_entry = looked.entry.is_some();
         let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
         let base = entry.map_or(StoredEntry::None, |entry| {
             self.own_entry(context, entry, looked.has_unread_invalidations)
@@ -180,7 +181,14 @@ impl CacheLookup {
         LookupState {
             log_sequence: looked.log_sequence,
             entry: base,
-            shared_key: looked.last_writer.filter(|_| is_open),
+            shared_key: match is_open {
+                // Of an entry that cannot be used, the question was not looked up.
+                true if has_entry => {
+                    looked.last_writer.or_else(|| storage.last_writer(question()?))
+                }
+                true => looked.last_writer,
+                false => None,
+            },
         }
     }
 

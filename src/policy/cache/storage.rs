@@ -87,15 +87,16 @@ impl Storage {
     ) -> LookupOutcome {
         match self {
             Self::Memory(held) => {
-                let mut held = lock(held);
                 let LookupRequest { key, question, .. } = search;
-                LookupOutcome {
-                    log_sequence: invalidation_log.last_sequence(),
-                    has_unread_invalidations: false,
-                    entry: held.entries.get(&key).map(|(entry, _)| Arc::clone(entry)),
-                    last_writer: question
-                        .and_then(|question| held.last_writers.get(&question).copied()),
-                }
+                let (log_sequence, entry) = {
+                    let mut held = lock(held);
+                    let entry = held.entries.get(&key).map(|(entry, _)| Arc::clone(entry));
+                    (invalidation_log.last_sequence(), entry)
+                };
+                // The question is a digest, which most entries make unnecessary.
+                let question = if entry.is_none() { question() } else { None };
+                let last_writer = question.and_then(|question| self.last_writer(question));
+                LookupOutcome { log_sequence, has_unread_invalidations: false, entry, last_writer }
             }
             Self::Store(backend) => {
                 store_lookup::look_up(backend, search, invalidation_log, max_bytes, allowance).await
@@ -151,6 +152,14 @@ impl Storage {
         match self {
             Self::Memory(held) => lock(held).remove(key),
             Self::Store(backend) => backend.writer.remove(backend.name(key)),
+        }
+    }
+
+    /// Returns the identity that last received a response to a question, if the responses are in memory.
+    pub(crate) fn last_writer(&self, question: Key) -> Option<Key> {
+        match self {
+            Self::Memory(held) => lock(held).last_writers.get(&question).copied(),
+            Self::Store(_) => None,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::store::StoreWaitBudget;
 pub(crate) struct LookupRequest<'a> {
     pub(crate) key: Key,
     /// The question without its identity, if the identity that last received a response matters.
-    pub(crate) question: Option<Key>,
+    pub(crate) question: &'a (dyn Fn() -> Option<Key> + Sync),
     /// Whether the call can return this response, so that the invalidations that concern it matter.
     pub(crate) needs_log: &'a (dyn Fn(&Entry) -> bool + Sync),
 }
@@ -48,6 +48,7 @@ pub(crate) async fn look_up(
     allowance: &StoreWaitBudget,
 ) -> LookupOutcome {
     let LookupRequest { key, question, needs_log } = search;
+    let question = question();
     let unread = invalidation_log.unread();
     let own = backend.name(key);
     let own_pending = backend.writer.pending(&own);

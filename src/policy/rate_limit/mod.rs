@@ -30,7 +30,6 @@ pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lru::LruCache;
@@ -104,14 +103,15 @@ pub(crate) struct Limits {
 
 /// The maximum number of identities, as for tokens. An evicted identity begins with new limits, except for handles that
 /// still hold it.
-const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
+const MAX_IDENTITIES: usize = 15_000;
 
 impl Limits {
     pub(crate) fn new(policy: RateLimitPolicy, store: Option<Arc<ResilientStore>>) -> Self {
         Self {
             policy: Arc::new(policy),
             shared: store.map(|store| (store, ids::unique_id())),
-            queues: Mutex::new(LruCache::new(MAX_IDENTITIES)),
+            // `queue` bounds it. A bound here would allocate its capacity at once: half a megabyte.
+            queues: Mutex::new(LruCache::unbounded()),
             observed_resources: RwLock::default(),
         }
     }
@@ -131,6 +131,9 @@ impl Limits {
             }
         };
         queues.put(identity.to_owned(), Arc::clone(&queue));
+        if queues.len() > MAX_IDENTITIES {
+            queues.pop_lru();
+        }
         queue
     }
 

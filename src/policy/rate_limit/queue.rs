@@ -270,7 +270,8 @@ impl AdmissionQueue {
                     return Ok(permit);
                 }
                 EnterOutcome::Queued(waiting) => {
-                    let mut permit = waiting.wait(now, wait_budget).await?;
+                    // In a box, since most calls do not wait.
+                    let mut permit = Box::pin(waiting.wait(now, wait_budget)).await?;
                     permit.waited = started_at.elapsed();
                     permit.parked += parked;
                     return Ok(permit);
@@ -280,7 +281,7 @@ impl AdmissionQueue {
                     parking
                 }
             };
-            position.queue_slot = parking.wait().await;
+            position.queue_slot = Box::pin(parking.wait()).await;
             let until = Instant::now();
             parked += until.saturating_duration_since(now);
             now = until;
@@ -322,9 +323,8 @@ impl AdmissionQueue {
         };
         // A call that has no time left for the store does not wait for it, nor for an unavailable store.
         let expired = |wait: &StoreWaitBudget| wait.remaining().is_zero() || self.is_store_down();
-        let over = asked.call.store_wait.as_ref().is_some_and(expired);
-        let alone = over
-            && looked.as_ref().is_err_and(|(blocked, _)| blocked.is_awaiting_store())
+        let alone = looked.as_ref().is_err_and(|(blocked, _)| blocked.is_awaiting_store())
+            && asked.call.store_wait.as_ref().is_some_and(expired)
             && state.limits.check_offline(now, cost, &self.policy).is_ok();
         if alone {
             looked = Ok(());

@@ -30,7 +30,6 @@
 //! are combined as one identity, `own`, which [`identities`](Usage::identities) lists.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -217,7 +216,7 @@ impl UsageRecorder {
 }
 
 /// The maximum number of identities, as for tokens. An evicted one has written its counts.
-const MAX_IDENTITIES: NonZeroUsize = NonZeroUsize::new(15_000).unwrap();
+const MAX_IDENTITIES: usize = 15_000;
 
 impl UsageRegistry {
     /// Creates the usage of a client from a validated policy.
@@ -234,7 +233,8 @@ impl UsageRegistry {
             Arc::new(BudgetCounter::new(budget, prefix, "all"))
         });
         let common = common.collect();
-        let accounts = Mutex::new(LruCache::new(MAX_IDENTITIES));
+        // `account` bounds it. A bound here would allocate its capacity at once.
+        let accounts = Mutex::new(LruCache::unbounded());
         Self {
             storage,
             github: github.to_owned(),
@@ -312,6 +312,9 @@ impl UsageRegistry {
             budgets,
         });
         accounts.put(identity.to_owned(), Arc::clone(&account));
+        if accounts.len() > MAX_IDENTITIES {
+            accounts.pop_lru();
+        }
         account
     }
 }

@@ -57,7 +57,7 @@ async fn get(storage: &Storage, key: Key) -> Option<Arc<Entry>> {
 /// Looks up the last key that was stored for a request of any identity.
 async fn last_key_of_any_identity(storage: &Storage, question: Key) -> Option<Key> {
     let allowance = StoreWaitBudget::new(DAY);
-    let search = LookupRequest { key: key(99), question: Some(question), needs_log: &|_| true };
+    let search = LookupRequest { key: key(99), question: &|| Some(question), needs_log: &|_| true };
     storage.look_up(search, &InvalidationLog::local(), LARGEST, &allowance).await.last_writer
 }
 
