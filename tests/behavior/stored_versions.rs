@@ -32,8 +32,8 @@ enum Version {
 /// The kinds of values, by a part of the key; the first that matches.
 const KINDS: [(&str, Version); 11] = [
     (":limits:", Version::InValue("octowire-ledger:N\n", "2")),
-    (":mark:", Version::InValue("octowire-invalidation:N\n", "1")),
-    (":marks", Version::InValue("octowire-cache-log:N\n", "1")),
+    (":invalidation:", Version::InValue("octowire-invalidation:N\n", "1")),
+    (":log", Version::InValue("octowire-cache-log:N\n", "1")),
     (":cache:any:", Version::InValue("octowire-last-writer:N\n", "1")),
     (":cache:", Version::InValue("octowirN", "\u{3}")),
     (":token/", Version::InValue("octowire sealed\nN", "\u{1}")),

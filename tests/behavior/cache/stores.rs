@@ -115,7 +115,7 @@ async fn an_invalidation_log_with_an_impossible_sequence_number_restarts() {
             .build()
             .unwrap()
     };
-    let name = format!("cache:{}/:marks", github.server.url);
+    let name = format!("cache:{}/:log", github.server.url);
     let day = Duration::from_secs(24 * 60 * 60);
     for number in ["18446744073709551615", "4503599627370496", "none"] {
         assert!(store.get(&name).await.unwrap().is_some() || number == "18446744073709551615");
