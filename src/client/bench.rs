@@ -14,14 +14,14 @@ use crate::headers::rate_limit::RateLimitHeaders;
 use crate::meter;
 use crate::pipeline::call::{Call, CallContext};
 use crate::request::RequestDraft;
-use crate::response::{CacheStatus, RawBody, RawResponse};
+use crate::response::{AttemptResponse, CacheStatus, RawBody};
 
 /// A call whose telemetry is recorded repeatedly.
 #[doc(hidden)]
 pub struct TelemetryProbe {
     call: Call,
     context: CallContext,
-    response: Result<RawResponse>,
+    response: Result<AttemptResponse>,
 }
 
 impl TelemetryProbe {
@@ -31,11 +31,11 @@ impl TelemetryProbe {
         let context = CallContext::new(call.clone())?;
         let mut headers = HeaderMap::new();
         headers.insert("x-github-request-id", http::HeaderValue::from_static("C0DE:1:2:3:4"));
-        let response = Ok(RawResponse {
+        let response = Ok(AttemptResponse {
             operation: context.name().clone(),
             status: StatusCode::OK,
             headers: Arc::new(headers),
-            url: context.spec.url.clone(),
+            url: None,
             body: RawBody::Bytes(bytes::Bytes::new()),
             cache_status: CacheStatus::Miss,
             age: None,

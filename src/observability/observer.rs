@@ -18,7 +18,7 @@ use crate::headers::status_text::status_text;
 use crate::meter;
 use crate::policy::cache::CacheStatus;
 use crate::policy::usage::UsageRecorder;
-use crate::response::RawResponse;
+use crate::response::AttemptResponse;
 
 /// The error type of a call or attempt that ended before its outcome was recorded.
 const CANCELLED: &str = "cancelled";
@@ -194,7 +194,7 @@ impl AttemptObserver {
         &self.span
     }
 
-    pub(crate) fn end(mut self, response: &Result<RawResponse>) {
+    pub(crate) fn end(mut self, response: &Result<AttemptResponse>) {
         let (status, headers) = match response {
             Ok(response) => (Some(response.status), Some(&*response.headers)),
             Err(error) => (error.status(), error.headers()),

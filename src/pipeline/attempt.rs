@@ -19,7 +19,7 @@ use crate::policy::auth::RequestCredentials;
 use crate::request::body::BodyConsumed;
 use crate::request::{RequestBody, invalid};
 use crate::response::body::ResponseBody;
-use crate::response::{ByteStream, CacheStatus, RawBody, RawResponse};
+use crate::response::{AttemptResponse, ByteStream, CacheStatus, RawBody};
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
 use crate::transport::{self, RedirectTarget, RedirectTrace};
@@ -61,7 +61,7 @@ impl Attempt {
         context: &CallContext,
         mode: BodyMode,
         resend_count: u32,
-    ) -> Result<RawResponse> {
+    ) -> Result<AttemptResponse> {
         self.permits.mark_sent();
         let started_at = interception::attempt_start(context);
         let observer = context.observe_attempt(resend_count);
@@ -82,12 +82,12 @@ impl Attempt {
     }
 
     /// Returns whether GitHub can have performed the request, given its outcome.
-    pub(super) fn may_have_had_effect(&self, response: &Result<RawResponse>) -> bool {
+    pub(super) fn may_have_had_effect(&self, response: &Result<AttemptResponse>) -> bool {
         let is_rejected = response.as_ref().is_err_and(|error| error.class().had_no_effect());
         !is_rejected || self.request_completed()
     }
 
-    async fn exchange(&mut self, context: &CallContext, mode: BodyMode) -> Result<RawResponse> {
+    async fn exchange(&mut self, context: &CallContext, mode: BodyMode) -> Result<AttemptResponse> {
         let Self { credentials, trace, .. } = self;
         let shared = context.shared();
         let limit = &Deadline::new(shared.attempt_timeout, context.options.extension.as_ref());
@@ -219,9 +219,11 @@ async fn read_response(
     credentials: &RequestCredentials,
     mode: BodyMode,
     limit: &Deadline,
-) -> Result<RawResponse> {
+) -> Result<AttemptResponse> {
     let spec = &context.spec;
-    let (status, url) = (response.status(), response.url().clone());
+    let status = response.status();
+    // Only redirects lead to another URL.
+    let url = (*response.url() != spec.url).then(|| response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
     // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
     let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
@@ -229,7 +231,7 @@ async fn read_response(
         let (body, is_whole) = read_error_body(&mut body, context, limit).await;
         #[cfg(feature = "contract")]
         if is_whole {
-            validate_response(context, &url, status, &headers, &body);
+            validate_response(context, url.as_ref().unwrap_or(&spec.url), status, &headers, &body);
         }
         let shown = shown_error_body(&body, is_whole, context, credentials);
         log_response(context, status, &shown);
@@ -247,11 +249,11 @@ async fn read_response(
             Err(error) => return Err(error.with_response(status, headers)),
         };
         #[cfg(feature = "contract")]
-        validate_response(context, &url, status, &headers, &body);
+        validate_response(context, url.as_ref().unwrap_or(&spec.url), status, &headers, &body);
         log_response(context, status, &body);
         RawBody::Bytes(body)
     };
-    Ok(RawResponse {
+    Ok(AttemptResponse {
         operation: spec.name.clone(),
         status,
         headers: Arc::new(headers),

@@ -24,7 +24,7 @@ use crate::policy::cache::rfc9111::ResponseTimes;
 use crate::policy::cache::write_invalidation::{WriteInvalidation, selector_for_write};
 use crate::policy::rate_limit::{BatchSlot, BatchWait, CallHandle};
 use crate::request::SideEffects;
-use crate::response::{CacheStatus, RawResponse};
+use crate::response::{AttemptResponse, CacheStatus, RawResponse};
 use crate::runtime::detachable::DetachableCall;
 use crate::time::clock;
 
@@ -255,7 +255,7 @@ async fn fetch_from_github(
     let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
     let log_sequence = log_sequence.filter(|_| !varies);
     let exchange = RevalidationContext { times, log_sequence, sent };
-    match response {
+    match response.map(|raw| raw.with_request_url(|| context.spec.url.clone())) {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
             // The request to a redirect target was not conditional on the stored entry.
             let confirmed = match raw.from_external_host {
@@ -289,7 +289,7 @@ async fn fetch_from_github(
 /// Returns the status with which the server rejected the condition of the request, if it did.
 fn condition_rejection(
     context: &CallContext,
-    response: &Result<RawResponse>,
+    response: &Result<AttemptResponse>,
 ) -> Option<Option<StatusCode>> {
     let conditional = context.conditional.as_ref()?;
     let error = response.as_ref().err().filter(|error| conditional.is_rejected(error))?;
@@ -298,7 +298,7 @@ fn condition_rejection(
 
 /// Returns whether the condition was the cause of a rejection, by the response to the same request without it: if that
 /// is rejected as well, or has no response, it was not.
-fn is_of_condition(response: &Result<RawResponse>, rejected_with: Option<StatusCode>) -> bool {
+fn is_of_condition(response: &Result<AttemptResponse>, rejected_with: Option<StatusCode>) -> bool {
     match response {
         Ok(raw) => !raw.from_external_host,
         Err(error) => {

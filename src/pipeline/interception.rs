@@ -13,7 +13,7 @@ use super::handle::ClientShared;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::cache::lookup::bypassing_headers;
-use crate::response::RawResponse;
+use crate::response::{AttemptResponse, RawResponse};
 use crate::time::deadline::with_deadline;
 
 /// The header of GitHub's credential. Usage, limits and the cache are distinguished by it.
@@ -92,7 +92,8 @@ impl InterceptedCall {
             operation: &passed.operation,
             method: &passed.method,
             duration: passed.started_at.elapsed(),
-            result: result.as_ref(),
+            response: result.as_ref().ok().map(Into::into),
+            error: result.as_ref().err(),
         };
         for interceptor in passed.interceptors.iter().take(passed.count).rev() {
             interceptor.after_call(&outcome);
@@ -141,14 +142,15 @@ pub(super) fn attempt_start(context: &CallContext) -> Option<Instant> {
 pub(super) fn after_attempt(
     context: &CallContext,
     started_at: Option<Instant>,
-    result: &Result<RawResponse>,
+    result: &Result<AttemptResponse>,
 ) {
     let Some(started_at) = started_at else { return };
     let outcome = RequestOutcome {
         operation: &context.spec.name,
         method: &context.spec.method,
         duration: started_at.elapsed(),
-        result: result.as_ref(),
+        response: result.as_ref().ok().map(Into::into),
+        error: result.as_ref().err(),
     };
     context.handle.shared.interceptors.iter().rev().for_each(|one| one.after_attempt(&outcome));
 }

@@ -171,7 +171,23 @@ pub struct RequestOutcome<'a> {
     pub(super) operation: &'a str,
     pub(super) method: &'a Method,
     pub(super) duration: Duration,
-    pub(super) result: Result<&'a RawResponse, &'a Error>,
+    pub(super) response: Option<ResponseMetadata<'a>>,
+    pub(super) error: Option<&'a Error>,
+}
+
+/// The properties of a successful response that interceptors see.
+#[derive(Clone, Copy)]
+pub(super) struct ResponseMetadata<'a> {
+    status: StatusCode,
+    headers: &'a HeaderMap,
+    cache_status: CacheStatus,
+}
+
+impl<'a, U> From<&'a RawResponse<U>> for ResponseMetadata<'a> {
+    fn from(response: &'a RawResponse<U>) -> Self {
+        let RawResponse { status, headers, cache_status, .. } = response;
+        Self { status: *status, headers, cache_status: *cache_status }
+    }
 }
 
 impl RequestOutcome<'_> {
@@ -196,31 +212,27 @@ impl RequestOutcome<'_> {
     /// Returns the status of the response, also of one that is an error; `None` if there is no response.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
-        match self.result {
-            Ok(response) => Some(response.status),
-            Err(error) => error.status(),
-        }
+        let status = self.response.map(|response| response.status);
+        status.or_else(|| self.error?.status())
     }
 
     /// Returns the headers of the response, also of one that is an error.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        match self.result {
-            Ok(response) => Some(&response.headers),
-            Err(error) => error.headers(),
-        }
+        let headers = self.response.map(|response| response.headers);
+        headers.or_else(|| self.error?.headers())
     }
 
     /// Returns where the response came from; `None` for an error.
     #[must_use]
     pub fn cache_status(&self) -> Option<CacheStatus> {
-        self.result.ok().map(|response| response.cache_status)
+        self.response.map(|response| response.cache_status)
     }
 
     /// Returns the error, unless the request succeeded.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
-        self.result.err()
+        self.error
     }
 }
 

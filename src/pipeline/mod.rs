@@ -52,7 +52,7 @@ use crate::observability::observer::CallObserver;
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::lookup::StoredEntry;
 use crate::policy::rate_limit::{BatchSlot, CallHandle};
-use crate::response::{RawResponse, accepted};
+use crate::response::{AttemptResponse, RawResponse, accepted};
 use crate::runtime::detachable::DetachableCall;
 
 /// The result of a call with its trace. The code that decodes the response records the call's outcome.
@@ -132,7 +132,7 @@ fn send_uncached(context: Box<CallContext>, mode: BodyMode) -> DetachableCall<Re
                 // The final error describes the last attempt only, which might not even have been sent.
                 write.finish(!context.may_have_had_effect).await;
             }
-            response
+            response.map(|response| response.with_request_url(|| context.spec.url))
         }))
     })
 }
@@ -144,7 +144,7 @@ async fn run_attempts(
     mode: BodyMode,
     call: &CallHandle,
     mut known: Option<&mut KnownEntries<'_>>,
-) -> Result<RawResponse> {
+) -> Result<AttemptResponse> {
     let mut attempts = RetryState::begin(context);
     loop {
         let (mut attempt, entry) = match admit(context, &attempts, call, known.as_deref()).await {

@@ -11,7 +11,7 @@ use crate::meter;
 use crate::policy::circuit_breaker::CircuitPermit;
 use crate::policy::rate_limit::{AttemptOutcome, Permit};
 use crate::policy::usage::BudgetReservations;
-use crate::response::{RawResponse, graphql};
+use crate::response::{AttemptResponse, graphql};
 use crate::transport::RedirectTrace;
 
 /// What an attempt holds while it is sent. Dropping it returns what the policies gave out.
@@ -39,7 +39,7 @@ impl AttemptPermits {
     pub(super) fn end(
         self,
         context: &CallContext,
-        response: &Result<RawResponse>,
+        response: &Result<AttemptResponse>,
         trace: &RedirectTrace,
     ) {
         let error = response.as_ref().err().filter(|_| trace.external_headers.is_none());
@@ -61,16 +61,16 @@ impl AttemptPermits {
 }
 
 /// Returns whether GitHub confirmed the stored response of an authenticated request.
-fn is_confirmation(context: &CallContext, response: &Result<RawResponse>) -> bool {
+fn is_confirmation(context: &CallContext, response: &Result<AttemptResponse>) -> bool {
     let confirmed =
-        |raw: &RawResponse| raw.status == StatusCode::NOT_MODIFIED && !raw.from_external_host;
+        |raw: &AttemptResponse| raw.status == StatusCode::NOT_MODIFIED && !raw.from_external_host;
     response.as_ref().is_ok_and(confirmed) && context.is_authenticated()
 }
 
 /// Returns what GitHub's headers, or a failure, say about the rate limits.
 fn rate_limit_outcome<'a>(
     context: &CallContext,
-    response: &'a Result<RawResponse>,
+    response: &'a Result<AttemptResponse>,
     trace: &'a RedirectTrace,
 ) -> AttemptOutcome<'a> {
     let (headers, error): (Option<&HeaderMap>, _) = match (response, &trace.external_headers) {
@@ -111,6 +111,6 @@ fn rate_limit_outcome<'a>(
 }
 
 /// Returns whether a response reports a rate limit: GraphQL does so with a success status.
-pub(super) fn is_rate_limited(context: &CallContext, response: &RawResponse) -> bool {
+pub(super) fn is_rate_limited(context: &CallContext, response: &AttemptResponse) -> bool {
     context.spec.is_graphql() && graphql::is_rate_limited(response)
 }

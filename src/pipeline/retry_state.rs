@@ -17,7 +17,7 @@ use crate::meter;
 use crate::policy::auth::Rejection;
 use crate::policy::poll::AcceptedPoller;
 use crate::policy::retry::{AttemptFailure, CallRetries, RetryDecision};
-use crate::response::RawResponse;
+use crate::response::AttemptResponse;
 
 /// The history of a call.
 pub(super) struct RetryState {
@@ -37,14 +37,14 @@ pub(super) struct RetryState {
     /// Whether the next attempt is a retry of a failed one.
     is_retry: bool,
     /// The last response, if it is GraphQL's rejection by a rate limit.
-    rejection: Option<Box<RawResponse>>,
+    rejection: Option<Box<AttemptResponse>>,
 }
 
 /// What follows an attempt, unless the call fails.
 #[expect(clippy::large_enum_variant, reason = "it is matched where it is returned, without a copy")]
 pub(super) enum NextStep {
     /// The end of the call, with this response.
-    Return(RawResponse),
+    Return(AttemptResponse),
     /// Another attempt, after this delay.
     SendAgain(Duration),
 }
@@ -100,7 +100,7 @@ impl RetryState {
         &mut self,
         context: &CallContext,
         attempt: &Attempt,
-        response: Result<RawResponse>,
+        response: Result<AttemptResponse>,
     ) -> Result<NextStep> {
         self.rejection = None;
         match response {
@@ -114,7 +114,7 @@ impl RetryState {
 
     /// GraphQL rejected the call because of a rate limit, with a success status. GitHub has done nothing, and the
     /// limits determine when to retry. The last rejection is the result of the call.
-    fn after_rejection(&mut self, context: &CallContext, response: RawResponse) -> NextStep {
+    fn after_rejection(&mut self, context: &CallContext, response: AttemptResponse) -> NextStep {
         let rejection =
             AttemptFailure { is_result: true, ..self.failure(context, FailureClass::RateLimited) };
         match self.decide(context, &rejection) {
@@ -127,7 +127,11 @@ impl RetryState {
     }
 
     /// Polls again for a response that is not ready, if the call does.
-    fn after_response(&mut self, context: &CallContext, response: RawResponse) -> Result<NextStep> {
+    fn after_response(
+        &mut self,
+        context: &CallContext,
+        response: AttemptResponse,
+    ) -> Result<NextStep> {
         let Some(polls) = &mut self.polls else { return Ok(NextStep::Return(response)) };
         match polls.next_poll(&response, context.max_wait()) {
             Ok(Some(pause)) => {
@@ -217,7 +221,7 @@ impl RetryState {
         &mut self,
         context: &CallContext,
         rejection: AttemptRejection,
-    ) -> Result<RawResponse> {
+    ) -> Result<AttemptResponse> {
         let (AttemptRejection::RateLimit(error) | AttemptRejection::Other(error)) = &rejection;
         if error.kind() == ErrorKind::RateLimit
             && let Some(response) = self.rejection.take()

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::retry_after::retry_after;
-use crate::response::RawResponse;
+use crate::response::AttemptResponse;
 use crate::time::clock::saturating_after;
 
 /// How long a call polls after `202 Accepted`.
@@ -31,7 +31,7 @@ impl AcceptedPoller {
     /// caller permits.
     pub(crate) fn next_poll(
         &mut self,
-        response: &RawResponse,
+        response: &AttemptResponse,
         max_wait: Duration,
     ) -> Result<Option<Duration>> {
         if response.status != StatusCode::ACCEPTED {
@@ -58,12 +58,12 @@ mod tests {
     use crate::response::{CacheStatus, RawBody};
     use crate::time::deadline::Deadline;
 
-    fn accepted(retry_after: Option<&str>) -> RawResponse {
-        let mut response = RawResponse {
+    fn accepted(retry_after: Option<&str>) -> AttemptResponse {
+        let mut response = AttemptResponse {
             operation: "x/y".into(),
             status: StatusCode::ACCEPTED,
             headers: Arc::default(),
-            url: "https://api.github.com/x".parse().unwrap(),
+            url: None,
             body: RawBody::Bytes("{}".into()),
             cache_status: CacheStatus::Bypass,
             age: None,

@@ -26,7 +26,7 @@ impl RequestDraft {
         if let Target::Template(values) = &self.target {
             for (index, value) in values.iter().enumerate() {
                 if let (Some(parameter), Some(value)) = (operation.path_parameter(index), value) {
-                    wanted.path.push((parameter.name.to_owned(), value.clone()));
+                    wanted.path.push((parameter.name.to_owned(), value.to_text()));
                 }
             }
         }

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
 use self::body::Body;
+use self::path_values::PathValues;
 use crate::api::operation::Operation;
 use crate::endpoints::Endpoints;
 use crate::error::{OperationName, Result};
@@ -20,6 +21,7 @@ use crate::sanitize;
 pub(crate) mod body;
 #[cfg(feature = "testing")]
 mod matcher;
+mod path_values;
 mod setters;
 mod spec;
 mod url;
@@ -64,7 +66,7 @@ pub(crate) enum RequestKind {
 #[derive(Clone)]
 enum Target {
     /// The path template of the operation, and the values for it.
-    Template(Vec<Option<String>>),
+    Template(PathValues),
     /// A path relative to the base URL, or an absolute URL.
     Raw(String),
     /// A URL that is known to be valid.
@@ -86,11 +88,10 @@ const MAX_NAME_CHARS: usize = 300;
 
 impl RequestDraft {
     pub(crate) fn for_operation(operation: &'static Operation) -> Self {
-        let values = operation.path.bytes().filter(|byte| *byte == b'{').map(|_| None).collect();
         let mut draft = Self::new(
             Cow::Borrowed(operation.id),
             operation.method.clone(),
-            Target::Template(values),
+            Target::Template(PathValues::new(operation.path)),
         );
         draft.operation = Some(operation);
         draft

@@ -13,6 +13,7 @@ use http::header::HeaderName;
 use serde::Serialize;
 
 use super::body::Body;
+use super::path_values::PathValue;
 use super::{RequestBody, RequestDraft, Target, spec};
 use crate::api::integers::IntoInteger;
 use crate::api::into_text::{IntoList, IntoText};
@@ -30,12 +31,13 @@ impl RequestDraft {
         index: usize,
         value: impl TryInto<T, Error: Display>,
     ) {
-        self.path_value(index, value.try_into());
+        let value = TryInto::<T>::try_into(value);
+        self.path_value(index, value.map(|value| PathValue::Text(to_text(value))));
     }
 
     /// Sets a path parameter to an integer.
     pub(crate) fn set_path_integer(&mut self, index: usize, value: impl IntoInteger) {
-        self.path_value(index, value.into_integer());
+        self.path_value(index, value.into_integer().map(PathValue::Integer));
     }
 
     /// Sets a path parameter to text.
@@ -43,13 +45,13 @@ impl RequestDraft {
         self.set_path::<String>(index, value.into_text());
     }
 
-    fn path_value<T: Display + 'static, E: Display>(&mut self, index: usize, value: Result<T, E>) {
-        let values = match &mut self.target {
-            Target::Template(values) => &mut values[..],
-            Target::Raw(_) | Target::Url(_) => &mut [],
+    fn path_value<E: Display>(&mut self, index: usize, value: Result<PathValue, E>) {
+        let place = match &mut self.target {
+            Target::Template(values) => values.get_mut(index),
+            Target::Raw(_) | Target::Url(_) => None,
         };
-        match (value, values.get_mut(index)) {
-            (Ok(value), Some(place)) => *place = Some(to_text(value)),
+        match (value, place) {
+            (Ok(value), Some(place)) => *place = Some(value),
             (Ok(_), None) => self.reject(format_args!("the path has no parameter {index}")),
             (Err(reason), _) => {
                 let parameter =

@@ -1,8 +1,13 @@
 //! The URL of a request, and the validation of its parts.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Position;
 pub(crate) use url::Url;
 
+use super::path_values::{PathValue, PathValues};
 use super::spec::{invalid, missing_parameter};
 use super::{RequestDraft, Target};
 use crate::api::operation::{Operation, OperationParameter};
@@ -16,38 +21,55 @@ impl RequestDraft {
     /// Returns the URL of the request.
     pub(super) fn url(&self, endpoints: &Endpoints) -> Result<Url> {
         let mut url = match (&self.target, self.operation) {
-            (Target::Url(url), _) => url.clone(),
-            (Target::Raw(text), _) => resolve_raw(text, endpoints)?,
             (Target::Template(values), Some(operation)) => {
-                let base = endpoints.for_operation(operation.server);
-                let mut path = base_path(base);
-                expand_template(&mut path, operation, values)?;
-                with_path(base, &path)
+                return self.operation_url(endpoints, operation, values);
             }
             (Target::Template(_), None) => return Err(invalid("the request has no operation")),
+            (Target::Url(url), _) => url.clone(),
+            (Target::Raw(text), _) => resolve_raw(text, endpoints)?,
         };
         if !self.query.is_empty() {
             let mut query = url.query().unwrap_or_default().to_owned();
-            for (name, value) in &self.query {
-                if !query.is_empty() {
-                    query.push('&');
-                }
-                query.extend(utf8_percent_encode(name, ENCODED));
-                query.push('=');
-                query.extend(utf8_percent_encode(value, ENCODED));
-            }
+            let is_empty = query.is_empty();
+            push_query(&mut query, is_empty, &self.query);
             url.set_query(Some(&query));
         }
         Ok(url)
     }
+
+    /// Returns the URL of an operation, with these values for its path template.
+    fn operation_url(
+        &self,
+        endpoints: &Endpoints,
+        operation: &Operation,
+        values: &PathValues,
+    ) -> Result<Url> {
+        let pairs = self.query.iter().map(|(name, value)| name.len() + value.len() + 2);
+        let capacity = operation.path.len() + values.text_len() + pairs.sum::<usize>();
+        let mut reference =
+            RelativeReference::new(endpoints.for_operation(operation.server), capacity);
+        expand_template(&mut reference.text, operation, values)?;
+        if !self.query.is_empty() {
+            push_query(reference.begin_query(), true, &self.query);
+        }
+        reference.resolve()
+    }
+}
+
+/// Adds the parameters to the query at the end of this text. `is_empty` is whether the query has none yet.
+fn push_query(query: &mut String, is_empty: bool, parameters: &[(Cow<'static, str>, String)]) {
+    for (index, (name, value)) in parameters.iter().enumerate() {
+        if index > 0 || !is_empty {
+            query.push('&');
+        }
+        query.extend(utf8_percent_encode(name, ENCODED));
+        query.push('=');
+        query.extend(utf8_percent_encode(value, ENCODED));
+    }
 }
 
 /// Fills the operation's path template.
-fn expand_template(
-    text: &mut String,
-    operation: &Operation,
-    values: &[Option<String>],
-) -> Result<()> {
+fn expand_template(text: &mut String, operation: &Operation, values: &PathValues) -> Result<()> {
     let mut rest = operation.path;
     for (index, value) in values.iter().enumerate() {
         let Some((before, after)) = rest.split_once('{') else {
@@ -56,9 +78,11 @@ fn expand_template(
         let parameter = operation
             .path_parameter(index)
             .ok_or_else(|| invalid("the operation does not describe its path"))?;
-        let value = value.as_ref().ok_or_else(|| missing_parameter(parameter))?;
         text.push_str(before);
-        push_segment(text, parameter, value)?;
+        match value.ok_or_else(|| missing_parameter(parameter))? {
+            PathValue::Text(value) => push_segment(text, parameter, value)?,
+            PathValue::Integer(value) => push_integer(text, *value),
+        }
         rest = after.split_once('}').map_or("", |(_, rest)| rest);
     }
     text.push_str(rest);
@@ -97,6 +121,12 @@ fn push_segment(text: &mut String, parameter: &OperationParameter, value: &str) 
     Ok(())
 }
 
+/// Writes an integer, which is a segment without characters to encode.
+fn push_integer(text: &mut String, value: i64) {
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, "{value}");
+}
+
 /// Returns the URL of a path or URL that the caller supplied; rejected if its target differs from its appearance.
 fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
     if text.contains('#') {
@@ -115,13 +145,15 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
         Some((after, query)) => (after, Some(query)),
         None => (text, None),
     };
-    let mut path = base_path(endpoints.api());
+    let mut reference = RelativeReference::new(endpoints.api(), text.len() + 1);
     if !after.starts_with('/') {
-        path.push('/');
+        reference.text.push('/');
     }
-    path.push_str(after);
-    let mut url = with_path(endpoints.api(), &path);
-    url.set_query(query);
+    reference.text.push_str(after);
+    if let Some(query) = query {
+        reference.begin_query().push_str(query);
+    }
+    let url = reference.resolve()?;
     if !endpoints.contains(&url) {
         return Err(invalid("the path escapes the API base URL with `..`"));
     }
@@ -130,30 +162,80 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
 
 /// Returns the URL of these segments below a base URL; each is encoded.
 pub(super) fn join_segments(base: &Url, segments: &[&str]) -> Result<Url> {
-    let mut path = base_path(base);
+    let capacity = segments.iter().map(|segment| segment.len() + 1).sum();
+    let mut reference = RelativeReference::new(base, capacity);
     for segment in segments {
         if matches!(*segment, "" | "." | "..") {
             return Err(invalid("a path segment is empty, `.` or `..`"));
         }
-        path.push('/');
-        path.extend(utf8_percent_encode(segment, ENCODED));
+        reference.text.push('/');
+        reference.text.extend(utf8_percent_encode(segment, ENCODED));
     }
-    Ok(with_path(base, &path))
+    reference.resolve()
 }
 
-/// Returns the path of a base URL, as a prefix.
-fn base_path(base: &Url) -> String {
-    let mut path = String::with_capacity(96);
-    path.push_str(base.path().trim_end_matches('/'));
-    path
+/// A path and query at the server of a base URL, which has neither a query nor a fragment.
+struct RelativeReference<'a> {
+    base: &'a Url,
+    /// The path, which begins with that of the base, and the query.
+    text: String,
+    /// Where the path ends, if there is a query.
+    path_end: Option<usize>,
 }
 
-/// Returns the base's server with this path. It is cheaper than parsing the whole URL, and a path cannot become a part
-/// of the server's name.
-fn with_path(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(path);
-    url
+impl<'a> RelativeReference<'a> {
+    /// Creates a reference with the path of the base. `capacity` is the expected length of the rest.
+    fn new(base: &'a Url, capacity: usize) -> Self {
+        let mut text = String::with_capacity(base.as_str().len() + capacity);
+        text.push_str(base.path().trim_end_matches('/'));
+        Self { base, text, path_end: None }
+    }
+
+    /// Ends the path, and returns the text to which the query is added.
+    fn begin_query(&mut self) -> &mut String {
+        self.path_end = Some(self.text.len());
+        self.text.push('?');
+        &mut self.text
+    }
+
+    /// Returns the URL. Its server is that of the base, whatever the path.
+    fn resolve(mut self) -> Result<Url> {
+        let (path, query) = self.parts();
+        if !is_plain_path(path) || query.is_some_and(|query| !is_plain_query(query)) {
+            // Setters encode `?` and `#`, where the parser sees the end of the path or of the query.
+            let mut url = self.base.clone();
+            url.set_path(path);
+            url.set_query(query);
+            return Ok(url);
+        }
+        // The parser allocates as many bytes as its input has, and ignores spaces at the end: with as many as the server
+        // has bytes, it writes the URL without a reallocation.
+        let server_len = self.base[..Position::BeforePath].len();
+        self.text.extend(std::iter::repeat_n(' ', server_len));
+        self.base.join(&self.text).map_err(|error| invalid(format!("invalid URL: {error}")))
+    }
+
+    /// Returns the path and the query.
+    fn parts(&self) -> (&str, Option<&str>) {
+        match self.path_end.and_then(|end| self.text.split_at_checked(end)) {
+            Some((path, query)) => (path, Some(query.strip_prefix('?').unwrap_or(query))),
+            None => (&self.text, None),
+        }
+    }
+}
+
+/// Returns whether a path is one to the parser as well: it ends at its end, and does not name a server.
+fn is_plain_path(path: &str) -> bool {
+    // Without an early exit, so that the compiler vectorizes it.
+    let is_plain = |byte| (byte > b' ') & (byte != b'?') & (byte != b'#') & (byte != b'\\');
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().fold(true, |plain, byte| plain & is_plain(byte))
+}
+
+/// Returns whether the parser reads a query as the setter does.
+fn is_plain_query(query: &str) -> bool {
+    query.bytes().fold(true, |plain, byte| plain & (byte > b' ') & (byte != b'#'))
 }
 
 fn is_absolute(path: &str) -> bool {
@@ -162,3 +244,6 @@ fn is_absolute(path: &str) -> bool {
     };
     starts("https://") || starts("http://")
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,7 @@ struct GraphQlResponse<T> {
 }
 
 /// Returns whether the response reports a rate limit, and nothing else.
-pub(crate) fn is_rate_limited(raw: &RawResponse) -> bool {
+pub(crate) fn is_rate_limited<U>(raw: &RawResponse<U>) -> bool {
     let RawBody::Bytes(body) = &raw.body else { return false };
     let speaks_of_it = || {
         let words: [&[u8]; 3] = [b"rate_limit", b"rate limit", b"abuse dete"];

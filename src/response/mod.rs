@@ -166,17 +166,36 @@ impl CacheStatus {
 }
 
 /// A successful response before it is decoded.
-pub(crate) struct RawResponse {
+pub(crate) struct RawResponse<U = Url> {
     pub(crate) operation: OperationName,
     pub(crate) status: StatusCode,
     /// Shared with the stored response.
     pub(crate) headers: Arc<HeaderMap>,
-    pub(crate) url: Url,
+    pub(crate) url: U,
     pub(crate) body: RawBody,
     pub(crate) cache_status: CacheStatus,
     pub(crate) age: Option<Duration>,
     /// The response came from an external host, to which GitHub redirected.
     pub(crate) from_external_host: bool,
+}
+
+/// The response to an attempt. Its URL is `None` if it is that of the request, as after no redirect.
+pub(crate) type AttemptResponse = RawResponse<Option<Url>>;
+
+impl AttemptResponse {
+    /// Returns the response to the call, given the URL of the request.
+    pub(crate) fn with_request_url(self, url: impl FnOnce() -> Url) -> RawResponse {
+        RawResponse {
+            operation: self.operation,
+            status: self.status,
+            headers: self.headers,
+            url: self.url.unwrap_or_else(url),
+            body: self.body,
+            cache_status: self.cache_status,
+            age: self.age,
+            from_external_host: self.from_external_host,
+        }
+    }
 }
 
 pub(crate) enum RawBody {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::support::{Reply, Server, json_response};
 use futures_util::stream;
 use http::Method;
-use octowire::{Body, ErrorKind};
+use octowire::cache::{CachePolicy, CacheStatus};
+use octowire::{Body, ErrorKind, Response};
 use serde_json::{Value, json};
 
 /// A server that redirects `/from` to `/to` with this status.
@@ -30,6 +31,40 @@ async fn a_renamed_repository_is_found() {
         assert_eq!(found.operation(), "GET /from");
         let token = &server.requests()[1].headers["authorization"];
         assert_eq!(token, "Bearer t0ken");
+    }
+}
+
+#[tokio::test]
+async fn the_url_of_a_response_is_that_of_its_last_request() {
+    const ETAG: &str = "etag: \"1\"\r\n";
+    let server = Server::start(|request| async move {
+        Reply::Raw(match request.target.as_str() {
+            "/from?page=2" => json_response("302 Found", "location: /to?x=1\r\n", ""),
+            _ if request.headers.contains_key("if-none-match") => {
+                json_response("304 Not Modified", ETAG, "")
+            }
+            _ => json_response("200 OK", ETAG, "[]"),
+        })
+    })
+    .await;
+    for (path, expected) in [("/list?page=2", "/list?page=2"), ("/from?page=2", "/to?x=1")] {
+        let client = server.default_client_builder().token("t0ken").build().unwrap();
+        let call = || client.request(Method::GET, path);
+        let streamed = call().send_stream().await.unwrap().map(drop);
+        let empty = call().cache(CachePolicy::no_store()).send_empty().await.unwrap();
+        let mut responses = vec![streamed, empty];
+        for policy in
+            [CachePolicy::revalidate(), CachePolicy::revalidate(), CachePolicy::one_hour()]
+        {
+            let response = call().cache(policy).send::<Value>().await.unwrap();
+            responses.push(response.map(drop));
+        }
+        let urls: Vec<_> = responses.iter().map(|response| response.url().as_str()).collect();
+        assert_eq!(urls, vec![format!("{}{expected}", server.url); 5]);
+        let statuses: Vec<_> = responses.iter().map(Response::cache_status).collect();
+        let [bypass, miss] = [CacheStatus::Bypass, CacheStatus::Miss];
+        assert_eq!(statuses[..3], [bypass, bypass, miss], "{path}");
+        assert_eq!(statuses[3..], [CacheStatus::Revalidated, CacheStatus::Hit], "{path}");
     }
 }
 
