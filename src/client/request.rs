@@ -192,6 +192,10 @@ impl Request {
     /// Sends the request and decodes the JSON of the response.
     ///
     /// An empty body is read as `null`, which decodes to the `None` of an [`Option`].
+    ///
+    /// The body has to be UTF-8, as [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) requires of JSON:
+    /// otherwise the call fails with [`ErrorKind::Decode`](crate::ErrorKind::Decode), even if the invalid byte is in a
+    /// property that `T` ignores. [`send_stream`](Self::send_stream) returns any body as it is.
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
         ResponseFuture::new(execute(self.0, BodyMode::Buffered), RawResponse::json)
     }
