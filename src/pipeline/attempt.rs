@@ -98,6 +98,7 @@ impl Attempt {
                 &context.spec,
                 &context.upload_error,
                 trace,
+                credentials.headers(),
                 |target| build_request(context, credentials, target),
             )
             .await?;
