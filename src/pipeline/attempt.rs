@@ -241,7 +241,7 @@ async fn read_response(
         RawBody::Bytes(shown)
     } else if mode == BodyMode::Streamed {
         let timeout = context.shared().attempt_timeout;
-        RawBody::Stream(ByteStream::new(body, spec.name.clone(), timeout))
+        RawBody::Stream(Box::new(ByteStream::new(body, spec.name.clone(), timeout)))
     } else {
         let body = match body.collect(context.shared().max_body_bytes).await {
             Ok(body) => body,

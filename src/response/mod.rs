@@ -184,7 +184,8 @@ pub(crate) struct RawResponse {
 
 pub(crate) enum RawBody {
     Bytes(Bytes),
-    Stream(ByteStream),
+    /// In a box, since few responses are streamed, and all are moved.
+    Stream(Box<ByteStream>),
 }
 
 impl RawResponse {
@@ -222,7 +223,7 @@ impl RawResponse {
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
         let Self { operation, status, headers, url, body, cache_status, age, .. } = self;
         let value = match body {
-            RawBody::Stream(stream) => stream,
+            RawBody::Stream(stream) => *stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
         Ok(Response { value, status, headers, url, operation, cache_status, age })
