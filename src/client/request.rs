@@ -18,7 +18,7 @@ use crate::api::operation::Operation;
 use crate::endpoints::Endpoints;
 use crate::error::{OperationName, Result};
 use crate::pipeline::call::Call;
-use crate::pipeline::{BodyMode, CallOutcome, execute};
+use crate::pipeline::{BodyMode, CallFuture, execute};
 use crate::policy::cache::CachePolicy;
 use crate::policy::rate_limit::Priority;
 use crate::policy::retry::RetryPolicy;
@@ -192,6 +192,10 @@ impl Request {
     /// Sends the request and decodes the JSON of the response.
     ///
     /// An empty body is read as `null`, which decodes to the `None` of an [`Option`].
+    ///
+    /// The body has to be UTF-8, as [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-8.1) requires of JSON:
+    /// otherwise the call fails with [`ErrorKind::Decode`](crate::ErrorKind::Decode), even if the invalid byte is in a
+    /// property that `T` ignores. [`send_stream`](Self::send_stream) returns any body as it is.
     pub fn send<T: DeserializeOwned>(self) -> ResponseFuture<T> {
         ResponseFuture::new(execute(self.0, BodyMode::Buffered), RawResponse::json)
     }
@@ -337,17 +341,14 @@ impl fmt::Debug for Request {
 /// task.
 #[must_use = "nothing is sent until the future is awaited"]
 pub struct ResponseFuture<T> {
-    response: Pin<Box<dyn Future<Output = CallOutcome> + Send>>,
+    call: CallFuture,
     decode: fn(RawResponse) -> Result<Response<T>>,
 }
 
 impl<T> ResponseFuture<T> {
-    /// Erases the call's type, except for that of its result, so that the request path is compiled once.
-    pub(crate) fn new(
-        response: impl Future<Output = CallOutcome> + Send + 'static,
-        decode: fn(RawResponse) -> Result<Response<T>>,
-    ) -> Self {
-        Self { response: Box::pin(response), decode }
+    /// Creates the future of a call and its decoding.
+    pub(crate) fn new(call: CallFuture, decode: fn(RawResponse) -> Result<Response<T>>) -> Self {
+        Self { call, decode }
     }
 }
 
@@ -356,7 +357,7 @@ impl<T> Future for ResponseFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let decode = self.decode;
-        self.response.as_mut().poll(context).map(|called| called.decode(decode, |_| None))
+        Pin::new(&mut self.call).poll(context).map(|called| called.decode(decode, |_| None))
     }
 }
 

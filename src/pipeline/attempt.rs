@@ -98,6 +98,7 @@ impl Attempt {
                 &context.spec,
                 &context.upload_error,
                 trace,
+                credentials.headers(),
                 |target| build_request(context, credentials, target),
             )
             .await?;
@@ -242,7 +243,7 @@ async fn read_response(
         RawBody::Bytes(shown)
     } else if mode == BodyMode::Streamed {
         let timeout = context.shared().attempt_timeout;
-        RawBody::Stream(ByteStream::new(body, spec.name.clone(), timeout))
+        RawBody::Stream(Box::new(ByteStream::new(body, spec.name.clone(), timeout)))
     } else {
         let body = match body.collect(context.shared().max_body_bytes).await {
             Ok(body) => body,

@@ -50,11 +50,8 @@ struct Passed {
 }
 
 impl InterceptedCall {
-    /// Runs the interceptors before a call.
+    /// Runs the interceptors before a call to which they [apply](applies).
     pub(super) async fn begin(&mut self, context: &mut CallContext) -> Result<()> {
-        if !applies(context) {
-            return Ok(());
-        }
         let spec = &mut context.spec;
         let passed = self.0.insert(Box::new(Passed {
             interceptors: Arc::clone(&context.handle.shared.interceptors),
@@ -156,7 +153,7 @@ pub(super) fn after_attempt(
 }
 
 /// Returns whether interceptors run for the call: there are any, and it is not one that obtains a token.
-fn applies(context: &CallContext) -> bool {
+pub(super) fn applies(context: &CallContext) -> bool {
     !context.handle.shared.interceptors.is_empty() && !context.spec.obtains_token()
 }
 

@@ -2,8 +2,8 @@
 //!
 //! | step | once for each | where |
 //! |---|---|---|
-//! | [`execute`]: span and metrics | call | here |
-//! | [`invoke`]: cache look-up | call | here, [`cached::plan_lookup`], [`cached::fetch`] |
+//! | [`execute`]: span and metrics | call | [`call_future`] |
+//! | cache look-up | call | [`call_future`], [`cached::plan_lookup`], [`cached::fetch`] |
 //! | coalescing with an equal read in flight | call | [`cached`], [`coalesce`] |
 //! | [`Interceptor`](interceptor::Interceptor)s of the application | call, attempt | [`interception`] |
 //! | [`run_attempts`]: the attempt loop | call | here |
@@ -23,6 +23,7 @@ pub(crate) mod attempt;
 pub(crate) mod auth_transport;
 mod cached;
 pub(crate) mod call;
+mod call_future;
 mod coalesce;
 pub(crate) mod handle;
 mod interception;
@@ -38,21 +39,20 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::try_join;
 use tokio::time::sleep;
-use tracing::Instrument;
 
 use self::admission::AttemptRejection;
 use self::attempt::Attempt;
 pub(crate) use self::attempt::BodyMode;
 use self::cached::KnownEntries;
 use self::call::{Call, CallContext};
-use self::interception::InterceptedCall;
+pub(crate) use self::call_future::CallFuture;
 use self::retry_state::{NextStep, RetryState};
 use crate::error::{Error, Result};
 use crate::observability::observer::CallObserver;
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::lookup::StoredEntry;
 use crate::policy::rate_limit::{BatchSlot, CallHandle};
-use crate::response::{AttemptResponse, RawResponse, accepted};
+use crate::response::{AttemptResponse, RawResponse};
 use crate::runtime::detachable::DetachableCall;
 
 /// The result of a call with its trace. The code that decodes the response records the call's outcome.
@@ -87,54 +87,34 @@ impl CallOutcome {
 }
 
 /// Runs one call, in one span from its start to its response.
-pub(crate) async fn execute(call: Box<Call>, mode: BodyMode) -> CallOutcome {
-    let observer = call.observe();
-    let span = observer.span().clone();
-    let result = pin!(invoke(call, mode)).instrument(span).await;
-    CallOutcome { result, observer }
-}
-
-/// Returns the response to a call: of the cache, of an equal read in flight, or of GitHub.
-async fn invoke(call: Box<Call>, mode: BodyMode) -> Result<RawResponse> {
-    let (name, awaits_result) = (call.draft.name.clone(), call.draft.awaits_result());
-    let mut intercepted = InterceptedCall::default();
-    let result = {
-        // Pinned where it is created, since a wrapper would copy it.
-        let response = pin!(async {
-            let is_buffered = mode == BodyMode::Buffered;
-            let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
-            let mut context = Box::new(CallContext::new(*call)?);
-            intercepted.begin(&mut context).await?;
-            match cached::plan_lookup(&context, mode)? {
-                // In a box: the cache's part is large, and calls without a cache would carry it.
-                Some(lookup) => Box::pin(cached::fetch(lookup, context, refresh)).await,
-                None => send_uncached(context, mode).await,
-            }
-        });
-        response.await
-    };
-    let result = result
-        .and_then(|raw| accepted::require_result(raw, awaits_result))
-        .map_err(|error| error.with_operation(&name));
-    intercepted.end(&result);
-    result
+pub(crate) fn execute(call: Box<Call>, mode: BodyMode) -> CallFuture {
+    CallFuture::new(call, mode)
 }
 
 /// Sends a call to GitHub, whatever is stored. A write invalidates the stored responses that it can have changed.
-fn send_uncached(context: Box<CallContext>, mode: BodyMode) -> DetachableCall<Result<RawResponse>> {
+fn send_uncached(context: CallContext, mode: BodyMode) -> DetachableCall<Result<RawResponse>> {
     DetachableCall::new(context.options.extension.clone(), |detach| {
         let call = CallHandle::new(detach, BatchSlot::current(), context.store_wait.clone());
-        with_refresh_stack(Box::pin(async move {
-            let mut context = context;
-            let write = cached::begin_write(&context);
-            let response = run_attempts(&mut context, mode, &call, None).await;
-            if let Some(write) = write {
-                // The final error describes the last attempt only, which might not even have been sent.
-                write.finish(!context.may_have_had_effect).await;
-            }
-            response.map(|response| response.with_request_url(|| context.spec.url))
-        }))
+        with_refresh_stack(Box::pin(uncached_attempts(context, mode, call)))
     })
+}
+
+/// The attempts of a call that bypasses the cache. They contain its context.
+#[expect(clippy::manual_async_fn, reason = "an async function would have its arguments twice")]
+fn uncached_attempts(
+    mut context: CallContext,
+    mode: BodyMode,
+    call: CallHandle,
+) -> impl Future<Output = Result<RawResponse>> + Send {
+    async move {
+        let write = cached::begin_write(&context);
+        let response = run_attempts(&mut context, mode, &call, None).await;
+        if let Some(write) = write {
+            // The final error describes the last attempt only, which might not even have been sent.
+            write.finish(!context.may_have_had_effect).await;
+        }
+        response.map(|response| response.with_request_url(|| context.spec.url))
+    }
 }
 
 /// Sends attempts until one succeeds or no retry is possible. They hold permits: `call` is the handle of the

@@ -22,7 +22,7 @@ use crate::policy::cache::CacheConfig;
 use crate::policy::circuit_breaker::{CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use crate::policy::retry::RetryPolicy;
-use crate::response::ByteStream;
+use crate::response::{ByteStream, RawResponse};
 use crate::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture, forward};
 
 /// SplitMix64.
@@ -617,17 +617,46 @@ async fn a_truncated_error_body_is_classified_by_the_part_received() {
     assert!(!format!("{error} {:?}", error.api()).contains("s3cr3t"), "{error}");
 }
 
-/// The future of a call is moved into a box, and the attempts are in another one.
+/// Returns the size of the future that a function returns.
+fn future_size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// A caller that awaits a call holds its future; the attempts are in a box of the call.
 #[test]
 fn the_parts_of_a_call_stay_small() {
     let client = Client::builder().build().unwrap();
-    let call = client.request(Method::GET, "/x").into_call();
     let pointer = size_of::<usize>();
     assert_eq!((size_of::<Client>(), size_of::<crate::Request>()), (pointer, pointer));
-    let future = size_of_val(&super::execute(call, super::BodyMode::Buffered));
-    println!(
-        "future of a call: {future} bytes, with {} of its context",
-        size_of::<super::CallContext>()
-    );
-    assert!(future < 7_000, "{future}");
+    let call = size_of_val(&client.request(Method::GET, "/x").send::<Value>());
+    let context = size_of::<super::CallContext>();
+    let attempts = future_size(super::uncached_attempts);
+    let cached = future_size(super::cached::fetch);
+    let response = size_of::<RawResponse>();
+    println!("call: {call}, attempts: {attempts} with a context of {context}, cached: {cached}");
+    println!("response: {response}");
+    assert!(call <= 1_024, "{call}");
+    assert!(attempts <= 5_000, "{attempts}");
+    assert!(cached <= 5_000, "{cached}");
+    assert!(response <= 192, "{response}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_begins_with_its_first_poll_and_stays_pending_after_its_end() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    let builder = Client::builder().responder(move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async move { response(&request, 200, &[], "1") }
+    });
+    let client = builder.build().unwrap();
+    let mut call = client.request(Method::GET, "/x").send::<u64>();
+    assert_eq!(sent.load(Ordering::Relaxed), 0);
+    assert_eq!(*(&mut call).await.unwrap(), 1);
+    assert!(poll_immediate(&mut call).await.is_none());
+    // An invalid request ends with the first poll.
+    let mut invalid = client.request(Method::GET, "/x").header("a\n", "b").send::<u64>();
+    assert!(poll_immediate(&mut invalid).await.unwrap().is_err());
+    assert!(poll_immediate(&mut invalid).await.is_none());
+    assert_eq!(sent.load(Ordering::Relaxed), 1);
 }

@@ -28,6 +28,9 @@ use crate::headers::request_id::request_id;
 ///
 /// It dereferences to the value, so that `response.title` reads a field of an issue; [`into_inner`](Self::into_inner)
 /// returns the value.
+///
+/// The value is decoded from JSON in UTF-8. A body with a byte that is not UTF-8 fails as a whole, with
+/// [`ErrorKind::Decode`](crate::ErrorKind::Decode) and the place of the byte, even in a property that the type ignores.
 pub struct Response<T> {
     value: T,
     status: StatusCode,
@@ -200,12 +203,13 @@ impl AttemptResponse {
 
 pub(crate) enum RawBody {
     Bytes(Bytes),
-    Stream(ByteStream),
+    /// In a box, since few responses are streamed, and all are moved.
+    Stream(Box<ByteStream>),
 }
 
 impl RawResponse {
-    /// Decodes the response as JSON. An empty body is `None` for an `Option<T>`, for operations that respond with 200
-    /// and a body or with 204 and none. If a 202 without a result does not decode, the response to a read without an
+    /// Decodes the response as JSON in UTF-8. An empty body is `None` for an `Option<T>`, for operations that respond
+    /// with 200 and a body or with 204 and none. If a 202 without a result does not decode, the response to a read without an
     /// operation is not ready.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
         let is_without_result = accepted::is_without_result(&self);
@@ -238,7 +242,7 @@ impl RawResponse {
     pub(crate) fn stream(self) -> Result<Response<ByteStream>> {
         let Self { operation, status, headers, url, body, cache_status, age, .. } = self;
         let value = match body {
-            RawBody::Stream(stream) => stream,
+            RawBody::Stream(stream) => *stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
         Ok(Response { value, status, headers, url, operation, cache_status, age })

@@ -1,36 +1,50 @@
 //! The secrets in a request, and their redaction in the response.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION, PROXY_AUTHORIZATION,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::HIDDEN;
+use super::credential::{SecretHeader, fold_secrets};
 use super::decision::{self, Classification};
 use super::encoded::has_escape;
-use super::looks;
 use super::protocol::{DECISIVE, is_of_protocol};
-use super::secrets::{self, KnownSecrets, MIN_SECRET_BYTES, Retention};
+use super::secrets::{self, KnownSecrets, Retention};
 use crate::util::compact;
 
 /// Remembers the secrets of a request: its credentials, and all values with the name or form of a secret, except for
 /// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
-pub(crate) fn sent(request: &mut reqwest::Request, is_documented: impl Fn(&str) -> bool) {
+///
+/// `credentials` are those of the client, which the request can carry.
+pub(crate) fn sent<'a>(
+    request: &mut reqwest::Request,
+    is_documented: impl Fn(&str) -> bool,
+    credentials: impl Iterator<Item = &'a SecretHeader> + Clone,
+) {
     let mut headers = std::mem::take(request.headers_mut());
-    remember_and_mark(&mut headers, request.url(), is_documented);
+    remember_and_mark(&mut headers, request.url(), is_documented, credentials);
     *request.headers_mut() = headers;
 }
 
-fn remember_and_mark(headers: &mut HeaderMap, url: &Url, is_documented: impl Fn(&str) -> bool) {
+pub(super) fn remember_and_mark<'a>(
+    headers: &mut HeaderMap,
+    url: &Url,
+    is_documented: impl Fn(&str) -> bool,
+    credentials: impl Iterator<Item = &'a SecretHeader> + Clone,
+) {
     let mut known = secrets::known();
     for (name, value) in headers.iter_mut() {
         // An existing mark is the caller's.
         let taken = decision::header(name, value);
-        known = header(known, name, value, taken);
+        // A cookie has secrets in other places.
+        let is_known = taken == Classification::Secret
+            && *name != COOKIE
+            && credentials.clone().any(|credential| credential.mark_used(value, &known));
+        if !is_known {
+            known = header(known, name, value, taken);
+        }
         if taken != Classification::Ordinary {
             value.set_sensitive(true);
         }
@@ -72,46 +86,8 @@ fn header(
         }
         return known;
     }
-    credentials(known, bytes, keep, *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION)
-}
-
-/// Remembers credentials: the whole value, the part after the scheme, and each part that looks random.
-fn credentials(
-    mut known: KnownSecrets,
-    value: &[u8],
-    keep: Retention,
-    is_authorization: bool,
-) -> KnownSecrets {
-    let value = value.trim_ascii();
-    let space = value.iter().position(|byte| *byte == b' ').unwrap_or(0);
-    let (first, rest) = (&value[..space], value[space..].trim_ascii());
-    let is_scheme = looks::is_scheme(first);
-    let secret = if is_scheme || is_authorization { rest } else { value };
-    known = known.remember(secret, keep);
-    // The rest is sufficient where it is known to be the secret.
-    if !is_scheme || rest.len() < MIN_SECRET_BYTES {
-        known = known.remember(value, keep);
-    }
-    let is_random = match keep {
-        Retention::Random => looks::is_random,
-        Retention::Used | Retention::Pinned => looks::is_random_credential,
-    };
-    for word in looks::words(value) {
-        if word != secret && is_random(word) {
-            known = known.remember(word, keep);
-        }
-    }
-    if first.eq_ignore_ascii_case(b"basic")
-        && let Ok(pair) = STANDARD.decode(rest).map(Zeroizing::new)
-        && let Some(colon) = pair.iter().position(|byte| *byte == b':')
-    {
-        known = known.remember(&pair[colon + 1..], keep);
-        // A token can be the name.
-        if looks::is_random_credential(&pair[..colon]) {
-            known = known.remember(&pair[..colon], keep);
-        }
-    }
-    known
+    let is_authorization = *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION;
+    fold_secrets(bytes, keep, is_authorization, known, |known, secret| known.remember(secret, keep))
 }
 
 /// Maximum length of a stored header value, in an error or in a cache. GitHub's longest, `Link` and
@@ -174,6 +150,11 @@ pub(crate) fn received(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::empty;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::super::has_secret;
     use super::*;
 
@@ -185,7 +166,7 @@ mod tests {
     }
 
     fn send(headers: &HeaderMap, url: &str) {
-        remember_and_mark(&mut headers.clone(), &url.parse().unwrap(), |_| false);
+        remember_and_mark(&mut headers.clone(), &url.parse().unwrap(), |_| false, empty());
     }
 
     fn knows(text: &str) -> bool {
@@ -249,7 +230,12 @@ mod tests {
             assert!(!knows(ordinary), "{ordinary}");
         }
         let url = "https://a.example/?token=exch-typed&auth=exch-auth0r&pwd=exch-pwd+pwd";
-        remember_and_mark(&mut HeaderMap::new(), &url.parse().unwrap(), |name| name == "token");
+        remember_and_mark(
+            &mut HeaderMap::new(),
+            &url.parse().unwrap(),
+            |name| name == "token",
+            empty(),
+        );
         assert!(!knows("exch-typed") && knows("exch-auth0r") && knows("exch-pwd pwd"));
     }
 
@@ -292,7 +278,7 @@ mod tests {
             map.insert(name, HeaderValue::from_static("exch-l0cked"));
         }
         let url = "https://a.example/?client_secret=exch-par4meter".parse().unwrap();
-        let send = || remember_and_mark(&mut map.clone(), &url, |_| false);
+        let send = || remember_and_mark(&mut map.clone(), &url, |_| false, empty());
         send();
         assert_eq!(count(&mut || send()), 1);
         assert_eq!(count(&mut || received(&mut map)), 1);
@@ -333,7 +319,7 @@ mod tests {
             ("x-gateway", "exch-us-east-1"),
         ]);
         let url = "https://a.example/".parse().unwrap();
-        remember_and_mark(&mut map, &url, |_| false);
+        remember_and_mark(&mut map, &url, |_| false, empty());
         for value in map.values() {
             assert!(value.is_sensitive() && !has_secret(value.as_bytes()), "{value:?}");
         }
@@ -443,7 +429,7 @@ mod tests {
             ("x-b3-traceid", "463ac35c9f6413ad48485a3953bb6124"),
         ]);
         let url = "https://a.example/".parse().unwrap();
-        remember_and_mark(&mut map, &url, |_| false);
+        remember_and_mark(&mut map, &url, |_| false, empty());
         let marked: Vec<_> = map.values().map(HeaderValue::is_sensitive).collect();
         assert_eq!(marked, [true, true, true, false, false, false]);
         assert!(

@@ -22,6 +22,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 mod characters;
+mod credential;
 mod decision;
 mod encoded;
 mod exchange;
@@ -32,6 +33,7 @@ mod names;
 mod protocol;
 mod secrets;
 
+pub(crate) use credential::SecretHeader;
 pub(crate) use decision::is_secret_header;
 pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, received, sent};
 pub(crate) use protocol::is_of_protocol;

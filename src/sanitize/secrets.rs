@@ -123,6 +123,16 @@ impl KnownSecrets {
         known()
     }
 
+    /// Returns the keys of the pieces in which a secret is remembered.
+    pub(super) fn keys(&self, secret: &[u8]) -> impl Iterator<Item = u64> {
+        pieces(secret).map(|piece| self.0.keys.hash_one(piece))
+    }
+
+    /// Marks the pieces with these keys as used. Returns whether all are remembered.
+    pub(super) fn mark_used(&self, keys: &[u64], keep: Retention) -> bool {
+        keys.iter().all(|key| self.0.has_key(*key, keep))
+    }
+
     /// Returns whether the bytes contain a known secret that is not encoded, or can contain one.
     pub(super) fn can_have_plain(&self, bytes: &[u8]) -> bool {
         let mut ranges = Vec::new();
@@ -209,7 +219,11 @@ impl Secrets {
 
     /// Returns whether a piece is remembered, and marks it as used.
     fn has(&self, piece: &[u8], keep: Retention) -> bool {
-        let key = self.keys.hash_one(piece);
+        self.has_key(self.keys.hash_one(piece), keep)
+    }
+
+    /// Returns whether the piece with this key is remembered, and marks it as used.
+    fn has_key(&self, key: u64, keep: Retention) -> bool {
         let caches = [&self.pinned, &self.used, &self.random];
         // A group with a longer retention is sufficient as well.
         let caches = match keep {
@@ -663,10 +677,13 @@ mod tests {
         for number in 0..count {
             secrets.add(secret(number).as_bytes(), Retention::Used);
         }
+        // By the secret, and by its key alone.
         assert!(secrets.has(secret(0).as_bytes(), Retention::Used));
+        assert!(secrets.has_key(secrets.keys.hash_one(secret(1).as_bytes()), Retention::Used));
         secrets.add(b"one more secret", Retention::Used);
         assert!(secrets.has(secret(0).as_bytes(), Retention::Used));
-        assert!(!secrets.has(secret(1).as_bytes(), Retention::Used));
+        assert!(secrets.has(secret(1).as_bytes(), Retention::Used));
+        assert!(!secrets.has(secret(2).as_bytes(), Retention::Used));
         // If all were used, the oldest is evicted.
         for number in 0..count {
             secrets.has(secret(number).as_bytes(), Retention::Used);

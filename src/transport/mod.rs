@@ -13,7 +13,7 @@ use crate::endpoints::{Endpoints, has_credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::RequestSpec;
 use crate::request::body::UploadErrorSlot;
-use crate::sanitize;
+use crate::sanitize::{self, SecretHeader};
 
 /// The progress of an attempt through its redirects. It remains if a timeout ends the attempt.
 #[derive(Debug, Default)]
@@ -105,14 +105,15 @@ const COOKIE_WITHOUT_EFFECT: &str = "the server sets a cookie and redirects back
                                      was sent once more: check that the http_client has a cookie \
                                      store, and that the gateway accepts its own cookie";
 
-/// Sends the request and follows its redirects. `build_request` builds the request of each: only it knows the
-/// credentials, which only trusted servers receive.
-pub(crate) async fn send(
+/// Sends the request and follows its redirects. `build_request` builds the request of each: only it decides which carry
+/// the `credentials`, which only trusted servers receive.
+pub(crate) async fn send<'a>(
     http: &HttpClients,
     endpoints: &Endpoints,
     spec: &RequestSpec,
     upload_error: &UploadErrorSlot,
     trace: &mut RedirectTrace,
+    credentials: impl Iterator<Item = &'a SecretHeader> + Clone,
     build_request: impl Fn(RedirectTarget) -> Result<reqwest::Request>,
 ) -> Result<reqwest::Response> {
     let mut target = RedirectTarget::first(spec.method.clone(), spec.url.clone());
@@ -126,7 +127,7 @@ pub(crate) async fn send(
         let trusted = target.trusted;
         let is_documented = |name: &str| trusted && spec.sends_documented(name);
         let mut request = build_request(target)?;
-        sanitize::sent(&mut request, is_documented);
+        sanitize::sent(&mut request, is_documented, credentials.clone());
         let response = http.execute(request).await;
         let mut response = response.map_err(|error| match trace.has_response {
             // The request itself had this effect.

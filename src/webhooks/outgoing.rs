@@ -169,7 +169,7 @@ impl OutgoingDelivery {
             .build()
             .map_err(failed)?;
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
-        sanitize::sent(&mut request, |_| false);
+        sanitize::sent(&mut request, |_| false, std::iter::empty());
         Ok(client.execute(request).await.map_err(failed)?.status())
     }
 }

@@ -12,6 +12,7 @@ use super::provider::Rejection;
 use super::token_manager::{CachedToken, TokenManager};
 use super::transport::AuthTransport;
 use crate::error::Result;
+use crate::sanitize::SecretHeader;
 
 /// The tokens of one attempt.
 #[derive(Debug, Default)]
@@ -54,6 +55,12 @@ impl RequestCredentials {
         if let Some((name, cached)) = &self.gateway {
             headers.insert(name.clone(), cached.header());
         }
+    }
+
+    /// Returns the tokens as headers.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = &SecretHeader> + Clone {
+        let gateway = self.gateway.iter().map(|(_, cached)| cached.secret_header());
+        self.github.iter().map(|cached| cached.secret_header()).chain(gateway)
     }
 
     /// Removes a partial token of this attempt from the end of a truncated body: in other places, only whole tokens are

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::error::auth::AuthFailure;
-use crate::sanitize;
+use crate::sanitize::{self, SecretHeader};
 
 /// A token, its expiry, and its refresh token.
 ///
@@ -32,7 +32,7 @@ use crate::sanitize;
 #[derive(Clone)]
 pub struct AccessToken {
     /// `Bearer` and the token, created once: a call clones a reference to it.
-    header: HeaderValue,
+    header: SecretHeader,
     issued_at: SystemTime,
     expires_at: Option<SystemTime>,
     recheck_after: Option<Duration>,
@@ -77,16 +77,14 @@ impl AccessToken {
         // The error of `http` is dropped on purpose: it must not disclose any part of the token.
         let header = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes)).ok();
         let header = header.filter(|_| token.bytes().all(|byte| byte.is_ascii_graphic()));
-        let mut header = header.ok_or_else(|| {
+        let header = header.ok_or_else(|| {
             AuthFailure::Malformed.error(
                 "the token contains a line break, a space or another invalid character",
                 "check how the value is loaded; it is not shown here",
             )
         })?;
-        header.set_sensitive(true);
-        sanitize::remember(token.as_bytes());
         Ok(Self {
-            header,
+            header: SecretHeader::new(header),
             issued_at: SystemTime::now(),
             expires_at: None,
             recheck_after: None,
@@ -145,7 +143,7 @@ impl AccessToken {
     /// It must not be logged.
     #[must_use]
     pub fn expose_secret(&self) -> &str {
-        let bytes = self.header.as_bytes().get(BEARER.len()..).unwrap_or_default();
+        let bytes = self.header().as_bytes().get(BEARER.len()..).unwrap_or_default();
         // It is ASCII, which `new` has checked.
         std::str::from_utf8(bytes).unwrap_or_default()
     }
@@ -200,6 +198,10 @@ impl AccessToken {
     }
 
     pub(crate) fn header(&self) -> &HeaderValue {
+        self.header.value()
+    }
+
+    pub(crate) fn secret_header(&self) -> &SecretHeader {
         &self.header
     }
 }

@@ -30,6 +30,7 @@ use crate::error::{Error, FailureClass, Result};
 use crate::meter;
 use crate::runtime::detachable::BoxFuture;
 use crate::runtime::{self, HomeRuntime};
+use crate::sanitize::SecretHeader;
 use crate::time::clock;
 
 use crate::time::expiry::Expiry;
@@ -63,6 +64,11 @@ impl CachedToken {
     /// Returns the `Authorization` header: a reference to the value that was made with the token.
     pub(crate) fn header(&self) -> HeaderValue {
         self.token.header().clone()
+    }
+
+    /// Returns the header with its secrets.
+    pub(crate) fn secret_header(&self) -> &SecretHeader {
+        self.token.secret_header()
     }
 
     pub(crate) fn token(&self) -> &AccessToken {

@@ -1,0 +1,140 @@
+//! The future of one call, from its request to its response.
+//!
+//! It is a type of its own instead of an `async` block: it consists of a few pointers and the call's observer, since the
+//! attempts, the cache's part and the interceptors' part are in boxes. So a [`ResponseFuture`](crate::ResponseFuture)
+//! contains it without a box.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use super::call::{Call, CallContext};
+use super::interception::{self, InterceptedCall};
+use super::{BodyMode, CallOutcome, cached, send_uncached};
+use crate::error::{OperationName, Result};
+use crate::observability::observer::CallObserver;
+use crate::response::{RawResponse, accepted};
+use crate::runtime::detachable::{BoxFuture, DetachableCall};
+
+/// The future of a call, which begins with its first poll.
+#[must_use = "futures do nothing unless polled"]
+pub(crate) struct CallFuture {
+    // A dropped call is first dropped, then recorded.
+    stage: Stage,
+    started: Option<StartedCall>,
+}
+
+enum Stage {
+    NotStarted(Box<Call>, BodyMode),
+    /// Interceptors run before the call.
+    Intercepting(BoxFuture<(InterceptedCall, Result<Fetch>)>),
+    Fetching(Fetch),
+    Ended,
+}
+
+/// A read through the cache, or the attempts of a call that bypasses it.
+enum Fetch {
+    Cached(BoxFuture<Result<RawResponse>>),
+    Uncached(DetachableCall<Result<RawResponse>>),
+}
+
+/// What a call that was polled keeps for its end.
+struct StartedCall {
+    observer: CallObserver,
+    intercepted: InterceptedCall,
+    name: OperationName,
+    awaits_result: bool,
+}
+
+impl CallFuture {
+    pub(super) fn new(call: Box<Call>, mode: BodyMode) -> Self {
+        Self { stage: Stage::NotStarted(call, mode), started: None }
+    }
+}
+
+impl Future for CallFuture {
+    type Output = CallOutcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<CallOutcome> {
+        let Self { stage, started } = &mut *self;
+        if let Stage::NotStarted(call, _) = stage {
+            started.get_or_insert_with(|| StartedCall::new(call));
+        }
+        // Taken at the end: a future that is polled afterwards stays pending.
+        let Some(call) = started else { return Poll::Pending };
+        let result = {
+            let _entered = call.observer.span().enter();
+            let result = ready!(stage.poll(context, &mut call.intercepted));
+            *stage = Stage::Ended;
+            let result = result
+                .and_then(|raw| accepted::require_result(raw, call.awaits_result))
+                .map_err(|error| error.with_operation(&call.name));
+            std::mem::take(&mut call.intercepted).end(&result);
+            result
+        };
+        match started.take() {
+            Some(StartedCall { observer, .. }) => Poll::Ready(CallOutcome { result, observer }),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl StartedCall {
+    fn new(call: &Call) -> Self {
+        Self {
+            observer: call.observe(),
+            intercepted: InterceptedCall::default(),
+            name: call.draft.name.clone(),
+            awaits_result: call.draft.awaits_result(),
+        }
+    }
+}
+
+impl Stage {
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        intercepted: &mut InterceptedCall,
+    ) -> Poll<Result<RawResponse>> {
+        loop {
+            *self = match self {
+                Self::NotStarted(..) => match std::mem::replace(self, Self::Ended) {
+                    Self::NotStarted(call, mode) => begin(call, mode)?,
+                    other => other,
+                },
+                Self::Intercepting(interceptors) => {
+                    let (passed, fetch) = ready!(interceptors.as_mut().poll(context));
+                    *intercepted = passed;
+                    Self::Fetching(fetch?)
+                }
+                Self::Fetching(Fetch::Cached(read)) => return read.as_mut().poll(context),
+                Self::Fetching(Fetch::Uncached(attempts)) => {
+                    return Pin::new(attempts).poll(context);
+                }
+                Self::Ended => return Poll::Pending,
+            };
+        }
+    }
+}
+
+/// Validates the request of a call, and begins with the interceptors, if there are any.
+fn begin(call: Box<Call>, mode: BodyMode) -> Result<Stage> {
+    let is_buffered = mode == BodyMode::Buffered;
+    let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
+    let mut context = CallContext::new(*call)?;
+    if !interception::applies(&context) {
+        return fetch(context, refresh, mode).map(Stage::Fetching);
+    }
+    Ok(Stage::Intercepting(Box::pin(async move {
+        let mut intercepted = InterceptedCall::default();
+        let begun = intercepted.begin(&mut context).await;
+        (intercepted, begun.and_then(|()| fetch(context, refresh, mode)))
+    })))
+}
+
+/// Begins to obtain the response to a call: from the cache, from an equal read in flight, or from GitHub.
+fn fetch(context: CallContext, refresh: Option<Box<Call>>, mode: BodyMode) -> Result<Fetch> {
+    Ok(match cached::plan_lookup(&context, mode)? {
+        Some(lookup) => Fetch::Cached(Box::pin(cached::fetch(lookup, Box::new(context), refresh))),
+        None => Fetch::Uncached(send_uncached(context, mode)),
+    })
+}
