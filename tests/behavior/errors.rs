@@ -222,17 +222,30 @@ async fn a_success_in_html_points_to_the_base_url() {
     assert!(error.to_string().contains("base_url"), "{error}");
 }
 
+/// Also in a property that the type ignores, in a key, and at a place where the body is cut off.
 #[tokio::test]
 async fn a_body_that_is_not_utf8_is_a_decode_error_at_its_place() {
-    let mut bytes = json_response("200 OK", "", r#"{"a":["x","?"]}"#);
-    let place = bytes.len() - 4;
-    bytes[place] = 0xff;
-    let server = Server::fixed_response(bytes).await;
-    let call = server.client().request(Method::GET, "/thing");
-    type Lists = std::collections::HashMap<String, Vec<String>>;
-    let error = call.send::<Lists>().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Decode);
-    assert_eq!(error.json_path(), Some("$.a[1]"));
+    #[derive(Debug, Deserialize)]
+    struct Lists {
+        #[serde(rename = "a")]
+        _a: Vec<String>,
+    }
+    for (body, path) in [
+        (r#"{"a":["x","?"]}"#, "$.a[1]"),
+        (r#"{"a":["x"],"b":{"c":"?"}}"#, "$.b.c"),
+        (r#"{"a":["x"],"?":1}"#, "$[\"\u{fffd}\"]"),
+        (r#"{"a":["x","?"#, "$.a[1]"),
+    ] {
+        let mut bytes = json_response("200 OK", "", body);
+        let place = bytes.len() - body.len() + body.find('?').unwrap();
+        bytes[place] = 0xe2;
+        let server = Server::fixed_response(bytes).await;
+        let call = server.client().request(Method::GET, "/thing");
+        let error = call.send::<Lists>().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert_eq!(error.json_path(), Some(path), "{body}");
+        assert!(!error.is_retryable() && error.to_string().contains("invalid UTF-8"), "{error}");
+    }
 }
 
 #[tokio::test]
