@@ -157,7 +157,10 @@ impl CallContext {
                 true => UploadErrorSlot::for_upload(),
                 false => UploadErrorSlot::default(),
             },
-            store_wait: StoreWaitBudget::new(shared.store_timeout),
+            store_wait: match shared.waits_for_store() {
+                true => StoreWaitBudget::new(shared.store_timeout),
+                false => StoreWaitBudget::unbounded(),
+            },
             conditional: None,
             may_have_had_effect: false,
             attempt_headers: None,

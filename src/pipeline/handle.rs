@@ -71,6 +71,13 @@ pub(crate) struct ClientShared {
     pub(crate) response_validator: Option<crate::contract::ResponseValidator>,
 }
 
+impl ClientShared {
+    /// Returns whether a call can wait for a store: the client's own, or the cache's.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        self.store.is_some() || self.cache.as_ref().is_some_and(|cache| cache.has_store())
+    }
+}
+
 impl ClientHandle {
     pub(crate) fn new(shared: ClientShared, identity: Identity) -> Arc<Self> {
         Self::from_parts(Arc::new(shared), identity, true)

@@ -30,7 +30,8 @@ impl CallHandle {
         slot: Option<BatchSlot>,
         store_wait: StoreWaitBudget,
     ) -> Self {
-        Self { detach: Some(detach), slot, store_wait: Some(store_wait) }
+        let store_wait = Some(store_wait).filter(StoreWaitBudget::is_bounded);
+        Self { detach: Some(detach), slot, store_wait }
     }
 
     /// Starts a separate task that runs the call to its end.

@@ -455,9 +455,10 @@ impl AdmissionQueue {
             waiting_for_store_since: waiting_since,
             last_round: state.admission_rounds,
         };
-        let allowance = asked.call.store_wait.as_ref().filter(|wait| !wait.remaining().is_zero());
-        let late_at =
-            waiting_since.zip(allowance).map(|(since, allowance)| allowance.expires_at(since));
+        let late_at = waiting_since.and_then(|since| {
+            let allowance = asked.call.store_wait.as_ref()?;
+            (!allowance.remaining().is_zero()).then(|| allowance.expires_at(since))
+        });
         state.next_store_deadline =
             [state.next_store_deadline, late_at].into_iter().flatten().min();
         state.all_waiting_for_store &= waiting_since.is_some();
