@@ -19,7 +19,7 @@ use super::batch_slots::{BatchSlot, BatchWait, FreeSlot, ParkedCall, QueueSlot, 
 use super::cost::RequestCost;
 use super::health::{PrimaryLimitHealth, RateLimitHealth};
 use super::limits::{AttemptOutcome, IdentityLimits, LimitExceeded, LimitKind, Reservation};
-use super::permit_holders::{CallHandle, PermitHolders};
+use super::permit_holders::{CallHandle, HolderKey, PermitHolders};
 use super::policy::{LimitAction, RateLimitPolicy};
 use super::secondary::BackoffState;
 use super::shared::lease_client::NextLease;
@@ -494,7 +494,7 @@ impl AdmissionQueue {
         self: &Arc<Self>,
         cost: &RequestCost,
         reservation: Reservation,
-        holder: u64,
+        holder: Option<HolderKey>,
         outcome: AttemptOutcome<'_>,
     ) {
         let now = Instant::now();
@@ -502,7 +502,9 @@ impl AdmissionQueue {
         let mut then = PostAdmission::default();
         {
             let mut state = self.state();
-            state.holders.remove(holder);
+            if let Some(holder) = holder {
+                state.holders.remove(holder);
+            }
             if let Some(pause) = state.limits.settle(now, cost, reservation, outcome) {
                 warn!(?pause, "secondary rate limit exceeded; calls paused");
                 reports_pause = self.shared.is_some();

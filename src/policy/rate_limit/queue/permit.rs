@@ -7,6 +7,7 @@ use super::AdmissionQueue;
 use crate::policy::rate_limit::batch_slots::BatchSlot;
 use crate::policy::rate_limit::cost::RequestCost;
 use crate::policy::rate_limit::limits::{AttemptOutcome, Reservation};
+use crate::policy::rate_limit::permit_holders::HolderKey;
 
 /// A place among the calls in flight. It becomes free when this is dropped.
 #[derive(Debug)]
@@ -15,8 +16,8 @@ pub(crate) struct Permit {
     pub(super) cost: RequestCost,
     pub(super) reservation: Reservation,
     pub(super) outcome: Option<AttemptOutcome<'static>>,
-    /// Its key among the holders.
-    pub(super) holder: u64,
+    /// Its key among the holders; `None` for a call that cannot be detached.
+    pub(super) holder: Option<HolderKey>,
     pub(super) slot: Option<BatchSlot>,
     /// How long the call waited.
     pub(crate) waited: Duration,
