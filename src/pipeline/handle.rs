@@ -153,10 +153,10 @@ impl ClientHandle {
     pub(crate) fn usage_account_for(
         &self,
         has_request_credential: bool,
-    ) -> Arc<IdentityUsageState> {
+    ) -> Cow<'_, Arc<IdentityUsageState>> {
         match has_request_credential {
-            true => self.shared.usage.account("own"),
-            false => Arc::clone(self.usage_account()),
+            true => Cow::Owned(self.shared.usage.account("own")),
+            false => Cow::Borrowed(self.usage_account()),
         }
     }
 

@@ -248,9 +248,7 @@ impl AdmissionQueue {
     }
 
     /// Admits a call, now or in its turn.
-    ///
-    /// # Errors
-    /// If it would wait longer than it can, or the queue is full.
+    #[cfg(any(test, feature = "__bench"))]
     pub(crate) async fn admit(
         self: &Arc<Self>,
         cost: RequestCost,
@@ -258,8 +256,22 @@ impl AdmissionQueue {
         wait_budget: WaitBudget,
         call: &CallHandle,
     ) -> Result<Permit> {
-        let (started_at, mut parked) = (Instant::now(), Duration::ZERO);
-        let mut now = started_at;
+        self.admit_at(Instant::now(), cost, priority, wait_budget, call).await
+    }
+
+    /// Admits a call that arrives at `started_at`, then or in its turn.
+    ///
+    /// # Errors
+    /// If it would wait longer than it can, or the queue is full.
+    pub(crate) async fn admit_at(
+        self: &Arc<Self>,
+        started_at: Instant,
+        cost: RequestCost,
+        priority: Priority,
+        wait_budget: WaitBudget,
+        call: &CallHandle,
+    ) -> Result<Permit> {
+        let (mut now, mut parked) = (started_at, Duration::ZERO);
         let mut position = BatchPosition::default();
         let mut request = AdmissionRequest { cost, priority, wait_budget, call };
         loop {
@@ -492,12 +504,12 @@ impl AdmissionQueue {
     /// Records the end of a call, and admits others.
     fn complete(
         self: &Arc<Self>,
+        now: Instant,
         cost: &RequestCost,
         reservation: Reservation,
         holder: Option<HolderKey>,
         outcome: AttemptOutcome<'_>,
     ) {
-        let now = Instant::now();
         let mut reports_pause = false;
         let mut then = PostAdmission::default();
         {
