@@ -79,11 +79,11 @@ impl TelemetryProbe {
         std::hint::black_box(&waiting);
         drop(waiting);
         let entered = call.span().clone().entered();
-        let attempt = self.context.observe_attempt(0);
+        let attempt = self.context.observe_attempt(0, tokio::time::Instant::now());
         let inner = attempt.span().clone().entered();
         tracing::debug!(status = 200, "attempt");
         drop(inner);
-        attempt.end(&self.response);
+        attempt.end(tokio::time::Instant::now(), &self.response);
         let ends_in = Duration::from_secs(3600);
         let update = RateLimitHeaders {
             resource: "core",

@@ -109,7 +109,22 @@ impl Window {
 }
 
 fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+    let value = headers.get(name)?;
+    // GitHub sends digits only.
+    digits(value.as_bytes()).or_else(|| value.to_str().ok()?.trim().parse().ok())
+}
+
+/// Returns the number that consists of these digits; `None` for anything else, and for numbers that can exceed `u64`.
+fn digits(bytes: &[u8]) -> Option<u64> {
+    // The longest number that always fits.
+    const MAX_DIGITS: usize = 19;
+    if bytes.is_empty() || bytes.len() > MAX_DIGITS {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte & 0x0f))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Returns the name of the limit as it is.
@@ -138,7 +153,25 @@ fn tracked_name(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// The path for plain digits reads each value as the general parser does, or leaves it to that.
+        #[test]
+        fn digits_are_read_as_the_general_parser_reads_them(
+            value in prop_oneof!["[0-9]{1,21}", "[ \t]?[+-]?[0-9]{0,3}[ \t]?", "[0-9a-fA-F._ +-]{0,21}"],
+        ) {
+            let general = value.trim().parse::<u64>().ok();
+            if let Some(number) = digits(value.as_bytes()) {
+                prop_assert_eq!(Some(number), general);
+            }
+            let header = http::HeaderValue::from_str(&value).unwrap();
+            let headers = HeaderMap::from_iter([(REMAINING.clone(), header)]);
+            prop_assert_eq!(number(&headers, &REMAINING), general);
+        }
+    }
 
     #[test]
     fn a_name_that_is_none_is_another_limit() {

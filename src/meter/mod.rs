@@ -91,8 +91,13 @@ impl Drop for InFlight {
 
 /// Records the end of a call: a success, or this failure.
 pub(crate) fn call(operation: &'static str, time: Duration, failed: Option<&'static str>) {
-    count(&catalog::CALLS, [operation, failed.unwrap_or("ok")]);
-    observe(&catalog::CALL_DURATION, [operation, ""], time);
+    // Both keys are found together; the duration has only the first label.
+    let metrics = [&catalog::CALLS, &catalog::CALL_DURATION];
+    let [calls, duration] = keys(metrics, [operation, failed.unwrap_or("ok")]) else { return };
+    with_recorder(|recorder| {
+        recorder.register_counter(calls, &ABOUT).increment(1);
+        recorder.register_histogram(duration, &ABOUT).record(time.as_secs_f64());
+    });
 }
 
 /// Records the number of items of one page that did not decode.

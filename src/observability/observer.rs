@@ -111,27 +111,35 @@ impl CallObserver {
             };
             (came, saved)
         });
-        self.count(call_result(status, error), failed, cached);
+        let now = Instant::now();
+        self.count(now, call_result(status, error), failed, cached);
         #[cfg(feature = "dashboard")]
-        self.record_failed_call(failed, error);
+        self.record_failed_call(now, failed, error);
     }
 
     /// Records a failed call, for the dashboard.
     #[cfg(feature = "dashboard")]
-    fn record_failed_call(&self, failed: Option<&'static str>, error: Option<&Error>) {
+    fn record_failed_call(
+        &self,
+        now: Instant,
+        failed: Option<&'static str>,
+        error: Option<&Error>,
+    ) {
         use super::dashboard_series::FailedCall;
         let (Some(failed), Some(error), true) = (failed, error, self.in_flight.is_some()) else {
             return;
         };
         let operation = error.operation().unwrap_or(self.operation);
-        let took = self.started_at.elapsed();
+        let took = now.saturating_duration_since(self.started_at);
         let failed =
             FailedCall::new(operation, failed, took, error.request_id(), &error.to_string());
         self.recent.failed(failed);
     }
 
+    /// Counts the end of the call at `now`.
     fn count(
         &mut self,
+        now: Instant,
         result: CallResult,
         failed: Option<&'static str>,
         cached: Option<(CacheStatus, bool)>,
@@ -140,7 +148,6 @@ impl CallObserver {
         if self.in_flight.is_none() {
             return;
         }
-        let now = Instant::now();
         meter::call(self.operation, now.saturating_duration_since(self.started_at), failed);
         if let Some((came, saved)) = cached {
             meter::cache_looked_up(came.name(), saved);
@@ -156,34 +163,34 @@ impl Drop for CallObserver {
     fn drop(&mut self) {
         if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(CallResult::Cancelled, Some(CANCELLED), None);
+            self.count(Instant::now(), CallResult::Cancelled, Some(CANCELLED), None);
         }
     }
 }
 
 /// An attempt.
-pub(crate) struct AttemptObserver {
+pub(crate) struct AttemptObserver<'a> {
     span: Span,
-    method: Method,
-    recent: Arc<RecentActivity>,
+    method: &'a Method,
+    recent: &'a RecentActivity,
     started_at: Instant,
     has_ended: bool,
 }
 
-impl AttemptObserver {
+impl<'a> AttemptObserver<'a> {
     /// Begins an attempt at this URL. `template` is the operation's path template, `resend_count` the number of earlier
     /// requests of the call, for any reason.
     pub(crate) fn begin(
-        method: &Method,
+        method: &'a Method,
         url: &Url,
         template: Option<&'static str>,
         resend_count: u32,
         started_at: Instant,
-        recent: Arc<RecentActivity>,
+        recent: &'a RecentActivity,
     ) -> Self {
         Self {
             span: spans::attempt(method, url, template, resend_count),
-            method: method.clone(),
+            method,
             recent,
             started_at,
             has_ended: false,
@@ -194,30 +201,30 @@ impl AttemptObserver {
         &self.span
     }
 
-    pub(crate) fn end(mut self, response: &Result<AttemptResponse>) {
+    /// Records the end of the attempt at `now`.
+    pub(crate) fn end(mut self, now: Instant, response: &Result<AttemptResponse>) {
         let (status, headers) = match response {
             Ok(response) => (Some(response.status), Some(&*response.headers)),
             Err(error) => (error.status(), error.headers()),
         };
         let failed = failure_reason(status, response.as_ref().err());
         spans::ended(&self.span, status, headers, failed);
-        self.count(status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
+        self.count(now, status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
     }
 
-    fn count(&mut self, status: &'static str, has_response: bool) {
+    fn count(&mut self, now: Instant, status: &'static str, has_response: bool) {
         self.has_ended = true;
-        let now = Instant::now();
         let took = now.saturating_duration_since(self.started_at);
-        meter::attempt(&self.method, took, status);
+        meter::attempt(self.method, took, status);
         self.recent.attempt(now, has_response.then_some(took));
     }
 }
 
-impl Drop for AttemptObserver {
+impl Drop for AttemptObserver<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
             spans::ended(&self.span, None, None, Some(CANCELLED));
-            self.count(CANCELLED, false);
+            self.count(Instant::now(), CANCELLED, false);
         }
     }
 }

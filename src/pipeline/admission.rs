@@ -24,40 +24,48 @@ pub(super) enum AttemptRejection {
 }
 
 /// Waits for the permits of an attempt, and for its credentials. `waited` is how long the call has waited for limits
-/// before.
+/// before, and `now` is when the attempt requests admission. As long as nothing waits, no step reads the clock again.
 pub(super) async fn admit(
     context: &CallContext,
     waited: Duration,
     call: &CallHandle,
+    mut now: Instant,
 ) -> Result<Attempt, AttemptRejection> {
     let account = context.budgeted_account();
     if let Some(account) = &account {
         // A request that would be rejected anyway neither waits nor causes a token request.
         account.check(context.name()).map_err(AttemptRejection::Other)?;
     }
-    let mut permits = acquire_permits(context, waited, call, account.as_ref()).await?;
-    let credentials = resolve_credentials(context).await.map_err(AttemptRejection::Other)?;
+    let account_ref = account.as_ref();
+    let mut permits = acquire_permits(context, waited, call, account_ref, &mut now).await?;
+    let credentials = resolve_credentials(context, &mut now).await;
+    let credentials = credentials.map_err(AttemptRejection::Other)?;
     // A permit can take so long that another window of a budget has begun.
     permits.budgets = permits.budgets.filter(BudgetReservations::is_current);
     if let (Some(account), None) = (&account, &permits.budgets) {
         let reservation = Box::pin(reserve(context, account)).await;
         permits.budgets = Some(reservation.map_err(AttemptRejection::Other)?);
+        now = Instant::now();
     }
-    Ok(Attempt::new(permits, credentials))
+    Ok(Attempt::new(permits, credentials, now))
 }
 
-/// Waits for the permits. If that takes a wait for the store, the budgets are reserved at the same time.
+/// Waits for the permits, from `now` on, which becomes the end of the wait. If that takes a wait for the store, the
+/// budgets are reserved at the same time.
 async fn acquire_permits(
     context: &CallContext,
     waited: Duration,
     call: &CallHandle,
     account: Option<&Arc<IdentityUsageState>>,
+    now: &mut Instant,
 ) -> Result<AttemptPermits, AttemptRejection> {
-    let started_at = Instant::now();
+    let started_at = *now;
     let (permits, budgets) = {
         let _waiting = meter::InFlight::waiting();
-        let mut acquired = pin!(pass_limits(context, waited, call));
-        match (poll_immediate(&mut acquired).await, account) {
+        let mut acquired = pin!(pass_limits(context, waited, call, started_at));
+        let immediate = poll_immediate(&mut acquired).await;
+        let has_waited = immediate.is_none();
+        let acquired = match (immediate, account) {
             (Some(permits), _) => (permits, None),
             (None, Some(account))
                 if context.admission_queue().is_waiting_for_store(&context.cost()) =>
@@ -77,11 +85,15 @@ async fn acquire_permits(
                 }
             }
             (None, _) => (acquired.await, None),
+        };
+        if has_waited {
+            *now = Instant::now();
         }
+        acquired
     };
     let waited = match &permits {
         Ok(permits) => permits.rate_limit.as_ref().map_or(Duration::ZERO, |permit| permit.waited),
-        Err(_) => started_at.elapsed(),
+        Err(_) => now.saturating_duration_since(started_at),
     };
     meter::wait_recorded("rate_limit", waited);
     let permits = permits.map_err(AttemptRejection::RateLimit)?;
@@ -93,6 +105,7 @@ async fn pass_limits(
     context: &CallContext,
     waited: Duration,
     call: &CallHandle,
+    now: Instant,
 ) -> Result<AttemptPermits> {
     if context.spec.is_external {
         return Ok(AttemptPermits::default());
@@ -100,9 +113,9 @@ async fn pass_limits(
     let circuit = context.circuit();
     circuit.check()?;
     let queue = context.admission_queue();
-    let budget = WaitBudget { spent: waited, ..WaitBudget::new(context.max_wait()) };
+    let budget = WaitBudget { spent: waited, ..WaitBudget::new(context.max_wait_at(now)) };
     let priority = context.options.priority;
-    let permit = pin!(queue.admit(context.cost(), priority, budget, call)).await?;
+    let permit = pin!(queue.admit_at(now, context.cost(), priority, budget, call)).await?;
     context.extend_for_wait(permit.waited);
     let circuit = circuit.acquire()?;
     if circuit.is_probe() {
@@ -112,15 +125,25 @@ async fn pass_limits(
     Ok(AttemptPermits { rate_limit: Some(permit), circuit: Some(circuit), budgets: None })
 }
 
-async fn resolve_credentials(context: &CallContext) -> Result<RequestCredentials> {
+/// Returns the credentials of the call. After a wait for them, `now` is its end.
+async fn resolve_credentials(
+    context: &CallContext,
+    now: &mut Instant,
+) -> Result<RequestCredentials> {
     if context.spec.is_external {
         return Ok(RequestCredentials::default());
     }
     let handle = &context.handle;
     let has_own = context.spec.request_authorization().is_some();
-    let resolved =
+    let mut resolved =
         pin!(RequestCredentials::resolve(&handle.identity, handle.gateway(), handle, has_own));
-    context.within_deadline("token acquisition", resolved).await?
+    // A token that needs no refresh is there at once, and takes no timer.
+    if let Some(resolved) = poll_immediate(resolved.as_mut()).await {
+        return resolved;
+    }
+    let resolved = context.within_deadline("token acquisition", resolved).await;
+    *now = Instant::now();
+    resolved?
 }
 
 async fn reserve(

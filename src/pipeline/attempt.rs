@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, RANGE, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
+use tokio::time::Instant;
 use tracing::{Instrument, debug, field};
 
 use super::call::{CallContext, timed_out};
@@ -46,12 +47,18 @@ pub(super) struct Attempt {
     /// Returned at the end of the attempt.
     pub(super) permits: AttemptPermits,
     pub(super) credentials: RequestCredentials,
+    /// The time of the admission.
+    pub(super) admitted_at: Instant,
     trace: RedirectTrace,
 }
 
 impl Attempt {
-    pub(super) fn new(permits: AttemptPermits, credentials: RequestCredentials) -> Self {
-        Self { permits, credentials, trace: RedirectTrace::default() }
+    pub(super) fn new(
+        permits: AttemptPermits,
+        credentials: RequestCredentials,
+        admitted_at: Instant,
+    ) -> Self {
+        Self { permits, credentials, admitted_at, trace: RedirectTrace::default() }
     }
 
     /// Sends the request, reads the response, and reports the outcome to the policies. `resend_count` is the number of
@@ -63,16 +70,21 @@ impl Attempt {
         resend_count: u32,
     ) -> Result<AttemptResponse> {
         self.permits.mark_sent();
-        let started_at = interception::attempt_start(context);
-        let observer = context.observe_attempt(resend_count);
+        let intercepted_at = interception::attempt_start(context);
+        // Only interceptors can have taken time since the admission.
+        let started_at = intercepted_at.unwrap_or(self.admitted_at);
+        let observer = context.observe_attempt(resend_count, started_at);
         let span = observer.span().clone();
-        let mut response = self.exchange(context, mode).instrument(span).await;
-        observer.end(&response);
+        let mut response = self.exchange(context, mode, started_at).instrument(span).await;
+        let ended_at = Instant::now();
+        observer.end(ended_at, &response);
         if let Ok(response) = &mut response {
             response.from_external_host = self.trace.external_headers.is_some();
         }
-        interception::after_attempt(context, started_at, &response);
-        std::mem::take(&mut self.permits).end(context, &response, &self.trace);
+        interception::after_attempt(context, intercepted_at, ended_at, &response);
+        // Interceptors can have taken time since then.
+        let ended_at = intercepted_at.map_or(ended_at, |_| Instant::now());
+        std::mem::take(&mut self.permits).end(context, ended_at, &response, &self.trace);
         response
     }
 
@@ -87,10 +99,16 @@ impl Attempt {
         !is_rejected || self.request_completed()
     }
 
-    async fn exchange(&mut self, context: &CallContext, mode: BodyMode) -> Result<AttemptResponse> {
+    async fn exchange(
+        &mut self,
+        context: &CallContext,
+        mode: BodyMode,
+        started_at: Instant,
+    ) -> Result<AttemptResponse> {
         let Self { credentials, trace, .. } = self;
         let shared = context.shared();
-        let limit = &Deadline::new(shared.attempt_timeout, context.options.extension.as_ref());
+        let extension = context.options.extension.as_ref();
+        let limit = &Deadline::starting_at(started_at, shared.attempt_timeout, extension);
         let exchange = pin!(async {
             let mut response = transport::send(
                 &shared.http,

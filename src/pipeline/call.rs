@@ -91,8 +91,10 @@ impl Call {
             is_internal: options.is_internal,
             is_authenticated: has_credential || handle.identity.token_manager().is_some(),
         };
-        let usage = (!options.is_internal)
-            .then(|| UsageRecorder::new(&shared.usage, handle.usage_account_for(has_credential)));
+        let usage = (!options.is_internal).then(|| {
+            let account = handle.usage_account_for(has_credential);
+            UsageRecorder::new(&shared.usage, account.into_owned())
+        });
         CallObserver::begin(&metadata, Arc::clone(&shared.recent), usage)
     }
 
@@ -157,7 +159,10 @@ impl CallContext {
                 true => UploadErrorSlot::for_upload(),
                 false => UploadErrorSlot::default(),
             },
-            store_wait: StoreWaitBudget::new(shared.store_timeout),
+            store_wait: match shared.waits_for_store() {
+                true => StoreWaitBudget::new(shared.store_timeout),
+                false => StoreWaitBudget::unbounded(),
+            },
             conditional: None,
             may_have_had_effect: false,
             attempt_headers: None,
@@ -206,14 +211,18 @@ impl CallContext {
             .any(|name| !attempt.get_all(&name).iter().eq(self.spec.headers.get_all(&name)))
     }
 
-    /// Begins the span and the metrics of an attempt, and counts its request. `resend_count` is the number of earlier
-    /// requests, for any reason.
-    pub(crate) fn observe_attempt(&self, resend_count: u32) -> AttemptObserver {
-        let (spec, started_at) = (&self.spec, Instant::now());
+    /// Begins the span and the metrics of an attempt that starts at `started_at`, and counts its request. `resend_count`
+    /// is the number of earlier requests, for any reason.
+    pub(crate) fn observe_attempt(
+        &self,
+        resend_count: u32,
+        started_at: Instant,
+    ) -> AttemptObserver<'_> {
+        let spec = &self.spec;
         if !spec.is_external {
             self.usage_account().record_request(started_at, metric_name(&spec.name));
         }
-        let (template, recent) = (spec.template(), Arc::clone(&self.shared().recent));
+        let (template, recent) = (spec.template(), &*self.shared().recent);
         AttemptObserver::begin(&spec.method, &spec.url, template, resend_count, started_at, recent)
     }
 }
@@ -227,14 +236,14 @@ impl CallContext {
     }
 
     /// Returns the limits that admit it.
-    pub(crate) fn admission_queue(&self) -> Arc<AdmissionQueue> {
+    pub(crate) fn admission_queue(&self) -> Cow<'_, Arc<AdmissionQueue>> {
         match self.spec.request_authorization() {
             // The call belongs to another identity, which its token determines.
             Some(authorization) => {
                 let identity = format!("own:{}", secret_fingerprint(authorization.as_bytes()));
-                self.handle.queue_of(&identity)
+                Cow::Owned(self.handle.queue_of(&identity))
             }
-            None => Arc::clone(self.handle.admission_queue()),
+            None => Cow::Borrowed(self.handle.admission_queue()),
         }
     }
 
@@ -270,14 +279,14 @@ impl CallContext {
     }
 
     /// Returns the usage that it counts for.
-    pub(crate) fn usage_account(&self) -> Arc<IdentityUsageState> {
+    pub(crate) fn usage_account(&self) -> Cow<'_, Arc<IdentityUsageState>> {
         self.handle.usage_account_for(self.spec.request_authorization().is_some())
     }
 
     /// Returns the identity whose budgets a request to GitHub's API counts against, if there are any.
     pub(crate) fn budgeted_account(&self) -> Option<Arc<IdentityUsageState>> {
         let any = !self.spec.is_external && self.shared().usage.has_budgets();
-        any.then(|| self.usage_account())
+        any.then(|| self.usage_account().into_owned())
     }
 
     /// Returns the label of its identity in metrics.
@@ -320,6 +329,11 @@ impl CallContext {
     /// Returns the time limit of the call, if its caller set one.
     pub(crate) fn remaining_caller_timeout(&self) -> Option<Duration> {
         self.options.timeout.map(|_| self.deadline.remaining())
+    }
+
+    /// Returns the longest wait that the caller permits at `now`.
+    pub(super) fn max_wait_at(&self, now: Instant) -> Duration {
+        self.options.timeout.map_or(Duration::MAX, |_| self.deadline.remaining_at(now))
     }
 
     /// Returns whether the time limit of the caller has passed.

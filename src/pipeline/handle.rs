@@ -71,6 +71,13 @@ pub(crate) struct ClientShared {
     pub(crate) response_validator: Option<crate::contract::ResponseValidator>,
 }
 
+impl ClientShared {
+    /// Returns whether a call can wait for a store: the client's own, or the cache's.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        self.store.is_some() || self.cache.as_ref().is_some_and(|cache| cache.has_store())
+    }
+}
+
 impl ClientHandle {
     pub(crate) fn new(shared: ClientShared, identity: Identity) -> Arc<Self> {
         Self::from_parts(Arc::new(shared), identity, true)
@@ -146,10 +153,10 @@ impl ClientHandle {
     pub(crate) fn usage_account_for(
         &self,
         has_request_credential: bool,
-    ) -> Arc<IdentityUsageState> {
+    ) -> Cow<'_, Arc<IdentityUsageState>> {
         match has_request_credential {
-            true => self.shared.usage.account("own"),
-            false => Arc::clone(self.usage_account()),
+            true => Cow::Owned(self.shared.usage.account("own")),
+            false => Cow::Borrowed(self.usage_account()),
         }
     }
 

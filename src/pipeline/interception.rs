@@ -135,17 +135,18 @@ pub(super) fn attempt_start(context: &CallContext) -> Option<Instant> {
     applies(context).then(Instant::now)
 }
 
-/// Runs the interceptors after an attempt.
+/// Runs the interceptors after an attempt, which ended at `ended_at`.
 pub(super) fn after_attempt(
     context: &CallContext,
     started_at: Option<Instant>,
+    ended_at: Instant,
     result: &Result<AttemptResponse>,
 ) {
     let Some(started_at) = started_at else { return };
     let outcome = RequestOutcome {
         operation: &context.spec.name,
         method: &context.spec.method,
-        duration: started_at.elapsed(),
+        duration: ended_at.saturating_duration_since(started_at),
         response: result.as_ref().ok().map(Into::into),
         error: result.as_ref().err(),
     };

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::try_join;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::admission::AttemptRejection;
 use self::attempt::Attempt;
@@ -126,8 +126,10 @@ async fn run_attempts(
     mut known: Option<&mut KnownEntries<'_>>,
 ) -> Result<AttemptResponse> {
     let mut attempts = RetryState::begin(context);
+    let mut now = attempts.started_at();
     loop {
-        let (mut attempt, entry) = match admit(context, &attempts, call, known.as_deref()).await {
+        let admitted = admit(context, &attempts, call, known.as_deref(), now).await;
+        let (mut attempt, entry) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => return attempts.end_unadmitted(context, rejection),
         };
@@ -145,21 +147,25 @@ async fn run_attempts(
             NextStep::SendAgain(delay) => sleep(delay).await,
         }
         context.store_wait.reset();
+        now = Instant::now();
     }
 }
 
-/// Admits an attempt, and meanwhile reads the entry of another identity, if there can be one.
+/// Admits an attempt that begins at `now`, and meanwhile reads the entry of another identity, if there can be one.
 async fn admit(
     context: &CallContext,
     attempts: &RetryState,
     call: &CallHandle,
     known: Option<&KnownEntries<'_>>,
+    now: Instant,
 ) -> Result<(Attempt, Option<StoredEntry>), AttemptRejection> {
-    let admitted = pin!(admission::admit(context, attempts.waited_for_limits(), call));
+    let admitted = pin!(admission::admit(context, attempts.waited_for_limits(), call, now));
     match known.and_then(|known| known.load_shared(context)) {
         // Both query the store concurrently.
         Some(entry) => {
-            let (attempt, entry) = try_join(admitted, entry.map(Ok)).await?;
+            let (mut attempt, entry) = try_join(admitted, entry.map(Ok)).await?;
+            // The entry can have taken longer than the admission.
+            attempt.admitted_at = Instant::now();
             Ok((attempt, Some(entry)))
         }
         None => Ok((admitted.await?, None)),

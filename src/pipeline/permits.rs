@@ -2,6 +2,7 @@
 
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
+use tokio::time::Instant;
 
 use super::call::CallContext;
 use crate::error::{Error, Result};
@@ -35,10 +36,11 @@ impl AttemptPermits {
         }
     }
 
-    /// Returns the permits, and reports the outcome of the attempt.
+    /// Returns the permits, and reports the outcome of the attempt, which ended at `now`.
     pub(super) fn end(
         self,
         context: &CallContext,
+        now: Instant,
         response: &Result<AttemptResponse>,
         trace: &RedirectTrace,
     ) {
@@ -47,11 +49,12 @@ impl AttemptPermits {
             // A timeout that the caller set says nothing about the server.
             let hurried = error.is_some_and(Error::is_timeout) && context.caller_deadline_expired();
             if !hurried {
-                circuit.record(error.is_some_and(|error| error.class().counts_against_circuit()));
+                let failed = error.is_some_and(|error| error.class().counts_against_circuit());
+                circuit.record(now, failed);
             }
         }
         if let Some(permit) = self.rate_limit {
-            permit.end(rate_limit_outcome(context, response, trace));
+            permit.end_at(now, rate_limit_outcome(context, response, trace));
         }
         if let Some(budgets) = self.budgets {
             let unsent = response.as_ref().is_err_and(Error::is_not_sent) && !trace.has_response;

@@ -68,6 +68,11 @@ impl RetryState {
         }
     }
 
+    /// Returns when the call began.
+    pub(super) fn started_at(&self) -> Instant {
+        self.started_at
+    }
+
     /// Returns how long the call has waited for limits, as far as its longest wait bounds that.
     pub(super) fn waited_for_limits(&self) -> Duration {
         self.waited.saturating_sub(self.parked)

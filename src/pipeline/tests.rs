@@ -1,5 +1,6 @@
 //! Calls that are not polled hold up no other call: small random programs always finish.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +15,12 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::interceptor::{Interceptor, InterceptorFuture, OutgoingRequest};
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::client::pagination::Items;
 use crate::client::test_transport::response;
 use crate::client::{Client, ClientBuilder, ResponseFuture};
+use crate::policy::auth::{AccessToken, TokenFuture, TokenProvider, TokenRequest};
 use crate::policy::cache::CacheConfig;
 use crate::policy::circuit_breaker::{CircuitBreaker, CircuitState};
 use crate::policy::rate_limit::{RateLimitPolicy, SecondaryLimits};
@@ -615,6 +618,66 @@ async fn a_truncated_error_body_is_classified_by_the_part_received() {
     let error = part("Forbidden for the user with the code s3cr3t-th4t-is-c").await.unwrap_err();
     assert_eq!(error.body().unwrap(), "Forbidden for the user with the code ");
     assert!(!format!("{error} {:?}", error.api()).contains("s3cr3t"), "{error}");
+}
+
+/// Waits before each attempt.
+#[derive(Debug)]
+struct SlowInterceptor;
+
+impl Interceptor for SlowInterceptor {
+    fn before_attempt<'a>(&'a self, _: &'a mut OutgoingRequest<'_>) -> InterceptorFuture<'a> {
+        Box::pin(async {
+            sleep(5 * SECOND).await;
+            Ok(())
+        })
+    }
+}
+
+/// Needs time for a token.
+#[derive(Debug)]
+struct SlowProvider;
+
+impl TokenProvider for SlowProvider {
+    fn fetch_token<'a>(&'a self, _: TokenRequest<'a>) -> TokenFuture<'a> {
+        Box::pin(async {
+            sleep(5 * SECOND).await;
+            AccessToken::new("token")
+        })
+    }
+
+    fn identity(&self) -> Cow<'_, str> {
+        Cow::Borrowed("slow")
+    }
+}
+
+/// The admission, the attempt and its time limit share one reading of the clock only if nothing waits between them.
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_of_an_attempt_begins_after_every_wait_before_it() {
+    let builder = || {
+        let builder = Client::builder().attempt_timeout(3 * SECOND);
+        builder.responder(|request| async move {
+            sleep(2 * SECOND).await;
+            response(&request, 200, &[], "1")
+        })
+    };
+    let one_at_a_time = SecondaryLimits::disabled().max_concurrent(1);
+    let limits = RateLimitPolicy::default().secondary_limits(one_at_a_time);
+    for (client, expected) in [
+        (builder().build().unwrap(), [2, 2, 2]),
+        (builder().interceptor(SlowInterceptor).build().unwrap(), [7, 7, 7]),
+        (builder().auth(SlowProvider).build().unwrap(), [7, 7, 7]),
+        (builder().rate_limits(limits).build().unwrap(), [2, 4, 6]),
+    ] {
+        let began = Instant::now();
+        let calls = (0..3).map(|number| {
+            let call = client.request(Method::GET, format!("/x/{number}")).send::<Value>();
+            async move {
+                call.await.unwrap();
+                began.elapsed().as_secs()
+            }
+        });
+        assert_eq!(join_all(calls).await, expected);
+    }
 }
 
 /// Returns the size of the future that a function returns.

@@ -260,17 +260,13 @@ impl Circuit {
         .with_retryable(true)
     }
 
-    fn record(&self, probe: Option<Instant>, failed: bool) {
-        let now = Instant::now();
+    fn record(&self, now: Instant, probe: Option<Instant>, failed: bool) {
         let mut state = self.state();
         match (probe, state.phase) {
             (None, Phase::Closed) => {
-                let (attempts, failures) = state.count(now, self.policy.window, failed);
-                let share = f64::from(failures) / f64::from(attempts.max(1));
-                if failed
-                    && attempts >= self.policy.min_samples
-                    && share >= self.policy.failure_rate
-                {
+                state.count(now, self.policy.window, failed);
+                // A success never opens the circuit.
+                if failed && state.exceeds(&self.policy) {
                     self.open_circuit(&mut state, now);
                 }
             }
@@ -322,16 +318,24 @@ impl Circuit {
 }
 
 impl State {
-    /// Counts an attempt, and returns the attempts and failures of the window.
-    fn count(&mut self, now: Instant, window: Duration, failed: bool) -> (u32, u32) {
+    /// Counts an attempt.
+    fn count(&mut self, now: Instant, window: Duration, failed: bool) {
         let part = (millis(window) / BUCKETS).max(1);
         let passed = millis(now.saturating_duration_since(self.origin));
         let count = self.counts.bucket_mut(passed.checked_div(part).unwrap_or_default());
         count.0 = count.0.saturating_add(1);
         count.1 = count.1.saturating_add(u32::from(failed));
-        self.counts.since(0).fold((0_u32, 0_u32), |(attempts, failures), (_, count)| {
-            (attempts.saturating_add(count.0), failures.saturating_add(count.1))
-        })
+    }
+
+    /// Returns whether the share of failures in the window, up to the last attempt, opens the circuit.
+    fn exceeds(&self, policy: &CircuitBreaker) -> bool {
+        let window = self.counts.since(0);
+        let (attempts, failures) =
+            window.fold((0_u32, 0_u32), |(attempts, failures), (_, count)| {
+                (attempts.saturating_add(count.0), failures.saturating_add(count.1))
+            });
+        let share = f64::from(failures) / f64::from(attempts.max(1));
+        attempts >= policy.min_samples && share >= policy.failure_rate
     }
 }
 
@@ -349,9 +353,10 @@ impl CircuitPermit {
         self.probing_since.is_some()
     }
 
-    pub(crate) fn record(mut self, failed: bool) {
+    /// Records the outcome of the attempt, which ended at `now`.
+    pub(crate) fn record(mut self, now: Instant, failed: bool) {
         if let Some(circuit) = self.circuit.take() {
-            circuit.record(self.probing_since, failed);
+            circuit.record(now, self.probing_since, failed);
         }
     }
 }
@@ -384,7 +389,7 @@ mod tests {
 
     fn attempts(circuit: &Arc<Circuit>, count: u32, failed: bool) {
         for _ in 0..count {
-            circuit.acquire().unwrap().record(failed);
+            circuit.acquire().unwrap().record(Instant::now(), failed);
         }
     }
 
@@ -432,13 +437,13 @@ mod tests {
             [circuit.acquire().unwrap(), circuit.acquire().unwrap(), circuit.acquire().unwrap()];
         assert!(circuit.acquire().is_err(), "three at a time");
         let [good, dropped, bad] = probes;
-        good.record(false);
+        good.record(Instant::now(), false);
         drop(dropped);
         let again = circuit.acquire().unwrap();
-        bad.record(true);
+        bad.record(Instant::now(), true);
         assert_eq!(circuit.acquire().err().unwrap().retry_after(), Some(20 * SECOND));
         // The attempt belongs to an earlier period.
-        again.record(false);
+        again.record(Instant::now(), false);
         advance(20 * SECOND).await;
         attempts(&circuit, 3, false);
         assert_eq!(circuit.current(), CircuitState::Closed);

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::time::clock::saturating_after;
 
 /// The time that one attempt of a call can still wait for stores, for all its operations: concurrent waits count once.
-/// Clones share the allowance.
+/// Clones share the allowance. The budget of a call that waits for no store is unbounded.
 #[derive(Clone, Debug)]
-pub(crate) struct StoreWaitBudget(Arc<Mutex<WaitState>>);
+pub(crate) struct StoreWaitBudget(Option<Arc<Mutex<WaitState>>>);
 
 #[derive(Debug)]
 struct WaitState {
@@ -34,50 +34,62 @@ impl StoreWaitBudget {
         let now = Instant::now();
         let waits =
             WaitState { total, remaining: total, running: 0, since: now, charged_until: now };
-        Self(Arc::new(Mutex::new(waits)))
+        Self(Some(Arc::new(Mutex::new(waits))))
+    }
+
+    /// Returns the budget of a call that waits for no store. It has no state.
+    pub(crate) const fn unbounded() -> Self {
+        Self(None)
+    }
+
+    /// Returns whether the waits of the call are bounded.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Resets the allowance for another attempt of the call.
     pub(crate) fn reset(&self) {
-        let mut waits = self.state();
+        let Some(mut waits) = self.state() else { return };
         waits.remaining = waits.total;
         waits.charged_until = Instant::now();
     }
 
     /// Charges a wait that has ended.
     pub(crate) fn charge(&self, from: Instant, to: Instant) {
-        self.state().charge(from, to);
+        if let Some(mut waits) = self.state() {
+            waits.charge(from, to);
+        }
     }
 
     /// Returns when the allowance is used up if a wait that began then continues.
     pub(crate) fn expires_at(&self, from: Instant) -> Instant {
-        let waits = self.state();
+        let Some(waits) = self.state() else { return saturating_after(from, Duration::MAX) };
         let from = if waits.running > 0 { from.min(waits.since) } else { from };
         saturating_after(from.max(waits.charged_until), waits.remaining)
     }
 
     /// Begins a wait.
     pub(crate) fn begin(&self) -> WaitGuard {
-        let mut waits = self.state();
-        if waits.running == 0 {
-            waits.since = Instant::now();
+        if let Some(mut waits) = self.state() {
+            if waits.running == 0 {
+                waits.since = Instant::now();
+            }
+            waits.running += 1;
         }
-        waits.running += 1;
-        drop(waits);
         WaitGuard(self.clone())
     }
 
-    /// Returns the remaining time.
+    /// Returns the remaining time, which is the longest duration if it is unbounded.
     pub(crate) fn remaining(&self) -> Duration {
-        let waits = self.state();
+        let Some(waits) = self.state() else { return Duration::MAX };
         match waits.running {
             0 => waits.remaining,
             _ => waits.remaining.saturating_sub(waits.since.max(waits.charged_until).elapsed()),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, WaitState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Option<MutexGuard<'_, WaitState>> {
+        self.0.as_ref().map(|state| state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -91,7 +103,7 @@ impl WaitState {
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
-        let mut waits = self.0.state();
+        let Some(mut waits) = self.0.state() else { return };
         waits.running = waits.running.saturating_sub(1);
         if waits.running == 0 {
             let since = waits.since;
@@ -144,5 +156,18 @@ mod tests {
         assert_eq!(allowance.remaining(), 20 * MS);
         allowance.reset();
         assert_eq!(allowance.remaining(), 50 * MS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_charged_to_an_unbounded_budget() {
+        let (allowance, start) = (StoreWaitBudget::unbounded(), Instant::now());
+        assert!(!allowance.is_bounded() && StoreWaitBudget::new(MS).is_bounded());
+        let wait = allowance.clone().begin();
+        tokio::time::advance(1_000 * MS).await;
+        drop(wait);
+        allowance.charge(start, start + 1_000 * MS);
+        allowance.reset();
+        assert_eq!(allowance.remaining(), Duration::MAX);
+        assert!(allowance.expires_at(start) > start + Duration::from_secs(60 * 60 * 24));
     }
 }

@@ -55,9 +55,19 @@ struct PollingState {
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Deadline {
+    /// Creates a limit that begins now.
     pub(crate) fn new(length: Duration, extension: Option<&DeadlineExtension>) -> Self {
+        Self::starting_at(Instant::now(), length, extension)
+    }
+
+    /// Creates a limit that begins at `now`, which the caller has read in the same poll.
+    pub(crate) fn starting_at(
+        now: Instant,
+        length: Duration,
+        extension: Option<&DeadlineExtension>,
+    ) -> Self {
         Self {
-            start: Instant::now(),
+            start: now,
             length: length.min(MAX_DURATION),
             extension: extension.cloned(),
             idle_before: extension.map_or(Duration::ZERO, DeadlineExtension::idle),
@@ -72,7 +82,12 @@ impl Deadline {
 
     /// Returns the remaining time.
     pub(crate) fn remaining(&self) -> Duration {
-        self.expires_at().saturating_duration_since(Instant::now())
+        self.remaining_at(Instant::now())
+    }
+
+    /// Returns the time that remains at `now`.
+    pub(crate) fn remaining_at(&self, now: Instant) -> Duration {
+        self.expires_at().saturating_duration_since(now)
     }
 
     /// Returns the length, for error messages.

@@ -312,6 +312,11 @@ impl CacheInner {
         self.storage.flush().await;
     }
 
+    /// Returns whether its responses are in a store, which a call waits for.
+    pub(crate) fn has_store(&self) -> bool {
+        self.storage.is_shared()
+    }
+
     /// Returns how long a call can still wait for the cache: a separate store can have its own time.
     pub(crate) fn wait_budget(&self, of_call: &StoreWaitBudget) -> StoreWaitBudget {
         self.storage.dedicated_timeout().map_or_else(|| of_call.clone(), StoreWaitBudget::new)

@@ -30,6 +30,7 @@ pub use policy::{LimitAction, RateLimitPolicy, SecondaryLimits};
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lru::LruCache;
@@ -99,6 +100,8 @@ pub(crate) struct Limits {
     queues: Mutex<LruCache<String, Arc<AdmissionQueue>>>,
     /// The primary limits of operations, as responses reported them.
     observed_resources: RwLock<HashMap<&'static str, Cow<'static, str>>>,
+    /// Whether there are such limits: usually, GitHub's description is right, and no call takes the lock.
+    has_observed_resources: AtomicBool,
 }
 
 /// The maximum number of identities, as for tokens. An evicted identity begins with new limits, except for handles that
@@ -113,6 +116,7 @@ impl Limits {
             // `queue` bounds it. A bound here would allocate its capacity at once: half a megabyte.
             queues: Mutex::new(LruCache::unbounded()),
             observed_resources: RwLock::default(),
+            has_observed_resources: AtomicBool::new(false),
         }
     }
 
@@ -156,6 +160,9 @@ impl Limits {
     /// Returns the primary limit that the operation with this id counts against: by its last response, else by GitHub's
     /// description.
     pub(crate) fn resource(&self, id: &'static str, documented: &'static str) -> Cow<'static, str> {
+        if !self.has_observed_resources.load(Ordering::Acquire) {
+            return Cow::Borrowed(documented);
+        }
         let observed = self.observed_resources.read().unwrap_or_else(PoisonError::into_inner);
         observed.get(id).cloned().unwrap_or(Cow::Borrowed(documented))
     }
@@ -173,5 +180,27 @@ impl Limits {
         }
         let mut observed = self.observed_resources.write().unwrap_or_else(PoisonError::into_inner);
         observed.insert(id, Cow::Owned(resource.to_owned()));
+        self.has_observed_resources.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_observed_resource_of_an_operation_replaces_the_documented_one() {
+        let limits = Limits::new(RateLimitPolicy::default(), None);
+        limits.record_resource("issues/get", "core", "core");
+        assert!(!limits.has_observed_resources.load(Ordering::Relaxed));
+        assert_eq!(limits.resource("issues/get", "core"), "core");
+        limits.record_resource("rate-limit/get", NO_LIMIT, "core");
+        assert!(!limits.has_observed_resources.load(Ordering::Relaxed));
+        limits.record_resource("search/code", "search", "code_search");
+        assert_eq!(limits.resource("search/code", "search"), "code_search");
+        assert_eq!(limits.resource("issues/get", "core"), "core");
+        // GitHub returns to its description.
+        limits.record_resource("search/code", "search", "search");
+        assert_eq!(limits.resource("search/code", "search"), "search");
     }
 }

@@ -19,7 +19,7 @@ use super::batch_slots::{BatchSlot, BatchWait, FreeSlot, ParkedCall, QueueSlot, 
 use super::cost::RequestCost;
 use super::health::{PrimaryLimitHealth, RateLimitHealth};
 use super::limits::{AttemptOutcome, IdentityLimits, LimitExceeded, LimitKind, Reservation};
-use super::permit_holders::{CallHandle, PermitHolders};
+use super::permit_holders::{CallHandle, HolderKey, PermitHolders};
 use super::policy::{LimitAction, RateLimitPolicy};
 use super::secondary::BackoffState;
 use super::shared::lease_client::NextLease;
@@ -248,9 +248,7 @@ impl AdmissionQueue {
     }
 
     /// Admits a call, now or in its turn.
-    ///
-    /// # Errors
-    /// If it would wait longer than it can, or the queue is full.
+    #[cfg(any(test, feature = "__bench"))]
     pub(crate) async fn admit(
         self: &Arc<Self>,
         cost: RequestCost,
@@ -258,8 +256,22 @@ impl AdmissionQueue {
         wait_budget: WaitBudget,
         call: &CallHandle,
     ) -> Result<Permit> {
-        let (started_at, mut parked) = (Instant::now(), Duration::ZERO);
-        let mut now = started_at;
+        self.admit_at(Instant::now(), cost, priority, wait_budget, call).await
+    }
+
+    /// Admits a call that arrives at `started_at`, then or in its turn.
+    ///
+    /// # Errors
+    /// If it would wait longer than it can, or the queue is full.
+    pub(crate) async fn admit_at(
+        self: &Arc<Self>,
+        started_at: Instant,
+        cost: RequestCost,
+        priority: Priority,
+        wait_budget: WaitBudget,
+        call: &CallHandle,
+    ) -> Result<Permit> {
+        let (mut now, mut parked) = (started_at, Duration::ZERO);
         let mut position = BatchPosition::default();
         let mut request = AdmissionRequest { cost, priority, wait_budget, call };
         loop {
@@ -455,9 +467,10 @@ impl AdmissionQueue {
             waiting_for_store_since: waiting_since,
             last_round: state.admission_rounds,
         };
-        let allowance = asked.call.store_wait.as_ref().filter(|wait| !wait.remaining().is_zero());
-        let late_at =
-            waiting_since.zip(allowance).map(|(since, allowance)| allowance.expires_at(since));
+        let late_at = waiting_since.and_then(|since| {
+            let allowance = asked.call.store_wait.as_ref()?;
+            (!allowance.remaining().is_zero()).then(|| allowance.expires_at(since))
+        });
         state.next_store_deadline =
             [state.next_store_deadline, late_at].into_iter().flatten().min();
         state.all_waiting_for_store &= waiting_since.is_some();
@@ -491,17 +504,19 @@ impl AdmissionQueue {
     /// Records the end of a call, and admits others.
     fn complete(
         self: &Arc<Self>,
+        now: Instant,
         cost: &RequestCost,
         reservation: Reservation,
-        holder: u64,
+        holder: Option<HolderKey>,
         outcome: AttemptOutcome<'_>,
     ) {
-        let now = Instant::now();
         let mut reports_pause = false;
         let mut then = PostAdmission::default();
         {
             let mut state = self.state();
-            state.holders.remove(holder);
+            if let Some(holder) = holder {
+                state.holders.remove(holder);
+            }
             if let Some(pause) = state.limits.settle(now, cost, reservation, outcome) {
                 warn!(?pause, "secondary rate limit exceeded; calls paused");
                 reports_pause = self.shared.is_some();

@@ -1,44 +1,21 @@
 //! The counts of calls and requests, which are written to the store from time to time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::operation_counts::{OperationCounts, UsageCount};
 use super::period::{CalendarWindow, Period};
 use super::storage::UsageStorage;
 use crate::store::{StoreResult, StoreTimeout};
 use crate::time::clock;
 use crate::util::static_str_map::{StaticStrMap, StaticStrPtr};
-
-/// Numbers of calls and requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct UsageCount {
-    /// Calls that ended, including those that the cache served.
-    pub calls: u64,
-    /// Calls that failed, for any reason.
-    pub failed: u64,
-    /// Requests that were sent or attempted; a call can have none or several.
-    pub requests: u64,
-}
-
-impl UsageCount {
-    pub(super) fn add(&mut self, more: Self) {
-        self.calls = self.calls.saturating_add(more.calls);
-        self.failed = self.failed.saturating_add(more.failed);
-        self.requests = self.requests.saturating_add(more.requests);
-    }
-
-    fn numbers(self) -> [(&'static str, u64); 3] {
-        [("calls", self.calls), ("failed", self.failed), ("requests", self.requests)]
-    }
-}
 
 /// The usage of one identity.
 pub(super) struct UsageCounter {
@@ -47,6 +24,12 @@ pub(super) struct UsageCounter {
     prefix: String,
     /// The key of the list of identities, and the name in it.
     index_entry: (String, String),
+    /// The counts of the current hour that need no lock.
+    unlocked: OperationCounts,
+    origin: Instant,
+    /// The time from which on a count takes the lock, in milliseconds from the origin: to check the clock, or to start
+    /// a write.
+    locked_from_ms: AtomicU64,
     state: Mutex<State>,
     /// Held during a write to the store: the next task that takes it finds all written counts.
     flush_locks: AsyncMutex<()>,
@@ -58,6 +41,7 @@ struct State {
     hour: Option<CalendarWindow>,
     /// The end of that hour, or the time of the next check of the clock.
     hour_end: Option<Instant>,
+    /// The counts of the current hour for all other operations.
     counts: StaticStrMap<UsageCount>,
     /// The counts that are not written yet, by window and by name.
     pending: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
@@ -91,7 +75,16 @@ impl UsageCounter {
         listed: (String, String),
     ) -> Self {
         let (state, flush_locks) = (Mutex::default(), AsyncMutex::new(()));
-        Self { storage, prefix, index_entry: listed, state, flush_locks }
+        Self {
+            storage,
+            prefix,
+            index_entry: listed,
+            unlocked: OperationCounts::default(),
+            origin: Instant::now(),
+            locked_from_ms: AtomicU64::new(0),
+            state,
+            flush_locks,
+        }
     }
 
     pub(super) fn count(
@@ -100,10 +93,18 @@ impl UsageCounter {
         operation: &'static str,
         count: UsageCount,
     ) {
+        let needs_lock = self.millis(now) >= self.locked_from_ms.load(Ordering::Acquire);
+        if !needs_lock && self.unlocked.add(operation, count) {
+            return;
+        }
         let mut state = self.state();
-        let turned = state.hour_end.is_none_or(|until| until <= now) && state.roll_hour(now);
-        state.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+        let turned =
+            state.hour_end.is_none_or(|until| until <= now) && state.roll_hour(now, &self.unlocked);
+        if !self.unlocked.add(operation, count) {
+            state.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+        }
         if !self.storage.is_shared() {
+            self.lock_from(state.hour_end);
             drop(state);
             if turned {
                 // Without a shared store, the write takes no time.
@@ -115,9 +116,23 @@ impl UsageCounter {
             // Calls run on a runtime; without one, no task can write the counts later.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
             state.next_flush_at = Some(now + FLUSH_INTERVAL);
+            self.lock_from(state.hour_end);
             drop(state);
             runtime.spawn(Arc::clone(self).schedule_flush());
+            return;
         }
+        let next_flush = state.next_flush_at.map(|at| at + FLUSH_INTERVAL);
+        self.lock_from(state.hour_end.min(next_flush));
+    }
+
+    /// Sets the time from which on counts take the lock, which the caller holds; `None` if the next one does.
+    fn lock_from(&self, at: Option<Instant>) {
+        self.locked_from_ms.store(at.map_or(0, |at| self.millis(at)), Ordering::Release);
+    }
+
+    /// Returns the time since the origin, rounded down.
+    fn millis(&self, now: Instant) -> u64 {
+        clock::millis(now.saturating_duration_since(self.origin))
     }
 
     /// Writes the counts to the store, and retries if it is unavailable.
@@ -132,7 +147,10 @@ impl UsageCounter {
             pause = (pause * 2).min(MAX_BACKOFF);
             self.state().next_flush_at = Some(Instant::now() + pause);
         }
-        self.state().next_flush_at = None;
+        let mut state = self.state();
+        state.next_flush_at = None;
+        // The next count starts another write.
+        self.lock_from(None);
     }
 
     /// Writes all counts to the store. Returns whether the store confirmed them. Counts without a response can have
@@ -146,7 +164,7 @@ impl UsageCounter {
         let _flush_lock = self.lock_flush().await;
         let (pending, listed) = {
             let mut state = self.state();
-            state.move_to_pending();
+            state.move_to_pending(&self.unlocked);
             (std::mem::take(&mut state.pending), std::mem::take(&mut state.is_listed))
         };
         let mut guard = FlushGuard {
@@ -221,8 +239,11 @@ impl UsageCounter {
     /// Returns whether there are counts that are not written, or are being written.
     pub(super) fn is_pending(&self) -> bool {
         let state = self.state();
-        let has_pending = !state.counts.is_empty() || !state.pending.is_empty();
-        has_pending || !state.is_listed.is_empty() || self.flush_locks.try_lock().is_err()
+        let has_counts = !state.counts.is_empty() || !self.unlocked.is_empty();
+        has_counts
+            || !state.pending.is_empty()
+            || !state.is_listed.is_empty()
+            || self.flush_locks.try_lock().is_err()
     }
 
     /// Returns the counts of a window, and whether they were read from the store.
@@ -235,7 +256,7 @@ impl UsageCounter {
         let reply = update.is_some();
         let mut numbers = update.unwrap_or_default();
         let mut state = self.state();
-        state.move_to_pending();
+        state.move_to_pending(&self.unlocked);
         add(&mut numbers, state.pending.get(&window));
         if !reply {
             add(&mut numbers, state.unconfirmed.get(&window));
@@ -275,12 +296,12 @@ impl Drop for UsageCounter {
 
 impl State {
     /// Checks the clock, and begins another hour if it has changed. Returns whether it has.
-    fn roll_hour(&mut self, now: Instant) -> bool {
+    fn roll_hour(&mut self, now: Instant, unlocked: &OperationCounts) -> bool {
         let time = clock::monotonic_wall_clock();
         let hour = Period::Hour.at(time);
         let turned = self.hour != Some(hour);
         if turned {
-            self.move_to_pending();
+            self.move_to_pending(unlocked);
             self.hour = Some(hour);
         }
         self.hour_end = now.checked_add(hour.remaining(time).min(CLOCK_CHECK_INTERVAL));
@@ -288,7 +309,10 @@ impl State {
     }
 
     /// Moves the counts of the current hour to those that are to be written.
-    fn move_to_pending(&mut self) {
+    fn move_to_pending(&mut self, unlocked: &OperationCounts) {
+        for (operation, count) in unlocked.take() {
+            self.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+        }
         let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
         let windows = hour.enclosing();
         for (StaticStrPtr(operation), count) in self.counts.drain() {

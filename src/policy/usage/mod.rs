@@ -47,13 +47,14 @@ use crate::time::clock;
 mod budget;
 mod budget_state;
 mod counter;
+mod operation_counts;
 mod period;
 mod plan;
 mod report;
 mod storage;
 
 pub use budget::Budget;
-pub use counter::UsageCount;
+pub use operation_counts::UsageCount;
 pub use period::Period;
 pub use plan::{PlanCost, PricingPlan, PricingTier};
 pub use report::{

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::AdmissionQueue;
 use crate::policy::rate_limit::batch_slots::BatchSlot;
 use crate::policy::rate_limit::cost::RequestCost;
 use crate::policy::rate_limit::limits::{AttemptOutcome, Reservation};
+use crate::policy::rate_limit::permit_holders::HolderKey;
 
 /// A place among the calls in flight. It becomes free when this is dropped.
 #[derive(Debug)]
@@ -15,8 +18,8 @@ pub(crate) struct Permit {
     pub(super) cost: RequestCost,
     pub(super) reservation: Reservation,
     pub(super) outcome: Option<AttemptOutcome<'static>>,
-    /// Its key among the holders.
-    pub(super) holder: u64,
+    /// Its key among the holders; `None` for a call that cannot be detached.
+    pub(super) holder: Option<HolderKey>,
     pub(super) slot: Option<BatchSlot>,
     /// How long the call waited.
     pub(crate) waited: Duration,
@@ -30,14 +33,20 @@ impl Permit {
         self.outcome = Some(AttemptOutcome::NoResponse);
     }
 
-    /// Ends with the known outcome of the call.
-    pub(crate) fn end(mut self, outcome: AttemptOutcome<'_>) {
-        self.outcome = None;
-        self.complete(outcome);
+    /// Ends now with the known outcome of the call.
+    #[cfg(any(test, feature = "__bench"))]
+    pub(crate) fn end(self, outcome: AttemptOutcome<'_>) {
+        self.end_at(Instant::now(), outcome);
     }
 
-    fn complete(&mut self, outcome: AttemptOutcome<'_>) {
-        self.queue.complete(&self.cost, self.reservation, self.holder, outcome);
+    /// Ends with the known outcome of the call, which was known at `now`.
+    pub(crate) fn end_at(mut self, now: Instant, outcome: AttemptOutcome<'_>) {
+        self.outcome = None;
+        self.complete(now, outcome);
+    }
+
+    fn complete(&mut self, now: Instant, outcome: AttemptOutcome<'_>) {
+        self.queue.complete(now, &self.cost, self.reservation, self.holder, outcome);
         if let Some(slot) = self.slot.take() {
             slot.end_send().offer();
         }
@@ -47,7 +56,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.take() {
-            self.complete(outcome);
+            self.complete(Instant::now(), outcome);
         }
     }
 }
