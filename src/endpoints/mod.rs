@@ -19,17 +19,22 @@ pub(crate) struct Endpoints {
     upload: BaseUrl,
     graphql: Url,
     /// The API's server, without an Enterprise Server's `/api/v3`.
-    host: Url,
+    host: BaseUrl,
     /// The URL of the pages on which users sign in.
     web: Url,
 }
 
 /// A base URL, and the same as text without its last `/`.
-#[derive(Debug)]
-struct BaseUrl {
+#[derive(Clone, Debug)]
+pub(crate) struct BaseUrl {
     url: Url,
     prefix: String,
+    /// The same server with a long path. A copy of it has the capacity for most paths and queries.
+    spacious: Url,
 }
+
+/// The length of the path for which a copy of a base URL has the capacity.
+const URL_CAPACITY: usize = 96;
 
 impl Endpoints {
     /// Parses the base URL and derives the URLs that are not set.
@@ -41,16 +46,21 @@ impl Endpoints {
         };
         let graphql = derive_graphql_url(&api)?;
         let host = match api.prefix.strip_suffix("/api/v3") {
-            Some(host) => BaseUrl::parse("base_url", host)?.url,
-            None => api.url.clone(),
+            Some(host) => BaseUrl::parse("base_url", host)?,
+            None => api.clone(),
         };
-        let web = derive_web_url(&host);
+        let web = derive_web_url(&host.url);
         Ok(Self { api, upload, graphql, host, web })
     }
 
     /// Returns the base URL of the API.
     pub(crate) fn api(&self) -> &Url {
         &self.api.url
+    }
+
+    /// Returns the same as a base for URLs.
+    pub(crate) fn api_base(&self) -> &BaseUrl {
+        &self.api
     }
 
     /// Returns the URL for uploads.
@@ -61,12 +71,17 @@ impl Endpoints {
     /// Returns the base URL of an operation: the API's, unless the description gives the operation a server of its own.
     /// That is the upload server or, on an Enterprise Server, the host itself, whose management API is not below
     /// `/api/v3`.
-    pub(crate) fn for_operation(&self, server: Option<&str>) -> &Url {
+    pub(crate) fn base_for_operation(&self, server: Option<&str>) -> &BaseUrl {
         match server {
-            None => self.api(),
-            Some(server) if server.contains("uploads") => self.upload(),
+            None => &self.api,
+            Some(server) if server.contains("uploads") => &self.upload,
             Some(_) => &self.host,
         }
+    }
+
+    /// Returns the same as a URL.
+    pub(crate) fn for_operation(&self, server: Option<&str>) -> &Url {
+        &self.base_for_operation(server).url
     }
 
     /// Returns the URL of GitHub's web pages, which OAuth uses. No token is sent there.
@@ -237,7 +252,21 @@ impl BaseUrl {
             return Err(invalid("it has a query or a fragment"));
         }
         let prefix = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { url, prefix })
+        let mut spacious = url.clone();
+        spacious.set_path(&"/".repeat(URL_CAPACITY));
+        Ok(Self { url, prefix, spacious })
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the URL of this server with this path and query.
+    pub(crate) fn with_path(&self, path: &str, query: Option<&str>) -> Url {
+        let mut url = self.spacious.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
     }
 }
 

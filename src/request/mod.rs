@@ -120,7 +120,7 @@ impl RequestDraft {
         name: &'static str,
         path: &[&str],
     ) -> Result<Self> {
-        let url = url::join_segments(endpoints.api(), path)?;
+        let url = url::join_segments(endpoints.api_base(), path)?;
         Ok(Self { kind: RequestKind::Internal, ..Self::to_url(method, name, url) })
     }
 

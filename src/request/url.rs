@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Position;
 pub(crate) use url::Url;
 
 use super::path_values::{PathValue, PathValues};
 use super::spec::{invalid, missing_parameter};
 use super::{RequestDraft, Target};
 use crate::api::operation::{Operation, OperationParameter};
-use crate::endpoints::{Endpoints, has_credentials};
+use crate::endpoints::{BaseUrl, Endpoints, has_credentials};
 use crate::error::Result;
 
 /// All but the unreserved characters of RFC 3986, as GitHub's own clients do.
@@ -47,12 +46,12 @@ impl RequestDraft {
         let pairs = self.query.iter().map(|(name, value)| name.len() + value.len() + 2);
         let capacity = operation.path.len() + values.text_len() + pairs.sum::<usize>();
         let mut reference =
-            RelativeReference::new(endpoints.for_operation(operation.server), capacity);
+            RelativeReference::new(endpoints.base_for_operation(operation.server), capacity);
         expand_template(&mut reference.text, operation, values)?;
         if !self.query.is_empty() {
             push_query(reference.begin_query(), true, &self.query);
         }
-        reference.resolve()
+        Ok(reference.resolve())
     }
 }
 
@@ -145,7 +144,7 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
         Some((after, query)) => (after, Some(query)),
         None => (text, None),
     };
-    let mut reference = RelativeReference::new(endpoints.api(), text.len() + 1);
+    let mut reference = RelativeReference::new(endpoints.api_base(), text.len() + 1);
     if !after.starts_with('/') {
         reference.text.push('/');
     }
@@ -153,7 +152,7 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
     if let Some(query) = query {
         reference.begin_query().push_str(query);
     }
-    let url = reference.resolve()?;
+    let url = reference.resolve();
     if !endpoints.contains(&url) {
         return Err(invalid("the path escapes the API base URL with `..`"));
     }
@@ -161,7 +160,7 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
 }
 
 /// Returns the URL of these segments below a base URL; each is encoded.
-pub(super) fn join_segments(base: &Url, segments: &[&str]) -> Result<Url> {
+pub(super) fn join_segments(base: &BaseUrl, segments: &[&str]) -> Result<Url> {
     let capacity = segments.iter().map(|segment| segment.len() + 1).sum();
     let mut reference = RelativeReference::new(base, capacity);
     for segment in segments {
@@ -171,12 +170,12 @@ pub(super) fn join_segments(base: &Url, segments: &[&str]) -> Result<Url> {
         reference.text.push('/');
         reference.text.extend(utf8_percent_encode(segment, ENCODED));
     }
-    reference.resolve()
+    Ok(reference.resolve())
 }
 
-/// A path and query at the server of a base URL, which has neither a query nor a fragment.
+/// A path and a query below a base URL.
 struct RelativeReference<'a> {
-    base: &'a Url,
+    base: &'a BaseUrl,
     /// The path, which begins with that of the base, and the query.
     text: String,
     /// Where the path ends, if there is a query.
@@ -185,57 +184,27 @@ struct RelativeReference<'a> {
 
 impl<'a> RelativeReference<'a> {
     /// Creates a reference with the path of the base. `capacity` is the expected length of the rest.
-    fn new(base: &'a Url, capacity: usize) -> Self {
-        let mut text = String::with_capacity(base.as_str().len() + capacity);
-        text.push_str(base.path().trim_end_matches('/'));
+    fn new(base: &'a BaseUrl, capacity: usize) -> Self {
+        let path = base.url().path().trim_end_matches('/');
+        let mut text = String::with_capacity(path.len() + capacity);
+        text.push_str(path);
         Self { base, text, path_end: None }
     }
 
     /// Ends the path, and returns the text to which the query is added.
     fn begin_query(&mut self) -> &mut String {
         self.path_end = Some(self.text.len());
-        self.text.push('?');
         &mut self.text
     }
 
-    /// Returns the URL. Its server is that of the base, whatever the path.
-    fn resolve(mut self) -> Result<Url> {
-        let (path, query) = self.parts();
-        if !is_plain_path(path) || query.is_some_and(|query| !is_plain_query(query)) {
-            // Setters encode `?` and `#`, where the parser sees the end of the path or of the query.
-            let mut url = self.base.clone();
-            url.set_path(path);
-            url.set_query(query);
-            return Ok(url);
-        }
-        // The parser allocates as many bytes as its input has, and ignores spaces at the end: with as many as the server
-        // has bytes, it writes the URL without a reallocation.
-        let server_len = self.base[..Position::BeforePath].len();
-        self.text.extend(std::iter::repeat_n(' ', server_len));
-        self.base.join(&self.text).map_err(|error| invalid(format!("invalid URL: {error}")))
+    /// Returns the URL. It is cheaper than parsing the whole URL, and a path cannot become a part of the server's name.
+    fn resolve(self) -> Url {
+        let (path, query) = match self.path_end.and_then(|end| self.text.split_at_checked(end)) {
+            Some((path, query)) => (path, Some(query)),
+            None => (&*self.text, None),
+        };
+        self.base.with_path(path, query)
     }
-
-    /// Returns the path and the query.
-    fn parts(&self) -> (&str, Option<&str>) {
-        match self.path_end.and_then(|end| self.text.split_at_checked(end)) {
-            Some((path, query)) => (path, Some(query.strip_prefix('?').unwrap_or(query))),
-            None => (&self.text, None),
-        }
-    }
-}
-
-/// Returns whether a path is one to the parser as well: it ends at its end, and does not name a server.
-fn is_plain_path(path: &str) -> bool {
-    // Without an early exit, so that the compiler vectorizes it.
-    let is_plain = |byte| (byte > b' ') & (byte != b'?') & (byte != b'#') & (byte != b'\\');
-    path.starts_with('/')
-        && !path.starts_with("//")
-        && path.bytes().fold(true, |plain, byte| plain & is_plain(byte))
-}
-
-/// Returns whether the parser reads a query as the setter does.
-fn is_plain_query(query: &str) -> bool {
-    query.bytes().fold(true, |plain, byte| plain & (byte > b' ') & (byte != b'#'))
 }
 
 fn is_absolute(path: &str) -> bool {
