@@ -41,7 +41,6 @@ pub(super) struct RetryState {
 }
 
 /// What follows an attempt, unless the call fails.
-#[expect(clippy::large_enum_variant, reason = "it is matched where it is returned, without a copy")]
 pub(super) enum NextStep {
     /// The end of the call, with this response.
     Return(AttemptResponse),

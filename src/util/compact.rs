@@ -19,9 +19,9 @@ pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
 /// Copies the values of headers into one allocation, and returns a view of it: one value after the other.
 pub(crate) fn share_values(headers: &mut HeaderMap) -> Bytes {
     let joined = match total_length(headers) {
-        ..=512 => JoinedValues::<512>::copy(headers),
-        ..=1_024 => JoinedValues::<1_024>::copy(headers),
-        ..=2_048 => JoinedValues::<2_048>::copy(headers),
+        0..=512 => JoinedValues::<512>::copy(headers),
+        513..=1_024 => JoinedValues::<1_024>::copy(headers),
+        1_025..=2_048 => JoinedValues::<2_048>::copy(headers),
         _ => joined_exactly(headers),
     };
     replace_values(headers, &joined);
