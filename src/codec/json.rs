@@ -171,7 +171,7 @@ mod tests {
                 Err(invalid) => {
                     let before = &body[..invalid.valid_up_to()];
                     let line = before.split(|byte| *byte == b'\n');
-                    let expected = (line.clone().count(), line.next_back().unwrap().len() + 1);
+                    let expected = (line.clone().count(), line.clone().next_back().unwrap().len() + 1);
                     let error = from_json::<IgnoredAny>(&body).unwrap_err();
                     prop_assert_eq!((error.line(), error.column()), expected);
                     // serde_json rejects what it reads as well.
