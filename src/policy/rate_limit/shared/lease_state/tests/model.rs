@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 3;
 const CONCURRENT: u32 = 20;
@@ -239,11 +238,6 @@ async fn run(seed: u64, slowest: u64, silent: bool) -> Arc<GitHub> {
     let ended = tokio::time::timeout(10 * MINUTE, ended).await;
     assert!(ended.is_ok(), "some calls wait for ever");
     github
-}
-
-fn paused<T>(run: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(run)
 }
 
 proptest! {
