@@ -15,7 +15,7 @@ use crate::policy::rate_limit::{
 };
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaRequest, QuotaStore, ResilientStore,
-    STORE_TIMEOUT, StoreFuture, StoreWaitBudget, forward,
+    STORE_TIMEOUT, Store, StoreFuture, StoreWaitBudget, forward,
 };
 
 mod model;
@@ -210,7 +210,7 @@ fn fleet(store: &FlakyHandle, clients: usize) -> Vec<Arc<AdmissionQueue>> {
 }
 
 fn admission_queue(
-    store: FlakyHandle,
+    store: impl Store,
     client: usize,
     policy: RateLimitPolicy,
 ) -> Arc<AdmissionQueue> {

@@ -195,12 +195,7 @@ fn search() -> RequestCost {
 }
 
 fn clients(store: &Erratic, policy: &RateLimitPolicy) -> Vec<Arc<AdmissionQueue>> {
-    let client = |client| {
-        let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), STORE_TIMEOUT));
-        let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
-        AdmissionQueue::with_shared_quota(Arc::new(policy.clone()), guard, key, member)
-    };
-    (0..CLIENTS).map(client).collect()
+    (0..CLIENTS).map(|client| admission_queue(store.clone(), client, policy.clone())).collect()
 }
 
 /// Runs clients with a random load, to its end.

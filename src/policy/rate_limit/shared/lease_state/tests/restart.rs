@@ -120,10 +120,7 @@ async fn run(schedule: &Schedule, time: Duration) -> Arc<ObservedTraffic> {
     };
     let mut all = tokio::task::JoinSet::new();
     for (client, (start, latency)) in schedule.clients.into_iter().enumerate() {
-        let guard = Arc::new(ResilientStore::new(Arc::new(store(latency)), STORE_TIMEOUT));
-        let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
-        let policy = Arc::new(RateLimitPolicy::default());
-        let queue = AdmissionQueue::with_shared_quota(policy, guard, key, member);
+        let queue = admission_queue(store(latency), client, RateLimitPolicy::default());
         for task in 0..TASKS {
             let (queue, seen, latency) = (Arc::clone(&queue), Arc::clone(&seen), schedule.latency);
             all.spawn(async move {
