@@ -83,7 +83,7 @@ pub(super) fn fetch(
             return Err(not_cached_error());
         }
         let name = context.name().clone();
-        match (coalesce(&lookup, context, found.clone()).await, &found.entry) {
+        match (coalesce(&lookup, context, &found).await, &found.entry) {
             (Ok(result), _) => Ok(result.into_raw(&name)),
             // Each caller has its own limit for how long a stored response can replace a failed one.
             (Err(error), StoredEntry::Own(entry, verdict))
@@ -138,7 +138,7 @@ impl KnownEntries<'_> {
 async fn coalesce(
     lookup: &Arc<CacheLookup>,
     context: Box<CallContext>,
-    found: LookupState,
+    found: &LookupState,
 ) -> LookupResult {
     let in_flight = Arc::clone(&context.shared().in_flight);
     let key = lookup.coalescing_key(&context.attempt());

@@ -1,20 +1,18 @@
 //! Runs the interceptors of a client around its calls and attempts.
 
 use std::error::Error as StdError;
-use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Method};
 use tokio::time::Instant;
 
-use super::call::{CallContext, timed_out};
+use super::call::CallContext;
 use super::handle::ClientShared;
 use super::interceptor::{Interceptors, OutgoingRequest, RequestOutcome};
 use crate::error::{Error, ErrorKind, OperationName, Result};
 use crate::policy::cache::lookup::bypassing_headers;
 use crate::response::{AttemptResponse, RawResponse};
-use crate::time::deadline::with_deadline;
 
 /// The header of GitHub's credential. Usage, limits and the cache are distinguished by it.
 static CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
@@ -52,33 +50,31 @@ struct Passed {
 impl InterceptedCall {
     /// Runs the interceptors before a call to which they [apply](applies).
     pub(super) async fn begin(&mut self, context: &mut CallContext) -> Result<()> {
-        let spec = &mut context.spec;
+        let mut headers = std::mem::take(&mut context.spec.headers);
+        let (spec, shared) = (&context.spec, &context.handle.shared);
         let passed = self.0.insert(Box::new(Passed {
-            interceptors: Arc::clone(&context.handle.shared.interceptors),
+            interceptors: Arc::clone(&shared.interceptors),
             count: 0,
             operation: spec.name.clone(),
             method: spec.method.clone(),
             started_at: Instant::now(),
         }));
-        let (limit, shared) = (&context.deadline, &context.handle.shared);
         let mut call_headers = HeaderMap::new();
-        set_protected(&mut call_headers, &spec.headers, shared);
+        set_protected(&mut call_headers, &headers, shared);
         let mut request = OutgoingRequest {
             operation: &spec.name,
             method: &spec.method,
             url: &spec.url,
-            headers: &mut spec.headers,
+            headers: &mut headers,
             resend_count: 0,
         };
         for interceptor in passed.interceptors.iter() {
-            let future = pin!(interceptor.before_call(&mut request));
-            match with_deadline([limit, limit], future).await {
-                Ok(result) => result.map_err(rejected)?,
-                Err(late) => return Err(timed_out("interceptor", late)),
-            }
+            let future = interceptor.before_call(&mut request);
+            context.within_deadline("interceptor", future).await?.map_err(rejected)?;
             passed.count += 1;
         }
-        set_protected(&mut spec.headers, &call_headers, shared);
+        set_protected(&mut headers, &call_headers, shared);
+        context.spec.headers = headers;
         Ok(())
     }
 
@@ -103,7 +99,7 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
     if !applies(context) {
         return Ok(());
     }
-    let (spec, limit, shared) = (&context.spec, &context.deadline, &context.handle.shared);
+    let (spec, shared) = (&context.spec, &context.handle.shared);
     let mut headers = spec.headers.clone();
     // Credentials of the call are attached afterwards, like those of the client.
     credential_headers(shared).for_each(|name| drop(headers.remove(name)));
@@ -115,11 +111,8 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
         resend_count,
     };
     for interceptor in shared.interceptors.iter() {
-        let future = pin!(interceptor.before_attempt(&mut request));
-        match with_deadline([limit, limit], future).await {
-            Ok(ended) => ended.map_err(rejected)?,
-            Err(late) => return Err(timed_out("interceptor", late)),
-        }
+        let future = interceptor.before_attempt(&mut request);
+        context.within_deadline("interceptor", future).await?.map_err(rejected)?;
     }
     if context.conditional.is_some() {
         // A response through the cache belongs to the client's identity, and a 304 is about the stored response.

@@ -111,7 +111,7 @@ fn uncached_attempts(
         let response = run_attempts(&mut context, mode, &call, None).await;
         if let Some(write) = write {
             // The final error describes the last attempt only, which might not even have been sent.
-            write.finish(!context.may_have_had_effect).await;
+            write.finish(context.may_have_had_effect).await;
         }
         response.map(|response| response.with_request_url(|| context.spec.url))
     }

@@ -472,9 +472,8 @@ impl QuotaLedger {
             self.recovery.grantable(limit, free, window.offline_allowance, absent, unreported > 0);
         let free = free.saturating_sub(left_to_others);
         // In a new ledger that lacks spending, its own bound applies to the free amount.
-        let lacks_spending = self.recovery.ledger_lost && (absent > 0 || unreported > 0);
         let strangers =
-            if lacks_spending { 0 } else { self.recovery.units_for_unknown(now, limit) };
+            if unreported > 0 { 0 } else { self.recovery.units_for_unknown(now, limit) };
         let free = free.saturating_sub(strangers);
         let least = ask.min_useful.min(limit.max(1));
         // No member gets all of the rest while there are others.

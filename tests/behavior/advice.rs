@@ -1,6 +1,7 @@
 //! Errors, logs, hints of attributes and `Debug` name only items that exist: a name that a user cannot find is no advice.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -19,13 +20,12 @@ const OTHER_NAMES: &[&str] = &[
     "slow_down",
 ];
 
+/// All files are parsed once for both tests.
+static NAMES: LazyLock<Names> = LazyLock::new(Names::read);
+
 #[test]
 fn errors_and_logs_name_only_items_that_exist() {
-    let mut names = Names::default();
-    for module in sources::modules() {
-        names.file = module.file;
-        names.visit_file(&module.syntax);
-    }
+    let names = &*NAMES;
     assert!(names.defined.len() > 3_000, "{} names were read", names.defined.len());
     assert!(names.used.len() > 30, "{} names are used in texts", names.used.len());
     let missing = names.used.iter().filter(|(_, name)| !names.exists(name));
@@ -35,10 +35,7 @@ fn errors_and_logs_name_only_items_that_exist() {
 
 #[test]
 fn debug_shows_the_name_of_the_type() {
-    let mut names = Names::default();
-    for module in sources::modules() {
-        names.visit_file(&module.syntax);
-    }
+    let names = &*NAMES;
     assert!(names.shown.len() > 40, "{} implementations were read", names.shown.len());
     let wrong = names.shown.iter().filter(|(name, shown)| {
         let first = shown.split(|letter: char| !letter.is_alphanumeric()).next();
@@ -64,6 +61,15 @@ struct Names {
 }
 
 impl Names {
+    fn read() -> Self {
+        let mut names = Self::default();
+        for module in sources::modules() {
+            names.file = module.file;
+            names.visit_file(&module.syntax);
+        }
+        names
+    }
+
     fn exists(&self, name: &str) -> bool {
         if let Some(function) = name.strip_suffix("()") {
             return self.functions.contains(function) || OTHER_NAMES.contains(&function);

@@ -150,7 +150,7 @@ impl CacheLookup {
         raw: RawResponse,
         exchange: RevalidationContext,
     ) -> Option<CacheResult> {
-        exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
+        let sent = exchange.sent.as_ref().filter(|sent| sent.validator_bytes > 0)?;
         let (stored, own) = match base {
             StoredEntry::None => return None,
             StoredEntry::Own(entry, _) => (entry, true),
@@ -158,15 +158,13 @@ impl CacheLookup {
         };
         let mut headers = rfc9111::update_headers(disclosed_headers(stored, own), &raw.headers);
         let mut fingerprint = stored.credential_fingerprint;
-        if let Some(sent) = &exchange.sent {
-            // A tag in GitHub's response is for the current token; so is the computed one.
-            let has_etag = raw.headers.contains_key(ETAG);
-            if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
-                Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
-            }
-            if has_etag || sent.computed.is_some() {
-                fingerprint = sent.signature.credential_fingerprint;
-            }
+        // A tag in GitHub's response is for the current token; so is the computed one.
+        let has_etag = raw.headers.contains_key(ETAG);
+        if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
+            Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
+        }
+        if has_etag || sent.computed.is_some() {
+            fingerprint = sent.signature.credential_fingerprint;
         }
         let metadata = self.metadata(context, &raw.operation, raw.url.clone());
         let log_sequence = exchange.log_sequence.unwrap_or(stored.log_sequence);

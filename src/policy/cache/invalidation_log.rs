@@ -32,7 +32,7 @@ pub(crate) use self::invalidation::{Invalidation, Selector};
 use self::log_state::LogState;
 pub(crate) use self::shared_log::NO_EXPIRY;
 pub(super) use self::shared_log::encode_sequence;
-use self::shared_log::{LogWriter, SharedLog, parse_sequence};
+use self::shared_log::{SharedLog, parse_sequence};
 pub(crate) use self::unread::{ReadUrgency, UnreadRange};
 
 /// How a stored response can be used.
@@ -125,10 +125,8 @@ impl InvalidationLog {
     pub(crate) fn read_in_background(&self, mut unread: UnreadRange) {
         // The task of another runtime might not be polled.
         let is_reading = self.0.is_reading.get_or_make(|_, _| Arc::default());
-        if is_reading.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (inner, reading) = (Arc::clone(&self.0), ReadGuard(is_reading));
+        let Some(reading) = FlagGuard::set(is_reading) else { return };
+        let inner = Arc::clone(&self.0);
         run_in_background(async move {
             let _reading = reading;
             let Some(shared) = &inner.shared else { return };
@@ -355,10 +353,8 @@ impl Inner {
             return;
         }
         let writer = shared.writer();
-        if writer.queued.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (inner, queued) = (Arc::clone(self), WriteGuard(Arc::clone(&writer)));
+        let Some(queued) = FlagGuard::set(Arc::clone(&writer.queued)) else { return };
+        let inner = Arc::clone(self);
         run_in_background(async move {
             let Some(shared) = &inner.shared else { return };
             let _alone = writer.writing.lock().await;
@@ -404,21 +400,20 @@ impl Inner {
     }
 }
 
-/// The guard of a task that reads in the background: until it is dropped, no other such task is needed.
-struct ReadGuard(Arc<AtomicBool>);
+/// The guard of a task, which sets a flag: until it is dropped, no other such task is needed.
+struct FlagGuard(Arc<AtomicBool>);
 
-impl Drop for ReadGuard {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+impl FlagGuard {
+    /// Sets the flag. Returns `None` if it is set already.
+    fn set(flag: Arc<AtomicBool>) -> Option<Self> {
+        let was_set = flag.swap(true, Ordering::AcqRel);
+        (!was_set).then(|| Self(flag))
     }
 }
 
-/// The guard of a task that waits to write: until it is dropped, no other such task is needed.
-struct WriteGuard(Arc<LogWriter>);
-
-impl Drop for WriteGuard {
+impl Drop for FlagGuard {
     fn drop(&mut self) {
-        self.0.queued.store(false, Ordering::Release);
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -119,4 +119,12 @@ impl Key {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
+
+    /// Returns a key of its own for each number.
+    #[cfg(test)]
+    pub(crate) fn numbered(number: usize) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..size_of::<usize>()].copy_from_slice(&number.to_be_bytes());
+        Self(bytes)
+    }
 }

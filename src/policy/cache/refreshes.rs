@@ -84,18 +84,9 @@ mod tests {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use http::HeaderMap;
     use tokio::runtime::{Builder, Runtime};
 
-    use super::super::key::KeyParts;
     use super::*;
-
-    fn key(number: usize) -> Key {
-        let url = format!("https://api.github.com/{number}").parse().unwrap();
-        let none = HeaderMap::new();
-        KeyParts { url: &url, default_headers: &none, request_headers: &none, learned_vary: &[] }
-            .key(None)
-    }
 
     fn runtime() -> Runtime {
         Builder::new_current_thread().build().unwrap()
@@ -104,18 +95,18 @@ mod tests {
     #[tokio::test]
     async fn a_response_has_one_refresh_until_it_is_dropped() {
         let refreshes = Arc::new(BackgroundRefreshes::default());
-        let first = refreshes.begin(key(0)).unwrap();
-        assert!(refreshes.begin(key(0)).is_none());
-        let other = refreshes.begin(key(1)).unwrap();
+        let first = refreshes.begin(Key::numbered(0)).unwrap();
+        assert!(refreshes.begin(Key::numbered(0)).is_none());
+        let other = refreshes.begin(Key::numbered(1)).unwrap();
         drop(first);
-        let next = refreshes.begin(key(0)).unwrap();
+        let next = refreshes.begin(Key::numbered(0)).unwrap();
         drop((other, next));
         assert!(refreshes.state().running.is_empty());
     }
 
     #[test]
     fn there_is_no_refresh_outside_of_a_runtime() {
-        assert!(Arc::new(BackgroundRefreshes::default()).begin(key(0)).is_none());
+        assert!(Arc::new(BackgroundRefreshes::default()).begin(Key::numbered(0)).is_none());
     }
 
     #[test]
@@ -127,21 +118,21 @@ mod tests {
         for (runtime, number) in others.iter().zip(0..) {
             let _entered = runtime.enter();
             let first = number * MAX_PER_RUNTIME;
-            begun.extend((first..).map_while(|number| refreshes.begin(key(number))));
+            begun.extend((first..).map_while(|number| refreshes.begin(Key::numbered(number))));
             assert_eq!(begun.len(), first + MAX_PER_RUNTIME);
         }
         let _entered = last.enter();
         assert_eq!(refreshes.state().running.len(), MAX_REFRESHES);
         // It is not known yet that no other runtime is polled.
-        assert!(refreshes.begin(key(0)).is_none());
-        assert!(refreshes.begin(key(MAX_REFRESHES)).is_none());
+        assert!(refreshes.begin(Key::numbered(0)).is_none());
+        assert!(refreshes.begin(Key::numbered(MAX_REFRESHES)).is_none());
         sleep(Duration::from_millis(250));
-        let replaced = refreshes.begin(key(0)).unwrap();
-        let more = refreshes.begin(key(MAX_REFRESHES)).unwrap();
+        let replaced = refreshes.begin(Key::numbered(0)).unwrap();
+        let more = refreshes.begin(Key::numbered(MAX_REFRESHES)).unwrap();
         // The end of a refresh that was replaced does not end the other one.
         drop(begun);
         assert_eq!(refreshes.state().running.len(), 2);
-        assert!(refreshes.begin(key(0)).is_none());
+        assert!(refreshes.begin(Key::numbered(0)).is_none());
         drop((replaced, more));
         assert!(refreshes.state().running.is_empty());
     }
@@ -150,13 +141,13 @@ mod tests {
     fn a_refresh_ends_with_its_runtime() {
         let refreshes = Arc::new(BackgroundRefreshes::default());
         let (one, other) = (runtime(), runtime());
-        let refresh = one.block_on(async { refreshes.begin(key(0)) }).unwrap();
+        let refresh = one.block_on(async { refreshes.begin(Key::numbered(0)) }).unwrap();
         one.spawn(async move {
             let _refresh = refresh;
             std::future::pending::<()>().await;
         });
         drop(one);
         let _entered = other.enter();
-        assert!(refreshes.begin(key(0)).is_some());
+        assert!(refreshes.begin(Key::numbered(0)).is_some());
     }
 }

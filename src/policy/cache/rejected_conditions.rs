@@ -54,34 +54,28 @@ impl RejectedConditions {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
-
-    use super::super::key::KeyParts;
     use super::*;
-
-    fn key(number: usize) -> Key {
-        let url = format!("https://api.github.com/{number}").parse().unwrap();
-        let none = HeaderMap::new();
-        KeyParts { url: &url, default_headers: &none, request_headers: &none, learned_vary: &[] }
-            .key(None)
-    }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_remembered_for_an_hour_and_within_a_bound() {
         let rejected = RejectedConditions::default();
-        assert!(!rejected.has(key(0)));
+        assert!(!rejected.has(Key::numbered(0)));
         for number in 0..MAX_KEYS {
-            rejected.add(key(number));
+            rejected.add(Key::numbered(number));
         }
         // The key is used, so that another one is evicted.
-        assert!(rejected.has(key(0)));
-        rejected.add(key(MAX_KEYS));
+        assert!(rejected.has(Key::numbered(0)));
+        rejected.add(Key::numbered(MAX_KEYS));
         assert_eq!(rejected.keys().len(), MAX_KEYS);
-        assert!(rejected.has(key(0)) && !rejected.has(key(1)) && rejected.has(key(MAX_KEYS)));
+        assert!(
+            rejected.has(Key::numbered(0))
+                && !rejected.has(Key::numbered(1))
+                && rejected.has(Key::numbered(MAX_KEYS))
+        );
         tokio::time::advance(RETENTION - Duration::from_secs(1)).await;
-        assert!(rejected.has(key(0)));
+        assert!(rejected.has(Key::numbered(0)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!rejected.has(key(0)));
+        assert!(!rejected.has(Key::numbered(0)));
         assert_eq!(rejected.keys().len(), MAX_KEYS - 1);
     }
 }

@@ -29,9 +29,9 @@ impl WriteInvalidation {
 
     /// Ends the write. The store takes the invalidation while the call can still wait for it, so that the invalidation
     /// exists if the process ends. There is none for a write that had no effect.
-    pub(crate) async fn finish(mut self, had_no_effect: bool) {
+    pub(crate) async fn finish(mut self, may_have_had_effect: bool) {
         let invalidation = self.invalidation.take();
-        if let Some(invalidation) = invalidation.filter(|_| !had_no_effect) {
+        if let Some(invalidation) = invalidation.filter(|_| may_have_had_effect) {
             self.cache.log.record(invalidation);
             self.cache.log.wait_until_written(&self.wait_budget).await;
         }

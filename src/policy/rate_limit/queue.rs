@@ -161,8 +161,8 @@ struct BatchPosition {
 impl Waiter {
     /// Returns when it has no time left for the store if the store does not respond before.
     fn store_deadline(&mut self, now: Instant, last_response: Instant) -> Option<Instant> {
-        let since = (*self.waiting_for_store_since.get_or_insert(now)).max(last_response);
-        self.call.store_wait.as_ref().map(|budget| budget.expires_at(since))
+        self.waiting_for_store_since.get_or_insert(now);
+        self.own_store_deadline(last_response)
     }
 
     /// Returns the same time for a call that examines the queue itself; `None` if it does not wait for the store.

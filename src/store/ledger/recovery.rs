@@ -52,10 +52,15 @@ impl OutageRecovery {
         }
     }
 
+    /// Returns whether the ledger lacks spending that no present client reports.
+    fn has_unreported(&self, now: u64) -> bool {
+        self.unreported.values().any(|until| *until > now)
+    }
+
     /// Returns whether a new ledger lacks the spending of some client.
     pub(super) fn is_partial(&self, now: u64) -> bool {
-        let is_unreported = || self.unreported.values().any(|until| *until > now);
-        self.ledger_lost && (self.missing_members(now, MAX_WINDOW_MS) > 0 || is_unreported())
+        self.ledger_lost
+            && (self.missing_members(now, MAX_WINDOW_MS) > 0 || self.has_unreported(now))
     }
 
     /// Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is
@@ -103,16 +108,15 @@ impl OutageRecovery {
         absent: u32,
         is_unreported: bool,
     ) -> u32 {
-        match (absent, self.ledger_lost) {
+        if is_unreported && self.expected_members == 0 {
             // Only new clients are present: they receive the part that a ledger leaves to unknown clients.
-            _ if is_unreported && self.expected_members == 0 => {
-                free.saturating_sub(limit - limit / UNKNOWN_MEMBER_DIVISOR)
-            }
+            free.saturating_sub(limit - limit / UNKNOWN_MEMBER_DIVISOR)
+        } else if is_unreported {
             // The clients can spend this amount without the ledger, and the sum is within the limit.
-            _ if is_unreported => free.min(spare),
-            (0, _) | (_, true) => free,
+            free.min(spare)
+        } else {
             // The clients that have not returned can have spent this amount meanwhile.
-            (_, false) => free.saturating_sub(fraction_of(spare, absent, self.expected_members)),
+            free.saturating_sub(fraction_of(spare, absent, self.expected_members))
         }
     }
 
@@ -140,8 +144,7 @@ impl OutageRecovery {
     /// Returns the maximum number of calls in flight.
     pub(super) fn grantable_slots(&self, now: u64, limit: u32) -> u32 {
         let is_awaiting = || {
-            self.may_expect_joins(now)
-                && (self.expected_members > 0 || self.unreported.values().any(|until| *until > now))
+            self.may_expect_joins(now) && (self.expected_members > 0 || self.has_unreported(now))
         };
         match (self.missing_members(now, MEMBER_TIMEOUT), self.ledger_lost) {
             (_, true) if is_awaiting() => limit.min(self.slots).max(1),

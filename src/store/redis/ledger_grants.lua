@@ -94,8 +94,7 @@ local function grant_window(member, members, name, asked, max_grant)
   local for_others = left_to_others(name)
   free = max(free - for_others, 0)
   -- In a new ledger that lacks spending, its own bound applies to the free amount.
-  local lacks_spending = ledger.recovery.ledger_lost and (missing > 0 or unreported > 0)
-  local for_unknown = may_expect_joins() and not lacks_spending and floor(limit / UNKNOWN_MEMBER_DIVISOR) or 0
+  local for_unknown = may_expect_joins() and unreported == 0 and floor(limit / UNKNOWN_MEMBER_DIVISOR) or 0
   free = max(free - for_unknown, 0)
   local min_useful = min(asked.min_useful, max(limit, 1))
   local min_grant = max(min(asked.requested, floor(limit / MIN_GRANT_DIVISOR)), min_useful)

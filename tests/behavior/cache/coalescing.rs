@@ -12,10 +12,8 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use super::HOUR;
 use super::responder::{Outcome, Responder, respond, settle};
-
-const SECOND: Duration = Duration::from_secs(1);
+use super::{HOUR, SECOND};
 
 /// How the first call fails.
 #[derive(Clone, Copy, Debug)]

@@ -38,7 +38,9 @@ pub fn uncorrected() -> Value {
 }
 
 pub fn vendored() -> Value {
-    ok(corrected(&openapi().join("api.github.com.json")))
+    static VENDORED: LazyLock<Value> =
+        LazyLock::new(|| ok(corrected(&openapi().join("api.github.com.json"))));
+    VENDORED.clone()
 }
 
 /// The vendored API with all tags and without events.

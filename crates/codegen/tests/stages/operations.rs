@@ -285,21 +285,20 @@ fn without_body(method: &str, schema: Value) -> MissingBody {
 #[test]
 fn a_required_body_is_mandatory_unless_an_empty_object_is_valid_for_a_post() {
     let object = || json!({ "type": "object", "properties": { "a": {} } });
-    let with_parameters =
-        || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
+    let requiring = || json!({ "type": "object", "required": ["a"], "properties": { "a": {} } });
     let least = json!({ "type": "object", "minProperties": 1 });
     assert_eq!(without_body("post", object()), MissingBody::SendEmptyObject);
     for method in ["put", "patch", "delete"] {
         assert_eq!(without_body(method, object()), MissingBody::Reject, "{method}");
     }
     for (schema, expected) in [
-        (with_parameters(), MissingBody::Reject),
+        (requiring(), MissingBody::Reject),
         (least, MissingBody::Reject),
         (json!({ "type": "array", "items": {} }), MissingBody::Reject),
-        (json!({ "oneOf": [with_parameters(), with_parameters()] }), MissingBody::Reject),
-        (json!({ "oneOf": [with_parameters(), object()] }), MissingBody::SendEmptyObject),
+        (json!({ "oneOf": [requiring(), requiring()] }), MissingBody::Reject),
+        (json!({ "oneOf": [requiring(), object()] }), MissingBody::SendEmptyObject),
         (json!({ "type": "object", "anyOf": [{ "required": ["a"] }] }), MissingBody::Reject),
-        (json!({ "allOf": [object(), with_parameters()] }), MissingBody::Reject),
+        (json!({ "allOf": [object(), requiring()] }), MissingBody::Reject),
     ] {
         assert_eq!(without_body("post", schema.clone()), expected, "{schema}");
     }

@@ -85,7 +85,7 @@ impl LogState {
 
     /// Drops the invalidations that the store has. The invalidations between them are not known, so that nothing is known any longer
     /// from before the last of them.
-    pub(super) fn drop_acknowledged(&mut self) {
+    fn drop_acknowledged(&mut self) {
         let written = self.own_invalidations.iter().filter_map(|own| own.sequence).max();
         self.own_invalidations.retain(|own| own.sequence.is_none());
         if let Some(number) = written.filter(|number| *number > self.last_sequence) {

@@ -55,7 +55,7 @@ pub(super) struct LogWriter {
     /// Held by the task that writes.
     pub(super) writing: AsyncMutex<()>,
     /// Whether a task waits to write, which will include all invalidations that exist by then.
-    pub(super) queued: AtomicBool,
+    pub(super) queued: Arc<AtomicBool>,
 }
 
 impl SharedLog {
@@ -188,7 +188,7 @@ impl SharedLog {
     }
 
     /// Writes an invalidation with this number, unless one exists.
-    pub(super) async fn claim(
+    async fn claim(
         &self,
         number: u64,
         invalidation: &Invalidation,
@@ -200,13 +200,13 @@ impl SharedLog {
     }
 
     /// Publishes the position of the log for clients that know no invalidation yet.
-    pub(super) async fn write_head(&self, number: u64, patience: StoreTimeout) -> Option<u64> {
+    async fn write_head(&self, number: u64, patience: StoreTimeout) -> Option<u64> {
         let (name, hint) = (self.head_key(), encode_sequence(number));
         self.run(patience, |store| store.put(&name, hint, NO_EXPIRY)).await?;
         Some(number)
     }
 
-    pub(super) async fn run<'a, T>(
+    async fn run<'a, T>(
         &'a self,
         patience: StoreTimeout,
         operation: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
@@ -225,7 +225,7 @@ pub(in crate::policy::cache) fn encode_sequence(number: u64) -> Bytes {
 }
 
 /// Returns the number that a log has reached, if a log can reach it.
-pub(super) fn parse_sequence(value: &[u8]) -> std::result::Result<u64, FormatProblem> {
+pub(super) fn parse_sequence(value: &[u8]) -> Result<u64, FormatProblem> {
     let number = std::str::from_utf8(HEAD_FORMAT.decode(value)?);
     let number = number.ok().and_then(|number| number.parse().ok());
     number.filter(|number| is_valid_sequence(*number)).ok_or(FormatProblem::Damaged)

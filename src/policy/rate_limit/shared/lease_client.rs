@@ -136,8 +136,6 @@ impl IdentityLimits {
         let between = policy.secondary_limits.min_write_interval;
         if let Some(shared) = &mut self.shared {
             request.written = shared.report_writes(now, between);
-        }
-        if let Some(shared) = &mut self.shared {
             shared.reported_pause = pause.map(|(until, _)| until);
             let asked = running.saturating_add(request.queued);
             shared.suspend(now, self.in_flight, running, asked);

@@ -15,14 +15,21 @@ use crate::policy::rate_limit::{
 };
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaRequest, QuotaStore, ResilientStore,
-    STORE_TIMEOUT, StoreFuture, StoreWaitBudget, forward,
+    STORE_TIMEOUT, Store, StoreFuture, StoreWaitBudget, forward,
 };
 
 mod model;
 mod restart;
 mod silence;
 
+const MS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs a future on a runtime with paused time.
+fn paused<T>(run: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(run)
+}
 
 /// A memory store that can become unavailable, and counts its lease requests.
 #[derive(Debug, Default)]
@@ -203,7 +210,7 @@ fn fleet(store: &FlakyHandle, clients: usize) -> Vec<Arc<AdmissionQueue>> {
 }
 
 fn admission_queue(
-    store: FlakyHandle,
+    store: impl Store,
     client: usize,
     policy: RateLimitPolicy,
 ) -> Arc<AdmissionQueue> {

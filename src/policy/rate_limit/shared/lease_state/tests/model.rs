@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const CLIENTS: usize = 3;
 const CONCURRENT: u32 = 20;
@@ -196,12 +195,7 @@ fn search() -> RequestCost {
 }
 
 fn clients(store: &Erratic, policy: &RateLimitPolicy) -> Vec<Arc<AdmissionQueue>> {
-    let client = |client| {
-        let guard = Arc::new(ResilientStore::new(Arc::new(store.clone()), STORE_TIMEOUT));
-        let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
-        AdmissionQueue::with_shared_quota(Arc::new(policy.clone()), guard, key, member)
-    };
-    (0..CLIENTS).map(client).collect()
+    (0..CLIENTS).map(|client| admission_queue(store.clone(), client, policy.clone())).collect()
 }
 
 /// Runs clients with a random load, to its end.
@@ -239,11 +233,6 @@ async fn run(seed: u64, slowest: u64, silent: bool) -> Arc<GitHub> {
     let ended = tokio::time::timeout(10 * MINUTE, ended).await;
     assert!(ended.is_ok(), "some calls wait for ever");
     github
-}
-
-fn paused<T>(run: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(run)
 }
 
 proptest! {

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::{Error, ErrorKind};
 
-const MS: Duration = Duration::from_millis(1);
 const CLIENTS: usize = 4;
 const TASKS: usize = 100;
 const POINTS: u32 = 900;
@@ -86,27 +85,11 @@ impl KeyValueStore for Forgetful {
             Ok(None)
         })
     }
-    fn put<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn put_if_absent<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn extend_if_equal<'a>(&'a self, _: &'a str, _: Bytes, _: Duration) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
-    fn remove<'a>(&'a self, _: &'a str) -> StoreFuture<'a, ()> {
-        unimplemented!()
-    }
-    fn remove_if_equal<'a>(&'a self, _: &'a str, _: Bytes) -> StoreFuture<'a, bool> {
-        unimplemented!()
-    }
+    forward!(ledger => put, put_if_absent, extend_if_equal, remove, remove_if_equal);
 }
 
 impl CounterStore for Forgetful {
-    fn increment<'a>(&'a self, _: &'a str, _: i64, _: Duration) -> StoreFuture<'a, i64> {
-        unimplemented!()
-    }
+    forward!(ledger => increment);
 }
 
 impl QuotaStore for Forgetful {
@@ -137,10 +120,7 @@ async fn run(schedule: &Schedule, time: Duration) -> Arc<ObservedTraffic> {
     };
     let mut all = tokio::task::JoinSet::new();
     for (client, (start, latency)) in schedule.clients.into_iter().enumerate() {
-        let guard = Arc::new(ResilientStore::new(Arc::new(store(latency)), STORE_TIMEOUT));
-        let (key, member) = ("limits:here:me".to_owned(), format!("client {client}"));
-        let policy = Arc::new(RateLimitPolicy::default());
-        let queue = AdmissionQueue::with_shared_quota(policy, guard, key, member);
+        let queue = admission_queue(store(latency), client, RateLimitPolicy::default());
         for task in 0..TASKS {
             let (queue, seen, latency) = (Arc::clone(&queue), Arc::clone(&seen), schedule.latency);
             all.spawn(async move {
@@ -162,11 +142,6 @@ async fn run(schedule: &Schedule, time: Duration) -> Arc<ObservedTraffic> {
     let _ = tokio::time::timeout(time, outages).await;
     drop(all);
     seen
-}
-
-fn paused<T>(run: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_time().start_paused(true).build().unwrap().block_on(run)
 }
 
 proptest! {
