@@ -2,7 +2,7 @@
 # Checks that tags compile alone, each as the only feature.
 #
 #   ./scripts/check-tags.sh            every tag
-#   ./scripts/check-tags.sh git apps   these
+#   ./scripts/check-tags.sh git apps   these (or other features)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

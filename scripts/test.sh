@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Runs all checks that must pass before a change is merged. Installs missing tools (Debian or macOS; a Rust
 # toolchain must be installed), then checks formatting, lints, tests, documentation, licences, the package,
-# and a few tags alone.
+# and a few tags alone. Each step begins with the time since the start and the CPU time that was used.
 #
-#   ./scripts/test.sh
+#   ./scripts/test.sh            everything
+#   ./scripts/test.sh --quick    while editing: formatting, the lints of one set of features, the unit tests and
+#                                the behavior tests without those that take long
 #
 # If npm is missing or cannot fetch, the steps that need it are skipped with a message; in a GitHub workflow
 # the script exits with 3 instead.
@@ -12,7 +14,26 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
+quick=false
+case "$*" in
+    '') ;;
+    --quick) quick=true ;;
+    *)
+        printf 'usage: %s [--quick]\n' "$0" >&2
+        exit 2
+        ;;
+esac
+
+timing=$(mktemp)
+trap 'rm -f "$timing"' EXIT
+
+step() {
+    # The second line is the time of the programs that have ended. (In a pipe, `times` is about another shell.)
+    times >"$timing"
+    printf '\n== %s (%s s, CPU %s s)\n' "$1" "$SECONDS" "$(awk '
+        NR == 2 { for (i = 1; i <= 2; i++) { split($i, part, /[ms]/); sum += 60 * part[1] + part[2] } printf "%d", sum }
+    ' "$timing")"
+}
 
 # Without npm, or without a network, all other checks still run. In a workflow, a message about skipped steps
 # would be overlooked.
@@ -34,6 +55,38 @@ provide() {
         brew install --quiet "$2"
     fi
 }
+
+# What the unit tests and the behavior tests are built with.
+features=dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
+# Tests that take seconds of CPU time each: thousands of random cases, and whole fleets.
+long_unit_tests=(
+    a_key_is_the_same_however_it_arrives
+    conformance::
+    extreme_numbers
+    greedy_clients_get_nearly_all
+    hostile::
+    journal::tests::damage::random
+    journal::tests::model::
+    keeps_the_contract
+    lease_state::tests::model::
+    lease_state::tests::restart::
+    no_minute_has_more_than_the_limit
+    random_programs_of_calls
+    the_largest_deliveries
+    the_script_answers_as_the_ledger_does
+)
+long_behavior_tests=(
+    a_distant_redis_delays
+    a_million_items
+    each_rule_is_kept
+    behavior::cache::isolation::
+    behavior::contract::hostile::
+    behavior::dashboard::browser::
+    behavior::fleet::
+    behavior::mock_github::every_
+    behavior::webhooks::flood::
+    two_hundred_tasks
+)
 
 # Debug information is most of the output, and no test reads it.
 export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
@@ -63,12 +116,26 @@ if [ -z "${CHROMIUM:-}" ]; then
     provide chromium google-chrome
     [ "$(uname)" = Linux ] || export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 fi
-cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet
+# It checks in less than a second without optimizations, which take four times the time to compile.
+cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet --debug
 
 step 'words'
 python3 scripts/check-words.py
 step 'formatting'
 cargo fmt --all --check
+
+if $quick; then
+    # Only the parts of the library that have changed are compiled again.
+    export CARGO_INCREMENTAL=1
+    step 'lints: the features of the tests'
+    cargo clippy --quiet --locked --lib --tests --features "$features" -- -D warnings
+    step 'unit tests'
+    cargo test --quiet --locked --lib --features "$features" -- "${long_unit_tests[@]/#/--skip=}"
+    step 'behavior tests'
+    cargo test --quiet --locked --test behavior --features "$features" -- "${long_behavior_tests[@]/#/--skip=}"
+    step 'done'
+    exit
+fi
 
 step 'licences, bans and sources'
 cargo deny --log-level error check licenses bans sources
@@ -113,11 +180,10 @@ fi
 step 'tests: the refresh, and what is vendored'
 cargo test --locked --package octowire-refresh -- --nocapture
 step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation'
-cargo test --locked --features dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
-step 'tests: every payload of a webhook that is published'
-cargo test --locked --features webhooks-full --test webhooks -- --nocapture
-step 'tests: every operation and every example of the document'
-cargo test --locked --features full --test examples -- --nocapture
+cargo test --locked --features "$features"
+# One build of the library for both.
+step 'tests: every payload of a webhook that is published, every operation and every example of the document'
+cargo test --locked --features full,webhooks-full --test webhooks --test examples -- --nocapture
 
 step 'tests: with decoders of reqwest'
 cargo test --locked --package octowire-decoders -- --nocapture
@@ -125,8 +191,8 @@ cargo test --locked --package octowire-decoders -- --nocapture
 step 'what is published'
 ./scripts/check-package.sh --allow-dirty
 
-step 'tags alone'
-./scripts/check-tags.sh markdown git code-security enterprise-teams
+step 'tags alone, and the events of webhooks'
+./scripts/check-tags.sh markdown git code-security enterprise-teams webhooks-full
 
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
