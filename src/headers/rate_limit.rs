@@ -4,9 +4,11 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderName;
+use http::header::DATE;
 
-use super::{HeaderValues, server_time, text};
+use super::{HeaderValues, text};
 use crate::sanitize;
+use crate::util::http_date;
 
 /// The status of a primary [rate
 /// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
@@ -64,8 +66,9 @@ impl<'a> RateLimitHeaders<'a> {
     /// Parses the headers. The end is relative to the response's own `Date`, so that this machine's clock does not
     /// matter.
     pub(crate) fn read(headers: &'a impl HeaderValues) -> Option<Self> {
-        let Window { limit, remaining, reset, ends, resource } = Window::parse(headers)?;
-        let ends_in = ends.duration_since(server_time(headers)).unwrap_or_default();
+        let Window { limit, remaining, reset, ends, resource, date } = Window::parse(headers)?;
+        let now = date.and_then(http_date::parse).unwrap_or_else(SystemTime::now);
+        let ends_in = ends.duration_since(now).unwrap_or_default();
         Some(Self {
             resource: resource.map_or("core", tracked_name),
             limit,
@@ -97,12 +100,14 @@ struct Window<'a> {
     ends: SystemTime,
     /// The name of the limit as it is.
     resource: Option<&'a str>,
+    /// The time of the response.
+    date: Option<&'a [u8]>,
 }
 
 impl<'a> Window<'a> {
     fn parse(headers: &'a impl HeaderValues) -> Option<Self> {
-        let [limit, remaining, reset, resource] =
-            headers.first_values([&LIMIT, &REMAINING, &RESET, &RESOURCE]);
+        let [limit, remaining, reset, resource, date] =
+            headers.first_values([&LIMIT, &REMAINING, &RESET, &RESOURCE, &DATE]);
         let reset = number(reset?)?;
         Some(Self {
             limit: number(limit?)?,
@@ -110,6 +115,7 @@ impl<'a> Window<'a> {
             reset,
             ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?,
             resource: resource.and_then(text),
+            date,
         })
     }
 }

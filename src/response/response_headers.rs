@@ -62,3 +62,55 @@ impl fmt::Debug for ResponseHeaders {
         f.debug_struct("ResponseHeaders").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_TYPE, DATE, LINK};
+
+    use super::*;
+    use crate::sanitize;
+
+    const ECHO: HeaderName = HeaderName::from_static("x-echo");
+
+    fn headers(echo: &'static str) -> HeaderMap {
+        let value = http::HeaderValue::from_static;
+        HeaderMap::from_iter([
+            (CONTENT_TYPE, value("application/json")),
+            (LINK, value("<https://a.example/?page=2>")),
+            (ECHO, value(echo)),
+        ])
+    }
+
+    #[test]
+    fn values_are_redacted_by_the_secrets_of_receipt_and_of_first_use() {
+        sanitize::remember(b"exch-known-before");
+        let received = ResponseHeaders::received(&headers("exch-known-before, exch-known-after"));
+        sanitize::remember(b"exch-known-after");
+        assert_eq!(received.text(&ECHO), Some("[hidden], [hidden]"));
+        assert_eq!(received.map()[ECHO], "[hidden], [hidden]");
+        assert!(!format!("{received:?} {:?}", received.map()).contains("exch-known"));
+        assert_eq!(received.into_map()[ECHO], "[hidden], [hidden]");
+    }
+
+    /// A single value, the map, and the map that is kept are the same.
+    #[test]
+    fn ordinary_values_are_read_without_the_map() {
+        let (expected, names) = (headers("ordinary value"), [&CONTENT_TYPE, &LINK, &ECHO, &DATE]);
+        let received = ResponseHeaders::received(&expected);
+        assert_eq!(received.first_values(names), expected.first_values(names));
+        assert!(received.shown.get().is_none());
+        assert_eq!(**received.map(), expected);
+        assert_eq!(received.first_values(names), expected.first_values(names));
+        assert_eq!(received.into_map(), expected);
+    }
+
+    #[test]
+    fn stored_headers_are_shared_as_they_are() {
+        let stored = Arc::new(headers("ordinary value"));
+        let shared = ResponseHeaders::from(Arc::clone(&stored));
+        assert_eq!(shared.text(&ECHO), Some("ordinary value"));
+        assert!(Arc::ptr_eq(shared.map(), &stored));
+        assert!(Arc::ptr_eq(&shared.into_shared(), &stored));
+        assert_eq!(ResponseHeaders::default().into_map(), HeaderMap::new());
+    }
+}

@@ -12,23 +12,27 @@ use super::HIDDEN;
 use super::encoded::has_escape;
 use super::protocol::{DECISIVE, is_of_protocol};
 use super::secrets::{self, MIN_SECRET_BYTES, Secrets};
+use crate::util::{http_date, known_names};
 
-/// A copy of the headers of a response as they were received, in one allocation of its own: it does not keep the buffer
-/// of the connection, which can be a thousand times as large.
+/// A copy of the headers of a response as they were received, in one allocation of about their length: it does not keep
+/// the buffer of the connection, which can be a thousand times as large.
 ///
-/// Each header is [`PREFIX_BYTES`] with the lengths of its name and value, then the name, then the value.
+/// Most headers are the code of a [known name](known_names), the length of the value in two bytes, and the value. All
+/// others are a zero, the length of the name in two bytes, that of the value in four, whose highest bit marks it as
+/// sensitive, the name, and the value.
 pub(crate) struct ReceivedHeaders {
-    lines: Bytes,
+    lines: Box<[u8]>,
     /// The number of evictions of known secrets before the response was received.
     evictions: u64,
 }
 
-/// The length of a name in two bytes, and that of a value in four, whose highest bit marks it as sensitive.
-const PREFIX_BYTES: usize = 6;
 const SENSITIVE: u32 = 1 << 31;
 
 /// One received header.
 struct Line<'a> {
+    /// The code of the name, or zero.
+    code: u8,
+    /// The name, if it has no code.
     name: &'a [u8],
     value: &'a [u8],
     is_sensitive: bool,
@@ -60,7 +64,10 @@ impl ReceivedHeaders {
     ) -> Option<[Option<&[u8]>; N]> {
         let found = self.first_received(names);
         let is_clean = found.iter().zip(names).all(|(value, name)| {
-            value.is_none_or(|value| is_never_redacted(name, value) || has_no_secret(value))
+            // One value with a secret removes all values of a validator.
+            value.is_none_or(|value| {
+                !is_validator(name) && (is_never_redacted(name, value) || has_no_secret(value))
+            })
         });
         is_clean.then_some(found)
     }
@@ -70,11 +77,15 @@ impl ReceivedHeaders {
     }
 
     fn first_received<const N: usize>(&self, names: [&HeaderName; N]) -> [Option<&[u8]>; N] {
-        let texts = names.map(|name| name.as_str().as_bytes());
+        let names = names.map(|name| (known_names::code(name.as_str()), name.as_str().as_bytes()));
         let (mut found, mut missing) = ([None; N], N);
         for line in lines(&self.lines) {
-            for (text, place) in texts.iter().zip(&mut found) {
-                if line.name == *text && place.is_none() {
+            for ((code, text), place) in names.iter().zip(&mut found) {
+                let is_same = match line.code {
+                    known_names::OTHER => line.name == *text,
+                    of_line => of_line == *code,
+                };
+                if is_same && place.is_none() {
                     *place = Some(line.value);
                     missing = missing.saturating_sub(1);
                 }
@@ -110,16 +121,18 @@ impl ReceivedHeaders {
         headers
     }
 
-    /// Returns the headers as they were received. Their values share the copy.
+    /// Returns the headers as they were received. Their values share one allocation.
     fn to_map(&self) -> HeaderMap {
-        let count = lines(&self.lines).count();
+        let copy = Bytes::copy_from_slice(&self.lines);
+        let count = lines(&copy).count();
         let mut headers = HeaderMap::try_with_capacity(count).unwrap_or_default();
-        for Line { name, value, is_sensitive } in lines(&self.lines) {
+        for line in lines(&copy) {
             // Copies of valid names and values are valid, and another map had this number of headers.
-            let name = HeaderName::from_lowercase(name);
-            let value = HeaderValue::from_maybe_shared(self.lines.slice_ref(value));
-            if let (Ok(name), Ok(mut value)) = (name, value) {
-                value.set_sensitive(is_sensitive);
+            let name = known_names::name(line.code).cloned();
+            let name = name.or_else(|| HeaderName::from_lowercase(line.name).ok());
+            let value = HeaderValue::from_maybe_shared(copy.slice_ref(line.value));
+            if let (Some(name), Ok(mut value)) = (name, value) {
+                value.set_sensitive(line.is_sensitive);
                 let _ = headers.try_append(name, value);
             }
         }
@@ -132,38 +145,63 @@ pub(crate) fn redacted(headers: &HeaderMap) -> HeaderMap {
     ReceivedHeaders::copy(headers).redacted()
 }
 
-/// Returns the headers as lines, in memory of their exact length.
-fn joined(headers: &HeaderMap) -> Bytes {
-    let length = |(name, value): (&HeaderName, &HeaderValue)| {
-        PREFIX_BYTES + name.as_str().len() + value.len()
-    };
-    let mut lines = Vec::with_capacity(headers.iter().map(length).sum());
+/// Returns the headers as lines.
+fn joined(headers: &HeaderMap) -> Box<[u8]> {
+    // That of headers with known names.
+    let length = headers.values().map(|value| value.len().saturating_add(3)).sum();
+    let mut lines = Vec::with_capacity(length);
     for (name, value) in headers {
-        let (name, is_sensitive) = (name.as_str().as_bytes(), value.is_sensitive());
-        // The maximum length of a name fits in two bytes.
-        let Ok(name_length) = u16::try_from(name.len()) else { continue };
-        let value_length = u32::try_from(value.len()).ok().filter(|length| *length < SENSITIVE);
-        let Some(value_length) = value_length else { continue };
-        let mark = if is_sensitive { SENSITIVE } else { 0 };
-        lines.extend_from_slice(&name_length.to_le_bytes());
-        lines.extend_from_slice(&(value_length | mark).to_le_bytes());
-        lines.extend_from_slice(name);
-        lines.extend_from_slice(value.as_bytes());
+        let (code, bytes) = (known_names::code(name.as_str()), value.as_bytes());
+        match u16::try_from(bytes.len()) {
+            Ok(length) if code != known_names::OTHER && !value.is_sensitive() => {
+                let [low, high] = length.to_le_bytes();
+                lines.extend_from_slice(&[code, low, high]);
+                lines.extend_from_slice(bytes);
+            }
+            _ => push_other(&mut lines, name, value),
+        }
     }
     lines.into()
+}
+
+fn push_other(lines: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    let mark = if value.is_sensitive() { SENSITIVE } else { 0 };
+    // The maximum length of a name fits in two bytes.
+    let name_length = u16::try_from(name.as_str().len());
+    let value_length = u32::try_from(value.len()).ok().filter(|length| *length < SENSITIVE);
+    if let (Ok(name_length), Some(value_length)) = (name_length, value_length) {
+        lines.push(known_names::OTHER);
+        lines.extend_from_slice(&name_length.to_le_bytes());
+        lines.extend_from_slice(&(value_length | mark).to_le_bytes());
+        lines.extend_from_slice(name.as_str().as_bytes());
+        lines.extend_from_slice(value.as_bytes());
+    }
 }
 
 /// Reads [`joined`] headers.
 fn lines(mut rest: &[u8]) -> impl Iterator<Item = Line<'_>> {
     std::iter::from_fn(move || {
-        let (&[n0, n1, v0, v1, v2, v3], after) = rest.split_first_chunk::<PREFIX_BYTES>()?;
-        let value_length = u32::from_le_bytes([v0, v1, v2, v3]);
-        let (name, after) = after.split_at_checked(u16::from_le_bytes([n0, n1]).into())?;
-        let length = (value_length & !SENSITIVE).try_into().ok()?;
-        let (value, after) = after.split_at_checked(length)?;
-        rest = after;
-        Some(Line { name, value, is_sensitive: value_length & SENSITIVE != 0 })
+        let (&[code, low, high], after) = rest.split_first_chunk()?;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let line;
+        (line, rest) = if code == known_names::OTHER {
+            other_line(length, after)?
+        } else {
+            let (value, after) = after.split_at_checked(length)?;
+            (Line { code, name: &[], value, is_sensitive: false }, after)
+        };
+        Some(line)
     })
+}
+
+/// Reads the rest of a header without a code. Returns it, and what follows.
+fn other_line(name_length: usize, rest: &[u8]) -> Option<(Line<'_>, &[u8])> {
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = u32::from_le_bytes(*length);
+    let (name, rest) = rest.split_at_checked(name_length)?;
+    let (value, rest) = rest.split_at_checked((length & !SENSITIVE).try_into().ok()?)?;
+    let is_sensitive = length & SENSITIVE != 0;
+    Some((Line { code: known_names::OTHER, name, value, is_sensitive }, rest))
 }
 
 /// Returns whether a value is unchanged whichever secrets are known: it is too short for one, it is followed, or it is a
@@ -179,8 +217,12 @@ fn is_followed(name: &HeaderName) -> bool {
     *name == LINK || *name == LOCATION
 }
 
+fn is_validator(name: &HeaderName) -> bool {
+    *name == ETAG || *name == LAST_MODIFIED
+}
+
 fn is_date(value: &[u8]) -> bool {
-    std::str::from_utf8(value).is_ok_and(|text| httpdate::parse_http_date(text).is_ok())
+    http_date::parse(value).is_some()
 }
 
 /// Redacts the known secrets in headers, given all of their values in one text.
@@ -210,7 +252,7 @@ fn hide(headers: &mut HeaderMap, redact: impl Fn(&HeaderName, &[u8]) -> Option<V
         let Some(clean) = redact(name, value.as_bytes()) else { continue };
         if is_followed(name) {
             value.set_sensitive(true);
-        } else if *name == ETAG || *name == LAST_MODIFIED {
+        } else if is_validator(name) {
             validators.push(name.clone());
         } else {
             // The redacted value is a valid header value.
