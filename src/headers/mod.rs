@@ -18,7 +18,7 @@ pub(crate) mod status_text;
 
 /// The headers of a response, as its parsers read them.
 pub(crate) trait HeaderValues {
-    /// Returns the first value of each of these headers.
+    /// Returns the first value of each of these different headers.
     fn first_values<const N: usize>(&self, names: [&HeaderName; N]) -> [Option<&[u8]>; N];
 
     /// Returns the first value of a header.

@@ -75,7 +75,11 @@ impl Attempt {
         let started_at = intercepted_at.unwrap_or(self.admitted_at);
         let observer = context.observe_attempt(resend_count, started_at);
         let span = observer.span().clone();
-        let mut response = self.exchange(context, mode, started_at).instrument(span).await;
+        let mut response = {
+            // Pinned, since moving a future copies all of it.
+            let exchange = pin!(self.exchange(context, mode, started_at));
+            exchange.instrument(span).await
+        };
         let ended_at = Instant::now();
         observer.end(ended_at, &response);
         if let Ok(response) = &mut response {

@@ -44,7 +44,7 @@ impl ReceivedHeaders {
         Self { lines: joined(headers), evictions: secrets::evictions() }
     }
 
-    /// Returns the first value of each of these headers, as in the [redacted](Self::redacted) headers. Returns `None` if
+    /// Returns the first value of each of these different headers, as in the [redacted](Self::redacted) headers. Returns `None` if
     /// one of them can contain a secret.
     pub(crate) fn first<const N: usize>(
         &self,
@@ -77,21 +77,26 @@ impl ReceivedHeaders {
     }
 
     fn first_received<const N: usize>(&self, names: [&HeaderName; N]) -> [Option<&[u8]>; N] {
-        let names = names.map(|name| (known_names::code(name.as_str()), name.as_str().as_bytes()));
-        let (mut found, mut missing) = ([None; N], N);
-        for line in lines(&self.lines) {
-            for ((code, text), place) in names.iter().zip(&mut found) {
-                let is_same = match line.code {
-                    known_names::OTHER => line.name == *text,
-                    of_line => of_line == *code,
-                };
-                if is_same && place.is_none() {
-                    *place = Some(line.value);
-                    missing = missing.saturating_sub(1);
-                }
+        // The position of each known name among the names, from one on.
+        let mut positions = [0_u8; known_names::COUNT + 1];
+        for (position, name) in (1..).zip(names) {
+            let code = known_names::code(name.as_str());
+            if code != known_names::OTHER {
+                positions[usize::from(code)] = position;
             }
-            if missing == 0 {
-                break;
+        }
+        let mut found = [None; N];
+        for line in lines(&self.lines) {
+            let at = match positions.get(usize::from(line.code)) {
+                Some(0) if line.code == known_names::OTHER => {
+                    names.iter().position(|name| name.as_str().as_bytes() == line.name)
+                }
+                position => position.and_then(|position| usize::from(*position).checked_sub(1)),
+            };
+            if let Some(place) = at.and_then(|at| found.get_mut(at))
+                && place.is_none()
+            {
+                *place = Some(line.value);
             }
         }
         found

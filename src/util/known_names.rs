@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 
 use http::HeaderName;
 
+/// The number of names, whose codes are from 1 to this.
+pub(crate) const COUNT: usize = 56;
+
 /// The code of all other names.
 pub(crate) const OTHER: u8 = 0;
 
@@ -33,7 +36,7 @@ const SLOTS: usize = 256;
 static CODES: [u8; SLOTS] = {
     let mut codes = [OTHER; SLOTS];
     let mut index = 0;
-    while index < TEXTS.len() {
+    while index < COUNT {
         let mut slot = slot(TEXTS[index].as_bytes());
         while codes[slot] != OTHER {
             slot = (slot + 1) % SLOTS;
@@ -55,10 +58,9 @@ const fn slot(name: &[u8]) -> usize {
     (length + name[length - 1] as usize * 9 + middle * 57 + before * 17) % SLOTS
 }
 
-static NAMES: LazyLock<[HeaderName; TEXTS.len()]> =
-    LazyLock::new(|| TEXTS.map(HeaderName::from_static));
+static NAMES: LazyLock<[HeaderName; COUNT]> = LazyLock::new(|| TEXTS.map(HeaderName::from_static));
 
-const TEXTS: [&str; 56] = [
+static TEXTS: [&str; COUNT] = [
     "accept-ranges",
     "access-control-allow-origin",
     "access-control-expose-headers",
