@@ -162,7 +162,8 @@ async fn admit(
     match known.and_then(|known| known.load_shared(context)) {
         // Both query the store concurrently.
         Some(entry) => {
-            let (mut attempt, entry) = try_join(admitted, entry.map(Ok)).await?;
+            // In a box, since few calls do so.
+            let (mut attempt, entry) = Box::pin(try_join(admitted, entry.map(Ok))).await?;
             // The entry can have taken longer than the admission.
             attempt.admitted_at = Instant::now();
             Ok((attempt, Some(entry)))

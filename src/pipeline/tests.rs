@@ -699,50 +699,6 @@ fn the_parts_of_a_call_stay_small() {
     let response = size_of::<RawResponse>();
     println!("call: {call}, attempts: {attempts} with a context of {context}, cached: {cached}");
     println!("response: {response}");
-    let mut context =
-        super::CallContext::new(*client.request(Method::GET, "/x").into_call()).unwrap();
-    drop(crate::runtime::detachable::DetachableCall::new(None, |detach| {
-        let call =
-            super::CallHandle::new(detach, super::BatchSlot::current(), context.store_wait.clone());
-        println!(
-            "run_attempts {}",
-            size_of_val(&super::run_attempts(&mut context, super::BodyMode::Buffered, &call, None))
-        );
-        let retry = super::RetryState::begin(&mut context);
-        let now = tokio::time::Instant::now();
-        println!(
-            "retry {} admit {}",
-            size_of_val(&retry),
-            size_of_val(&super::admit(&context, &retry, &call, None, now))
-        );
-        println!(
-            "admission {}",
-            size_of_val(&super::admission::admit(&context, Duration::ZERO, &call, now))
-        );
-        let mut attempt = super::Attempt::new(Default::default(), Default::default(), now);
-        println!(
-            "attempt {} run {}",
-            size_of_val(&attempt),
-            size_of_val(&attempt.run(&context, super::BodyMode::Buffered, 0))
-        );
-        println!(
-            "before_attempt {}",
-            size_of_val(&super::interception::before_attempt(&mut context, 0))
-        );
-        println!(
-            "execute {} reqwest response {} request {}",
-            size_of_val(
-                &client
-                    .handle()
-                    .shared
-                    .http
-                    .execute(reqwest::Request::new(Method::GET, "http://a".parse().unwrap()))
-            ),
-            size_of::<reqwest::Response>(),
-            size_of::<reqwest::Request>()
-        );
-        Box::pin(async {})
-    }));
     assert!(call <= 1_024, "{call}");
     assert!(attempts <= 5_504, "{attempts}");
     assert!(cached <= 1_792, "{cached}");
