@@ -44,8 +44,8 @@ impl ReceivedHeaders {
         Self { lines: joined(headers), evictions: secrets::evictions() }
     }
 
-    /// Returns the first value of each of these different headers, as in the [redacted](Self::redacted) headers. Returns `None` if
-    /// one of them can contain a secret.
+    /// Returns the first value of each of these different headers, as in the [redacted](Self::redacted) headers. Returns
+    /// `None` if one of them can contain a secret.
     pub(crate) fn first<const N: usize>(
         &self,
         names: [&HeaderName; N],
