@@ -120,7 +120,7 @@ pub fn union(input: &[u8]) {
     let raw = || RawResponse {
         operation: OperationName::Borrowed("issues/list-events-for-timeline"),
         status: StatusCode::OK,
-        headers: std::sync::Arc::default(),
+        headers: crate::response::response_headers::ResponseHeaders::default(),
         url: GITHUB.parse().expect("it is a URL"),
         body: RawBody::Bytes(Bytes::copy_from_slice(input)),
         cache_status: CacheStatus::Miss,

@@ -34,7 +34,7 @@ impl TelemetryProbe {
         let response = Ok(AttemptResponse {
             operation: context.name().clone(),
             status: StatusCode::OK,
-            headers: Arc::new(headers),
+            headers: Arc::new(headers).into(),
             url: None,
             body: RawBody::Bytes(bytes::Bytes::new()),
             cache_status: CacheStatus::Miss,
@@ -95,7 +95,10 @@ impl TelemetryProbe {
         meter::rate_limit_observed(self.context.identity_label(), &update);
         drop(entered);
         match &self.response {
-            Ok(raw) => call.end_decoded(raw.status, &raw.headers, raw.cache_status, None),
+            Ok(raw) => {
+                call.record_response(&raw.headers);
+                call.end_decoded(raw.status, raw.cache_status, None);
+            }
             Err(error) => call.fail(error),
         }
     }

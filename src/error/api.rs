@@ -708,7 +708,7 @@ mod tests {
         let raw = crate::response::RawResponse {
             operation: OperationName::Borrowed("issues/get"),
             status: StatusCode::OK,
-            headers: std::sync::Arc::new(headers),
+            headers: std::sync::Arc::new(headers).into(),
             url: "https://api.github.com/a".parse().unwrap(),
             body: crate::response::RawBody::Bytes(Bytes::copy_from_slice(body)),
             cache_status: crate::policy::cache::CacheStatus::Bypass,

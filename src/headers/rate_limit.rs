@@ -3,10 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
+use http::header::DATE;
 
-use super::server_time;
+use super::{HeaderValues, text};
 use crate::sanitize;
+use crate::util::http_date;
 
 /// The status of a primary [rate
 /// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit),
@@ -31,14 +33,15 @@ pub struct RateLimitStatus {
 }
 
 impl RateLimitStatus {
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let Window { limit, remaining, ends, .. } = Window::parse(headers)?;
+    pub(crate) fn from_headers(headers: &impl HeaderValues) -> Option<Self> {
+        let Window { limit, remaining, ends, resource, .. } = Window::parse(headers)?;
+        let used = headers.value(&USED).and_then(number);
         Some(Self {
             limit,
             remaining,
-            used: number(headers, &USED).unwrap_or(limit.saturating_sub(remaining)),
+            used: used.unwrap_or(limit.saturating_sub(remaining)),
             reset: ends,
-            resource: resource(headers).map(str::to_owned),
+            resource: resource.map(str::to_owned),
         })
     }
 }
@@ -62,11 +65,12 @@ pub(crate) struct RateLimitHeaders<'a> {
 impl<'a> RateLimitHeaders<'a> {
     /// Parses the headers. The end is relative to the response's own `Date`, so that this machine's clock does not
     /// matter.
-    pub(crate) fn read(headers: &'a HeaderMap) -> Option<Self> {
-        let Window { limit, remaining, reset, ends } = Window::parse(headers)?;
-        let ends_in = ends.duration_since(server_time(headers)).unwrap_or_default();
+    pub(crate) fn read(headers: &'a impl HeaderValues) -> Option<Self> {
+        let Window { limit, remaining, reset, ends, resource, date } = Window::parse(headers)?;
+        let now = date.and_then(http_date::parse).unwrap_or_else(SystemTime::now);
+        let ends_in = ends.duration_since(now).unwrap_or_default();
         Some(Self {
-            resource: resource(headers).map_or("core", tracked_name),
+            resource: resource.map_or("core", tracked_name),
             limit,
             remaining,
             reset,
@@ -76,8 +80,8 @@ impl<'a> RateLimitHeaders<'a> {
 }
 
 /// Returns whether the headers of a rejection report that no request remains in the window. It needs no other header.
-pub(crate) fn is_exhausted(headers: &HeaderMap) -> bool {
-    number(headers, &REMAINING) == Some(0)
+pub(crate) fn is_exhausted(headers: &impl HeaderValues) -> bool {
+    headers.value(&REMAINING).and_then(number) == Some(0)
 }
 
 // As names, since a lookup by a text parses it first.
@@ -88,30 +92,37 @@ static USED: HeaderName = HeaderName::from_static("x-ratelimit-used");
 static RESOURCE: HeaderName = HeaderName::from_static("x-ratelimit-resource");
 
 /// The window of a limit, which all headers of one response describe.
-struct Window {
+struct Window<'a> {
     limit: u64,
     remaining: u64,
     /// The end, in seconds since 1970.
     reset: u64,
     ends: SystemTime,
+    /// The name of the limit as it is.
+    resource: Option<&'a str>,
+    /// The time of the response.
+    date: Option<&'a [u8]>,
 }
 
-impl Window {
-    fn parse(headers: &HeaderMap) -> Option<Self> {
-        let reset = number(headers, &RESET)?;
+impl<'a> Window<'a> {
+    fn parse(headers: &'a impl HeaderValues) -> Option<Self> {
+        let [limit, remaining, reset, resource, date] =
+            headers.first_values([&LIMIT, &REMAINING, &RESET, &RESOURCE, &DATE]);
+        let reset = number(reset?)?;
         Some(Self {
-            limit: number(headers, &LIMIT)?,
-            remaining: number(headers, &REMAINING)?,
+            limit: number(limit?)?,
+            remaining: number(remaining?)?,
             reset,
             ends: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(reset))?,
+            resource: resource.and_then(text),
+            date,
         })
     }
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let value = headers.get(name)?;
+fn number(value: &[u8]) -> Option<u64> {
     // GitHub sends digits only.
-    digits(value.as_bytes()).or_else(|| value.to_str().ok()?.trim().parse().ok())
+    digits(value).or_else(|| text(value)?.trim().parse().ok())
 }
 
 /// Returns the number that consists of these digits; `None` for anything else, and for numbers that can exceed `u64`.
@@ -125,11 +136,6 @@ fn digits(bytes: &[u8]) -> Option<u64> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte & 0x0f))?;
         number.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// Returns the name of the limit as it is.
-fn resource(headers: &HeaderMap) -> Option<&str> {
-    headers.get(&RESOURCE)?.to_str().ok()
 }
 
 /// The name of all limits whose own name is invalid, or that exceed the number of tracked limits.
@@ -153,6 +159,7 @@ fn tracked_name(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use proptest::prelude::*;
 
     use super::*;
@@ -167,9 +174,7 @@ mod tests {
             if let Some(number) = digits(value.as_bytes()) {
                 prop_assert_eq!(Some(number), general);
             }
-            let header = http::HeaderValue::from_str(&value).unwrap();
-            let headers = HeaderMap::from_iter([(REMAINING.clone(), header)]);
-            prop_assert_eq!(number(&headers, &REMAINING), general);
+            prop_assert_eq!(number(value.as_bytes()), general);
         }
     }
 

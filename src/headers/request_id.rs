@@ -1,21 +1,26 @@
 //! Parses GitHub's request id.
 
-use http::HeaderMap;
+use http::HeaderName;
 
+use super::HeaderValues;
 use crate::sanitize;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-github-request-id");
 
 /// GitHub's request ids have about thirty characters. A longer one is ignored.
 const MAX_REQUEST_ID: usize = 128;
 
 /// Returns GitHub's request id, if it is safe to show.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-github-request-id")?.to_str().ok()?;
+pub(crate) fn request_id(headers: &impl HeaderValues) -> Option<&str> {
+    let id = headers.text(&REQUEST_ID)?;
     let is_shown = sanitize::text(id, MAX_REQUEST_ID) == id && !id.is_empty();
     is_shown.then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

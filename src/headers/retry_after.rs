@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-use super::server_time;
+use super::{HeaderValues, server_time};
 
 /// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -13,8 +12,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Returns the delay of `Retry-After`: seconds, or a date ([RFC 9110, section
 /// 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)), which is compared with the response's own `Date`; a
 /// day at most.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+pub(crate) fn retry_after(headers: &impl HeaderValues) -> Option<Duration> {
+    let text = headers.text(&RETRY_AFTER)?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is more than a day.
         let seconds = text.parse().unwrap_or(u64::MAX);
@@ -26,6 +25,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

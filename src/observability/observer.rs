@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::Span;
 use url::Url;
@@ -19,6 +19,7 @@ use crate::meter;
 use crate::policy::cache::CacheStatus;
 use crate::policy::usage::UsageRecorder;
 use crate::response::AttemptResponse;
+use crate::response::response_headers::ResponseHeaders;
 
 /// The error type of a call or attempt that ended before its outcome was recorded.
 const CANCELLED: &str = "cancelled";
@@ -78,29 +79,35 @@ impl CallObserver {
 
     /// Records the end of the call without a response to decode.
     pub(crate) fn fail(self, error: &Error) {
-        self.finish(error.status(), error.headers(), None, Some(error));
+        if let Some(headers) = error.headers() {
+            spans::responded(&self.span, headers);
+        }
+        self.finish(error.status(), None, Some(error));
+    }
+
+    /// Records the response, before it is decoded.
+    pub(crate) fn record_response(&self, headers: &ResponseHeaders) {
+        spans::responded(&self.span, headers);
     }
 
     /// Records the end of the call, and whether its response was decoded.
     pub(crate) fn end_decoded(
         self,
         status: StatusCode,
-        headers: &HeaderMap,
         cache_status: CacheStatus,
         error: Option<&Error>,
     ) {
-        self.finish(Some(status), Some(headers), Some(cache_status), error);
+        self.finish(Some(status), Some(cache_status), error);
     }
 
     fn finish(
         mut self,
         status: Option<StatusCode>,
-        headers: Option<&HeaderMap>,
         came: Option<CacheStatus>,
         error: Option<&Error>,
     ) {
         let failed = failure_reason(status, error);
-        spans::ended(&self.span, status, headers, failed);
+        spans::ended(&self.span, status, failed);
         spans::cached(&self.span, came);
         let cached = came.filter(|_| self.is_read).map(|came| {
             let saved = match came {
@@ -162,7 +169,7 @@ impl CallObserver {
 impl Drop for CallObserver {
     fn drop(&mut self) {
         if !self.has_ended {
-            spans::ended(&self.span, None, None, Some(CANCELLED));
+            spans::ended(&self.span, None, Some(CANCELLED));
             self.count(Instant::now(), CallResult::Cancelled, Some(CANCELLED), None);
         }
     }
@@ -203,12 +210,20 @@ impl<'a> AttemptObserver<'a> {
 
     /// Records the end of the attempt at `now`.
     pub(crate) fn end(mut self, now: Instant, response: &Result<AttemptResponse>) {
-        let (status, headers) = match response {
-            Ok(response) => (Some(response.status), Some(&*response.headers)),
-            Err(error) => (error.status(), error.headers()),
+        let status = match response {
+            Ok(response) => {
+                spans::responded(&self.span, &response.headers);
+                Some(response.status)
+            }
+            Err(error) => {
+                if let Some(headers) = error.headers() {
+                    spans::responded(&self.span, headers);
+                }
+                error.status()
+            }
         };
         let failed = failure_reason(status, response.as_ref().err());
-        spans::ended(&self.span, status, headers, failed);
+        spans::ended(&self.span, status, failed);
         self.count(now, status.map(status_text).or(failed).unwrap_or("other"), status.is_some());
     }
 
@@ -223,7 +238,7 @@ impl<'a> AttemptObserver<'a> {
 impl Drop for AttemptObserver<'_> {
     fn drop(&mut self) {
         if !self.has_ended {
-            spans::ended(&self.span, None, None, Some(CANCELLED));
+            spans::ended(&self.span, None, Some(CANCELLED));
             self.count(Instant::now(), CANCELLED, false);
         }
     }

@@ -61,9 +61,10 @@ impl RecentActivity {
         failed: Option<&'static str>,
         cached: Option<(CacheStatus, bool)>,
     ) {
+        let second = self.second(now);
         let mut state = self.state();
         if result != CallResult::Cancelled {
-            let minute = state.minutes.bucket_mut(self.second(now) / 60);
+            let minute = state.minutes.bucket_mut(second / 60);
             minute.calls = minute.calls.saturating_add(1);
             minute.failed = minute.failed.saturating_add(u64::from(result != CallResult::Ok));
             minute.unavailable =
@@ -71,7 +72,7 @@ impl RecentActivity {
         }
         #[cfg(feature = "dashboard")]
         {
-            let second = state.seconds.second_mut(self.second(now));
+            let second = state.seconds.second_mut(second);
             second.call(failed);
             if let Some((came, saved)) = cached {
                 second.cached(came, saved);
@@ -83,14 +84,15 @@ impl RecentActivity {
 
     /// Records an attempt: its response time, or `None` without a response.
     pub(crate) fn attempt(&self, now: Instant, took: Option<Duration>) {
+        let second = self.second(now);
         let mut state = self.state();
         if let Some(took) = took {
-            let minute = state.minutes.bucket_mut(self.second(now) / 60);
+            let minute = state.minutes.bucket_mut(second / 60);
             minute.responses = minute.responses.saturating_add(1);
             minute.total_latency = minute.total_latency.saturating_add(took);
         }
         #[cfg(feature = "dashboard")]
-        state.seconds.second_mut(self.second(now)).attempt(took);
+        state.seconds.second_mut(second).attempt(took);
     }
 
     /// Returns the events of this number of minutes, including the current one.

@@ -1,11 +1,12 @@
 //! The spans of a call and of its attempts, by OpenTelemetry's
 //! [conventions for HTTP clients](https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-client-span).
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use tracing::{Span, debug_span, field, info_span};
 use url::Url;
 
 use super::observer::CallMetadata;
+use crate::headers::HeaderValues;
 use crate::headers::request_id::request_id;
 use crate::policy::cache::CacheStatus;
 
@@ -55,20 +56,21 @@ pub(super) fn attempt(
 }
 
 /// Records the outcome of a call or an attempt.
-pub(super) fn ended(
-    span: &Span,
-    status: Option<StatusCode>,
-    headers: Option<&HeaderMap>,
-    failed: Option<&'static str>,
-) {
+pub(super) fn ended(span: &Span, status: Option<StatusCode>, failed: Option<&'static str>) {
     if span.is_disabled() {
         return;
     }
     span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
-    span.record("github.request_id", headers.and_then(request_id));
     if let Some(failed) = failed {
         span.record("error.type", failed);
         span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Records GitHub's request id.
+pub(super) fn responded(span: &Span, headers: &impl HeaderValues) {
+    if !span.is_disabled() {
+        span.record("github.request_id", request_id(headers));
     }
 }
 

@@ -141,7 +141,7 @@ async fn resolve_credentials(
     if let Some(resolved) = poll_immediate(resolved.as_mut()).await {
         return resolved;
     }
-    let resolved = context.within_deadline("token acquisition", resolved).await;
+    let resolved = Box::pin(context.within_deadline("token acquisition", resolved)).await;
     *now = Instant::now();
     resolved?
 }

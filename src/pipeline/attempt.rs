@@ -1,7 +1,6 @@
 //! One attempt: the request with its redirects, and the response, read within the time limit.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use crate::policy::auth::RequestCredentials;
 use crate::request::body::BodyConsumed;
 use crate::request::{RequestBody, invalid};
 use crate::response::body::ResponseBody;
+use crate::response::response_headers::ResponseHeaders;
 use crate::response::{AttemptResponse, ByteStream, CacheStatus, RawBody};
 use crate::sanitize;
 use crate::time::deadline::{Deadline, with_deadline};
@@ -75,7 +75,11 @@ impl Attempt {
         let started_at = intercepted_at.unwrap_or(self.admitted_at);
         let observer = context.observe_attempt(resend_count, started_at);
         let span = observer.span().clone();
-        let mut response = self.exchange(context, mode, started_at).instrument(span).await;
+        let mut response = {
+            // Pinned, since moving a future copies all of it.
+            let exchange = pin!(self.exchange(context, mode, started_at));
+            exchange.instrument(span).await
+        };
         let ended_at = Instant::now();
         observer.end(ended_at, &response);
         if let Ok(response) = &mut response {
@@ -244,6 +248,7 @@ async fn read_response(
     // Only redirects lead to another URL.
     let url = (*response.url() != spec.url).then(|| response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
+    let headers = ResponseHeaders::received(&headers);
     // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
     let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
     let body = if !status.is_success() && !is_current {
@@ -255,7 +260,13 @@ async fn read_response(
         let shown = shown_error_body(&body, is_whole, context, credentials);
         log_response(context, status, &shown);
         if !spec.is_external {
-            return Err(Error::from_response(&spec.name, status, headers, &body, &shown));
+            return Err(Error::from_response(
+                &spec.name,
+                status,
+                headers.into_map(),
+                &body,
+                &shown,
+            ));
         }
         // The caller sees another server's error body: it can repeat a secret.
         RawBody::Bytes(shown)
@@ -265,7 +276,7 @@ async fn read_response(
     } else {
         let body = match body.collect(context.shared().max_body_bytes).await {
             Ok(body) => body,
-            Err(error) => return Err(error.with_response(status, headers)),
+            Err(error) => return Err(error.with_response(status, headers.into_map())),
         };
         #[cfg(feature = "contract")]
         validate_response(context, url.as_ref().unwrap_or(&spec.url), status, &headers, &body);
@@ -275,7 +286,7 @@ async fn read_response(
     Ok(AttemptResponse {
         operation: spec.name.clone(),
         status,
-        headers: Arc::new(headers),
+        headers,
         url,
         body,
         cache_status: CacheStatus::Bypass,

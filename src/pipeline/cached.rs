@@ -271,7 +271,7 @@ async fn fetch_from_github(
             Ok(CacheResult {
                 status: raw.status,
                 body: raw.bytes().clone(),
-                headers: raw.headers,
+                headers: raw.headers.into_shared(),
                 url: raw.url,
                 cache_status: CacheStatus::Miss,
                 age: None,

@@ -24,6 +24,7 @@ use crate::policy::retry::RetryPolicy;
 use crate::policy::usage::{IdentityUsageState, UsageRecorder};
 use crate::request::body::UploadErrorSlot;
 use crate::request::{RequestBody, RequestDraft, RequestKind, RequestSpec};
+use crate::response::response_headers::ResponseHeaders;
 use crate::store::StoreWaitBudget;
 use crate::time::deadline::{Deadline, DeadlineExtension, with_deadline};
 
@@ -205,9 +206,9 @@ impl CallContext {
 
     /// Returns whether a response varies by a header that interceptors have changed for this attempt, so that it is not
     /// one to the call as such.
-    pub(super) fn varies_by_interceptor(&self, response: &HeaderMap) -> bool {
+    pub(super) fn varies_by_interceptor(&self, response: &ResponseHeaders) -> bool {
         let Some(attempt) = &self.attempt_headers else { return false };
-        rfc9111::vary_names(response)
+        rfc9111::vary_names(response.map())
             .any(|name| !attempt.get_all(&name).iter().eq(self.spec.headers.get_all(&name)))
     }
 

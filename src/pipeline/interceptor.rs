@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, Result};
+use crate::response::response_headers::ResponseHeaders;
 use crate::response::{CacheStatus, RawResponse};
 
 /// The future of an [`Interceptor`]'s method. An error ends the call, and is the source of the call's error.
@@ -179,7 +180,7 @@ pub struct RequestOutcome<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct ResponseMetadata<'a> {
     status: StatusCode,
-    headers: &'a HeaderMap,
+    headers: &'a ResponseHeaders,
     cache_status: CacheStatus,
 }
 
@@ -219,7 +220,7 @@ impl RequestOutcome<'_> {
     /// Returns the headers of the response, also of one that is an error.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        let headers = self.response.map(|response| response.headers);
+        let headers = self.response.map(|response| &**response.headers.map());
         headers.or_else(|| self.error?.headers())
     }
 

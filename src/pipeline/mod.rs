@@ -34,7 +34,6 @@ mod retry_state;
 mod validate;
 
 use std::pin::pin;
-use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::try_join;
@@ -76,12 +75,12 @@ impl CallOutcome {
                 return Err(error);
             }
         };
-        let (status, headers) = (raw.status, Arc::clone(&raw.headers));
-        let cache_status = raw.cache_status;
+        self.observer.record_response(&raw.headers);
+        let (status, cache_status) = (raw.status, raw.cache_status);
         let decoded = decode(raw);
         let fault = decoded.as_ref().ok().and_then(fault);
         let error = decoded.as_ref().err().or(fault.as_ref());
-        self.observer.end_decoded(status, &headers, cache_status, error);
+        self.observer.end_decoded(status, cache_status, error);
         decoded
     }
 }
@@ -163,7 +162,8 @@ async fn admit(
     match known.and_then(|known| known.load_shared(context)) {
         // Both query the store concurrently.
         Some(entry) => {
-            let (mut attempt, entry) = try_join(admitted, entry.map(Ok)).await?;
+            // In a box, since few calls do so.
+            let (mut attempt, entry) = Box::pin(try_join(admitted, entry.map(Ok))).await?;
             // The entry can have taken longer than the admission.
             attempt.admitted_at = Instant::now();
             Ok((attempt, Some(entry)))

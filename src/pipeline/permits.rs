@@ -1,11 +1,12 @@
 //! The permits of an attempt, by which its outcome is reported to the rate limits, the circuit breaker and the budgets.
 
+use http::StatusCode;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use super::call::CallContext;
 use crate::error::{Error, Result};
+use crate::headers::HeaderValues;
 use crate::headers::rate_limit::RateLimitHeaders;
 use crate::headers::retry_after::retry_after;
 use crate::meter;
@@ -76,26 +77,36 @@ fn rate_limit_outcome<'a>(
     response: &'a Result<AttemptResponse>,
     trace: &'a RedirectTrace,
 ) -> AttemptOutcome<'a> {
-    let (headers, error): (Option<&HeaderMap>, _) = match (response, &trace.external_headers) {
-        (_, Some(headers)) => (Some(headers), None),
-        (Ok(response), _) => (Some(&*response.headers), None),
-        (Err(error), _) => (error.headers(), Some(error)),
-    };
-    let Some(headers) = headers else {
-        let never = error.is_some_and(Error::is_not_sent) && !trace.has_response;
-        return if never { AttemptOutcome::NotSent } else { AttemptOutcome::NoResponse };
-    };
+    let rejected = || response.as_ref().is_ok_and(|response| is_rate_limited(context, response));
+    match (response, &trace.external_headers) {
+        (_, Some(headers)) => match reported(context, headers, rejected(), None) {
+            // Another server's response does not mean that GitHub has no limit.
+            AttemptOutcome::Response(None) => AttemptOutcome::NoResponse,
+            outcome => outcome,
+        },
+        (Ok(response), None) => reported(context, &response.headers, rejected(), None),
+        (Err(error), None) => match error.headers() {
+            Some(headers) => reported(context, headers, error.is_rate_limited(), Some(error)),
+            None if error.is_not_sent() && !trace.has_response => AttemptOutcome::NotSent,
+            None => AttemptOutcome::NoResponse,
+        },
+    }
+}
+
+/// Returns what the headers of a response say. `rejected` says that GitHub rejected the request by a rate limit.
+fn reported<'a>(
+    context: &CallContext,
+    headers: &'a impl HeaderValues,
+    rejected: bool,
+    error: Option<&Error>,
+) -> AttemptOutcome<'a> {
     let limit = RateLimitHeaders::read(headers);
     if let Some(limit) = limit {
         context.record_resource(limit.resource);
     }
-    let rejected = match (response, error) {
-        (Ok(response), _) => is_rate_limited(context, response),
-        (_, error) => error.is_some_and(Error::is_rate_limited),
-    };
     let secondary = rejected && {
         // GitHub's order: `Retry-After`, then the primary limit, which ends as the headers say.
-        headers.contains_key(RETRY_AFTER)
+        headers.value(&RETRY_AFTER).is_some()
             || error.is_some_and(|error| error.failure_details().is_secondary)
             || limit.is_none_or(|limit| limit.remaining > 0)
     };
@@ -105,11 +116,9 @@ fn rate_limit_outcome<'a>(
     if rejected {
         meter::rate_limited(secondary, limit.map(|limit| limit.resource));
     }
-    match (secondary, limit) {
-        (true, limit) => AttemptOutcome::SecondaryLimited(limit, retry_after(headers)),
-        // Another server's response does not mean that GitHub has no limit.
-        (false, None) if trace.external_headers.is_some() => AttemptOutcome::NoResponse,
-        (false, limit) => AttemptOutcome::Response(limit),
+    match secondary {
+        true => AttemptOutcome::SecondaryLimited(limit, retry_after(headers)),
+        false => AttemptOutcome::Response(limit),
     }
 }
 

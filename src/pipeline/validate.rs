@@ -1,11 +1,12 @@
 //! The hand-over of a client's responses to its validator.
 
+use http::StatusCode;
 use http::header::ACCEPT;
-use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use super::call::CallContext;
 use crate::contract::response::ResponseToValidate;
+use crate::response::response_headers::ResponseHeaders;
 
 /// The path prefix of uploads on an Enterprise Server.
 const UPLOADS: &str = "/api/uploads";
@@ -16,7 +17,7 @@ pub(super) fn validate_response(
     context: &CallContext,
     url: &Url,
     status: StatusCode,
-    headers: &HeaderMap,
+    headers: &ResponseHeaders,
     body: &[u8],
 ) {
     let (shared, spec) = (context.shared(), &context.spec);
@@ -26,7 +27,8 @@ pub(super) fn validate_response(
         return;
     }
     let accept = context.own_headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    let response = ResponseToValidate::new(&spec.method, status, headers, body).accept(accept);
+    let response =
+        ResponseToValidate::new(&spec.method, status, headers.map(), body).accept(accept);
     match (spec.operation, spec.path()) {
         (Some(operation), _) => validator.validate_operation(operation.id, response),
         (None, "") => {

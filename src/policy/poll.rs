@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -42,7 +42,7 @@ impl AcceptedPoller {
         if pause > left.min(max_wait) {
             let message = "response not ready (202 Accepted): the time to wait for it has elapsed";
             return Err(Error::new(ErrorKind::Timeout, message)
-                .with_response(response.status, (*response.headers).clone())
+                .with_response(response.status, HeaderMap::clone(response.headers.map()))
                 .with_advice("try again later, or allow more time with poll_until_ready"));
         }
         self.delay = self.delay.saturating_mul(2).min(MAX_DELAY);
@@ -52,9 +52,8 @@ impl AcceptedPoller {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::response::response_headers::ResponseHeaders;
     use crate::response::{CacheStatus, RawBody};
     use crate::time::deadline::Deadline;
 
@@ -62,7 +61,7 @@ mod tests {
         let mut response = AttemptResponse {
             operation: "x/y".into(),
             status: StatusCode::ACCEPTED,
-            headers: Arc::default(),
+            headers: ResponseHeaders::default(),
             url: None,
             body: RawBody::Bytes("{}".into()),
             cache_status: CacheStatus::Bypass,
@@ -70,8 +69,9 @@ mod tests {
             from_external_host: false,
         };
         if let Some(value) = retry_after {
-            let headers = Arc::make_mut(&mut response.headers);
-            headers.insert(http::header::RETRY_AFTER, value.parse().unwrap());
+            let headers =
+                HeaderMap::from_iter([(http::header::RETRY_AFTER, value.parse().unwrap())]);
+            response.headers = ResponseHeaders::received(&headers);
         }
         response
     }

@@ -71,7 +71,7 @@ fn push_query(query: &mut String, is_empty: bool, parameters: &[(Cow<'static, st
 fn expand_template(text: &mut String, operation: &Operation, values: &PathValues) -> Result<()> {
     let mut rest = operation.path;
     for (index, value) in values.iter().enumerate() {
-        let Some((before, after)) = rest.split_once('{') else {
+        let Some((before, after)) = split_at_byte(rest, b'{') else {
             break;
         };
         let parameter = operation
@@ -82,10 +82,18 @@ fn expand_template(text: &mut String, operation: &Operation, values: &PathValues
             PathValue::Text(value) => push_segment(text, parameter, value)?,
             PathValue::Integer(value) => push_integer(text, *value),
         }
-        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+        rest = split_at_byte(after, b'}').map_or("", |(_, rest)| rest);
     }
     text.push_str(rest);
     Ok(())
+}
+
+/// Returns the parts before and after the first ASCII character of this code. The parts are so short that a search by
+/// words takes longer.
+fn split_at_byte(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().position(|other| other == byte)?;
+    let (before, after) = text.split_at_checked(at)?;
+    Some((before, after.get(1..)?))
 }
 
 /// Writes one value, and rejects a value that would change the structure of the path.

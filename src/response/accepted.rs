@@ -7,13 +7,15 @@ use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::headers::HeaderValues;
+use crate::response::response_headers::ResponseHeaders;
 use crate::response::{RawBody, RawResponse};
 
 /// Rejects a 202 without content where a result is expected: one type would fail to decode it, and another would decode
 /// an empty result.
 pub(crate) fn require_result(raw: RawResponse, awaits: bool) -> Result<RawResponse> {
     if awaits && is_without_result(&raw) {
-        return Err(not_ready(raw.status, (*raw.headers).clone()));
+        return Err(not_ready(raw.status, raw.headers.into_map()));
     }
     Ok(raw)
 }
@@ -70,15 +72,13 @@ fn has_no_result(body: &[u8]) -> bool {
 }
 
 /// Returns the same for a body that has not been read yet.
-fn has_zero_length(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+fn has_zero_length(headers: &ResponseHeaders) -> bool {
+    let length = headers.text(&CONTENT_LENGTH).and_then(|text| text.parse().ok());
     length.is_some_and(|length: u64| length <= 2)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::Method;
 
     use super::*;
@@ -90,7 +90,7 @@ mod tests {
         RawResponse {
             operation: "x/y".into(),
             status: StatusCode::from_u16(status).unwrap(),
-            headers: Arc::default(),
+            headers: ResponseHeaders::default(),
             url: "https://api.github.com/x".parse().unwrap(),
             body: RawBody::Bytes(body.to_owned().into()),
             cache_status: CacheStatus::Bypass,

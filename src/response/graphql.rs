@@ -3,7 +3,6 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,8 +39,8 @@ pub(crate) fn is_rate_limited<U>(raw: &RawResponse<U>) -> bool {
         return false;
     };
     let message = message.and_then(text).unwrap_or_default();
-    errors.iter().any(|error| error.is_rate_limit(&raw.headers))
-        || (errors.is_empty() && indicates_rate_limit(&message, &raw.headers))
+    errors.iter().any(|error| error.is_rate_limit(raw.headers.map()))
+        || (errors.is_empty() && indicates_rate_limit(&message, raw.headers.map()))
 }
 
 /// GitHub's rejections are a few hundred bytes.
@@ -75,12 +74,12 @@ pub(crate) fn decode<T: DeserializeOwned>(raw: RawResponse) -> Result<Response<T
 }
 
 fn failed(raw: RawResponse, mut errors: GraphQlErrors) -> Error {
-    let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(&raw.headers));
+    let rate_limited = errors.errors.iter().any(|error| error.is_rate_limit(raw.headers.map()));
     let is_not_found = errors.errors.iter().any(|e| e.kind.as_deref() == Some("NOT_FOUND"));
     // Decisions use the text as it was sent. The data belongs to the program.
     errors.errors.iter_mut().for_each(GraphQlError::redact_secrets);
     let advice = if rate_limited {
-        Cow::Owned(rate_limit_advice(&raw.headers))
+        Cow::Owned(rate_limit_advice(raw.headers.map()))
     } else if is_not_found {
         "the token might not have access to it; see Error::graphql for all errors and partial data"
             .into()
@@ -98,7 +97,7 @@ fn failed(raw: RawResponse, mut errors: GraphQlErrors) -> Error {
         .with_advice(advice)
         .with_rate_limited(rate_limited)
         .with_retryable(rate_limited)
-        .with_response(raw.status, Arc::unwrap_or_clone(raw.headers))
+        .with_response(raw.status, raw.headers.into_map())
         .with_graphql(errors);
     match raw.body {
         RawBody::Bytes(body) => error.with_body(&body),
@@ -112,13 +111,14 @@ mod tests {
 
     use super::*;
     use crate::response::CacheStatus;
+    use crate::response::response_headers::ResponseHeaders;
     use crate::sanitize::{self, HIDDEN};
 
     fn raw(body: &Value) -> RawResponse {
         RawResponse {
             operation: "POST /graphql".into(),
             status: http::StatusCode::OK,
-            headers: Arc::default(),
+            headers: ResponseHeaders::default(),
             url: "https://api.github.com/graphql".parse().unwrap(),
             body: RawBody::Bytes(body.to_string().into()),
             cache_status: CacheStatus::Bypass,

@@ -6,12 +6,12 @@ pub(crate) mod byte_stream;
 mod decoders;
 pub(crate) mod graphql;
 mod gzip;
+pub(crate) mod response_headers;
 
 pub use byte_stream::ByteStream;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use self::response_headers::ResponseHeaders;
 use crate::codec::{EmptyBody, from_json, json_path};
 use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
 use crate::headers::rate_limit::RateLimitStatus;
@@ -34,7 +35,7 @@ use crate::headers::request_id::request_id;
 pub struct Response<T> {
     value: T,
     status: StatusCode,
-    headers: Arc<HeaderMap>,
+    headers: ResponseHeaders,
     url: Url,
     operation: OperationName,
     cache_status: CacheStatus,
@@ -51,7 +52,7 @@ impl<T> Response<T> {
     /// Returns the headers, such as `etag`, `link` and `x-oauth-scopes`.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        self.headers.map()
     }
 
     /// Returns GitHub's request id, which its support asks for. An id of more than 128 characters, or with characters
@@ -172,8 +173,7 @@ impl CacheStatus {
 pub(crate) struct RawResponse<U = Url> {
     pub(crate) operation: OperationName,
     pub(crate) status: StatusCode,
-    /// Shared with the stored response.
-    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) headers: ResponseHeaders,
     pub(crate) url: U,
     pub(crate) body: RawBody,
     pub(crate) cache_status: CacheStatus,
@@ -284,7 +284,7 @@ impl RawResponse {
                 None,
                 "decode an Option, or use send_empty for operations without a response body",
             )
-        } else if let Some(markup) = Markup::unless_json(&self.headers, &body) {
+        } else if let Some(markup) = Markup::unless_json(self.headers.map(), &body) {
             (
                 format!("GitHub returned {status} with {} instead of JSON", markup.name()),
                 None,
@@ -303,7 +303,7 @@ impl RawResponse {
         let mut result = Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
             .with_advice(advice)
-            .with_response(status, Arc::unwrap_or_clone(self.headers))
+            .with_response(status, self.headers.into_map())
             .with_body(&body)
             .with_source(DecodeReason(redact_value(&error.to_string())));
         if let Some(path) = path {
@@ -321,7 +321,7 @@ impl RawResponse {
         Error::new(ErrorKind::Decode, message)
             .with_operation(&self.operation)
             .with_advice("see Error::body() for the item; later items are still yielded")
-            .with_response(self.status, HeaderMap::clone(&self.headers))
+            .with_response(self.status, HeaderMap::clone(self.headers.map()))
             .with_body(json)
             .with_json_path(json_path.clone())
             .with_source(DecodeReason(reason))
@@ -385,7 +385,7 @@ mod tests {
             let raw = RawResponse {
                 operation: OperationName::Borrowed("issues/get"),
                 status: StatusCode::OK,
-                headers: Arc::new(headers),
+                headers: std::sync::Arc::new(headers).into(),
                 url: "https://api.github.com/a".parse().unwrap(),
                 body: RawBody::Bytes(Bytes::from_static(body.as_bytes())),
                 cache_status: CacheStatus::Bypass,

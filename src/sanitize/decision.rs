@@ -26,7 +26,9 @@
 //! A remembered value is redacted wherever a server repeats it. The mark only excludes a value from `Debug` and from
 //! the tables of HTTP/2. [`names`] contains the names, and [`looks`] the forms of values.
 
-use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, USER_AGENT,
+};
 use http::{HeaderName, HeaderValue};
 
 use super::{looks, names};
@@ -44,11 +46,18 @@ pub(super) enum Classification {
     Secret,
 }
 
+/// Some of the ordinary names, which are recognized without a comparison of texts.
+static FREQUENT: [HeaderName; 3] = [ACCEPT, ACCEPT_ENCODING, USER_AGENT];
+
 /// Classifies a header.
 pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Classification {
     let is_credential = [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name);
     if value.is_sensitive() || is_credential {
         return Classification::Secret;
+    }
+    // Each request has them.
+    if FREQUENT.contains(name) {
+        return Classification::Ordinary;
     }
     let name = name.as_str();
     // Nearly all headers of a request are ordinary. The other questions cost some thousand instructions.
@@ -106,6 +115,12 @@ mod tests {
         let mut value = HeaderValue::from_str(value).unwrap();
         value.set_sensitive(is_marked);
         header(&HeaderName::try_from(name).unwrap(), &value)
+    }
+
+    #[test]
+    fn frequent_names_are_ordinary() {
+        assert!(FREQUENT.iter().all(|name| names::is_ordinary(name.as_str())));
+        assert_eq!(given("user-agent", "Bearer 9fX2kLq7Vw3TzR8n", true), Secret);
     }
 
     /// Words, identifiers, dates, versions and places.

@@ -1,18 +1,12 @@
-//! The secrets in a request, and their redaction in the response.
+//! The secrets in a request.
 
-use http::header::{
-    AUTHORIZATION, COOKIE, ETAG, LAST_MODIFIED, LINK, LOCATION, PROXY_AUTHORIZATION,
-};
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use super::HIDDEN;
 use super::credential::{SecretHeader, fold_secrets};
 use super::decision::{self, Classification};
-use super::encoded::has_escape;
-use super::protocol::{DECISIVE, is_of_protocol};
 use super::secrets::{self, KnownSecrets, Retention};
-use crate::util::compact;
 
 /// Remembers the secrets of a request: its credentials, and all values with the name or form of a secret, except for
 /// parameters that are documented for the operation. Marks the headers that are not ordinary as sensitive.
@@ -104,50 +98,6 @@ pub(crate) fn bounded(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Redacts known secrets in the headers of a response, before any code stores or shows them. Their values then share one
-/// allocation, instead of the buffer of the connection.
-///
-/// A validator with a secret is dropped. `Link` and `Location` are unchanged, since they are followed, and are marked
-/// as sensitive: `Debug` does not show them, and no store receives them. A protocol word by which the client decides is
-/// unchanged as well.
-pub(crate) fn received(headers: &mut HeaderMap) {
-    let all = compact::share_values(headers);
-    let known = secrets::known();
-    // One search of all values is sufficient for nearly all responses. Only a value with an escape needs its own.
-    let can_have_plain = known.can_have_plain(&all);
-    if !can_have_plain && !has_escape(&all) {
-        return;
-    }
-    let mut validators = Vec::new();
-    for (name, value) in headers.iter_mut() {
-        if !can_have_plain && !has_escape(value.as_bytes()) {
-            continue;
-        }
-        let mut ranges = known.find(value.as_bytes());
-        if !ranges.is_empty() && DECISIVE.contains(&name.as_str()) {
-            let is_date = value.to_str().is_ok_and(|text| httpdate::parse_http_date(text).is_ok());
-            let bytes = value.as_bytes();
-            ranges.retain(|range| !is_date && !is_of_protocol(&bytes[range.clone()]));
-        }
-        if ranges.is_empty() {
-            continue;
-        }
-        if *name == LINK || *name == LOCATION {
-            value.set_sensitive(true);
-        } else if *name == ETAG || *name == LAST_MODIFIED {
-            validators.push(name.clone());
-        } else {
-            let clean = super::without(value.as_bytes(), &ranges);
-            // The redacted value is a valid header value.
-            *value =
-                HeaderValue::try_from(clean).unwrap_or_else(|_| HeaderValue::from_static(HIDDEN));
-        }
-    }
-    for name in validators {
-        headers.remove(name);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::iter::empty;
@@ -155,7 +105,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
-    use super::super::has_secret;
+    use super::super::{has_secret, redacted};
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -247,24 +197,6 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_repeats_a_secret_keeps_only_the_followed_urls() {
-        secrets::remember(b"exch-echoed");
-        let link = r#"<https://a.example/?page=2&key=exch-echoed>; rel="next""#;
-        let mut echo = headers(&[
-            ("etag", r#"W/"exch-echoed""#),
-            ("link", link),
-            ("x-github-request-id", "Bearer exch%2Dechoed"),
-            ("content-type", "application/json"),
-        ]);
-        received(&mut echo);
-        assert_eq!(echo["link"], link);
-        assert_eq!(echo["x-github-request-id"], "Bearer [hidden]");
-        assert_eq!(echo["content-type"], "application/json");
-        assert!(!echo.contains_key("etag"));
-        assert!(!format!("{echo:?}").contains("echoed"), "{echo:?}");
-    }
-
-    #[test]
     fn the_headers_of_an_exchange_take_the_lock_once_each_way() {
         let count = |exchange: &mut dyn FnMut()| {
             let before = secrets::READS.get();
@@ -281,7 +213,7 @@ mod tests {
         let send = || remember_and_mark(&mut map.clone(), &url, |_| false, empty());
         send();
         assert_eq!(count(&mut || send()), 1);
-        assert_eq!(count(&mut || received(&mut map)), 1);
+        assert_eq!(count(&mut || map = redacted(&map)), 1);
         assert!(map.iter().all(|(_, value)| !value.to_str().unwrap().contains("exch-l0cked")));
     }
 
@@ -492,49 +424,5 @@ mod tests {
         assert!(names.contains("hide_secret") && names.contains("token_id"));
         // The token of a package, for its restore operation.
         assert_eq!(secrets, BTreeSet::from(["token"]));
-    }
-
-    #[test]
-    fn words_of_the_protocol_stay_where_the_client_decides_by_them() {
-        let values = [
-            ("retry-after", "741852963"),
-            ("x-ratelimit-reset", "1769631742"),
-            ("x-ratelimit-resource", "dependency_sbom"),
-            ("content-type", "application/scim+json; charset=utf-8"),
-            ("cache-control", "private, must-understand, max-age=601"),
-            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
-            ("vary", "Accept, x-github-otp"),
-        ];
-        for secret in [
-            "741852963",
-            "1769631742",
-            "dependency_sbom",
-            "application/scim+json",
-            "must-understand",
-            "max-age=601",
-            "06 Nov 1994 08:49:37",
-            "x-github-otp",
-        ] {
-            secrets::remember(secret.as_bytes());
-        }
-        assert!(is_of_protocol(b"required") && !is_of_protocol(b"required; exch"));
-        let mut map = headers(&values);
-        let before = map.clone();
-        received(&mut map);
-        assert_eq!(map, before);
-        // In other requests, and with any other value, they are secrets.
-        secrets::remember(b"exchdecisive required");
-        for (name, value, expected) in [
-            ("x-echo", "dependency_sbom", HIDDEN),
-            (
-                "content-type",
-                "application/json; echo=exchdecisive required",
-                "application/json; echo=[hidden]",
-            ),
-        ] {
-            let mut map = headers(&[(name, value)]);
-            received(&mut map);
-            assert_eq!(map[name], expected);
-        }
     }
 }

@@ -31,12 +31,14 @@ mod forms;
 mod looks;
 mod names;
 mod protocol;
+mod received;
 mod secrets;
 
 pub(crate) use credential::SecretHeader;
 pub(crate) use decision::is_secret_header;
-pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, received, sent};
+pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, sent};
 pub(crate) use protocol::is_of_protocol;
+pub(crate) use received::{ReceivedHeaders, redacted};
 pub(crate) use secrets::{pin, remember};
 
 /// Replaces a secret.

@@ -4,12 +4,15 @@
 //! the last eight bytes of each form. A text is searched in one pass: at every fourth position, the five bytes that end
 //! there are looked up in a small bitmap, which has those of each form that ends there or within the next three bytes.
 //! Only at matches, the eight bytes before each of these ends are looked up and hashed.
+//!
+//! A secret that is evicted is still found until [`MAX_EVICTED`] further ones are evicted. So a text that was received
+//! earlier can be redacted later: [`Secrets::has_all_since`] returns whether each secret that was known then is found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};
 
 use lru::LruCache;
@@ -31,6 +34,8 @@ pub(super) const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap(
 pub(super) const MAX_PINNED: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
 /// Maximum number of pieces of values that only look like a secret, which can be new in each request.
 pub(super) const MAX_RANDOM: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Maximum number of evicted pieces that are still found.
+pub(super) const MAX_EVICTED: usize = 1_024;
 /// Maximum number of nested encodings that are decoded.
 const MAX_ROUNDS: usize = 3;
 /// The size of the parts in which a text is searched; between them, secrets can be added.
@@ -55,6 +60,14 @@ const MARKS: usize = STEP + 1;
 const UNUSED_BITS: usize = (STEP - 1) * 8;
 
 static SECRETS: LazyLock<RwLock<Secrets>> = LazyLock::new(|| RwLock::new(Secrets::new()));
+/// [`Secrets::evictions`], which is read without the lock. It is written while the lock is held, so a reader gets the
+/// current number or a lower one.
+static EVICTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of evicted pieces, for [`Secrets::has_all_since`].
+pub(super) fn evictions() -> u64 {
+    EVICTIONS.load(Ordering::Acquire)
+}
 
 /// Remembers a used secret, and evicts the least recently used one.
 pub(crate) fn remember(secret: &[u8]) {
@@ -119,6 +132,7 @@ impl KnownSecrets {
         WRITES.set(WRITES.get() + 1);
         let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
         pieces(secret).for_each(|piece| secrets.add(piece, keep));
+        EVICTIONS.store(secrets.evictions, Ordering::Release);
         drop(secrets);
         known()
     }
@@ -133,21 +147,9 @@ impl KnownSecrets {
         keys.iter().all(|key| self.0.has_key(*key, keep))
     }
 
-    /// Returns whether the bytes contain a known secret that is not encoded, or can contain one.
-    pub(super) fn can_have_plain(&self, bytes: &[u8]) -> bool {
-        let mut ranges = Vec::new();
-        if !self.0.forms.is_empty() {
-            self.0.find(bytes, &mut ranges);
-        }
-        !ranges.is_empty()
-    }
-
-    /// Returns the ranges of known secrets in the bytes, ordered and disjoint.
-    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let mut ranges = Vec::new();
-        parts(bytes).for_each(|part| self.0.find_in_part(bytes, part, &mut ranges));
-        merge(&mut ranges);
-        ranges
+    /// Returns the secrets, for searches.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.0
     }
 }
 
@@ -168,7 +170,7 @@ fn parts(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         .map(move |start| start.saturating_sub(OVERLAP_BYTES)..(start + PART_BYTES).min(length))
 }
 
-struct Secrets {
+pub(super) struct Secrets {
     keys: RandomState,
     mix: [u64; 2],
     bits: u32,
@@ -178,6 +180,11 @@ struct Secrets {
     pinned: LruCache<u64, SecretPiece>,
     used: LruCache<u64, SecretPiece>,
     random: LruCache<u64, SecretPiece>,
+    /// The forms of the evicted pieces that are still found, oldest first: at most `max_evicted`.
+    evicted: VecDeque<Vec<Form>>,
+    max_evicted: usize,
+    /// The number of pieces that were evicted.
+    evictions: u64,
     /// The number of forms that were removed since the bitmap was built.
     stale: usize,
 }
@@ -202,6 +209,12 @@ struct Form {
 
 impl Secrets {
     fn new() -> Self {
+        Self::with_limits([MAX_PINNED, MAX_REMEMBERED, MAX_RANDOM], MAX_EVICTED)
+    }
+
+    /// Creates a registry with these maximum numbers of pieces: pinned, used, random, and evicted.
+    pub(super) fn with_limits(limits: [NonZeroUsize; 3], max_evicted: usize) -> Self {
+        let [pinned, used, random] = limits.map(LruCache::new);
         let keys = RandomState::new();
         let mix = [keys.hash_one(0), keys.hash_one(1) | 1];
         Self {
@@ -210,15 +223,18 @@ impl Secrets {
             bits: MIN_BITS,
             bitmap: vec![0; 1 << (MIN_BITS - 6)],
             forms: HashMap::new(),
-            pinned: LruCache::new(MAX_PINNED),
-            used: LruCache::new(MAX_REMEMBERED),
-            random: LruCache::new(MAX_RANDOM),
+            pinned,
+            used,
+            random,
+            evicted: VecDeque::new(),
+            max_evicted,
+            evictions: 0,
             stale: 0,
         }
     }
 
     /// Returns whether a piece is remembered, and marks it as used.
-    fn has(&self, piece: &[u8], keep: Retention) -> bool {
+    pub(super) fn has(&self, piece: &[u8], keep: Retention) -> bool {
         self.has_key(self.keys.hash_one(piece), keep)
     }
 
@@ -239,7 +255,37 @@ impl Secrets {
         found.is_some()
     }
 
-    fn add(&mut self, piece: &[u8], keep: Retention) {
+    /// Returns whether each secret that was known when this number of [evictions] was read is still found.
+    ///
+    /// The pieces that were evicted since are the last of all that were evicted, and the last `max_evicted` are found.
+    pub(super) fn has_all_since(&self, evictions: u64) -> bool {
+        let since = self.evictions.saturating_sub(evictions);
+        since <= self.max_evicted as u64
+    }
+
+    #[cfg(test)]
+    pub(super) fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
+    /// Returns whether the bytes contain a known secret that is not encoded, or can contain one.
+    pub(super) fn can_have_plain(&self, bytes: &[u8]) -> bool {
+        let mut ranges = Vec::new();
+        if !self.forms.is_empty() {
+            self.find(bytes, &mut ranges);
+        }
+        !ranges.is_empty()
+    }
+
+    /// Returns the ranges of known secrets in the bytes, ordered and disjoint.
+    pub(super) fn ranges(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
+        parts(bytes).for_each(|part| self.find_in_part(bytes, part, &mut ranges));
+        merge(&mut ranges);
+        ranges
+    }
+
+    pub(super) fn add(&mut self, piece: &[u8], keep: Retention) {
         if self.has(piece, keep) {
             return;
         }
@@ -266,10 +312,21 @@ impl Secrets {
             Retention::Used => &mut self.used,
             Retention::Random => &mut self.random,
         };
-        let forgotten = (cache.len() == cache.cap().get()).then(|| oldest(cache)).flatten();
+        let evicted = (cache.len() == cache.cap().get()).then(|| oldest(cache)).flatten();
         cache.push(key, SecretPiece { forms, is_used: AtomicBool::new(false) });
-        if let Some(forgotten) = forgotten {
-            self.forget(&forgotten);
+        if let Some(evicted) = evicted {
+            self.evict(evicted);
+        }
+    }
+
+    /// Records an evicted piece, and forgets the oldest of them if there are too many.
+    fn evict(&mut self, forms: Vec<Form>) {
+        self.evictions = self.evictions.saturating_add(1);
+        self.evicted.push_back(forms);
+        if self.evicted.len() > self.max_evicted
+            && let Some(oldest) = self.evicted.pop_front()
+        {
+            self.forget(&oldest);
         }
     }
 
@@ -515,8 +572,9 @@ mod tests {
         assert!(knows("of the settings"));
         assert!(knows(&secret(0)), "it was used all the time");
         assert!(knows(&secret(count - 1)) && knows(&secret(count - MAX_REMEMBERED.get() + 1)));
-        assert!(!knows(&secret(count - MAX_REMEMBERED.get() - 1)));
-        assert!(secrets.forms.values().flatten().count() <= (MAX_REMEMBERED.get() + 1) * 8);
+        let found = MAX_REMEMBERED.get() + MAX_EVICTED;
+        assert!(knows(&secret(count - found + 2)) && !knows(&secret(count - found - 1)));
+        assert!(secrets.forms.values().flatten().count() <= (found + 1) * 8);
         let set: u32 = secrets.bitmap.iter().map(|bits| bits.count_ones()).sum();
         assert!(
             secrets.bits == MAX_BITS && set < (1 << MAX_BITS) / 3,
@@ -597,7 +655,7 @@ mod tests {
         }
         assert!(secrets.has(b"of settings@the-same-ending", Retention::Used));
         let left = secrets.forms.values().flatten().count();
-        assert!(left <= (MAX_REMEMBERED.get() + 1) * 8, "{left}");
+        assert!(left <= (MAX_REMEMBERED.get() + MAX_EVICTED + 1) * 8, "{left}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
 use http::header::{ACCEPT_ENCODING, RANGE};
 use reqwest::{ClientBuilder, Proxy};
 use tracing::warn;
@@ -52,10 +54,12 @@ impl HttpClients {
     }
 
     /// Sends one request over the network.
-    pub(crate) async fn execute(
+    ///
+    /// It is prepared before the first poll, so that the future does not contain it.
+    pub(crate) fn execute(
         &self,
         mut request: reqwest::Request,
-    ) -> Result<reqwest::Response, BoxError> {
+    ) -> impl Future<Output = Result<reqwest::Response, BoxError>> + Send + '_ {
         let headers = request.headers_mut();
         let is_of_part = headers.contains_key(RANGE);
         // A client of the application can decode bodies by itself.
@@ -69,11 +73,12 @@ impl HttpClients {
             Self::BuiltIn(clients) => clients.current(),
             Self::Given(client) => client.clone(),
             Self::Custom(transport) => {
-                let url = request.url().clone();
-                return transport.send(request).await.map(|response| with_url(response, url));
+                let url = Box::new(request.url().clone());
+                let response = transport.send(request);
+                return Either::Right(response.map_ok(|response| with_url(response, *url)));
             }
         };
-        client.execute(request).await.map_err(BoxError::from)
+        Either::Left(client.execute(request).map_err(BoxError::from))
     }
 }
 

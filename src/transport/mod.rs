@@ -129,12 +129,11 @@ pub(crate) async fn send<'a>(
         let mut request = build_request(target)?;
         sanitize::sent(&mut request, is_documented, credentials.clone());
         let response = http.execute(request).await;
-        let mut response = response.map_err(|error| match trace.has_response {
+        let response = response.map_err(|error| match trace.has_response {
             // The request itself had this effect.
             true => transport_error(error, upload_error).with_sent(),
             false => transport_error(error, upload_error),
         })?;
-        sanitize::received(response.headers_mut());
         if spec.is_external {
             return Ok(response);
         }
@@ -151,7 +150,7 @@ pub(crate) async fn send<'a>(
                 }
                 visited.record_response(response.headers());
                 if !next.trusted && trace.external_headers.is_none() {
-                    trace.external_headers = Some(response.headers().clone());
+                    trace.external_headers = Some(sanitize::redacted(response.headers()));
                 }
                 target = next;
             }

@@ -1,9 +1,8 @@
 //! Copies of response data that outlives a call, without the buffer of the connection.
 //!
 //! A body and the values of headers arrive as [`Bytes`] that point into that buffer. It can be a thousand times as
-//! large, and lives as long as the smallest part of it. So everything that outlives a call is copied here first: what is
-//! stored into memory of its exact length, and the headers of each response into one allocation of at most twice their
-//! length, or 512 bytes.
+//! large, and lives as long as the smallest part of it. So everything that is stored is copied here first, into memory of
+//! its exact length. The headers of each response are copied when they are received, by [`crate::sanitize`].
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,52 +15,9 @@ pub(crate) fn bytes(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
 
-/// Copies the values of headers into one allocation, and returns a view of it: one value after the other.
-pub(crate) fn share_values(headers: &mut HeaderMap) -> Bytes {
-    let joined = match total_length(headers) {
-        0..=512 => JoinedValues::<512>::copy(headers),
-        513..=1_024 => JoinedValues::<1_024>::copy(headers),
-        1_025..=2_048 => JoinedValues::<2_048>::copy(headers),
-        _ => joined_exactly(headers),
-    };
-    replace_values(headers, &joined);
-    joined
-}
-
-fn total_length(headers: &HeaderMap) -> usize {
-    headers.values().map(HeaderValue::len).sum()
-}
-
-/// The values of headers. [`Bytes`] holds them and its reference count in one allocation, in contrast to a vector.
-struct JoinedValues<const SIZE: usize> {
-    bytes: [u8; SIZE],
-    length: usize,
-}
-
-impl<const SIZE: usize> JoinedValues<SIZE> {
-    /// Copies values that have at most `SIZE` bytes in total.
-    fn copy(headers: &HeaderMap) -> Bytes {
-        let mut joined = Self { bytes: [0; SIZE], length: 0 };
-        for value in headers.values() {
-            let end = joined.length + value.len();
-            if let Some(place) = joined.bytes.get_mut(joined.length..end) {
-                place.copy_from_slice(value.as_bytes());
-                joined.length = end;
-            }
-        }
-        Bytes::from_owner(joined)
-    }
-}
-
-impl<const SIZE: usize> AsRef<[u8]> for JoinedValues<SIZE> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
 /// Copies values into memory of their exact length.
 fn joined_exactly(headers: &HeaderMap) -> Bytes {
-    let mut joined = Vec::with_capacity(total_length(headers));
+    let mut joined = Vec::with_capacity(headers.values().map(HeaderValue::len).sum());
     headers.values().for_each(|value| joined.extend_from_slice(value.as_bytes()));
     Bytes::from(joined)
 }
@@ -151,15 +107,11 @@ mod tests {
                 parts.map(|(name, it)| (name.to_string(), it.clone(), it.is_sensitive())).collect()
             };
             let places: Vec<_> = headers.values().map(|value| value.as_bytes().as_ptr_range()).collect();
-            let mut shared = headers.clone();
-            let joined = share_values(&mut shared);
-            prop_assert_eq!(&joined, &*headers.values().flat_map(|value| value.as_bytes()).copied().collect::<Vec<_>>());
-            for copy in [shared, compact_headers(&headers)] {
-                prop_assert_eq!(parts(&copy), parts(&headers));
-                for value in copy.values().filter(|value| !value.is_empty()) {
-                    let place = value.as_bytes().as_ptr();
-                    prop_assert!(places.iter().all(|old| !old.contains(&place)));
-                }
+            let copy = compact_headers(&headers);
+            prop_assert_eq!(parts(&copy), parts(&headers));
+            for value in copy.values().filter(|value| !value.is_empty()) {
+                let place = value.as_bytes().as_ptr();
+                prop_assert!(places.iter().all(|old| !old.contains(&place)));
             }
         }
     }

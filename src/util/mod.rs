@@ -1,9 +1,11 @@
-//! Small helpers that know nothing of GitHub: identifiers, private files, PEM, compact headers, conformance suites.
+//! Small helpers: identifiers, private files, PEM, names and dates of headers, compact headers, conformance suites.
 
 pub(crate) mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
+pub(crate) mod http_date;
 pub(crate) mod ids;
+pub(crate) mod known_names;
 pub(crate) mod log_limit;
 #[cfg(any(
     feature = "github-app",

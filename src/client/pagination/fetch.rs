@@ -21,6 +21,7 @@ use super::plan::PagePlan;
 use super::progress::PageContent;
 use crate::client::Request;
 use crate::error::{Error, OperationName, Result};
+use crate::headers::HeaderValues;
 use crate::pipeline::{BodyMode, execute};
 use crate::response::RawResponse;
 use crate::time::deadline::DeadlineExtension;
@@ -212,11 +213,11 @@ async fn fetched<P>(
     let called = execute(request.into_call(), BodyMode::Buffered).await;
     called.decode(
         |raw| {
-            let (url, headers) = (raw.url.clone(), Arc::clone(&raw.headers));
+            let url = raw.url.clone();
             // Without a link the list ends here, whatever the content of the page.
-            let content = match headers.contains_key(LINK) {
-                true => page_content(raw.bytes(), &hasher),
-                false => PageContent::Empty,
+            let (headers, content) = match raw.headers.value(&LINK) {
+                Some(_) => (Arc::clone(raw.headers.map()), page_content(raw.bytes(), &hasher)),
+                None => (Arc::default(), PageContent::Empty),
             };
             Ok(FetchedPage { page: decode(raw)?, content, url, headers })
         },

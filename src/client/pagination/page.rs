@@ -193,7 +193,7 @@ impl<T: DeserializeOwned + 'static, I: 'static> PageReader<T, I> {
     /// If the page does not decode, and the cause is not in single items.
     pub(super) fn read(&self, raw: RawResponse) -> Result<Page<I>> {
         let place = PagePosition::of(&raw.url);
-        let organizations = missing_organizations(&raw.headers);
+        let organizations = missing_organizations(raw.headers.map());
         let (listed, entries, count) = match raw.parse::<T>() {
             Ok(page) => {
                 let mut listed = (self.open)(page);

@@ -156,10 +156,11 @@ impl CacheLookup {
             StoredEntry::Own(entry, _) => (entry, true),
             StoredEntry::OtherIdentity(entry) => (entry, false),
         };
-        let mut headers = rfc9111::update_headers(disclosed_headers(stored, own), &raw.headers);
+        let mut headers =
+            rfc9111::update_headers(disclosed_headers(stored, own), raw.headers.map());
         let mut fingerprint = stored.credential_fingerprint;
         // A tag in GitHub's response is for the current token; so is the computed one.
-        let has_etag = raw.headers.contains_key(ETAG);
+        let has_etag = raw.headers.map().contains_key(ETAG);
         if let Some(computed) = sent.computed.as_ref().filter(|_| !has_etag) {
             Arc::make_mut(&mut headers).insert(ETAG, computed.clone());
         }
@@ -185,7 +186,7 @@ impl CacheLookup {
         }
         Some(CacheResult {
             status: StatusCode::OK,
-            headers: with_missing_headers(raw.headers, &headers),
+            headers: with_missing_headers(raw.headers.into_shared(), &headers),
             url: raw.url,
             body: stored.body.clone(),
             cache_status: CacheStatus::Revalidated,

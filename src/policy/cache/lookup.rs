@@ -339,12 +339,12 @@ impl CacheLookup {
         let body = raw.bytes();
         if let Some(sent) = exchange.sent.as_ref().filter(|_| self.cache.computed_etags) {
             let computed = sent.computed.is_some();
-            self.cache.etag_predictor.observe(&raw.headers, &sent.signature, body, computed);
+            self.cache.etag_predictor.observe(raw.headers.map(), &sent.signature, body, computed);
         }
         if raw.status != StatusCode::OK {
             return;
         }
-        let storable = rfc9111::is_storable(raw.status, &raw.headers)
+        let storable = rfc9111::is_storable(raw.status, raw.headers.map())
             && body.len() <= self.cache.max_entry_bytes;
         let entry = exchange.log_sequence.filter(|_| storable).and_then(|number| {
             let metadata = self.metadata(context, &raw.operation, raw.url.clone());
@@ -355,7 +355,7 @@ impl CacheLookup {
                 log_sequence: number,
                 credential_fingerprint: fingerprint,
             };
-            Entry::new(metadata, &rfc9111::storable_headers(&raw.headers), body, info)
+            Entry::new(metadata, &rfc9111::storable_headers(raw.headers.map()), body, info)
         });
         match entry {
             Some(entry) => self.insert(context, &Arc::new(entry)),

@@ -43,7 +43,7 @@ impl CacheResult {
         RawResponse {
             operation: operation.clone(),
             status: self.status,
-            headers: self.headers,
+            headers: self.headers.into(),
             url: self.url,
             body: RawBody::Bytes(self.body),
             cache_status: self.cache_status,

@@ -64,12 +64,11 @@ impl TokenEndpointRequest {
             // The client did not request it.
             RawBody::Stream(_) => &[],
         };
-        let headers = std::sync::Arc::unwrap_or_clone(raw.headers);
         Ok(TokenEndpointResponse::read(
             self.server_name,
             self.label,
             raw.status,
-            headers,
+            HeaderMap::clone(raw.headers.map()),
             body,
             secrets,
         ))
