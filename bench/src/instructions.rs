@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_file_is_read_as_it_was_written() {
-        let written = counts(&[("call, 1 KB", 1.25), ("cached token", 0.00225)]);
+        let written = counts(&[("call, 1 KB", 1.25), ("cached token", 0.5)]);
         let text = render(&written).expect("text");
         assert!(text.starts_with("# written on "), "{text}");
         assert_eq!(parse(&text).expect("the same"), written);
