@@ -18,11 +18,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::allocations::{self, Allocations};
 use crate::calls::{WORKERS, single_threaded};
 use crate::clients::TOKEN;
-use crate::measure::Summary;
+use crate::measure::{Summary, rounds};
 use crate::server::Server;
 use crate::{Result, report};
 
-const ROUNDS: usize = 15;
 /// Number of tokens taken in a sample: some tens of milliseconds.
 const TAKEN: u32 = 200_000;
 /// Number of concurrent calls without a token.
@@ -32,23 +31,9 @@ const INSTALLATION: u64 = 42;
 pub fn run() -> Result<()> {
     let server = Server::start()?;
     let app = app()?;
-    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    println!("{}", report::header(&format!("{} rounds", rounds())));
     cached_token(&server, &app)?;
     first_token(&server, &app)
-}
-
-/// The memory of handles of one client for many installations, before their first call.
-pub fn handles() -> Result<()> {
-    const HANDLES: u64 = 100_000;
-    let runtime = single_threaded()?;
-    let _within = runtime.enter();
-    let client = Client::builder().base_url("http://127.0.0.1:9").auth(app()?).build()?;
-    allocations::start();
-    let handles: Vec<_> = (1..=HANDLES).map(|id| client.installation(id)).collect();
-    let Allocations { calls, bytes } = allocations::stop();
-    let each = |total: u64| total as f64 / HANDLES as f64;
-    println!("{HANDLES} handles: {:.0} bytes, {:.2} allocations each", each(bytes), each(calls));
-    handles.into_iter().try_for_each(|handle| handle.map(drop)).map_err(Into::into)
 }
 
 /// The token that every attempt uses, while it is valid.
@@ -58,7 +43,7 @@ fn cached_token(server: &Server, app: &App) -> Result<()> {
     let runtime = single_threaded()?;
     runtime.block_on(client.access_token())?;
     let mut samples = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let start = Instant::now();
         runtime.block_on(take(&client))?;
         samples.push(start.elapsed().as_secs_f64() / f64::from(TAKEN));
@@ -70,7 +55,7 @@ fn cached_token(server: &Server, app: &App) -> Result<()> {
 
     let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let mut contended = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let start = Instant::now();
         both.block_on(async {
             let tasks: Vec<_> = (0..WORKERS)
@@ -86,12 +71,11 @@ fn cached_token(server: &Server, app: &App) -> Result<()> {
         })?;
         contended.push(start.elapsed().as_secs_f64() / f64::from(TAKEN));
     }
-    println!("A token that is at hand (`Client::access_token`, which is what an attempt does):\n");
-    println!("| | ns | allocations |\n|---|--:|--:|");
+    println!("| a cached token | ns | allocations |\n|---|--:|--:|");
     let (alone, contended) = (Summary::of(samples), Summary::of(contended));
     let each = calls as f64 / f64::from(TAKEN);
     println!("| one task | {} | {each:.2} |", nanoseconds(alone));
-    println!("| {WORKERS} tasks at once, each | {} | |\n", nanoseconds(contended));
+    println!("| {WORKERS} concurrent tasks, each | {} | |\n", nanoseconds(contended));
     Ok(())
 }
 
@@ -122,8 +106,8 @@ fn first_token(server: &Server, app: &App) -> Result<()> {
     };
     let with_token = builder().token(TOKEN).build()?;
     let (mut refreshes, mut alone, mut base, mut firsts) = (0, Vec::new(), Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        eprintln!("first calls, round {round} of {ROUNDS}");
+    for round in 0..=rounds() {
+        eprintln!("first calls, round {round} of {}", rounds());
         let fresh = || builder().auth(app.installation(INSTALLATION)).build();
         let before = issued_tokens(&runtime, &with_token)?;
         let client = fresh()?;
@@ -143,16 +127,15 @@ fn first_token(server: &Server, app: &App) -> Result<()> {
     let sums: Vec<_> =
         alone.iter().zip(&base).map(|(issue_token, calls)| issue_token + calls).collect();
     let of_sum = Summary::of_ratios(&firsts, &sums);
-    println!("{CALLS} calls at once:\n");
-    println!("| | ms |\n|---|--:|");
-    println!("| one mint | {} |", milliseconds(alone));
-    println!("| the calls, with a token at hand | {} |", milliseconds(base));
-    println!("| the calls, with none: until the last answer | {} |", milliseconds(firsts));
+    println!("| {CALLS} concurrent calls | ms |\n|---|--:|");
+    println!("| one token request | {} |", milliseconds(alone));
+    println!("| the calls, with a cached token | {} |", milliseconds(base));
+    println!("| the calls, without a token: until the last response | {} |", milliseconds(firsts));
     println!(
-        "\nThat is {:.3} ± {:.1} % of one mint and the calls, with {} mint a round.",
+        "\nThat is {:.3} ± {:.1} % of one token request and the calls, with {} token request per round.",
         of_sum.median,
         of_sum.spread * 100.0,
-        refreshes as f64 / ROUNDS as f64
+        refreshes as f64 / rounds() as f64
     );
     Ok(())
 }
@@ -193,7 +176,7 @@ fn issued_tokens(runtime: &Runtime, client: &Client) -> Result<u64> {
 /// The approximate time of a token request at GitHub: the server waits, as the network would.
 pub const ISSUE_TOKEN: Duration = Duration::from_millis(100);
 
-fn app() -> Result<App> {
+pub fn app() -> Result<App> {
     let pair = KeyPair::generate(KeySize::Rsa2048)?;
     let der: Pkcs8V1Der<'_> = pair.as_der()?;
     let key = STANDARD.encode(der.as_ref());

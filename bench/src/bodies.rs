@@ -45,6 +45,12 @@ impl Body {
         }
     }
 
+    /// The body with this name on the command line.
+    pub fn named(key: &str) -> Result<Self> {
+        let known = Self::ALL.into_iter().find(|body| body.key() == key);
+        known.ok_or_else(|| format!("there is no body {key}").into())
+    }
+
     /// The operation, as GitHub's description names it.
     pub fn operation(self) -> &'static str {
         match self {

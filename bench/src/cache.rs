@@ -1,26 +1,25 @@
 //! The cost of the cache, compared with its savings.
 
-use http::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
+use http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use tokio::runtime::Runtime;
 
 use crate::bodies::{self, Body};
 use crate::calls::single_threaded;
-use crate::clients::{self, Subject, TOKEN};
-use crate::measure::{Summary, calls_in, cpu, cpu_time};
+use crate::clients::{self, Subject};
+use crate::measure::{Summary, calls_in, cpu, cpu_time, rounds};
 use crate::server::Server;
 use crate::{Result, report};
 
-const ROUNDS: usize = 15;
 const SAMPLE: std::time::Duration = std::time::Duration::from_millis(150);
 
 pub fn run() -> Result<()> {
     let server = Server::start()?;
     let runtime = single_threaded()?;
-    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    println!("{}", report::header(&format!("{} rounds", rounds())));
     println!("CPU time of a call, in µs:\n");
     println!(
-        "| body | decoding alone | a hit | of decoding | bare, confirmed | confirmed | more | no cache | a miss | octocrab, confirmed |"
+        "| body | decoding alone | a hit | of decoding | bare, revalidated | revalidated | more | no cache | a miss | octocrab, revalidated |"
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (body, bytes) in Body::ALL.into_iter().zip(bodies::read()?) {
@@ -39,7 +38,7 @@ pub fn run() -> Result<()> {
         expect(&runtime, &confirmed, body, CacheStatus::Revalidated)?;
         let calls = calls_in(&runtime, &confirmed, body, SAMPLE)?;
         let mut samples: [Vec<f64>; 7] = Default::default();
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             samples[0].push(decoding(body, &bytes, calls)?);
             samples[1].push(cpu(&runtime, &hits, body, calls)?);
             samples[2].push(bare.cpu(&runtime, body, calls)?);
@@ -65,7 +64,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Calls for a profiler: `hit`, `revalidated`, `miss`, `reqwest-revalidated`, or `decode` without a call.
+/// Calls without measuring: `hit`, `revalidated`, `miss`, `reqwest-revalidated`, or `decode` without a call.
 pub fn repeat(client: &str, body: Body, count: u64, url: &str) -> Result<()> {
     let runtime = single_threaded()?;
     let cache = match client {
@@ -127,17 +126,7 @@ struct Bare {
 
 impl Bare {
     fn connect(runtime: &Runtime, url: &str, body: Body, bytes: &[u8]) -> Result<Self> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {TOKEN}"))?);
-        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
-        let http = reqwest::Client::builder()
-            .user_agent("octowire-bench")
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .timeout(std::time::Duration::from_secs(30))
-            .build()?;
+        let http = clients::bare_http()?;
         let url = format!("{url}{}", body.path());
         let response = runtime.block_on(async { http.get(&url).send().await })?;
         let tag = response.headers().get(ETAG).cloned().ok_or("no tag")?;

@@ -9,10 +9,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::bodies::Body;
-use crate::cache;
-use crate::callgrind;
+use crate::cache_simulation;
+use crate::callgrind::{self, FEW, MANY};
 use crate::clients::{Entry, Subject};
 use crate::measure;
+use crate::pairs;
 use crate::report::{Cost, Costs, Rates, Report};
 use crate::server::Server;
 
@@ -27,48 +28,31 @@ const COUNTED_CALLS: u64 = 100;
 /// The client's side of the two cores that GitHub's own runners have.
 pub const WORKERS: usize = 2;
 
-#[derive(Debug)]
-pub struct Options {
-    rounds: usize,
-    callgrind: bool,
-}
-
-impl Options {
-    pub fn read(arguments: &[&str]) -> Result<Self> {
-        let mut options = Self { rounds: 15, callgrind: true };
-        let mut arguments = arguments.iter();
-        while let Some(argument) = arguments.next() {
-            match (*argument, arguments.as_slice()) {
-                ("--no-callgrind", _) => options.callgrind = false,
-                ("--rounds", [rounds, ..]) => {
-                    options.rounds = rounds.parse()?;
-                    arguments.next();
-                }
-                _ => return Err(format!("what is {argument}?").into()),
-            }
-        }
-        if options.rounds == 0 {
-            return Err("a run has at least one round".into());
-        }
-        Ok(options)
+pub fn run(options: &[&str]) -> Result<()> {
+    match options {
+        [] => compare(true),
+        ["--no-callgrind"] => compare(false),
+        ["--cache-sim"] => cache_simulation::run(),
+        ["--pairs", pairs] => pairs::run(pairs.parse()?),
+        _ => Err(format!("unknown options: {}", options.join(" ")).into()),
     }
 }
 
-pub fn run(options: Options) -> Result<()> {
+fn compare(callgrind: bool) -> Result<()> {
     let server = Server::start()?;
-    let mut report = Report::new(options.rounds);
+    let mut report = Report::new(measure::rounds());
     for body in Body::ALL {
-        report.costs.push(costs(&options, &server, body)?);
+        report.costs.push(costs(callgrind, &server, body)?);
     }
     for body in Body::ALL {
-        report.rates.push(rates(&options, &server, body)?);
+        report.rates.push(rates(&server, body)?);
     }
     print!("{report}");
     Ok(())
 }
 
 /// The cost of a call while nothing else runs in the process.
-fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
+fn costs(callgrind: bool, server: &Server, body: Body) -> Result<Costs> {
     let runtime = single_threaded()?;
     let subjects = connect(&runtime, server)?;
     for subject in &subjects {
@@ -76,8 +60,8 @@ fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
     }
     let calls = measure::calls_in(&runtime, &*subjects[Entry::BASE], body, CPU_SAMPLE)?;
     let mut samples = vec![Vec::new(); subjects.len()];
-    for round in 0..options.rounds {
-        eprintln!("{}: CPU time, round {} of {}", body.operation(), round + 1, options.rounds);
+    for round in 0..measure::rounds() {
+        eprintln!("{}: CPU time, round {} of {}", body.operation(), round + 1, measure::rounds());
         for place in turns(round) {
             samples[place].push(measure::cpu(&runtime, &*subjects[place], body, calls)?);
         }
@@ -85,8 +69,9 @@ fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
     let mut costs = Vec::new();
     for (place, subject) in subjects.iter().enumerate() {
         eprintln!("{}: allocations and instructions, {}", body.operation(), subject.name());
-        let instructions = if options.callgrind {
-            callgrind::instructions(&Entry::ALL[place], body, server.url())?
+        let instructions = if callgrind {
+            callgrind::per_call(Entry::ALL[place].key, body, FEW, MANY, server.url())?
+                .map(|counts| counts.instructions)
         } else {
             None
         };
@@ -102,13 +87,13 @@ fn costs(options: &Options, server: &Server, body: Body) -> Result<Costs> {
 }
 
 /// The number of calls per second.
-fn rates(options: &Options, server: &Server, body: Body) -> Result<Rates> {
+fn rates(server: &Server, body: Body) -> Result<Rates> {
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let subjects = connect(&runtime, server)?;
     let mut samples = vec![vec![Vec::new(); CALLERS.len()]; subjects.len()];
     // The first round opens the connections, and is not counted.
-    for round in 0..=options.rounds {
-        eprintln!("{}: calls a second, round {round} of {}", body.operation(), options.rounds);
+    for round in 0..=measure::rounds() {
+        eprintln!("{}: calls a second, round {round} of {}", body.operation(), measure::rounds());
         for (level, callers) in CALLERS.into_iter().enumerate() {
             for place in turns(round) {
                 let subject = &*subjects[place];
@@ -143,36 +128,19 @@ pub fn single_threaded() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
-/// Calls for a profiler, which has its own measurement.
-pub fn repeat(client: &str, body: &str, count: &str, url: &str) -> Result<()> {
-    let known = Body::ALL.into_iter().find(|known| known.key() == body);
-    let body = known.ok_or_else(|| format!("there is no body {body}"))?;
-    let count = count.parse()?;
-    let known = Entry::ALL.iter().find(|entry| entry.key == client);
-    let Some(entry) = known else {
-        return cache::repeat(client, body, count, url);
-    };
-    let runtime = single_threaded()?;
-    let _within = runtime.enter();
-    let subject = entry.connect(url)?;
-    runtime.block_on(subject.repeat(body, count))
-}
-
-/// Concurrent calls of 1 KB on two workers for two seconds: prints the calls per second, and the CPU time of a call, which varies
-/// less with other load.
-pub fn concurrent(client: &str, callers: &str, url: &str) -> Result<()> {
-    let known = Entry::ALL.iter().find(|entry| entry.key == client);
-    let entry = known.ok_or_else(|| format!("there is no client {client}"))?;
-    let callers = callers.parse()?;
+/// The calls per second, and the CPU time of a call in µs, of a client in a process of its own: the line that
+/// the programs in `peers/` print as well.
+pub fn rate(client: &str, body: &str, callers: &str, seconds: &str, url: &str) -> Result<()> {
+    let (entry, body) = (Entry::named(client)?, Body::named(body)?);
+    let (callers, sample) = (callers.parse()?, Duration::from_secs_f64(seconds.parse()?));
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let _within = runtime.enter();
     let subject = entry.connect(url)?;
-    measure::rate(&runtime, &*subject, Body::Comment, callers, RATE_SAMPLE)?;
-    let sample = 8 * RATE_SAMPLE;
+    measure::rate(&runtime, &*subject, body, callers, RATE_SAMPLE)?;
     let start = measure::cpu_time();
-    let rate = measure::rate(&runtime, &*subject, Body::Comment, callers, sample)?;
+    let rate = measure::rate(&runtime, &*subject, body, callers, sample)?;
     let cpu = (measure::cpu_time() - start).as_secs_f64() / (rate * sample.as_secs_f64());
-    println!("{rate:.0} calls a second, {:.2} µs of CPU each", cpu * 1e6);
+    println!("{rate:.1} {:.3}", cpu * 1e6);
     Ok(())
 }
 
@@ -191,10 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn options_are_read() {
-        let options = Options::read(&["--rounds", "3", "--no-callgrind"]);
-        assert!(options.is_ok_and(|options| options.rounds == 3 && !options.callgrind));
-        assert!(Options::read(&["--rounds"]).is_err());
-        assert!(Options::read(&["--rounds", "0"]).is_err());
+    fn unknown_options_are_errors() {
+        assert!(run(&["--rounds"]).is_err());
+        assert!(run(&["--pairs"]).is_err());
+        assert!(run(&["--pairs", "few"]).is_err());
     }
 }

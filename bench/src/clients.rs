@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use octocrab::service::middleware::cache::mem::InMemoryCache;
@@ -115,26 +115,31 @@ impl<T: Types> Bare<T> {
     }
 }
 
+/// reqwest with the headers that GitHub requires, and otherwise as octowire configures it.
+pub fn bare_http() -> Result<reqwest::Client> {
+    let mut token = HeaderValue::try_from(format!("Bearer {TOKEN}"))?;
+    token.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+    headers.insert(AUTHORIZATION, token);
+    headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+    // With octowire's reqwest settings, so that the only difference is octowire.
+    let http = reqwest::Client::builder()
+        .user_agent("octowire-bench")
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(30))
+        .build()?;
+    Ok(http)
+}
+
 impl<T: Types> Client for Bare<T> {
     const NAME: &'static str = T::NAME;
 
     fn connect(url: &str) -> Result<Self> {
-        let mut token = HeaderValue::try_from(format!("Bearer {TOKEN}"))?;
-        token.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
-        headers.insert(AUTHORIZATION, token);
-        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
-        // With octowire's reqwest settings, so that the only difference is octowire.
-        let http = reqwest::Client::builder()
-            .user_agent("octowire-bench")
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(30))
-            .build()?;
-        Ok(Self { http, url: url.to_owned(), types: PhantomData })
+        Ok(Self { http: bare_http()?, url: url.to_owned(), types: PhantomData })
     }
 
     async fn comment(&self) -> Result<u64> {
@@ -225,6 +230,9 @@ pub trait Subject: Send + Sync {
 
     /// Makes calls, one after the other, until stopped; returns their number.
     fn until(&self, body: Body, stop: Arc<AtomicBool>) -> Boxed<u64>;
+
+    /// Makes calls, one after the other, until stopped; returns the time of each.
+    fn latencies(&self, body: Body, stop: Arc<AtomicBool>) -> Boxed<Vec<Duration>>;
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -267,6 +275,19 @@ impl<C: Client> Subject for C {
             Ok(count)
         })
     }
+
+    fn latencies(&self, body: Body, stop: Arc<AtomicBool>) -> Boxed<Vec<Duration>> {
+        let client = self.clone();
+        Box::pin(async move {
+            let mut latencies = Vec::new();
+            while !stop.load(Relaxed) {
+                let start = Instant::now();
+                check::<C>(body, client.call(body).await)?;
+                latencies.push(start.elapsed());
+            }
+            Ok(latencies)
+        })
+    }
 }
 
 #[inline]
@@ -281,6 +302,7 @@ fn check<C: Client>(body: Body, response: Result<u64>) -> Result<()> {
 /// A client and its name on the command line.
 pub struct Entry {
     pub key: &'static str,
+    pub name: &'static str,
     connect: fn(&str) -> Result<Box<dyn Subject>>,
 }
 
@@ -296,7 +318,14 @@ impl Entry {
     pub const BASE: usize = 0;
 
     const fn of<C: Client>(key: &'static str) -> Self {
-        Self { key, connect: |url| Ok(Box::new(C::connect(url)?)) }
+        Self { key, name: C::NAME, connect: |url| Ok(Box::new(C::connect(url)?)) }
+    }
+
+    /// The client with this name on the command line.
+    pub fn named(key: &str) -> Result<&'static Self> {
+        const ALL: &[Entry] = &Entry::ALL;
+        let known = ALL.iter().find(|entry| entry.key == key);
+        known.ok_or_else(|| format!("there is no client {key}").into())
     }
 
     /// Connects within the client's runtime.

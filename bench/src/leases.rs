@@ -23,7 +23,7 @@ const A_MINUTE: u64 = 900;
 const CALLS: u64 = 4 * A_MINUTE;
 
 pub fn run() -> Result<()> {
-    println!("{}\n", report::machine());
+    println!("{}", report::header("one run"));
     let redis = Server::start()?;
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {
@@ -60,7 +60,7 @@ pub fn run() -> Result<()> {
         let least = 60.0 * (CALLS / A_MINUTE - 1) as f64;
         let asked = asked.load(Ordering::Relaxed);
         println!("{CLIENTS} clients of {TASKS} tasks each share {A_MINUTE} points a minute:\n");
-        println!("| calls | in | of what is allowed | round trips | a call |");
+        println!("| calls | in | of the allowed points | round trips | per call |");
         println!("|--:|--:|--:|--:|--:|");
         println!(
             "| {CALLS} | {took:.1} s | {:.1} % | {asked} | {:.3} |",

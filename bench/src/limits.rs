@@ -8,17 +8,17 @@ use tokio::runtime::Builder;
 
 use crate::allocations::{self, Allocations};
 use crate::calls::{WORKERS, single_threaded};
-use crate::measure::Summary;
+use crate::measure::{Summary, rounds};
 use crate::{Result, report};
 
-const ROUNDS: usize = 15;
 /// Admissions in a sample: some hundred milliseconds.
 const ADMITTED: u32 = 300_000;
 
 pub fn run() -> Result<()> {
-    println!("{}; {ROUNDS} rounds.\n", report::machine());
-    println!("Admitting a call, and learning from its answer:\n");
-    println!("| | ns | a second | allocations |\n|---|--:|--:|--:|");
+    println!("{}", report::header(&format!("{} rounds", rounds())));
+    println!(
+        "| admission, and update from the response | ns | per second | allocations |\n|---|--:|--:|--:|"
+    );
     // Every rule is checked, and none is reached.
     let pacing = SecondaryLimits::default().points_per_minute(u32::MAX);
     let queue = RateLimiter::new(RateLimitPolicy::default().secondary_limits(pacing));
@@ -26,7 +26,7 @@ pub fn run() -> Result<()> {
     let runtime = single_threaded()?;
     runtime.block_on(admit(&queue))?;
     let mut samples = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let start = Instant::now();
         runtime.block_on(admit(&queue))?;
         samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
@@ -39,7 +39,7 @@ pub fn run() -> Result<()> {
 
     let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let mut samples = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let start = Instant::now();
         both.block_on(async {
             let task = || {
@@ -54,7 +54,7 @@ pub fn run() -> Result<()> {
         })?;
         samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
     }
-    row(&format!("{WORKERS} tasks at once, one identity"), samples, WORKERS as f64, None);
+    row(&format!("{WORKERS} concurrent tasks, one identity"), samples, WORKERS as f64, None);
     Ok(())
 }
 

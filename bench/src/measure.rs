@@ -1,7 +1,7 @@
 //! Clocks, counters and the statistics of a series of samples.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -11,6 +11,22 @@ use crate::Result;
 use crate::allocations::{self, Allocations};
 use crate::bodies::Body;
 use crate::clients::Subject;
+
+static ROUNDS: OnceLock<usize> = OnceLock::new();
+
+/// The rounds of a measurement: 15, or the argument of `--rounds`.
+pub fn rounds() -> usize {
+    *ROUNDS.get_or_init(|| 15)
+}
+
+/// Sets the rounds of all measurements, before the first of them.
+pub fn set_rounds(rounds: &str) -> Result<()> {
+    let rounds = rounds.parse()?;
+    if rounds == 0 {
+        return Err("a run has at least one round".into());
+    }
+    ROUNDS.set(rounds).map_err(|_| "the rounds are already set".into())
+}
 
 /// The CPU time of this process so far, in user and kernel mode and on all threads.
 pub fn cpu_time() -> Duration {
@@ -97,7 +113,7 @@ impl Summary {
     }
 }
 
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let place = part * last as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);

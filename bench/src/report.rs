@@ -1,6 +1,7 @@
 //! The measurements, as Markdown.
 
 use std::fmt;
+use std::process::Command;
 
 use crate::allocations::Allocations;
 use crate::bodies::Body;
@@ -47,13 +48,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}; {} rounds.\n", machine(), self.rounds)?;
+        writeln!(f, "{}", header(&format!("{} rounds", self.rounds)))?;
 
-        writeln!(f, "What a call costs:\n")?;
+        writeln!(f, "Cost of a call:\n")?;
         writeln!(
             f,
-            "| body | client | CPU, µs | of bare | instructions, thousands | of bare \
-             | allocations | allocated, KB |"
+            "| body | client | CPU, µs | CPU, of bare | instructions, thousands \
+             | instructions, of bare | allocations | allocated, KB |"
         )?;
         writeln!(f, "|---|---|--:|--:|--:|--:|--:|--:|")?;
         for costs in &self.costs {
@@ -79,10 +80,10 @@ impl fmt::Display for Report {
             }
         }
 
-        writeln!(f, "\nCalls a second, by how many call at once:\n")?;
+        writeln!(f, "\nCalls per second, by concurrency:\n")?;
         write!(f, "| body | client |")?;
         for callers in CALLERS {
-            write!(f, " {callers} | of bare |")?;
+            write!(f, " {callers} | {callers}, of bare |")?;
         }
         writeln!(f, "\n|---|---|{}", "--:|--:|".repeat(CALLERS.len()))?;
         for rates in &self.rates {
@@ -110,25 +111,53 @@ fn or_not(shown: Option<String>) -> String {
     shown.unwrap_or_else(|| "n/a".to_owned())
 }
 
+/// The first line of a measurement: its day, machine, versions and size.
+pub fn header(size: &str) -> String {
+    format!("Last run, on {}: {}; {size}.\n", today(), machine())
+}
+
+/// Today's date in UTC, as `24 November 2026`.
+pub fn today() -> String {
+    chrono::Utc::now().format("%-d %B %Y").to_string()
+}
+
+/// The version of the compiler in the path, which is the one that builds the benchmark.
+pub fn compiler() -> String {
+    let version = Command::new("rustc").arg("--version").output().ok();
+    let version = version.and_then(|output| String::from_utf8(output.stdout).ok());
+    let version = version.as_deref().and_then(|version| version.split(' ').nth(1));
+    format!("rustc {}", version.unwrap_or("?").trim())
+}
+
 /// The machine and the compared versions.
-pub fn machine() -> String {
+fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = std::fs::read_to_string("/proc/cpuinfo").ok();
     let processor = processor.as_deref().and_then(|info| {
         let line = info.lines().find(|line| line.starts_with("model name"))?;
         line.split_once(": ").map(|(_, name)| name)
     });
-    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
-    let lock = std::fs::read_to_string(lock).unwrap_or_default();
+    let lock = lock();
     format!(
-        "{} cores of {}, {}; reqwest {}, serde_json {}, octocrab {}",
+        "{} cores of {}, {}; {}, reqwest {}, serde_json {}, octocrab {}",
         cores,
         processor.unwrap_or(std::env::consts::ARCH),
         std::env::consts::OS,
+        compiler(),
         version(&lock, "reqwest"),
         version(&lock, "serde_json"),
         version(&lock, "octocrab"),
     )
+}
+
+/// The version of a package in this build.
+pub fn locked_version(package: &str) -> String {
+    version(&lock(), package).to_owned()
+}
+
+fn lock() -> String {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    std::fs::read_to_string(lock).unwrap_or_default()
 }
 
 /// The version of a package, from the lock file.

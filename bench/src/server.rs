@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::bodies::{self, Body};
 use crate::clients::TOKEN;
+use crate::lists::{Lists, Page};
 use crate::{Result, auth, calls};
 
 /// GitHub's headers beside the body and the request id.
@@ -114,8 +116,8 @@ async fn serve(responses: Arc<Responses>) -> Result<()> {
             let service = service_fn(|request| {
                 let responses = responses.clone();
                 async move {
-                    if request.uri().path() == TOKEN_PATH {
-                        tokio::time::sleep(auth::ISSUE_TOKEN).await;
+                    if let Some(delay) = delay(&request) {
+                        tokio::time::sleep(delay).await;
                     }
                     Ok::<_, Infallible>(responses.to(&request))
                 }
@@ -128,11 +130,24 @@ async fn serve(responses: Arc<Responses>) -> Result<()> {
     }
 }
 
-/// The token endpoint; it does not check the caller.
+/// The token endpoint of an installation whose tokens take as long as GitHub's; it does not check the caller.
 const TOKEN_PATH: &str = "/app/installations/42/access_tokens";
 
+/// Whether the path is a token endpoint. Those of other installations respond immediately.
+fn issues_tokens(path: &str) -> bool {
+    path.starts_with("/app/installations/") && path.ends_with("/access_tokens")
+}
+
+/// The time before the response.
+fn delay(request: &Request<Incoming>) -> Option<Duration> {
+    if request.uri().path() == TOKEN_PATH {
+        return Some(auth::ISSUE_TOKEN);
+    }
+    Page::requested(request).map(|page| page.delay).filter(|delay| !delay.is_zero())
+}
+
 struct Responses {
-    authorization: String,
+    lists: Lists,
     tokens_issued: AtomicU64,
     by_path: [(String, HeaderMap, Bytes); 3],
 }
@@ -144,30 +159,36 @@ impl Responses {
             common.insert(name, HeaderValue::from_static(value));
         }
         common.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        let mut bodies = bodies::read()?.into_iter();
+        let bodies = bodies::read()?;
+        let lists = Lists::new(&bodies[0], common.clone())?;
+        let mut bodies = bodies.into_iter();
         let by_path = Body::ALL.map(|body| {
             let mut headers = common.clone();
             let etag = format!("W/\"{:064x}\"", 0xE7A6 + body as u64);
             headers.extend(HeaderValue::try_from(etag).map(|etag| (ETAG, etag)));
             (body.path(), headers, bodies.next().unwrap_or_default())
         });
-        Ok(Self {
-            authorization: format!("Bearer {TOKEN}"),
-            tokens_issued: AtomicU64::new(0),
-            by_path,
-        })
+        Ok(Self { lists, tokens_issued: AtomicU64::new(0), by_path })
     }
 
     /// A client without the headers that GitHub requires would have an advantage, so it is rejected.
     fn to(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.uri().path() == TOKEN_PATH {
+        if issues_tokens(request.uri().path()) {
             self.tokens_issued.fetch_add(1, Relaxed);
             let token = format!(r#"{{"token":"{TOKEN}","expires_at":"2099-01-01T00:00:00Z"}}"#);
             return Response::new(Full::new(token.into()));
         }
-        let authorization = request.headers().get(AUTHORIZATION);
-        if authorization.is_none_or(|given| given != self.authorization.as_str()) {
+        let authorization =
+            request.headers().get(AUTHORIZATION).and_then(|given| given.to_str().ok());
+        // octokit.js and PyGithub send the scheme `token`, which GitHub accepts as well.
+        let token = authorization.and_then(|given| given.split_once(' '));
+        if token.is_none_or(|(scheme, token)| {
+            token != TOKEN || !(scheme == "Bearer" || scheme == "token")
+        }) {
             return refusal(StatusCode::UNAUTHORIZED);
+        }
+        if let Some(page) = Page::requested(request) {
+            return self.lists.response(page, request);
         }
         let path = request.uri().path();
         if path == "/mints" {

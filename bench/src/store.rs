@@ -28,10 +28,10 @@ const ROUNDS: usize = 5;
 const LEASED: usize = 30;
 /// Longer than the lifetime of a lease, and of the known position of the cache's log.
 const IDLE: Duration = Duration::from_millis(1_200);
-const CALLS: [&str; 5] = ["a hit", "a miss", "a write", "20 misses at once", "no cache, leased"];
+const CALLS: [&str; 5] = ["a hit", "a miss", "a write", "20 concurrent misses", "no cache, leased"];
 
 pub fn run() -> Result<()> {
-    println!("{}\n", report::machine());
+    println!("{}", report::header(&format!("{ROUNDS} rounds")));
     let redis = Server::start()?;
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     runtime.block_on(async {

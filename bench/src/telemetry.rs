@@ -14,19 +14,17 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::allocations::{self, Allocations};
-use crate::measure::Summary;
+use crate::measure::{Summary, rounds};
 use crate::{Result, report};
 
-const ROUNDS: usize = 15;
 /// Calls in a sample.
 const REPORTED: u32 = 100_000;
 /// Snapshots in a sample.
 const SNAPSHOTS: u32 = 50;
 
 pub fn run() -> Result<()> {
-    println!("{}; {ROUNDS} rounds.\n", report::machine());
-    println!("Telling of a call with one attempt, without the call:\n");
-    println!("| | ns a call | allocations |\n|---|--:|--:|");
+    println!("{}", report::header(&format!("{} rounds", rounds())));
+    println!("| telemetry of a call | ns | allocations |\n|---|--:|--:|");
     let client = Client::builder().token("a-token").build()?;
     let operation = OPERATIONS.iter().find(|operation| operation.id == "issues/list");
     let reporting = TelemetryProbe::new(&client, operation.ok_or("no such operation")?)?;
@@ -57,8 +55,8 @@ fn snapshot() -> Result<()> {
     let runtime = runtime.enable_time().build()?;
     let (time, series, bytes) = runtime.block_on(measure_snapshot())?;
     let (us, spread) = (time.median * 1e6, time.spread * 100.0);
-    println!("\nThe dashboard's snapshot of {series} series-seconds, {bytes} bytes of JSON:");
-    println!("{us:.0} µs ± {spread:.0} %");
+    println!("\n| the dashboard's snapshot, in series-seconds | JSON, bytes | µs |\n|--:|--:|--:|");
+    println!("| {series} | {bytes} | {us:.0} ± {spread:.0} % |");
     Ok(())
 }
 
@@ -69,7 +67,7 @@ async fn measure_snapshot() -> Result<(Summary, usize, usize)> {
     let reported = snapshot.render().await;
     let series = values(&serde_json::from_str::<Value>(&reported)?["series"]);
     let mut samples = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         let start = Instant::now();
         for _ in 0..SNAPSHOTS {
             std::hint::black_box(snapshot.render().await);
@@ -91,7 +89,7 @@ fn values(value: &Value) -> usize {
 fn row(what: &str, reporting: &TelemetryProbe) {
     let report_all = || (0..REPORTED).for_each(|_| reporting.once());
     report_all();
-    let samples = (0..ROUNDS).map(|_| {
+    let samples = (0..rounds()).map(|_| {
         let start = Instant::now();
         report_all();
         start.elapsed().as_secs_f64() / f64::from(REPORTED)

@@ -22,16 +22,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::calls::single_threaded;
-use crate::measure::{Summary, cpu_time};
+use crate::measure::{Summary, cpu_time, rounds};
 use crate::{Result, report};
 
-const ROUNDS: usize = 15;
-const SECRET: &str = "the secret of the webhook";
+pub const SECRET: &str = "the secret of the webhook";
 const CONNECTIONS: usize = 32;
 const SAMPLE: Duration = Duration::from_millis(400);
 
 pub fn run() -> Result<()> {
-    println!("{}; {ROUNDS} rounds.\n", report::machine());
+    println!("{}", report::header(&format!("{} rounds", rounds())));
     verification()?;
     decoding()?;
     receiving()
@@ -54,8 +53,8 @@ fn time(mut act: impl FnMut() -> Result<()>) -> Result<f64> {
 }
 
 fn verification() -> Result<()> {
-    println!("Verifying a signature, in µs:\n");
-    println!("| body | octowire | aws-lc-rs | ring | hmac + sha2 | the fastest, of octowire |");
+    println!("Verifying a signature:\n");
+    println!("| body | octowire, µs | aws-lc-rs | ring | hmac + sha2 | the fastest, of octowire |");
     println!("|---|--:|--:|--:|--:|--:|");
     for (name, size) in [("8 KB", 8 * 1024), ("25 MB", 25_000_000)] {
         let body: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
@@ -68,7 +67,7 @@ fn verification() -> Result<()> {
         let rust = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes())?;
         let wrong = || crate::Error::from("the signature is not right");
         let mut samples: [Vec<f64>; 4] = Default::default();
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             samples[0].push(time(|| {
                 verifier.verify_signature(black_box(&signature), black_box(&body))?;
                 Ok(())
@@ -100,7 +99,7 @@ fn verification() -> Result<()> {
 }
 
 /// The published payloads, with the names of their events.
-fn payloads() -> Result<Vec<(String, Vec<u8>)>> {
+pub fn payloads() -> Result<Vec<(String, Vec<u8>)>> {
     let path = "../tests/webhooks/examples/api.github.com.json.gz";
     let packed = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?;
     let mut text = Vec::new();
@@ -131,7 +130,7 @@ fn decoding() -> Result<()> {
         all.iter().filter(|(name, payload)| octocrab(name, payload).is_some()).collect();
     let bytes: usize = both.iter().map(|(_, payload)| payload.len()).sum();
     let mut samples: [Vec<f64>; 3] = Default::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         samples[0].push(time(|| {
             for (name, payload) in &both {
                 black_box(Event::read(name, payload)?);
@@ -155,46 +154,49 @@ fn decoding() -> Result<()> {
     let [ours, octocrab, value] =
         samples.map(|samples| Summary::of(samples).median * 1e6 / both.len() as f64);
     println!(
-        "Reading a payload of {:.1} KB (the mean of {} published ones that both read), in µs:\n",
+        "A payload of {:.1} KB, the mean of the {} published ones that both decode:\n",
         bytes as f64 / both.len() as f64 / 1024.0,
         both.len()
     );
-    println!("| octowire | octocrab | of octocrab | serde_json::Value |\n|--:|--:|--:|--:|");
     println!(
-        "| {ours:.1} | {octocrab:.1} | {:.2} ± {:.0} % | {value:.1} |\n",
+        "| decoder | µs | of octocrab | published payloads, of {} |\n|---|--:|--:|--:|",
+        all.len()
+    );
+    println!(
+        "| octowire | {ours:.1} | {:.2} ± {:.0} % | {typed} |",
         ratio.median,
         ratio.spread * 100.0
     );
-    println!(
-        "Of {} payloads, octowire types {typed}, and octocrab reads {}.\n",
-        all.len(),
-        both.len()
-    );
+    println!("| octocrab | {octocrab:.1} | 1.00 | {} |", both.len());
+    println!("| serde_json::Value | {value:.1} | {:.2} | |\n", value / octocrab);
     Ok(())
 }
 
 fn receiving() -> Result<()> {
     println!(
-        "Receiving signed events of 8 KB by {CONNECTIONS} connections, a thread for the server:\n"
+        "Receiving signed events of 8 KB over {CONNECTIONS} connections, with one thread for the server:\n"
     );
-    println!("| | a second | of axum |\n|---|--:|--:|");
+    println!("| server | per second | of axum | of axum, verifying |\n|---|--:|--:|--:|");
     let body = format!("{{\"action\":\"opened\",\"text\":\"{}\"}}", "x".repeat(8 * 1024 - 30));
     let mut servers = Vec::new();
     for kind in [Variant::Bare, Variant::Verifying, Variant::Receiver] {
         servers.push(serve(kind)?);
     }
     let mut samples: [Vec<f64>; 3] = Default::default();
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds() {
         for (samples, address) in samples.iter_mut().zip(&servers) {
             samples.push(rate(*address, &body)?);
         }
     }
     let names =
-        ["axum, that reads the body", "and verifies it with aws-lc-rs", "octowire's receiver"];
+        ["axum, reading the body", "axum, also verifying it with aws-lc-rs", "octowire's receiver"];
     for (name, of) in names.into_iter().zip(&samples) {
-        let ratio = Summary::of_ratios(of, &samples[0]);
+        let of_base = |base: &[f64]| {
+            let ratio = Summary::of_ratios(of, base);
+            format!("{:.2} ± {:.0} %", ratio.median, ratio.spread * 100.0)
+        };
         let rate = Summary::of(of.clone()).median;
-        println!("| {name} | {rate:.0} | {:.2} ± {:.0} % |", ratio.median, ratio.spread * 100.0);
+        println!("| {name} | {rate:.0} | {} | {} |", of_base(&samples[0]), of_base(&samples[1]));
     }
     Ok(())
 }
