@@ -341,6 +341,8 @@ impl ClientBuilder {
     }
 
     /// Sets how [usage](crate::policy::usage) is counted, and its budgets. None by default.
+    #[cfg(feature = "usage")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "usage")))]
     pub fn usage(mut self, policy: UsageConfig) -> Self {
         self.usage = policy;
         self

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::observability::health::{Health, HealthInputs};
 use crate::pipeline::handle::ClientHandle;
 use crate::policy::circuit_breaker::CircuitState;
+#[cfg(feature = "usage")]
 use crate::policy::usage::Usage;
 use crate::request::RequestDraft;
 use crate::store::StoreHealth;
@@ -166,6 +167,8 @@ impl Client {
     }
 
     /// Returns the usage of this handle's identity, and the state of its budgets.
+    #[cfg(feature = "usage")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "usage")))]
     #[must_use]
     pub fn usage(&self) -> Usage<'_> {
         Usage::new(&self.0.shared.usage, self.0.usage_account())

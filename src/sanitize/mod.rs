@@ -37,7 +37,9 @@ pub(crate) use credential::SecretHeader;
 pub(crate) use decision::is_secret_header;
 pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, received, sent};
 pub(crate) use protocol::is_of_protocol;
-pub(crate) use secrets::{pin, remember};
+#[allow(unused_imports, reason = "the features decide which secrets are settings")]
+pub(crate) use secrets::pin;
+pub(crate) use secrets::remember;
 
 /// Replaces a secret.
 pub(crate) const HIDDEN: &str = "[hidden]";

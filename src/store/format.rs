@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 /// The part of a key that names the version of a number, for `budget:` and `usage:`. A number has no place for it.
+#[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
 pub(crate) const COUNTER_VERSION: &str = "v1";
 
 /// The format of a small value: `octowire-`, a name, a colon, the version, a line break, and the content.

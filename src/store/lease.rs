@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::window::retention_ms;
 use super::quota_bounds::{
     AFTER_RESET, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
-    MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS,
+    MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS, retention_ms,
 };
 
 /// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
