@@ -11,7 +11,7 @@ use crate::store::{ResilientStore, StoreWaitBudget};
 
 /// The settings of usage counts.
 #[derive(Debug, Default)]
-pub(crate) struct UsageConfig;
+pub(crate) struct UsageConfig {}
 
 impl UsageConfig {
     #[allow(clippy::unnecessary_wraps, reason = "with the feature it fails")]
