@@ -12,7 +12,7 @@ pub(crate) const COUNTER_VERSION: &str = "v1";
 
 /// The format of a small value: `octowire-`, a name, a colon, the version, a line break, and the content.
 ///
-/// Cached responses, tokens and the values of a [`DiskStore`](super::DiskStore) have binary headers of their own.
+/// Cached responses, tokens and the values of a `DiskStore` have binary headers of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueFormat {
     name: &'static str,

@@ -12,7 +12,7 @@ use super::quota_bounds::{
 /// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
 /// without further requests, so that a call costs no round trip.
 ///
-/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a [`QuotaLedger`](super::QuotaLedger), or to an equivalent script, which
+/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a `QuotaLedger`, or to an equivalent script, which
 /// receives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuotaRequest {

@@ -21,7 +21,7 @@ mod ledgers;
 /// A [store](super::Store) in memory, for several clients of one process: clones share its content.
 ///
 /// Its values are bounded in bytes, 64 MiB by default: the least recently used ones are evicted. A value that is larger
-/// than the bound is not stored. Sums, such as those of [budgets](crate::policy::usage), are evicted last, as long
+/// than the bound is not stored. Sums, such as those of budgets, are evicted last, as long
 /// as they take at most half. Ledgers are bounded by number, 15,000; the clients share their limits only with the feature
 /// `quota-ledger`.
 #[derive(Clone, Debug)]
