@@ -29,20 +29,17 @@ fn run() -> Result<()> {
     }
     println!("cargo::rerun-if-env-changed=OCTOWIRE_OPENAPI");
 
-    // The tests of the pipeline check the scopes of the vendored description, so only another description needs
-    // the methods of `Client`.
-    let (description, reserved_scopes) = match env::var_os("OCTOWIRE_OPENAPI").map(PathBuf::from) {
-        None => {
-            let document = openapi.join("api.github.com.json");
-            let vendored = load::load_vendored(&document, &openapi.join("upstream.toml"))?;
-            (vendored, ReservedScopes::default())
-        }
+    // The tests check the checksum and the scopes of the vendored description, so only another description needs the
+    // methods of `Client`.
+    let (document, reserved_scopes) = match env::var_os("OCTOWIRE_OPENAPI").map(PathBuf::from) {
+        None => (openapi.join("api.github.com.json"), ReservedScopes::default()),
         Some(other) => {
             println!("cargo::rerun-if-changed={}", other.display());
             println!("cargo::warning=octowire is generated from {}", other.display());
-            (load::load_custom(&other)?, ReservedScopes::read(&root.join("src"))?)
+            (other, ReservedScopes::read(&root.join("src"))?)
         }
     };
+    let description = load::load(&document)?;
     let inputs = Inputs::read(&openapi, reserved_scopes)?;
     let is_enabled = |feature: &str| env::var_os(feature_variable(feature)).is_some();
     let generated = pipeline::run(description, &inputs, Features::Enabled(&is_enabled))?;

@@ -2,14 +2,24 @@
 # Measures the cost of building the library, compared with octocrab, in one run on an idle machine: for one
 # tag, the default and every tag.
 #
-#   ./scripts/build-cost.sh [octocrab's version]
+#   ./scripts/build-cost.sh [--write] [octocrab's version]
 #
-# Prints a Markdown table. A fresh build includes build dependencies and the build script, but no download.
-# "The crate alone" is the rebuild after a change of only the crate itself. The build script runs separately,
-# as Cargo runs it. The last two are the median of three runs. Debug builds, without incremental compilation.
+# Prints a section of Markdown: the date and the machine, and a table. With --write, it replaces the section between
+# the marks in docs/guide/cost.md as well.
+#
+# A fresh build includes build dependencies and the build script, but no download. "The crate alone" is the rebuild
+# after a change of only the crate itself. The build script runs separately, as Cargo runs it. The type check is that
+# of a program with one call, after a change of that call. The last three are the median of three runs. Debug builds;
+# only the type check is incremental, as it is for users.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
+page=docs/guide/cost.md
+write=
+if [ "${1:-}" = --write ]; then
+    write=1
+    shift
+fi
 octocrab=${1:-0.54}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,6 +47,29 @@ $2
 [workspace]
 TOML
     (cd "$work/$1" && cargo fetch --quiet)
+}
+
+# Seconds of the type check of a program with one call, after a change of that call.
+type_check() { # name
+    local started
+    cat > "$work/$1/src/main.rs" <<'RUST'
+fn main() {
+    let _ = async {
+        let github = octowire::Client::builder().build()?;
+        let issue = github.issues().get().owner("octocat").repo("hello").issue_number(1);
+        println!("{}", issue.send().await?.title);
+        Ok::<(), octowire::Error>(())
+    };
+}
+RUST
+    (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check")
+    for number in 2 3 4; do
+        sed -i.old "s/issue_number([0-9]*)/issue_number($number)/" "$work/$1/src/main.rs"
+        started=$(now)
+        (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check")
+        awk -v a="$started" -v b="$(now)" 'BEGIN { printf "%.2f\n", b - a }'
+    done | median
+    rm -rf "$work/$1/check"
 }
 
 fresh() { # name: seconds of a fresh build
@@ -84,29 +117,58 @@ build_script() { # name
     ) | median
 }
 
-consumer octocrab "octocrab = \"$octocrab\""
-peer_fresh=$(fresh octocrab)
-peer_alone=$(alone octocrab 'cargo clean --quiet --offline -p octocrab --target-dir target')
-version=$(cd "$work/octocrab" && cargo pkgid --offline octocrab | sed 's/.*[@#]//')
+# The machine that the times belong to.
+machine() {
+    case $(uname -s) in
+    Darwin) printf '%s cores of an %s' "$(sysctl -n hw.ncpu)" "$(sysctl -n machdep.cpu.brand_string)" ;;
+    *) printf '%s cores of an %s' "$(nproc)" "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)" ;;
+    esac
+}
 
-printf '| build | fresh, s | of octocrab | crate alone, s | of octocrab | build script, s | generated lines | types | .rlib, MB |\n'
-printf '|---|---:|---:|---:|---:|---:|---:|---:|---:|\n'
-printf '| octocrab %s | %s | 1.00 | %s | 1.00 | | | | %s |\n' \
-    "$version" "$peer_fresh" "$peer_alone" "$(size octocrab octocrab)"
+# The section of the page.
+section() {
+    consumer octocrab "octocrab = \"$octocrab\""
+    peer_fresh=$(fresh octocrab)
+    peer_alone=$(alone octocrab 'cargo clean --quiet --offline -p octocrab --target-dir target')
+    version=$(cd "$work/octocrab" && cargo pkgid --offline octocrab | sed 's/.*[@#]//')
 
-for build in 'issues:default-features = false, features = ["rustls", "issues"]' 'default:' 'full:features = ["full"]'; do
-    name=${build%%:*}
-    features=${build#*:}
-    consumer "$name" "octowire = { path = \"$root\"${features:+, $features} }"
-    whole=$(fresh "$name")
-    own=$(alone "$name" "touch '$root/src/lib.rs'")
-    out=$(find "$work/$name/target/debug/build" -path '*octowire-*/out/api.rs' | head -n 1)
-    script=$(build_script "$name")
-    types=$(awk '/^pub mod types/ { inside = 1 } /^pub mod/ && !/types/ { inside = 0 }
-        inside && /^(pub struct|wire::(open_enum|closed_enum|read_union|sent_union))/ { n++ } END { print n }' "$out")
-    # shellcheck disable=SC2016 # Markdown's backticks
-    printf '| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$name" \
-        "$whole" "$(ratio "$whole" "$peer_fresh")" "$own" "$(ratio "$own" "$peer_alone")" \
-        "$script" "$(wc -l < "$out" | tr -d ' ')" "$types" "$(size "$name" octowire)"
-    rm -rf "$work/$name/target"
-done
+    printf 'Debug builds on %s with rustc %s, beside octocrab in the same run, measured on %s.\n\n' \
+        "$(machine)" "$(rustc --version | cut -d ' ' -f 2)" "$(LC_ALL=C date '+%e %B %Y' | sed 's/^ *//')"
+    printf '| build | fresh, s | of octocrab | crate alone, s | of octocrab | build script, s | type check, s | generated lines | types | .rlib, MB |\n'
+    printf '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n'
+    printf '| octocrab %s | %s | 1.00 | %s | 1.00 | | | | | %s |\n' \
+        "$version" "$peer_fresh" "$peer_alone" "$(size octocrab octocrab)"
+
+    for build in 'issues:default-features = false, features = ["rustls", "issues"]' 'default:' 'full:features = ["full"]'; do
+        name=${build%%:*}
+        features=${build#*:}
+        consumer "$name" "octowire = { path = \"$root\"${features:+, $features} }"
+        whole=$(fresh "$name")
+        own=$(alone "$name" "touch '$root/src/lib.rs'")
+        out=$(find "$work/$name/target/debug/build" -path '*octowire-*/out/api.rs' | head -n 1)
+        script=$(build_script "$name")
+        checked=$(type_check "$name")
+        types=$(awk '/^pub mod types/ { inside = 1 } /^pub mod/ && !/types/ { inside = 0 }
+            inside && /^(pub struct|codec::(open_enum|closed_enum|read_union|sent_union))/ { n++ } END { print n }' "$out")
+        # shellcheck disable=SC2016 # Markdown's backticks
+        printf '| `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$name" \
+            "$whole" "$(ratio "$whole" "$peer_fresh")" "$own" "$(ratio "$own" "$peer_alone")" \
+            "$script" "$checked" "$(wc -l < "$out" | tr -d ' ')" "$types" "$(size "$name" octowire)"
+        rm -rf "$work/$name/target"
+        case $name in
+        default) default_check=$checked ;;
+        full) full_check=$checked ;;
+        esac
+    done
+    printf '\nA type check with `full` takes %s of one with the default features.\n' "$(ratio "$full_check" "$default_check")"
+}
+
+section | tee "$work/section.md"
+if [ -n "$write" ]; then
+    awk -v section="$work/section.md" '
+        /^<!-- end of build-cost -->$/ { inside = 0; print "" }
+        !inside { print }
+        /^<!-- build-cost -->$/ { inside = 1; print ""; while ((getline line < section) > 0) print line }
+    ' "$page" > "$work/page.md"
+    cat "$work/page.md" > "$page"
+fi

@@ -197,6 +197,6 @@ step 'tags alone, and the events of webhooks'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features dashboard,full,metrics,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
+    --features dashboard,disk-store,full,metrics,oauth,quota-ledger,usage,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -69,7 +69,10 @@ pub mod testing;
 pub mod webhooks;
 
 pub use observability::health;
-pub use policy::{auth, cache, rate_limit, usage};
+#[cfg(feature = "usage")]
+#[cfg_attr(docsrs, doc(cfg(feature = "usage")))]
+pub use policy::usage;
+pub use policy::{auth, cache, rate_limit};
 
 #[cfg(feature = "__bench")]
 #[doc(hidden)]

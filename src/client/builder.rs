@@ -291,7 +291,7 @@ impl ClientBuilder {
     ///
     /// If the time is used up, the call continues as if the store were unavailable: the cache misses, limits allow the
     /// client's share, a budget is decided with local data, and one that
-    /// [fails closed](crate::usage::Budget::fail_closed) rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
+    /// fails closed rejects the call. It does not wait longer for a cache in another store, unless that has a [timeout of its
     /// own](CacheConfig::store_timeout), and its writes are stored after it. A client that does not know yet how many clients
     /// share its limits has one call in flight, until the store responds or ten seconds have passed.
     ///
@@ -340,7 +340,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how [usage](crate::policy::usage) is counted, and its budgets. None by default.
+    /// Sets how usage is counted, and its budgets. None by default.
+    #[cfg(feature = "usage")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "usage")))]
     pub fn usage(mut self, policy: UsageConfig) -> Self {
         self.usage = policy;
         self

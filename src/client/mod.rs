@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::observability::health::{Health, HealthInputs};
 use crate::pipeline::handle::ClientHandle;
 use crate::policy::circuit_breaker::CircuitState;
+#[cfg(feature = "usage")]
 use crate::policy::usage::Usage;
 use crate::request::RequestDraft;
 use crate::store::StoreHealth;
@@ -166,6 +167,8 @@ impl Client {
     }
 
     /// Returns the usage of this handle's identity, and the state of its budgets.
+    #[cfg(feature = "usage")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "usage")))]
     #[must_use]
     pub fn usage(&self) -> Usage<'_> {
         Usage::new(&self.0.shared.usage, self.0.usage_account())
@@ -173,7 +176,7 @@ impl Client {
 
     /// Writes pending data before a program ends, and returns after 5 s at most:
     ///
-    /// - the [usage](crate::policy::usage) that all handles of this client have counted and not written to the
+    /// - the usage that all handles of this client have counted and not written to the
     ///   [store](ClientBuilder::store) yet;
     /// - their invalidations and purges of the [cache](crate::policy::cache);
     /// - responses and tokens that wait to be stored.

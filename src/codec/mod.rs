@@ -220,7 +220,8 @@ macro_rules! read_union {
         }
         impl $crate::codec::DecideVariant for $name {
             #[inline] fn undecided(value: ::serde_json::Value) -> Self { Self::Other(value) }
-            fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
+            // Inlined, so that only the crates that read the union compile its variants.
+            #[inline] fn decide(&mut self, constant: Option<&str>, variants: &[(&str, usize)]) {
                 if let Self::Other(value) = self {
                     *self = $crate::codec::decide(::core::mem::take(value), constant, variants);
                 }

@@ -151,7 +151,7 @@ pub enum ErrorKind {
     CircuitOpen,
     /// More calls are queued than the [limit](crate::policy::rate_limit::RateLimitPolicy::max_queued) allows. Nothing was sent.
     QueueFull,
-    /// A [budget](crate::policy::usage::Budget) of the application is exhausted: see [`Error::retry_after`]. Nothing
+    /// A budget of the application is exhausted: see [`Error::retry_after`]. Nothing
     /// was sent, except for the attempts in [`Error::attempts`].
     BudgetExhausted,
     /// The [store](crate::store) is unavailable, or its response is invalid. Calls continue without it.
@@ -358,6 +358,7 @@ impl Error {
 #[derive(Debug)]
 struct UnreadableValue {
     /// The time at which the value might have been lost, if it is absent.
+    #[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
     lost_at: Option<SystemTime>,
 }
 
@@ -382,6 +383,7 @@ impl Error {
     }
 
     /// Returns the error for a number that is absent, and that the store might have lost at this time.
+    #[cfg(feature = "disk-store")]
     pub(crate) fn lost_value(problem: &str, at: SystemTime) -> Self {
         Self::unreadable(problem, Some(at))
     }
@@ -402,6 +404,7 @@ impl Error {
 
     /// Returns when the store might have lost the value, for an unreadable value that is absent. A value that was
     /// started later cannot have been lost.
+    #[cfg(feature = "usage")]
     pub(crate) fn lost_at(&self) -> Option<SystemTime> {
         self.unreadable_source()?.lost_at
     }

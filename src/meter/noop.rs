@@ -37,10 +37,13 @@ pub(crate) fn identity(_: &str) -> &'static str {
 }
 pub(crate) fn token(_: &'static str) {}
 pub(crate) fn circuit(_: &str, _: f64) {}
+#[cfg(feature = "usage")]
 pub(crate) fn budget_name(_: &str) -> &'static str {
     ""
 }
+#[cfg(feature = "usage")]
 pub(crate) fn budget(_: [&'static str; 2], _: f64, _: Option<u64>) {}
+#[cfg(feature = "usage")]
 pub(crate) fn budget_rejected(_: &'static str) {}
 pub(crate) fn store(_: bool) {}
 pub(crate) fn unreadable(_: &'static str) {}

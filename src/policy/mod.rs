@@ -7,4 +7,8 @@ pub(crate) mod context;
 pub(crate) mod poll;
 pub mod rate_limit;
 pub(crate) mod retry;
+#[cfg(feature = "usage")]
 pub mod usage;
+#[cfg(not(feature = "usage"))]
+#[path = "usage/noop.rs"]
+pub(crate) mod usage;

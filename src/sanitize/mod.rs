@@ -39,7 +39,9 @@ pub(crate) use decision::is_secret_header;
 pub(crate) use exchange::{MAX_HEADER_BYTES, bounded, has_secret_parameter, sent};
 pub(crate) use protocol::is_of_protocol;
 pub(crate) use received::{ReceivedHeaders, redacted};
-pub(crate) use secrets::{pin, remember};
+#[allow(unused_imports, reason = "the features decide which secrets are settings")]
+pub(crate) use secrets::pin;
+pub(crate) use secrets::remember;
 
 /// Replaces a secret.
 pub(crate) const HIDDEN: &str = "[hidden]";

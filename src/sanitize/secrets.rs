@@ -75,6 +75,7 @@ pub(crate) fn remember(secret: &[u8]) {
 }
 
 /// Remembers a configured secret.
+#[allow(dead_code, reason = "the features decide which secrets are settings")]
 pub(crate) fn pin(secret: &[u8]) {
     known().remember(secret, Retention::Pinned);
 }
@@ -83,6 +84,7 @@ pub(crate) fn pin(secret: &[u8]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retention {
     /// Configured secrets.
+    #[allow(dead_code, reason = "the features decide which secrets are settings")]
     Pinned,
     /// Used secrets.
     Used,

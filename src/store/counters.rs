@@ -95,7 +95,7 @@ pub trait CounterStore: KeyValueStore {
     /// Adds to named numbers under one key, which begin at zero; returns whether this store supports them. The TTL runs
     /// from the creation of the first one. A key has 10,000 names at most; further names are added to `other`.
     ///
-    /// `false`, the default, means that it does not: each process then has its own [usage](crate::policy::usage).
+    /// `false`, the default, means that it does not: each process then has its own usage.
     fn increment_counters<'a>(
         &'a self,
         key: &'a str,

@@ -7,11 +7,12 @@
 use bytes::Bytes;
 
 /// The part of a key that names the version of a number, for `budget:` and `usage:`. A number has no place for it.
+#[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
 pub(crate) const COUNTER_VERSION: &str = "v1";
 
 /// The format of a small value: `octowire-`, a name, a colon, the version, a line break, and the content.
 ///
-/// Cached responses, tokens and the values of a [`DiskStore`](super::DiskStore) have binary headers of their own.
+/// Cached responses, tokens and the values of a `DiskStore` have binary headers of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ValueFormat {
     name: &'static str,

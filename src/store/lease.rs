@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::window::retention_ms;
 use super::quota_bounds::{
     AFTER_RESET, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
-    MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS,
+    MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS, retention_ms,
 };
 
 /// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
 /// without further requests, so that a call costs no round trip.
 ///
-/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a [`QuotaLedger`](super::QuotaLedger), or to an equivalent script, which
+/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a `QuotaLedger`, or to an equivalent script, which
 /// receives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuotaRequest {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bounds::{Version, is_member};
 use self::recovery::OutageRecovery;
-use self::window::{GrantWindow, WindowDelta, bucket_end, bucket_of, retention_ms};
+use self::window::{GrantWindow, WindowDelta, bucket_end};
 use super::lease::{
     MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, QuotaLease, QuotaRequest,
     SecondaryPause, WindowGrant, WindowRequest,
@@ -14,7 +14,8 @@ use super::lease::{
 use super::quota_bounds::{
     AFTER_RESET, LEASE_TTL_MS, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER,
     MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR, OFFLINE_DIVISOR,
-    PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY, UNKNOWN_LIMIT_PROBES, is_name,
+    PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY, UNKNOWN_LIMIT_PROBES, bucket_of,
+    is_name, retention_ms,
 };
 
 /// The quota ledger of one identity: the shares of its limits that the members of a fleet hold.
@@ -643,6 +644,8 @@ fn entry<'a, T: Default>(entries: &'a mut BTreeMap<String, T>, name: &str) -> Op
 }
 
 pub(super) mod bounds;
+#[cfg(feature = "disk-store")]
+mod encoding;
 pub(super) mod recovery;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! A store for the clients of one process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,21 +8,22 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::quota_bounds::LEDGER_TTL;
 use super::unreadable::report;
-use super::{
-    CounterStore, KeyValueStore, QuotaLease, QuotaLedger, QuotaRequest, QuotaStore, StoreFuture,
-    counter, counter_table,
-};
+use super::{CounterStore, KeyValueStore, QuotaStore, StoreFuture, counter, counter_table};
+#[cfg(feature = "quota-ledger")]
+use super::{QuotaLease, QuotaRequest};
 use crate::error::{Error, Result};
-use crate::time::clock;
 use crate::util::compact::{self, ALLOCATION_OVERHEAD};
+
+#[cfg(feature = "quota-ledger")]
+mod ledgers;
 
 /// A [store](super::Store) in memory, for several clients of one process: clones share its content.
 ///
 /// Its values are bounded in bytes, 64 MiB by default: the least recently used ones are evicted. A value that is larger
-/// than the bound is not stored. Sums, such as those of [budgets](crate::policy::usage), are evicted last, as long
-/// as they take at most half. Ledgers are bounded by number, 15,000.
+/// than the bound is not stored. Sums, such as those of budgets, are evicted last, as long
+/// as they take at most half. Ledgers are bounded by number, 15,000; the clients share their limits only with the feature
+/// `quota-ledger`.
 #[derive(Clone, Debug)]
 pub struct MemoryStore(Arc<Mutex<State>>);
 
@@ -33,9 +34,8 @@ struct State {
     /// The bytes of sums among them.
     counter_bytes: usize,
     max_bytes: usize,
-    ledgers: HashMap<Box<str>, (Instant, QuotaLedger)>,
-    /// The origin of the time in ledgers.
-    origin: Instant,
+    #[cfg(feature = "quota-ledger")]
+    ledgers: ledgers::Ledgers,
 }
 
 #[derive(Debug)]
@@ -46,10 +46,7 @@ struct Value {
     expires_at: Option<Instant>,
 }
 
-/// In milliseconds: longer than any window.
-const CLOCK_OFFSET_MS: u64 = 24 * 60 * 60 * 1_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-const MAX_LEDGERS: usize = 15_000;
 /// The divisor of the bound that gives the part for sums.
 const COUNTER_FRACTION: usize = 2;
 /// The size of an entry beside its key and value, in bytes: a node of a list, a place in a table, which can be less
@@ -79,8 +76,8 @@ impl MemoryStore {
             bytes: 0,
             counter_bytes: 0,
             max_bytes,
-            ledgers: HashMap::new(),
-            origin: Instant::now(),
+            #[cfg(feature = "quota-ledger")]
+            ledgers: ledgers::Ledgers::new(),
         })))
     }
 
@@ -226,26 +223,6 @@ impl State {
         let held = held.map(|held| counter_table::read_reporting(key, &held)).unwrap_or_default();
         self.insert(key, counter_table::increment(held, amounts).into(), until, true)
     }
-
-    fn lease(&mut self, key: &str, request: &QuotaRequest) -> QuotaLease {
-        let now = Instant::now();
-        if self.ledgers.len() >= MAX_LEDGERS && !self.ledgers.contains_key(key) {
-            self.ledgers.retain(|_, (used, _)| *used + LEDGER_TTL > now);
-            // The store is full of ledgers: the least recently used one is dropped.
-            if self.ledgers.len() >= MAX_LEDGERS {
-                let oldest = self.ledgers.iter().min_by_key(|(_, (used, _))| *used);
-                if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                    self.ledgers.remove(&oldest);
-                }
-            }
-        }
-        // As on a server's clock, there is time before the origin, which clients report.
-        let passed = clock::millis(now.saturating_duration_since(self.origin));
-        let (used, ledger) =
-            self.ledgers.entry(key.into()).or_insert_with(|| (now, QuotaLedger::default()));
-        *used = now;
-        ledger.lease(passed.saturating_add(CLOCK_OFFSET_MS), request)
-    }
 }
 
 fn size(key: &str, value: &Bytes) -> usize {
@@ -357,12 +334,13 @@ impl CounterStore for MemoryStore {
 }
 
 impl QuotaStore for MemoryStore {
+    #[cfg(feature = "quota-ledger")]
     fn lease<'a>(
         &'a self,
         key: &'a str,
         request: &'a QuotaRequest,
     ) -> StoreFuture<'a, Option<QuotaLease>> {
-        self.ready_with(|state| Some(state.lease(key, request)))
+        self.ready_with(|state| Some(state.ledgers.lease(key, request)))
     }
 }
 

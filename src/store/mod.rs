@@ -6,8 +6,11 @@
 //! | store | shared by |
 //! |---|---|
 //! | [`MemoryStore`] | the clients of one process |
-//! | [`DiskStore`] | the processes of a machine, also after a restart |
+//! | `DiskStore`, with the feature `disk-store` | the processes of a machine, also after a restart |
 //! | `RedisStore`, with the feature `redis` | all clients of the same Redis or Valkey |
+//!
+//! Limits are shared through Redis; through a [`MemoryStore`] or a store of the application's own, with the feature
+//! `quota-ledger`.
 //!
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
 //! store operations. If the store is unavailable, the attempt continues with local state, and with the client's share
@@ -26,6 +29,7 @@ pub(crate) mod conformance;
 mod counter;
 mod counter_table;
 mod counters;
+#[cfg(feature = "disk-store")]
 mod disk;
 mod format;
 #[cfg(test)]
@@ -34,6 +38,7 @@ mod forward;
 pub(crate) mod fuzzing;
 mod key_value;
 mod lease;
+#[cfg(feature = "quota-ledger")]
 mod ledger;
 mod memory;
 mod quota;
@@ -46,9 +51,13 @@ mod wait_budget;
 mod writer;
 
 pub use counters::CounterStore;
+#[cfg(feature = "disk-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "disk-store")))]
 pub use disk::{DiskStore, DiskStoreBuilder};
 pub use key_value::KeyValueStore;
 pub use lease::{QuotaLease, QuotaRequest};
+#[cfg(feature = "quota-ledger")]
+#[cfg_attr(docsrs, doc(cfg(feature = "quota-ledger")))]
 pub use ledger::QuotaLedger;
 pub use memory::MemoryStore;
 pub use quota::QuotaStore;
@@ -57,7 +66,9 @@ pub use redis::{RedisStore, RedisStoreBuilder};
 pub use resilient::StoreHealth;
 
 pub(crate) use background::{BackgroundTasks, block_in_drop, run_in_background};
-pub(crate) use format::{COUNTER_VERSION, FormatProblem, ValueFormat};
+#[cfg(feature = "usage")]
+pub(crate) use format::COUNTER_VERSION;
+pub(crate) use format::{FormatProblem, ValueFormat};
 #[cfg(test)]
 pub(crate) use forward::forward;
 pub(crate) use lease::{

@@ -1,5 +1,7 @@
 //! The constants and bounds of quota leases and of the ledger that grants them.
 
+#![cfg_attr(not(feature = "disk-store"), allow(dead_code, reason = "ledgers alone need the rest"))]
+
 use std::time::Duration;
 
 /// The largest number: Redis scripts count exactly up to it.
@@ -52,4 +54,20 @@ pub(super) const RETRY_AFTER_MS: u64 = 100;
 /// Returns whether text is short enough for a name.
 pub(super) fn is_name(text: &str) -> bool {
     text.len() <= MAX_TEXT
+}
+
+/// Requests that are sent at the same time arrive within this time, in milliseconds.
+pub(super) const ARRIVAL_TOLERANCE_MS: u64 = 1_000;
+/// The number of buckets of a window.
+pub(super) const BUCKETS: u64 = 240;
+
+/// Returns the length of a bucket of a window of this length, in milliseconds.
+pub(super) fn bucket_of(length: u64) -> u64 {
+    (length / BUCKETS).max(1)
+}
+
+/// Returns how long a grant counts at most, in milliseconds: a client can spend it while the lease is valid, and
+/// requests take unequal times to arrive.
+pub(super) fn retention_ms(length: u64) -> u64 {
+    bucket_of(length).saturating_add(length).saturating_add(LEASE_TTL_MS + ARRIVAL_TOLERANCE_MS)
 }

@@ -253,6 +253,7 @@ impl ResilientStore {
 
     /// Reads a value that no call waits for, within this time, or the guard's timeout if that is longer. A store that
     /// is slow with a large value is not unavailable.
+    #[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
     pub(crate) async fn read<'a, T>(
         &'a self,
         patience: Duration,
@@ -265,6 +266,7 @@ impl ResilientStore {
     }
 
     /// Reads a value; one that cannot be read counts as missing.
+    #[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
     pub(crate) async fn read_or_default<'a, T: Default + 'a>(
         &'a self,
         patience: Duration,

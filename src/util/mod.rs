@@ -12,5 +12,11 @@ pub(crate) mod log_limit;
     all(feature = "redis", any(feature = "rustls", feature = "rustls-no-provider"))
 ))]
 pub(crate) mod pem;
+#[cfg(any(
+    feature = "disk-store",
+    feature = "encrypted-token-store",
+    feature = "webhooks-journal"
+))]
 pub(crate) mod private_files;
+#[cfg(any(feature = "metrics", feature = "usage"))]
 pub(crate) mod static_str_map;

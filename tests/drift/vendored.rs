@@ -1,7 +1,7 @@
 //! The vendored description in its current state.
 
 use octowire_codegen::load;
-use octowire_codegen::load::sha256;
+use octowire_codegen::load::vendored::sha256;
 use octowire_refresh::features;
 use octowire_refresh::records::value;
 
@@ -10,8 +10,11 @@ use crate::support::{corrected, overlay, root};
 #[test]
 fn the_vendored_description_matches_upstream_toml() {
     let folder = root().join("openapi");
-    load::load_vendored(&folder.join("api.github.com.json"), &folder.join("upstream.toml"))
-        .unwrap();
+    load::vendored::load_vendored(
+        &folder.join("api.github.com.json"),
+        &folder.join("upstream.toml"),
+    )
+    .unwrap();
     let upstream = std::fs::read_to_string(folder.join("upstream.toml")).unwrap();
     let bytes = std::fs::read(folder.join("api.github.com.json")).unwrap();
     assert_eq!(value(&upstream, "sha256"), Some(sha256(&bytes)));

@@ -77,7 +77,7 @@ impl CorrectedDescription {
 
     /// Reads a description of any variant, and applies every action that matches.
     pub fn read(path: &Path, overlay: &Overlay) -> Result<Self> {
-        Self::new(load::load_custom(path)?, overlay)
+        Self::new(load::load(path)?, overlay)
     }
 
     /// Fails if an action of the overlay has no effect: GitHub has corrected the defect, and the action can

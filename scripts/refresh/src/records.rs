@@ -3,7 +3,7 @@
 
 use crate::problem::{Problem, Result};
 use crate::source::Published;
-use octowire_codegen::load::sha256;
+use octowire_codegen::load::vendored::sha256;
 
 /// The beginning of a new `upstream.toml`.
 const PREFACE: &str = "\

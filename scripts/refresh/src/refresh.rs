@@ -44,7 +44,10 @@ impl Vendored {
             fs::read_to_string(&path).map_err(|e| Problem::at(&path, "read", &e))
         };
         Ok(Self {
-            document: load::load_vendored(&folder.join(DOCUMENT), &folder.join(UPSTREAM))?,
+            document: load::vendored::load_vendored(
+                &folder.join(DOCUMENT),
+                &folder.join(UPSTREAM),
+            )?,
             upstream: text(UPSTREAM)?,
             overlay: overlay::read(&folder.join(OVERLAY))?,
             overlay_text: text(OVERLAY)?,
@@ -61,7 +64,7 @@ impl Vendored {
     fn is(&self, published: &Published) -> bool {
         self.upstream_value("package") == published.package
             && self.upstream_value("version") == published.version
-            && self.upstream_value("sha256") == load::sha256(&published.bytes)
+            && self.upstream_value("sha256") == load::vendored::sha256(&published.bytes)
     }
 }
 

@@ -60,7 +60,7 @@ impl OtherVersions {
     pub fn read(paths: &[PathBuf]) -> Self {
         let mut versions = Self::default();
         for path in paths {
-            match load::load_custom(path) {
+            match load::load(path) {
                 Ok(document) => {
                     versions.read.push(Version { name: document_name(&document), document });
                 }
@@ -172,7 +172,7 @@ pub fn from_folder(document: &Value, vendored: &str, folder: &Path) -> Result<Ve
                 .collect();
             others = Some(OtherVersions::read(&paths));
         } else {
-            let document = load::load_custom(&generated.join("api.github.com.json"))?;
+            let document = load::load(&generated.join("api.github.com.json"))?;
             versions.push(Version { name, document });
         }
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
-use octowire_codegen::load::sha256;
+use octowire_codegen::load::vendored::sha256;
 
 /// The folder for work in progress; `.gitignore` has it.
 pub const FOLDER: &str = ".refresh-openapi";

@@ -114,7 +114,7 @@ impl App {
     pub fn with_signer(id: impl Display, signer: impl AppSigner) -> Result<Self> {
         let issuer = id.to_string();
         let issuer = issuer.trim();
-        super::oauth::check("App's id", issuer, |_| false)?;
+        super::application_id::check("App's id", issuer, |_| false)?;
         let signers: Vec<Arc<dyn AppSigner>> = vec![Arc::new(signer)];
         let environment = Arc::from("");
         Ok(Self { issuer: issuer.into(), environment, signers, state: Arc::default() })

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
-//! | a user, through the browser or a device | [`OAuthApp`], then [`UserToken`] | 8 hours, refreshed |
+//! | a user, through the browser or a device | `OAuthApp`, then `UserToken` | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
-//! | a bearer token for a gateway | [`ClientCredentials`] | set by the server, refreshed |
+//! | a bearer token for a gateway | `ClientCredentials` | set by the server, refreshed |
 //! | a vault, or any other source | your own [`TokenProvider`] | set by the provider |
 //!
 //! A [`TokenProvider`] fetches one token; the client keeps and refreshes it ([`TokenPolicy`]). Neither decides which
@@ -16,6 +16,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod app;
+mod application_id;
+#[cfg(feature = "oauth")]
 mod client_credentials;
 mod credentials;
 #[cfg(any(test, feature = "__fuzz"))]
@@ -23,6 +25,7 @@ pub(crate) mod fuzzing;
 mod health;
 mod identity;
 mod installation;
+#[cfg(feature = "oauth")]
 mod oauth;
 mod personal;
 mod policy;
@@ -35,10 +38,14 @@ mod transport;
 
 pub use crate::error::auth::AuthFailure;
 pub use app::{App, AppSigner, SignatureFuture};
+#[cfg(feature = "oauth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use client_credentials::ClientCredentials;
 pub use credentials::Credentials;
 pub use health::TokenHealth;
 pub use installation::{AppInstallation, Installation};
+#[cfg(feature = "oauth")]
+#[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use oauth::{
     AuthorizationRequest, DeviceAuthorization, DeviceFlow, OAuthApp, PendingAuthorization,
     TokenInfo, UserToken,

@@ -92,6 +92,7 @@ pub(crate) enum AuthTarget<'a> {
     },
     /// A form with a JSON response, to a server that is not GitHub's API. It carries no token and no header of the
     /// client, and a response of any status is decoded.
+    #[cfg_attr(not(feature = "oauth"), allow(dead_code, reason = "OAuth alone needs it"))]
     Form { url: Url, form: Bytes },
 }
 
@@ -100,6 +101,7 @@ pub(crate) enum AuthBody {
     None,
     Json(Bytes),
     /// JSON with a secret, in memory that is overwritten after use. It has the time limits of an upload.
+    #[cfg_attr(not(feature = "oauth"), allow(dead_code, reason = "OAuth alone needs it"))]
     SecretJson(Bytes),
 }
 

@@ -17,7 +17,7 @@
 //! | stored in | shared by | set with |
 //! |---|---|---|
 //! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
-//! | [`store::DiskStore`](crate::store::DiskStore) | the processes of a machine, and the next run | [`CacheConfig::store`] |
+//! | `store::DiskStore` | the processes of a machine, and the next run | [`CacheConfig::store`] |
 //! | `store::RedisStore` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
 //!
 //! # ETags and tokens

@@ -103,7 +103,7 @@ impl CachePolicy {
     }
 
     /// Sets how long a stale response is returned if GitHub cannot be reached, responds with 5xx, the
-    /// [circuit](crate::CircuitBreaker) is open, or a [budget](crate::policy::usage::Budget) is spent; zero, so not
+    /// [circuit](crate::CircuitBreaker) is open, or a budget is spent; zero, so not
     /// at all, by default. [`CacheStatus::Stale`](super::CacheStatus::Stale) reports it. A response that GitHub marks
     /// `must-revalidate` is not returned.
     pub fn stale_if_error(mut self, time: Duration) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::quota_bounds::{LEASE_TTL_MS, MAX_BUCKETS, MAX_NUMBER};
+use crate::store::quota_bounds::{MAX_BUCKETS, MAX_NUMBER, bucket_of, retention_ms};
 
 /// The granted amounts, by buckets of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,11 +27,6 @@ pub(super) struct WindowDelta {
     buckets: BTreeMap<u64, i64>,
     offline_allowance: i64,
 }
-
-/// Requests that are sent at the same time arrive within this time, in milliseconds.
-pub(in crate::store) const ARRIVAL_TOLERANCE_MS: u64 = 1_000;
-/// The number of buckets of a window.
-pub(in crate::store) const BUCKETS: u64 = 240;
 
 impl GrantWindow {
     /// Returns the sum of all counted amounts.
@@ -183,16 +178,6 @@ fn clamp_delta(amount: i64) -> i64 {
 fn all_sound<T>(parts: &BTreeMap<u64, T>, is_sound: impl Fn(&T) -> bool) -> bool {
     parts.len() <= MAX_BUCKETS
         && parts.iter().all(|(part, amount)| *part <= MAX_NUMBER && is_sound(amount))
-}
-
-pub(super) fn bucket_of(length: u64) -> u64 {
-    (length / BUCKETS).max(1)
-}
-
-/// Returns how long a grant counts at most, in milliseconds: a client can spend it while the lease is valid, and
-/// requests take unequal times to arrive.
-pub(in crate::store) fn retention_ms(length: u64) -> u64 {
-    bucket_of(length).saturating_add(length).saturating_add(LEASE_TTL_MS + ARRIVAL_TOLERANCE_MS)
 }
 
 /// Returns the time at which the grants of a part no longer count.

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Instant;
 use std::{env, fs};
 
-use octowire_codegen::load::sha256;
+use octowire_codegen::load::vendored::sha256;
 use octowire_refresh::swap::{FOLDER, ReplacementTransaction};
 
 use crate::refresh::reworded;

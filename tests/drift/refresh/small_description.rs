@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{collections::BTreeMap, fs};
 
-use octowire_codegen::load::sha256;
+use octowire_codegen::load::vendored::sha256;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

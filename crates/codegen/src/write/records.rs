@@ -201,5 +201,5 @@ fn complete(out: &mut String, api: &ApiModel, fields: &[Cow<Field>]) -> fmt::Res
     if lines.is_empty() {
         return Ok(());
     }
-    writeln!(out, "fn finish(&mut self) {{\n{lines}}}")
+    writeln!(out, "#[inline] fn finish(&mut self) {{\n{lines}}}")
 }

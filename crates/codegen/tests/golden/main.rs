@@ -34,7 +34,7 @@ fn folder() -> PathBuf {
 }
 
 fn generate() -> Result<pipeline::Sources> {
-    let description = load::load_custom(&folder().join("description.json"))?;
+    let description = load::load(&folder().join("description.json"))?;
     let overlay: Overlay = overlay::parse(OVERLAY)?;
     let reserved_scopes = ReservedScopes::default();
     let inputs = Inputs { overlay, not_required: Vec::new(), reserved_scopes };

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::support::{assert_contains, document, fails, ok, openapi};
-use octowire_codegen::load::{check, load_custom, load_vendored};
+use octowire_codegen::load::vendored::load_vendored;
+use octowire_codegen::load::{check, load};
 
 /// A document and its `upstream.toml` in a folder.
 struct Vendored {
@@ -85,7 +86,7 @@ fn a_missing_document_is_named() {
     let vendored = Vendored::new(&small().to_string());
     fs::remove_file(vendored.document()).expect("it was there");
     assert_contains(fails(vendored.verify(), "load", ""), "document.json");
-    assert_contains(fails(load_custom(&vendored.document()), "load", ""), "document.json");
+    assert_contains(fails(load(&vendored.document()), "load", ""), "document.json");
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn an_upstream_toml_that_cannot_be_read_is_named() {
 #[test]
 fn a_folder_is_no_document() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_contains(fails(load_custom(folder.path()), "load", ""), "cannot read");
+    assert_contains(fails(load(folder.path()), "load", ""), "cannot read");
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn input_that_is_not_json_is_rejected() {
     for text in ["", "openapi: 3.0.3", "{\"openapi\": \"3.0.3\"", "\u{0}"] {
         let vendored = Vendored::new(text);
         assert_contains(fails(vendored.verify(), "load", ""), "is not JSON");
-        assert_contains(fails(load_custom(&vendored.document()), "load", ""), "is not JSON");
+        assert_contains(fails(load(&vendored.document()), "load", ""), "is not JSON");
     }
 }
 
@@ -174,6 +175,6 @@ fn a_description_without_operations_is_rejected() {
 fn an_error_reads_as_one_sentence_with_stage_and_place() {
     let error = check(&json!({ "openapi": "3.0.3" })).expect_err("no paths");
     assert_contains(&error, "stage `load`, at /paths: the document has no `paths`");
-    let error = load_custom(&PathBuf::from("absent.json")).expect_err("no file");
+    let error = load(&PathBuf::from("absent.json")).expect_err("no file");
     assert_contains(&error, "stage `load`, at the whole document: cannot read absent.json");
 }

@@ -4,10 +4,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::FormatProblem;
 use crate::store::lease::{
     MemberJoin, PrimaryGrant, PrimaryObservation, PrimaryRequest, SecondaryPause, WindowRequest,
 };
-use crate::store::quota_bounds::RETRY_AFTER_MS;
+use crate::store::ledger::LastChanges;
+use crate::store::quota_bounds::{MAX_BYTES, RETRY_AFTER_MS};
 use crate::store::{LEASE_TTL_MS, QuotaLease};
 
 /// Some day in 2026.
