@@ -36,14 +36,34 @@ pub(super) fn is_sound(name: &str, number: u64) -> bool {
 
 /// Returns the encoded numbers after adding these amounts.
 pub(super) fn increment(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
+    add(&mut numbers, amounts, |_| ());
+    encode(&numbers)
+}
+
+/// Adds amounts, and calls `added` for each new name.
+pub(super) fn add(
+    numbers: &mut BTreeMap<String, u64>,
+    amounts: &[(String, u64)],
+    mut added: impl FnMut(&str),
+) {
     for (name, amount) in amounts {
         let has_space = numbers.len() < MAX_NAMES || numbers.contains_key(name);
         let name = if has_space && name.len() <= MAX_NAME { name } else { OVERFLOW_NAME };
-        let number = numbers.entry(name.to_owned()).or_default();
+        let number = match numbers.get_mut(name) {
+            Some(number) => number,
+            None => {
+                added(name);
+                numbers.entry(name.to_owned()).or_default()
+            }
+        };
         *number = number.saturating_add(*amount).min(MAX_NUMBER);
     }
+}
+
+/// Returns the numbers as they are stored.
+pub(super) fn encode(numbers: &BTreeMap<String, u64>) -> Vec<u8> {
     // Any text and number can be encoded as JSON.
-    serde_json::to_vec(&numbers).unwrap_or_default()
+    serde_json::to_vec(numbers).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -40,12 +40,29 @@ struct State {
 
 #[derive(Debug)]
 struct Value {
-    bytes: Bytes,
+    content: Content,
     /// Whether it is a sum, which cannot be obtained again.
     is_counter: bool,
     expires_at: Option<Instant>,
 }
 
+#[derive(Debug)]
+enum Content {
+    Bytes(Bytes),
+    Table(LargeTable),
+}
+
+/// A table of counters that is not encoded, since it grows by a name at a time: the list of all identities of a month.
+#[derive(Debug, Default)]
+struct LargeTable {
+    numbers: BTreeMap<String, u64>,
+    name_bytes: usize,
+}
+
+/// Tables of at most this number of names are kept encoded, in a third of the memory.
+const MAX_ENCODED_NAMES: usize = 64;
+/// The size of a counter beside its name, in bytes: its places in a node that can be half full, and an allocation.
+const NAME_OVERHEAD: usize = 2 * size_of::<(String, u64)>() + ALLOCATION_OVERHEAD;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The divisor of the bound that gives the part for sums.
 const COUNTER_FRACTION: usize = 2;
@@ -110,23 +127,34 @@ impl MemoryStore {
 }
 
 impl State {
-    fn get(&mut self, key: &str) -> Option<Bytes> {
+    /// Returns the content of a key, which becomes the most recently used one.
+    fn current(&mut self, key: &str) -> Option<&Content> {
         let value = self.values.get(key)?;
         if value.expires_at.is_some_and(|until| until <= Instant::now()) {
             self.remove(key);
             return None;
         }
-        Some(value.bytes.clone())
+        self.values.peek(key).map(|value| &value.content)
+    }
+
+    fn get(&mut self, key: &str) -> Option<Bytes> {
+        self.current(key).map(Content::encode)
     }
 
     fn put(&mut self, key: &str, bytes: Bytes, until: Option<Instant>) {
-        self.insert(key, bytes, until, false);
+        self.insert(key, Content::copy(&bytes), until, false);
     }
 
     /// Stores a value. Returns whether it fits.
-    fn insert(&mut self, key: &str, bytes: Bytes, until: Option<Instant>, counts: bool) -> bool {
+    fn insert(
+        &mut self,
+        key: &str,
+        content: Content,
+        until: Option<Instant>,
+        counts: bool,
+    ) -> bool {
         self.remove(key);
-        let size = size(key, &bytes);
+        let size = size(key, &content);
         if size > self.max_bytes {
             return false;
         }
@@ -149,10 +177,15 @@ impl State {
         }
         self.bytes += size;
         self.counter_bytes += if counts { size } else { 0 };
-        // A part of a larger buffer would keep the whole buffer.
-        let bytes = compact::bytes(&bytes);
-        self.values.put(key.into(), Value { bytes, is_counter: counts, expires_at: until });
+        self.values.put(key.into(), Value { content, is_counter: counts, expires_at: until });
         true
+    }
+
+    /// Removes a value, and returns it if it has not expired.
+    fn take(&mut self, key: &str) -> Option<Value> {
+        let value = self.values.pop(key)?;
+        self.uncount(key, &value);
+        Some(value).filter(|value| value.expires_at.is_none_or(|until| until > Instant::now()))
     }
 
     fn remove(&mut self, key: &str) {
@@ -163,7 +196,7 @@ impl State {
 
     /// Subtracts the size of a value.
     fn uncount(&mut self, key: &str, value: &Value) {
-        let size = size(key, &value.bytes);
+        let size = size(key, &value.content);
         self.bytes -= size;
         self.counter_bytes -= if value.is_counter { size } else { 0 };
     }
@@ -181,7 +214,7 @@ impl State {
     }
 
     fn insert_sum(&mut self, key: &str, sum: i64, until: Option<Instant>) {
-        self.insert(key, Bytes::from(sum.to_string()), until, true);
+        self.insert(key, Content::Bytes(Bytes::from(sum.to_string())), until, true);
     }
 
     fn increment(&mut self, key: &str, amount: i64, ttl: Duration) -> Result<i64> {
@@ -215,18 +248,65 @@ impl State {
     }
 
     fn increment_counters(&mut self, key: &str, amounts: &[(String, u64)], ttl: Duration) -> bool {
-        let held = self.get(key);
-        let until = match self.values.peek(key) {
-            Some(value) => value.expires_at,
-            None => expires_at(ttl),
+        let held = self.take(key);
+        let until = held.as_ref().map_or_else(|| expires_at(ttl), |value| value.expires_at);
+        let mut table = match held.map(|value| value.content) {
+            Some(Content::Table(table)) => table,
+            Some(Content::Bytes(held)) => {
+                LargeTable::from(counter_table::read_reporting(key, &held))
+            }
+            None => LargeTable::default(),
         };
-        let held = held.map(|held| counter_table::read_reporting(key, &held)).unwrap_or_default();
-        self.insert(key, counter_table::increment(held, amounts).into(), until, true)
+        let name_bytes = &mut table.name_bytes;
+        counter_table::add(&mut table.numbers, amounts, |name| *name_bytes += name.len());
+        let content = if table.numbers.len() > MAX_ENCODED_NAMES {
+            Content::Table(table)
+        } else {
+            Content::Bytes(counter_table::encode(&table.numbers).into())
+        };
+        self.insert(key, content, until, true)
+    }
+
+    fn counters(&mut self, key: &str) -> BTreeMap<String, u64> {
+        match self.current(key) {
+            Some(Content::Bytes(held)) => counter_table::read_reporting(key, held),
+            Some(Content::Table(table)) => table.numbers.clone(),
+            None => BTreeMap::new(),
+        }
     }
 }
 
-fn size(key: &str, value: &Bytes) -> usize {
-    key.len().saturating_add(value.len()).saturating_add(ENTRY_OVERHEAD)
+impl Content {
+    /// Returns a copy, since a part of a larger buffer would keep the whole buffer.
+    fn copy(bytes: &Bytes) -> Self {
+        Self::Bytes(compact::bytes(bytes))
+    }
+
+    fn encode(&self) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Table(table) => counter_table::encode(&table.numbers).into(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Table(table) => {
+                table.name_bytes.saturating_add(table.numbers.len().saturating_mul(NAME_OVERHEAD))
+            }
+        }
+    }
+}
+
+impl From<BTreeMap<String, u64>> for LargeTable {
+    fn from(numbers: BTreeMap<String, u64>) -> Self {
+        Self { name_bytes: numbers.keys().map(String::len).sum(), numbers }
+    }
+}
+
+fn size(key: &str, content: &Content) -> usize {
+    key.len().saturating_add(content.size()).saturating_add(ENTRY_OVERHEAD)
 }
 
 fn expires_at(ttl: Duration) -> Option<Instant> {
@@ -326,10 +406,7 @@ impl CounterStore for MemoryStore {
     }
 
     fn counters<'a>(&'a self, key: &'a str) -> StoreFuture<'a, BTreeMap<String, u64>> {
-        self.ready_with(|state| {
-            let held = state.get(key);
-            held.map(|held| counter_table::read_reporting(key, &held)).unwrap_or_default()
-        })
+        self.ready_with(|state| state.counters(key))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The memory store stays within its bound with any content.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -36,4 +38,56 @@ async fn a_value_that_fits_only_without_the_sums_is_kept() {
     store.put("value", vec![b'x'; 900].into(), LASTING).await.unwrap();
     assert!(store.get("value").await.unwrap().is_some());
     assert!(store.state().bytes <= 1_200);
+}
+
+#[tokio::test]
+async fn a_table_of_many_names_is_not_encoded_again_for_each_name() {
+    let store = MemoryStore::new();
+    let names = Vec::from_iter((0..=MAX_ENCODED_NAMES).map(|number| format!("name-{number}")));
+    for (count, name) in names.iter().enumerate() {
+        let is_table = matches!(store.state().current("table"), Some(Content::Table(_)));
+        assert_eq!(is_table, count > MAX_ENCODED_NAMES, "{count}");
+        assert!(store.increment_counters("table", &[(name.clone(), 2)], LASTING).await.unwrap());
+    }
+    assert!(matches!(store.state().current("table"), Some(Content::Table(_))));
+    // As for any store, its value is the same as that of an encoded table.
+    let counters = store.counters("table").await.unwrap();
+    assert_eq!(counters.len(), names.len());
+    assert!(names.iter().all(|name| counters[name] == 2));
+    let value = store.get("table").await.unwrap().unwrap();
+    assert_eq!(counter_table::read(&value).unwrap(), counters);
+    store.remove("table").await.unwrap();
+    assert_eq!(store.bytes(), 0);
+}
+
+proptest! {
+    #[test]
+    fn tables_of_any_size_have_the_sums_and_stay_within_the_bound(
+        max_bytes in 2_000_usize..30_000,
+        steps in prop::collection::vec((0_u8..2, prop::collection::vec((0_u16..200, 1_u64..9), 0..40)), 1..30),
+    ) {
+        let store = MemoryStore::with_max_bytes(max_bytes);
+        let mut model = HashMap::<String, BTreeMap<String, u64>>::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            for (key, amounts) in steps {
+                let key = format!("table-{key}");
+                let amounts = Vec::from_iter(amounts.into_iter().map(|(name, n)| (format!("name-{name}"), n)));
+                let numbers = model.entry(key.clone()).or_default();
+                counter_table::add(numbers, &amounts, |_| ());
+                let fits = store.increment_counters(&key, &amounts, LASTING).await.unwrap();
+                let counters = store.counters(&key).await.unwrap();
+                if fits {
+                    assert_eq!(&counters, numbers);
+                } else {
+                    assert!(counters.is_empty());
+                }
+                assert!(store.bytes() <= max_bytes);
+                // Room for one can have been made by removing the other.
+                for (key, numbers) in &mut model {
+                    *numbers = store.counters(key).await.unwrap();
+                }
+            }
+        });
+    }
 }
