@@ -1,14 +1,14 @@
 //! A user signs in from a terminal, with a browser on another device.
 //!
 //! ```text
-//! cargo run --example device_flow
+//! cargo run --example device_flow --features oauth
 //! ```
 //!
 //! runs without credentials and without a network, against a fake of GitHub's login whose user takes three
 //! seconds.
 //!
 //! ```text
-//! GITHUB_CLIENT_ID=… cargo run --example device_flow
+//! GITHUB_CLIENT_ID=… cargo run --example device_flow --features oauth
 //! ```
 //!
 //! signs you in at github.com. Enable the device flow in the application's settings.

@@ -1,14 +1,14 @@
 //! A user signs in with the browser.
 //!
 //! ```text
-//! cargo run --example oauth_web
+//! cargo run --example oauth_web --features oauth
 //! ```
 //!
 //! runs without credentials and without a network, against a fake of GitHub's login page whose user agrees
 //! immediately.
 //!
 //! ```text
-//! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… cargo run --example oauth_web
+//! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… cargo run --example oauth_web --features oauth
 //! ```
 //!
 //! signs you in at github.com. The application needs the callback URL `http://127.0.0.1/callback`; GitHub

@@ -62,20 +62,20 @@ fn main() {
     };
 }
 RUST
-    (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check")
+    (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check") || exit 1
     for number in 2 3 4; do
         sed -i.old "s/issue_number([0-9]*)/issue_number($number)/" "$work/$1/src/main.rs"
         started=$(now)
-        (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check")
+        (cd "$work/$1" && CARGO_INCREMENTAL=1 cargo check --quiet --offline --target-dir "$work/$1/check") || exit 1
         awk -v a="$started" -v b="$(now)" 'BEGIN { printf "%.2f\n", b - a }'
-    done | median
+    done | median || exit 1
     rm -rf "$work/$1/check"
 }
 
 fresh() { # name: seconds of a fresh build
     local started
     started=$(now)
-    (cd "$work/$1" && cargo build --quiet --offline --target-dir "$work/$1/target")
+    (cd "$work/$1" && cargo build --quiet --offline --target-dir "$work/$1/target") || exit 1
     since "$started"
 }
 
@@ -85,7 +85,7 @@ alone() { # name, before
     for _ in 1 2 3; do
         (cd "$work/$1" && eval "$2")
         started=$(now)
-        (cd "$work/$1" && cargo build --quiet --offline --target-dir "$work/$1/target")
+        (cd "$work/$1" && cargo build --quiet --offline --target-dir "$work/$1/target") || exit 1
         since "$started"
         echo
     done | median

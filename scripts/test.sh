@@ -117,7 +117,7 @@ if [ -z "${CHROMIUM:-}" ]; then
     [ "$(uname)" = Linux ] || export CHROMIUM='/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'
 fi
 # It checks in less than a second without optimizations, which take four times the time to compile.
-cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet --debug
+$quick || cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet --debug
 
 step 'words'
 python3 scripts/check-words.py
@@ -150,6 +150,11 @@ step 'lints: with decoders of reqwest'
 cargo clippy --locked --package octowire-decoders --all-targets -- -D warnings
 step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
+# The others are compiled together with what they share code with.
+for feature in disk-store encrypted-token-store metrics,webhooks usage webhooks-journal; do
+    step "lints: $feature alone"
+    cargo clippy --locked --no-default-features --features "$feature" --lib -- -D warnings
+done
 
 step 'tests: the stages of the build'
 cargo test --locked --package octowire-codegen -- --nocapture

@@ -270,7 +270,8 @@ impl ClientBuilder {
     /// Sets the store that this client shares with others, in this process or in a fleet: see [`store`](crate::store).
     /// By default the client shares nothing.
     ///
-    /// Clients that share a store and an identity also share GitHub's rate limits. All of them have to use the same
+    /// Clients that share a store and an identity also share GitHub's rate limits, if the store shares them: a
+    /// [`MemoryStore`](crate::store::MemoryStore) does only with the feature `quota-ledger`. All of them have to use the same
     /// [`RateLimitPolicy`]. A client returns unused quota after half a second; if a process ends before, that quota counts
     /// as used.
     pub fn store(mut self, store: impl Store) -> Self {

@@ -176,7 +176,7 @@ impl Client {
 
     /// Writes pending data before a program ends, and returns after 5 s at most:
     ///
-    /// - the usage that all handles of this client have counted and not written to the
+    /// - the usage (feature `usage`) that all handles of this client have counted and not written to the
     ///   [store](ClientBuilder::store) yet;
     /// - their invalidations and purges of the [cache](crate::policy::cache);
     /// - responses and tokens that wait to be stored.

@@ -151,7 +151,7 @@ pub enum ErrorKind {
     CircuitOpen,
     /// More calls are queued than the [limit](crate::policy::rate_limit::RateLimitPolicy::max_queued) allows. Nothing was sent.
     QueueFull,
-    /// A budget of the application is exhausted: see [`Error::retry_after`]. Nothing
+    /// A budget of the application (feature `usage`) is exhausted: see [`Error::retry_after`]. Nothing
     /// was sent, except for the attempts in [`Error::attempts`].
     BudgetExhausted,
     /// The [store](crate::store) is unavailable, or its response is invalid. Calls continue without it.

@@ -48,8 +48,8 @@ macro_rules! metrics {
     ($($constant:ident = $name:literal: $kind:ident, $unit:literal, $labels:expr, $description:literal;)+) => {
         // Each metric has one address, by which its keys are found.
         $(#[cfg_attr(
-            not(feature = "webhooks"),
-            allow(dead_code, reason = "no code records deliveries then")
+            not(all(feature = "usage", feature = "webhooks")),
+            allow(dead_code, reason = "no code records budgets or deliveries then")
         )]
         pub(super) static $constant: MetricDescription =
             metric(concat!("octowire_", $name), MetricKind::$kind, $unit, &$labels, $description);)+

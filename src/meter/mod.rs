@@ -183,12 +183,14 @@ pub(crate) fn circuit(server: &str, state: f64) {
 }
 
 /// Returns the label of a budget.
+#[cfg(feature = "usage")]
 pub(crate) fn budget_name(name: &str) -> &'static str {
     static BUDGETS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
     BUDGETS.intern(name)
 }
 
 /// Records the spent part and the limit of a budget, by name and identity.
+#[cfg(feature = "usage")]
 pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
     // In the combined label, the numbers of one identity do not describe the others.
     if labels.contains(&OTHER_LABEL) {
@@ -201,6 +203,7 @@ pub(crate) fn budget(labels: [&'static str; 2], used: f64, limit: Option<u64>) {
 }
 
 /// Records a request that a budget rejects.
+#[cfg(feature = "usage")]
 pub(crate) fn budget_rejected(budget: &'static str) {
     count(&catalog::BUDGET_REJECTED, [budget, ""]);
 }

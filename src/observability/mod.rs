@@ -1,8 +1,8 @@
 //! Telemetry of a client: spans and events with [`tracing`], and metrics with the facade
 //! [`metrics`](https://docs.rs/metrics) (feature `metrics`), for the backends that the application has installed.
 //!
-//! In addition, a client keeps data for queries: its [health](crate::Client::health), its usage, and with the feature
-//! `dashboard` a page.
+//! In addition, a client keeps data for queries: its [health](crate::Client::health), with the feature `usage` its
+//! usage, and with the feature `dashboard` a page.
 //!
 //! # Spans
 //!
@@ -94,7 +94,7 @@
 //! | `method` | HTTP's, and `_OTHER` | 8 |
 //! | `identity` | the identity that GitHub limits, similar to [`Client::identity`](crate::Client::identity), which can be the name of a file or variable; `own` for a call with a request credential, `all` for a budget of all | 102 |
 //! | `resource` | primary rate limits, as GitHub names them; `none` for a rejection that names none | 102 |
-//! | `budget` | names of budgets | 101 |
+//! | `budget` | names of budgets (feature `usage`) | 101 |
 //! | `server` | addresses of servers | 101 |
 //! | `event` | events of webhooks, as in the headers of verified deliveries; `none` for unverified requests | 102 |
 //! | `action` | actions of webhooks, as GitHub's description names them; `none` for an event without actions | 120 |

@@ -50,6 +50,9 @@ impl<T> Response<T> {
     }
 
     /// Returns the headers, such as `etag`, `link` and `x-oauth-scopes`.
+    ///
+    /// Secrets in them are redacted at the first call. If the process has used more than a thousand other secrets since
+    /// the response arrived, most values are `[hidden]`: read the headers before you keep a response.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.headers.map()

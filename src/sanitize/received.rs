@@ -1,8 +1,9 @@
 //! The headers of a response, whose secrets are redacted at first use.
 //!
 //! Most callers read none of the headers, and the client itself reads a few. So a response keeps them as
-//! [`ReceivedHeaders`], from which no other module gets a secret: single values are checked when they are read, and all
-//! values are redacted before any code stores or shows them.
+//! [`ReceivedHeaders`], from which no other module gets a secret, except in `Link` and `Location`, which are followed and
+//! must not be shown: single values are checked when they are read, and all values are redacted before any code stores or
+//! shows them.
 
 use bytes::Bytes;
 use http::header::{ETAG, LAST_MODIFIED, LINK, LOCATION};
@@ -110,17 +111,25 @@ impl ReceivedHeaders {
     /// as sensitive: `Debug` does not show them, and no store receives them. A protocol word by which the client decides
     /// is unchanged as well.
     pub(crate) fn redacted(&self) -> HeaderMap {
-        self.redacted_by(secrets::known().secrets())
+        // Before the lock is taken, since it allocates.
+        let headers = self.to_map();
+        self.redact(headers, secrets::known().secrets())
     }
 
+    #[cfg(test)]
     fn redacted_by(&self, known: &Secrets) -> HeaderMap {
-        let mut headers = self.to_map();
+        self.redact(self.to_map(), known)
+    }
+
+    fn redact(&self, mut headers: HeaderMap, known: &Secrets) -> HeaderMap {
         if known.has_all_since(self.evictions) {
             redact_known(&mut headers, &self.lines, known);
         } else {
             hide(&mut headers, |name, value| {
-                let is_hidden = is_followed(name) || !is_never_redacted(name, value);
-                is_hidden.then(|| HIDDEN.into())
+                // The client decides by words of the protocol, such as `no-store`, and they are not secrets.
+                let is_kept = is_never_redacted(name, value)
+                    || DECISIVE.contains(&name.as_str()) && is_of_protocol(value);
+                (is_followed(name) || !is_kept).then(|| HIDDEN.into())
             });
         }
         headers
@@ -234,7 +243,8 @@ fn is_date(value: &[u8]) -> bool {
 fn redact_known(headers: &mut HeaderMap, all: &[u8], known: &Secrets) {
     // One search of all values is sufficient for nearly all responses. Only a value with an escape needs its own.
     let can_have_plain = known.can_have_plain(all);
-    if !can_have_plain && !has_escape(all) {
+    // Only in values: codes and lengths can be the same bytes as escapes.
+    if !can_have_plain && !lines(all).any(|line| has_escape(line.value)) {
         return;
     }
     hide(headers, |name, value| {

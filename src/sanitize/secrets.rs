@@ -257,7 +257,8 @@ impl Secrets {
         found.is_some()
     }
 
-    /// Returns whether each secret that was known when this number of [evictions] was read is still found.
+    /// Returns whether each secret that was not evicted when this number of [evictions] was read is still found. One that
+    /// was evicted before can be missing.
     ///
     /// The pieces that were evicted since are the last of all that were evicted, and the last `max_evicted` are found.
     pub(super) fn has_all_since(&self, evictions: u64) -> bool {

@@ -35,6 +35,7 @@ pub(super) fn is_sound(name: &str, number: u64) -> bool {
 }
 
 /// Returns the encoded numbers after adding these amounts.
+#[cfg(any(test, feature = "__fuzz", feature = "disk-store"))]
 pub(super) fn increment(mut numbers: BTreeMap<String, u64>, amounts: &[(String, u64)]) -> Vec<u8> {
     add(&mut numbers, amounts, |_| ());
     encode(&numbers)

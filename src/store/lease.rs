@@ -12,8 +12,8 @@ use super::quota_bounds::{
 /// The request of one member for limits of one identity: a quota lease that the member can spend for half a second
 /// without further requests, so that a call costs no round trip.
 ///
-/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a `QuotaLedger`, or to an equivalent script, which
-/// receives it as JSON.
+/// It is opaque: a [`QuotaStore`](super::QuotaStore) passes it to a `QuotaLedger` (feature `quota-ledger`), or to an
+/// equivalent script, which receives it as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QuotaRequest {
     /// The name of the member: random, and constant for the client's lifetime.

@@ -214,7 +214,7 @@ impl State {
     }
 
     fn insert_sum(&mut self, key: &str, sum: i64, until: Option<Instant>) {
-        self.insert(key, Content::Bytes(Bytes::from(sum.to_string())), until, true);
+        self.insert(key, Content::copy(&Bytes::from(sum.to_string())), until, true);
     }
 
     fn increment(&mut self, key: &str, amount: i64, ttl: Duration) -> Result<i64> {
@@ -259,10 +259,13 @@ impl State {
         };
         let name_bytes = &mut table.name_bytes;
         counter_table::add(&mut table.numbers, amounts, |name| *name_bytes += name.len());
-        let content = if table.numbers.len() > MAX_ENCODED_NAMES {
-            Content::Table(table)
+        let is_large = table.numbers.len() > MAX_ENCODED_NAMES;
+        let table = Content::Table(table);
+        // A table that takes the part of all sums stays encoded, so that it fits as long as possible.
+        let content = if is_large && size(key, &table) <= self.max_bytes / COUNTER_FRACTION {
+            table
         } else {
-            Content::Bytes(counter_table::encode(&table.numbers).into())
+            Content::copy(&table.encode())
         };
         self.insert(key, content, until, true)
     }

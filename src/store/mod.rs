@@ -1,7 +1,7 @@
 //! Storage of shared state, for all clients of a process or for a fleet of processes.
 //!
-//! Without a store, each client keeps its own state, which suits one process with one client. With a store, clients of
-//! the same identity share its rate limits, whatever process and machine they are on.
+//! Without a store, each client keeps its own state, which suits one process with one client. With a store that
+//! shares limits, clients of the same identity share its rate limits, whatever process and machine they are on.
 //!
 //! | store | shared by |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `DiskStore`, with the feature `disk-store` | the processes of a machine, also after a restart |
 //! | `RedisStore`, with the feature `redis` | all clients of the same Redis or Valkey |
 //!
-//! Limits are shared through Redis; through a [`MemoryStore`] or a store of the application's own, with the feature
-//! `quota-ledger`.
+//! Limits are shared through Redis and a `DiskStore`; through a [`MemoryStore`] or a store of the application's own, with
+//! the feature `quota-ledger`. Without it, each client of a [`MemoryStore`] has its own limits, and there is no warning.
 //!
 //! An attempt of a call waits for its store for [50 ms](crate::ClientBuilder::store_timeout) at most, in sum for all
 //! store operations. If the store is unavailable, the attempt continues with local state, and with the client's share

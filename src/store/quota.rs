@@ -6,8 +6,8 @@ use super::{QuotaLease, QuotaRequest, StoreFuture};
 
 /// Leases of the limits of an identity, which a fleet shares. See the [contract](super::Store) of all methods.
 pub trait QuotaStore: fmt::Debug + Send + Sync + 'static {
-    /// Processes a request for quota as `QuotaLedger::lease` does for the ledger of this
-    /// key, by the store's own clock, which is one clock for all members.
+    /// Processes a request for quota as `QuotaLedger::lease` (feature `quota-ledger`) does for the
+    /// ledger of this key, by the store's own clock, which is one clock for all members.
     ///
     /// The ledger is read, changed and written as one step, or the shares of two members would exceed the limit. It is
     /// kept for two hours after its last request. A ledger that the store has lost, or cannot read, begins again empty;

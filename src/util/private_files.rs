@@ -43,6 +43,8 @@
 //! On other systems than Unix, the access list of the folder protects its files. Only links, folders and special files
 //! are rejected there.
 
+#![cfg_attr(not(feature = "disk-store"), allow(dead_code, reason = "a disk store needs the rest"))]
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};

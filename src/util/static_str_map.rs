@@ -7,6 +7,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StaticStrPtr(pub(crate) &'static str);
 
+#[cfg_attr(not(feature = "usage"), allow(dead_code, reason = "usage alone needs it"))]
 pub(crate) type StaticStrMap<T> = HashMap<StaticStrPtr, T, BuildHasherDefault<PtrHasher>>;
 
 impl PartialEq for StaticStrPtr {

@@ -4,9 +4,9 @@
 //! |---|---|---|
 //! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
-//! | a user, through the browser or a device | `OAuthApp`, then `UserToken` | 8 hours, refreshed |
+//! | a user, through the browser or a device | `OAuthApp`, then `UserToken` (feature `oauth`) | 8 hours, refreshed |
 //! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
-//! | a bearer token for a gateway | `ClientCredentials` | set by the server, refreshed |
+//! | a bearer token for a gateway | `ClientCredentials` (feature `oauth`) | set by the server, refreshed |
 //! | a vault, or any other source | your own [`TokenProvider`] | set by the provider |
 //!
 //! A [`TokenProvider`] fetches one token; the client keeps and refreshes it ([`TokenPolicy`]). Neither decides which

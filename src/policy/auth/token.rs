@@ -271,8 +271,8 @@ impl CredentialFormat {
         match self {
             Self::RefreshToken => Some((
                 "a refresh token (ghr_)",
-                "pass the access token that was issued with it, or use UserToken, which refreshes \
-                 itself",
+                "pass the access token that was issued with it, or use UserToken (feature \
+                 oauth), which refreshes itself",
             )),
             Self::PrivateKey => Some((
                 "a private key",
@@ -281,7 +281,7 @@ impl CredentialFormat {
             Self::ClientId => Some((
                 "a client id (Iv…)",
                 "a client id only identifies the application: pass a token, or sign in with \
-                 OAuthApp or App",
+                 OAuthApp (feature oauth) or App",
             )),
             _ => None,
         }

@@ -17,8 +17,8 @@
 //! | stored in | shared by | set with |
 //! |---|---|---|
 //! | memory | the handles of a client | nothing, or [`CacheConfig::memory`] |
-//! | `store::DiskStore` | the processes of a machine, and the next run | [`CacheConfig::store`] |
-//! | `store::RedisStore` | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
+//! | `store::DiskStore` (feature `disk-store`) | the processes of a machine, and the next run | [`CacheConfig::store`] |
+//! | `store::RedisStore` (feature `redis`) | a fleet | [`ClientBuilder::store`](crate::ClientBuilder::store), or [`CacheConfig::store`] |
 //!
 //! # ETags and tokens
 //! GitHub's `ETag`s differ from token to token, and tokens of an App expire after an hour. As has been

@@ -103,6 +103,16 @@ pub(crate) fn is_storable(status: StatusCode, headers: &HeaderMap) -> bool {
         && !headers.contains_key(CONTENT_RANGE)
         && !Directives::of(headers).no_store
         && !varies_by_all(headers)
+        && !has_redacted_rules(headers)
+}
+
+/// Returns whether a header by which the cache decides contained a secret, or could contain one: a directive might be
+/// missing.
+fn has_redacted_rules(headers: &HeaderMap) -> bool {
+    let hidden = sanitize::HIDDEN.as_bytes();
+    let is_redacted =
+        |value: &HeaderValue| value.as_bytes().windows(hidden.len()).any(|part| part == hidden);
+    [CACHE_CONTROL, VARY].iter().any(|name| headers.get_all(name).iter().any(is_redacted))
 }
 
 fn varies_by_all(headers: &HeaderMap) -> bool {

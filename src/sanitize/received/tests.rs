@@ -214,6 +214,21 @@ proptest! {
 }
 
 #[test]
+fn values_of_any_length_and_bytes_are_copied() {
+    let mut headers = HeaderMap::new();
+    for (name, length) in
+        [("etag", 0), ("etag", 65_535), ("etag", 65_536), ("x-other", 70_000), ("date", 1)]
+    {
+        let value = HeaderValue::from_bytes(&vec![0xe9_u8; length]).unwrap();
+        headers.append(HeaderName::from_static(name), value);
+    }
+    let copy = ReceivedHeaders::copy(&headers);
+    assert_eq!(lines_of(&copy.to_map()), lines_of(&headers));
+    let [date, etag] = copy.first_received([&http::header::DATE, &ETAG]);
+    assert_eq!((date, etag), (Some(&b"\xe9"[..]), Some(&b""[..])));
+}
+
+#[test]
 fn a_secret_that_is_evicted_before_the_headers_are_read_is_redacted() {
     let headers = headers(&[
         ("x-echo", "Bearer s3cret!0000 and more"),
@@ -223,6 +238,10 @@ fn a_secret_that_is_evicted_before_the_headers_are_read_is_redacted() {
         ("etag", "\"s3cret!0000\""),
         ("link", "<https://a.example/?key=s3cret!0000>"),
         ("x-short", "7 chars"),
+        ("cache-control", "private, no-store, max-age=60"),
+        ("vary", "Accept, Authorization"),
+        ("x-ratelimit-resource", "code_search"),
+        ("x-github-sso", "partial-results; organizations=21955855,20582480"),
     ]);
     let mut known = registry(1, 3);
     known.add(secret(0).as_bytes(), Retention::Used);
@@ -244,7 +263,15 @@ fn a_secret_that_is_evicted_before_the_headers_are_read_is_redacted() {
         (&shown["x-echo"], &shown["x-scopes"]),
         (&HIDDEN.parse().unwrap(), &HIDDEN.parse().unwrap())
     );
-    for name in ["x-ratelimit-reset", "date", "x-short"] {
+    for name in [
+        "x-ratelimit-reset",
+        "date",
+        "x-short",
+        "cache-control",
+        "vary",
+        "x-ratelimit-resource",
+        "x-github-sso",
+    ] {
         assert_eq!(shown[name], headers[name]);
     }
     assert!(!shown.contains_key("etag") && shown["link"].is_sensitive());

@@ -60,6 +60,21 @@ async fn a_table_of_many_names_is_not_encoded_again_for_each_name() {
     assert_eq!(store.bytes(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_expired_table_begins_again() {
+    let store = MemoryStore::new();
+    let amounts = Vec::from_iter((0..100).map(|number| (format!("name-{number}"), 1)));
+    store.increment_counters("table", &amounts, LASTING).await.unwrap();
+    tokio::time::advance(LASTING).await;
+    store.increment_counters("table", &amounts[..1], LASTING).await.unwrap();
+    assert_eq!(store.counters("table").await.unwrap().len(), 1);
+    tokio::time::advance(LASTING / 2).await;
+    assert_eq!(store.counters("table").await.unwrap().len(), 1, "it has a TTL of its own");
+    tokio::time::advance(LASTING).await;
+    assert!(store.counters("table").await.unwrap().is_empty());
+    assert_eq!(store.bytes(), 0);
+}
+
 proptest! {
     #[test]
     fn tables_of_any_size_have_the_sums_and_stay_within_the_bound(
@@ -86,6 +101,15 @@ proptest! {
                 // Room for one can have been made by removing the other.
                 for (key, numbers) in &mut model {
                     *numbers = store.counters(key).await.unwrap();
+                }
+                let state = store.state();
+                let sizes = state.values.iter().map(|(key, value)| size(key, &value.content));
+                assert_eq!((state.bytes, state.counter_bytes), (sizes.clone().sum(), sizes.sum()));
+                for (_, value) in &state.values {
+                    if let Content::Table(table) = &value.content {
+                        let bytes = table.numbers.keys().map(String::len).sum::<usize>();
+                        assert_eq!(table.name_bytes, bytes);
+                    }
                 }
             }
         });
