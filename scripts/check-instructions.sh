@@ -6,7 +6,8 @@
 #   ./scripts/check-instructions.sh --update   commit the counts of this build instead
 #
 # Installs valgrind if it is missing (Debian), and builds the benchmark: ten minutes on a fresh machine, two
-# after that. A failure names each path with both figures. Run it with the newest stable compiler.
+# after that. A failure names each path with both figures. Run it with the
+# compiler that the first line of bench/instructions.tsv names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

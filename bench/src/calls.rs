@@ -136,7 +136,7 @@ pub fn rate(client: &str, body: &str, callers: &str, seconds: &str, url: &str) -
     let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let _within = runtime.enter();
     let subject = entry.connect(url)?;
-    measure::rate(&runtime, &*subject, body, callers, RATE_SAMPLE)?;
+    measure::rate(&runtime, &*subject, body, callers, sample / 2)?;
     let start = measure::cpu_time();
     let rate = measure::rate(&runtime, &*subject, body, callers, sample)?;
     let cpu = (measure::cpu_time() - start).as_secs_f64() / (rate * sample.as_secs_f64());

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::Result;
-use crate::tables::{day, figure, section};
+use crate::tables::{day, figure, section, size};
 
 /// From the text of `bench/README.md` to a table.
 type Derive = fn(&str) -> Result<String>;
@@ -38,8 +38,14 @@ const ROWS: [(&str, &str, &[&str], &str); 11] = [
 
 fn comparison(bench: &str) -> Result<String> {
     let peers = section(bench, "peers")?;
-    let day = day(peers).ok_or("the peers have no day")?;
-    let mut text = format!("Measured on {day}:\n\n| |");
+    let mut runs = Vec::new();
+    for name in ["calls", "peers", "webhooks"] {
+        let recorded = section(bench, name)?;
+        if let (Some(day), Some(size)) = (day(recorded), size(recorded)) {
+            runs.push(format!("{name} on {day}, {size}"));
+        }
+    }
+    let mut text = format!("Measured: {}.\n\n| |", runs.join("; "));
     for (name, client) in CLIENTS {
         let version = figure(peers, &[client], "version");
         // Octowire's is this one, and a client that is not installed has a reason in its place.

@@ -28,6 +28,12 @@ pub fn day(section: &str) -> Option<&str> {
     section.split_once("Last run, on ")?.1.split(':').next()
 }
 
+/// The size of a recorded run, such as `15 rounds`: the end of its first line.
+pub fn size(section: &str) -> Option<&str> {
+    let line = section.split_once("Last run, on ")?.1.lines().next()?;
+    Some(line.trim_end_matches('.').rsplit_once("; ")?.1)
+}
+
 /// A figure of a section: the cell of the row that begins with these cells, in the column of this name. A spread is left
 /// out. `None` if no table has it.
 pub fn figure<'a>(section: &'a str, row: &[&str], column: &str) -> Option<&'a str> {

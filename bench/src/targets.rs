@@ -115,6 +115,20 @@ const TARGETS: &[Target] = &[
         "of axum, verifying",
     ),
     ("telemetry without a subscriber, ns", AtMost(300.0), "telemetry", &["no subscriber"], "ns"),
+    (
+        "telemetry with a log and a recorder, ns",
+        AtMost(5000.0),
+        "telemetry",
+        &["a log at INFO, and the recorder"],
+        "ns",
+    ),
+    (
+        "admissions per second, 2 tasks",
+        AtLeast(1_000_000.0),
+        "limits",
+        &["2 concurrent tasks, one identity"],
+        "per second",
+    ),
 ];
 
 /// The allocations of a call beyond bare reqwest, which are the difference of two figures.
@@ -133,6 +147,18 @@ pub fn table(bench: &str) -> Result<String> {
     let more = allocations("octowire").zip(allocations("bare reqwest + serde_json"));
     let more = more.map(|(octowire, bare)| format!("{:.1}", octowire - bare));
     row(&mut text, "allocations of a call, 1 KB, beyond bare", MORE_ALLOCATIONS, more.as_deref())?;
+    let mut least: Option<f64> = None;
+    for body in ["1 KB", "10 KB", "260 KB"] {
+        for callers in ["1", "16", "64"] {
+            let rate =
+                |client| -> Option<f64> { figure(calls, &[body, client], callers)?.parse().ok() };
+            let ratio = rate("octowire").zip(rate("octocrab"));
+            let ratio = ratio.map(|(octowire, octocrab)| octowire / octocrab);
+            least = [least, ratio].into_iter().flatten().reduce(f64::min);
+        }
+    }
+    let least = least.map(|least| format!("{least:.2}"));
+    row(&mut text, "calls per second, of octocrab, the least", AtLeast(1.0), least.as_deref())?;
     Ok(text)
 }
 

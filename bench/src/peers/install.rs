@@ -60,7 +60,15 @@ impl Node {
             eprintln!("installing octokit.js into {}", folder.display());
             create(&folder)?;
             std::fs::write(folder.join("package.json"), PACKAGE)?;
-            let npm = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+            let npm = [
+                "install",
+                "--loglevel=error",
+                "--engine-strict",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--prefix",
+            ];
             process::run(Command::new("npm").args(npm).arg(&folder))?;
             std::fs::write(&installed, PACKAGE)?;
         }
