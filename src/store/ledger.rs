@@ -13,9 +13,9 @@ use super::lease::{
 };
 use super::quota_bounds::{
     AFTER_RESET, LEASE_TTL_MS, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER,
-    MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR, OFFLINE_DIVISOR,
-    PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY, UNKNOWN_LIMIT_PROBES, bucket_of,
-    is_name, retention_ms,
+    MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR, MIN_OUTAGE,
+    OFFLINE_DIVISOR, PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY,
+    UNKNOWN_LIMIT_PROBES, bucket_of, is_name, retention_ms,
 };
 
 /// The quota ledger of one identity: the shares of its limits that the members of a fleet hold.
@@ -42,6 +42,13 @@ use super::quota_bounds::{
 /// So the limits hold if each client that spends returns within ten seconds. A loss shows only in the requests of clients
 /// that saw it: a new client that finds an empty ledger before any of them returns, within about a second, receives
 /// quota as from the first ledger.
+///
+/// # Outages that leave the ledger intact
+///
+/// The first member that returns reports the outage, unless others were served meanwhile. The time of the outage does not
+/// count as silence of the others: what is kept for each of them, and its part of the calls in flight, stays reserved for
+/// ten seconds after it. If the outage took nearly as long as a window, or longer, each absent member counts as having
+/// spent its part of the window's limit. An earlier loss is not forgotten, nor extended by short outages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaLedger {
@@ -108,6 +115,16 @@ struct PauseState {
     probe_expires_at: u64,
 }
 
+/// A client that reports earlier spending.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Reporter {
+    /// The ledger has sent it no lease.
+    Stranger,
+    Member,
+    /// The first member that reports an outage, of this length in milliseconds.
+    OfOutage(u64),
+}
+
 impl QuotaLedger {
     /// Responds to a request, at this time in milliseconds: by any clock, but the same for all requests. If the clock
     /// was set back since the last request, times are counted as if no time had passed.
@@ -132,6 +149,13 @@ impl QuotaLedger {
             };
         }
         self.rebase_time(now, ask);
+        let outage = self.outage(now, ask);
+        let is_new = |length: u64| now.saturating_sub(length) > self.recovery.since;
+        let first_report =
+            outage.filter(|length| known && (*length >= MIN_OUTAGE || is_new(*length)));
+        if let Some(length) = outage.filter(|length| *length >= MIN_OUTAGE) {
+            self.excuse_silence(now, length);
+        }
         self.expire(now);
         // A member that was removed can have returned its lease already, and its changes are unknown.
         let before = self.members.get(&ask.member);
@@ -140,14 +164,19 @@ impl QuotaLedger {
         self.revert_last(ask);
         let mut changes = LastChanges::default();
         if let Some(join) = &ask.join {
-            self.join(now, join, ask, known, &mut changes);
+            let reporter = match first_report {
+                Some(length) => Reporter::OfOutage(length),
+                None if known => Reporter::Member,
+                None => Reporter::Stranger,
+            };
+            self.join(now, join, ask, reporter, &mut changes);
         }
         self.apply_request(now, ask, gives_back, &mut changes);
         let mut lease = QuotaLease { epoch: self.epoch.clone(), ..QuotaLease::default() };
         lease.pause = self.current_pause(now, ask);
         let probe = lease.pause.is_none() && self.pause.is_some();
         let open = lease.pause.is_none();
-        lease.members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        lease.members = self.member_count(now);
         lease.slots = self.slots(now, ask, open, probe);
         let mut enough = open && lease.slots > ask.in_flight;
         for (name, window) in &ask.windows {
@@ -170,7 +199,7 @@ impl QuotaLedger {
             } else {
                 u32::MAX
             };
-            let granted = self.budget(now, name, budget, most, ask, lease.members);
+            let granted = self.budget(now, name, budget, most, ask);
             enough &= budget.requested == 0 || granted.granted > 0;
             lease.budgets.insert(name.clone(), granted);
         }
@@ -185,6 +214,24 @@ impl QuotaLedger {
             (member.serial, member.last_changes) = (ask.serial.min(MAX_NUMBER), changes);
         }
         lease
+    }
+
+    /// Returns for how long no member was served, in milliseconds, if the client reports that it was not served for longer.
+    /// If others were served in all that time, the outage is one of this client only; `None` unless another one follows.
+    fn outage(&self, now: u64, ask: &QuotaRequest) -> Option<u64> {
+        let own = now.saturating_sub(ask.join.as_ref()?.offline_ms);
+        let others = self.members.iter().filter(|(name, _)| **name != ask.member);
+        let start = others.map(|(_, other)| other.last_seen).fold(own, u64::max);
+        let length = now.saturating_sub(start);
+        (length > 0 && (start == own || length >= MIN_OUTAGE)).then_some(length)
+    }
+
+    /// Counts an outage of this length neither as silence of the members nor as time in which clients could return.
+    fn excuse_silence(&mut self, now: u64, outage: u64) {
+        for member in self.members.values_mut() {
+            member.last_seen = member.last_seen.saturating_add(outage).min(now);
+        }
+        self.recovery.extend(now, outage);
     }
 
     /// Removes departed members and expired counts.
@@ -207,6 +254,15 @@ impl QuotaLedger {
         if self.pause.as_ref().is_some_and(|pause| pause.until.saturating_add(PAUSE_TTL) <= now) {
             self.pause = None;
         }
+    }
+
+    /// Returns the number of members, including those that can still return from an outage.
+    fn member_count(&self, now: u64) -> u32 {
+        self.recovery.awaited_members(now, self.present_members())
+    }
+
+    fn present_members(&self) -> u32 {
+        u32::try_from(self.members.len()).unwrap_or(u32::MAX)
     }
 
     /// Removes a member, and records until when it can have spent.
@@ -241,11 +297,12 @@ impl QuotaLedger {
         now: u64,
         join: &MemberJoin,
         ask: &QuotaRequest,
-        known: bool,
+        reporter: Reporter,
         changes: &mut LastChanges,
     ) {
-        self.count_returning(now, join, ask, known, changes);
-        for (name, spent) in if known { &join.spent_offline } else { &join.spent } {
+        self.count_returning(now, join, ask, reporter, changes);
+        let is_new = reporter == Reporter::Stranger;
+        for (name, spent) in if is_new { &join.spent } else { &join.spent_offline } {
             let Some(window) = ask.windows.get(name) else { continue };
             let Some(counted) = entry(&mut self.windows, name) else { continue };
             let part = bucket_of(window.length);
@@ -266,30 +323,22 @@ impl QuotaLedger {
         now: u64,
         join: &MemberJoin,
         ask: &QuotaRequest,
-        known: bool,
+        reporter: Reporter,
         changes: &mut LastChanges,
     ) {
-        let outage = now.saturating_sub(join.offline_ms);
+        let start = now.saturating_sub(join.offline_ms);
         if self.epoch.is_empty() {
-            self.epoch = format!("{now}:{}", ask.member);
-            self.recovery =
-                OutageRecovery { since: now, ledger_lost: true, ..OutageRecovery::default() };
-        } else if known && join.offline_ms > 0 && outage > self.recovery.since {
-            let before = std::mem::take(&mut self.recovery);
-            let lost = before.is_partial(now);
-            let unreported = if lost { before.unreported } else { BTreeMap::new() };
-            self.recovery = OutageRecovery {
-                since: now,
-                ledger_lost: lost,
-                slots: before.slots,
-                unreported,
-                ..OutageRecovery::default()
-            };
-            if !lost {
-                for window in self.windows.values_mut() {
-                    window.offline_allowance = window.min_free.min(window.previous_min_free);
-                }
-            }
+            self.epoch = format!("{now}:{}:{}", ask.serial, ask.member);
+            self.recovery = OutageRecovery::of_new_ledger(now);
+        } else if let Reporter::OfOutage(outage) = reporter {
+            let is_new = !self.members.contains_key(&ask.member);
+            let members = self.present_members().saturating_add(u32::from(is_new));
+            self.recovery.begin_another(now, outage, members);
+            self.windows.values_mut().for_each(GrantWindow::begin_outage);
+        } else if reporter == Reporter::Member && join.offline_ms > 0 && start > self.recovery.since
+        {
+            // Only this client missed responses, in no recovery.
+            return;
         }
         let recovery = &mut self.recovery;
         if ask.epoch.is_none() {
@@ -301,11 +350,11 @@ impl QuotaLedger {
             }
             return;
         }
-        // A client that the ledger knows and that had no outage reports only advance spending: no other clients are
-        // expected to return.
-        if !known || join.offline_ms > 0 {
+        let is_new = reporter == Reporter::Stranger;
+        // The ledger knows the number of its own members.
+        if is_new {
             let mut expected = join.members;
-            if !known && recovery.expected_members == 0 {
+            if recovery.expected_members == 0 {
                 // Clients that joined before the first one returned were not members of the lost ledger.
                 for name in self.members.keys().filter(|name| **name != ask.member) {
                     expected = expected.saturating_add(u32::from(recovery.add(name)));
@@ -313,7 +362,7 @@ impl QuotaLedger {
             }
             recovery.expected_members = recovery.expected_members.max(expected);
         }
-        if !recovery.add(&ask.member) || known {
+        if !recovery.add(&ask.member) || !is_new {
             return;
         }
         recovery.slots = recovery.slots.saturating_add(join.offline_slots);
@@ -324,7 +373,7 @@ impl QuotaLedger {
         }
         for (name, spare) in &join.offline_allowance {
             if let Some(window) = entry(&mut self.windows, name) {
-                window.add_offline_allowance(
+                window.add_returned_allowance(
                     *spare,
                     changes.windows.entry(name.clone()).or_default(),
                 );
@@ -363,7 +412,7 @@ impl QuotaLedger {
             let unspent = if gives_back { window.unspent } else { 0 };
             let unspent = counted.refund(granted_in, unspent, change);
             if self.recovery.ledger_lost {
-                counted.add_offline_allowance(unspent, change);
+                counted.add_returned_allowance(unspent, change);
             }
         }
         for (name, budget) in &ask.budgets {
@@ -412,18 +461,21 @@ impl QuotaLedger {
 
     /// Returns how many calls the member can have in flight.
     fn slots(&mut self, now: u64, ask: &QuotaRequest, open: bool, probe: bool) -> u32 {
+        let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
+        let held_by = |is_absent: bool, least: u32| {
+            let held = others().filter(|(name, _)| self.recovery.is_absent(now, name) == is_absent);
+            held.fold(0_u32, |sum, (_, member)| {
+                sum.saturating_add(member.in_flight.max(member.slots).max(least))
+            })
+        };
         let all = ask.max_concurrent.map_or(u32::MAX, |limit| {
             let left = limit.saturating_sub(self.recovery.slots_for_unknown(now, limit));
-            self.recovery.grantable_slots(now, limit).min(left).max(1)
+            self.recovery.grantable_slots(now, limit, held_by(true, 0)).min(left).max(1)
         });
-        let count = u32::try_from(self.members.len()).unwrap_or(u32::MAX).max(1);
-        let share = (all / count).max(1);
+        let share = (all / self.present_members().max(1)).max(1);
         // Each member has at least one slot, to continue with if it receives no further lease.
         let least = u32::from(share > 1);
-        let others = || self.members.iter().filter(|(name, _)| **name != ask.member);
-        let held = others().fold(0_u32, |sum, (_, member)| {
-            sum.saturating_add(member.in_flight.max(member.slots).max(least))
-        });
+        let held = held_by(false, least);
         let starved = others().any(|(_, member)| {
             member.is_starved && member.last_seen.saturating_add(STARVATION_MEMORY) > now
         });
@@ -452,7 +504,7 @@ impl QuotaLedger {
         member: &str,
         changes: &mut LastChanges,
     ) -> WindowGrant {
-        let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        let (present, members) = (self.present_members(), self.member_count(now));
         let alone = |(_, other): (_, &Member)| {
             other.offline_allowance.get(name).copied().unwrap_or_default()
         };
@@ -469,8 +521,13 @@ impl QuotaLedger {
         // At most the limit, which a u32 holds.
         let free = u64::from(limit).saturating_sub(window.sum());
         let free = u32::try_from(free).unwrap_or(limit);
-        let free =
-            self.recovery.grantable(limit, free, window.offline_allowance, absent, unreported > 0);
+        let free = if unreported > 0 {
+            self.recovery.grantable_to_returned(limit, free, window.returned_allowance)
+        } else {
+            // The clients that have not returned can have spent this amount meanwhile.
+            let spare = self.recovery.spent_by_all(limit, ask.length, window.offline_allowance);
+            free.saturating_sub(self.recovery.part_of(spare, absent))
+        };
         let free = free.saturating_sub(left_to_others);
         // In a new ledger that lacks spending, its own bound applies to the free amount.
         let strangers =
@@ -479,7 +536,7 @@ impl QuotaLedger {
         let least = ask.min_useful.min(limit.max(1));
         // No member gets all of the rest while there are others.
         let worth = ask.requested.min(limit / MIN_GRANT_DIVISOR).max(least);
-        let share = (free / members.max(1)).max(worth);
+        let share = (free / present.max(1)).max(worth);
         let granted = ask.requested.min(share).min(free).min(most);
         let granted = if granted < least { 0 } else { granted };
         let now_part = now / bucket_of(ask.length);
@@ -488,7 +545,7 @@ impl QuotaLedger {
             let change = changes.windows.entry(name.to_owned()).or_default();
             window.add(now_part, granted, change);
             if self.recovery.ledger_lost {
-                window.take_offline_allowance(granted, change);
+                window.take_returned_allowance(granted, change);
             }
         }
         if granted < ask.requested {
@@ -535,8 +592,8 @@ impl QuotaLedger {
         ask: &PrimaryRequest,
         most: u32,
         request: &QuotaRequest,
-        members: u32,
     ) -> PrimaryGrant {
+        let members = self.present_members();
         let held = self.members.values().filter_map(|member| member.unanswered.get(name));
         let held = held.fold(0_u64, |sum, amount| sum.saturating_add(*amount));
         let Some(budget) = entry(&mut self.budgets, name) else {

@@ -22,6 +22,9 @@ pub(super) const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// A member without a request for this time, in milliseconds, has departed; a member with calls in flight sends
 /// requests twice as often.
 pub(super) const MEMBER_TIMEOUT: u64 = 10_000;
+/// If a client was not served for this time, in milliseconds, and no other was, the store was unavailable. Together with
+/// the longest time between two requests of a member, it is no longer than the time after which the member has departed.
+pub(super) const MIN_OUTAGE: u64 = MEMBER_TIMEOUT / 5;
 /// For this time, in milliseconds, a member that wanted more still counts as wanting more.
 pub(super) const STARVATION_MEMORY: u64 = 2_000;
 /// The maximum number of calls that probe an unknown primary limit.

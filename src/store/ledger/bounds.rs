@@ -16,8 +16,8 @@ use crate::store::quota_bounds::{
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Version;
 
-/// Version 2 has the present names of the fields.
-pub(in crate::store) const VERSION: u64 = 2;
+/// Version 3 has the time of a loss.
+pub(in crate::store) const VERSION: u64 = 3;
 
 impl Serialize for Version {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,6 +42,8 @@ impl QuotaLedger {
         epoch
             && self.time <= MAX_NUMBER
             && recovery.since <= MAX_NUMBER
+            && recovery.lost_at <= MAX_NUMBER
+            && recovery.outage_ms <= MAX_NUMBER
             && recovery.returned_members.len() <= MAX_MEMBERS
             && recovery.returned_members.iter().all(|name| is_name(name))
             && all_sound(&recovery.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
@@ -60,6 +62,7 @@ impl QuotaLedger {
         self.time = now;
         let past = |time: u64| time.saturating_sub(back).min(now);
         self.recovery.since = past(self.recovery.since);
+        self.recovery.lost_at = past(self.recovery.lost_at);
         self.departed = past(self.departed);
         let latest = now.saturating_add(MAX_WINDOW_MS).min(MAX_NUMBER);
         for until in self.recovery.unreported.values_mut() {
@@ -68,6 +71,7 @@ impl QuotaLedger {
         // At most the number of members that the ledger distinguishes can return.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         self.recovery.expected_members = self.recovery.expected_members.min(most);
+        self.recovery.members_lost = self.recovery.members_lost.min(most);
         for member in self.members.values_mut() {
             member.last_seen = past(member.last_seen);
         }

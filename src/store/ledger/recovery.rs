@@ -18,11 +18,17 @@ pub(in crate::store) const JOIN_SLOTS_DIVISOR: u32 = 4;
 #[serde(deny_unknown_fields)]
 pub(super) struct OutageRecovery {
     pub(super) since: u64,
+    /// The length of the outage in milliseconds, if it left the ledger intact.
+    pub(super) outage_ms: u64,
     /// The number of clients before the outage.
     pub(super) expected_members: u32,
     pub(super) returned_members: BTreeSet<String>,
     /// Whether the ledger is new, so that the only known earlier spending is that which returning clients report.
     pub(super) ledger_lost: bool,
+    /// When the ledger replaced a lost one. A later outage begins another recovery, in which the loss still counts.
+    pub(super) lost_at: u64,
+    /// The number of clients of the lost ledger that had not returned when that outage was reported.
+    pub(super) members_lost: u32,
     /// The number of calls that the returned clients can have in flight without this ledger.
     pub(super) slots: u32,
     /// For each window, the time until which the ledger can lack spending that no present client reports: that of
@@ -31,6 +37,42 @@ pub(super) struct OutageRecovery {
 }
 
 impl OutageRecovery {
+    /// The recovery of a ledger that replaces a lost one, if there was one.
+    pub(super) fn of_new_ledger(now: u64) -> Self {
+        Self { since: now, ledger_lost: true, lost_at: now, ..Self::default() }
+    }
+
+    /// Begins the recovery from an outage of this length that left the ledger with so many members intact. An earlier loss
+    /// counts for as long as it would have without this outage.
+    pub(super) fn begin_another(&mut self, now: u64, outage_ms: u64, members: u32) {
+        let before = std::mem::take(self);
+        (self.since, self.outage_ms, self.slots) = (now, outage_ms, before.slots);
+        self.expected_members = members;
+        if before.missing_members(now, MEMBER_TIMEOUT) > 0 {
+            // Some return from both.
+            self.outage_ms = outage_ms.saturating_add(before.outage_ms).min(MAX_NUMBER);
+        }
+        if before.is_partial(now) {
+            self.ledger_lost = true;
+            self.lost_at = before.lost_at;
+            self.members_lost = before.lost_members(now, MAX_WINDOW_MS);
+            self.unreported = before.unreported;
+        }
+    }
+
+    /// Extends the times for which clients of a lost ledger can return by an outage of this length.
+    pub(super) fn extend(&mut self, now: u64, outage: u64) {
+        // Another recovery that begins now is told from this one by its time.
+        let later = |time: u64| time.saturating_add(outage).min(now.saturating_sub(1));
+        if self.is_of_loss() {
+            self.since = later(self.since);
+        }
+        self.lost_at = later(self.lost_at);
+        for until in self.unreported.values_mut() {
+            *until = until.saturating_add(outage).min(MAX_NUMBER);
+        }
+    }
+
     /// Counts a client as present. Returns `false` if it is counted already.
     pub(super) fn add(&mut self, member: &str) -> bool {
         self.returned_members.len() < MAX_MEMBERS && self.returned_members.insert(member.to_owned())
@@ -57,10 +99,39 @@ impl OutageRecovery {
         self.unreported.values().any(|until| *until > now)
     }
 
+    /// Returns whether this client may still return from the outage.
+    pub(super) fn is_absent(&self, now: u64, member: &str) -> bool {
+        self.missing_members(now, MEMBER_TIMEOUT) > 0 && !self.returned_members.contains(member)
+    }
+
+    /// Returns the number of clients, of `present` ones and those that can still return.
+    pub(super) fn awaited_members(&self, now: u64, present: u32) -> u32 {
+        let absent = self.missing_members(now, MEMBER_TIMEOUT);
+        let expected = if absent > 0 { self.expected_members } else { 0 };
+        let lost = if self.is_of_loss() { 0 } else { self.lost_members(now, MEMBER_TIMEOUT) };
+        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
+        present.max(expected).saturating_add(lost).min(most)
+    }
+
+    /// Returns whether the last outage lost the ledger.
+    fn is_of_loss(&self) -> bool {
+        self.ledger_lost && self.since == self.lost_at
+    }
+
+    /// Returns the number of clients of a lost ledger that have not returned, whose spending counts for this time.
+    fn lost_members(&self, now: u64, kept: u64) -> u32 {
+        if self.is_of_loss() {
+            self.missing_members(now, kept)
+        } else if self.ledger_lost && self.lost_at.saturating_add(kept) > now {
+            self.members_lost
+        } else {
+            0
+        }
+    }
+
     /// Returns whether a new ledger lacks the spending of some client.
-    pub(super) fn is_partial(&self, now: u64) -> bool {
-        self.ledger_lost
-            && (self.missing_members(now, MAX_WINDOW_MS) > 0 || self.has_unreported(now))
+    fn is_partial(&self, now: u64) -> bool {
+        self.lost_members(now, MAX_WINDOW_MS) > 0 || (self.ledger_lost && self.has_unreported(now))
     }
 
     /// Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is
@@ -70,7 +141,7 @@ impl OutageRecovery {
             return 0;
         }
         let absent =
-            if self.missing_members(now, kept) > 0 { self.since.saturating_add(kept) } else { 0 };
+            if self.lost_members(now, kept) > 0 { self.lost_at.saturating_add(kept) } else { 0 };
         let gone = self.unreported.get_mut(name).map_or(0, |until| {
             // Spending up to now counts for this time.
             *until = (*until).min(now.saturating_add(kept));
@@ -85,7 +156,7 @@ impl OutageRecovery {
     /// request within [`MEMBER_TIMEOUT`].
     pub(super) fn await_unknown_members<'a>(&mut self, windows: impl Iterator<Item = &'a String>) {
         for name in windows {
-            self.observe_unreported(name, self.since.saturating_add(MEMBER_TIMEOUT));
+            self.observe_unreported(name, self.lost_at.saturating_add(MEMBER_TIMEOUT));
         }
     }
 
@@ -99,25 +170,27 @@ impl OutageRecovery {
         }
     }
 
-    /// Returns the amount that can be granted from a window with this limit and free amount.
-    pub(super) fn grantable(
-        &self,
-        limit: u32,
-        free: u32,
-        spare: u32,
-        absent: u32,
-        is_unreported: bool,
-    ) -> u32 {
-        if is_unreported && self.expected_members == 0 {
+    /// Returns the amount that can be granted, while the ledger lacks spending, from a window with this limit and free
+    /// amount. The returned clients can spend `allowance` without the ledger, and the sum of these is within the limit.
+    pub(super) fn grantable_to_returned(&self, limit: u32, free: u32, allowance: u32) -> u32 {
+        match self.expected_members {
             // Only new clients are present: they receive the part that a ledger leaves to unknown clients.
-            free.saturating_sub(limit - limit / UNKNOWN_MEMBER_DIVISOR)
-        } else if is_unreported {
-            // The clients can spend this amount without the ledger, and the sum is within the limit.
-            free.min(spare)
-        } else {
-            // The clients that have not returned can have spent this amount meanwhile.
-            free.saturating_sub(fraction_of(spare, absent, self.expected_members))
+            0 => free.saturating_sub(limit - limit / UNKNOWN_MEMBER_DIVISOR),
+            _ => free.min(allowance),
         }
+    }
+
+    /// Returns the amount of a window of this length that all clients together can have spent in the outage. After the
+    /// window's length, each spends its part of the limit. The first client that returns can have noticed the outage
+    /// later than others.
+    pub(super) fn spent_by_all(&self, limit: u32, length: u64, allowance: u32) -> u32 {
+        let is_long = self.outage_ms.saturating_add(MEMBER_TIMEOUT) >= length;
+        if is_long { limit } else { allowance }
+    }
+
+    /// Returns the part of an amount that so many of the clients have.
+    pub(super) fn part_of(&self, amount: u32, absent: u32) -> u32 {
+        fraction_of(amount, absent, self.expected_members)
     }
 
     /// Returns whether clients can still join that started with the ledger, or return from the outage.
@@ -141,15 +214,15 @@ impl OutageRecovery {
         if self.may_expect_joins(now) { limit / UNKNOWN_MEMBER_DIVISOR } else { 0 }
     }
 
-    /// Returns the maximum number of calls in flight.
-    pub(super) fn grantable_slots(&self, now: u64, limit: u32) -> u32 {
-        let is_awaiting = || {
-            self.may_expect_joins(now) && (self.expected_members > 0 || self.has_unreported(now))
-        };
-        match (self.missing_members(now, MEMBER_TIMEOUT), self.ledger_lost) {
-            (_, true) if is_awaiting() => limit.min(self.slots).max(1),
-            (0, _) | (_, true) => limit,
-            (absent, false) => (limit - fraction_of(limit, absent, self.expected_members)).max(1),
+    /// Returns the maximum number of calls in flight of the clients that have returned. The others had `held` in flight.
+    pub(super) fn grantable_slots(&self, now: u64, limit: u32, held: u32) -> u32 {
+        let is_awaiting = self.ledger_lost
+            && now < self.lost_at.saturating_add(MEMBER_TIMEOUT)
+            && (self.expected_members > 0 || self.has_unreported(now));
+        match self.missing_members(now, MEMBER_TIMEOUT) {
+            _ if is_awaiting => limit.min(self.slots).max(1),
+            0 => limit,
+            absent => limit.saturating_sub(self.part_of(limit, absent).max(held)).max(1),
         }
     }
 }

@@ -366,6 +366,108 @@ fn absent_members_keep_their_offline_allowance_after_an_outage() {
 }
 
 #[test]
+fn a_later_outage_does_not_forget_the_absent_members_of_a_lost_ledger() {
+    let wants = |want| QuotaRequest {
+        queued: want,
+        windows: points(900, want, 1),
+        ..QuotaRequest::default()
+    };
+    // Whether the other client that has returned is served during the outage, which is then of one client only.
+    for is_shared in [true, false] {
+        let mut clients = [Client::new(1), Client::new(2), Client::new(3)];
+        let mut before = QuotaLedger::default();
+        for _ in 0..2 {
+            clients.iter_mut().for_each(|client| drop(client.ask(&mut before, 0, wants(50))));
+        }
+        let [mut one, mut two, _] = clients;
+        let (mut after, allowance) = (QuotaLedger::default(), one.spare + two.spare);
+        let mut granted = 0;
+        for now in (1_000..1_000 + retention_ms(MINUTE)).step_by(500) {
+            one.alone = 450;
+            let lease = one.ask(&mut after, now, wants(900));
+            granted += lease.windows["points"].granted;
+            if !is_shared || now == 1_000 {
+                let lease = two.ask(&mut after, now + 100, wants(900));
+                granted += lease.windows["points"].granted;
+            }
+        }
+        assert!(granted <= allowance, "{granted} of {allowance}");
+        // The outages since then do not extend that.
+        let end = 1_000 + retention_ms(MINUTE);
+        one.alone = 450;
+        assert!(one.ask(&mut after, end, wants(900)).windows["points"].granted > 100);
+    }
+}
+
+#[test]
+fn responses_that_one_member_missed_are_no_outage() {
+    let (mut one, mut two) = (Client::new(1), Client::new(2));
+    let wants = |want| QuotaRequest {
+        queued: want,
+        windows: points(900, want, 1),
+        ..QuotaRequest::default()
+    };
+    let mut ledger = QuotaLedger::default();
+    one.ask(&mut ledger, 0, wants(1));
+    two.ask(&mut ledger, 0, wants(1));
+    one.ask(&mut ledger, 20_000, wants(1));
+    two.ask(&mut ledger, 29_000, wants(1));
+    let before = ledger.recovery.clone();
+    one.alone = 9_000;
+    one.ask(&mut ledger, 29_100, wants(1));
+    assert_eq!(ledger.recovery, before);
+    // The outage begins with the last response to any of them.
+    one.alone = 20_000;
+    let lease = one.ask(&mut ledger, 45_000, wants(1));
+    assert_eq!((ledger.recovery.since, ledger.recovery.outage_ms), (45_000, 16_000));
+    assert_eq!(lease.members, 2, "the outage is no silence of the other member");
+}
+
+#[test]
+fn absent_members_have_spent_their_part_of_the_limit_in_an_outage_of_a_windows_length() {
+    for (outage, most) in [(30_000, 900), (MINUTE - MEMBER_TIMEOUT, 450), (MINUTE, 450)] {
+        let (mut one, mut two) = (Client::new(1), Client::new(2));
+        let wants = |want| QuotaRequest {
+            queued: want,
+            windows: points(900, want, 1),
+            ..QuotaRequest::default()
+        };
+        let mut ledger = QuotaLedger::default();
+        one.ask(&mut ledger, 0, wants(0));
+        two.ask(&mut ledger, 0, wants(0));
+        for client in [&mut one, &mut two] {
+            client.ask(&mut ledger, 90_000, wants(0));
+        }
+        one.alone = outage;
+        let now = 90_000 + outage;
+        let grants =
+            (0..20).map(|_| one.ask(&mut ledger, now, wants(900)).windows["points"].granted);
+        let granted = grants.sum::<u32>();
+        assert!(granted <= most && granted >= most / 4, "{granted} after {outage}");
+        assert_eq!(one.members, 2);
+    }
+}
+
+#[test]
+fn members_that_return_to_a_new_ledger_divide_the_limits_by_all_that_can_return() {
+    let mut clients = [Client::new(1), Client::new(2), Client::new(3)];
+    let wants = QuotaRequest { queued: 9, windows: points(900, 9, 1), ..QuotaRequest::default() };
+    let mut before = QuotaLedger::default();
+    for _ in 0..2 {
+        clients.iter_mut().for_each(|client| drop(client.ask(&mut before, 0, wants.clone())));
+    }
+    let mut after = QuotaLedger::default();
+    assert_eq!(clients[0].ask(&mut after, 1_000, wants.clone()).members, 3);
+    assert_eq!(clients[1].ask(&mut after, 1_001, wants.clone()).members, 3);
+    // Another outage follows before the third has returned.
+    clients[0].alone = 100;
+    assert_eq!(clients[0].ask(&mut after, 2_000, wants.clone()).members, 3);
+    let end = 1_000 + MEMBER_TIMEOUT;
+    clients[1].ask(&mut after, end - 1, wants.clone());
+    assert_eq!(clients[0].ask(&mut after, end, wants).members, 2);
+}
+
+#[test]
 fn a_new_member_is_not_counted_as_a_returned_one() {
     let (mut one, mut two, mut new) = (Client::new(1), Client::new(2), Client::new(3));
     let ask =

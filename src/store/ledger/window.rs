@@ -11,8 +11,9 @@ use crate::store::quota_bounds::{MAX_BUCKETS, MAX_NUMBER, bucket_of, retention_m
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantWindow {
     buckets: BTreeMap<u64, u32>,
-    /// While a client has not returned: if the earlier ledger is lost, the amount that the returned clients can spend
-    /// without this ledger; otherwise the amount that all clients can.
+    /// After a loss of the earlier ledger: the amount that the returned clients can spend without this one.
+    pub(super) returned_allowance: u32,
+    /// After another outage: the amount that all clients could spend without the ledger when it began.
     pub(super) offline_allowance: u32,
     /// The lowest free amount since a time, and in the window's length before it.
     pub(super) min_free: u32,
@@ -25,7 +26,7 @@ pub(super) struct GrantWindow {
 #[serde(deny_unknown_fields)]
 pub(super) struct WindowDelta {
     buckets: BTreeMap<u64, i64>,
-    offline_allowance: i64,
+    returned_allowance: i64,
 }
 
 impl GrantWindow {
@@ -52,6 +53,11 @@ impl GrantWindow {
         }
     }
 
+    /// Records that an outage has begun.
+    pub(super) fn begin_outage(&mut self) {
+        self.offline_allowance = self.min_free.min(self.previous_min_free);
+    }
+
     /// Subtracts an amount that a client returns.
     pub(super) fn refund(&mut self, part: u64, amount: u32, change: &mut WindowDelta) -> u32 {
         let amount = self.remove(part, amount);
@@ -61,19 +67,19 @@ impl GrantWindow {
         amount
     }
 
-    pub(super) fn add_offline_allowance(&mut self, amount: u32, change: &mut WindowDelta) {
-        let before = self.offline_allowance;
-        self.offline_allowance = before.saturating_add(amount);
-        change.offline_allowance = clamp_delta(
-            change.offline_allowance.saturating_add(i64::from(self.offline_allowance - before)),
+    pub(super) fn add_returned_allowance(&mut self, amount: u32, change: &mut WindowDelta) {
+        let before = self.returned_allowance;
+        self.returned_allowance = before.saturating_add(amount);
+        change.returned_allowance = clamp_delta(
+            change.returned_allowance.saturating_add(i64::from(self.returned_allowance - before)),
         );
     }
 
-    pub(super) fn take_offline_allowance(&mut self, amount: u32, change: &mut WindowDelta) {
-        let amount = amount.min(self.offline_allowance);
-        self.offline_allowance -= amount;
-        change.offline_allowance =
-            clamp_delta(change.offline_allowance.saturating_sub(i64::from(amount)));
+    pub(super) fn take_returned_allowance(&mut self, amount: u32, change: &mut WindowDelta) {
+        let amount = amount.min(self.returned_allowance);
+        self.returned_allowance -= amount;
+        change.returned_allowance =
+            clamp_delta(change.returned_allowance.saturating_sub(i64::from(amount)));
     }
 
     /// Undoes a request whose response was lost.
@@ -86,12 +92,12 @@ impl GrantWindow {
                 self.set_bucket(*part, units(*amount));
             }
         }
-        if lost && change.offline_allowance > 0 {
-            self.offline_allowance =
-                self.offline_allowance.saturating_sub(units(change.offline_allowance));
+        if lost && change.returned_allowance > 0 {
+            self.returned_allowance =
+                self.returned_allowance.saturating_sub(units(change.returned_allowance));
         } else if lost {
-            self.offline_allowance =
-                self.offline_allowance.saturating_add(units(change.offline_allowance));
+            self.returned_allowance =
+                self.returned_allowance.saturating_add(units(change.returned_allowance));
         }
     }
 
@@ -156,7 +162,7 @@ impl GrantWindow {
 
 impl WindowDelta {
     pub(super) fn is_sound(&self) -> bool {
-        is_within(self.offline_allowance) && all_sound(&self.buckets, |amount| is_within(*amount))
+        is_within(self.returned_allowance) && all_sound(&self.buckets, |amount| is_within(*amount))
     }
 
     fn add(&mut self, part: u64, amount: i64) {

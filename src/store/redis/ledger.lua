@@ -9,7 +9,9 @@ local function rebase_time()
   ledger.time = now
   local function past(time) return min(max(time - back, 0), now) end
   ledger.recovery.since = past(ledger.recovery.since)
+  ledger.recovery.lost_at = past(ledger.recovery.lost_at)
   ledger.recovery.expected_members = min(ledger.recovery.expected_members, MAX_MEMBERS)
+  ledger.recovery.members_lost = min(ledger.recovery.members_lost, MAX_MEMBERS)
   ledger.departed = past(ledger.departed)
   for name, time in pairs(ledger.recovery.unreported) do
     ledger.recovery.unreported[name] = min(max(time - back, 0), now + MAX_WINDOW_MS, MAX_NUMBER)
@@ -68,7 +70,7 @@ local function revert_last(member)
     if window then
       for key, amount in pairs(change.buckets) do change_bucket(window, key, -amount) end
       if ledger.recovery.ledger_lost then
-        window.offline_allowance = min(max(window.offline_allowance - change.offline_allowance, 0), MAX_UNITS)
+        window.returned_allowance = min(max(window.returned_allowance - change.returned_allowance, 0), MAX_UNITS)
       end
     end
   end
@@ -79,32 +81,69 @@ local function revert_last(member)
   end
 end
 
-local function new_recovery(ledger_lost, slots, unreported)
+local function new_recovery(ledger_lost)
   return {
-    since = now, expected_members = 0, returned_members = {}, ledger_lost = ledger_lost, slots = slots,
-    unreported = unreported,
+    since = now, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = ledger_lost,
+    lost_at = ledger_lost and now or 0, members_lost = 0, slots = 0, unreported = {},
   }
 end
 
+-- Begins the recovery from an outage that left the ledger intact, as OutageRecovery::begin_another does.
+local function begin_another(outage_ms)
+  local before, recovery = ledger.recovery, new_recovery(false)
+  recovery.slots, recovery.outage_ms = before.slots, outage_ms
+  if missing_members(MEMBER_TIMEOUT) > 0 then
+    recovery.outage_ms = min(outage_ms + before.outage_ms, MAX_NUMBER)
+  end
+  recovery.expected_members = count(ledger.members) + (ledger.members[request.member] and 0 or 1)
+  if is_partial() then
+    recovery.ledger_lost, recovery.lost_at, recovery.unreported = true, before.lost_at, before.unreported
+    recovery.members_lost = lost_members(MAX_WINDOW_MS)
+  end
+  ledger.recovery = recovery
+  for _, window in pairs(ledger.windows) do
+    window.offline_allowance = min(window.min_free, window.previous_min_free)
+  end
+end
+
+-- Returns for how long no member was served, if this client was not served for longer, as QuotaLedger::outage does.
+local function outage_length()
+  if not request.join then return nil end
+  local own = max(now - request.join.offline_ms, 0)
+  local start = own
+  for name, member in pairs(ledger.members) do
+    if name ~= request.member then start = max(start, member.last_seen) end
+  end
+  local length = max(now - start, 0)
+  return length > 0 and (start == own or length >= MIN_OUTAGE) and length or nil
+end
+
+-- Counts an outage of this length neither as silence of the members nor as time in which clients could return.
+local function excuse_silence(outage)
+  for _, member in pairs(ledger.members) do member.last_seen = min(member.last_seen + outage, now) end
+  local recovery = ledger.recovery
+  local latest = max(now - 1, 0)
+  if is_of_loss() then recovery.since = min(recovery.since + outage, latest) end
+  recovery.lost_at = min(recovery.lost_at + outage, latest)
+  for name, time in pairs(recovery.unreported) do recovery.unreported[name] = min(time + outage, MAX_NUMBER) end
+end
+
 -- Begins the ledger, or a recovery from an outage that this client reports.
-local function begin_recovery(join, known)
+local function begin_recovery(outage)
   if ledger.epoch == '' then
-    ledger.epoch = string.format('%.0f', now) .. ':' .. request.member
-    ledger.recovery = new_recovery(true, 0, {})
-  elseif known and join.offline_ms > 0 and max(now - join.offline_ms, 0) > ledger.recovery.since then
-    local lost = is_partial()
-    ledger.recovery = new_recovery(lost, ledger.recovery.slots, lost and ledger.recovery.unreported or {})
-    if not lost then
-      for _, window in pairs(ledger.windows) do
-        window.offline_allowance = min(window.min_free, window.previous_min_free)
-      end
-    end
+    ledger.epoch = string.format('%.0f:%.0f:', now, request.serial) .. request.member
+    ledger.recovery = new_recovery(true)
+  elseif outage then
+    begin_another(outage)
   end
 end
 
 -- Counts a client that returns after an outage.
-local function count_returning(join, known)
-  begin_recovery(join, known)
+local function count_returning(join, known, outage)
+  local start = max(now - join.offline_ms, 0)
+  -- Others were served meanwhile.
+  if known and not outage and join.offline_ms > 0 and start > ledger.recovery.since then return end
+  begin_recovery(outage)
   local recovery = ledger.recovery
   if not request.epoch then
     -- A new client was not a member before.
@@ -115,10 +154,10 @@ local function count_returning(join, known)
     end
     return
   end
-  -- A client that the ledger knows and that had no outage reports only advance spending.
-  if not known or join.offline_ms > 0 then
+  -- The ledger knows the number of its own members.
+  if not known then
     local expected = join.members
-    if not known and recovery.expected_members == 0 then
+    if recovery.expected_members == 0 then
       -- Clients that joined before the first one returned were not members of the lost ledger.
       for name in pairs(ledger.members) do
         if name ~= request.member and add_returned(name) then expected = min(expected + 1, MAX_UNITS) end
@@ -135,13 +174,13 @@ local function count_returning(join, known)
   end
   for name, amount in pairs(join.offline_allowance) do
     local window = window_of(name)
-    if window then add_offline_allowance(name, window, amount) end
+    if window then add_returned_allowance(name, window, amount) end
   end
 end
 
 -- Records the earlier spending of a client that is new to this ledger.
-local function join_member(join, known)
-  count_returning(join, known)
+local function join_member(join, known, outage)
+  count_returning(join, known, outage)
   for name, spent in pairs(known and join.spent_offline or join.spent) do
     local asked = request.windows[name]
     local window = asked and window_of(name)
@@ -207,7 +246,7 @@ local function refund_windows(gives_back)
         local granted = window.buckets[string.format('%.0f', index)] or 0
         local unspent = min(asked.unspent, granted)
         add(name, window, index, -unspent)
-        if ledger.recovery.ledger_lost then add_offline_allowance(name, window, unspent) end
+        if ledger.recovery.ledger_lost then add_returned_allowance(name, window, unspent) end
       end
     end
   end
@@ -264,12 +303,15 @@ local function compute_lease()
     return { is_unknown_member = true, epoch = ledger.epoch, members = 0, slots = 0 }, false
   end
   rebase_time()
+  local outage = outage_length()
+  local is_first_report = known and outage and (outage >= MIN_OUTAGE or now - outage > ledger.recovery.since)
+  if outage and outage >= MIN_OUTAGE then excuse_silence(outage) end
   expire()
   -- A member that was removed can have returned its lease already, and its changes are unknown.
   before = ledger.members[request.member]
   local gives_back = known and before and request.last_seen_response >= before.first_serial
   revert_last(before)
-  if request.join then join_member(request.join, known) end
+  if request.join then join_member(request.join, known, is_first_report and outage or nil) end
   local member = update_member()
   refund_windows(gives_back)
   observe_budgets(member)

@@ -82,7 +82,7 @@ end
 local units, number = integer(0, MAX_UNITS), integer(0, MAX_NUMBER)
 local signed = integer(-MAX_NUMBER, MAX_NUMBER)
 
-local window_delta = record({ buckets = buckets(-MAX_NUMBER, MAX_NUMBER), offline_allowance = signed })
+local window_delta = record({ buckets = buckets(-MAX_NUMBER, MAX_NUMBER), returned_allowance = signed })
 local member = record({
   last_seen = number, offline_allowance = map(MAX_NAMES, units), in_flight = units, slots = units,
   is_starved = boolean, unanswered = map(MAX_NAMES, number), first_serial = number, serial = number,
@@ -93,13 +93,13 @@ local is_ledger = record({
   departed = number,
   epoch = epoch,
   recovery = record({
-    since = number, expected_members = units, returned_members = map(MAX_MEMBERS, is_true), ledger_lost = boolean,
-    slots = units, unreported = map(MAX_NAMES, number),
+    since = number, outage_ms = number, expected_members = units, returned_members = map(MAX_MEMBERS, is_true), ledger_lost = boolean,
+    lost_at = number, members_lost = units, slots = units, unreported = map(MAX_NAMES, number),
   }),
   members = map(MAX_MEMBERS, member),
   windows = map(MAX_NAMES, record({
-    buckets = buckets(0, MAX_UNITS), offline_allowance = units, min_free = units, previous_min_free = units,
-    min_free_since = number,
+    buckets = buckets(0, MAX_UNITS), returned_allowance = units, offline_allowance = units, min_free = units,
+    previous_min_free = units, min_free_since = number,
   })),
   budgets = map(MAX_NAMES, record({ limit = number, remaining = number, reset = number, next = number })),
   owners = owners,
@@ -114,7 +114,8 @@ local function new_ledger()
   return {
     time = 0, epoch = '', members = {}, windows = {}, budgets = {}, owners = {}, departed = 0,
     recovery = {
-      since = 0, expected_members = 0, returned_members = {}, ledger_lost = false, slots = 0, unreported = {},
+      since = 0, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = false, lost_at = 0,
+      members_lost = 0, slots = 0, unreported = {},
     },
   }
 end

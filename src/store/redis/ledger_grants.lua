@@ -15,17 +15,18 @@ end
 -- Returns whether clients can still join that started with the ledger, or return from the outage.
 local function may_expect_joins() return now < ledger.recovery.since + MEMBER_TIMEOUT end
 
--- Returns the maximum number of calls in flight of all members.
-local function grantable_slots()
+-- Returns the maximum number of calls in flight of the members that have returned. The others had `held` in flight.
+local function grantable_slots(held)
   local limit = request.max_concurrent
   if not limit then return MAX_UNITS end
   local all, recovery = limit, ledger.recovery
   local missing = missing_members(MEMBER_TIMEOUT)
-  local is_awaiting = may_expect_joins() and (recovery.expected_members > 0 or has_unreported())
-  if recovery.ledger_lost and is_awaiting then
+  local is_awaiting = recovery.ledger_lost and now < recovery.lost_at + MEMBER_TIMEOUT
+    and (recovery.expected_members > 0 or has_unreported())
+  if is_awaiting then
     all = max(min(all, recovery.slots), 1)
   elseif missing > 0 then
-    all = max(all - fraction_of(all, missing, recovery.expected_members), 1)
+    all = max(all - max(part_of(all, missing), held), 1)
   end
   -- Clients that the ledger does not know yet have one call each in flight before they receive a lease.
   local others = max(limit - 1, 0)
@@ -36,14 +37,19 @@ end
 
 -- Returns how many calls the member can have in flight.
 local function grant_slots(member, members, is_open, is_probe)
-  local all = grantable_slots()
+  local is_recovering, held = missing_members(MEMBER_TIMEOUT) > 0, 0
+  local function is_absent(name) return is_recovering and not ledger.recovery.returned_members[name] end
+  for name, other in pairs(ledger.members) do
+    if name ~= request.member and is_absent(name) then held = held + max(other.in_flight, other.slots) end
+  end
+  local all = grantable_slots(held)
   local share = max(floor(all / members), 1)
   -- Each member has at least one slot, to continue with if it receives no further lease.
   local min_slots = share > 1 and 1 or 0
   local taken, is_starved = 0, false
   for name, other in pairs(ledger.members) do
     if name ~= request.member then
-      taken = taken + max(other.in_flight, other.slots, min_slots)
+      if not is_absent(name) then taken = taken + max(other.in_flight, other.slots, min_slots) end
       is_starved = is_starved or (other.is_starved and other.last_seen + STARVATION_MEMORY > now)
     end
   end
@@ -75,7 +81,7 @@ local function offline_allowance(window, asked, members, free)
 end
 
 -- Grants a part of a sliding window.
-local function grant_window(member, members, name, asked, max_grant)
+local function grant_window(member, present, members, name, asked, max_grant)
   local window = window_of(name)
   if not window then return { granted = 0, bucket = 0, retry_after_ms = 0, min_free = 0, unreported_ms = 0 } end
   local limit, retention = asked.limit, retention_ms(asked.length)
@@ -87,9 +93,11 @@ local function grant_window(member, members, name, asked, max_grant)
     -- Only new clients are present: they receive the part that a ledger leaves to unknown clients.
     free = max(free - (limit - floor(limit / UNKNOWN_MEMBER_DIVISOR)), 0)
   elseif unreported > 0 then
-    free = min(free, window.offline_allowance)
+    free = min(free, window.returned_allowance)
   elseif missing > 0 then
-    free = max(free - fraction_of(window.offline_allowance, missing, ledger.recovery.expected_members), 0)
+    -- After the window's length, each client spends its part of the limit without the ledger.
+    local is_long = ledger.recovery.outage_ms + MEMBER_TIMEOUT >= asked.length
+    free = max(free - part_of(is_long and limit or window.offline_allowance, missing), 0)
   end
   local for_others = left_to_others(name)
   free = max(free - for_others, 0)
@@ -98,11 +106,11 @@ local function grant_window(member, members, name, asked, max_grant)
   free = max(free - for_unknown, 0)
   local min_useful = min(asked.min_useful, max(limit, 1))
   local min_grant = max(min(asked.requested, floor(limit / MIN_GRANT_DIVISOR)), min_useful)
-  local granted = min(asked.requested, max(floor(free / max(members, 1)), min_grant), free, max_grant)
+  local granted = min(asked.requested, max(floor(free / max(present, 1)), min_grant), free, max_grant)
   if granted < min_useful then granted = 0 end
   local index = floor(now / bucket_of(asked.length))
   add(name, window, index, granted)
-  if ledger.recovery.ledger_lost then add_offline_allowance(name, window, -granted) end
+  if ledger.recovery.ledger_lost then add_returned_allowance(name, window, -granted) end
   local wait = 0
   if granted < asked.requested then
     wait = max(wait_for(window, asked.length, limit, min_grant), 2 * RETRY_AFTER_MS)
@@ -195,23 +203,27 @@ end
 
 -- Computes the grants, after the request was recorded.
 local function grant(member)
-  local pause, members = current_pause(), count(ledger.members)
+  local pause, present = current_pause(), count(ledger.members)
+  -- With those that can still return from an outage.
+  local expected = missing_members(MEMBER_TIMEOUT) > 0 and ledger.recovery.expected_members or 0
+  local lost = is_of_loss() and 0 or lost_members(MEMBER_TIMEOUT)
+  local members = min(max(present, expected) + lost, MAX_MEMBERS)
   local is_open = not pause
   local is_probe = is_open and ledger.pause ~= nil
-  local slots = grant_slots(member, members, is_open, is_probe)
+  local slots = grant_slots(member, present, is_open, is_probe)
   local lease = { epoch = ledger.epoch, members = members, slots = slots, pause = pause }
   local is_enough = is_open and slots > request.in_flight
   -- An empty table would become a list in JSON.
   for name, asked in pairs(request.windows) do
     local max_grant = not is_open and 0 or is_probe and asked.min_useful or MAX_UNITS
-    local granted = grant_window(member, members, name, asked, max_grant)
+    local granted = grant_window(member, present, members, name, asked, max_grant)
     lease.windows = lease.windows or {}
     lease.windows[name] = granted
     is_enough = is_enough and (asked.requested == 0 or granted.granted >= asked.min_useful)
   end
   for name, asked in pairs(request.budgets) do
     local max_grant = not is_open and 0 or is_probe and 1 or MAX_UNITS
-    local granted = grant_budget(member, members, name, asked, max_grant)
+    local granted = grant_budget(member, present, name, asked, max_grant)
     lease.budgets = lease.budgets or {}
     lease.budgets[name] = granted
     is_enough = is_enough and (asked.requested == 0 or granted.granted > 0)

@@ -22,7 +22,7 @@ end
 
 local function window_of(name)
   return entry(ledger.windows, name, {
-    buckets = {}, offline_allowance = 0, min_free = 0, previous_min_free = 0, min_free_since = 0,
+    buckets = {}, returned_allowance = 0, offline_allowance = 0, min_free = 0, previous_min_free = 0, min_free_since = 0,
   })
 end
 
@@ -39,7 +39,7 @@ end
 local function bucket_end(index, length) return index * bucket_of(length) + retention_ms(length) end
 
 local function delta_of(name)
-  local change = changes.windows[name] or { buckets = {}, offline_allowance = 0 }
+  local change = changes.windows[name] or { buckets = {}, returned_allowance = 0 }
   changes.windows[name] = change
   return change
 end
@@ -59,10 +59,10 @@ local function add(name, window, index, amount)
   end
 end
 
-local function add_offline_allowance(name, window, amount)
-  local change, before = delta_of(name), window.offline_allowance
-  window.offline_allowance = min(max(before + amount, 0), MAX_UNITS)
-  change.offline_allowance = clamp_delta(change.offline_allowance + window.offline_allowance - before)
+local function add_returned_allowance(name, window, amount)
+  local change, before = delta_of(name), window.returned_allowance
+  window.returned_allowance = min(max(before + amount, 0), MAX_UNITS)
+  change.returned_allowance = clamp_delta(change.returned_allowance + window.returned_allowance - before)
 end
 
 local function sum(window)
@@ -117,9 +117,13 @@ end
 
 -- Returns the number of clients that can still return and report spending that counts for this time.
 local function missing_members(length)
-  if ledger.recovery.since + length <= now then return 0 end
-  return max(ledger.recovery.expected_members - count(ledger.recovery.returned_members), 0)
+  local recovery = ledger.recovery
+  if recovery.since + length <= now then return 0 end
+  return max(recovery.expected_members - count(recovery.returned_members), 0)
 end
+
+-- Returns whether the last outage lost the ledger.
+local function is_of_loss() return ledger.recovery.ledger_lost and ledger.recovery.since == ledger.recovery.lost_at end
 
 -- Returns whether the ledger lacks spending that no present client reports.
 local function has_unreported()
@@ -129,16 +133,22 @@ local function has_unreported()
   return false
 end
 
+-- Returns the number of clients of a lost ledger that have not returned, whose spending counts for this time.
+local function lost_members(length)
+  local recovery = ledger.recovery
+  if is_of_loss() then return missing_members(length) end
+  return recovery.ledger_lost and recovery.lost_at + length > now and recovery.members_lost or 0
+end
+
 -- Returns whether a new ledger lacks the spending of some client.
 local function is_partial()
-  if not ledger.recovery.ledger_lost then return false end
-  return missing_members(MAX_WINDOW_MS) > 0 or has_unreported()
+  return lost_members(MAX_WINDOW_MS) > 0 or (ledger.recovery.ledger_lost and has_unreported())
 end
 
 -- Returns the time until which the ledger lacks spending of this window that no client reports; zero if it is complete.
 local function unreported_until(name, retention)
   if not ledger.recovery.ledger_lost then return 0 end
-  local missing_until = missing_members(retention) > 0 and ledger.recovery.since + retention or 0
+  local missing_until = lost_members(retention) > 0 and ledger.recovery.lost_at + retention or 0
   local unreported = ledger.recovery.unreported
   -- Spending up to now counts for this time.
   if unreported[name] then unreported[name] = min(unreported[name], now + retention) end
@@ -158,10 +168,15 @@ end
 -- Records that a ledger was lost, at the report of a client that returns or that has seen an outage. Clients that joined
 -- shortly before the loss can be unknown to all that have returned.
 local function await_unknown_members(windows)
-  for name in pairs(windows) do observe_unreported(name, ledger.recovery.since + MEMBER_TIMEOUT) end
+  for name in pairs(windows) do observe_unreported(name, ledger.recovery.lost_at + MEMBER_TIMEOUT) end
 end
 
 -- Returns the part of an amount that `some` of `all` have.
 local function fraction_of(amount, some, all)
   return math.ceil(amount * min(some, all) / max(all, 1))
+end
+
+-- Returns the part of an amount that so many of the clients have.
+local function part_of(amount, missing)
+  return fraction_of(amount, missing, ledger.recovery.expected_members)
 end

@@ -180,14 +180,14 @@ fn a_ledger_of_another_version_is_not_read() {
         (json!(u64::MAX), FormatProblem::Newer),
         (json!(VERSION - 1), FormatProblem::Damaged),
         (json!(0), FormatProblem::Damaged),
-        (json!("2"), FormatProblem::Damaged),
+        (json!(VERSION.to_string()), FormatProblem::Damaged),
         (Value::Null, FormatProblem::Damaged),
     ] {
         let mut value = value.clone();
         value["version"] = version;
         assert_eq!(read(&value), Err(problem), "{value}");
     }
-    let newer = json!({ "version": 3, "extra": ["unknown", "data"] });
+    let newer = json!({ "version": VERSION + 1, "extra": ["unknown", "data"] });
     assert_eq!(read(&newer), Err(FormatProblem::Newer));
     for bytes in [&b""[..], b"{}", b"[]", b"null", b"\xff", &vec![b'['; MAX_BYTES + 1]] {
         assert_eq!(QuotaLedger::read(bytes), Err(FormatProblem::Damaged));
@@ -277,8 +277,8 @@ fn a_ledger_deserialized_without_validation_is_bounded() {
     // A custom store can deserialize it with serde alone.
     let mut value = serde_json::to_value(QuotaLedger::default()).unwrap();
     value["windows"]["points"] = json!({
-        "buckets": { "18446744073709551615": u32::MAX }, "offline_allowance": u32::MAX, "min_free": u32::MAX,
-        "previous_min_free": u32::MAX, "min_free_since": u64::MAX,
+        "buckets": { "18446744073709551615": u32::MAX }, "returned_allowance": u32::MAX,
+        "offline_allowance": u32::MAX, "min_free": u32::MAX, "previous_min_free": u32::MAX, "min_free_since": u64::MAX,
     });
     value["pause"] = json!({ "until": u64::MAX, "consecutive": u32::MAX, "probing_member": "x", "probe_expires_at": u64::MAX });
     let mut ledger: QuotaLedger = serde_json::from_value(value).unwrap();

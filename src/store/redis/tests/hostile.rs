@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::store::ledger::bounds::VERSION;
 
 /// A mutation of one node of a ledger.
 #[derive(Clone, Debug)]
@@ -119,14 +120,19 @@ fn as_kept(ledger: &Value) -> Value {
     kept
 }
 
+/// Returns a script in which `HEAD` is what the value of a ledger begins with.
+fn ledger_writer(script: &str) -> Script {
+    Script::new(&script.replace("HEAD", &format!("'octowire-ledger:{VERSION}\\n'")))
+}
+
 const SOON: Duration = Duration::from_secs(20);
 const DAY: u64 = 24 * 60 * 60 * 1_000;
 
 #[test]
 fn a_ledger_that_others_wrote_to_bounds_every_answer() {
     let clocked = ScriptWithClock::start();
-    let write = Script::new(
-        "return redis.call('SET', KEYS[1], 'octowire-ledger:2\\n' .. cmsgpack.pack(cjson.decode(ARGV[1])))",
+    let write = ledger_writer(
+        "return redis.call('SET', KEYS[1], HEAD .. cmsgpack.pack(cjson.decode(ARGV[1])))",
     );
     let (case, unreadable, slowest) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
     let timed = |key: &str, now, request: &QuotaRequest| {
@@ -245,7 +251,7 @@ fn an_invalid_ledger_is_replaced_by_an_empty_one() {
         case.set(case.get() + 1);
         let key = format!("case{}", case.get());
         if named {
-            bytes.splice(0..0, *b"octowire-ledger:2\n");
+            bytes.splice(0..0, format!("octowire-ledger:{VERSION}\n").into_bytes());
         }
         redis::cmd("SET").arg(&key).arg(bytes).exec(&mut *clocked.connection.borrow_mut()).unwrap();
         let (lease, problem) = clocked.lease(&key, now, &joining("a"));
@@ -262,20 +268,20 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
     const MAX_BYTES: usize = 8 * 1024 * 1024;
     const NOW: u64 = 1_790_000_000_000;
     let clocked = ScriptWithClock::start();
-    let write = Script::new(
+    let write = ledger_writer(
         "local ledger, member = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
         ledger.members, ledger.owners = {}, {}
         for number = 1, ARGV[3] do ledger.members['m' .. number] = member end
         for number = 1, ARGV[4] do
           ledger.owners['owner' .. number .. string.rep('x', 490)] = ledger.time + 9000
         end
-        redis.call('SET', KEYS[1], 'octowire-ledger:2\\n' .. cmsgpack.pack(ledger))
+        redis.call('SET', KEYS[1], HEAD .. cmsgpack.pack(ledger))
         return redis.call('STRLEN', KEYS[1])",
     );
     let empty = json!({
         "time": NOW, "epoch": "e", "departed": 0, "windows": {}, "budgets": {},
         "recovery":
-            { "since": NOW, "expected_members": 0, "returned_members": {}, "ledger_lost": false, "slots": 0, "unreported": {} },
+            { "since": NOW, "outage_ms": 0, "expected_members": 0, "returned_members": {}, "ledger_lost": false, "lost_at": 0, "members_lost": 0, "slots": 0, "unreported": {} },
     });
     let plant = |member: &Value, members: usize, owners: usize| -> usize {
         let mut script = write.key("k");
@@ -318,7 +324,7 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
         })
     };
     let buckets: BTreeMap<_, _> = (0..240).map(|age| ((NOW / 250 - age).to_string(), 1)).collect();
-    let change = json!({ "buckets": buckets, "offline_allowance": 0 });
+    let change = json!({ "buckets": buckets, "returned_allowance": 0 });
     let long_history = member(&json!({}), &json!({ "a": change, "b": change, "c": change }));
     let names = (0..60).map(|name| (format!("{name}{}", "x".repeat(200)), 1));
     let many_windows = member(&json!(names.collect::<BTreeMap<_, _>>()), &json!({}));
@@ -358,7 +364,8 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
 async fn a_ledger_of_a_newer_form_is_left_as_it_is_and_is_no_outage() {
     let server = RedisServer::start();
     let redis = RedisStore::connect(server.url()).await.unwrap();
-    server.ask(&["SET", "octowire:limits:x", "octowire-ledger:3\nof another client"]);
+    let newer = format!("octowire-ledger:{}\nof another client", VERSION + 1);
+    server.ask(&["SET", "octowire:limits:x", &newer]);
     assert!(redis.lease("limits:x", &joining("a")).await.unwrap_err().is_unreadable_value());
     assert!(server.ask(&["GET", "octowire:limits:x"]).ends_with("of another client"));
     let left = server.ask(&["PTTL", "octowire:limits:x"]).parse::<i64>().unwrap();

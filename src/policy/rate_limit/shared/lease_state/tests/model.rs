@@ -18,15 +18,15 @@ const WARM: Duration = Duration::from_secs(12);
 
 /// A small generator of numbers that look random.
 #[derive(Clone, Debug)]
-struct Random(Arc<Mutex<u64>>);
+pub(super) struct Random(Arc<Mutex<u64>>);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(seed)))
     }
 
     /// A number below this.
-    fn below(&self, end: u64) -> u64 {
+    pub(super) fn below(&self, end: u64) -> u64 {
         let mut state = self.0.lock().unwrap();
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,7 +1,8 @@
-//! Clients that start one after the other, with a store that restarts without its data at any moment.
+//! Clients that start one after the other, with a store that fails, or restarts without its data, at any moments.
 
 use proptest::prelude::*;
 
+use super::model::Random;
 use super::*;
 use crate::error::{Error, ErrorKind};
 
@@ -12,6 +13,8 @@ const CONCURRENT: u32 = 100;
 /// The time within which all clients start, in milliseconds. A client that starts at a store that has just lost its data
 /// cannot know of the loss.
 const STARTS: u64 = 400;
+/// The time after which each client knows the number of all, in milliseconds: a member sends its next request by then.
+const ALL_KNOWN: u64 = 9_000;
 
 /// The moments of one run, in milliseconds from its beginning.
 #[derive(Clone, Debug)]
@@ -43,11 +46,13 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         })
 }
 
-/// A store whose data is lost in each of its outages.
+/// A store whose data can be lost in its outages.
 #[derive(Clone, Debug)]
 struct Forgetful {
     ledger: FlakyHandle,
     latency: u64,
+    /// Each fourth direction takes up to this time longer, as where machines are overloaded.
+    delays: Option<(Random, u64)>,
     is_closed: bool,
     /// The number of outages that have begun.
     outages: Arc<AtomicU32>,
@@ -56,7 +61,11 @@ struct Forgetful {
 impl Forgetful {
     /// Takes the time of one direction. Fails if an outage begins meanwhile.
     async fn travel(&self, outages: u32) -> crate::Result<()> {
-        tokio::time::sleep(Duration::from_millis(self.latency)).await;
+        let delay = match &self.delays {
+            Some((random, longest)) if random.below(4) == 0 => random.below(*longest),
+            _ => 0,
+        };
+        tokio::time::sleep(Duration::from_millis(self.latency + delay)).await;
         let is_down = self.ledger.0.is_unavailable.load(Ordering::Relaxed);
         if !is_down && self.outages.load(Ordering::Relaxed) == outages {
             return Ok(());
@@ -115,6 +124,7 @@ async fn run(schedule: &Schedule, time: Duration) -> Arc<ObservedTraffic> {
     let store = |latency| Forgetful {
         ledger: ledger.clone(),
         latency,
+        delays: None,
         is_closed: schedule.is_closed,
         outages: Arc::clone(&outages),
     };
@@ -153,5 +163,133 @@ proptest! {
         let most = seen.max_running.load(Ordering::Relaxed);
         prop_assert!(seen.busiest_minute() <= POINTS && most <= CONCURRENT,
             "{} points, {most} in flight", seen.busiest_minute());
+    }
+}
+
+/// A client's outages: when each begins and ends, in milliseconds after all clients were served, and whether the data is
+/// lost.
+type Outages = Vec<(u64, u64, bool)>;
+
+/// Runs clients that start within `spread` milliseconds, whose store and calls take up to `longest` milliseconds more than
+/// usual: each of `tasks` tasks makes two calls, or calls until `end`. Returns when they ended.
+async fn run_delayed(
+    random: &Random,
+    (longest, spread): (u64, u64),
+    outages: &Outages,
+    tasks: usize,
+    end: Option<Duration>,
+) -> (Duration, Arc<ObservedTraffic>) {
+    let (ledger, seen) = (FlakyHandle::default(), Arc::new(ObservedTraffic::default()));
+    let outage_count = Arc::new(AtomicU32::new(0));
+    let served: Arc<[AtomicBool; CLIENTS]> = Arc::default();
+    let mut all = tokio::task::JoinSet::new();
+    for client in 0..CLIENTS {
+        let store = Forgetful {
+            ledger: ledger.clone(),
+            latency: 2,
+            delays: Some((random.clone(), longest)),
+            is_closed: true,
+            outages: Arc::clone(&outage_count),
+        };
+        let queue = admission_queue(store, client, RateLimitPolicy::default());
+        let start = random.below(spread);
+        for task in 0..tasks {
+            let (queue, seen) = (Arc::clone(&queue), Arc::clone(&seen));
+            let (served, random) = (Arc::clone(&served), random.clone());
+            all.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(start)).await;
+                seen.call(&queue, read(), 20 + random.below(longest)).await;
+                served[client].store(true, Ordering::Relaxed);
+                let cost = match task % 20 {
+                    0 => write(&format!("owner {client} {task}")),
+                    _ => read(),
+                };
+                seen.call(&queue, cost, 20 + random.below(longest)).await;
+                while end.is_some() {
+                    seen.call(&queue, read(), 20 + random.below(longest)).await;
+                }
+            });
+        }
+    }
+    let began = Instant::now();
+    let fail = async {
+        // A client that starts in an outage does not know of the others.
+        while !served.iter().all(|one| one.load(Ordering::Relaxed)) {
+            tokio::time::sleep(5 * MS).await;
+        }
+        let there = Instant::now();
+        for (from, to, is_lost) in outages {
+            tokio::time::sleep_until(there + Duration::from_millis(*from)).await;
+            outage_count.fetch_add(1, Ordering::Relaxed);
+            ledger.stop();
+            tokio::time::sleep_until(there + Duration::from_millis(*to)).await;
+            match is_lost {
+                true => ledger.restart(),
+                false => ledger.0.is_unavailable.store(false, Ordering::Relaxed),
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let calls = async {
+        while let Some(task) = all.join_next().await {
+            task.unwrap();
+        }
+    };
+    tokio::select! {
+        () = calls => {}
+        () = fail => {}
+        () = tokio::time::sleep(end.unwrap_or(10 * MINUTE)) => {}
+    }
+    (began.elapsed(), seen)
+}
+
+fn outages() -> impl Strategy<Value = Outages> {
+    let pause = prop_oneof![1_u64..500, 1_u64..5_000, 1_u64..70_000];
+    let length = prop_oneof![1_u64..100, 1_u64..3_000, 1_u64..15_000, 1_u64..80_000];
+    prop::collection::vec((pause, length, any::<bool>()), 1..5).prop_map(|all| {
+        let mut time = ALL_KNOWN;
+        let outage = |(pause, length, is_lost)| {
+            let from = time + pause;
+            time = from + length;
+            (from, time, is_lost)
+        };
+        all.into_iter().map(outage).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_outages_of_a_slow_store_let_clients_exceed_a_limit(
+        seed in any::<u64>(),
+        delays in (prop_oneof![1_u64..10, 1_u64..300], 1_u64..STARTS),
+        outages in outages(),
+    ) {
+        let random = Random::new(seed);
+        let (_, seen) = paused(run_delayed(&random, delays, &outages, 30, Some(4 * MINUTE)));
+        let most = seen.max_running.load(Ordering::Relaxed);
+        prop_assert!(seen.busiest_minute() <= POINTS && most <= CONCURRENT,
+            "{} points, {most} in flight", seen.busiest_minute());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Responses that the store delays are no outages that others have to wait for.
+    #[test]
+    fn calls_end_within_a_minute_for_each_loss_and_each_limit_of_points(
+        seed in any::<u64>(),
+        delays in (1_u64..600, 1_u64..1_500),
+    ) {
+        let random = Random::new(seed);
+        // In the first rush, and when the first minute ends.
+        let outages = vec![(0, 2_000, true), (58_000, 62_000, true)];
+        let (took, seen) = paused(run_delayed(&random, delays, &outages, 200, None));
+        // 1,760 points: two minutes are lost with the ledgers, and two are needed for the points.
+        prop_assert!(took < 215_000 * MS, "{took:?}");
+        prop_assert_eq!(seen.points(), 1_760);
+        prop_assert!(seen.busiest_minute() <= POINTS, "{} points", seen.busiest_minute());
     }
 }
