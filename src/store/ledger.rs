@@ -48,7 +48,8 @@ use super::quota_bounds::{
 /// The first member that returns reports the outage, unless others were served meanwhile. The time of the outage does not
 /// count as silence of the others: what is kept for each of them, and its part of the calls in flight, stays reserved for
 /// ten seconds after it. If the outage took nearly as long as a window, or longer, each absent member counts as having
-/// spent its part of the window's limit. An earlier loss is not forgotten, nor extended by short outages.
+/// spent its part of the window's limit. The time for which a client of a lost ledger is awaited is longer by the time of
+/// an outage, unless that is shorter than two seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct QuotaLedger {
@@ -64,6 +65,11 @@ pub struct QuotaLedger {
     owners: BTreeMap<String, u64>,
     /// The time of the last request from the member that departed last; zero if none has departed.
     departed: u64,
+    /// The last time in which no member was served, of at least [`MIN_OUTAGE`]: when it began and ended, and whether a
+    /// client has reported it as an outage.
+    silent_from: u64,
+    silent_until: u64,
+    silence_reported: bool,
     pause: Option<PauseState>,
 }
 
@@ -116,13 +122,12 @@ struct PauseState {
 }
 
 /// A client that reports earlier spending.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Reporter {
-    /// The ledger has sent it no lease.
-    Stranger,
-    Member,
-    /// The first member that reports an outage, of this length in milliseconds.
-    OfOutage(u64),
+#[derive(Clone, Copy, Debug)]
+struct Reporter {
+    /// Whether this ledger has sent it no lease.
+    is_new: bool,
+    /// The length of an outage that it is the first to report, in milliseconds.
+    outage: Option<u64>,
 }
 
 impl QuotaLedger {
@@ -149,13 +154,8 @@ impl QuotaLedger {
             };
         }
         self.rebase_time(now, ask);
-        let outage = self.outage(now, ask);
-        let is_new = |length: u64| now.saturating_sub(length) > self.recovery.since;
-        let first_report =
-            outage.filter(|length| known && (*length >= MIN_OUTAGE || is_new(*length)));
-        if let Some(length) = outage.filter(|length| *length >= MIN_OUTAGE) {
-            self.excuse_silence(now, length);
-        }
+        self.observe_silence(now);
+        let outage = self.reported_outage(now, ask, known);
         self.expire(now);
         // A member that was removed can have returned its lease already, and its changes are unknown.
         let before = self.members.get(&ask.member);
@@ -164,11 +164,7 @@ impl QuotaLedger {
         self.revert_last(ask);
         let mut changes = LastChanges::default();
         if let Some(join) = &ask.join {
-            let reporter = match first_report {
-                Some(length) => Reporter::OfOutage(length),
-                None if known => Reporter::Member,
-                None => Reporter::Stranger,
-            };
+            let reporter = Reporter { is_new: !known, outage };
             self.join(now, join, ask, reporter, &mut changes);
         }
         self.apply_request(now, ask, gives_back, &mut changes);
@@ -216,22 +212,43 @@ impl QuotaLedger {
         lease
     }
 
-    /// Returns for how long no member was served, in milliseconds, if the client reports that it was not served for longer.
-    /// If others were served in all that time, the outage is one of this client only; `None` unless another one follows.
-    fn outage(&self, now: u64, ask: &QuotaRequest) -> Option<u64> {
-        let own = now.saturating_sub(ask.join.as_ref()?.offline_ms);
-        let others = self.members.iter().filter(|(name, _)| **name != ask.member);
-        let start = others.map(|(_, other)| other.last_seen).fold(own, u64::max);
-        let length = now.saturating_sub(start);
-        (length > 0 && (start == own || length >= MIN_OUTAGE)).then_some(length)
+    /// Records a time in which no member was served.
+    fn observe_silence(&mut self, now: u64) {
+        let last = self.members.values().map(|member| member.last_seen).max();
+        if let Some(last) = last.filter(|last| now.saturating_sub(*last) >= MIN_OUTAGE) {
+            // Until ten seconds after an outage, members can still return from it: another one continues it.
+            let continues =
+                self.silence_reported && last < self.silent_until.saturating_add(MEMBER_TIMEOUT);
+            self.silent_from = if continues { self.silent_from } else { last };
+            (self.silent_until, self.silence_reported) = (now, false);
+        }
     }
 
-    /// Counts an outage of this length neither as silence of the members nor as time in which clients could return.
-    fn excuse_silence(&mut self, now: u64, outage: u64) {
-        for member in self.members.values_mut() {
-            member.last_seen = member.last_seen.saturating_add(outage).min(now);
+    /// Returns the length of an outage in milliseconds, if the client is the first to report it.
+    ///
+    /// A longer outage is a silence, at whose end the client was without the store. In a shorter one, no other member was
+    /// served either; otherwise only this client missed responses, and can spend what is kept for it.
+    fn reported_outage(&mut self, now: u64, ask: &QuotaRequest, known: bool) -> Option<u64> {
+        let own = ask.join.as_ref()?.offline_ms;
+        let start = now.saturating_sub(own);
+        if own > 0 && start < self.silent_until && !self.silence_reported {
+            self.silence_reported = true;
+            let length = self.silent_until.saturating_sub(self.silent_from);
+            self.recovery.extend(now, length);
+            return Some(length);
         }
-        self.recovery.extend(now, outage);
+        let mut others = self.members.iter().filter(|(name, _)| **name != ask.member);
+        let is_shared = others.all(|(_, other)| other.last_seen <= start);
+        (known && own > 0 && is_shared && start > self.recovery.since)
+            .then_some(own.min(MAX_NUMBER))
+    }
+
+    /// Returns until when the member can have been without the store: its last request, or the end of a reported outage
+    /// that began soon after it.
+    fn last_known(&self, member: &Member) -> u64 {
+        let seen = member.last_seen;
+        let is_recent = seen.saturating_add(MEMBER_TIMEOUT) > self.silent_from;
+        if self.silence_reported && is_recent { seen.max(self.silent_until) } else { seen }
     }
 
     /// Removes departed members and expired counts.
@@ -239,7 +256,7 @@ impl QuotaLedger {
         let gone = self
             .members
             .iter()
-            .filter(|(_, member)| member.last_seen.saturating_add(MEMBER_TIMEOUT) <= now);
+            .filter(|(_, member)| self.last_known(member).saturating_add(MEMBER_TIMEOUT) <= now);
         let gone: Vec<_> = gone.map(|(name, _)| name.clone()).collect();
         for name in gone {
             let Some(member) = self.remove_member(&name) else { continue };
@@ -268,7 +285,7 @@ impl QuotaLedger {
     /// Removes a member, and records until when it can have spent.
     fn remove_member(&mut self, name: &str) -> Option<Member> {
         let member = self.members.remove(name)?;
-        self.departed = self.departed.max(member.last_seen);
+        self.departed = self.departed.max(self.last_known(&member));
         Some(member)
     }
 
@@ -301,7 +318,7 @@ impl QuotaLedger {
         changes: &mut LastChanges,
     ) {
         self.count_returning(now, join, ask, reporter, changes);
-        let is_new = reporter == Reporter::Stranger;
+        let is_new = reporter.is_new;
         for (name, spent) in if is_new { &join.spent } else { &join.spent_offline } {
             let Some(window) = ask.windows.get(name) else { continue };
             let Some(counted) = entry(&mut self.windows, name) else { continue };
@@ -312,6 +329,9 @@ impl QuotaLedger {
                 // Expired spending is not counted.
                 if bucket_end(index, window.length) > now {
                     counted.add(index, *amount, change);
+                    if !is_new && self.recovery.ledger_lost {
+                        counted.take_returned_allowance(*amount, change);
+                    }
                 }
             }
         }
@@ -330,13 +350,12 @@ impl QuotaLedger {
         if self.epoch.is_empty() {
             self.epoch = format!("{now}:{}:{}", ask.serial, ask.member);
             self.recovery = OutageRecovery::of_new_ledger(now);
-        } else if let Reporter::OfOutage(outage) = reporter {
-            let is_new = !self.members.contains_key(&ask.member);
-            let members = self.present_members().saturating_add(u32::from(is_new));
+        } else if let Some(outage) = reporter.outage {
+            let returns = !reporter.is_new && !self.members.contains_key(&ask.member);
+            let members = self.present_members().saturating_add(u32::from(returns));
             self.recovery.begin_another(now, outage, members);
             self.windows.values_mut().for_each(GrantWindow::begin_outage);
-        } else if reporter == Reporter::Member && join.offline_ms > 0 && start > self.recovery.since
-        {
+        } else if !reporter.is_new && join.offline_ms > 0 && start > self.recovery.since {
             // Only this client missed responses, in no recovery.
             return;
         }
@@ -350,10 +369,10 @@ impl QuotaLedger {
             }
             return;
         }
-        let is_new = reporter == Reporter::Stranger;
         // The ledger knows the number of its own members.
-        if is_new {
-            let mut expected = join.members;
+        let is_of_loss = recovery.is_of_loss;
+        if reporter.is_new && is_of_loss {
+            let mut expected = join.members.min(u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
             if recovery.expected_members == 0 {
                 // Clients that joined before the first one returned were not members of the lost ledger.
                 for name in self.members.keys().filter(|name| **name != ask.member) {
@@ -362,8 +381,13 @@ impl QuotaLedger {
             }
             recovery.expected_members = recovery.expected_members.max(expected);
         }
-        if !recovery.add(&ask.member) || !is_new {
+        if !recovery.add(&ask.member) || !reporter.is_new {
             return;
+        }
+        if !is_of_loss {
+            // It was not a member before the last outage.
+            recovery.expected_members = recovery.expected_members.saturating_add(1);
+            recovery.add_lost(join.members);
         }
         recovery.slots = recovery.slots.saturating_add(join.offline_slots);
         changes.granted_slots = Some(join.offline_slots);

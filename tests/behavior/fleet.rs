@@ -21,8 +21,8 @@ const TASKS: usize = 200;
 /// Some of the tasks of each process create something.
 const WRITERS: usize = 10;
 const SECOND: Duration = Duration::from_secs(1);
-/// After each loss, a minute passes if a member has ended meanwhile, whose usage is unknown; the points take two minutes.
-/// Usually it is less than half of that.
+/// After each loss, a minute passes if a member has ended meanwhile, whose usage is unknown; the points take two
+/// minutes. Usually it is less than half of that.
 const AFTER_LOSSES: Duration = Duration::from_secs(4 * 60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +138,10 @@ fn member(number: usize, limiter: &Limiter, redis: &RedisServer) -> Child {
 impl Fleet {
     async fn finish(mut self) {
         for process in &mut self.0 {
-            let status = timeout(AFTER_LOSSES, process.wait()).await.expect("it ends").unwrap();
+            let status = timeout(AFTER_LOSSES + 10 * SECOND, process.wait())
+                .await
+                .expect("it ends")
+                .unwrap();
             assert!(status.success(), "{status}");
         }
     }

@@ -48,6 +48,7 @@ impl QuotaLedger {
             && recovery.returned_members.iter().all(|name| is_name(name))
             && all_sound(&recovery.unreported, MAX_NAMES, |until| *until <= MAX_NUMBER)
             && self.departed <= MAX_NUMBER
+            && self.silent_from.max(self.silent_until) <= MAX_NUMBER
             && all_sound(&self.members, MAX_MEMBERS, Member::is_sound)
             && all_sound(&self.windows, MAX_NAMES, super::window::GrantWindow::is_sound)
             && all_sound(&self.budgets, MAX_NAMES, PrimaryBudget::is_sound)
@@ -64,6 +65,7 @@ impl QuotaLedger {
         self.recovery.since = past(self.recovery.since);
         self.recovery.lost_at = past(self.recovery.lost_at);
         self.departed = past(self.departed);
+        (self.silent_from, self.silent_until) = (past(self.silent_from), past(self.silent_until));
         let latest = now.saturating_add(MAX_WINDOW_MS).min(MAX_NUMBER);
         for until in self.recovery.unreported.values_mut() {
             *until = until.saturating_sub(back).min(latest);
@@ -71,7 +73,7 @@ impl QuotaLedger {
         // At most the number of members that the ledger distinguishes can return.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         self.recovery.expected_members = self.recovery.expected_members.min(most);
-        self.recovery.members_lost = self.recovery.members_lost.min(most);
+        self.recovery.lost_expected = self.recovery.lost_expected.min(most);
         for member in self.members.values_mut() {
             member.last_seen = past(member.last_seen);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::store::quota_bounds::{
-    MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_WINDOW_MS, MEMBER_TIMEOUT, is_name,
+    MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_WINDOW_MS, MEMBER_TIMEOUT, OFFLINE_DIVISOR, is_name,
 };
 
 /// The divisor of a limit that gives the part for clients that the ledger does not know yet.
@@ -25,10 +25,13 @@ pub(super) struct OutageRecovery {
     pub(super) returned_members: BTreeSet<String>,
     /// Whether the ledger is new, so that the only known earlier spending is that which returning clients report.
     pub(super) ledger_lost: bool,
+    /// Whether the last outage lost the ledger.
+    pub(super) is_of_loss: bool,
     /// When the ledger replaced a lost one. A later outage begins another recovery, in which the loss still counts.
     pub(super) lost_at: u64,
-    /// The number of clients of the lost ledger that had not returned when that outage was reported.
-    pub(super) members_lost: u32,
+    /// In such a later recovery: the number of clients of the lost ledger, and of those that have returned.
+    pub(super) lost_expected: u32,
+    pub(super) lost_returned: u32,
     /// The number of calls that the returned clients can have in flight without this ledger.
     pub(super) slots: u32,
     /// For each window, the time until which the ledger can lack spending that no present client reports: that of
@@ -39,11 +42,11 @@ pub(super) struct OutageRecovery {
 impl OutageRecovery {
     /// The recovery of a ledger that replaces a lost one, if there was one.
     pub(super) fn of_new_ledger(now: u64) -> Self {
-        Self { since: now, ledger_lost: true, lost_at: now, ..Self::default() }
+        Self { since: now, ledger_lost: true, is_of_loss: true, lost_at: now, ..Self::default() }
     }
 
-    /// Begins the recovery from an outage of this length that left the ledger with so many members intact. An earlier loss
-    /// counts for as long as it would have without this outage.
+    /// Begins the recovery from an outage of this length that left the ledger intact, with this number of members. An
+    /// earlier loss still counts.
     pub(super) fn begin_another(&mut self, now: u64, outage_ms: u64, members: u32) {
         let before = std::mem::take(self);
         (self.since, self.outage_ms, self.slots) = (now, outage_ms, before.slots);
@@ -55,19 +58,18 @@ impl OutageRecovery {
         if before.is_partial(now) {
             self.ledger_lost = true;
             self.lost_at = before.lost_at;
-            self.members_lost = before.lost_members(now, MAX_WINDOW_MS);
+            (self.lost_expected, self.lost_returned) = match before.is_of_loss {
+                true => (before.expected_members, before.returned()),
+                false => (before.lost_expected, before.lost_returned),
+            };
             self.unreported = before.unreported;
         }
     }
 
     /// Extends the times for which clients of a lost ledger can return by an outage of this length.
     pub(super) fn extend(&mut self, now: u64, outage: u64) {
-        // Another recovery that begins now is told from this one by its time.
-        let later = |time: u64| time.saturating_add(outage).min(now.saturating_sub(1));
-        if self.is_of_loss() {
-            self.since = later(self.since);
-        }
-        self.lost_at = later(self.lost_at);
+        let later = |time: u64| time.saturating_add(outage).min(now);
+        (self.since, self.lost_at) = (later(self.since), later(self.lost_at));
         for until in self.unreported.values_mut() {
             *until = until.saturating_add(outage).min(MAX_NUMBER);
         }
@@ -78,19 +80,29 @@ impl OutageRecovery {
         self.returned_members.len() < MAX_MEMBERS && self.returned_members.insert(member.to_owned())
     }
 
-    /// Undoes the count of a client.
+    /// Counts a client that returns from a lost ledger, and knows this number of its clients.
+    pub(super) fn add_lost(&mut self, members: u32) {
+        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
+        self.lost_expected = self.lost_expected.max(members.min(most));
+        self.lost_returned = self.lost_returned.saturating_add(1);
+    }
+
+    /// Undoes the count of a client that has returned from a lost ledger.
     pub(super) fn remove(&mut self, member: &str, slots: u32) {
         self.returned_members.remove(member);
+        if !self.is_of_loss {
+            self.expected_members = self.expected_members.saturating_sub(1);
+            self.lost_returned = self.lost_returned.saturating_sub(1);
+        }
         self.slots = self.slots.saturating_sub(slots);
     }
 
     /// Returns the number of clients that can still return and report spending that counts for this time.
     pub(super) fn missing_members(&self, now: u64, kept: u64) -> u32 {
-        let returned = u32::try_from(self.returned_members.len()).unwrap_or(u32::MAX);
         if self.since.saturating_add(kept) <= now {
             0
         } else {
-            self.expected_members.saturating_sub(returned)
+            self.expected_members.saturating_sub(self.returned())
         }
     }
 
@@ -99,7 +111,7 @@ impl OutageRecovery {
         self.unreported.values().any(|until| *until > now)
     }
 
-    /// Returns whether this client may still return from the outage.
+    /// Returns whether this client can still return from the outage.
     pub(super) fn is_absent(&self, now: u64, member: &str) -> bool {
         self.missing_members(now, MEMBER_TIMEOUT) > 0 && !self.returned_members.contains(member)
     }
@@ -108,22 +120,21 @@ impl OutageRecovery {
     pub(super) fn awaited_members(&self, now: u64, present: u32) -> u32 {
         let absent = self.missing_members(now, MEMBER_TIMEOUT);
         let expected = if absent > 0 { self.expected_members } else { 0 };
-        let lost = if self.is_of_loss() { 0 } else { self.lost_members(now, MEMBER_TIMEOUT) };
+        let lost = if self.is_of_loss { 0 } else { self.lost_members(now, MEMBER_TIMEOUT) };
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         present.max(expected).saturating_add(lost).min(most)
     }
 
-    /// Returns whether the last outage lost the ledger.
-    fn is_of_loss(&self) -> bool {
-        self.ledger_lost && self.since == self.lost_at
+    fn returned(&self) -> u32 {
+        u32::try_from(self.returned_members.len()).unwrap_or(u32::MAX)
     }
 
     /// Returns the number of clients of a lost ledger that have not returned, whose spending counts for this time.
     fn lost_members(&self, now: u64, kept: u64) -> u32 {
-        if self.is_of_loss() {
+        if self.is_of_loss {
             self.missing_members(now, kept)
         } else if self.ledger_lost && self.lost_at.saturating_add(kept) > now {
-            self.members_lost
+            self.lost_expected.saturating_sub(self.lost_returned)
         } else {
             0
         }
@@ -185,7 +196,7 @@ impl OutageRecovery {
     /// later than others.
     pub(super) fn spent_by_all(&self, limit: u32, length: u64, allowance: u32) -> u32 {
         let is_long = self.outage_ms.saturating_add(MEMBER_TIMEOUT) >= length;
-        if is_long { limit } else { allowance }
+        if is_long { limit } else { allowance.min(limit / OFFLINE_DIVISOR) }
     }
 
     /// Returns the part of an amount that so many of the clients have.
@@ -214,16 +225,17 @@ impl OutageRecovery {
         if self.may_expect_joins(now) { limit / UNKNOWN_MEMBER_DIVISOR } else { 0 }
     }
 
-    /// Returns the maximum number of calls in flight of the clients that have returned. The others had `held` in flight.
+    /// Returns the maximum number of calls in flight of the clients that have returned; the others have `held`.
     pub(super) fn grantable_slots(&self, now: u64, limit: u32, held: u32) -> u32 {
         let is_awaiting = self.ledger_lost
             && now < self.lost_at.saturating_add(MEMBER_TIMEOUT)
             && (self.expected_members > 0 || self.has_unreported(now));
-        match self.missing_members(now, MEMBER_TIMEOUT) {
-            _ if is_awaiting => limit.min(self.slots).max(1),
-            0 => limit,
-            absent => limit.saturating_sub(self.part_of(limit, absent).max(held)).max(1),
+        if is_awaiting && self.is_of_loss {
+            return limit.min(self.slots).max(1);
         }
+        let absent = self.missing_members(now, MEMBER_TIMEOUT);
+        let left = limit.saturating_sub(self.part_of(limit, absent).max(held));
+        if is_awaiting { left.min(self.slots.saturating_sub(held)).max(1) } else { left.max(1) }
     }
 }
 

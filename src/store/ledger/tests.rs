@@ -359,8 +359,8 @@ fn absent_members_keep_their_offline_allowance_after_an_outage() {
     // Of the 699 that are free, the other may have spent half of the least that was free; and what
     // it was told is left to it.
     let grants = (0..20).map(|_| one.ask(&mut ledger, 6_000, ask(900)).windows["points"].granted);
-    // The other one can have spent half of 430, and a part is left to clients that the ledger does not know yet.
-    assert_eq!(grants.sum::<u32>(), 699 - 215 - 112 - LEFT);
+    // The other one can have spent half of a quarter, and a part is left to clients that the ledger does not know yet.
+    assert_eq!(grants.sum::<u32>(), 699 - 113 - 112 - LEFT);
     two.alone = 5_000;
     assert!(two.ask(&mut ledger, 6_001, ask(900)).windows["points"].granted > 0);
 }
@@ -411,7 +411,9 @@ fn responses_that_one_member_missed_are_no_outage() {
     one.ask(&mut ledger, 0, wants(1));
     two.ask(&mut ledger, 0, wants(1));
     one.ask(&mut ledger, 20_000, wants(1));
-    two.ask(&mut ledger, 29_000, wants(1));
+    for now in (20_000..30_000).step_by(1_000) {
+        two.ask(&mut ledger, now, wants(1));
+    }
     let before = ledger.recovery.clone();
     one.alone = 9_000;
     one.ask(&mut ledger, 29_100, wants(1));
@@ -419,13 +421,14 @@ fn responses_that_one_member_missed_are_no_outage() {
     // The outage begins with the last response to any of them.
     one.alone = 20_000;
     let lease = one.ask(&mut ledger, 45_000, wants(1));
-    assert_eq!((ledger.recovery.since, ledger.recovery.outage_ms), (45_000, 16_000));
+    assert_eq!((ledger.recovery.since, ledger.recovery.outage_ms), (45_000, 15_900));
     assert_eq!(lease.members, 2, "the outage is no silence of the other member");
 }
 
 #[test]
 fn absent_members_have_spent_their_part_of_the_limit_in_an_outage_of_a_windows_length() {
-    for (outage, most) in [(30_000, 900), (MINUTE - MEMBER_TIMEOUT, 450), (MINUTE, 450)] {
+    let long = MINUTE - MEMBER_TIMEOUT;
+    for (outage, least, most) in [(30_000, 600, 660), (long, 250, 300), (MINUTE, 250, 300)] {
         let (mut one, mut two) = (Client::new(1), Client::new(2));
         let wants = |want| QuotaRequest {
             queued: want,
@@ -443,7 +446,7 @@ fn absent_members_have_spent_their_part_of_the_limit_in_an_outage_of_a_windows_l
         let grants =
             (0..20).map(|_| one.ask(&mut ledger, now, wants(900)).windows["points"].granted);
         let granted = grants.sum::<u32>();
-        assert!(granted <= most && granted >= most / 4, "{granted} after {outage}");
+        assert!((least..=most).contains(&granted), "{granted} after {outage}");
         assert_eq!(one.members, 2);
     }
 }

@@ -11,8 +11,9 @@ local function rebase_time()
   ledger.recovery.since = past(ledger.recovery.since)
   ledger.recovery.lost_at = past(ledger.recovery.lost_at)
   ledger.recovery.expected_members = min(ledger.recovery.expected_members, MAX_MEMBERS)
-  ledger.recovery.members_lost = min(ledger.recovery.members_lost, MAX_MEMBERS)
+  ledger.recovery.lost_expected = min(ledger.recovery.lost_expected, MAX_MEMBERS)
   ledger.departed = past(ledger.departed)
+  ledger.silent_from, ledger.silent_until = past(ledger.silent_from), past(ledger.silent_until)
   for name, time in pairs(ledger.recovery.unreported) do
     ledger.recovery.unreported[name] = min(max(time - back, 0), now + MAX_WINDOW_MS, MAX_NUMBER)
   end
@@ -43,15 +44,57 @@ local function rebase_time()
   end
 end
 
+-- Records a time in which no member was served.
+local function observe_silence()
+  local last
+  for _, member in pairs(ledger.members) do last = max(last or 0, member.last_seen) end
+  if last and now - last >= MIN_OUTAGE then
+    -- Until ten seconds after an outage, members can still return from it: another one continues it.
+    local continues = ledger.silence_reported and last < ledger.silent_until + MEMBER_TIMEOUT
+    ledger.silent_from = continues and ledger.silent_from or last
+    ledger.silent_until, ledger.silence_reported = now, false
+  end
+end
+
+-- Extends the times for which clients of a lost ledger can return by an outage of this length.
+local function extend(outage)
+  local recovery = ledger.recovery
+  recovery.since, recovery.lost_at = min(recovery.since + outage, now), min(recovery.lost_at + outage, now)
+  for name, time in pairs(recovery.unreported) do recovery.unreported[name] = min(time + outage, MAX_NUMBER) end
+end
+
+-- Returns the length of an outage that this client is the first to report, as QuotaLedger::reported_outage does.
+local function reported_outage(known)
+  local own = request.join and request.join.offline_ms or 0
+  if own == 0 then return nil end
+  local start = max(now - own, 0)
+  if start < ledger.silent_until and not ledger.silence_reported then
+    ledger.silence_reported = true
+    local length = max(ledger.silent_until - ledger.silent_from, 0)
+    extend(length)
+    return length
+  end
+  for name, member in pairs(ledger.members) do
+    if name ~= request.member and member.last_seen > start then return nil end
+  end
+  return known and start > ledger.recovery.since and own or nil
+end
+
+-- Returns until when the member can have been without the store, as QuotaLedger::last_known does.
+local function last_known(member)
+  local is_recent = member.last_seen + MEMBER_TIMEOUT > ledger.silent_from
+  return ledger.silence_reported and is_recent and max(member.last_seen, ledger.silent_until) or member.last_seen
+end
+
 -- Removes departed members and expired entries.
 local function expire()
   for name, member in pairs(ledger.members) do
-    if member.last_seen + MEMBER_TIMEOUT <= now then
+    if last_known(member) + MEMBER_TIMEOUT <= now then
       for resource, lost in pairs(member.unanswered) do
         local budget = ledger.budgets[resource]
         if budget then budget.remaining = max(budget.remaining - lost, 0) end
       end
-      ledger.departed = max(ledger.departed, member.last_seen)
+      ledger.departed = max(ledger.departed, last_known(member))
       ledger.members[name] = nil
     end
   end
@@ -77,6 +120,10 @@ local function revert_last(member)
   local slots = member.last_changes.granted_slots
   if slots then
     ledger.recovery.returned_members[request.member] = nil
+    if not ledger.recovery.is_of_loss then
+      ledger.recovery.expected_members = max(ledger.recovery.expected_members - 1, 0)
+      ledger.recovery.lost_returned = max(ledger.recovery.lost_returned - 1, 0)
+    end
     ledger.recovery.slots = max(ledger.recovery.slots - slots, 0)
   end
 end
@@ -84,21 +131,25 @@ end
 local function new_recovery(ledger_lost)
   return {
     since = now, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = ledger_lost,
-    lost_at = ledger_lost and now or 0, members_lost = 0, slots = 0, unreported = {},
+    is_of_loss = ledger_lost, lost_at = ledger_lost and now or 0, lost_expected = 0, lost_returned = 0, slots = 0,
+    unreported = {},
   }
 end
 
 -- Begins the recovery from an outage that left the ledger intact, as OutageRecovery::begin_another does.
-local function begin_another(outage_ms)
+local function begin_another(outage_ms, known)
   local before, recovery = ledger.recovery, new_recovery(false)
   recovery.slots, recovery.outage_ms = before.slots, outage_ms
   if missing_members(MEMBER_TIMEOUT) > 0 then
     recovery.outage_ms = min(outage_ms + before.outage_ms, MAX_NUMBER)
   end
-  recovery.expected_members = count(ledger.members) + (ledger.members[request.member] and 0 or 1)
+  local returns = known and not ledger.members[request.member]
+  recovery.expected_members = count(ledger.members) + (returns and 1 or 0)
   if is_partial() then
     recovery.ledger_lost, recovery.lost_at, recovery.unreported = true, before.lost_at, before.unreported
-    recovery.members_lost = lost_members(MAX_WINDOW_MS)
+    local is_first = before.is_of_loss
+    recovery.lost_expected = is_first and before.expected_members or before.lost_expected
+    recovery.lost_returned = is_first and count(before.returned_members) or before.lost_returned
   end
   ledger.recovery = recovery
   for _, window in pairs(ledger.windows) do
@@ -106,35 +157,13 @@ local function begin_another(outage_ms)
   end
 end
 
--- Returns for how long no member was served, if this client was not served for longer, as QuotaLedger::outage does.
-local function outage_length()
-  if not request.join then return nil end
-  local own = max(now - request.join.offline_ms, 0)
-  local start = own
-  for name, member in pairs(ledger.members) do
-    if name ~= request.member then start = max(start, member.last_seen) end
-  end
-  local length = max(now - start, 0)
-  return length > 0 and (start == own or length >= MIN_OUTAGE) and length or nil
-end
-
--- Counts an outage of this length neither as silence of the members nor as time in which clients could return.
-local function excuse_silence(outage)
-  for _, member in pairs(ledger.members) do member.last_seen = min(member.last_seen + outage, now) end
-  local recovery = ledger.recovery
-  local latest = max(now - 1, 0)
-  if is_of_loss() then recovery.since = min(recovery.since + outage, latest) end
-  recovery.lost_at = min(recovery.lost_at + outage, latest)
-  for name, time in pairs(recovery.unreported) do recovery.unreported[name] = min(time + outage, MAX_NUMBER) end
-end
-
 -- Begins the ledger, or a recovery from an outage that this client reports.
-local function begin_recovery(outage)
+local function begin_recovery(outage, known)
   if ledger.epoch == '' then
     ledger.epoch = string.format('%.0f:%.0f:', now, request.serial) .. request.member
     ledger.recovery = new_recovery(true)
   elseif outage then
-    begin_another(outage)
+    begin_another(outage, known)
   end
 end
 
@@ -143,7 +172,7 @@ local function count_returning(join, known, outage)
   local start = max(now - join.offline_ms, 0)
   -- Others were served meanwhile.
   if known and not outage and join.offline_ms > 0 and start > ledger.recovery.since then return end
-  begin_recovery(outage)
+  begin_recovery(outage, known)
   local recovery = ledger.recovery
   if not request.epoch then
     -- A new client was not a member before.
@@ -155,8 +184,8 @@ local function count_returning(join, known, outage)
     return
   end
   -- The ledger knows the number of its own members.
-  if not known then
-    local expected = join.members
+  if not known and recovery.is_of_loss then
+    local expected = min(join.members, MAX_MEMBERS)
     if recovery.expected_members == 0 then
       -- Clients that joined before the first one returned were not members of the lost ledger.
       for name in pairs(ledger.members) do
@@ -166,6 +195,12 @@ local function count_returning(join, known, outage)
     recovery.expected_members = max(recovery.expected_members, expected)
   end
   if not add_returned(request.member) or known then return end
+  if not recovery.is_of_loss then
+    -- It was not a member before the last outage.
+    recovery.expected_members = min(recovery.expected_members + 1, MAX_UNITS)
+    recovery.lost_expected = max(recovery.lost_expected, min(join.members, MAX_MEMBERS))
+    recovery.lost_returned = min(recovery.lost_returned + 1, MAX_UNITS)
+  end
   recovery.slots = min(recovery.slots + join.offline_slots, MAX_UNITS)
   changes.granted_slots = join.offline_slots
   await_unknown_members(join.offline_allowance)
@@ -189,7 +224,10 @@ local function join_member(join, known, outage)
         local age, amount = pair[1], pair[2]
         local index = floor(max(now - age, 0) / bucket_of(asked.length))
         -- Expired spending is not counted.
-        if bucket_end(index, asked.length) > now then add(name, window, index, amount) end
+        if bucket_end(index, asked.length) > now then
+          add(name, window, index, amount)
+          if known and ledger.recovery.ledger_lost then add_returned_allowance(name, window, -amount) end
+        end
       end
     end
   end
@@ -202,7 +240,7 @@ local function update_member()
     for name, other in pairs(ledger.members) do
       if not oldest or other.last_seen < ledger.members[oldest].last_seen then oldest = name end
     end
-    ledger.departed = max(ledger.departed, ledger.members[oldest].last_seen)
+    ledger.departed = max(ledger.departed, last_known(ledger.members[oldest]))
     ledger.members[oldest] = nil
   end
   local member = ledger.members[request.member] or {
@@ -303,15 +341,14 @@ local function compute_lease()
     return { is_unknown_member = true, epoch = ledger.epoch, members = 0, slots = 0 }, false
   end
   rebase_time()
-  local outage = outage_length()
-  local is_first_report = known and outage and (outage >= MIN_OUTAGE or now - outage > ledger.recovery.since)
-  if outage and outage >= MIN_OUTAGE then excuse_silence(outage) end
+  observe_silence()
+  local outage = reported_outage(known)
   expire()
   -- A member that was removed can have returned its lease already, and its changes are unknown.
   before = ledger.members[request.member]
   local gives_back = known and before and request.last_seen_response >= before.first_serial
   revert_last(before)
-  if request.join then join_member(request.join, known, is_first_report and outage or nil) end
+  if request.join then join_member(request.join, known, outage) end
   local member = update_member()
   refund_windows(gives_back)
   observe_budgets(member)

@@ -91,10 +91,14 @@ local member = record({
 local is_ledger = record({
   time = number,
   departed = number,
+  silent_from = number,
+  silent_until = number,
+  silence_reported = boolean,
   epoch = epoch,
   recovery = record({
-    since = number, outage_ms = number, expected_members = units, returned_members = map(MAX_MEMBERS, is_true), ledger_lost = boolean,
-    lost_at = number, members_lost = units, slots = units, unreported = map(MAX_NAMES, number),
+    since = number, outage_ms = number, expected_members = units, returned_members = map(MAX_MEMBERS, is_true),
+    ledger_lost = boolean, is_of_loss = boolean, lost_at = number, lost_expected = units, lost_returned = units,
+    slots = units, unreported = map(MAX_NAMES, number),
   }),
   members = map(MAX_MEMBERS, member),
   windows = map(MAX_NAMES, record({
@@ -113,9 +117,10 @@ local is_ledger = record({
 local function new_ledger()
   return {
     time = 0, epoch = '', members = {}, windows = {}, budgets = {}, owners = {}, departed = 0,
+    silent_from = 0, silent_until = 0, silence_reported = false,
     recovery = {
-      since = 0, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = false, lost_at = 0,
-      members_lost = 0, slots = 0, unreported = {},
+      since = 0, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = false, is_of_loss = false,
+      lost_at = 0, lost_expected = 0, lost_returned = 0, slots = 0, unreported = {},
     },
   }
 end

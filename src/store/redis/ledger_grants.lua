@@ -15,7 +15,7 @@ end
 -- Returns whether clients can still join that started with the ledger, or return from the outage.
 local function may_expect_joins() return now < ledger.recovery.since + MEMBER_TIMEOUT end
 
--- Returns the maximum number of calls in flight of the members that have returned. The others had `held` in flight.
+-- Returns the maximum number of calls in flight of the members that have returned; the others have `held`.
 local function grantable_slots(held)
   local limit = request.max_concurrent
   if not limit then return MAX_UNITS end
@@ -23,10 +23,12 @@ local function grantable_slots(held)
   local missing = missing_members(MEMBER_TIMEOUT)
   local is_awaiting = recovery.ledger_lost and now < recovery.lost_at + MEMBER_TIMEOUT
     and (recovery.expected_members > 0 or has_unreported())
-  if is_awaiting then
+  if is_awaiting and recovery.is_of_loss then
     all = max(min(all, recovery.slots), 1)
-  elseif missing > 0 then
-    all = max(all - max(part_of(all, missing), held), 1)
+  else
+    all = max(all - max(part_of(all, missing), held), 0)
+    if is_awaiting then all = min(all, max(recovery.slots - held, 0)) end
+    all = max(all, 1)
   end
   -- Clients that the ledger does not know yet have one call each in flight before they receive a lease.
   local others = max(limit - 1, 0)
@@ -97,7 +99,8 @@ local function grant_window(member, present, members, name, asked, max_grant)
   elseif missing > 0 then
     -- After the window's length, each client spends its part of the limit without the ledger.
     local is_long = ledger.recovery.outage_ms + MEMBER_TIMEOUT >= asked.length
-    free = max(free - part_of(is_long and limit or window.offline_allowance, missing), 0)
+    local spare = is_long and limit or min(window.offline_allowance, floor(limit / OFFLINE_DIVISOR))
+    free = max(free - part_of(spare, missing), 0)
   end
   local for_others = left_to_others(name)
   free = max(free - for_others, 0)
@@ -206,7 +209,7 @@ local function grant(member)
   local pause, present = current_pause(), count(ledger.members)
   -- With those that can still return from an outage.
   local expected = missing_members(MEMBER_TIMEOUT) > 0 and ledger.recovery.expected_members or 0
-  local lost = is_of_loss() and 0 or lost_members(MEMBER_TIMEOUT)
+  local lost = ledger.recovery.is_of_loss and 0 or lost_members(MEMBER_TIMEOUT)
   local members = min(max(present, expected) + lost, MAX_MEMBERS)
   local is_open = not pause
   local is_probe = is_open and ledger.pause ~= nil

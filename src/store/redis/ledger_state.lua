@@ -122,9 +122,6 @@ local function missing_members(length)
   return max(recovery.expected_members - count(recovery.returned_members), 0)
 end
 
--- Returns whether the last outage lost the ledger.
-local function is_of_loss() return ledger.recovery.ledger_lost and ledger.recovery.since == ledger.recovery.lost_at end
-
 -- Returns whether the ledger lacks spending that no present client reports.
 local function has_unreported()
   for _, time in pairs(ledger.recovery.unreported) do
@@ -136,8 +133,9 @@ end
 -- Returns the number of clients of a lost ledger that have not returned, whose spending counts for this time.
 local function lost_members(length)
   local recovery = ledger.recovery
-  if is_of_loss() then return missing_members(length) end
-  return recovery.ledger_lost and recovery.lost_at + length > now and recovery.members_lost or 0
+  if recovery.is_of_loss then return missing_members(length) end
+  if not recovery.ledger_lost or recovery.lost_at + length <= now then return 0 end
+  return max(recovery.lost_expected - recovery.lost_returned, 0)
 end
 
 -- Returns whether a new ledger lacks the spending of some client.

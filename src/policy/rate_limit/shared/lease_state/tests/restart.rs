@@ -166,8 +166,8 @@ proptest! {
     }
 }
 
-/// A client's outages: when each begins and ends, in milliseconds after all clients were served, and whether the data is
-/// lost.
+/// The store's outages: when each begins and ends, in milliseconds after all clients were served, and whether the data
+/// is lost.
 type Outages = Vec<(u64, u64, bool)>;
 
 /// Runs clients that start within `spread` milliseconds, whose store and calls take up to `longest` milliseconds more than
