@@ -215,17 +215,22 @@ impl RawResponse {
     /// with 200 and a body or with 204 and none. If a 202 without a result does not decode, the response to a read without an
     /// operation is not ready.
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<Response<T>> {
-        let is_without_result = accepted::is_without_result(&self);
-        self.decode_json().map_err(|error| match is_without_result {
-            true => accepted::undecodable_error(error),
-            false => error,
-        })
+        match self.parse() {
+            Ok(value) => Ok(self.with_value(value)),
+            Err(error) => {
+                let is_without_result = accepted::is_without_result(&self);
+                let error = self.decode_error(error);
+                Err(if is_without_result { accepted::undecodable_error(error) } else { error })
+            }
+        }
     }
 
     /// Decodes the response as JSON. One that does not decode is a decode error, whatever its status.
     pub(crate) fn decode_json<T: DeserializeOwned>(self) -> Result<Response<T>> {
-        let value = self.parse();
-        self.decode(|_| value)
+        match self.parse() {
+            Ok(value) => Ok(self.with_value(value)),
+            Err(error) => Err(self.decode_error(error)),
+        }
     }
 
     /// Decodes the JSON. An empty body is `None` for an `Option`, and an error for a type that requires a value.
@@ -256,17 +261,16 @@ impl RawResponse {
         read: impl FnOnce(&[u8]) -> serde_json::Result<T>,
     ) -> Result<Response<T>> {
         match read(self.bytes()) {
-            Ok(value) => Ok(Response {
-                value,
-                status: self.status,
-                headers: self.headers,
-                url: self.url,
-                operation: self.operation,
-                cache_status: self.cache_status,
-                age: self.age,
-            }),
+            Ok(value) => Ok(self.with_value(value)),
             Err(error) => Err(self.decode_error(error)),
         }
+    }
+
+    /// Returns the response with this value in place of its body.
+    #[inline]
+    fn with_value<T>(self, value: T) -> Response<T> {
+        let Self { operation, status, headers, url, cache_status, age, .. } = self;
+        Response { value, status, headers, url, operation, cache_status, age }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {

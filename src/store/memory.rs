@@ -153,8 +153,19 @@ impl State {
         until: Option<Instant>,
         counts: bool,
     ) -> bool {
-        self.remove(key);
         let size = size(key, &content);
+        // A value that is no larger than the earlier one fits in its place.
+        if let Some(value) = self.values.get_mut(key)
+            && self::size(key, &value.content) >= size
+        {
+            let new = Value { content, is_counter: counts, expires_at: until };
+            let earlier = std::mem::replace(value, new);
+            self.uncount(key, &earlier);
+            self.bytes += size;
+            self.counter_bytes += if counts { size } else { 0 };
+            return true;
+        }
+        self.remove(key);
         if size > self.max_bytes {
             return false;
         }

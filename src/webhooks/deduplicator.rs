@@ -118,12 +118,15 @@ impl Deduplicator {
     /// As for [`claim`](Self::claim).
     pub async fn try_claim(&self, delivery: &str) -> Result<ClaimOutcome> {
         let claim = self.claim_with(delivery, FORMAT.encode(ids::unique_id()));
-        let outcome = self.try_claim_as(claim.clone()).await;
-        if outcome.is_err() {
-            // If the claim is in the store, it is released, so that it does not block another receiver.
-            let _ = claim.release().await;
+        match self.try_claim_as(&claim).await {
+            Ok(None) => Ok(ClaimOutcome::Claimed(claim)),
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => {
+                // If the claim is in the store, it is released, so that it does not block another receiver.
+                let _ = claim.release().await;
+                Err(error)
+            }
         }
-        outcome
     }
 
     /// Continues the claim of a holder that has ended, or one that might be lost: if it has not expired, or no other
@@ -139,14 +142,15 @@ impl Deduplicator {
 
     /// Continues a claim that is available.
     pub(super) async fn reclaim(&self, claim: &Claim) -> Result<ClaimOutcome> {
-        match claim.renew().await? {
-            true => Ok(ClaimOutcome::Claimed(claim.clone())),
-            false => self.try_claim_as(claim.clone()).await,
+        if claim.renew().await? {
+            return Ok(ClaimOutcome::Claimed(claim.clone()));
         }
+        let outcome = self.try_claim_as(claim).await?;
+        Ok(outcome.unwrap_or_else(|| ClaimOutcome::Claimed(claim.clone())))
     }
 
-    /// Claims with a value that might already be in the store.
-    async fn try_claim_as(&self, claim: Claim) -> Result<ClaimOutcome> {
+    /// Claims with a value that might already be in the store. Returns `None` if the claim is acquired.
+    async fn try_claim_as(&self, claim: &Claim) -> Result<Option<ClaimOutcome>> {
         let put = || self.store.put_if_absent(&claim.key, claim.token.clone(), self.claim_ttl);
         let claimed = match put().await {
             Ok(claimed) => claimed,
@@ -154,13 +158,13 @@ impl Deduplicator {
             Err(_) => put().await?,
         };
         if claimed {
-            return Ok(ClaimOutcome::Claimed(claim));
+            return Ok(None);
         }
         Ok(match self.store.get(&claim.key).await? {
-            Some(held) if held == claim.token => ClaimOutcome::Claimed(claim),
+            Some(held) if held == claim.token => None,
             // A value of a later version is left to its holder: GitHub can redeliver.
-            Some(held) if FORMAT.decode(&held) == Ok(DONE_MARKER) => ClaimOutcome::Done,
-            _ => ClaimOutcome::InProgress,
+            Some(held) if FORMAT.decode(&held) == Ok(DONE_MARKER) => Some(ClaimOutcome::Done),
+            _ => Some(ClaimOutcome::InProgress),
         })
     }
 

@@ -1,8 +1,10 @@
 //! The handling of a claimed delivery until it succeeds or has failed finally.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -120,10 +122,18 @@ async fn until_shutdown(
     shared: &Shared,
     work: impl Future<Output = HandlingResult>,
 ) -> HandlingResult {
+    let mut work = pin!(work);
+    // No work starts after the end.
+    if *shared.phase.borrow() == Lifecycle::Ended {
+        return HandlingResult::Interrupted;
+    }
+    // Work that is ready at once needs no subscription.
+    if let Poll::Ready(end) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        return end;
+    }
     let mut phase = shared.phase.subscribe();
-    // Polled first, so that no work starts after it.
     let ended = pin!(phase.wait_for(|phase| *phase == Lifecycle::Ended));
-    match select(ended, pin!(work)).await {
+    match select(ended, work).await {
         Either::Left(_) => HandlingResult::Interrupted,
         Either::Right((end, _)) => end,
     }
