@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, poll_immediate, select};
+use futures_util::future::{BoxFuture, Either, poll_immediate, select};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
@@ -14,7 +14,7 @@ use super::permits::AttemptPermits;
 use crate::error::{Error, Result};
 use crate::meter;
 use crate::policy::auth::RequestCredentials;
-use crate::policy::rate_limit::{CallHandle, WaitBudget};
+use crate::policy::rate_limit::{Admission, CallHandle, Permit, WaitBudget};
 use crate::policy::usage::{BudgetReservations, IdentityUsageState};
 
 /// The reason for not sending an attempt.
@@ -62,34 +62,15 @@ async fn acquire_permits(
     let started_at = *now;
     let (permits, budgets) = {
         let _waiting = meter::InFlight::waiting();
-        let mut acquired = pin!(pass_limits(context, waited, call, started_at));
-        let immediate = poll_immediate(&mut acquired).await;
-        let has_waited = immediate.is_none();
-        let acquired = match (immediate, account) {
-            (Some(permits), _) => (permits, None),
-            (None, Some(account))
-                if context.admission_queue().is_waiting_for_store(&context.cost()) =>
-            {
-                // In a box, since few calls have a budget and wait for the store.
-                let reservation = Box::pin(account.reserve(context.name(), &context.store_wait));
-                match select(acquired, reservation).await {
-                    Either::Left((Ok(permits), reservation)) => {
-                        let budgets = reservation.await.map_err(AttemptRejection::Other)?;
-                        (Ok(permits), Some(budgets))
-                    }
-                    Either::Left((Err(error), _)) => (Err(error), None),
-                    Either::Right((budgets, acquired)) => {
-                        let budgets = budgets.map_err(AttemptRejection::Other)?;
-                        (acquired.await, Some(budgets))
-                    }
-                }
+        match pass_limits(context, waited, call, started_at) {
+            Ok(Passage::Passed(permits)) => (Ok(permits), None),
+            Ok(Passage::Waiting(turn)) => {
+                let acquired = Box::pin(wait_for_permits(context, call, turn, account)).await?;
+                *now = Instant::now();
+                acquired
             }
-            (None, _) => (acquired.await, None),
-        };
-        if has_waited {
-            *now = Instant::now();
+            Err(error) => (Err(error), None),
         }
-        acquired
     };
     let waited = match &permits {
         Ok(permits) => permits.rate_limit.as_ref().map_or(Duration::ZERO, |permit| permit.waited),
@@ -100,24 +81,69 @@ async fn acquire_permits(
     Ok(AttemptPermits { budgets, ..permits })
 }
 
-/// Waits for a permit of the rate limits, unless the circuit of the server is open.
-async fn pass_limits(
+/// Waits for the permits in the call's turn, and meanwhile reserves its budgets, if both query the store.
+async fn wait_for_permits(
+    context: &CallContext,
+    call: &CallHandle,
+    turn: BoxFuture<'_, Result<Permit>>,
+    account: Option<&Arc<IdentityUsageState>>,
+) -> Result<(Result<AttemptPermits>, Option<BudgetReservations>), AttemptRejection> {
+    let is_waiting_for_store = || context.admission_queue().is_waiting_for_store(&context.cost());
+    let Some(account) = account.filter(|_| is_waiting_for_store()) else {
+        return Ok((enter_circuit(context, call, turn.await), None));
+    };
+    let reservation = pin!(account.reserve(context.name(), &context.store_wait));
+    let (permit, budgets) = match select(turn, reservation).await {
+        Either::Left((Ok(permit), reservation)) => (Ok(permit), Some(reservation.await)),
+        Either::Left((Err(error), _)) => (Err(error), None),
+        Either::Right((Ok(budgets), turn)) => (turn.await, Some(Ok(budgets))),
+        Either::Right((Err(error), _)) => return Err(AttemptRejection::Other(error)),
+    };
+    let budgets = budgets.transpose().map_err(AttemptRejection::Other)?;
+    Ok((enter_circuit(context, call, permit), budgets))
+}
+
+/// The permits of an attempt, or its wait for them.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most calls have the large one: a box would cost them time"
+)]
+enum Passage<'a> {
+    Passed(AttemptPermits),
+    Waiting(BoxFuture<'a, Result<Permit>>),
+}
+
+/// Requests a permit of the rate limits, unless the circuit of the server is open.
+fn pass_limits<'a>(
     context: &CallContext,
     waited: Duration,
-    call: &CallHandle,
+    call: &'a CallHandle,
     now: Instant,
-) -> Result<AttemptPermits> {
+) -> Result<Passage<'a>> {
     if context.spec.is_external {
-        return Ok(AttemptPermits::default());
+        return Ok(Passage::Passed(AttemptPermits::default()));
     }
-    let circuit = context.circuit();
-    circuit.check()?;
+    context.circuit().check()?;
     let queue = context.admission_queue();
     let budget = WaitBudget { spent: waited, ..WaitBudget::new(context.max_wait_at(now)) };
     let priority = context.options.priority;
-    let permit = pin!(queue.admit_at(now, context.cost(), priority, budget, call)).await?;
+    match queue.admit_at(now, context.cost(), priority, budget, call)? {
+        Admission::Admitted(permit) => {
+            enter_circuit(context, call, Ok(permit)).map(Passage::Passed)
+        }
+        Admission::Waiting(turn) => Ok(Passage::Waiting(turn)),
+    }
+}
+
+/// Adds the circuit's permit to that of the rate limits.
+fn enter_circuit(
+    context: &CallContext,
+    call: &CallHandle,
+    permit: Result<Permit>,
+) -> Result<AttemptPermits> {
+    let permit = permit?;
     context.extend_for_wait(permit.waited);
-    let circuit = circuit.acquire()?;
+    let circuit = context.circuit().acquire()?;
     if circuit.is_probe() {
         // Until the probe ends, other calls fail: it must not depend on being polled by its caller.
         call.detach();

@@ -94,11 +94,8 @@ impl InterceptedCall {
     }
 }
 
-/// Runs the interceptors before an attempt.
+/// Runs the interceptors before an attempt of a call to which they [apply](applies).
 pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32) -> Result<()> {
-    if !applies(context) {
-        return Ok(());
-    }
     let (spec, shared) = (&context.spec, &context.handle.shared);
     let mut headers = spec.headers.clone();
     // Credentials of the call are attached afterwards, like those of the client.

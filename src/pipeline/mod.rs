@@ -136,8 +136,11 @@ async fn run_attempts(
             known.apply(context, entry);
         }
         let resend_count = attempts.sent();
-        let intercepted = interception::before_attempt(context, resend_count).await;
-        intercepted.map_err(|error| attempts.with_history(error))?;
+        if interception::applies(context) {
+            // In a box, since few clients have interceptors.
+            let intercepted = Box::pin(interception::before_attempt(context, resend_count)).await;
+            intercepted.map_err(|error| attempts.with_history(error))?;
+        }
         attempts.begin_attempt(&attempt);
         let response = attempt.run(context, mode, resend_count).await;
         context.may_have_had_effect |= attempt.may_have_had_effect(&response);

@@ -41,7 +41,7 @@ pub(crate) use batch_slots::{BatchSlot, BatchSlots, BatchWait};
 pub(crate) use cost::RequestCost;
 pub(crate) use limits::AttemptOutcome;
 pub(crate) use permit_holders::CallHandle;
-pub(crate) use queue::{AdmissionQueue, Permit, WaitBudget};
+pub(crate) use queue::{Admission, AdmissionQueue, Permit, WaitBudget};
 
 use crate::api::default_resource::NO_LIMIT;
 use crate::store::ResilientStore;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -135,6 +136,17 @@ impl SkippedTime {
     }
 }
 
+/// The admission of a call, or its wait for it.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most calls have the large one: a box would cost them time"
+)]
+pub(crate) enum Admission<'a> {
+    Admitted(Permit),
+    /// In a box, since most calls do not wait.
+    Waiting(BoxFuture<'a, Result<Permit>>),
+}
+
 /// A call that requests admission.
 struct AdmissionRequest<'a> {
     cost: RequestCost,
@@ -146,7 +158,8 @@ struct AdmissionRequest<'a> {
 /// The immediate outcome of a request for admission.
 enum EnterOutcome<'a> {
     Admitted(Permit),
-    Queued(QueuedCall),
+    /// It waits for at most this long.
+    Queued(QueuedCall, WaitBudget),
     /// Enough calls of its batch are in the queue: it waits for the place of one of them.
     Parked(ParkedCall, AdmissionRequest<'a>),
 }
@@ -256,47 +269,64 @@ impl AdmissionQueue {
         wait_budget: WaitBudget,
         call: &CallHandle,
     ) -> Result<Permit> {
-        self.admit_at(Instant::now(), cost, priority, wait_budget, call).await
+        match self.admit_at(Instant::now(), cost, priority, wait_budget, call)? {
+            Admission::Admitted(permit) => Ok(permit),
+            Admission::Waiting(turn) => turn.await,
+        }
     }
 
     /// Admits a call that arrives at `started_at`, then or in its turn.
     ///
     /// # Errors
     /// If it would wait longer than it can, or the queue is full.
-    pub(crate) async fn admit_at(
+    pub(crate) fn admit_at<'a>(
         self: &Arc<Self>,
         started_at: Instant,
         cost: RequestCost,
         priority: Priority,
         wait_budget: WaitBudget,
-        call: &CallHandle,
+        call: &'a CallHandle,
+    ) -> Result<Admission<'a>> {
+        let mut position = BatchPosition::default();
+        let request = AdmissionRequest { cost, priority, wait_budget, call };
+        match self.enter(started_at, request, &mut position)? {
+            EnterOutcome::Admitted(permit) => Ok(Admission::Admitted(permit)),
+            outcome => {
+                let turn = Arc::clone(self).turn(started_at, outcome, position);
+                Ok(Admission::Waiting(Box::pin(turn)))
+            }
+        }
+    }
+
+    /// Waits until a call is admitted that was not admitted when it arrived.
+    async fn turn(
+        self: Arc<Self>,
+        started_at: Instant,
+        mut outcome: EnterOutcome<'_>,
+        mut position: BatchPosition,
     ) -> Result<Permit> {
         let (mut now, mut parked) = (started_at, Duration::ZERO);
-        let mut position = BatchPosition::default();
-        let mut request = AdmissionRequest { cost, priority, wait_budget, call };
         loop {
-            let parking = match self.enter(now, request, &mut position)? {
+            match outcome {
                 EnterOutcome::Admitted(mut permit) => {
                     permit.waited = now.saturating_duration_since(started_at);
                     permit.parked = parked;
                     return Ok(permit);
                 }
-                EnterOutcome::Queued(waiting) => {
-                    // In a box, since most calls do not wait.
-                    let mut permit = Box::pin(waiting.wait(now, wait_budget)).await?;
+                EnterOutcome::Queued(waiting, wait_budget) => {
+                    let mut permit = waiting.wait(now, wait_budget).await?;
                     permit.waited = started_at.elapsed();
                     permit.parked += parked;
                     return Ok(permit);
                 }
-                EnterOutcome::Parked(parking, returned) => {
-                    request = returned;
-                    parking
+                EnterOutcome::Parked(parking, request) => {
+                    position.queue_slot = parking.wait().await;
+                    let until = Instant::now();
+                    parked += until.saturating_duration_since(now);
+                    now = until;
+                    outcome = self.enter(now, request, &mut position)?;
                 }
-            };
-            position.queue_slot = Box::pin(parking.wait()).await;
-            let until = Instant::now();
-            parked += until.saturating_duration_since(now);
-            now = until;
+            }
         }
     }
 
@@ -389,12 +419,13 @@ impl AdmissionQueue {
         if is_new {
             state.blocks.push(blocked);
         }
+        let wait_budget = asked.wait_budget;
         let waiting = self.enqueue(state, asked, line.queue_slot.take(), waiting_since);
         if is_skipped {
             state.skip(now, waiting.position);
         }
         state.detach_if_needed(then);
-        Ok(EnterOutcome::Queued(waiting))
+        Ok(EnterOutcome::Queued(waiting, wait_budget))
     }
 
     /// Takes a slot of the call's batch, if it belongs to one and has none.
