@@ -47,6 +47,6 @@ fn text(value: &[u8]) -> Option<&str> {
 
 /// Returns the server's time from `Date`, so that times in other headers do not depend on this machine's clock. Without
 /// a valid `Date`, it is this machine's time.
-fn server_time(headers: &impl HeaderValues) -> SystemTime {
+pub(crate) fn server_time(headers: &impl HeaderValues) -> SystemTime {
     headers.value(&DATE).and_then(http_date::parse).unwrap_or_else(SystemTime::now)
 }

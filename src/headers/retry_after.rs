@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 
 use super::{HeaderValues, server_time};
+use crate::util::http_date;
 
 /// The longest `Retry-After` that is used; a longer one is an error of the server, and is not waited for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -19,7 +20,7 @@ pub(crate) fn retry_after(headers: &impl HeaderValues) -> Option<Duration> {
         let seconds = text.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
     }
-    let until = httpdate::parse_http_date(text).ok()?;
+    let until = http_date::parse(text.as_bytes())?;
     Some(until.duration_since(server_time(headers)).unwrap_or_default().min(MAX_RETRY_AFTER))
 }
 

@@ -16,6 +16,7 @@ use super::installation::{AppInstallation, Installation};
 use super::provider::{Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use crate::error::Result;
+use crate::util::http_date;
 
 mod jwt;
 #[cfg(feature = "github-app")]
@@ -257,7 +258,7 @@ impl fmt::Debug for App {
 
 /// Returns the seconds by which the response's `Date` is ahead of the local clock.
 fn clock_offset(headers: &HeaderMap) -> Option<i64> {
-    let date = DateTime::parse_from_rfc2822(headers.get(DATE)?.to_str().ok()?).ok()?;
-    let now = DateTime::<chrono::Utc>::from(SystemTime::now());
-    Some(date.timestamp().saturating_sub(now.timestamp()))
+    let seconds = |time: SystemTime| DateTime::<chrono::Utc>::from(time).timestamp();
+    let date = http_date::parse(headers.get(DATE)?.as_bytes())?;
+    Some(seconds(date).saturating_sub(seconds(SystemTime::now())))
 }

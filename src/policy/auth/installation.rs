@@ -9,7 +9,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use http::header::DATE;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
@@ -25,6 +24,7 @@ use super::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::api::integers::{IntoInteger, InvalidInteger};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, FailureReason, Result};
+use crate::headers::server_time;
 use crate::response::{RawResponse, Response};
 
 /// An installation, and the restrictions of its tokens.
@@ -426,9 +426,7 @@ async fn call_as_app<T: DeserializeOwned + Send>(
 
 /// Returns the lifetime of a token by GitHub's clock, which is the response's `Date`.
 fn token_lifetime(end: DateTime<Utc>, headers: &HeaderMap) -> Duration {
-    let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-    let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-    let now = date.map_or_else(|| DateTime::<Utc>::from(SystemTime::now()), |date| date.to_utc());
+    let now = DateTime::<Utc>::from(server_time(headers));
     end.signed_duration_since(now).to_std().unwrap_or_default()
 }
 

@@ -174,7 +174,9 @@ impl CacheLookup {
             log_sequence,
             credential_fingerprint: fingerprint,
         };
-        match stored.revalidated(metadata, &headers, info) {
+        // A 200 with these headers would not be stored either.
+        let is_storable = rfc9111::is_storable(StatusCode::OK, &headers);
+        match stored.revalidated(metadata, &headers, info).filter(|_| is_storable) {
             Some(entry)
                 if exchange.log_sequence.is_some()
                     && (!own || self.needs_write(stored, &entry)) =>

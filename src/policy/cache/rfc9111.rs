@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::entry::MAX_VALIDATOR;
 use crate::sanitize;
+use crate::util::http_date;
 
 /// The directives of a `Cache-Control` header that a private cache follows
 /// ([RFC 9111, 5.2](https://www.rfc-editor.org/rfc/rfc9111#section-5.2),
@@ -97,7 +98,7 @@ fn delta_seconds(text: &str) -> Option<Duration> {
 }
 
 /// Returns whether a response to a GET can be stored ([RFC 9111, 3](https://www.rfc-editor.org/rfc/rfc9111#section-3)):
-/// here, only a complete 200.
+/// here, only a complete 200. A 304 makes one of the stored body and the updated headers.
 pub(crate) fn is_storable(status: StatusCode, headers: &HeaderMap) -> bool {
     status == StatusCode::OK
         && !headers.contains_key(CONTENT_RANGE)
@@ -172,7 +173,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     if values.next().is_some() {
         return None;
     }
-    httpdate::parse_http_date(value.to_str().ok()?.trim()).ok()
+    http_date::parse(value.as_bytes().trim_ascii())
 }
 
 /// Returns the headers to store. It leaves out the headers of the connection

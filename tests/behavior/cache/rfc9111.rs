@@ -232,6 +232,35 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
 }
 
 #[tokio::test]
+async fn a_304_whose_headers_forbid_storage_removes_the_stored_response() {
+    // The third and the fifth repeat the token, which is hidden: a directive or a name can be missing.
+    for rule in [
+        "cache-control: no-store",
+        "vary: *",
+        "cache-control: private, max-age=60, ghs_repeatedInARule",
+        "vary: accept",
+        "vary: accept, ghs_repeatedInARule",
+    ] {
+        let server = Server::start(move |request| async move {
+            Reply::Raw(match request.headers.contains_key("if-none-match") {
+                true => {
+                    json_response("304 Not Modified", &format!("etag: \"1\"\r\n{rule}\r\n"), "")
+                }
+                false => json_response("200 OK", "etag: \"1\"\r\n", "[1]"),
+            })
+        })
+        .await;
+        let builder = server.default_client_builder().token("ghs_repeatedInARule");
+        let client = builder.cache(CacheConfig::default()).build().unwrap();
+        let third = if rule == "vary: accept" { Revalidated } else { Miss };
+        for expected in [Miss, Revalidated, third, Revalidated] {
+            let response = client.request(Method::GET, "/x").send::<Vec<u8>>().await.unwrap();
+            assert_eq!((response.cache_status(), &*response), (expected, &vec![1]), "{rule}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_whole_responses_to_reads_are_stored() {
     for status in ["201 Created", "202 Accepted", "203 Other", "206 Partial"] {
         let server = Server::fixed_response(json_response(
