@@ -364,6 +364,7 @@ impl QuotaLedger {
             // A new client was not a member before.
             if recovery.expected_members > 0 && recovery.add(&ask.member) {
                 recovery.expected_members = recovery.expected_members.saturating_add(1);
+                recovery.new_members = recovery.new_members.saturating_add(1);
             } else if recovery.expected_members == 0 && join.offline_ms > 0 {
                 recovery.await_unknown_members(join.offline_allowance.keys());
             }
@@ -372,13 +373,15 @@ impl QuotaLedger {
         // The ledger knows the number of its own members.
         let is_of_loss = recovery.is_of_loss;
         if reporter.is_new && is_of_loss {
-            let mut expected = join.members.min(u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
+            let expected = join.members.min(u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
             if recovery.expected_members == 0 {
                 // Clients that joined before the first one returned were not members of the lost ledger.
                 for name in self.members.keys().filter(|name| **name != ask.member) {
-                    expected = expected.saturating_add(u32::from(recovery.add(name)));
+                    let is_added = u32::from(recovery.add(name));
+                    recovery.new_members = recovery.new_members.saturating_add(is_added);
                 }
             }
+            let expected = expected.saturating_add(recovery.new_members);
             recovery.expected_members = recovery.expected_members.max(expected);
         }
         if !recovery.add(&ask.member) || !reporter.is_new {

@@ -73,6 +73,7 @@ impl QuotaLedger {
         // At most the number of members that the ledger distinguishes can return.
         let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
         self.recovery.expected_members = self.recovery.expected_members.min(most);
+        self.recovery.new_members = self.recovery.new_members.min(most);
         self.recovery.lost_expected = self.recovery.lost_expected.min(most);
         for member in self.members.values_mut() {
             member.last_seen = past(member.last_seen);

@@ -22,6 +22,8 @@ pub(super) struct OutageRecovery {
     pub(super) outage_ms: u64,
     /// The number of clients before the outage.
     pub(super) expected_members: u32,
+    /// How many of them were not members before a loss: no returned client counts these.
+    pub(super) new_members: u32,
     pub(super) returned_members: BTreeSet<String>,
     /// Whether the ledger is new, so that the only known earlier spending is that which returning clients report.
     pub(super) ledger_lost: bool,

@@ -452,6 +452,28 @@ fn absent_members_have_spent_their_part_of_the_limit_in_an_outage_of_a_windows_l
 }
 
 #[test]
+fn a_new_client_does_not_stand_for_a_departed_one() {
+    let wants = QuotaRequest { queued: 9, windows: points(900, 900, 1), ..QuotaRequest::default() };
+    // The others know of a client that has departed, and the new one does not.
+    for new_at in [0, 1, 2] {
+        let mut clients = [Client::new(1), Client::new(2), Client::new(3)];
+        let mut before = QuotaLedger::default();
+        clients.iter_mut().for_each(|client| drop(client.ask(&mut before, 0, wants.clone())));
+        let [_departed, first, second] = clients;
+        let mut returning = vec![first, second];
+        returning.insert(new_at, Client::new(4));
+        let mut after = QuotaLedger::default();
+        for client in &mut returning {
+            client.alone = 500;
+            client.ask(&mut after, 1_000, wants.clone());
+        }
+        let end = 1_000 + retention_ms(MINUTE);
+        let lease = returning[0].ask(&mut after, end - 1, wants.clone());
+        assert_eq!(lease.windows["points"].granted, 0, "{new_at}");
+    }
+}
+
+#[test]
 fn members_that_return_to_a_new_ledger_divide_the_limits_by_all_that_can_return() {
     let mut clients = [Client::new(1), Client::new(2), Client::new(3)];
     let wants = QuotaRequest { queued: 9, windows: points(900, 9, 1), ..QuotaRequest::default() };

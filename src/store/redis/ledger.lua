@@ -11,6 +11,7 @@ local function rebase_time()
   ledger.recovery.since = past(ledger.recovery.since)
   ledger.recovery.lost_at = past(ledger.recovery.lost_at)
   ledger.recovery.expected_members = min(ledger.recovery.expected_members, MAX_MEMBERS)
+  ledger.recovery.new_members = min(ledger.recovery.new_members, MAX_MEMBERS)
   ledger.recovery.lost_expected = min(ledger.recovery.lost_expected, MAX_MEMBERS)
   ledger.departed = past(ledger.departed)
   ledger.silent_from, ledger.silent_until = past(ledger.silent_from), past(ledger.silent_until)
@@ -130,7 +131,7 @@ end
 
 local function new_recovery(ledger_lost)
   return {
-    since = now, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = ledger_lost,
+    since = now, outage_ms = 0, expected_members = 0, new_members = 0, returned_members = {}, ledger_lost = ledger_lost,
     is_of_loss = ledger_lost, lost_at = ledger_lost and now or 0, lost_expected = 0, lost_returned = 0, slots = 0,
     unreported = {},
   }
@@ -178,6 +179,7 @@ local function count_returning(join, known, outage)
     -- A new client was not a member before.
     if recovery.expected_members > 0 and add_returned(request.member) then
       recovery.expected_members = min(recovery.expected_members + 1, MAX_UNITS)
+      recovery.new_members = min(recovery.new_members + 1, MAX_UNITS)
     elseif recovery.expected_members == 0 and join.offline_ms > 0 then
       await_unknown_members(join.offline_allowance)
     end
@@ -189,10 +191,12 @@ local function count_returning(join, known, outage)
     if recovery.expected_members == 0 then
       -- Clients that joined before the first one returned were not members of the lost ledger.
       for name in pairs(ledger.members) do
-        if name ~= request.member and add_returned(name) then expected = min(expected + 1, MAX_UNITS) end
+        if name ~= request.member and add_returned(name) then
+          recovery.new_members = min(recovery.new_members + 1, MAX_UNITS)
+        end
       end
     end
-    recovery.expected_members = max(recovery.expected_members, expected)
+    recovery.expected_members = max(recovery.expected_members, min(expected + recovery.new_members, MAX_UNITS))
   end
   if not add_returned(request.member) or known then return end
   if not recovery.is_of_loss then

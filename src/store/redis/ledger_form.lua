@@ -96,7 +96,8 @@ local is_ledger = record({
   silence_reported = boolean,
   epoch = epoch,
   recovery = record({
-    since = number, outage_ms = number, expected_members = units, returned_members = map(MAX_MEMBERS, is_true),
+    since = number, outage_ms = number, expected_members = units, new_members = units,
+    returned_members = map(MAX_MEMBERS, is_true),
     ledger_lost = boolean, is_of_loss = boolean, lost_at = number, lost_expected = units, lost_returned = units,
     slots = units, unreported = map(MAX_NAMES, number),
   }),
@@ -119,8 +120,8 @@ local function new_ledger()
     time = 0, epoch = '', members = {}, windows = {}, budgets = {}, owners = {}, departed = 0,
     silent_from = 0, silent_until = 0, silence_reported = false,
     recovery = {
-      since = 0, outage_ms = 0, expected_members = 0, returned_members = {}, ledger_lost = false, is_of_loss = false,
-      lost_at = 0, lost_expected = 0, lost_returned = 0, slots = 0, unreported = {},
+      since = 0, outage_ms = 0, expected_members = 0, new_members = 0, returned_members = {}, ledger_lost = false,
+      is_of_loss = false, lost_at = 0, lost_expected = 0, lost_returned = 0, slots = 0, unreported = {},
     },
   }
 end

@@ -282,7 +282,8 @@ fn a_ledger_over_its_size_limit_is_written_without_optional_data() {
         "time": NOW, "epoch": "e", "departed": 0, "windows": {}, "budgets": {},
         "silent_from": 0, "silent_until": 0, "silence_reported": false,
         "recovery":
-            { "since": NOW, "outage_ms": 0, "expected_members": 0, "returned_members": {}, "ledger_lost": false, "is_of_loss": false,
+            { "since": NOW, "outage_ms": 0, "expected_members": 0, "new_members": 0, "returned_members": {},
+              "ledger_lost": false, "is_of_loss": false,
               "lost_at": 0, "lost_expected": 0, "lost_returned": 0, "slots": 0, "unreported": {} },
     });
     let plant = |member: &Value, members: usize, owners: usize| -> usize {
