@@ -31,7 +31,7 @@ enum Version {
 
 /// The kinds of values, by a part of the key; the first that matches.
 const KINDS: [(&str, Version); 11] = [
-    (":limits:", Version::InValue("octowire-ledger:N\n", "2")),
+    (":limits:", Version::InValue("octowire-ledger:N\n", "3")),
     (":invalidation:", Version::InValue("octowire-invalidation:N\n", "1")),
     (":log", Version::InValue("octowire-cache-log:N\n", "1")),
     (":cache:any:", Version::InValue("octowire-last-writer:N\n", "1")),
