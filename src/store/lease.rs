@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::quota_bounds::{
-    AFTER_RESET, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
+    AFTER_RESET, MAX_CONSECUTIVE_PAUSES, MAX_MEMBER_COUNT, MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS,
     MAX_WRITE_INTERVAL_MS, RETRY_AFTER_MS, retention_ms,
 };
 
@@ -179,7 +179,7 @@ impl QuotaLease {
             let epoch = if self.epoch.len() > 2 * MAX_TEXT { String::new() } else { self.epoch };
             return Self { is_unknown_member: true, epoch, ..Self::default() };
         }
-        self.members = self.members.clamp(1, u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
+        self.members = self.members.clamp(1, MAX_MEMBER_COUNT);
         let wanted = ask.in_flight.saturating_add(ask.queued).max(1);
         self.slots =
             self.slots.min(wanted).min(ask.max_concurrent.map_or(u32::MAX, |all| all.max(1)));

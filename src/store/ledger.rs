@@ -12,9 +12,9 @@ use super::lease::{
     SecondaryPause, WindowGrant, WindowRequest,
 };
 use super::quota_bounds::{
-    AFTER_RESET, LEASE_TTL_MS, MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER,
-    MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR, MIN_OUTAGE,
-    OFFLINE_DIVISOR, PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY,
+    AFTER_RESET, LEASE_TTL_MS, MAX_CONSECUTIVE_PAUSES, MAX_MEMBER_COUNT, MAX_MEMBERS, MAX_NAMES,
+    MAX_NUMBER, MAX_OWNERS, MAX_PAUSE_MS, MAX_WINDOW_MS, MEMBER_TIMEOUT, MIN_GRANT_DIVISOR,
+    MIN_OUTAGE, OFFLINE_DIVISOR, PAUSE_TTL, RETRY_AFTER_MS, SAME_WINDOW, STARVATION_MEMORY,
     UNKNOWN_LIMIT_PROBES, bucket_of, is_name, retention_ms,
 };
 
@@ -229,9 +229,9 @@ impl QuotaLedger {
     /// A longer outage is a silence, at whose end the client was without the store. In a shorter one, no other member was
     /// served either; otherwise only this client missed responses, and can spend what is kept for it.
     fn reported_outage(&mut self, now: u64, ask: &QuotaRequest, known: bool) -> Option<u64> {
-        let own = ask.join.as_ref()?.offline_ms;
+        let own = ask.join.as_ref().map(|join| join.offline_ms).filter(|own| *own > 0)?;
         let start = now.saturating_sub(own);
-        if own > 0 && start < self.silent_until && !self.silence_reported {
+        if start < self.silent_until && !self.silence_reported {
             self.silence_reported = true;
             let length = self.silent_until.saturating_sub(self.silent_from);
             self.recovery.extend(now, length);
@@ -239,8 +239,7 @@ impl QuotaLedger {
         }
         let mut others = self.members.iter().filter(|(name, _)| **name != ask.member);
         let is_shared = others.all(|(_, other)| other.last_seen <= start);
-        (known && own > 0 && is_shared && start > self.recovery.since)
-            .then_some(own.min(MAX_NUMBER))
+        (known && is_shared && start > self.recovery.since).then_some(own.min(MAX_NUMBER))
     }
 
     /// Returns until when the member can have been without the store: its last request, or the end of a reported outage
@@ -373,7 +372,7 @@ impl QuotaLedger {
         // The ledger knows the number of its own members.
         let is_of_loss = recovery.is_of_loss;
         if reporter.is_new && is_of_loss {
-            let expected = join.members.min(u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX));
+            let expected = join.members.min(MAX_MEMBER_COUNT);
             if recovery.expected_members == 0 {
                 // Clients that joined before the first one returned were not members of the lost ledger.
                 for name in self.members.keys().filter(|name| **name != ask.member) {

@@ -42,7 +42,9 @@ pub(super) const PAUSE_TTL: u64 = 600_000;
 pub(super) const MAX_WINDOW_MS: u64 = 2 * 60 * 60 * 1_000;
 /// The maximum number of owners that the ledger keeps.
 pub(super) const MAX_OWNERS: usize = 10_000;
-pub(super) const MAX_MEMBERS: usize = 1_000;
+pub(super) const MAX_MEMBERS: usize = MAX_MEMBER_COUNT as usize;
+/// The same, as members are counted.
+pub(super) const MAX_MEMBER_COUNT: u32 = 1_000;
 pub(super) const MAX_NAMES: usize = 64;
 /// How long a store keeps a ledger after its last request: the longest window of GitHub, and an hour more.
 pub(crate) const LEDGER_TTL: Duration = Duration::from_secs(2 * 60 * 60);

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::recovery::OutageRecovery;
 use super::{Member, PauseState, PrimaryBudget, QuotaLedger};
 use crate::store::QuotaRequest;
 use crate::store::quota_bounds::{
-    MAX_CONSECUTIVE_PAUSES, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_OWNERS, MAX_PAUSE_MS, MAX_TEXT,
-    MAX_WINDOW_MS, MAX_WRITE_INTERVAL_MS, MEMBER_TIMEOUT, is_name,
+    MAX_CONSECUTIVE_PAUSES, MAX_MEMBER_COUNT, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_OWNERS,
+    MAX_PAUSE_MS, MAX_TEXT, MAX_WINDOW_MS, MAX_WRITE_INTERVAL_MS, MEMBER_TIMEOUT, is_name,
 };
 
 /// The version of a ledger's format: a ledger of another version is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Version;
 
-/// Version 3 has the time of a loss.
+/// Version 3 tells outages that leave the ledger intact from a loss.
 pub(in crate::store) const VERSION: u64 = 3;
 
 impl Serialize for Version {
@@ -71,10 +72,11 @@ impl QuotaLedger {
             *until = until.saturating_sub(back).min(latest);
         }
         // At most the number of members that the ledger distinguishes can return.
-        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
-        self.recovery.expected_members = self.recovery.expected_members.min(most);
-        self.recovery.new_members = self.recovery.new_members.min(most);
-        self.recovery.lost_expected = self.recovery.lost_expected.min(most);
+        let OutageRecovery { expected_members, new_members, lost_expected, .. } =
+            &mut self.recovery;
+        for count in [expected_members, new_members, lost_expected] {
+            *count = (*count).min(MAX_MEMBER_COUNT);
+        }
         for member in self.members.values_mut() {
             member.last_seen = past(member.last_seen);
         }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::store::quota_bounds::{
-    MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_WINDOW_MS, MEMBER_TIMEOUT, OFFLINE_DIVISOR, is_name,
+    MAX_MEMBER_COUNT, MAX_MEMBERS, MAX_NAMES, MAX_NUMBER, MAX_WINDOW_MS, MEMBER_TIMEOUT,
+    OFFLINE_DIVISOR, is_name,
 };
 
 /// The divisor of a limit that gives the part for clients that the ledger does not know yet.
@@ -84,8 +85,7 @@ impl OutageRecovery {
 
     /// Counts a client that returns from a lost ledger, and knows this number of its clients.
     pub(super) fn add_lost(&mut self, members: u32) {
-        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
-        self.lost_expected = self.lost_expected.max(members.min(most));
+        self.lost_expected = self.lost_expected.max(members.min(MAX_MEMBER_COUNT));
         self.lost_returned = self.lost_returned.saturating_add(1);
     }
 
@@ -123,8 +123,7 @@ impl OutageRecovery {
         let absent = self.missing_members(now, MEMBER_TIMEOUT);
         let expected = if absent > 0 { self.expected_members } else { 0 };
         let lost = if self.is_of_loss { 0 } else { self.lost_members(now, MEMBER_TIMEOUT) };
-        let most = u32::try_from(MAX_MEMBERS).unwrap_or(u32::MAX);
-        present.max(expected).saturating_add(lost).min(most)
+        present.max(expected).saturating_add(lost).min(MAX_MEMBER_COUNT)
     }
 
     fn returned(&self) -> u32 {

@@ -21,6 +21,11 @@ fn points(limit: u32, want: u32, least: u32) -> BTreeMap<String, WindowRequest> 
     BTreeMap::from([("points".to_owned(), ask)])
 }
 
+/// A request for this part of 900 points.
+fn wants(want: u32) -> QuotaRequest {
+    QuotaRequest { queued: want, windows: points(900, want, 1), ..QuotaRequest::default() }
+}
+
 /// A client that follows the protocol for every response.
 #[derive(Default)]
 struct Client {
@@ -267,12 +272,7 @@ fn writes_to_the_same_owner_are_a_second_apart_in_the_whole_fleet() {
 #[test]
 fn a_lost_ledger_grants_no_more_than_the_offline_allowances_of_returned_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want, concurrent| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        max_concurrent: concurrent,
-        ..QuotaRequest::default()
-    };
+    let ask = |want, concurrent| QuotaRequest { max_concurrent: concurrent, ..wants(want) };
     let mut before = QuotaLedger::default();
     two.ask(&mut before, 0, ask(600 - LEFT, None));
     one.ask(&mut before, 0, ask(100, None));
@@ -313,16 +313,11 @@ fn an_absent_member_is_awaited_while_its_usage_can_count() {
 #[test]
 fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        ..QuotaRequest::default()
-    };
     let mut before = QuotaLedger::default();
-    assert_eq!(two.ask(&mut before, 1_000, ask(700)).windows["points"].granted, 700);
+    assert_eq!(two.ask(&mut before, 1_000, wants(700)).windows["points"].granted, 700);
     // The ledger removes the member and keeps its usage.
-    one.ask(&mut before, 11_000, ask(1));
-    one.ask(&mut before, 12_000, ask(1));
+    one.ask(&mut before, 11_000, wants(1));
+    one.ask(&mut before, 12_000, wants(1));
     let (members, spare) = (one.members, one.spare);
     assert_eq!((members, spare), (1, 155));
     // The ledger is lost twice, and the member is alone with each of the new ones.
@@ -330,48 +325,40 @@ fn a_ledger_lost_repeatedly_still_counts_usage_of_departed_members() {
     for lost_at in [13_000, 20_000] {
         let mut after = QuotaLedger::default();
         for now in (0..5).map(|second| lost_at + second * 1_000) {
-            granted += one.ask(&mut after, now, ask(900)).windows["points"].granted;
+            granted += one.ask(&mut after, now, wants(900)).windows["points"].granted;
         }
         assert!(granted <= spare, "{granted} of {spare}");
     }
     // Its usage no longer counts.
     let end = 1_000 + retention_ms(MINUTE);
     let mut after = QuotaLedger::default();
-    assert!(one.ask(&mut after, end - MEMBER_TIMEOUT, ask(900)).windows["points"].granted <= spare);
-    assert_eq!(one.ask(&mut after, end - 1, ask(900)).windows["points"].granted, 0);
-    assert!(one.ask(&mut after, end, ask(900)).windows["points"].granted > 500);
+    assert!(
+        one.ask(&mut after, end - MEMBER_TIMEOUT, wants(900)).windows["points"].granted <= spare
+    );
+    assert_eq!(one.ask(&mut after, end - 1, wants(900)).windows["points"].granted, 0);
+    assert!(one.ask(&mut after, end, wants(900)).windows["points"].granted > 500);
 }
 
 #[test]
 fn absent_members_keep_their_offline_allowance_after_an_outage() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        ..QuotaRequest::default()
-    };
     let mut ledger = QuotaLedger::default();
-    one.ask(&mut ledger, 0, ask(100));
-    two.ask(&mut ledger, 0, ask(100));
+    one.ask(&mut ledger, 0, wants(100));
+    two.ask(&mut ledger, 0, wants(100));
     assert_eq!((one.spare, two.spare), (225, 112));
-    one.ask(&mut ledger, 0, ask(1));
+    one.ask(&mut ledger, 0, wants(1));
     one.alone = 5_000;
     // Of the 699 that are free, the other may have spent half of the least that was free; and what
     // it was told is left to it.
-    let grants = (0..20).map(|_| one.ask(&mut ledger, 6_000, ask(900)).windows["points"].granted);
+    let grants = (0..20).map(|_| one.ask(&mut ledger, 6_000, wants(900)).windows["points"].granted);
     // The other one can have spent half of a quarter, and a part is left to clients that the ledger does not know yet.
     assert_eq!(grants.sum::<u32>(), 699 - 113 - 112 - LEFT);
     two.alone = 5_000;
-    assert!(two.ask(&mut ledger, 6_001, ask(900)).windows["points"].granted > 0);
+    assert!(two.ask(&mut ledger, 6_001, wants(900)).windows["points"].granted > 0);
 }
 
 #[test]
 fn a_later_outage_does_not_forget_the_absent_members_of_a_lost_ledger() {
-    let wants = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        ..QuotaRequest::default()
-    };
     // Whether the other client that has returned is served during the outage, which is then of one client only.
     for is_shared in [true, false] {
         let mut clients = [Client::new(1), Client::new(2), Client::new(3)];
@@ -402,11 +389,6 @@ fn a_later_outage_does_not_forget_the_absent_members_of_a_lost_ledger() {
 #[test]
 fn responses_that_one_member_missed_are_no_outage() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let wants = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        ..QuotaRequest::default()
-    };
     let mut ledger = QuotaLedger::default();
     one.ask(&mut ledger, 0, wants(1));
     two.ask(&mut ledger, 0, wants(1));
@@ -430,11 +412,6 @@ fn absent_members_have_spent_their_part_of_the_limit_in_an_outage_of_a_windows_l
     let long = MINUTE - MEMBER_TIMEOUT;
     for (outage, least, most) in [(30_000, 600, 660), (long, 250, 300), (MINUTE, 250, 300)] {
         let (mut one, mut two) = (Client::new(1), Client::new(2));
-        let wants = |want| QuotaRequest {
-            queued: want,
-            windows: points(900, want, 1),
-            ..QuotaRequest::default()
-        };
         let mut ledger = QuotaLedger::default();
         one.ask(&mut ledger, 0, wants(0));
         two.ask(&mut ledger, 0, wants(0));
@@ -514,12 +491,7 @@ fn a_new_member_is_not_counted_as_a_returned_one() {
 #[test]
 fn a_lost_ledger_waits_for_members_that_no_returned_member_knows() {
     let (mut one, mut two) = (Client::new(1), Client::new(2));
-    let ask = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        max_concurrent: Some(100),
-        ..QuotaRequest::default()
-    };
+    let ask = |want| QuotaRequest { max_concurrent: Some(100), ..wants(want) };
     let mut before = QuotaLedger::default();
     one.ask(&mut before, 0, ask(100));
     // The other one joins after the last response that the first one receives.
@@ -553,12 +525,7 @@ fn a_lost_ledger_waits_for_members_that_no_returned_member_knows() {
 
 #[test]
 fn a_client_that_starts_in_an_outage_leaves_the_quota_to_members_of_the_lost_ledger() {
-    let ask = |want| QuotaRequest {
-        queued: want,
-        windows: points(900, want, 1),
-        max_concurrent: Some(100),
-        ..QuotaRequest::default()
-    };
+    let ask = |want| QuotaRequest { max_concurrent: Some(100), ..wants(want) };
     let mut before = QuotaLedger::default();
     let mut old = Client::new(1);
     old.ask(&mut before, 0, ask(800));
