@@ -62,9 +62,10 @@ async fn acquire_permits(
     let started_at = *now;
     let (permits, budgets) = {
         let _waiting = meter::InFlight::waiting();
-        match pass_limits(context, waited, call, started_at) {
-            Ok(Passage::Passed(permits)) => (Ok(permits), None),
-            Ok(Passage::Waiting(turn)) => {
+        match request_permit(context, waited, call, started_at) {
+            Ok(None) => (Ok(AttemptPermits::default()), None),
+            Ok(Some(Admission::Admitted(permit))) => (enter_circuit(context, call, permit), None),
+            Ok(Some(Admission::Waiting(turn))) => {
                 let acquired = Box::pin(wait_for_permits(context, call, turn, account)).await?;
                 *now = Instant::now();
                 acquired
@@ -90,7 +91,8 @@ async fn wait_for_permits(
 ) -> Result<(Result<AttemptPermits>, Option<BudgetReservations>), AttemptRejection> {
     let is_waiting_for_store = || context.admission_queue().is_waiting_for_store(&context.cost());
     let Some(account) = account.filter(|_| is_waiting_for_store()) else {
-        return Ok((enter_circuit(context, call, turn.await), None));
+        let permit = turn.await;
+        return Ok((permit.and_then(|permit| enter_circuit(context, call, permit)), None));
     };
     let reservation = pin!(account.reserve(context.name(), &context.store_wait));
     let (permit, budgets) = match select(turn, reservation).await {
@@ -100,48 +102,33 @@ async fn wait_for_permits(
         Either::Right((Err(error), _)) => return Err(AttemptRejection::Other(error)),
     };
     let budgets = budgets.transpose().map_err(AttemptRejection::Other)?;
-    Ok((enter_circuit(context, call, permit), budgets))
+    Ok((permit.and_then(|permit| enter_circuit(context, call, permit)), budgets))
 }
 
-/// The permits of an attempt, or its wait for them.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most calls have the large one: a box would cost them time"
-)]
-enum Passage<'a> {
-    Passed(AttemptPermits),
-    Waiting(BoxFuture<'a, Result<Permit>>),
-}
-
-/// Requests a permit of the rate limits, unless the circuit of the server is open.
-fn pass_limits<'a>(
+/// Requests a permit of the rate limits, unless the circuit of the server is open. Returns `None` if they do not concern
+/// the call.
+fn request_permit<'a>(
     context: &CallContext,
     waited: Duration,
     call: &'a CallHandle,
     now: Instant,
-) -> Result<Passage<'a>> {
+) -> Result<Option<Admission<'a>>> {
     if context.spec.is_external {
-        return Ok(Passage::Passed(AttemptPermits::default()));
+        return Ok(None);
     }
     context.circuit().check()?;
     let queue = context.admission_queue();
     let budget = WaitBudget { spent: waited, ..WaitBudget::new(context.max_wait_at(now)) };
     let priority = context.options.priority;
-    match queue.admit_at(now, context.cost(), priority, budget, call)? {
-        Admission::Admitted(permit) => {
-            enter_circuit(context, call, Ok(permit)).map(Passage::Passed)
-        }
-        Admission::Waiting(turn) => Ok(Passage::Waiting(turn)),
-    }
+    queue.admit_at(now, context.cost(), priority, budget, call).map(Some)
 }
 
 /// Adds the circuit's permit to that of the rate limits.
 fn enter_circuit(
     context: &CallContext,
     call: &CallHandle,
-    permit: Result<Permit>,
+    permit: Permit,
 ) -> Result<AttemptPermits> {
-    let permit = permit?;
     context.extend_for_wait(permit.waited);
     let circuit = context.circuit().acquire()?;
     if circuit.is_probe() {

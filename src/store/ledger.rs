@@ -63,7 +63,7 @@ pub struct QuotaLedger {
     budgets: BTreeMap<String, PrimaryBudget>,
     /// The time of the next permitted write to the resources of each owner.
     owners: BTreeMap<String, u64>,
-    /// The time of the last request from the member that departed last; zero if none has departed.
+    /// Until when the member that departed last was known to be there; zero if none has departed.
     departed: u64,
     /// The last time in which no member was served, of at least [`MIN_OUTAGE`]: when it began and ended, and whether a
     /// client has reported it as an outage.

@@ -154,21 +154,29 @@ impl State {
         counts: bool,
     ) -> bool {
         let size = size(key, &content);
-        // A value that is no larger than the earlier one fits in its place.
-        if let Some(value) = self.values.get_mut(key)
-            && self::size(key, &value.content) >= size
-        {
-            let new = Value { content, is_counter: counts, expires_at: until };
-            let earlier = std::mem::replace(value, new);
-            self.uncount(key, &earlier);
-            self.bytes += size;
-            self.counter_bytes += if counts { size } else { 0 };
-            return true;
+        let value = Value { content, is_counter: counts, expires_at: until };
+        match self.values.get_mut(key) {
+            // A value that is no larger than the earlier one fits in its place.
+            Some(earlier) if self::size(key, &earlier.content) >= size => {
+                let earlier = std::mem::replace(earlier, value);
+                self.uncount(key, &earlier);
+            }
+            _ => {
+                self.remove(key);
+                if size > self.max_bytes {
+                    return false;
+                }
+                self.evict_for(size);
+                self.values.put(key.into(), value);
+            }
         }
-        self.remove(key);
-        if size > self.max_bytes {
-            return false;
-        }
+        self.bytes += size;
+        self.counter_bytes += if counts { size } else { 0 };
+        true
+    }
+
+    /// Removes the least recently used values until a value of this size, which is at most the maximum, fits.
+    fn evict_for(&mut self, size: usize) {
         let mut spared = 0;
         while self.bytes > self.max_bytes - size {
             let Some((key, value)) = self.values.pop_lru() else { break };
@@ -186,10 +194,6 @@ impl State {
                 self.uncount(&key, &value);
             }
         }
-        self.bytes += size;
-        self.counter_bytes += if counts { size } else { 0 };
-        self.values.put(key.into(), Value { content, is_counter: counts, expires_at: until });
-        true
     }
 
     /// Removes a value, and returns it if it has not expired.

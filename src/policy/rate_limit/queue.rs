@@ -158,8 +158,7 @@ struct AdmissionRequest<'a> {
 /// The immediate outcome of a request for admission.
 enum EnterOutcome<'a> {
     Admitted(Permit),
-    /// It waits for at most this long.
-    Queued(QueuedCall, WaitBudget),
+    Queued(QueuedCall),
     /// Enough calls of its batch are in the queue: it waits for the place of one of them.
     Parked(ParkedCall, AdmissionRequest<'a>),
 }
@@ -313,8 +312,8 @@ impl AdmissionQueue {
                     permit.parked = parked;
                     return Ok(permit);
                 }
-                EnterOutcome::Queued(waiting, wait_budget) => {
-                    let mut permit = waiting.wait(now, wait_budget).await?;
+                EnterOutcome::Queued(waiting) => {
+                    let mut permit = waiting.wait(now).await?;
                     permit.waited = started_at.elapsed();
                     permit.parked += parked;
                     return Ok(permit);
@@ -419,13 +418,12 @@ impl AdmissionQueue {
         if is_new {
             state.blocks.push(blocked);
         }
-        let wait_budget = asked.wait_budget;
         let waiting = self.enqueue(state, asked, line.queue_slot.take(), waiting_since);
         if is_skipped {
             state.skip(now, waiting.position);
         }
         state.detach_if_needed(then);
-        Ok(EnterOutcome::Queued(waiting, wait_budget))
+        Ok(EnterOutcome::Queued(waiting))
     }
 
     /// Takes a slot of the call's batch, if it belongs to one and has none.
@@ -508,7 +506,8 @@ impl AdmissionQueue {
         state.some_past_deadline |= waiting_since.is_some() && late_at.is_none();
         state.queue.insert(place, waiter);
         self.ensure_timer(state);
-        QueuedCall { queue: Arc::clone(self), position: place, granted, wake }
+        let wait_budget = asked.wait_budget;
+        QueuedCall { queue: Arc::clone(self), position: place, granted, wake, wait_budget }
     }
 
     fn permit(

@@ -1,13 +1,11 @@
 //! The handling of a claimed delivery until it succeeds or has failed finally.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, poll_immediate, select};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{Instrument, Span, debug, error, info_span, warn};
 
@@ -128,7 +126,7 @@ async fn until_shutdown(
         return HandlingResult::Interrupted;
     }
     // Work that is ready at once needs no subscription.
-    if let Poll::Ready(end) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+    if let Some(end) = poll_immediate(work.as_mut()).await {
         return end;
     }
     let mut phase = shared.phase.subscribe();

@@ -20,11 +20,12 @@ pub(super) struct QueuedCall {
     pub(super) position: QueuePosition,
     pub(super) granted: oneshot::Receiver<Permit>,
     pub(super) wake: Arc<Notify>,
+    pub(super) wait_budget: WaitBudget,
 }
 
 impl QueuedCall {
-    pub(super) async fn wait(mut self, start: Instant, wait_budget: WaitBudget) -> Result<Permit> {
-        let mut end = start.checked_add(self.queue.max_wait(wait_budget));
+    pub(super) async fn wait(mut self, start: Instant) -> Result<Permit> {
+        let mut end = start.checked_add(self.queue.max_wait(self.wait_budget));
         let queue = Arc::clone(&self.queue);
         let mut watch = pin!(replace_if_stalled(&queue));
         let wake = Arc::clone(&self.wake);
@@ -46,7 +47,7 @@ impl QueuedCall {
                     if late_at.is_some_and(|late_at| late_at <= now) {
                         self.queue.readmit_skipped();
                     }
-                    end = self.latest_end(start, now, wait_budget);
+                    end = self.latest_end(start, now);
                     if end.is_some_and(|end| end <= now) {
                         return self.timeout();
                     }
@@ -54,7 +55,7 @@ impl QueuedCall {
                 Either::Right((Either::Right(_), _)) => {
                     // Another task can be the timer task now.
                     watch.set(replace_if_stalled(&queue));
-                    end = self.latest_end(start, Instant::now(), wait_budget);
+                    end = self.latest_end(start, Instant::now());
                     let mut state = self.queue.state();
                     if !state.timer_running && state.queue.contains_key(&self.position) {
                         self.queue.ensure_timer(&mut state);
@@ -80,15 +81,15 @@ impl QueuedCall {
 
     /// Returns the latest end of the wait, as far as it is known now: without the policy's bound while the call is
     /// skipped, and later by the time for which it was skipped.
-    fn latest_end(&self, start: Instant, now: Instant, wait_budget: WaitBudget) -> Option<Instant> {
-        let own = start.checked_add(wait_budget.max);
+    fn latest_end(&self, start: Instant, now: Instant) -> Option<Instant> {
+        let own = start.checked_add(self.wait_budget.max);
         let state = self.queue.state();
         let skipped = state.queue.get(&self.position).map(|waiter| &waiter.skipped);
         if skipped.is_some_and(|skipped| skipped.since.is_some()) {
             return own;
         }
         let skipped = skipped.map(|skipped| skipped.total(now)).unwrap_or_default();
-        let allowed = self.queue.policy_max_wait(wait_budget).saturating_add(skipped);
+        let allowed = self.queue.policy_max_wait(self.wait_budget).saturating_add(skipped);
         [start.checked_add(allowed), own].into_iter().flatten().min()
     }
 
