@@ -39,14 +39,7 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
         handle.gateway().is_some_and(|gateway| context.spec.headers.contains_key(&gateway.header));
     let uses_cache = mode == BodyMode::Buffered && !is_own_gateway_user;
     let cache = handle.shared.cache.as_ref().filter(|_| uses_cache);
-    let identity = || {
-        let mut identity = handle.identity_name().into_owned();
-        // A gateway can show different responses to its users.
-        if let Some(gateway) = handle.gateway() {
-            identity.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
-        }
-        identity
-    };
+    let identity = || Arc::clone(handle.cache_identity());
     let lookup = cache.and_then(|cache| {
         CacheLookup::for_request(cache, &context.attempt(), context.cache_policy(), identity)
     });

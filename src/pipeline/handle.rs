@@ -17,6 +17,7 @@ use crate::observability::health::ServiceLevelObjectives;
 use crate::observability::recent::RecentActivity;
 use crate::policy::auth::{AuthFailure, Gateway, Identity, Installation, TokenPolicy, TokenStore};
 use crate::policy::cache::CacheInner;
+use crate::policy::cache::key::CacheIdentity;
 use crate::policy::circuit_breaker::EndpointCircuits;
 use crate::policy::rate_limit::{AdmissionQueue, Limits};
 use crate::policy::retry::{RetryBudget, RetryPolicy};
@@ -36,6 +37,8 @@ pub(crate) struct ClientHandle {
     identity_label: OnceLock<&'static str>,
     /// The identity's usage.
     usage_account: OnceLock<Arc<IdentityUsageState>>,
+    /// The identity as the cache distinguishes it, once a call used the cache.
+    cache_identity: OnceLock<Arc<CacheIdentity>>,
 }
 
 /// The state that the handles of a client share.
@@ -113,6 +116,7 @@ impl ClientHandle {
             admission_queue: OnceLock::new(),
             identity_label: OnceLock::new(),
             usage_account: OnceLock::new(),
+            cache_identity: OnceLock::new(),
         })
     }
 
@@ -142,6 +146,19 @@ impl ClientHandle {
     /// Returns the limits of an identity at this client's server.
     pub(crate) fn queue_of(&self, identity: &str) -> Arc<AdmissionQueue> {
         self.shared.limits.queue(identity, self.shared.endpoints.api().as_str())
+    }
+
+    /// Returns the identity of this handle as the cache distinguishes it.
+    pub(crate) fn cache_identity(&self) -> &Arc<CacheIdentity> {
+        self.cache_identity.get_or_init(|| {
+            let mut name = self.identity_name().into_owned();
+            // A gateway can show different responses to its users.
+            if let Some(gateway) = self.gateway() {
+                name.push_str(&format!(" by {}", gateway.token_manager.provider().identity()));
+            }
+            let shared = &self.shared;
+            Arc::new(CacheIdentity::new(name, shared.endpoints.api(), &shared.headers))
+        })
     }
 
     /// Returns the usage of this handle's identity.

@@ -13,7 +13,7 @@ use super::CacheInner;
 use super::conditional::{CONDITIONS, SentValidators, Validators};
 use super::entry::{Entry, EntryMetadata, MAX_META, RevalidationInfo};
 use super::invalidation_log::Validity;
-use super::key::{Key, KeyParts};
+use super::key::{CacheIdentity, Key, KeyParts};
 use super::policy::{CacheMode, CachePolicy};
 use super::refreshes::Refresh;
 use super::rfc9111::{self, Directives, ResponseTimes};
@@ -38,7 +38,7 @@ pub(crate) struct CacheLookup {
     /// The names of headers that responses vary by, as they were known for the key; `None` if the call sends no such
     /// header.
     learned_vary: Option<Arc<[HeaderName]>>,
-    identity: String,
+    identity: Arc<CacheIdentity>,
     /// When the call began.
     started_at: Instant,
 }
@@ -91,12 +91,12 @@ pub(crate) fn bypassing_headers() -> impl Iterator<Item = &'static HeaderName> {
 
 impl CacheLookup {
     /// Plans the cache look-up. Returns `None` if the call bypasses the cache. `policy` is the call's own; `identity`
-    /// returns the name of the identity that calls, as a key of entries.
+    /// returns the identity that calls.
     pub(crate) fn for_request(
         cache: &Arc<CacheInner>,
         context: &AttemptContext<'_>,
         policy: Option<&CachePolicy>,
-        identity: impl FnOnce() -> String,
+        identity: impl FnOnce() -> Arc<CacheIdentity>,
     ) -> Option<Self> {
         let headers = context.headers;
         let bypasses = bypassing_headers().any(|name| headers.contains_key(name));
@@ -113,10 +113,10 @@ impl CacheLookup {
             false => policy.clone(),
         };
         let identity = identity();
-        let learned_vary =
-            key_parts(context, &[]).has_further_headers().then(|| cache.learned_vary.names());
+        let has_further_headers = key_parts(&identity, context, &[]).has_further_headers();
+        let learned_vary = has_further_headers.then(|| cache.learned_vary.names());
         let names = learned_vary.as_deref().unwrap_or_default();
-        let key = key_parts(context, names).key(Some(&identity));
+        let key = key_parts(&identity, context, names).key();
         let wait_budget = cache.wait_budget(context.store_wait);
         let (cache, started_at) = (Arc::clone(cache), Instant::now());
         Some(Self { key, learned_vary, identity, cache, policy, wait_budget, started_at })
@@ -133,7 +133,7 @@ impl CacheLookup {
             url,
             path: context.path.to_ascii_lowercase(),
             operation: operation.clone().into_owned(),
-            identity: self.identity.clone(),
+            identity: self.identity.name().to_owned(),
         }
     }
 
@@ -144,7 +144,7 @@ impl CacheLookup {
     /// Returns the key by which equal reads are coalesced.
     pub(crate) fn coalescing_key(&self, context: &AttemptContext<'_>) -> CoalescingKey {
         let key = match &self.learned_vary {
-            Some(_) => key_parts(context, &[]).in_flight_key(&self.identity),
+            Some(_) => key_parts(&self.identity, context, &[]).in_flight_key(),
             None => self.key,
         };
         (key, context.priority, self.cache.log.local_count())
@@ -200,7 +200,8 @@ impl CacheLookup {
         is_behind: bool,
     ) -> StoredEntry {
         // The key ensures this already; if a store mixes up its values, no identity receives a response of another.
-        let is_same = entry.metadata.identity == self.identity && is_at_path(&entry, context.path);
+        let is_same =
+            entry.metadata.identity == self.identity.name() && is_at_path(&entry, context.path);
         if !is_same || !self.covers(context, &entry) {
             return StoredEntry::None;
         }
@@ -375,25 +376,24 @@ impl CacheLookup {
         let storage = &self.cache.storage;
         self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
         let learned = self.learned_vary.as_ref().map(|_| self.cache.learned_vary.names());
-        let parts = key_parts(context, learned.as_deref().unwrap_or_default());
+        let parts = key_parts(&self.identity, context, learned.as_deref().unwrap_or_default());
         if !parts.covers_vary(rfc9111::vary_names(&entry.headers)) {
             return storage.remove(self.key);
         }
         let key = match (&learned, &self.learned_vary) {
-            (Some(now), Some(before)) if !Arc::ptr_eq(now, before) => {
-                parts.key(Some(&self.identity))
-            }
+            (Some(now), Some(before)) if !Arc::ptr_eq(now, before) => parts.key(),
             _ => self.key,
         };
         storage.put(key, entry);
         if self.computes_etags() && !entry.headers.contains_key(LINK) {
-            storage.set_last_writer(parts.key(None), key);
+            storage.set_last_writer(parts.identity_free_key(), key);
         }
     }
 
     /// Returns the cache key without the identity.
     fn identity_free_key(&self, context: &AttemptContext<'_>) -> Key {
-        key_parts(context, self.learned_vary.as_deref().unwrap_or_default()).key(None)
+        let names = self.learned_vary.as_deref().unwrap_or_default();
+        key_parts(&self.identity, context, names).identity_free_key()
     }
 
     /// Returns whether the key covers the headers that a stored response varies by, so that the call can use it.
@@ -401,7 +401,8 @@ impl CacheLookup {
     fn covers(&self, context: &AttemptContext<'_>, entry: &Entry) -> bool {
         // A call without further headers gets the responses to calls without them.
         let Some(names) = &self.learned_vary else { return true };
-        let covers = key_parts(context, names).covers_vary(rfc9111::vary_names(&entry.headers));
+        let parts = key_parts(&self.identity, context, names);
+        let covers = parts.covers_vary(rfc9111::vary_names(&entry.headers));
         if !covers {
             self.cache.learned_vary.learn(rfc9111::vary_names(&entry.headers));
         }
@@ -414,9 +415,14 @@ impl CacheLookup {
     }
 }
 
-fn key_parts<'a>(context: &AttemptContext<'a>, learned_vary: &'a [HeaderName]) -> KeyParts<'a> {
+fn key_parts<'a>(
+    identity: &'a CacheIdentity,
+    context: &AttemptContext<'a>,
+    learned_vary: &'a [HeaderName],
+) -> KeyParts<'a> {
     KeyParts {
-        url: context.url,
+        identity,
+        path_and_query: (context.url.path(), context.url.query()),
         default_headers: context.default_headers,
         request_headers: context.headers,
         learned_vary,
