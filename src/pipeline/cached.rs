@@ -1,5 +1,6 @@
 //! Reads through the cache: the stored response, an identical read in flight, or GitHub.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::policy::cache::write_invalidation::{WriteInvalidation, selector_for_w
 use crate::policy::rate_limit::{BatchSlot, BatchWait, CallHandle};
 use crate::request::SideEffects;
 use crate::response::{AttemptResponse, CacheStatus, RawResponse};
-use crate::runtime::detachable::DetachableCall;
+use crate::runtime::detachable::{BoxFuture, DetachableCall};
 use crate::time::clock;
 
 /// Plans the cache look-up of a call. Returns `None` if it bypasses the cache.
@@ -49,32 +50,80 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
     Ok(lookup)
 }
 
-/// Performs a read through the cache. `refresh` is the same call, for a refresh in the background.
-pub(super) fn fetch(
+/// Begins a read through the cache. A stored response in memory that can be returned ends the call at once; otherwise a
+/// future obtains the response. `refresh` is the same call, for a refresh in the background.
+///
+/// # Errors
+/// If the call accepts only a stored response, and none in memory can be returned.
+pub(super) fn begin(
     lookup: CacheLookup,
+    context: CallContext,
+    refresh: Option<Box<Call>>,
+) -> Result<ControlFlow<RawResponse, BoxFuture<Result<RawResponse>>>> {
+    let found = lookup.look_up_in_memory(&context.attempt());
+    let read: BoxFuture<Result<RawResponse>> = match found {
+        Some(found) => {
+            if let Some(response) = serve(&lookup, &context, &found.entry, refresh)? {
+                return Ok(ControlFlow::Break(response));
+            }
+            Box::pin(fetch(Arc::new(lookup), Box::new(context), found))
+        }
+        None => Box::pin(read_from_store(Arc::new(lookup), Box::new(context), refresh)),
+    };
+    Ok(ControlFlow::Continue(read))
+}
+
+/// Performs a read through a cache whose responses are in a store.
+pub(super) async fn read_from_store(
+    lookup: Arc<CacheLookup>,
     context: Box<CallContext>,
     refresh: Option<Box<Call>>,
-) -> impl Future<Output = Result<RawResponse>> {
-    let lookup = Arc::new(lookup);
-    async move {
-        if lookup.looks_into_shared_store() {
-            // The first quota lease is requested at the time of the look-up, if there is none yet.
-            context.admission_queue().announce_lookup(|| context.cost());
-        }
-        let found = lookup.look_up(&context.attempt()).await;
-        if let StoredEntry::Own(entry, verdict) = &found.entry {
-            match lookup.decide(entry, *verdict) {
-                Decision::Serve(status) => return Ok(from_entry(entry, status, context.name())),
-                Decision::ServeAndRefresh => {
-                    refresh_in_background(&lookup, &context, refresh);
-                    return Ok(from_entry(entry, CacheStatus::Stale, context.name()));
-                }
-                Decision::Revalidate => {}
+) -> Result<RawResponse> {
+    if lookup.looks_into_shared_store() {
+        // The first quota lease is requested at the time of the look-up, if there is none yet.
+        context.admission_queue().announce_lookup(|| context.cost());
+    }
+    let found = lookup.look_up(&context.attempt()).await;
+    if let Some(response) = serve(&lookup, &context, &found.entry, refresh)? {
+        return Ok(response);
+    }
+    fetch(lookup, context, found).await
+}
+
+/// Returns the stored response, if the policy permits that without a request.
+///
+/// # Errors
+/// If the call accepts only a stored response, and there is none.
+fn serve(
+    lookup: &CacheLookup,
+    context: &CallContext,
+    stored: &StoredEntry,
+    refresh: Option<Box<Call>>,
+) -> Result<Option<RawResponse>> {
+    if let StoredEntry::Own(entry, verdict) = stored {
+        match lookup.decide(entry, *verdict) {
+            Decision::Serve(status) => return Ok(Some(from_entry(entry, status, context.name()))),
+            Decision::ServeAndRefresh => {
+                refresh_in_background(lookup, context, refresh);
+                return Ok(Some(from_entry(entry, CacheStatus::Stale, context.name())));
             }
+            Decision::Revalidate => {}
         }
-        if lookup.is_only_if_cached() {
-            return Err(not_cached_error());
-        }
+    }
+    match lookup.is_only_if_cached() {
+        true => Err(not_cached_error()),
+        false => Ok(None),
+    }
+}
+
+/// Sends the read, shared with equal ones. If it fails, the stored response can replace the error.
+#[expect(clippy::manual_async_fn, reason = "an async function would have its arguments twice")]
+pub(super) fn fetch(
+    lookup: Arc<CacheLookup>,
+    context: Box<CallContext>,
+    found: LookupState,
+) -> impl Future<Output = Result<RawResponse>> + Send {
+    async move {
         let name = context.name().clone();
         match (coalesce(&lookup, context, &found).await, &found.entry) {
             (Ok(result), _) => Ok(result.into_raw(&name)),
@@ -227,7 +276,7 @@ async fn fetch_from_github(
     call: &CallHandle,
 ) -> LookupResult {
     // Invalidations that were written meanwhile are older than the response.
-    let log_sequence = found.log_sequence.and_then(|_| lookup.cache.log.last_sequence());
+    let log_sequence = lookup.cache.log.last_sequence().filter(|_| found.is_log_known);
     let mut known = KnownEntries { lookup, entry: found.entry, shared_key: found.shared_key };
     let mut requested = clock::monotonic_wall_clock();
     let mut response = run_attempts(context, BodyMode::Buffered, call, Some(&mut known)).await;

@@ -2,8 +2,9 @@
 //!
 //! It is a type of its own instead of an `async` block: it consists of a few pointers and the call's observer, since the
 //! attempts, the cache's part and the interceptors' part are in boxes. So a [`ResponseFuture`](crate::ResponseFuture)
-//! contains it without a box.
+//! contains it without a box. A response in the memory of the cache ends the call in its first poll, without such a box.
 
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -26,7 +27,7 @@ pub(crate) struct CallFuture {
 enum Stage {
     NotStarted(Box<Call>, BodyMode),
     /// Interceptors run before the call.
-    Intercepting(BoxFuture<(InterceptedCall, Result<Fetch>)>),
+    Intercepting(BoxFuture<(InterceptedCall, Result<Next<Fetch>>)>),
     Fetching(Fetch),
     Ended,
 }
@@ -36,6 +37,9 @@ enum Fetch {
     Cached(BoxFuture<Result<RawResponse>>),
     Uncached(DetachableCall<Result<RawResponse>>),
 }
+
+/// What follows, or the response that ends the call.
+type Next<T> = ControlFlow<RawResponse, T>;
 
 /// What a call that was polled keeps for its end.
 struct StartedCall {
@@ -96,15 +100,15 @@ impl Stage {
         intercepted: &mut InterceptedCall,
     ) -> Poll<Result<RawResponse>> {
         loop {
-            *self = match self {
+            let next = match self {
                 Self::NotStarted(..) => match std::mem::replace(self, Self::Ended) {
                     Self::NotStarted(call, mode) => begin(call, mode)?,
-                    other => other,
+                    other => Next::Continue(other),
                 },
                 Self::Intercepting(interceptors) => {
                     let (passed, fetch) = ready!(interceptors.as_mut().poll(context));
                     *intercepted = passed;
-                    Self::Fetching(fetch?)
+                    fetch?.map_continue(Self::Fetching)
                 }
                 Self::Fetching(Fetch::Cached(read)) => return read.as_mut().poll(context),
                 Self::Fetching(Fetch::Uncached(attempts)) => {
@@ -112,29 +116,33 @@ impl Stage {
                 }
                 Self::Ended => return Poll::Pending,
             };
+            match next {
+                Next::Continue(stage) => *self = stage,
+                Next::Break(response) => return Poll::Ready(Ok(response)),
+            }
         }
     }
 }
 
 /// Validates the request of a call, and begins with the interceptors, if there are any.
-fn begin(call: Box<Call>, mode: BodyMode) -> Result<Stage> {
+fn begin(call: Box<Call>, mode: BodyMode) -> Result<Next<Stage>> {
     let is_buffered = mode == BodyMode::Buffered;
     let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
     let mut context = CallContext::new(*call)?;
     if !interception::applies(&context) {
-        return fetch(context, refresh, mode).map(Stage::Fetching);
+        return Ok(fetch(context, refresh, mode)?.map_continue(Stage::Fetching));
     }
-    Ok(Stage::Intercepting(Box::pin(async move {
+    Ok(Next::Continue(Stage::Intercepting(Box::pin(async move {
         let mut intercepted = InterceptedCall::default();
         let begun = intercepted.begin(&mut context).await;
         (intercepted, begun.and_then(|()| fetch(context, refresh, mode)))
-    })))
+    }))))
 }
 
 /// Begins to obtain the response to a call: from the cache, from an equal read in flight, or from GitHub.
-fn fetch(context: CallContext, refresh: Option<Box<Call>>, mode: BodyMode) -> Result<Fetch> {
-    Ok(match cached::plan_lookup(&context, mode)? {
-        Some(lookup) => Fetch::Cached(Box::pin(cached::fetch(lookup, Box::new(context), refresh))),
-        None => Fetch::Uncached(send_uncached(context, mode)),
-    })
+fn fetch(context: CallContext, refresh: Option<Box<Call>>, mode: BodyMode) -> Result<Next<Fetch>> {
+    match cached::plan_lookup(&context, mode)? {
+        Some(lookup) => Ok(cached::begin(lookup, context, refresh)?.map_continue(Fetch::Cached)),
+        None => Ok(Next::Continue(Fetch::Uncached(send_uncached(context, mode)))),
+    }
 }

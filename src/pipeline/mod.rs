@@ -3,7 +3,7 @@
 //! | step | once for each | where |
 //! |---|---|---|
 //! | [`execute`]: span and metrics | call | [`call_future`] |
-//! | cache look-up | call | [`call_future`], [`cached::plan_lookup`], [`cached::fetch`] |
+//! | cache look-up | call | [`call_future`], [`cached::plan_lookup`], [`cached::begin`] |
 //! | coalescing with an equal read in flight | call | [`cached`], [`coalesce`] |
 //! | [`Interceptor`](interceptor::Interceptor)s of the application | call, attempt | [`interception`] |
 //! | [`run_attempts`]: the attempt loop | call | here |

@@ -17,7 +17,7 @@ use super::key::{CacheIdentity, Key, KeyParts};
 use super::policy::{CacheMode, CachePolicy};
 use super::refreshes::Refresh;
 use super::rfc9111::{self, Directives, ResponseTimes};
-use super::store_lookup::LookupRequest;
+use super::store_lookup::{LookupOutcome, LookupRequest};
 use crate::error::{Error, OperationName};
 use crate::policy::context::{AttemptContext, Priority};
 use crate::response::{CacheStatus, RawResponse};
@@ -64,8 +64,8 @@ pub(crate) enum StoredEntry {
 /// The outcome of the look-up before a request is sent.
 #[derive(Clone)]
 pub(crate) struct LookupState {
-    /// The number of the last invalidation; `None` if it is not known, so that nothing can be stored.
-    pub(crate) log_sequence: Option<u64>,
+    /// Whether the number of the last invalidation is known; otherwise, nothing can be stored.
+    pub(crate) is_log_known: bool,
     pub(crate) entry: StoredEntry,
     /// The key under which an entry of another identity can be, if this identity has none.
     pub(crate) shared_key: Option<Key>,
@@ -161,35 +161,51 @@ impl CacheLookup {
         self.cache.storage.is_shared() && !self.is_only_if_cached()
     }
 
-    /// Looks up the entries of this identity and of others.
+    /// Looks up the entries of this identity and of others in memory. Returns `None` if they are in a store.
+    pub(crate) fn look_up_in_memory(&self, context: &AttemptContext<'_>) -> Option<LookupState> {
+        let question = || self.question(context);
+        let looked = self.cache.storage.look_up_in_memory(self.key, question)?;
+        Some(self.usable(context, looked))
+    }
+
+    /// Looks up the entries of this identity and of others, wherever they are.
     pub(crate) async fn look_up(&self, context: &AttemptContext<'_>) -> LookupState {
-        let question = || self.computes_etags().then(|| self.identity_free_key(context));
+        let question = || self.question(context);
         let CacheInner { storage, log: invalidation_log, .. } = &*self.cache;
         let needs_log = |entry: &Entry| self.needs_log(entry);
         let search = LookupRequest { key: self.key, question: &question, needs_log: &needs_log };
         let looked = storage
             .look_up(search, invalidation_log, self.max_value_bytes(), &self.wait_budget)
             .await;
+        self.usable(context, looked)
+    }
+
+    /// Returns the entries that can be used, of those that were found.
+    fn usable(&self, context: &AttemptContext<'_>, looked: LookupOutcome) -> LookupState {
+        let LookupOutcome { is_log_known, entry, has_unread_invalidations, last_writer } = looked;
+        let has_entry = entry.is_some();
         // Without the log, the state of a stored entry is unknown.
-        let has_entry = looked.entry.is_some();
-        let entry = looked.entry.filter(|_| looked.log_sequence.is_some());
-        let base = entry.map_or(StoredEntry::None, |entry| {
-            self.own_entry(context, entry, looked.has_unread_invalidations)
+        let base = entry.filter(|_| is_log_known).map_or(StoredEntry::None, |entry| {
+            self.own_entry(context, entry, has_unread_invalidations)
         });
         // The entry of another identity matters only if this identity has none.
-        let is_open = matches!(base, StoredEntry::None) && looked.log_sequence.is_some();
+        let is_open = matches!(base, StoredEntry::None) && is_log_known;
+        // Of an entry that cannot be used, the question was not looked up.
+        let ask = || self.cache.storage.last_writer(self.question(context)?);
         LookupState {
-            log_sequence: looked.log_sequence,
+            is_log_known,
             entry: base,
             shared_key: match is_open {
-                // Of an entry that cannot be used, the question was not looked up.
-                true if has_entry => {
-                    looked.last_writer.or_else(|| storage.last_writer(question()?))
-                }
-                true => looked.last_writer,
+                true if has_entry => last_writer.or_else(ask),
+                true => last_writer,
                 false => None,
             },
         }
+    }
+
+    /// Returns the key of the question that all identities ask, if the identity that last received a response matters.
+    fn question(&self, context: &AttemptContext<'_>) -> Option<Key> {
+        self.computes_etags().then(|| self.identity_free_key(context))
     }
 
     /// Returns the entry of this identity, if it can be used.

@@ -86,21 +86,22 @@ impl Storage {
         allowance: &StoreWaitBudget,
     ) -> LookupOutcome {
         match self {
-            Self::Memory(held) => {
-                let LookupRequest { key, question, .. } = search;
-                let (log_sequence, entry) = {
-                    let mut held = lock(held);
-                    let entry = held.entries.get(&key).map(|(entry, _)| Arc::clone(entry));
-                    (invalidation_log.last_sequence(), entry)
-                };
-                // The question is a digest, which most entries make unnecessary.
-                let question = if entry.is_none() { question() } else { None };
-                let last_writer = question.and_then(|question| self.last_writer(question));
-                LookupOutcome { log_sequence, has_unread_invalidations: false, entry, last_writer }
-            }
+            Self::Memory(held) => look_up(held, search.key, search.question),
             Self::Store(backend) => {
                 store_lookup::look_up(backend, search, invalidation_log, max_bytes, allowance).await
             }
+        }
+    }
+
+    /// Performs the same look-up without a wait. Returns `None` if responses are in a store.
+    pub(crate) fn look_up_in_memory(
+        &self,
+        key: Key,
+        question: impl FnOnce() -> Option<Key>,
+    ) -> Option<LookupOutcome> {
+        match self {
+            Self::Memory(held) => Some(look_up(held, key, question)),
+            Self::Store(_) => None,
         }
     }
 
@@ -358,6 +359,20 @@ impl StoreBackend {
         }
         key
     }
+}
+
+/// Looks up the response of a key in memory and, if there is none, the identity that last received a response to the
+/// question, which is a digest that most calls do not need.
+fn look_up(
+    held: &Mutex<MemoryBackend>,
+    key: Key,
+    question: impl FnOnce() -> Option<Key>,
+) -> LookupOutcome {
+    let entry = lock(held).entries.get(&key).map(|(entry, _)| Arc::clone(entry));
+    let question = if entry.is_none() { question() } else { None };
+    let last_writer = question.and_then(|question| lock(held).last_writers.get(&question).copied());
+    // All invalidations of a cache in memory are known.
+    LookupOutcome { is_log_known: true, has_unread_invalidations: false, entry, last_writer }
 }
 
 fn lock(held: &Mutex<MemoryBackend>) -> MutexGuard<'_, MemoryBackend> {

@@ -26,9 +26,9 @@ pub(crate) struct LookupRequest<'a> {
 /// The outcome of a look-up.
 #[derive(Debug, Default)]
 pub(crate) struct LookupOutcome {
-    /// The number of the last invalidation in the log. If it is `None`, the state of the stored entries is unknown, and nothing
-    /// can be stored.
-    pub(crate) log_sequence: Option<u64>,
+    /// Whether the number of the last invalidation in the log is known. Otherwise, the state of the stored entries is unknown,
+    /// and nothing can be stored.
+    pub(crate) is_log_known: bool,
     pub(crate) entry: Option<Arc<Entry>>,
     /// Whether there are invalidations that were not read in time: stored entries have to be revalidated.
     pub(crate) has_unread_invalidations: bool,
@@ -82,7 +82,7 @@ pub(crate) async fn look_up(
     }
     LookupOutcome {
         has_unread_invalidations: is_behind,
-        log_sequence: invalidation_log.last_sequence(),
+        is_log_known: invalidation_log.last_sequence().is_some(),
         entry,
         last_writer: last_writer.and_then(|bytes| backend.read_last_writer(bytes, question?)),
     }

@@ -41,7 +41,8 @@ impl InvalidationLog {
         let key = Key::from_bytes(&[7; 32]).unwrap();
         let allowance = StoreWaitBudget::new(Duration::from_secs(9));
         let search = LookupRequest { key, question: &|| None, needs_log: &|_| true };
-        look_up(&backend, search, self, usize::MAX, &allowance).await.log_sequence
+        let looked = look_up(&backend, search, self, usize::MAX, &allowance).await;
+        self.last_sequence().filter(|_| looked.is_log_known)
     }
 }
 
