@@ -51,24 +51,24 @@ pub(super) fn plan_lookup(context: &CallContext, mode: BodyMode) -> Result<Optio
 }
 
 /// Begins a read through the cache. A stored response in memory that can be returned ends the call at once; otherwise a
-/// future obtains the response. `refresh` is the same call, for a refresh in the background.
+/// future obtains the response. `original` is the call before its interceptors, if they can have changed it.
 ///
 /// # Errors
 /// If the call accepts only a stored response, and none in memory can be returned.
 pub(super) fn begin(
     lookup: CacheLookup,
     context: CallContext,
-    refresh: Option<Box<Call>>,
+    original: Option<Box<Call>>,
 ) -> Result<ControlFlow<RawResponse, BoxFuture<Result<RawResponse>>>> {
     let found = lookup.look_up_in_memory(&context.attempt());
     let read: BoxFuture<Result<RawResponse>> = match found {
         Some(found) => {
-            if let Some(response) = serve(&lookup, &context, &found.entry, refresh)? {
+            if let Some(response) = serve(&lookup, &context, &found.entry, original)? {
                 return Ok(ControlFlow::Break(response));
             }
             Box::pin(fetch(Arc::new(lookup), Box::new(context), found))
         }
-        None => Box::pin(read_from_store(Arc::new(lookup), Box::new(context), refresh)),
+        None => Box::pin(read_from_store(Arc::new(lookup), Box::new(context), original)),
     };
     Ok(ControlFlow::Continue(read))
 }
@@ -77,14 +77,14 @@ pub(super) fn begin(
 pub(super) async fn read_from_store(
     lookup: Arc<CacheLookup>,
     context: Box<CallContext>,
-    refresh: Option<Box<Call>>,
+    original: Option<Box<Call>>,
 ) -> Result<RawResponse> {
     if lookup.looks_into_shared_store() {
         // The first quota lease is requested at the time of the look-up, if there is none yet.
         context.admission_queue().announce_lookup(|| context.cost());
     }
     let found = lookup.look_up(&context.attempt()).await;
-    if let Some(response) = serve(&lookup, &context, &found.entry, refresh)? {
+    if let Some(response) = serve(&lookup, &context, &found.entry, original)? {
         return Ok(response);
     }
     fetch(lookup, context, found).await
@@ -98,13 +98,13 @@ fn serve(
     lookup: &CacheLookup,
     context: &CallContext,
     stored: &StoredEntry,
-    refresh: Option<Box<Call>>,
+    original: Option<Box<Call>>,
 ) -> Result<Option<RawResponse>> {
     if let StoredEntry::Own(entry, verdict) = stored {
         match lookup.decide(entry, *verdict) {
             Decision::Serve(status) => return Ok(Some(from_entry(entry, status, context.name()))),
             Decision::ServeAndRefresh => {
-                refresh_in_background(lookup, context, refresh);
+                refresh_in_background(lookup, context, original);
                 return Ok(Some(from_entry(entry, CacheStatus::Stale, context.name())));
             }
             Decision::Revalidate => {}
@@ -356,12 +356,13 @@ fn unexpected_not_modified() -> Error {
 }
 
 /// Revalidates in a separate task, unless the response is being revalidated or too many are.
-fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, refresh: Option<Box<Call>>) {
-    let in_flight = &context.shared().in_flight;
-    let is_in_flight = in_flight.is_in_flight(lookup.coalescing_key(&context.attempt()));
-    let Some(refresh) = refresh.filter(|_| !is_in_flight) else { return };
+fn refresh_in_background(lookup: &CacheLookup, context: &CallContext, original: Option<Box<Call>>) {
+    if context.shared().in_flight.is_in_flight(lookup.coalescing_key(&context.attempt())) {
+        return;
+    }
     let Some(refreshing) = lookup.begin_refresh() else { return };
-    let call = execute(refresh.into_refresh(), BodyMode::Buffered);
+    let call = original.unwrap_or_else(|| context.to_call());
+    let call = execute(call.into_refresh(), BodyMode::Buffered);
     tokio::spawn(async move {
         let _refreshing = refreshing;
         if let Err(error) = call.await.decode(RawResponse::empty, |_| None) {

@@ -176,6 +176,12 @@ impl CallContext {
         &self.handle.shared
     }
 
+    /// Returns the same call, to execute it once more.
+    pub(super) fn to_call(&self) -> Box<Call> {
+        let (handle, draft) = (Arc::clone(&self.handle), self.spec.to_draft());
+        Box::new(Call { handle, draft, options: self.options.clone() })
+    }
+
     /// Returns the name of the operation for messages.
     pub(crate) fn name(&self) -> &OperationName {
         &self.spec.name

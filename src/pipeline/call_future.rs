@@ -126,23 +126,25 @@ impl Stage {
 
 /// Validates the request of a call, and begins with the interceptors, if there are any.
 fn begin(call: Box<Call>, mode: BodyMode) -> Result<Next<Stage>> {
-    let is_buffered = mode == BodyMode::Buffered;
-    let refresh = (is_buffered && call.may_be_refreshed()).then(|| call.clone());
+    // Interceptors change the headers of the call, and run again for its refresh.
+    let can_differ = !call.handle.shared.interceptors.is_empty() && mode == BodyMode::Buffered;
+    let original = (can_differ && call.may_be_refreshed()).then(|| call.clone());
     let mut context = CallContext::new(*call)?;
     if !interception::applies(&context) {
-        return Ok(fetch(context, refresh, mode)?.map_continue(Stage::Fetching));
+        return Ok(fetch(context, None, mode)?.map_continue(Stage::Fetching));
     }
     Ok(Next::Continue(Stage::Intercepting(Box::pin(async move {
         let mut intercepted = InterceptedCall::default();
         let begun = intercepted.begin(&mut context).await;
-        (intercepted, begun.and_then(|()| fetch(context, refresh, mode)))
+        (intercepted, begun.and_then(|()| fetch(context, original, mode)))
     }))))
 }
 
-/// Begins to obtain the response to a call: from the cache, from an equal read in flight, or from GitHub.
-fn fetch(context: CallContext, refresh: Option<Box<Call>>, mode: BodyMode) -> Result<Next<Fetch>> {
+/// Begins to obtain the response to a call: from the cache, from an equal read in flight, or from GitHub. `original` is
+/// the call before its interceptors, if they can have changed it.
+fn fetch(context: CallContext, original: Option<Box<Call>>, mode: BodyMode) -> Result<Next<Fetch>> {
     match cached::plan_lookup(&context, mode)? {
-        Some(lookup) => Ok(cached::begin(lookup, context, refresh)?.map_continue(Fetch::Cached)),
+        Some(lookup) => Ok(cached::begin(lookup, context, original)?.map_continue(Fetch::Cached)),
         None => Ok(Next::Continue(Fetch::Uncached(send_uncached(context, mode)))),
     }
 }

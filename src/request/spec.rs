@@ -145,6 +145,23 @@ impl RequestSpec {
         Ok(())
     }
 
+    /// Returns a draft of the same request.
+    pub(crate) fn to_draft(&self) -> RequestDraft {
+        RequestDraft {
+            operation: self.operation,
+            name: self.name.clone(),
+            method: self.method.clone(),
+            target: Target::Url(self.url.clone()),
+            query: Vec::new(),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            kind: self.kind,
+            list_path: self.list_path.clone(),
+            is_external: self.is_external,
+            rejected: None,
+        }
+    }
+
     /// Returns the operation's path template, since the values might be private; `None` without an operation.
     pub(crate) fn template(&self) -> Option<&'static str> {
         self.operation.map(|operation| operation.path)

@@ -77,6 +77,25 @@ fn values_are_percent_encoded_into_their_places() {
 }
 
 #[test]
+fn a_request_is_built_again_from_its_complete_form() {
+    let endpoints = Endpoints::new("https://api.github.com", None).unwrap();
+    let page = "https://api.github.com/repositories/7/issues?page=2".parse().unwrap();
+    let mut list = operation("issues/list-for-repo");
+    list.set_path::<String>(0, "O");
+    list.set_path::<String>(1, "r");
+    list.set_query::<String>("labels", "a,b c");
+    list.header("x-trace", "1");
+    let page = built(list.page(&endpoints, page)).unwrap();
+    for spec in [content("src/a b").unwrap(), built(list).unwrap(), page] {
+        let again = built(spec.to_draft()).unwrap();
+        assert_eq!((&again.url, &again.headers), (&spec.url, &spec.headers));
+        assert_eq!((&again.name, again.template()), (&spec.name, spec.template()));
+        assert_eq!((again.path(), again.cache_path()), (spec.path(), spec.cache_path()));
+        assert!(again.is_cacheable() && spec.is_cacheable());
+    }
+}
+
+#[test]
 fn a_slash_in_a_single_segment_is_encoded() {
     let mut request = issue();
     request.set_path::<String>(1, "r/../../x");

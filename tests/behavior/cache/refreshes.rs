@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::Method;
+use http::{HeaderValue, Method};
 use octowire::cache::{CacheConfig, CachePolicy, CacheStatus};
 use octowire::rate_limit::Priority;
-use octowire::{Client, Request, RetryPolicy};
+use octowire::{Client, Interceptor, InterceptorFuture, OutgoingRequest, Request, RetryPolicy};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -182,4 +182,42 @@ fn a_refresh_that_ended_with_its_runtime_is_followed_by_another() {
         settle().await;
     });
     assert_eq!(github.reads(), 3);
+}
+
+/// Adds a value to a header of each call.
+#[derive(Debug)]
+struct Appending;
+
+impl Interceptor for Appending {
+    fn before_call<'a>(&'a self, request: &'a mut OutgoingRequest<'_>) -> InterceptorFuture<'a> {
+        request.headers_mut().append("x-appended", HeaderValue::from_static("1"));
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_sends_the_request_of_its_call_also_if_interceptors_change_it() {
+    for is_intercepted in [false, true] {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&sent);
+        let transport = Responder::new(move |request| {
+            log.lock().unwrap().push((request.url().to_string(), request.headers().clone()));
+            async { respond(200, &[], "{}") }
+        });
+        let policy = CachePolicy::max_age(Duration::ZERO).stale_while_revalidate(HOUR);
+        let cache = CacheConfig::default().default_policy(policy);
+        let builder = Client::builder().token("t0ken-of-a-user").transport(transport).cache(cache);
+        let builder = if is_intercepted { builder.interceptor(Appending) } else { builder };
+        let client = builder.build().unwrap();
+        for expected in [CacheStatus::Miss, CacheStatus::Stale] {
+            let call = client.request(Method::GET, "/issues?filter=all").query("page", 2);
+            let call = call.accept("application/vnd.github.text-match+json");
+            assert_eq!(status(call.header("x-trace", "of the call")).await, expected);
+            settle().await;
+        }
+        let sent = sent.lock().unwrap();
+        assert_eq!(sent.len(), 2);
+        assert_eq!(sent[0], sent[1]);
+        assert_eq!(sent[1].1.get_all("x-appended").iter().count(), usize::from(is_intercepted));
+    }
 }
