@@ -28,7 +28,7 @@ impl TelemetryProbe {
     /// Prepares a call of this operation, which takes no parameters.
     pub fn new(client: &Client, operation: &'static Operation) -> Result<Self> {
         let call = Call::new(Arc::clone(client.handle()), RequestDraft::for_operation(operation));
-        let context = CallContext::new(call.clone())?;
+        let context = CallContext::new(call.clone(), tokio::time::Instant::now())?;
         let mut headers = HeaderMap::new();
         headers.insert("x-github-request-id", http::HeaderValue::from_static("C0DE:1:2:3:4"));
         let response = Ok(AttemptResponse {

@@ -77,6 +77,11 @@ impl CallObserver {
         &self.span
     }
 
+    /// Returns when the call began.
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started_at
+    }
+
     /// Records the end of the call without a response to decode.
     pub(crate) fn fail(self, error: &Error) {
         if let Some(headers) = error.headers() {

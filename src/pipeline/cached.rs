@@ -11,10 +11,9 @@ use tracing::debug;
 use super::call::{Call, CallContext};
 use super::coalesce::RequestFuture;
 use super::{BodyMode, execute, run_attempts};
-use crate::error::{Error, ErrorKind, OperationName, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::policy::auth::with_refresh_stack;
 use crate::policy::cache::conditional::Validators;
-use crate::policy::cache::entry::Entry;
 use crate::policy::cache::invalidation_log::Selector;
 use crate::policy::cache::key::Key;
 use crate::policy::cache::lookup::{
@@ -101,13 +100,18 @@ fn serve(
     original: Option<Box<Call>>,
 ) -> Result<Option<RawResponse>> {
     if let StoredEntry::Own(entry, verdict) = stored {
-        match lookup.decide(entry, *verdict) {
-            Decision::Serve(status) => return Ok(Some(from_entry(entry, status, context.name()))),
+        let now = clock::monotonic_wall_clock();
+        let served = match lookup.decide(entry, *verdict, now) {
+            Decision::Serve(status) => Some(status),
             Decision::ServeAndRefresh => {
                 refresh_in_background(lookup, context, original);
-                return Ok(Some(from_entry(entry, CacheStatus::Stale, context.name())));
+                Some(CacheStatus::Stale)
             }
-            Decision::Revalidate => {}
+            Decision::Revalidate => None,
+        };
+        if let Some(status) = served {
+            let response = CacheResult::from_entry(entry, status, now);
+            return Ok(Some(response.into_raw(context.name())));
         }
     }
     match lookup.is_only_if_cached() {
@@ -132,15 +136,12 @@ pub(super) fn fetch(
                 if lookup.may_serve_stale_for(entry, *verdict, &error) =>
             {
                 debug!(%error, "serving stale response after error");
-                Ok(from_entry(entry, CacheStatus::Stale, &name))
+                let now = clock::monotonic_wall_clock();
+                Ok(CacheResult::from_entry(entry, CacheStatus::Stale, now).into_raw(&name))
             }
             (Err(error), _) => Err(error),
         }
     }
-}
-
-fn from_entry(entry: &Entry, status: CacheStatus, name: &OperationName) -> RawResponse {
-    CacheResult::from_entry(entry, status).into_raw(name)
 }
 
 /// Returns the error of a call that accepts only a stored response.

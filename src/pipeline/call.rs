@@ -136,8 +136,8 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
-    /// Validates the request of a call, and starts its time limit.
-    pub(crate) fn new(call: Call) -> Result<Self> {
+    /// Validates the request of a call, and starts its time limit at `now`, which the caller has read in the same poll.
+    pub(crate) fn new(call: Call, now: Instant) -> Result<Self> {
         let Call { handle, draft, mut options } = call;
         let shared = &*handle.shared;
         let spec = draft.build(&shared.endpoints, options.poll_until_ready.is_some())?;
@@ -148,9 +148,9 @@ impl CallContext {
         let extension = options.extension.as_ref();
         let deadline = match options.timeout {
             // The caller's timeout takes precedence, even over the progress of an upload.
-            Some(timeout) if upload => Deadline::new(timeout, None),
-            Some(timeout) => Deadline::new(timeout, extension),
-            None => Deadline::new(shared.call_timeout, extension),
+            Some(timeout) if upload => Deadline::starting_at(now, timeout, None),
+            Some(timeout) => Deadline::starting_at(now, timeout, extension),
+            None => Deadline::starting_at(now, shared.call_timeout, extension),
         };
         Ok(Self {
             spec,

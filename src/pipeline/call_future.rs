@@ -8,6 +8,8 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
+
 use super::call::{Call, CallContext};
 use super::interception::{self, InterceptedCall};
 use super::{BodyMode, CallOutcome, cached, send_uncached};
@@ -67,7 +69,8 @@ impl Future for CallFuture {
         let Some(call) = started else { return Poll::Pending };
         let result = {
             let _entered = call.observer.span().enter();
-            let result = ready!(stage.poll(context, &mut call.intercepted));
+            let started_at = call.observer.started_at();
+            let result = ready!(stage.poll(context, started_at, &mut call.intercepted));
             *stage = Stage::Ended;
             let result = result
                 .and_then(|raw| accepted::require_result(raw, call.awaits_result))
@@ -97,12 +100,13 @@ impl Stage {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
+        started_at: Instant,
         intercepted: &mut InterceptedCall,
     ) -> Poll<Result<RawResponse>> {
         loop {
             let next = match self {
                 Self::NotStarted(..) => match std::mem::replace(self, Self::Ended) {
-                    Self::NotStarted(call, mode) => begin(call, mode)?,
+                    Self::NotStarted(call, mode) => begin(call, mode, started_at)?,
                     other => Next::Continue(other),
                 },
                 Self::Intercepting(interceptors) => {
@@ -124,12 +128,12 @@ impl Stage {
     }
 }
 
-/// Validates the request of a call, and begins with the interceptors, if there are any.
-fn begin(call: Box<Call>, mode: BodyMode) -> Result<Next<Stage>> {
+/// Validates the request of a call that started now, and begins with the interceptors, if there are any.
+fn begin(call: Box<Call>, mode: BodyMode, now: Instant) -> Result<Next<Stage>> {
     // Interceptors change the headers of the call, and run again for its refresh.
     let can_differ = !call.handle.shared.interceptors.is_empty() && mode == BodyMode::Buffered;
     let original = (can_differ && call.may_be_refreshed()).then(|| call.clone());
-    let mut context = CallContext::new(*call)?;
+    let mut context = CallContext::new(*call, now)?;
     if !interception::applies(&context) {
         return Ok(fetch(context, None, mode)?.map_continue(Stage::Fetching));
     }

@@ -729,7 +729,8 @@ async fn a_call_begins_with_its_first_poll_and_stays_pending_after_its_end() {
 
 /// Begins a read through the cache: with a response from memory, or with a future.
 fn begin_read(client: &Client, path: &str) -> ControlFlow<RawResponse, ()> {
-    let context = CallContext::new(*client.request(Method::GET, path).into_call()).unwrap();
+    let call = *client.request(Method::GET, path).into_call();
+    let context = CallContext::new(call, Instant::now()).unwrap();
     let lookup = cached::plan_lookup(&context, BodyMode::Buffered).unwrap().unwrap();
     cached::begin(lookup, context, None).unwrap().map_continue(drop)
 }

@@ -212,7 +212,8 @@ mod tests {
     }
 
     fn asked(request: Request) -> Url {
-        let context = crate::pipeline::call::CallContext::new(*request.into_call());
+        let (call, now) = (*request.into_call(), tokio::time::Instant::now());
+        let context = crate::pipeline::call::CallContext::new(call, now);
         context.unwrap().spec.url
     }
 

@@ -2,7 +2,7 @@
 //! handled in [`conditional`](super::conditional).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderName, LINK};
 use http::{Method, StatusCode};
@@ -39,8 +39,8 @@ pub(crate) struct CacheLookup {
     /// header.
     learned_vary: Option<Arc<[HeaderName]>>,
     identity: Arc<CacheIdentity>,
-    /// When the call began.
-    started_at: Instant,
+    /// When the look-up was planned; `None` in memory, where all invalidations are known.
+    started_at: Option<Instant>,
 }
 
 /// How a stored response is used.
@@ -118,7 +118,7 @@ impl CacheLookup {
         let names = learned_vary.as_deref().unwrap_or_default();
         let key = key_parts(&identity, context, names).key();
         let wait_budget = cache.wait_budget(context.store_wait);
-        let (cache, started_at) = (Arc::clone(cache), Instant::now());
+        let (cache, started_at) = (Arc::clone(cache), cache.has_store().then(Instant::now));
         Some(Self { key, learned_vary, identity, cache, policy, wait_budget, started_at })
     }
 
@@ -235,9 +235,10 @@ impl CacheLookup {
 
     /// Returns whether the call can return the stored response, so that the invalidations that concern it matter.
     fn needs_log(&self, entry: &Entry) -> bool {
+        let now = clock::monotonic_wall_clock();
         match self.cache.log.validity(entry) {
             Validity::Purged => false,
-            validity => self.decide(entry, validity) != Decision::Revalidate,
+            validity => self.decide(entry, validity, now) != Decision::Revalidate,
         }
     }
 
@@ -258,13 +259,13 @@ impl CacheLookup {
         }
     }
 
-    /// Returns how the stored response is used.
-    pub(crate) fn decide(&self, entry: &Entry, verdict: Validity) -> Decision {
+    /// Returns how the stored response is used at `now`.
+    pub(crate) fn decide(&self, entry: &Entry, verdict: Validity, now: SystemTime) -> Decision {
         let only = self.policy.mode == CacheMode::OnlyIfCached;
         if verdict == Validity::MustRevalidate {
             return if only { Decision::Serve(CacheStatus::Stale) } else { Decision::Revalidate };
         }
-        let (fresh, stale_for) = self.freshness(entry);
+        let (fresh, stale_for) = self.freshness(entry, now);
         if fresh {
             return Decision::Serve(CacheStatus::Hit);
         }
@@ -293,7 +294,7 @@ impl CacheLookup {
         // The part of the log that the look-up did not need is read by now.
         let invalidation_log = &self.cache.log;
         let is_valid = verdict == Validity::Valid
-            || (invalidation_log.is_read_since(self.started_at)
+            || (self.started_at.is_none_or(|time| invalidation_log.is_read_since(time))
                 && invalidation_log.validity(entry) == Validity::Valid);
         is_valid && error.class().allows_stale() && self.may_serve_stale(entry)
     }
@@ -305,13 +306,12 @@ impl CacheLookup {
         if self.policy.mode == CacheMode::RespectServer {
             window = window.max(directives.stale_if_error.unwrap_or_default());
         }
-        let (_, stale_for) = self.freshness(entry);
+        let (_, stale_for) = self.freshness(entry, clock::monotonic_wall_clock());
         stale_for < window && !directives.must_revalidate
     }
 
-    /// Returns whether the entry is fresh, and otherwise for how long it has been stale.
-    fn freshness(&self, entry: &Entry) -> (bool, Duration) {
-        let now = clock::monotonic_wall_clock();
+    /// Returns whether the entry is fresh at `now`, and otherwise for how long it has been stale.
+    fn freshness(&self, entry: &Entry, now: SystemTime) -> (bool, Duration) {
         let confirmed = now.duration_since(entry.times.received).unwrap_or_default();
         let (age, lifetime) = match self.policy.mode {
             CacheMode::MaxAge(time) => (confirmed, time),

@@ -1,7 +1,7 @@
 //! The result of a read through the cache, shared by all calls that joined it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -10,7 +10,6 @@ use url::Url;
 use super::entry::Entry;
 use crate::error::{OperationName, Result};
 use crate::response::{CacheStatus, RawBody, RawResponse};
-use crate::time::clock;
 
 /// The outcome of a read.
 pub(crate) type LookupResult = Result<CacheResult>;
@@ -27,15 +26,15 @@ pub(crate) struct CacheResult {
 }
 
 impl CacheResult {
-    /// Returns the stored response, unchanged.
-    pub(crate) fn from_entry(entry: &Entry, came: CacheStatus) -> Self {
+    /// Returns the stored response, unchanged, with its age at `now`.
+    pub(crate) fn from_entry(entry: &Entry, came: CacheStatus, now: SystemTime) -> Self {
         Self {
             status: StatusCode::OK,
             headers: Arc::clone(&entry.headers),
             url: entry.metadata.url.clone(),
             body: entry.body.clone(),
             cache_status: came,
-            age: clock::monotonic_wall_clock().duration_since(entry.times.received).ok(),
+            age: now.duration_since(entry.times.received).ok(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Requests in their wire form: parameters, headers and bodies.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::api::OPERATIONS;
 use crate::pipeline::attempt::trusted_headers;
@@ -22,7 +24,8 @@ fn built(draft: RequestDraft) -> Result<RequestSpec> {
 
 /// Returns the headers that a server of GitHub receives.
 fn sent(client: &Client, draft: RequestDraft) -> HeaderMap {
-    let context = CallContext::new(Call::new(client.handle().clone(), draft)).unwrap();
+    let call = Call::new(client.handle().clone(), draft);
+    let context = CallContext::new(call, Instant::now()).unwrap();
     trusted_headers(&context, &RequestCredentials::default(), true)
 }
 
