@@ -3,6 +3,7 @@
 //! All code that sends a token calls [`Endpoints::trusts`]: calls, redirects and page links.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -15,17 +16,17 @@ pub(crate) const GITHUB: &str = "https://api.github.com";
 /// The URLs of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    api: BaseUrl,
-    upload: BaseUrl,
+    api: Arc<BaseUrl>,
+    upload: Arc<BaseUrl>,
     graphql: Url,
     /// The API's server, without an Enterprise Server's `/api/v3`.
-    host: BaseUrl,
+    host: Arc<BaseUrl>,
     /// The URL of the pages on which users sign in.
     web: Url,
 }
 
 /// A base URL, and the same as text without its last `/`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct BaseUrl {
     url: Url,
     prefix: String,
@@ -39,18 +40,18 @@ const URL_CAPACITY: usize = 96;
 impl Endpoints {
     /// Parses the base URL and derives the URLs that are not set.
     pub(crate) fn new(base: &str, upload: Option<&str>) -> Result<Self> {
-        let api = BaseUrl::parse("base_url", base)?;
+        let api = Arc::new(BaseUrl::parse("base_url", base)?);
         let upload = match upload {
             Some(upload) => BaseUrl::parse("upload_url", upload)?,
             None => BaseUrl::parse("upload_url", &derive_upload_url(&api))?,
         };
         let graphql = derive_graphql_url(&api)?;
         let host = match api.prefix.strip_suffix("/api/v3") {
-            Some(host) => BaseUrl::parse("base_url", host)?,
-            None => api.clone(),
+            Some(host) => Arc::new(BaseUrl::parse("base_url", host)?),
+            None => Arc::clone(&api),
         };
         let web = derive_web_url(&host.url);
-        Ok(Self { api, upload, graphql, host, web })
+        Ok(Self { api, upload: Arc::new(upload), graphql, host, web })
     }
 
     /// Returns the base URL of the API.
@@ -59,7 +60,7 @@ impl Endpoints {
     }
 
     /// Returns the same as a base for URLs.
-    pub(crate) fn api_base(&self) -> &BaseUrl {
+    pub(crate) fn api_base(&self) -> &Arc<BaseUrl> {
         &self.api
     }
 
@@ -71,7 +72,7 @@ impl Endpoints {
     /// Returns the base URL of an operation: the API's, unless the description gives the operation a server of its own.
     /// That is the upload server or, on an Enterprise Server, the host itself, whose management API is not below
     /// `/api/v3`.
-    pub(crate) fn base_for_operation(&self, server: Option<&str>) -> &BaseUrl {
+    pub(crate) fn base_for_operation(&self, server: Option<&str>) -> &Arc<BaseUrl> {
         match server {
             None => &self.api,
             Some(server) if server.contains("uploads") => &self.upload,

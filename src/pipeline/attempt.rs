@@ -246,7 +246,7 @@ async fn read_response(
     let spec = &context.spec;
     let status = response.status();
     // Only redirects lead to another URL.
-    let url = (*response.url() != spec.url).then(|| response.url().clone());
+    let url = (response.url() != spec.url.get()).then(|| response.url().clone());
     let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
     let headers = ResponseHeaders::received(&headers);
     // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
@@ -255,7 +255,7 @@ async fn read_response(
         let (body, is_whole) = read_error_body(&mut body, context, limit).await;
         #[cfg(feature = "contract")]
         if is_whole {
-            validate_response(context, url.as_ref().unwrap_or(&spec.url), status, &headers, &body);
+            validate_response(context, url.as_ref(), status, &headers, &body);
         }
         let shown = shown_error_body(&body, is_whole, context, credentials);
         log_response(context, status, &shown);
@@ -279,7 +279,7 @@ async fn read_response(
             Err(error) => return Err(error.with_response(status, headers.into_map())),
         };
         #[cfg(feature = "contract")]
-        validate_response(context, url.as_ref().unwrap_or(&spec.url), status, &headers, &body);
+        validate_response(context, url.as_ref(), status, &headers, &body);
         log_response(context, status, &body);
         RawBody::Bytes(body)
     };

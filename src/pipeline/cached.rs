@@ -298,7 +298,7 @@ async fn fetch_from_github(
     let varies = response.as_ref().is_ok_and(|raw| context.varies_by_interceptor(&raw.headers));
     let log_sequence = log_sequence.filter(|_| !varies);
     let exchange = RevalidationContext { times, log_sequence, sent };
-    match response.map(|raw| raw.with_request_url(|| context.spec.url.clone())) {
+    match response.map(|raw| raw.with_request_url(|| context.spec.url.get().clone())) {
         Ok(raw) if raw.status == StatusCode::NOT_MODIFIED => {
             // The request to a redirect target was not conditional on the stored entry.
             let confirmed = match raw.from_external_host {

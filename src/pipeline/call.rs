@@ -192,7 +192,7 @@ impl CallContext {
         AttemptContext {
             operation: &self.spec.name,
             method: &self.spec.method,
-            url: &self.spec.url,
+            path_and_query: self.spec.url.path_and_query(),
             path: self.spec.cache_path(),
             headers: &self.spec.headers,
             default_headers: &self.shared().headers,
@@ -229,8 +229,9 @@ impl CallContext {
         if !spec.is_external {
             self.usage_account().record_request(started_at, metric_name(&spec.name));
         }
-        let (template, recent) = (spec.template(), &*self.shared().recent);
-        AttemptObserver::begin(&spec.method, &spec.url, template, resend_count, started_at, recent)
+        let (method, url, template) = (&spec.method, spec.url.get(), spec.template());
+        let recent = &*self.shared().recent;
+        AttemptObserver::begin(method, url, template, resend_count, started_at, recent)
     }
 }
 

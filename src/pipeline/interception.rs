@@ -64,7 +64,7 @@ impl InterceptedCall {
         let mut request = OutgoingRequest {
             operation: &spec.name,
             method: &spec.method,
-            url: &spec.url,
+            url: spec.url.get(),
             headers: &mut headers,
             resend_count: 0,
         };
@@ -103,7 +103,7 @@ pub(super) async fn before_attempt(context: &mut CallContext, resend_count: u32)
     let mut request = OutgoingRequest {
         operation: &spec.name,
         method: &spec.method,
-        url: &spec.url,
+        url: spec.url.get(),
         headers: &mut headers,
         resend_count,
     };

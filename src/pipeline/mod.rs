@@ -112,7 +112,7 @@ fn uncached_attempts(
             // The final error describes the last attempt only, which might not even have been sent.
             write.finish(context.may_have_had_effect).await;
         }
-        response.map(|response| response.with_request_url(|| context.spec.url))
+        response.map(|response| response.with_request_url(|| context.spec.url.into_url()))
     }
 }
 

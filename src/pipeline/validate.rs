@@ -12,16 +12,17 @@ use crate::response::response_headers::ResponseHeaders;
 const UPLOADS: &str = "/api/uploads";
 
 /// Passes a response to the client's validator, if it has one and the response is GitHub's, not that of a redirect
-/// target on another host.
+/// target on another host. `redirected_to` is the URL of the response, if it is not that of the request.
 pub(super) fn validate_response(
     context: &CallContext,
-    url: &Url,
+    redirected_to: Option<&Url>,
     status: StatusCode,
     headers: &ResponseHeaders,
     body: &[u8],
 ) {
     let (shared, spec) = (context.shared(), &context.spec);
     let Some(validator) = &shared.response_validator else { return };
+    let url = redirected_to.unwrap_or_else(|| spec.url.get());
     let redirected = url.path() != spec.url.path();
     if spec.is_external || spec.is_graphql() || redirected || !shared.endpoints.trusts(url) {
         return;

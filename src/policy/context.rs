@@ -1,7 +1,6 @@
 //! The values of a call that policies read.
 
 use http::{HeaderMap, Method};
-use url::Url;
 
 use crate::error::OperationName;
 use crate::store::StoreWaitBudget;
@@ -23,7 +22,8 @@ pub enum Priority {
 pub(crate) struct AttemptContext<'a> {
     pub(crate) operation: &'a OperationName,
     pub(crate) method: &'a Method,
-    pub(crate) url: &'a Url,
+    /// The path and the query of the URL.
+    pub(crate) path_and_query: (&'a str, Option<&'a str>),
     /// The path relative to the base URL; for a page, that of the list.
     pub(crate) path: &'a str,
     /// The headers that this request sets in addition to the client's own.

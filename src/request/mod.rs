@@ -1,7 +1,7 @@
 //! A request as plain values: [`RequestDraft`] is what a caller asks for, [`RequestSpec`] its complete and valid form.
 //!
 //! Nothing here sends a request, or knows the options of a call: see [`pipeline`](crate::pipeline). [`setters`] has the
-//! setters of generated code, [`url`] builds the URL, [`spec`] the headers and the body.
+//! setters of generated code, [`url`] builds the URL, which [`request_url`] parses, and [`spec`] the headers and the body.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -22,6 +22,7 @@ pub(crate) mod body;
 #[cfg(feature = "testing")]
 mod matcher;
 mod path_values;
+mod request_url;
 mod setters;
 mod spec;
 mod url;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
-use url::Url;
 
+use super::request_url::RequestUrl;
 use super::{RequestBody, RequestDraft, RequestKind, Target};
 use crate::api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 use crate::endpoints::{Endpoints, same_origin};
@@ -21,7 +21,7 @@ pub(crate) struct RequestSpec {
     /// The id of the operation, or what identifies a call without one.
     pub(crate) name: OperationName,
     pub(crate) method: Method,
-    pub(crate) url: Url,
+    pub(crate) url: RequestUrl,
     /// Where the path relative to the base URL begins; `None` if the URL's path does not begin with that of the base.
     path_start: Option<usize>,
     /// The headers that this request sets in addition to the client's own.
@@ -68,7 +68,7 @@ impl RequestDraft {
             name: self.name,
             method: self.method,
             path_start: url.path().starts_with(base).then_some(base.len()),
-            is_api_server: same_origin(&url, endpoints.api()),
+            is_api_server: same_origin(url.server(), endpoints.api()),
             url,
             headers: self.headers,
             body: self.body,
@@ -151,7 +151,7 @@ impl RequestSpec {
             operation: self.operation,
             name: self.name.clone(),
             method: self.method.clone(),
-            target: Target::Url(self.url.clone()),
+            target: Target::Url(self.url.get().clone()),
             query: Vec::new(),
             headers: self.headers.clone(),
             body: self.body.clone(),
@@ -176,7 +176,7 @@ impl RequestSpec {
     pub(crate) fn sends_documented(&self, name: &str) -> bool {
         self.operation
             .is_some_and(|operation| operation.parameter(ParameterLocation::Query, name).is_some())
-            && self.url.query_pairs().any(|(sent, _)| sent == name)
+            && self.url.get().query_pairs().any(|(sent, _)| sent == name)
     }
 
     /// Returns the path relative to the base URL.

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub(crate) use url::Url;
 
 use super::path_values::{PathValue, PathValues};
+use super::request_url::{RelativeReference, RequestUrl};
 use super::spec::{invalid, missing_parameter};
 use super::{RequestDraft, Target};
 use crate::api::operation::{Operation, OperationParameter};
@@ -18,10 +20,11 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 impl RequestDraft {
     /// Returns the URL of the request.
-    pub(super) fn url(&self, endpoints: &Endpoints) -> Result<Url> {
+    pub(super) fn url(&self, endpoints: &Endpoints) -> Result<RequestUrl> {
         let mut url = match (&self.target, self.operation) {
             (Target::Template(values), Some(operation)) => {
-                return self.operation_url(endpoints, operation, values);
+                let reference = self.operation_reference(endpoints, operation, values)?;
+                return Ok(RequestUrl::relative(reference));
             }
             (Target::Template(_), None) => return Err(invalid("the request has no operation")),
             (Target::Url(url), _) => url.clone(),
@@ -33,16 +36,16 @@ impl RequestDraft {
             push_query(&mut query, is_empty, &self.query);
             url.set_query(Some(&query));
         }
-        Ok(url)
+        Ok(RequestUrl::Parsed(url))
     }
 
-    /// Returns the URL of an operation, with these values for its path template.
-    fn operation_url(
+    /// Returns the path of an operation, with these values for its path template, and the query.
+    fn operation_reference(
         &self,
         endpoints: &Endpoints,
         operation: &Operation,
         values: &PathValues,
-    ) -> Result<Url> {
+    ) -> Result<RelativeReference> {
         let pairs = self.query.iter().map(|(name, value)| name.len() + value.len() + 2);
         let capacity = operation.path.len() + values.text_len() + pairs.sum::<usize>();
         let mut reference =
@@ -51,7 +54,7 @@ impl RequestDraft {
         if !self.query.is_empty() {
             push_query(reference.begin_query(), true, &self.query);
         }
-        Ok(reference.resolve())
+        Ok(reference)
     }
 }
 
@@ -168,7 +171,7 @@ fn resolve_raw(text: &str, endpoints: &Endpoints) -> Result<Url> {
 }
 
 /// Returns the URL of these segments below a base URL; each is encoded.
-pub(super) fn join_segments(base: &BaseUrl, segments: &[&str]) -> Result<Url> {
+pub(super) fn join_segments(base: &Arc<BaseUrl>, segments: &[&str]) -> Result<Url> {
     let capacity = segments.iter().map(|segment| segment.len() + 1).sum();
     let mut reference = RelativeReference::new(base, capacity);
     for segment in segments {
@@ -179,40 +182,6 @@ pub(super) fn join_segments(base: &BaseUrl, segments: &[&str]) -> Result<Url> {
         reference.text.extend(utf8_percent_encode(segment, ENCODED));
     }
     Ok(reference.resolve())
-}
-
-/// A path and a query below a base URL.
-struct RelativeReference<'a> {
-    base: &'a BaseUrl,
-    /// The path, which begins with that of the base, and the query.
-    text: String,
-    /// Where the path ends, if there is a query.
-    path_end: Option<usize>,
-}
-
-impl<'a> RelativeReference<'a> {
-    /// Creates a reference with the path of the base. `capacity` is the expected length of the rest.
-    fn new(base: &'a BaseUrl, capacity: usize) -> Self {
-        let path = base.url().path().trim_end_matches('/');
-        let mut text = String::with_capacity(path.len() + capacity);
-        text.push_str(path);
-        Self { base, text, path_end: None }
-    }
-
-    /// Ends the path, and returns the text to which the query is added.
-    fn begin_query(&mut self) -> &mut String {
-        self.path_end = Some(self.text.len());
-        &mut self.text
-    }
-
-    /// Returns the URL. It is cheaper than parsing the whole URL, and a path cannot become a part of the server's name.
-    fn resolve(self) -> Url {
-        let (path, query) = match self.path_end.and_then(|end| self.text.split_at_checked(end)) {
-            Some((path, query)) => (path, Some(query)),
-            None => (&*self.text, None),
-        };
-        self.base.with_path(path, query)
-    }
 }
 
 fn is_absolute(path: &str) -> bool {

@@ -116,7 +116,7 @@ pub(crate) async fn send<'a>(
     credentials: impl Iterator<Item = &'a SecretHeader> + Clone,
     build_request: impl Fn(RedirectTarget) -> Result<reqwest::Request>,
 ) -> Result<reqwest::Response> {
-    let mut target = RedirectTarget::first(spec.method.clone(), spec.url.clone());
+    let mut target = RedirectTarget::first(spec.method.clone(), spec.url.get().clone());
     let mut visited = VisitedHops::new(http.can_keep_cookies());
     for redirects in 0..=MAX_REDIRECTS {
         if redirects > 0 {
@@ -145,7 +145,7 @@ pub(crate) async fn send<'a>(
             Some(next) => {
                 if redirects == 0 {
                     // Most requests are not redirected, and are not recorded.
-                    let first = RedirectTarget::first(spec.method.clone(), spec.url.clone());
+                    let first = RedirectTarget::first(spec.method.clone(), spec.url.get().clone());
                     visited.record_request(&first)?;
                 }
                 visited.record_response(response.headers());

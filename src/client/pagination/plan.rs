@@ -214,7 +214,7 @@ mod tests {
     fn asked(request: Request) -> Url {
         let (call, now) = (*request.into_call(), tokio::time::Instant::now());
         let context = crate::pipeline::call::CallContext::new(call, now);
-        context.unwrap().spec.url
+        context.unwrap().spec.url.into_url()
     }
 
     fn url(number: u64, name: &str) -> Url {

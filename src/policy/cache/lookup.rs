@@ -438,7 +438,7 @@ fn key_parts<'a>(
 ) -> KeyParts<'a> {
     KeyParts {
         identity,
-        path_and_query: (context.url.path(), context.url.query()),
+        path_and_query: context.path_and_query,
         default_headers: context.default_headers,
         request_headers: context.headers,
         learned_vary,

@@ -4,7 +4,9 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::OPERATIONS;
 use crate::api::operation::{MissingBody, OperationParameter, ParameterLocation};
+use crate::endpoints::same_origin;
 
 /// URLs, built in separate steps by setters.
 mod model {
@@ -292,7 +294,7 @@ proptest! {
         }
         let expected =
             model::of_operation(endpoints.for_operation(server), operation, &texts, &query);
-        prop_assert_eq!(shown(draft.url(&endpoints)), shown(expected));
+        prop_assert_eq!(shown(draft.url(&endpoints).map(RequestUrl::into_url)), shown(expected));
     }
 
     #[test]
@@ -304,7 +306,7 @@ proptest! {
         prop_assume!(!is_absolute(&text));
         let draft = with_query(RequestDraft::raw(Method::GET, text.clone()), &query);
         let expected = model::of_text(&endpoints, &text, &query);
-        prop_assert_eq!(shown(draft.url(&endpoints)), shown(expected));
+        prop_assert_eq!(shown(draft.url(&endpoints).map(RequestUrl::into_url)), shown(expected));
     }
 
     #[test]
@@ -315,6 +317,33 @@ proptest! {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let expected = model::of_segments(endpoints.api(), &segments);
         prop_assert_eq!(shown(join_segments(endpoints.api_base(), &segments)), shown(expected));
+    }
+}
+
+/// The cache uses them before the URL is parsed.
+#[test]
+fn the_path_and_the_query_of_each_operation_are_those_of_its_url() {
+    const VALUES: [&str; 5] = ["hello-world", "%2e", ".a~", "ü ?#/'x", "a|b"];
+    let query = [("q".to_owned(), "a b&'ü".to_owned()), ("page".to_owned(), "2".to_owned())];
+    for base in BASES {
+        let endpoints = Endpoints::new(base, None).unwrap();
+        for (number, operation) in OPERATIONS.iter().enumerate() {
+            let query = &query[..number % 3];
+            let mut draft = with_query(RequestDraft::for_operation(operation), query);
+            let Target::Template(places) = &mut draft.target else { panic!("no template") };
+            let mut index = 0;
+            while let Some(place) = places.get_mut(index) {
+                let value = VALUES[(number + index) % VALUES.len()];
+                *place = Some(PathValue::Text(value.to_owned()));
+                index += 1;
+            }
+            let url = draft.url(&endpoints).unwrap();
+            let parsed = url.get();
+            let id = operation.id;
+            assert_eq!(url.path_and_query(), (parsed.path(), parsed.query()), "{id}");
+            assert!(same_origin(url.server(), parsed), "{id}");
+            assert_eq!(*parsed, draft.url(&endpoints).unwrap().into_url(), "{id}");
+        }
     }
 }
 
@@ -329,7 +358,7 @@ fn a_url_is_written_without_a_reallocation() {
         draft.set_path::<String>(1, "hello-world");
         draft.set_path::<String>(2, "a b/ü");
         draft.query("per_page".into(), "100".to_owned());
-        let text = String::from(draft.url(&endpoints).unwrap());
+        let text = String::from(draft.url(&endpoints).unwrap().into_url());
         let expected = "/repos/42/hello-world/contents/a%20b/%C3%BC?per_page=100";
         assert_eq!(text, format!("{}{expected}", base.trim_end_matches('/')));
         let copied = endpoints.api_base().with_path("", None);
