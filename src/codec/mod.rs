@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
+mod field_table;
 mod integer;
 mod json;
 pub(crate) mod json_path;

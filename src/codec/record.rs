@@ -8,6 +8,8 @@ use serde::{
     ser::{SerializeMap, Serializer},
 };
 
+use super::field_table::FieldTable;
+
 /// A record that can be serialized.
 pub(crate) trait WriteRecord {
     /// Writes the properties, in the description's order.
@@ -42,7 +44,7 @@ pub(crate) trait ReadRecord: Default {
 }
 
 /// Maximum number of properties of a record; the build checks it.
-pub(crate) const MAX_FIELDS: usize = 256;
+pub(crate) const MAX_FIELDS: usize = 255;
 
 /// Reads a record.
 pub(crate) fn read_record<'de, R: ReadRecord, D: Deserializer<'de>>(
@@ -52,6 +54,10 @@ pub(crate) fn read_record<'de, R: ReadRecord, D: Deserializer<'de>>(
 }
 
 struct RecordVisitor<R>(PhantomData<R>);
+
+impl<R: ReadRecord> RecordVisitor<R> {
+    const TABLE: &'static FieldTable = &FieldTable::new(R::FIELDS);
+}
 
 /// The bit of a field among the 64 of its word.
 fn bit(index: usize) -> u64 {
@@ -67,17 +73,17 @@ impl<'de, R: ReadRecord> Visitor<'de> for RecordVisitor<R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<R, A::Error> {
         let mut record = R::default();
-        let mut seen = [0_u64; MAX_FIELDS / 64];
-        let mut expected = 0;
+        let mut seen = [0_u64; MAX_FIELDS.div_ceil(64)];
+        let mut next_index = 0;
         loop {
-            let key = FieldNameSeed { fields: R::FIELDS, next_index: expected };
+            let key = FieldNameSeed { fields: R::FIELDS, table: Self::TABLE, next_index };
             match map.next_key_seed(key)? {
                 Some(FieldMatch::Field(index)) => {
                     record.read(index, &mut map)?;
                     if let Some(word) = seen.get_mut(index / 64) {
                         *word |= bit(index);
                     }
-                    expected = index.saturating_add(1);
+                    next_index = index.saturating_add(1);
                 }
                 Some(FieldMatch::CatchAll(name)) => record.read_catch_all(name, &mut map)?,
                 None => break,
@@ -102,10 +108,12 @@ enum FieldMatch {
     CatchAll(String),
 }
 
-/// Finds a property by its name. GitHub sends properties in the description's order, so the one after the
-/// last is nearly always correct.
+/// Finds a property by its name. GitHub sends the properties of most types in the description's order, so the one after
+/// the last is usually correct. The schemas of many webhooks list theirs in alphabetical order instead, so that in a
+/// payload three of five properties are others.
 struct FieldNameSeed {
     fields: &'static [&'static str],
+    table: &'static FieldTable,
     next_index: usize,
 }
 
@@ -129,20 +137,11 @@ impl Visitor<'_> for FieldNameSeed {
         if self.fields.get(self.next_index) == Some(&name) {
             return Ok(FieldMatch::Field(self.next_index));
         }
-        Ok(match field_index(self.fields, name) {
+        Ok(match self.table.find(self.fields, name) {
             Some(index) => FieldMatch::Field(index),
             None => FieldMatch::CatchAll(name.to_owned()),
         })
     }
-}
-
-/// Finds a name among many. Some webhook schemas have their properties in alphabetical order, which differs
-/// from the order that GitHub sends, so this affects performance.
-fn field_index(fields: &[&str], name: &str) -> Option<usize> {
-    // Few names have the same length and the same end; most have the same beginning.
-    let end = |text: &str| text.as_bytes().last().copied();
-    let (length, last) = (name.len(), end(name));
-    fields.iter().position(|field| field.len() == length && end(field) == last && *field == name)
 }
 
 /// Reads the value of a property without conversion.

@@ -27,7 +27,7 @@ use crate::reserved_scopes::ReservedScopes;
 const STAGE: &str = "write";
 
 /// Maximum number of properties of a record; `src/codec/record.rs` relies on it.
-const MAX_FIELDS: usize = 256;
+const MAX_FIELDS: usize = 255;
 
 /// Writes everything but the events. `document` names the description, and `reserved` the names that no scope
 /// can have.
