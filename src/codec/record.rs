@@ -50,56 +50,87 @@ pub(crate) const MAX_FIELDS: usize = 255;
 pub(crate) fn read_record<'de, R: ReadRecord, D: Deserializer<'de>>(
     from: D,
 ) -> Result<R, D::Error> {
-    from.deserialize_map(RecordVisitor(PhantomData))
+    // The visitor has no value of its own: a deserializer moves it several times, and a record can have kilobytes.
+    let mut record = R::default();
+    from.deserialize_map(RecordVisitor(&mut record))?;
+    Ok(record)
 }
 
-struct RecordVisitor<R>(PhantomData<R>);
+/// Reads the properties of a record into its initial value.
+struct RecordVisitor<'r, R>(&'r mut R);
 
-impl<R: ReadRecord> RecordVisitor<R> {
+impl<R: ReadRecord> RecordVisitor<'_, R> {
     const TABLE: &'static FieldTable = &FieldTable::new(R::FIELDS);
+    const REQUIRED: FieldSet = FieldSet::new(R::REQUIRED);
 }
 
-/// The bit of a field among the 64 of its word.
-fn bit(index: usize) -> u64 {
-    1_u64.wrapping_shl((index % 64) as u32)
-}
-
-impl<'de, R: ReadRecord> Visitor<'de> for RecordVisitor<R> {
-    type Value = R;
+impl<'de, R: ReadRecord> Visitor<'de> for RecordVisitor<'_, R> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<R, A::Error> {
-        let mut record = R::default();
-        let mut seen = [0_u64; MAX_FIELDS.div_ceil(64)];
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(record) = self;
+        let mut seen = FieldSet::new(&[]);
         let mut next_index = 0;
         loop {
             let key = FieldNameSeed { fields: R::FIELDS, table: Self::TABLE, next_index };
             match map.next_key_seed(key)? {
                 Some(FieldMatch::Field(index)) => {
                     record.read(index, &mut map)?;
-                    if let Some(word) = seen.get_mut(index / 64) {
-                        *word |= bit(index);
-                    }
+                    seen.insert(index);
                     next_index = index.saturating_add(1);
                 }
                 Some(FieldMatch::CatchAll(name)) => record.read_catch_all(name, &mut map)?,
                 None => break,
             }
         }
-        for &index in R::REQUIRED {
-            let index = usize::from(index);
-            if seen.get(index / 64).is_none_or(|word| word & bit(index) == 0) {
-                return Err(A::Error::missing_field(
-                    R::FIELDS.get(index).copied().unwrap_or_default(),
-                ));
-            }
+        if !seen.contains_all(&Self::REQUIRED) {
+            let mut required = R::REQUIRED.iter().map(|index| usize::from(*index));
+            let missing = required.find(|index| !seen.contains(*index));
+            let name = missing.and_then(|index| R::FIELDS.get(index));
+            return Err(A::Error::missing_field(name.copied().unwrap_or_default()));
         }
         record.finish();
-        Ok(record)
+        Ok(())
     }
+}
+
+/// A set of fields, by their indices.
+struct FieldSet([u64; MAX_FIELDS.div_ceil(64)]);
+
+impl FieldSet {
+    const fn new(indices: &[u16]) -> Self {
+        let mut words = [0; MAX_FIELDS.div_ceil(64)];
+        let mut next = 0;
+        while next < indices.len() {
+            let index = indices[next] as usize;
+            words[index / 64] |= bit(index);
+            next = next.wrapping_add(1);
+        }
+        Self(words)
+    }
+
+    fn insert(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word |= bit(index);
+        }
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.0.get(index / 64).is_some_and(|word| word & bit(index) != 0)
+    }
+
+    fn contains_all(&self, others: &Self) -> bool {
+        self.0.iter().zip(&others.0).all(|(own, others)| own & others == *others)
+    }
+}
+
+/// The bit of a field among the 64 of its word.
+const fn bit(index: usize) -> u64 {
+    1_u64.wrapping_shl((index % 64) as u32)
 }
 
 /// The field of a property.
@@ -232,5 +263,29 @@ pub(crate) fn write_optional_field<T: Serialize, M: SerializeMap>(
     match value {
         Some(value) => to.serialize_entry(name, value),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_set_contains_the_inserted_fields_and_no_others(
+            fields in prop::collection::btree_set(0..MAX_FIELDS, 0..200),
+            others in prop::collection::btree_set(0..MAX_FIELDS, 0..4),
+        ) {
+            let mut set = FieldSet::new(&[]);
+            fields.iter().for_each(|index| set.insert(*index));
+            for index in 0..MAX_FIELDS {
+                prop_assert_eq!(set.contains(index), fields.contains(&index));
+            }
+            let indices = Vec::from_iter(others.iter().map(|index| *index as u16));
+            let others_are_contained = set.contains_all(&FieldSet::new(&indices));
+            prop_assert_eq!(others_are_contained, others.is_subset(&fields));
+        }
     }
 }
