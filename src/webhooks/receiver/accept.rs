@@ -1,8 +1,13 @@
 //! The acceptance of verified deliveries: the capacity, and whether the delivery is to be handled.
 
+use std::future::{poll_fn, ready};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -25,7 +30,12 @@ pub(super) enum PersistOutcome {
     Full,
 }
 
+/// A claim of a stored delivery; `None` if the delivery was handled, or is sure to be.
+type ClaimResult = Result<Option<Claim>, RejectionReason>;
+
 /// Accepts a delivery, if it is to be handled and there is capacity, and responds until this deadline.
+///
+/// The sender might disconnect, which drops this future. Before it waits, it passes the remaining work to a task.
 pub(super) async fn accept(
     shared: &Arc<Shared>,
     delivery: Delivery,
@@ -38,9 +48,64 @@ pub(super) async fn accept(
             .stats
             .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
     };
+    // A store in memory responds at once. Then the handler's task is the only one.
+    let mut claiming = Box::pin(claim(Arc::clone(shared), delivery.clone()));
+    let claimed = poll_fn(|context| {
+        // The timers and connections of a store belong to the receiver's runtime, whatever runtime polls this.
+        let _runtime = shared.runtime.enter();
+        Poll::Ready(claiming.as_mut().poll(context))
+    })
+    .await;
+    let is_queued = shared.mode == ResponseMode::Queued;
+    match claimed {
+        Poll::Pending => accept_in_task(shared, delivery, permit, by, claiming).await,
+        Poll::Ready(Ok(Some(claim))) if is_queued && !has_ended(shared) => {
+            handle_in_task(shared, delivery, claim, permit)
+        }
+        Poll::Ready(claimed @ Ok(Some(_))) => {
+            accept_in_task(shared, delivery, permit, by, ready(claimed)).await
+        }
+        Poll::Ready(rejected) => {
+            let response = rejected.map(|_| ReceiveOutcome::Duplicate);
+            shared.stats.record_response(Some(delivery.event_name()), response)
+        }
+    }
+}
+
+fn has_ended(shared: &Shared) -> bool {
+    *shared.phase.borrow() == Lifecycle::Ended
+}
+
+/// Responds to a claimed delivery, which a task handles.
+fn handle_in_task(
+    shared: &Arc<Shared>,
+    delivery: Delivery,
+    claim: Claim,
+    permit: CapacityPermit,
+) -> Result<ReceiveOutcome, RejectionReason> {
+    let event = Some(delivery.event_name());
+    let response = shared.stats.record_response(event, Ok(ReceiveOutcome::Accepted));
+    let task = shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
+    // After the end of the runtime, the task is cancelled, and the claim expires.
+    if is_cancelled(task) { Err(RejectionReason::Busy) } else { response }
+}
+
+/// Returns whether a new task was cancelled, since its runtime has ended.
+fn is_cancelled(task: JoinHandle<()>) -> bool {
+    task.is_finished()
+        && task.now_or_never().is_some_and(|end| end.is_err_and(|error| error.is_cancelled()))
+}
+
+/// Completes the acceptance of a delivery in a task.
+async fn accept_in_task(
+    shared: &Arc<Shared>,
+    delivery: Delivery,
+    permit: CapacityPermit,
+    by: Instant,
+    claiming: impl Future<Output = ClaimResult> + Send + 'static,
+) -> Result<ReceiveOutcome, RejectionReason> {
     let (sender, receiver) = oneshot::channel();
-    // A task of its own: the sender might disconnect, and work that has started for a delivery has to be completed.
-    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, sender);
+    let work = accept_and_handle(Arc::clone(shared), delivery, permit, by, claiming, sender);
     shared.runtime.spawn(work);
     // The task ends without a response only if the runtime ends, or the store or the disk hangs.
     match timeout_at(by, receiver).await {
@@ -55,6 +120,7 @@ async fn accept_and_handle(
     delivery: Delivery,
     permit: CapacityPermit,
     by: Instant,
+    claiming: impl Future<Output = ClaimResult>,
     sender: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
 ) {
     let event = delivery.event_name().to_owned();
@@ -62,19 +128,19 @@ async fn accept_and_handle(
         // Also if the request was dropped meanwhile.
         let _ = sender.send(shared.stats.record_response(Some(&event), response));
     };
-    let claim = match claim(&shared, &delivery).await {
+    let claim = match claiming.await {
         Ok(Some(claim)) => claim,
         rejected => return respond(rejected.map(|_| ReceiveOutcome::Duplicate)),
     };
     match shared.mode {
-        ResponseMode::Queued if *shared.phase.borrow() == Lifecycle::Ended => {
+        ResponseMode::Queued if has_ended(&shared) => {
             // The sender received no acceptance, and will receive none.
             respond(Err(RejectionReason::Busy));
             handle::hand_back(&shared, &delivery, claim).await;
         }
         ResponseMode::Queued => {
             respond(Ok(ReceiveOutcome::Accepted));
-            handle::handle(&shared, delivery, claim, permit).await;
+            handle::handle(Arc::clone(&shared), delivery, claim, permit).await;
         }
         ResponseMode::Inline => {
             respond(handle::handle_once(&shared, delivery, claim, permit, by).await)
@@ -82,8 +148,13 @@ async fn accept_and_handle(
     }
 }
 
-/// Claims a stored delivery; `None` if it was handled, or is sure to be.
-async fn claim(shared: &Shared, delivery: &Delivery) -> Result<Option<Claim>, RejectionReason> {
+/// Claims and stores a delivery. A store of the application can panic, which is a failure of the store.
+async fn claim(shared: Arc<Shared>, delivery: Delivery) -> ClaimResult {
+    let claimed = AssertUnwindSafe(claim_and_persist(&shared, &delivery)).catch_unwind();
+    claimed.await.unwrap_or(Err(RejectionReason::Store))
+}
+
+async fn claim_and_persist(shared: &Shared, delivery: &Delivery) -> ClaimResult {
     let unknown = |error: crate::error::Error| {
         warn!(delivery = delivery.id(), %error, "delivery rejected: its state is unknown");
         RejectionReason::Store

@@ -40,17 +40,17 @@ enum HandlingResult {
 
 /// Handles a delivery, with all attempts.
 pub(super) async fn handle(
-    shared: &Arc<Shared>,
+    shared: Arc<Shared>,
     delivery: Delivery,
     claim: Claim,
     mut permit: CapacityPermit,
 ) {
     let span = span(&delivery);
     let lost = AtomicBool::new(false);
-    let attempts = attempts(shared, &delivery, &claim, &lost, &mut permit);
-    let work = with_claim_renewal(shared, &claim, &lost, attempts);
-    let end = until_shutdown(shared, work).instrument(span.clone()).await;
-    record_result(shared, &delivery, claim, end).instrument(span).await;
+    let attempts = attempts(&shared, &delivery, &claim, &lost, &mut permit);
+    let work = with_claim_renewal(&shared, &claim, &lost, attempts);
+    let end = until_shutdown(&shared, work).instrument(span.clone()).await;
+    record_result(&shared, &delivery, claim, end).instrument(span).await;
     drop(permit);
 }
 

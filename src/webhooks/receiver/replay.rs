@@ -60,10 +60,8 @@ async fn retry_failed(shared: &Arc<Shared>, journal: &DeliveryJournal, id: &str)
     };
     let result = match revived {
         Ok(Some((delivery, _))) => {
-            let (shared, delivery) = (Arc::clone(shared), delivery.replayed());
-            shared.runtime.clone().spawn(async move {
-                handle::handle(&shared, delivery, claim, permit).await;
-            });
+            let delivery = delivery.replayed();
+            shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
             return Ok(true);
         }
         Ok(None) => Ok(false),
@@ -219,10 +217,7 @@ async fn replay_one(
         ClaimOutcome::InProgress => return Ok(false),
     };
     shared.stats.record_replayed(delivery.event_name());
-    let (shared, delivery) = (Arc::clone(shared), delivery.replayed());
-    shared
-        .runtime
-        .clone()
-        .spawn(async move { handle::handle(&shared, delivery, claim, permit).await });
+    let delivery = delivery.replayed();
+    shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
     Ok(true)
 }

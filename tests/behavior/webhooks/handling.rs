@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use http::StatusCode;
 use octowire::ErrorKind;
 use octowire::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
@@ -383,29 +384,63 @@ async fn the_time_in_the_queue_is_no_time_of_trying() {
 }
 
 #[tokio::test]
-async fn a_sender_that_disconnects_loses_no_delivery() {
+async fn a_delivery_that_is_claimed_at_once_is_accepted_without_a_wait() {
     let handled = HandledDeliveries::default();
     let receiver = handled.start(builder());
-    for number in 0..50 {
-        let request = signed(delivery(&format!("d-{number}")));
-        // Dropped at every place where it waits.
-        let mut call = tokio_test_call(receiver.clone().oneshot(request));
-        for _ in 0..number % 4 {
-            call.step();
-        }
-        drop(call);
-        turns().await;
-    }
+    let response = poll_immediate(receiver.clone().oneshot(signed(delivery("d")))).await;
+    assert_eq!(response.unwrap().unwrap().status(), ACCEPTED);
+    // Its handler runs in a task.
+    assert!(handled.ids().is_empty());
     settled(&receiver).await;
-    let ids = handled.ids();
-    let unique: std::collections::BTreeSet<_> = ids.iter().collect();
-    assert_eq!(ids.len(), unique.len());
-    for number in 0..50 {
-        let id = format!("d-{number}");
-        let begun = ids.contains(&id);
-        // It was handled, or was never begun, and is not stuck in between.
-        assert_eq!(deliver(&receiver, &id).await, if begun { OK } else { ACCEPTED }, "{id}");
+    assert_eq!(handled.ids(), ["d"]);
+}
+
+#[tokio::test]
+async fn a_sender_that_disconnects_loses_no_delivery() {
+    // With a store that responds at once, and one that does not.
+    for delays in [0, u32::MAX] {
+        let handled = HandledDeliveries::default();
+        let store = Failing::new(delays, StoreFailure::Delay);
+        let receiver = handled.start(builder().deduplicator(Deduplicator::new(store)));
+        for number in 0..50 {
+            let request = signed(delivery(&format!("d-{number}")));
+            // Dropped at every place where it waits.
+            let mut call = tokio_test_call(receiver.clone().oneshot(request));
+            for _ in 0..number % 4 {
+                call.step();
+            }
+            drop(call);
+            turns().await;
+        }
+        settled(&receiver).await;
+        let ids = handled.ids();
+        let unique: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(ids.len(), unique.len());
+        for number in 0..50 {
+            let id = format!("d-{number}");
+            let begun = ids.contains(&id);
+            assert_eq!(begun, number % 4 > 0, "{id}");
+            // It was handled, or was never begun, and is not stuck in between.
+            assert_eq!(deliver(&receiver, &id).await, if begun { OK } else { ACCEPTED }, "{id}");
+        }
     }
+}
+
+#[test]
+fn a_delivery_is_handled_by_the_runtime_of_the_receiver() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (own, other) = (runtime(), runtime());
+    let handled = HandledDeliveries::default();
+    let receiver = own.block_on(async { handled.start(builder()) });
+    assert_eq!(other.block_on(deliver(&receiver, "first")), ACCEPTED);
+    other.block_on(turns());
+    assert!(handled.ids().is_empty());
+    own.block_on(settled(&receiver));
+    assert_eq!(handled.ids(), ["first"]);
+    // After its end, there is none to handle a delivery.
+    drop(own);
+    assert_eq!(other.block_on(deliver(&receiver, "second")), BUSY);
+    assert_eq!(receiver.stats().queued, 0);
 }
 
 /// A future that is polled by hand.
@@ -450,21 +485,27 @@ async fn closing_a_receiver_without_a_wait_reports_and_releases_unhandled_delive
     assert_eq!((deliver(&next, "runs").await, deliver(&next, "waits").await), (ACCEPTED, ACCEPTED));
 }
 
-/// A store of which so many commands fail, after they were carried out, or never end.
+/// A store of which so many commands fail, after they were carried out.
 #[derive(Debug)]
 struct Failing {
     store: MemoryStore,
     failures: AtomicU32,
-    hangs: bool,
+    failure: StoreFailure,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum StoreFailure {
+    Error,
+    Panic,
+    /// The command never ends.
+    Hang,
+    /// The command succeeds, but not at once.
+    Delay,
 }
 
 impl Failing {
-    fn times(failures: u32) -> Self {
-        Self { store: MemoryStore::new(), failures: AtomicU32::new(failures), hangs: false }
-    }
-
-    fn hanging() -> Self {
-        Self { hangs: true, ..Self::times(u32::MAX) }
+    fn new(failures: u32, failure: StoreFailure) -> Self {
+        Self { store: MemoryStore::new(), failures: AtomicU32::new(failures), failure }
     }
 
     fn after<'a, T: Send + 'a>(
@@ -476,10 +517,18 @@ impl Failing {
         Box::pin(async move {
             let result = done.await;
             let left = |failures: u32| failures.checked_sub(1);
-            match self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
-                Ok(_) if self.hangs => std::future::pending().await,
-                Ok(_) => Err(octowire::store::DiskStore::open("/dev/null/nowhere").unwrap_err()),
-                Err(_) => result,
+            let fails = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
+            match self.failure {
+                _ if fails.is_err() => result,
+                StoreFailure::Error => {
+                    Err(octowire::store::DiskStore::open("/dev/null/nowhere").unwrap_err())
+                }
+                StoreFailure::Panic => panic!("the store panics"),
+                StoreFailure::Hang => std::future::pending().await,
+                StoreFailure::Delay => {
+                    tokio::task::yield_now().await;
+                    result
+                }
             }
         })
     }
@@ -498,7 +547,8 @@ impl QuotaStore for Failing {}
 #[tokio::test]
 async fn a_command_that_the_store_loses_costs_no_delivery() {
     let handled = HandledDeliveries::default();
-    let receiver = handled.start(builder().deduplicator(Deduplicator::new(Failing::times(1))));
+    let store = Failing::new(1, StoreFailure::Error);
+    let receiver = handled.start(builder().deduplicator(Deduplicator::new(store)));
     assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
     settled(&receiver).await;
     assert_eq!(deliver(&receiver, "d").await, OK);
@@ -507,8 +557,9 @@ async fn a_command_that_the_store_loses_costs_no_delivery() {
 
 #[tokio::test(start_paused = true)]
 async fn github_gets_a_response_in_time_if_the_store_or_handler_hangs() {
-    let receiver = HandledDeliveries::default()
-        .start(builder().deduplicator(Deduplicator::new(Failing::hanging())));
+    let store = Failing::new(u32::MAX, StoreFailure::Hang);
+    let receiver =
+        HandledDeliveries::default().start(builder().deduplicator(Deduplicator::new(store)));
     let began = tokio::time::Instant::now();
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert_eq!(began.elapsed(), Duration::from_secs(9));
@@ -518,13 +569,27 @@ async fn github_gets_a_response_in_time_if_the_store_or_handler_hangs() {
 async fn without_the_store_nothing_is_acknowledged() {
     let handled = HandledDeliveries::default();
     // The claim is requested twice, and then reported as not acquired.
-    let receiver = handled.start(builder().deduplicator(Deduplicator::new(Failing::times(3))));
+    let store = Failing::new(3, StoreFailure::Error);
+    let receiver = handled.start(builder().deduplicator(Deduplicator::new(store)));
     assert_eq!(deliver(&receiver, "d").await, BUSY);
     assert!(handled.ids().is_empty());
     let stats = receiver.stats();
     assert_eq!((stats.store_failures, stats.queued), (1, 0));
     // No process has a claim on it.
     assert_eq!(deliver(&receiver, "d").await, ACCEPTED);
+}
+
+#[tokio::test]
+async fn a_store_that_panics_is_a_store_that_fails() {
+    let handled = HandledDeliveries::default();
+    let store = Failing::new(1, StoreFailure::Panic);
+    let receiver = handled.start(builder().deduplicator(Deduplicator::new(store)));
+    assert_eq!(deliver(&receiver, "first").await, BUSY);
+    let stats = receiver.stats();
+    assert_eq!((stats.store_failures, stats.queued), (1, 0));
+    assert_eq!(deliver(&receiver, "second").await, ACCEPTED);
+    settled(&receiver).await;
+    assert_eq!(handled.ids(), ["second"]);
 }
 
 #[tokio::test]
