@@ -9,7 +9,7 @@ use super::body::{BodyLimits, READ_TIMEOUT};
 use super::delivery::Delivery;
 use super::receiver::WebhookReceiver;
 use super::rejection::RejectionReason;
-use super::verify::Verifier;
+use super::verify::{self, Verifier};
 
 impl WebhookReceiver {
     /// Returns a router that receives deliveries at this path, to be merged with others.
@@ -48,10 +48,10 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, RejectionReason> {
         let verifier = Verifier::from_ref(state);
         let (parts, body) = request.into_parts();
-        verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
+        let signature = verify::signature(&parts.headers).map_err(RejectionReason::Signature)?;
         let bodies = BodyLimits::default().into_reader();
         let (body, _) = bodies.read(body, Instant::now() + READ_TIMEOUT).await?;
-        Self::verify(&verifier, &parts.headers, body)
+        Self::verify_signature(&verifier, &signature, &parts.headers, body)
     }
 }
 

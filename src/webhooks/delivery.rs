@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -14,16 +14,18 @@ use super::event::UnknownEvent;
 use super::event::read::{self, decode_error};
 use super::payload::{check_json, payload};
 use super::rejection::RejectionReason;
-use super::verify::{Verified, Verifier};
+use super::verify::{self, Signature, Verified, Verifier};
 use super::{EnvelopeScheme, Event};
 use crate::error::Result;
 use crate::util::ids::hex;
 
-pub(super) const DELIVERY: &str = "x-github-delivery";
-pub(super) const EVENT: &str = "x-github-event";
-pub(super) const HOOK: &str = "x-github-hook-id";
-pub(super) const TARGET_TYPE: &str = "x-github-hook-installation-target-type";
-pub(super) const TARGET: &str = "x-github-hook-installation-target-id";
+pub(super) static DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
+pub(super) static EVENT: HeaderName = HeaderName::from_static("x-github-event");
+pub(super) static HOOK: HeaderName = HeaderName::from_static("x-github-hook-id");
+pub(super) static TARGET_TYPE: HeaderName =
+    HeaderName::from_static("x-github-hook-installation-target-type");
+pub(super) static TARGET: HeaderName =
+    HeaderName::from_static("x-github-hook-installation-target-id");
 
 /// Longer names are invalid.
 const MAX_NAME: usize = 256;
@@ -86,15 +88,29 @@ impl Delivery {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Self, RejectionReason> {
-        let verified = verifier.verify(headers, &body).map_err(RejectionReason::Signature)?;
-        let text = |name: &'static str| text(headers, name).map(str::to_owned);
-        let number = |name: &'static str| self::text(headers, name)?.parse().ok();
+        let signature = verify::signature(headers).map_err(RejectionReason::Signature)?;
+        Self::verify_signature(verifier, &signature, headers, body)
+    }
+
+    /// Verifies and parses a delivery as [`verify`](Self::verify) does, by the signature in these headers.
+    pub(super) fn verify_signature(
+        verifier: &Verifier,
+        signature: &Signature,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, RejectionReason> {
+        let verified = verifier.find_secret(signature, &body).map_err(RejectionReason::Signature)?;
+        let text = |name| text(headers, name).map(str::to_owned);
+        let required = |name: &'static HeaderName| {
+            text(name).ok_or(RejectionReason::Header(name.as_str()))
+        };
+        let number = |name| self::text(headers, name)?.parse().ok();
         let about = DeliveryMetadata {
-            id: text(DELIVERY).ok_or(RejectionReason::Header(DELIVERY))?,
-            event: text(EVENT).ok_or(RejectionReason::Header(EVENT))?,
-            hook: number(HOOK),
-            target_type: text(TARGET_TYPE),
-            target: number(TARGET),
+            id: required(&DELIVERY)?,
+            event: required(&EVENT)?,
+            hook: number(&HOOK),
+            target_type: text(&TARGET_TYPE),
+            target: number(&TARGET),
             secret: verified.secret,
         };
         Ok(Self::new(about, payload(headers, body)?))
@@ -254,7 +270,7 @@ impl fmt::Debug for Delivery {
 }
 
 /// Returns the value of a header that occurs once, and is text of a reasonable length.
-pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     (values.next().is_none() && !value.is_empty() && value.len() <= MAX_NAME).then_some(value)

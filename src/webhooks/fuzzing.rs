@@ -29,10 +29,10 @@ pub(crate) fn signature(input: &[u8]) {
     let mut headers = HeaderMap::new();
     for value in signature.split(|byte| *byte == b'|').take(3) {
         if let Ok(value) = HeaderValue::from_bytes(value) {
-            headers.append(super::verify::SIGNATURE, value);
+            headers.append(&super::verify::SIGNATURE, value);
         }
     }
-    let right = headers.len() == 1 && headers[super::verify::SIGNATURE] == right;
+    let right = headers.len() == 1 && headers[&super::verify::SIGNATURE] == right;
     assert_eq!(verifier.verify(&headers, body).is_ok(), right);
 }
 

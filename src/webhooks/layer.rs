@@ -14,7 +14,7 @@ use tracing::debug;
 use super::body::{BodyLimits, BodyReader, BoxError, READ_TIMEOUT};
 use super::delivery::Delivery;
 use super::rejection::RejectionReason;
-use super::verify::Verifier;
+use super::verify::{self, Verifier};
 
 /// A layer that admits signed requests: the [`Delivery`] is in the request's extensions, and the body is unchanged. All
 /// other requests are rejected with the [status](RejectionReason::status) of a [`WebhookReceiver`](super::WebhookReceiver); a receiver also
@@ -113,9 +113,10 @@ impl VerifyLayer {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        self.verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
+        let signature = verify::signature(&parts.headers).map_err(RejectionReason::Signature)?;
         let (body, _held) = self.bodies.read(body, Instant::now() + READ_TIMEOUT).await?;
-        let delivery = Delivery::verify(&self.verifier, &parts.headers, body.clone())?;
+        let (verifier, headers) = (&self.verifier, &parts.headers);
+        let delivery = Delivery::verify_signature(verifier, &signature, headers, body.clone())?;
         parts.extensions.insert(delivery);
         Ok(Request::from_parts(parts, B::from(body)))
     }

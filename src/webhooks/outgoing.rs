@@ -53,7 +53,7 @@ pub struct OutgoingDelivery {
     id: String,
     payload: Bytes,
     form: bool,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(&'static HeaderName, String)>,
 }
 
 /// GitHub's timeout.
@@ -85,9 +85,9 @@ impl OutgoingDelivery {
         let payload = serde_json::to_vec(&record.request.payload)
             .map_err(|error| invalid(format!("cannot be serialized: {error}")))?;
         let mut delivery = Self::new(record.event.clone(), payload).id(record.guid.clone());
-        for name in [HOOK, super::delivery::TARGET_TYPE, super::delivery::TARGET] {
-            let header =
-                record.request.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        for name in [&HOOK, &super::delivery::TARGET_TYPE, &super::delivery::TARGET] {
+            let mut headers = record.request.headers.iter();
+            let header = headers.find(|(other, _)| other.eq_ignore_ascii_case(name.as_str()));
             if let Some((_, value)) = header {
                 let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 delivery.headers.push((name, text));
@@ -104,7 +104,7 @@ impl OutgoingDelivery {
 
     /// Sets the id of the webhook (`X-GitHub-Hook-ID`).
     pub fn hook_id(mut self, id: i64) -> Self {
-        self.headers.push((HOOK, id.to_string()));
+        self.headers.push((&HOOK, id.to_string()));
         self
     }
 
@@ -137,11 +137,11 @@ impl OutgoingDelivery {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(USER_AGENT, HeaderValue::from_static("GitHub-Hookshot/octowire"));
-        let own = [(EVENT, self.event), (DELIVERY, self.id), (SIGNATURE, signature)];
+        let own = [(&EVENT, self.event), (&DELIVERY, self.id), (&SIGNATURE, signature)];
         for (name, value) in own.into_iter().chain(self.headers) {
             let value = HeaderValue::try_from(value)
                 .map_err(|_| invalid(format!("invalid value of header {name}")))?;
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
         Ok(request)
     }

@@ -20,10 +20,13 @@ pub(super) fn payload(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Rejecti
     if !is_identity(headers) {
         return Err(RejectionReason::ContentEncoding);
     }
-    let payload = match media_type(headers).as_deref() {
-        Some("application/json") => body,
-        Some("application/x-www-form-urlencoded") => form_payload(&body)?,
-        _ => return Err(RejectionReason::MediaType),
+    let media_type = media_type(headers).ok_or(RejectionReason::MediaType)?;
+    let payload = if media_type.eq_ignore_ascii_case("application/json") {
+        body
+    } else if media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        form_payload(&body)?
+    } else {
+        return Err(RejectionReason::MediaType);
     };
     check_json(&payload)?;
     Ok(payload)
@@ -51,10 +54,9 @@ fn is_identity(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_ENCODING).iter().all(codings)
 }
 
-/// Returns the media type, without parameters and in lower case.
-fn media_type(headers: &HeaderMap) -> Option<String> {
-    let value = text(headers, CONTENT_TYPE.as_str())?;
-    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+/// Returns the media type, without parameters.
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    Some(text(headers, &CONTENT_TYPE)?.split(';').next()?.trim())
 }
 
 /// Returns the JSON in a form's `payload`, which has to occur once. Bytes that are not Unicode are kept, to be

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, Key};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -11,10 +11,13 @@ use crate::sanitize;
 use crate::util::ids::hex;
 
 /// The header with the signature. `X-Hub-Signature`, of SHA-1, is ignored.
-pub(super) const SIGNATURE: &str = "x-hub-signature-256";
+pub(super) static SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
 const SIGNATURE_PREFIX: &str = "sha256=";
 /// Length of an HMAC-SHA256 in bytes.
 const SIGNATURE_BYTES: usize = 32;
+
+/// A signature without its notation.
+pub(super) type Signature = [u8; SIGNATURE_BYTES];
 
 /// Verifier of the [signatures](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries) of
 /// deliveries: HMAC-SHA256 over the unchanged body, compared in constant time.
@@ -134,7 +137,7 @@ impl Verifier {
     /// Returns the index of the secret that makes this signature of these bytes.
     pub(super) fn find_secret(
         &self,
-        signature: &[u8; SIGNATURE_BYTES],
+        signature: &Signature,
         bytes: &[u8],
     ) -> Result<Verified, SignatureError> {
         let mut keys = std::iter::once(&self.current).chain(&self.previous);
@@ -164,8 +167,8 @@ fn key(secret: &SecretString) -> Result<Key> {
 }
 
 /// Returns the only signature among the headers.
-fn signature(headers: &HeaderMap) -> Result<[u8; SIGNATURE_BYTES], SignatureError> {
-    let mut values = headers.get_all(SIGNATURE).iter();
+pub(super) fn signature(headers: &HeaderMap) -> Result<Signature, SignatureError> {
+    let mut values = headers.get_all(&SIGNATURE).iter();
     let signature = values.next().ok_or(SignatureError::Missing)?;
     if values.next().is_some() {
         return Err(SignatureError::Duplicate);
@@ -174,12 +177,12 @@ fn signature(headers: &HeaderMap) -> Result<[u8; SIGNATURE_BYTES], SignatureErro
 }
 
 /// Parses a signature: `sha256=` and 64 hexadecimal digits.
-fn parse(signature: &str) -> Option<[u8; SIGNATURE_BYTES]> {
+fn parse(signature: &str) -> Option<Signature> {
     parse_hex(signature.strip_prefix(SIGNATURE_PREFIX)?)
 }
 
 /// Parses 64 hexadecimal digits in lower case.
-pub(super) fn parse_hex(digits: &str) -> Option<[u8; SIGNATURE_BYTES]> {
+pub(super) fn parse_hex(digits: &str) -> Option<Signature> {
     let digits = digits.as_bytes();
     if digits.len() != 2 * SIGNATURE_BYTES {
         return None;
@@ -266,18 +269,18 @@ mod tests {
         for (signatures, expected) in cases {
             let mut headers = HeaderMap::new();
             for signature in signatures {
-                headers.append(SIGNATURE, HeaderValue::from_str(signature).unwrap());
+                headers.append(&SIGNATURE, HeaderValue::from_str(signature).unwrap());
             }
             assert_eq!(verifier().verify(&headers, BODY), Err(expected), "{signatures:?}");
         }
         let mut headers = HeaderMap::new();
-        headers.insert(SIGNATURE, HeaderValue::from_bytes(b"sha256=\xff").unwrap());
+        headers.insert(&SIGNATURE, HeaderValue::from_bytes(b"sha256=\xff").unwrap());
         assert_eq!(verifier().verify(&headers, BODY), Err(Malformed));
         // SHA-1 is ignored.
         let mut headers = HeaderMap::new();
         headers.insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
         assert_eq!(verifier().verify(&headers, BODY), Err(Missing));
-        headers.insert(SIGNATURE, HeaderValue::from_static(KNOWN));
+        headers.insert(&SIGNATURE, HeaderValue::from_static(KNOWN));
         assert_eq!(verifier().verify(&headers, BODY), Ok(Verified { secret: 0 }));
     }
 

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::{ReceiveOutcome, Shared, SignatureScheme, WebhookReceiver};
 use crate::webhooks::body::BoxError;
 use crate::webhooks::delivery::Delivery;
 use crate::webhooks::rejection::RejectionReason;
+use crate::webhooks::verify;
 
 impl<B> Service<Request<B>> for WebhookReceiver
 where
@@ -35,9 +37,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let receiver = self.clone();
+        // The future contains them once, since the function below borrows them.
+        let (parts, body) = request.into_parts();
         Box::pin(async move {
             let by = Instant::now() + receiver.0.response_timeout;
-            let result = match deliver(&receiver.0, request, by).await {
+            let delivered = deliver(&receiver.0, &parts, body, by).await;
+            drop(parts);
+            let result = match delivered {
                 Ok(delivery) => super::accept::accept(&receiver.0, delivery, by).await,
                 Err(rejection) => receiver.0.stats.record_response(None, Err(rejection)),
             };
@@ -52,37 +58,33 @@ where
 /// Reads and verifies a delivery.
 async fn deliver<B>(
     shared: &Shared,
-    request: Request<B>,
+    parts: &Parts,
+    body: B,
     by: Instant,
 ) -> Result<Delivery, RejectionReason>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    let (parts, body) = request.into_parts();
     if parts.method != Method::POST {
         return Err(RejectionReason::Method);
     }
-    if let SignatureScheme::GitHub(verifier) = &shared.scheme {
-        // The body of a request without any signature is not read.
-        verifier.check_present(&parts.headers).map_err(RejectionReason::Signature)?;
-    }
-    // Held until the delivery is verified.
-    let (body, _held) = shared.body_reader.read(body, by).await?;
-    let delivery = read(&shared.scheme, &parts.headers, body)?;
+    let headers = &parts.headers;
+    // The permit of a body is held until the delivery is verified.
+    let delivery = match &shared.scheme {
+        SignatureScheme::GitHub(verifier) => {
+            // The body of a request without any signature is not read.
+            let signature = verify::signature(headers).map_err(RejectionReason::Signature)?;
+            let (body, _permit) = shared.body_reader.read(body, by).await?;
+            Delivery::verify_signature(verifier, &signature, headers, body)?
+        }
+        SignatureScheme::Envelope(scheme) => {
+            let (body, _permit) = shared.body_reader.read(body, by).await?;
+            Delivery::verify_envelope(scheme, &body)?
+        }
+    };
     shared.stats.record_secret(delivery.verified().secret);
     Ok(delivery)
-}
-
-fn read(
-    signed: &SignatureScheme,
-    headers: &HeaderMap,
-    body: Bytes,
-) -> Result<Delivery, RejectionReason> {
-    match signed {
-        SignatureScheme::GitHub(verifier) => Delivery::verify(verifier, headers, body),
-        SignatureScheme::Envelope(scheme) => Delivery::verify_envelope(scheme, &body),
-    }
 }
 
 fn respond(result: Result<ReceiveOutcome, RejectionReason>) -> Response<Full<Bytes>> {
