@@ -40,9 +40,8 @@ impl ValueFormat {
     /// Encodes content, with the name and the version.
     pub(crate) fn encode(self, content: impl AsRef<[u8]>) -> Bytes {
         let Self { name, version } = self;
-        let mut value = format!("{MARK}{name}:{version}\n").into_bytes();
-        value.extend_from_slice(content.as_ref());
-        value.into()
+        let head = format!("{MARK}{name}:{version}\n");
+        [head.as_bytes(), content.as_ref()].concat().into()
     }
 
     /// Returns the content of a value of this version.

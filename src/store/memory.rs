@@ -161,8 +161,10 @@ impl State {
                 let earlier = std::mem::replace(earlier, value);
                 self.uncount(key, &earlier);
             }
-            _ => {
-                self.remove(key);
+            earlier => {
+                if earlier.is_some() {
+                    self.remove(key);
+                }
                 if size > self.max_bytes {
                     return false;
                 }

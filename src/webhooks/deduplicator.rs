@@ -1,7 +1,7 @@
 //! The deduplication of deliveries.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +72,8 @@ const MIN_CLAIM_TTL: Duration = Duration::from_millis(100);
 /// A claim, or the mark of a handled delivery.
 const FORMAT: ValueFormat = ValueFormat::new("claim", 1);
 const DONE_MARKER: &[u8] = b"done";
+/// The mark of a handled delivery as it is stored.
+static DONE: LazyLock<Bytes> = LazyLock::new(|| FORMAT.encode(DONE_MARKER));
 
 impl Deduplicator {
     /// Creates a deduplicator with this store.
@@ -182,10 +184,14 @@ impl Deduplicator {
 fn key(delivery: &str) -> String {
     let plain = delivery.len() <= 64
         && delivery.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if plain {
-        return format!("delivery:{delivery}");
-    }
-    format!("delivery:{}", ids::hex(Sha256::digest(delivery)))
+    let digest;
+    let name = if plain {
+        delivery
+    } else {
+        digest = ids::hex(Sha256::digest(delivery));
+        &*digest
+    };
+    ["delivery:", name].concat()
 }
 
 impl Claim {
@@ -205,10 +211,7 @@ impl Claim {
 
     /// Records the same by reference, for callers that might have to repeat it.
     pub(super) async fn mark_done(&self) -> Result<()> {
-        self.deduplicator
-            .store
-            .put(&self.key, FORMAT.encode(DONE_MARKER), self.deduplicator.retention)
-            .await
+        self.deduplicator.store.put(&self.key, DONE.clone(), self.deduplicator.retention).await
     }
 
     /// Releases the claim after a failure, so that the delivery is accepted again at once.

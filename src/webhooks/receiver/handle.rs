@@ -229,7 +229,6 @@ async fn record_result(
     claim: Claim,
     end: HandlingResult,
 ) {
-    let key = delivery.key();
     match end {
         HandlingResult::Handled => {
             debug!("delivery handled");
@@ -237,18 +236,18 @@ async fn record_result(
             if let Err(error) = with_retries(|| claim.mark_done()).await {
                 warn!(%error, "delivery handled, but not marked as done; it might be accepted again");
             }
-            complete(shared, &key).await;
+            complete(shared, delivery).await;
             shared.stats.record_handled(delivery.event_name());
         }
-        HandlingResult::ClaimedByAnother(ClaimOutcome::Done) => complete(shared, &key).await,
+        HandlingResult::ClaimedByAnother(ClaimOutcome::Done) => complete(shared, delivery).await,
         HandlingResult::ClaimedByAnother(_) => {
             warn!("delivery skipped: claimed by another process");
-            schedule_replay(shared, key);
+            schedule_replay(shared, delivery);
         }
         HandlingResult::Failed(failure) => {
             let reason = error_chain(&*failure.error);
             error!(error = %reason, "delivery handling failed; giving up");
-            if let Err(error) = shared.journal.fail(&key, &reason).await {
+            if let Err(error) = shared.journal.fail(&delivery.key(), &reason).await {
                 // The journal keeps it for the lifetime of the process.
                 warn!(%error, "delivery failed, but not recorded yet; recording is retried");
             }
@@ -264,13 +263,16 @@ async fn record_result(
 
 /// Checks it again, if there is a journal that has it.
 #[cfg_attr(not(feature = "webhooks-journal"), allow(unused_variables, reason = "there is none"))]
-fn schedule_replay(shared: &Arc<Shared>, key: String) {
+fn schedule_replay(shared: &Arc<Shared>, delivery: &Delivery) {
     #[cfg(feature = "webhooks-journal")]
-    super::replay::schedule_replay(shared, key);
+    super::replay::schedule_replay(shared, delivery.key());
 }
 
-async fn complete(shared: &Shared, key: &str) {
-    if let Err(error) = shared.journal.complete(key).await {
+async fn complete(shared: &Shared, delivery: &Delivery) {
+    if !shared.journal.is_enabled() {
+        return;
+    }
+    if let Err(error) = shared.journal.complete(&delivery.key()).await {
         // The journal keeps it for the lifetime of the process.
         warn!(%error, "delivery handled, but not recorded yet; recording is retried");
     }
