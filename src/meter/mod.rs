@@ -229,14 +229,14 @@ pub(crate) fn store_writes_dropped(reason: &'static str, writes: u64) {
 
 /// Records the outcome of a webhook delivery. The event is recorded only for a verified delivery.
 #[cfg(feature = "webhooks")]
-pub(crate) fn delivery(event: Option<&str>, outcome: &'static str) {
-    count(&catalog::WEBHOOKS, [self::event(event), outcome]);
+pub(crate) fn delivery(event: Option<&'static str>, outcome: &'static str) {
+    count(&catalog::WEBHOOKS, [event.unwrap_or("none"), outcome]);
 }
 
 /// Records the end of an attempt at handling a delivery.
 #[cfg(feature = "webhooks")]
-pub(crate) fn delivery_handled(event: &str, time: Duration) {
-    observe(&catalog::WEBHOOK_DURATION, [self::event(Some(event)), ""], time);
+pub(crate) fn delivery_handled(event: &'static str, time: Duration) {
+    observe(&catalog::WEBHOOK_DURATION, [event, ""], time);
 }
 
 /// Records a payload that does not match the type of its event. Both names are from GitHub's description.
@@ -245,10 +245,11 @@ pub(crate) fn undecoded(event: &'static str, action: Option<&'static str>) {
     count(&catalog::WEBHOOK_UNDECODED, [action.unwrap_or("none"), event]);
 }
 
+/// Returns the label of the event of a verified delivery.
 #[cfg(feature = "webhooks")]
-fn event(name: Option<&str>) -> &'static str {
+pub(crate) fn event_label(name: &str) -> &'static str {
     static EVENTS: LazyLock<LabelInterner> = LazyLock::new(LabelInterner::default);
-    name.map_or("none", |name| EVENTS.intern(name))
+    EVENTS.intern(name)
 }
 
 /// The primary limits that GitHub names; there is no list, and some twenty are known.

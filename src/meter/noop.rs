@@ -49,8 +49,12 @@ pub(crate) fn store(_: bool) {}
 pub(crate) fn unreadable(_: &'static str) {}
 pub(crate) fn store_writes_dropped(_: &'static str, _: u64) {}
 #[cfg(feature = "webhooks")]
-pub(crate) fn delivery(_: Option<&str>, _: &'static str) {}
+pub(crate) fn delivery(_: Option<&'static str>, _: &'static str) {}
 #[cfg(feature = "webhooks")]
-pub(crate) fn delivery_handled(_: &str, _: Duration) {}
+pub(crate) fn delivery_handled(_: &'static str, _: Duration) {}
+#[cfg(feature = "webhooks")]
+pub(crate) fn event_label(_: &str) -> &'static str {
+    ""
+}
 #[cfg(feature = "webhooks")]
 pub(crate) fn undecoded(_: &'static str, _: Option<&'static str>) {}

@@ -1,8 +1,8 @@
 //! A verified delivery: its headers and its payload.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
@@ -17,6 +17,7 @@ use super::rejection::RejectionReason;
 use super::verify::{self, Signature, Verified, Verifier};
 use super::{EnvelopeScheme, Event};
 use crate::error::Result;
+use crate::meter;
 use crate::util::ids::hex;
 
 pub(super) static DELIVERY: HeaderName = HeaderName::from_static("x-github-delivery");
@@ -47,6 +48,8 @@ pub struct Delivery {
 struct Inner {
     metadata: DeliveryMetadata,
     payload: Bytes,
+    /// The event in metrics.
+    event_label: OnceLock<&'static str>,
     /// Whether the mismatch of the payload was already reported.
     mismatch_reported: AtomicBool,
 }
@@ -138,7 +141,12 @@ impl Delivery {
     }
 
     pub(super) fn new(about: DeliveryMetadata, payload: Bytes) -> Self {
-        let inner = Inner { metadata: about, payload, mismatch_reported: AtomicBool::new(false) };
+        let inner = Inner {
+            metadata: about,
+            payload,
+            event_label: OnceLock::new(),
+            mismatch_reported: AtomicBool::new(false),
+        };
         Self { inner: Arc::new(inner), attempt: 1, is_replayed: false, undecoded: None }
     }
 
@@ -238,6 +246,11 @@ impl Delivery {
             let error = decode_error(self.event_name(), payload, &error, "does not match the type");
             error.with_body(payload)
         })
+    }
+
+    /// Returns the label of the event in metrics.
+    pub(super) fn event_label(&self) -> &'static str {
+        self.inner.event_label.get_or_init(|| meter::event_label(self.event_name()))
     }
 
     #[cfg(feature = "webhooks-journal")]

@@ -46,7 +46,7 @@ pub(super) async fn accept(
     let Some(permit) = permit.flatten() else {
         return shared
             .stats
-            .record_response(Some(delivery.event_name()), Err(RejectionReason::Busy));
+            .record_response(Some(delivery.event_label()), Err(RejectionReason::Busy));
     };
     // A store in memory responds at once. Then the handler's task is the only one.
     let mut claiming = Box::pin(claim(Arc::clone(shared), delivery.clone()));
@@ -67,7 +67,7 @@ pub(super) async fn accept(
         }
         Poll::Ready(rejected) => {
             let response = rejected.map(|_| ReceiveOutcome::Duplicate);
-            shared.stats.record_response(Some(delivery.event_name()), response)
+            shared.stats.record_response(Some(delivery.event_label()), response)
         }
     }
 }
@@ -83,7 +83,7 @@ fn handle_in_task(
     claim: Claim,
     permit: CapacityPermit,
 ) -> Result<ReceiveOutcome, RejectionReason> {
-    let event = Some(delivery.event_name());
+    let event = Some(delivery.event_label());
     let response = shared.stats.record_response(event, Ok(ReceiveOutcome::Accepted));
     let task = shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
     // After the end of the runtime, the task is cancelled, and the claim expires.
@@ -123,10 +123,10 @@ async fn accept_and_handle(
     claiming: impl Future<Output = ClaimResult>,
     sender: oneshot::Sender<Result<ReceiveOutcome, RejectionReason>>,
 ) {
-    let event = delivery.event_name().to_owned();
+    let event = Some(delivery.event_label());
     let respond = |response| {
         // Also if the request was dropped meanwhile.
-        let _ = sender.send(shared.stats.record_response(Some(&event), response));
+        let _ = sender.send(shared.stats.record_response(event, response));
     };
     let claim = match claiming.await {
         Ok(Some(claim)) => claim,

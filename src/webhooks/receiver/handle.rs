@@ -215,9 +215,9 @@ async fn attempt(
     let began = Instant::now();
     let delivered = delivery.with_attempt(number, shared.stats.undecoded_counter());
     let result = shared.handler.attempt(delivered, within).await;
-    meter::delivery_handled(delivery.event_name(), began.elapsed());
+    meter::delivery_handled(delivery.event_label(), began.elapsed());
     if result.is_err() {
-        shared.stats.record_failed_attempt(delivery.event_name());
+        shared.stats.record_failed_attempt(delivery.event_label());
     }
     result
 }
@@ -237,7 +237,7 @@ async fn record_result(
                 warn!(%error, "delivery handled, but not marked as done; it might be accepted again");
             }
             complete(shared, delivery).await;
-            shared.stats.record_handled(delivery.event_name());
+            shared.stats.record_handled(delivery.event_label());
         }
         HandlingResult::ClaimedByAnother(ClaimOutcome::Done) => complete(shared, delivery).await,
         HandlingResult::ClaimedByAnother(_) => {
@@ -252,7 +252,7 @@ async fn record_result(
                 warn!(%error, "delivery failed, but not recorded yet; recording is retried");
             }
             release(claim).await;
-            shared.stats.record_failed(delivery.event_name());
+            shared.stats.record_failed(delivery.event_label());
         }
         HandlingResult::Interrupted => {
             warn!("delivery not handled: receiver is shutting down or overloaded");

@@ -216,7 +216,7 @@ async fn replay_one(
         ClaimOutcome::Done => return journal.complete(&key).await.map(|()| true),
         ClaimOutcome::InProgress => return Ok(false),
     };
-    shared.stats.record_replayed(delivery.event_name());
+    shared.stats.record_replayed(delivery.event_label());
     let delivery = delivery.replayed();
     shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
     Ok(true)

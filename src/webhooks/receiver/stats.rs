@@ -112,7 +112,7 @@ impl StatsCounters {
     /// Counts the response to a delivery or a request; the event is known for verified deliveries.
     pub(super) fn record_response(
         &self,
-        event: Option<&str>,
+        event: Option<&'static str>,
         response: Result<ReceiveOutcome, RejectionReason>,
     ) -> Result<ReceiveOutcome, RejectionReason> {
         self.add(
@@ -146,20 +146,20 @@ impl StatsCounters {
         Arc::clone(&self.undecoded)
     }
 
-    pub(super) fn record_handled(&self, event: &str) {
+    pub(super) fn record_handled(&self, event: &'static str) {
         self.add(Some(event), StatsCounter::Handled);
     }
 
-    pub(super) fn record_failed_attempt(&self, event: &str) {
+    pub(super) fn record_failed_attempt(&self, event: &'static str) {
         self.add(Some(event), StatsCounter::FailedAttempts);
     }
 
-    pub(super) fn record_failed(&self, event: &str) {
+    pub(super) fn record_failed(&self, event: &'static str) {
         self.add(Some(event), StatsCounter::Failed);
     }
 
     #[cfg(feature = "webhooks-journal")]
-    pub(super) fn record_replayed(&self, event: &str) {
+    pub(super) fn record_replayed(&self, event: &'static str) {
         self.add(Some(event), StatsCounter::Replayed);
     }
 
@@ -168,7 +168,7 @@ impl StatsCounters {
         self.add(None, StatsCounter::RejectedRecords);
     }
 
-    fn add(&self, event: Option<&str>, count: StatsCounter) {
+    fn add(&self, event: Option<&'static str>, count: StatsCounter) {
         meter::delivery(event, count.name());
         self.counts[count as usize].fetch_add(1, Ordering::Relaxed);
     }
