@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use futures_util::future::poll_fn;
+use futures_util::future::{poll_fn, poll_immediate};
 use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -80,7 +80,12 @@ impl BodyReader {
         if body.size_hint().lower() > self.max_body_bytes as u64 {
             return Err(RejectionReason::TooLarge);
         }
-        timeout_at(by, self.collect(body)).await.unwrap_or(Err(RejectionReason::TooSlow))
+        let mut collected = pin!(self.collect(body));
+        // A body that has arrived needs no timer.
+        if let Some(body) = poll_immediate(collected.as_mut()).await {
+            return body;
+        }
+        timeout_at(by, collected).await.unwrap_or(Err(RejectionReason::TooSlow))
     }
 
     /// Copies a body out of the connection's buffer, which a slice would keep as a whole, into memory of its own
