@@ -10,30 +10,38 @@ use crate::time::clock;
 ///
 /// Time is counted in parts, of which the window's length has [`BUCKETS`]. A part counts until it is entirely out of the
 /// window, and one part longer, since requests take unequal times to arrive: so a window admits at least 60/62 of its
-/// limit.
+/// limit. Parts without an amount take no memory: most identities use few of their windows, and those rarely.
 #[derive(Clone, Debug)]
 pub(crate) struct SlidingWindow {
     limit: u32,
-    /// The length of a part, in milliseconds.
-    bucket_ms: u64,
-    counts: [u32; KEPT_BUCKETS],
-    /// The part of the latest count.
-    newest_bucket: u64,
     sum: u32,
+    /// The length of a part, in milliseconds.
+    bucket_ms: u32,
+    /// The part of the latest time. A part is a second or a minute long, so that a `u32` lasts for a century.
+    newest_bucket: u32,
+    /// The parts with an amount, oldest first: at most [`KEPT_BUCKETS`].
+    counts: Vec<Count>,
+}
+
+/// The amount of one part.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    bucket: u32,
+    amount: u32,
 }
 
 const BUCKETS: u64 = 60;
-const KEPT_BUCKETS: usize = BUCKETS as usize + 2;
+const KEPT_BUCKETS: u32 = BUCKETS as u32 + 2;
 
 impl SlidingWindow {
     pub(crate) fn new(limit: u32, length: Duration) -> Self {
-        let length = clock::millis(length);
+        let bucket_ms = (clock::millis(length) / BUCKETS).max(1);
         Self {
             limit,
-            bucket_ms: (length / BUCKETS).max(1),
-            counts: [0; KEPT_BUCKETS],
-            newest_bucket: 0,
             sum: 0,
+            bucket_ms: u32::try_from(bucket_ms).unwrap_or(u32::MAX),
+            newest_bucket: 0,
+            counts: Vec::new(),
         }
     }
 
@@ -45,14 +53,12 @@ impl SlidingWindow {
         let limit = self.limit.checked_div(share).unwrap_or(self.limit).max(amount);
         let mut excess =
             self.sum.saturating_add(amount).checked_sub(limit).filter(|excess| *excess > 0)?;
-        for part in self.oldest_bucket()..=self.newest_bucket {
-            let count = self.counts[bucket_slot(part)];
-            if count >= excess {
-                let free_at =
-                    part.saturating_add(KEPT_BUCKETS as u64).saturating_mul(self.bucket_ms);
+        for count in &self.counts {
+            if count.amount >= excess {
+                let free_at = self.start_of(count.bucket.saturating_add(KEPT_BUCKETS));
                 return Some(Duration::from_millis(free_at.saturating_sub(now)));
             }
-            excess = excess.saturating_sub(count);
+            excess = excess.saturating_sub(count.amount);
         }
         // The sum is that of the parts, so that the loop returns above.
         None
@@ -61,21 +67,24 @@ impl SlidingWindow {
     /// Counts an admitted amount.
     pub(crate) fn add(&mut self, now: u64, amount: u32) {
         self.expire(now);
-        let amount = amount.min(self.limit);
-        let count = &mut self.counts[bucket_slot(self.newest_bucket)];
-        *count = count.saturating_add(amount);
+        let (bucket, amount) = (self.newest_bucket, amount.min(self.limit));
+        match self.counts.last_mut() {
+            Some(newest) if newest.bucket == bucket => {
+                newest.amount = newest.amount.saturating_add(amount);
+            }
+            _ => self.counts.push(Count { bucket, amount }),
+        }
         self.sum = self.sum.saturating_add(amount);
     }
 
     /// Subtracts an amount that was counted at that time and was not sent.
     pub(crate) fn refund(&mut self, then: u64, amount: u32) {
-        let part = self.bucket_of(then);
-        if part.saturating_add(KEPT_BUCKETS as u64) <= self.newest_bucket {
-            return;
-        }
-        let count = &mut self.counts[bucket_slot(part)];
-        let amount = amount.min(self.limit).min(*count);
-        *count = count.saturating_sub(amount);
+        let bucket = self.bucket_of(then);
+        // Most amounts were counted a short time ago.
+        let count = self.counts.iter_mut().rev().find(|count| count.bucket == bucket);
+        let Some(count) = count else { return };
+        let amount = amount.min(self.limit).min(count.amount);
+        count.amount = count.amount.saturating_sub(amount);
         self.sum = self.sum.saturating_sub(amount);
     }
 
@@ -92,14 +101,9 @@ impl SlidingWindow {
     /// Returns the counted amounts, each with its age in milliseconds.
     pub(crate) fn history(&mut self, now: u64) -> Vec<(u64, u32)> {
         self.expire(now);
-        let counts = (self.oldest_bucket()..=self.newest_bucket)
-            .map(|part| (part, self.counts[bucket_slot(part)]));
-        let counts = counts.filter(|(_, count)| *count > 0);
-        counts
-            .map(|(part, count)| {
-                (now.saturating_sub(part.saturating_add(1).saturating_mul(self.bucket_ms)), count)
-            })
-            .collect()
+        let counts = self.counts.iter().filter(|count| count.amount > 0);
+        let age = |count: &Count| now.saturating_sub(self.start_of(count.bucket.saturating_add(1)));
+        counts.map(|count| (age(count), count.amount)).collect()
     }
 
     /// Drops the parts that are out of the window.
@@ -108,30 +112,24 @@ impl SlidingWindow {
         if current <= self.newest_bucket {
             return;
         }
-        let first =
-            self.newest_bucket.max(current.saturating_sub(KEPT_BUCKETS as u64)).saturating_add(1);
-        for part in first..=current {
-            let count = std::mem::take(&mut self.counts[bucket_slot(part)]);
-            self.sum = self.sum.saturating_sub(count);
-        }
         self.newest_bucket = current;
+        let is_over = |count: &Count| count.bucket.saturating_add(KEPT_BUCKETS) <= current;
+        let over = self.counts.partition_point(is_over);
+        for count in self.counts.drain(..over) {
+            self.sum = self.sum.saturating_sub(count.amount);
+        }
     }
 
     /// Returns the part that contains a time in milliseconds.
-    fn bucket_of(&self, time: u64) -> u64 {
-        time.checked_div(self.bucket_ms).unwrap_or(time)
+    fn bucket_of(&self, time: u64) -> u32 {
+        let bucket = time.checked_div(self.bucket_ms.into()).unwrap_or(time);
+        u32::try_from(bucket).unwrap_or(u32::MAX)
     }
 
-    /// Returns the oldest part that is counted.
-    fn oldest_bucket(&self) -> u64 {
-        self.newest_bucket.saturating_add(1).saturating_sub(KEPT_BUCKETS as u64)
+    /// Returns the time in milliseconds at which a part begins.
+    fn start_of(&self, bucket: u32) -> u64 {
+        u64::from(bucket).saturating_mul(self.bucket_ms.into())
     }
-}
-
-/// Returns the index of a part in the ring.
-fn bucket_slot(part: u64) -> usize {
-    // The remainder is smaller than the ring.
-    part.checked_rem(KEPT_BUCKETS as u64).unwrap_or_default() as usize
 }
 
 #[cfg(test)]
@@ -146,6 +144,16 @@ mod tests {
         fn wait(&mut self, now: u64, amount: u32) -> Option<Duration> {
             self.wait_for(now, amount, 1)
         }
+    }
+
+    #[test]
+    fn an_unused_window_takes_little_memory() {
+        assert!(size_of::<Option<SlidingWindow>>() <= 40);
+        let mut window = SlidingWindow::new(900, MINUTE);
+        assert_eq!(window.wait(0, 1), None);
+        assert_eq!(window.counts.capacity(), 0);
+        window.add(0, 1);
+        assert!(window.counts.capacity() <= 4, "{}", window.counts.capacity());
     }
 
     #[test]
@@ -202,6 +210,7 @@ mod tests {
                     Some(_) => continue,
                 }
                 window.add(now, amount);
+                prop_assert!(window.counts.len() <= KEPT_BUCKETS as usize);
                 admissions.push((now, amount));
                 let sum: u32 = admissions
                     .iter()
