@@ -25,16 +25,24 @@ pub(crate) struct IdentityLimits {
     origin: Instant,
     pub(super) in_flight: u32,
     points: Option<SlidingWindow>,
-    graphql_points_per_minute: Option<SlidingWindow>,
-    content_per_minute: Option<SlidingWindow>,
-    content_per_hour: Option<SlidingWindow>,
-    /// The time of the next permitted write to each owner's resources; only times in the future are kept.
-    next_writes: HashMap<Box<str>, Instant>,
+    /// The limits of the windows in [`FurtherLimits`].
+    further_limits: [Option<u32>; FURTHER_WINDOWS.len()],
+    /// `None` before a call needs them.
+    further: Option<Box<FurtherLimits>>,
     /// A few items, with `core` first: a linear search is faster than a hash.
     pub(super) primary: Vec<(Cow<'static, str>, PrimaryLimit)>,
     pub(crate) secondary: SecondaryLimitBackoff,
     /// The leases, if other clients share the limits.
     pub(super) shared: Option<Box<SharedQuota>>,
+}
+
+/// The state of the limits that do not apply to reads of the REST API: most identities only read.
+#[derive(Debug)]
+struct FurtherLimits {
+    /// GraphQL points, content per minute, and content per hour.
+    windows: [Option<SlidingWindow>; FURTHER_WINDOWS.len()],
+    /// The time of the next permitted write to each owner's resources; only times in the future are kept.
+    next_writes: HashMap<Box<str>, Instant>,
 }
 
 /// The limit that blocks a call, and until when, if that is known.
@@ -130,22 +138,36 @@ pub(crate) enum AttemptOutcome<'a> {
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
+/// The lengths of the windows in [`FurtherLimits`].
+const FURTHER_WINDOWS: [Duration; 3] = [MINUTE, MINUTE, HOUR];
 /// The maximum number of owners whose writes are paced individually.
 const MAX_OWNERS: usize = 10_000;
 
+impl FurtherLimits {
+    fn new(limits: [Option<u32>; FURTHER_WINDOWS.len()]) -> Box<Self> {
+        let windows =
+            std::array::from_fn(|index| new_window(limits[index], FURTHER_WINDOWS[index]));
+        Box::new(Self { windows, next_writes: HashMap::new() })
+    }
+}
+
+fn new_window(limit: Option<u32>, length: Duration) -> Option<SlidingWindow> {
+    limit.map(|limit| SlidingWindow::new(limit, length))
+}
+
 impl IdentityLimits {
     pub(crate) fn new(policy: &RateLimitPolicy) -> Self {
-        let window =
-            |limit: Option<u32>, length| limit.map(|limit| SlidingWindow::new(limit, length));
         let pacing = &policy.secondary_limits;
         Self {
             origin: Instant::now(),
             in_flight: 0,
-            points: window(pacing.points_per_minute, MINUTE),
-            graphql_points_per_minute: window(pacing.graphql_points_per_minute, MINUTE),
-            content_per_minute: window(pacing.content_per_minute, MINUTE),
-            content_per_hour: window(pacing.content_per_hour, HOUR),
-            next_writes: HashMap::new(),
+            points: new_window(pacing.points_per_minute, MINUTE),
+            further_limits: [
+                pacing.graphql_points_per_minute,
+                pacing.content_per_minute,
+                pacing.content_per_hour,
+            ],
+            further: None,
             primary: vec![(Cow::Borrowed("core"), PrimaryLimit::new_unknown())],
             secondary: SecondaryLimitBackoff::default(),
             shared: None,
@@ -170,11 +192,12 @@ impl IdentityLimits {
         }
         let between = policy.secondary_limits.min_write_interval;
         if let Some(owner) = cost.owner.as_ref().filter(|_| !between.is_zero()) {
-            if self.next_writes.len() >= MAX_OWNERS {
-                self.next_writes.retain(|_, next| *next > now);
+            let next_writes = &mut self.further().next_writes;
+            if next_writes.len() >= MAX_OWNERS {
+                next_writes.retain(|_, next| *next > now);
             }
-            if self.next_writes.len() < MAX_OWNERS {
-                self.next_writes.insert(owner.clone(), saturating_after(now, between));
+            if next_writes.len() < MAX_OWNERS {
+                next_writes.insert(owner.clone(), saturating_after(now, between));
             }
         }
         if let Some(budget) = self.primary_or_insert(&cost.resource) {
@@ -266,8 +289,8 @@ impl IdentityLimits {
         if slots.is_some_and(|slots| self.in_flight >= slots) {
             return blocked(LimitKind::Concurrency, None);
         }
-        if let Some(owner) = &cost.owner
-            && let Some(next) = self.next_writes.get(owner).filter(|next| **next > now)
+        if let Some((owner, further)) = cost.owner.as_ref().zip(self.further.as_ref())
+            && let Some(next) = further.next_writes.get(owner).filter(|next| **next > now)
         {
             return blocked(LimitKind::WriteInterval(owner.clone()), Some(*next));
         }
@@ -348,20 +371,29 @@ impl IdentityLimits {
     }
 
     /// Returns the limits of the windows by their numbers.
-    pub(super) fn shared_limits(&mut self) -> [u32; 4] {
-        std::array::from_fn(|index| {
-            self.shared_window(index).map_or(u32::MAX, |window| window.limit())
-        })
+    pub(super) fn shared_limits(&self) -> [u32; 4] {
+        let [graphql, content_per_minute, content_per_hour] = self.further_limits;
+        let points = self.points.as_ref().map(SlidingWindow::limit);
+        [points, graphql, content_per_minute, content_per_hour]
+            .map(|limit| limit.unwrap_or(u32::MAX))
     }
 
     /// Returns a window by its number.
     pub(super) fn shared_window(&mut self, index: usize) -> Option<&mut SlidingWindow> {
-        match index {
-            0 => self.points.as_mut(),
-            1 => self.graphql_points_per_minute.as_mut(),
-            2 => self.content_per_minute.as_mut(),
-            _ => self.content_per_hour.as_mut(),
+        match index.checked_sub(1) {
+            None => self.points.as_mut(),
+            Some(index) => self.further().windows.get_mut(index)?.as_mut(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_further_limits(&self) -> bool {
+        self.further.is_some()
+    }
+
+    /// Returns the limits that do not apply to reads, which are created if there are none yet.
+    fn further(&mut self) -> &mut FurtherLimits {
+        self.further.get_or_insert_with(|| FurtherLimits::new(self.further_limits))
     }
 
     /// Records the end of an admitted call. Returns the pause that begins, if any.
@@ -457,21 +489,26 @@ impl IdentityLimits {
         &mut self,
         cost: &RequestCost,
     ) -> impl Iterator<Item = (LimitKind, &mut SlidingWindow, u32)> {
-        let (rule, points) = if cost.graphql {
-            (LimitKind::GraphQlPoints, &mut self.graphql_points_per_minute)
-        } else {
-            (LimitKind::Points, &mut self.points)
-        };
         let content = cost.creates_content;
-        let minute = content.then_some(&mut self.content_per_minute);
-        let hour = content.then_some(&mut self.content_per_hour);
+        let [graphql, minute, hour] = match cost.graphql || content {
+            true => {
+                let make = || FurtherLimits::new(self.further_limits);
+                let further = self.further.get_or_insert_with(make);
+                further.windows.each_mut().map(Option::as_mut)
+            }
+            false => [None, None, None],
+        };
+        let (rule, points) = match cost.graphql {
+            true => (LimitKind::GraphQlPoints, graphql),
+            false => (LimitKind::Points, self.points.as_mut()),
+        };
         [
-            (rule, Some(points), cost.points),
-            (LimitKind::ContentPerMinute, minute, 1),
-            (LimitKind::ContentPerHour, hour, 1),
+            (rule, points, cost.points),
+            (LimitKind::ContentPerMinute, minute.filter(|_| content), 1),
+            (LimitKind::ContentPerHour, hour.filter(|_| content), 1),
         ]
         .into_iter()
-        .filter_map(|(rule, window, amount)| Some((rule, window?.as_mut()?, amount)))
+        .filter_map(|(rule, window, amount)| Some((rule, window?, amount)))
     }
 
     pub(super) fn time(&self, now: Instant) -> u64 {

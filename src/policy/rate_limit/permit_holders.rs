@@ -78,6 +78,10 @@ impl PermitHolders {
         let detach = call.detach.clone()?;
         let number = self.added;
         self.added = self.added.wrapping_add(1);
+        if self.attached.capacity() == 0 {
+            // Most identities have one call at a time, and the first places of a slab are four.
+            self.attached.reserve_exact(1);
+        }
         let index = self.attached.insert(Holder { number, call: detach, admitted_at: now });
         Some(HolderKey { index, number })
     }
@@ -162,5 +166,15 @@ mod tests {
             keys.into_iter().for_each(|key| holders.remove(key));
         }
         assert!(holders.attached.capacity() <= 8, "{}", holders.attached.capacity());
+    }
+
+    #[test]
+    fn one_call_at_a_time_takes_one_place() {
+        let (mut holders, now) = (PermitHolders::default(), Instant::now());
+        for _ in 0..3 {
+            let key = holders.add(&call(), now).unwrap();
+            holders.remove(key);
+        }
+        assert_eq!(holders.attached.capacity(), 1);
     }
 }

@@ -58,7 +58,7 @@ pub(crate) struct AdmissionQueue {
     policy: Arc<RateLimitPolicy>,
     state: Mutex<State>,
     /// The store that shares the limits with other clients, and the key of their ledger.
-    shared: Option<(Arc<ResilientStore>, String)>,
+    shared: Option<Box<(Arc<ResilientStore>, String)>>,
     /// Notifies the timer task of a change.
     wake: Notify,
 }
@@ -78,7 +78,7 @@ struct State {
     latest_timer: LatestTimer,
     holders: PermitHolders,
     /// The cost of an announced call, before the first lease.
-    announced_call: Option<RequestCost>,
+    announced_call: Option<Box<RequestCost>>,
     /// The time of the last response from the store: the waiting time of calls counts from then on.
     last_store_response: Instant,
     /// The earliest time at which a call has no time left for the store.
@@ -229,13 +229,13 @@ impl AdmissionQueue {
     ) -> Arc<Self> {
         let mut limits = IdentityLimits::new(&policy);
         limits.shared = Some(Box::new(SharedQuota::new(member, Instant::now(), guard.timeout())));
-        Self::with(policy, limits, Some((guard, key)))
+        Self::with(policy, limits, Some(Box::new((guard, key))))
     }
 
     fn with(
         policy: Arc<RateLimitPolicy>,
         limits: IdentityLimits,
-        shared: Option<(Arc<ResilientStore>, String)>,
+        shared: Option<Box<(Arc<ResilientStore>, String)>>,
     ) -> Arc<Self> {
         let state = State {
             limits,
@@ -594,26 +594,26 @@ impl AdmissionQueue {
         }
         let mut state = self.state();
         if state.limits.is_first_request() && state.announced_call.is_none() {
-            state.announced_call = Some(cost());
+            state.announced_call = Some(Box::new(cost()));
             self.ensure_timer(&mut state);
         }
     }
 
     /// Returns whether the store of the limits is known to be unavailable.
     fn is_store_down(&self) -> bool {
-        self.shared.as_ref().is_some_and(|(guard, _)| guard.retry_at().is_some())
+        self.shared.as_deref().is_some_and(|(guard, _)| guard.retry_at().is_some())
     }
 
     /// Returns the request to the store, if it is due, or the time at which it will be.
     fn next_lease_request(&self, state: &mut State) -> (Option<Instant>, Option<QuotaRequest>) {
-        let Some((guard, _)) = &self.shared else { return (None, None) };
+        let Some((guard, _)) = self.shared.as_deref() else { return (None, None) };
         let now = Instant::now();
         let State { limits, queue, blocks: blocked, announced_call: announced, .. } = state;
         let announced = announced.take();
         let is_queued = !queue.is_empty() || announced.is_some();
         match limits.next_lease(now, is_queued, blocked, guard.retry_at()) {
             NextLease::Now => {
-                let costs = queue.values().map(|waiter| &waiter.cost).chain(&announced);
+                let costs = queue.values().map(|waiter| &waiter.cost).chain(announced.as_deref());
                 (None, Some(limits.build_request(now, costs, blocked, &self.policy)))
             }
             NextLease::At(at) => (Some(at), None),

@@ -14,10 +14,17 @@ use crate::time::clock::saturating_after;
 /// [rules](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SecondaryLimitBackoff {
+    /// `None` until GitHub reports a limit, and again once a call has a response after the pause. In a box, since most
+    /// identities never reach a limit.
+    pause: Option<Box<Pause>>,
+}
+
+#[derive(Clone, Debug)]
+struct Pause {
     /// The number of consecutive pauses.
     consecutive: u32,
-    started_at: Option<Instant>,
-    until: Option<Instant>,
+    started_at: Instant,
+    until: Instant,
     /// Whether the probe is in flight.
     probing: bool,
 }
@@ -38,17 +45,19 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl SecondaryLimitBackoff {
     pub(crate) fn pause(&self, now: Instant) -> Option<BackoffState> {
-        let until = self.until?;
-        if until > now {
-            return Some(BackoffState::Until(until));
+        let pause = self.pause.as_ref()?;
+        if pause.until > now {
+            return Some(BackoffState::Until(pause.until));
         }
-        self.probing.then_some(BackoffState::Probe)
+        pause.probing.then_some(BackoffState::Probe)
     }
 
     /// Returns whether a call that is admitted now is the probe.
     pub(crate) fn start_probe(&mut self) -> bool {
-        self.probing = self.until.is_some();
-        self.probing
+        if let Some(pause) = &mut self.pause {
+            pause.probing = true;
+        }
+        self.pause.is_some()
     }
 
     /// Records that a call that was admitted at that time reached a secondary limit. Returns the pause, if it is a new
@@ -61,42 +70,51 @@ impl SecondaryLimitBackoff {
     ) -> Option<Duration> {
         let asked = asked.map(|time| time.min(MAX_RETRY_AFTER));
         // One of many calls in flight: together they exceeded the limit once.
-        let known = self.started_at.is_some_and(|began| admitted_at <= began);
-        if known {
-            let until = asked.map(|time| saturating_after(now, time));
-            self.until = self.until.max(until);
+        if let Some(known) = self.pause.as_mut().filter(|known| admitted_at <= known.started_at) {
+            if let Some(time) = asked {
+                known.until = known.until.max(saturating_after(now, time));
+            }
             return None;
         }
-        let doubled =
-            INITIAL_BACKOFF.saturating_mul(1_u32.checked_shl(self.consecutive).unwrap_or(u32::MAX));
+        let before = self.pause.as_ref().map_or(0, |before| before.consecutive);
+        let doubled = INITIAL_BACKOFF.saturating_mul(1_u32.checked_shl(before).unwrap_or(u32::MAX));
         let pause = asked.unwrap_or(doubled.min(MAX_BACKOFF));
-        self.consecutive = self.consecutive.saturating_add(1);
-        self.started_at = Some(now);
-        self.until = self.until.max(Some(saturating_after(now, pause)));
-        self.probing = false;
+        let until = saturating_after(now, pause);
+        let until = self.pause.as_ref().map_or(until, |before| before.until.max(until));
+        self.pause = Some(Box::new(Pause {
+            consecutive: before.saturating_add(1),
+            started_at: now,
+            until,
+            probing: false,
+        }));
         Some(pause)
     }
 
     /// Returns the end of the pause, and the number of consecutive pauses; `None` once a call has a response after it.
     pub(crate) fn current(&self) -> Option<(Instant, u32)> {
-        self.until.map(|until| (until, self.consecutive))
+        self.pause.as_ref().map(|pause| (pause.until, pause.consecutive))
     }
 
     /// Adopts a pause that another client of this identity reported.
     pub(crate) fn merge(&mut self, now: Instant, ends_in: Duration, level: u32) {
-        self.until = self.until.max(Some(saturating_after(now, ends_in.min(MAX_RETRY_AFTER))));
-        self.started_at = self.started_at.max(Some(now));
-        self.consecutive = self.consecutive.max(level);
+        let until = saturating_after(now, ends_in.min(MAX_RETRY_AFTER));
+        let reported = Pause { consecutive: level, started_at: now, until, probing: false };
+        let pause = self.pause.get_or_insert_with(|| Box::new(reported));
+        pause.until = pause.until.max(until);
+        pause.started_at = pause.started_at.max(now);
+        pause.consecutive = pause.consecutive.max(level);
     }
 
     /// Records the end of the probe, with any outcome.
     pub(crate) fn end_probe(&mut self) {
-        self.probing = false;
+        if let Some(pause) = &mut self.pause {
+            pause.probing = false;
+        }
     }
 
     /// Records any other response, or none.
     pub(crate) fn on_response(&mut self, admitted_at: Instant, reply: bool) {
-        let after = self.until.is_some_and(|until| admitted_at >= until);
+        let after = self.pause.as_ref().is_some_and(|pause| admitted_at >= pause.until);
         if reply && after {
             *self = Self::default();
         }

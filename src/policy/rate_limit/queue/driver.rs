@@ -30,7 +30,7 @@ pub(super) async fn run_timer(mut driver: TimerTask) {
                 late = None;
                 let (at, request) = queue.next_lease_request(&mut state);
                 due = at;
-                if let (Some(request), Some((guard, _))) = (request, &queue.shared) {
+                if let (Some(request), Some((guard, _))) = (request, queue.shared.as_deref()) {
                     late = Instant::now().checked_add(guard.lease_timeout());
                     let calls_wait = state.limits.waits_for_store();
                     asking.set(request_lease(Arc::clone(queue), request, calls_wait).fuse());
@@ -87,7 +87,7 @@ async fn request_lease(
     request: QuotaRequest,
     calls_wait: bool,
 ) -> Option<Option<QuotaLease>> {
-    let (guard, key) = queue.shared.as_ref()?;
+    let (guard, key) = queue.shared.as_deref()?;
     guard.lease(key, &request, calls_wait).await
 }
 

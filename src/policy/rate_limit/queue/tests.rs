@@ -77,6 +77,20 @@ async fn settle_down() {
     }
 }
 
+/// A service has a queue for each installation. The bound leaves a little for further fields.
+#[tokio::test(start_paused = true)]
+async fn the_queue_of_an_identity_stays_small() {
+    let size = size_of::<AdmissionQueue>();
+    println!("queue: {size}");
+    assert!(size <= 448, "{size}");
+    // Reads do not create the limits of other calls.
+    let queue = admission_queue(RateLimitPolicy::default());
+    assert!(goes_now(&queue, read()).await);
+    assert!(!queue.state().limits.has_further_limits());
+    assert!(goes_now(&queue, write("o")).await);
+    assert!(queue.state().limits.has_further_limits());
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_go_in_the_order_of_their_coming() {
     let queue = admission_queue(one_at_a_time());
