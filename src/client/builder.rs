@@ -452,14 +452,14 @@ impl ClientBuilder {
         }
         self.usage.check()?;
         let endpoints = Endpoints::new(&self.base_url, self.upload_url.as_deref())?;
-        let (policy, store) = (self.token_policy.clone(), self.token_store.clone());
+        let (policy, store) = (Arc::new(self.token_policy.clone()), self.token_store.clone());
         let auth = match self.auth.take() {
-            Some(provider) => Identity::new(provider, policy.clone(), store.clone()),
+            Some(provider) => Identity::new(provider, Arc::clone(&policy), store.clone()),
             None => Identity::default(),
         };
         let gateway = self.gateway.take().map(|(header, provider)| Gateway {
             header,
-            token_manager: TokenManager::new(provider, policy.clone(), store.clone()),
+            token_manager: TokenManager::new(provider, Arc::clone(&policy), store.clone()),
         });
         let circuit = |url| Circuit::new(self.circuit_breaker.clone(), origin_of(url));
         let api = circuit(endpoints.api());

@@ -52,7 +52,7 @@ impl Client {
     #[must_use]
     pub fn with_auth(&self, provider: impl TokenProvider) -> Self {
         let shared = &self.handle().shared;
-        let (policy, store) = (shared.token_policy.clone(), shared.token_store.clone());
+        let (policy, store) = (Arc::clone(&shared.token_policy), shared.token_store.clone());
         self.as_identity(Identity::new(Arc::new(provider), policy, store))
     }
 

@@ -64,7 +64,7 @@ pub(crate) struct ClientShared {
     pub(crate) circuits: EndpointCircuits,
     pub(crate) retry: RetryPolicy,
     pub(crate) retry_budget: RetryBudget,
-    pub(crate) token_policy: TokenPolicy,
+    pub(crate) token_policy: Arc<TokenPolicy>,
     pub(crate) token_store: Option<Arc<dyn TokenStore>>,
     /// Tokens that are being stored.
     pub(crate) background: Arc<BackgroundTasks>,

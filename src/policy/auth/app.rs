@@ -146,7 +146,9 @@ impl App {
     /// others with [`Client::installation`](crate::Client::installation).
     #[must_use]
     pub fn installation(&self, installation: impl Into<Installation>) -> AppInstallation {
-        AppInstallation::new(self.clone(), installation.into())
+        let installation: Installation = installation.into();
+        let identity = installation.identity(self).into();
+        AppInstallation::new(Arc::new(self.clone()), installation, identity)
     }
 
     /// Returns the same App, whose identities begin with the name of an environment.

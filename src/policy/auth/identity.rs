@@ -6,7 +6,7 @@ use http::HeaderName;
 use lru::LruCache;
 
 use super::app::App;
-use super::installation::Installation;
+use super::installation::{AppInstallation, Installation};
 use super::policy::TokenPolicy;
 use super::provider::TokenProvider;
 use super::token_manager::TokenManager;
@@ -22,10 +22,10 @@ pub(crate) struct Identity {
 /// The state that the handles of one App share.
 #[derive(Debug)]
 struct AppTokenCache {
-    app: App,
+    app: Arc<App>,
     jwt: Arc<TokenManager>,
-    installations: Mutex<LruCache<String, Arc<TokenManager>>>,
-    policy: TokenPolicy,
+    installations: Mutex<LruCache<Arc<str>, Arc<TokenManager>>>,
+    policy: Arc<TokenPolicy>,
     store: Option<Arc<dyn TokenStore>>,
 }
 
@@ -33,14 +33,14 @@ impl Identity {
     /// Creates the authentication of a source.
     pub(crate) fn new(
         source: Arc<dyn TokenProvider>,
-        policy: TokenPolicy,
+        policy: Arc<TokenPolicy>,
         store: Option<Arc<dyn TokenStore>>,
     ) -> Self {
         let app = source.app().cloned().map(|app| AppTokenCache::new(app, &policy, store.clone()));
         let token_manager = TokenManager::new(source, policy, store);
         if let Some(app) = &app {
             // Handles of the same installation share one token.
-            app.insert(token_manager.provider().identity().into_owned(), &token_manager);
+            app.insert(token_manager.provider().identity().into(), &token_manager);
         }
         Self { token_manager: Some(token_manager), app }
     }
@@ -88,13 +88,15 @@ impl Identity {
 }
 
 impl AppTokenCache {
-    fn new(app: App, policy: &TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Arc<Self> {
+    fn new(app: App, policy: &Arc<TokenPolicy>, store: Option<Arc<dyn TokenStore>>) -> Arc<Self> {
+        let app = Arc::new(app);
+        let source: Arc<dyn TokenProvider> = Arc::<App>::clone(&app);
         Arc::new(Self {
-            jwt: TokenManager::new(Arc::new(app.clone()), policy.clone(), None),
+            jwt: TokenManager::new(source, Arc::clone(policy), None),
             app,
             // The map grows on demand; `insert` enforces the bound.
             installations: Mutex::new(LruCache::unbounded()),
-            policy: policy.clone(),
+            policy: Arc::clone(policy),
             store,
         })
     }
@@ -102,17 +104,18 @@ impl AppTokenCache {
     /// Returns the installation's token manager: the existing one, or a new one. A manager that is evicted continues
     /// for the handles that hold it.
     fn installation(&self, installation: Installation) -> Arc<TokenManager> {
-        let key = installation.identity(&self.app);
+        let key: Arc<str> = installation.identity(&self.app).into();
         if let Some(token_manager) = self.entries().get(&key) {
             return Arc::clone(token_manager);
         }
-        let source = Arc::new(self.app.installation(installation));
-        let token_manager = TokenManager::new(source, self.policy.clone(), self.store.clone());
+        let (app, policy) = (Arc::clone(&self.app), Arc::clone(&self.policy));
+        let source = Arc::new(AppInstallation::new(app, installation, Arc::clone(&key)));
+        let token_manager = TokenManager::new(source, policy, self.store.clone());
         self.insert(key, &token_manager)
     }
 
     /// Inserts a token manager under its identity, unless one exists, and returns the stored one.
-    fn insert(&self, key: String, token_manager: &Arc<TokenManager>) -> Arc<TokenManager> {
+    fn insert(&self, key: Arc<str>, token_manager: &Arc<TokenManager>) -> Arc<TokenManager> {
         let mut known = self.entries();
         let token_manager = Arc::clone(known.get_or_insert(key, || Arc::clone(token_manager)));
         if known.len() > self.policy.max_cached_installations.max(1) {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
@@ -42,20 +42,40 @@ use crate::response::{RawResponse, Response};
 #[must_use = "it does nothing before it is given to an App or a client"]
 pub struct Installation {
     target: Target,
-    repositories: BTreeSet<String>,
-    repository_ids: BTreeSet<u64>,
-    permissions: BTreeMap<String, String>,
-    /// The first invalid id that the caller supplied; `None` if all are valid.
-    invalid_id: Option<String>,
+    /// `None` if there are none, as for most installations.
+    restrictions: Option<Box<Restrictions>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
     Id(u64),
-    Org(String),
-    User(String),
-    Repo(String, String),
+    Org(Box<str>),
+    User(Box<str>),
+    /// The owner and the name.
+    Repo(Box<[String; 2]>),
 }
+
+/// The restrictions of tokens, as GitHub receives them; at least one of the fields is not empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Restrictions {
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    repositories: BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    repository_ids: BTreeSet<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    permissions: BTreeMap<String, String>,
+    /// The first invalid id that the caller supplied; `None` if all are valid.
+    #[serde(skip)]
+    invalid_id: Option<String>,
+}
+
+/// The restrictions of a token that has none.
+static UNRESTRICTED: Restrictions = Restrictions {
+    repositories: BTreeSet::new(),
+    repository_ids: BTreeSet::new(),
+    permissions: BTreeMap::new(),
+    invalid_id: None,
+};
 
 impl Installation {
     /// Selects the installation by its id, which webhooks and the App's pages contain: any [integer](IntoInteger), such
@@ -68,10 +88,12 @@ impl Installation {
     pub fn id(id: impl IntoInteger) -> Self {
         match parse_id(id) {
             Ok(id) => Self::new(Target::Id(id)),
-            Err(reason) => Self {
-                invalid_id: Some(format!("invalid installation id: {reason}")),
-                ..Self::new(Target::Id(0))
-            },
+            Err(reason) => {
+                let mut invalid = Self::new(Target::Id(0));
+                let reason = format!("invalid installation id: {reason}");
+                invalid.restrictions_mut().invalid_id = Some(reason);
+                invalid
+            }
         }
     }
 
@@ -79,27 +101,29 @@ impl Installation {
     /// organization](https://docs.github.com/en/rest/apps/apps#get-an-organization-installation-for-the-authenticated-app);
     /// the client looks it up on first use.
     pub fn for_org(org: impl Into<String>) -> Self {
-        Self::new(Target::Org(org.into()))
+        Self::new(Target::Org(Into::<String>::into(org).into()))
     }
 
     /// Selects the installation [of a
     /// user](https://docs.github.com/en/rest/apps/apps#get-a-user-installation-for-the-authenticated-app); the client
     /// looks it up on first use.
     pub fn for_user(user: impl Into<String>) -> Self {
-        Self::new(Target::User(user.into()))
+        Self::new(Target::User(Into::<String>::into(user).into()))
     }
 
     /// Selects the installation that [has access to a
     /// repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app);
     /// the client looks it up on first use. Its tokens are not restricted to the repository.
     pub fn for_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
-        Self::new(Target::Repo(owner.into(), repo.into()))
+        Self::new(Target::Repo(Box::new([owner.into(), repo.into()])))
     }
 
     /// Restricts the tokens to these repositories, by name without the owner; GitHub accepts 500 at most. By default
     /// they have access to all repositories of the installation.
     pub fn repositories<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.repositories.extend(names.into_iter().map(Into::into));
+        for name in names {
+            self.restrictions_mut().repositories.insert(name.into());
+        }
         self
     }
 
@@ -111,10 +135,11 @@ impl Installation {
         for id in ids {
             match parse_id(id) {
                 Ok(id) => {
-                    self.repository_ids.insert(id);
+                    self.restrictions_mut().repository_ids.insert(id);
                 }
                 Err(reason) => {
-                    self.invalid_id.get_or_insert(format!("invalid repository id: {reason}"));
+                    let reason = format!("invalid repository id: {reason}");
+                    self.restrictions_mut().invalid_id.get_or_insert(reason);
                 }
             }
         }
@@ -125,18 +150,20 @@ impl Installation {
     /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app). By default
     /// they have all permissions of the installation.
     pub fn permission(mut self, name: impl Into<String>, level: impl Into<String>) -> Self {
-        self.permissions.insert(name.into(), level.into());
+        self.restrictions_mut().permissions.insert(name.into(), level.into());
         self
     }
 
     fn new(target: Target) -> Self {
-        Self {
-            target,
-            repositories: BTreeSet::new(),
-            repository_ids: BTreeSet::new(),
-            permissions: BTreeMap::new(),
-            invalid_id: None,
-        }
+        Self { target, restrictions: None }
+    }
+
+    fn restrictions(&self) -> &Restrictions {
+        self.restrictions.as_deref().unwrap_or(&UNRESTRICTED)
+    }
+
+    fn restrictions_mut(&mut self) -> &mut Restrictions {
+        self.restrictions.get_or_insert_default()
     }
 
     /// Returns the identity: the same for equal selections, and different for more restricted ones.
@@ -154,16 +181,17 @@ impl Installation {
                 identity.push_str(&format!(";{name}={}", parts.join(",")));
             }
         };
-        add("repositories", &mut self.repositories.iter().map(|name| encoded(name)));
-        add("repository_ids", &mut self.repository_ids.iter().map(u64::to_string));
+        let Restrictions { repositories, repository_ids, permissions, invalid_id } =
+            self.restrictions();
+        add("repositories", &mut repositories.iter().map(|name| encoded(name)));
+        add("repository_ids", &mut repository_ids.iter().map(u64::to_string));
         add(
             "permissions",
-            &mut self
-                .permissions
+            &mut permissions
                 .iter()
                 .map(|(name, level)| format!("{}:{}", encoded(name), encoded(level))),
         );
-        add("invalid", &mut self.invalid_id.iter().map(|reason| encoded(reason)));
+        add("invalid", &mut invalid_id.iter().map(|reason| encoded(reason)));
         identity
     }
 }
@@ -182,7 +210,7 @@ impl Target {
             Self::Id(id) => id.to_string(),
             Self::Org(org) => format!("orgs/{}", encoded(org)),
             Self::User(user) => format!("users/{}", encoded(user)),
-            Self::Repo(owner, repo) => format!("repos/{}/{}", encoded(owner), encoded(repo)),
+            Self::Repo(names) => format!("repos/{}/{}", encoded(&names[0]), encoded(&names[1])),
         }
     }
 }
@@ -211,7 +239,7 @@ impl fmt::Display for Target {
             Self::Id(id) => write!(f, "{id}"),
             Self::Org(org) => write!(f, "orgs/{org}"),
             Self::User(user) => write!(f, "users/{user}"),
-            Self::Repo(owner, repo) => write!(f, "repos/{owner}/{repo}"),
+            Self::Repo(names) => write!(f, "repos/{}/{}", names[0], names[1]),
         }
     }
 }
@@ -222,9 +250,9 @@ impl fmt::Display for Target {
 /// it: calls wait and retry.
 #[derive(Debug)]
 pub struct AppInstallation {
-    app: App,
+    app: Arc<App>,
     installation: Installation,
-    identity: String,
+    identity: Arc<str>,
     /// The id that the lookup returned.
     looked_up_id: Mutex<Option<u64>>,
 }
@@ -233,13 +261,13 @@ pub struct AppInstallation {
 const PROPAGATION_DELAY: Duration = Duration::from_secs(8);
 
 impl AppInstallation {
-    pub(super) fn new(app: App, installation: Installation) -> Self {
-        let identity = installation.identity(&app);
+    /// Creates the provider of an installation with this [identity](Installation::identity).
+    pub(super) fn new(app: Arc<App>, installation: Installation, identity: Arc<str>) -> Self {
         Self { app, installation, identity, looked_up_id: Mutex::new(None) }
     }
 
     async fn fetch(&self, client: &dyn AuthTransport) -> Result<AccessToken> {
-        if let Some(reason) = &self.installation.invalid_id {
+        if let Some(reason) = &self.installation.restrictions().invalid_id {
             let advice = "use the id from a webhook payload or a GitHub response";
             return Err(AuthFailure::Malformed.error(reason.clone(), advice));
         }
@@ -263,7 +291,7 @@ impl AppInstallation {
     /// Requests a token: <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>.
     async fn create(&self, client: &dyn AuthTransport, id: u64) -> Result<AccessToken> {
         const NAME: &str = "apps/create-installation-access-token";
-        let body = serde_json::to_vec(&self.scope_body()).map_err(|error| {
+        let body = serde_json::to_vec(self.installation.restrictions()).map_err(|error| {
             AuthFailure::Other.error("request body serialization failed", "").with_source(error)
         })?;
         let path: &[_] = &["app", "installations", &id.to_string(), "access_tokens"];
@@ -274,27 +302,13 @@ impl AppInstallation {
         Ok(AccessToken::new(response.into_inner().token)?.expires_in(lifetime))
     }
 
-    fn scope_body(&self) -> impl Serialize + use<'_> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-            repositories: &'a BTreeSet<String>,
-            #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-            repository_ids: &'a BTreeSet<u64>,
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-            permissions: &'a BTreeMap<String, String>,
-        }
-        let Installation { repositories, repository_ids, permissions, .. } = &self.installation;
-        Body { repositories, repository_ids, permissions }
-    }
-
     async fn look_up(&self, client: &dyn AuthTransport) -> Result<u64> {
         let (label, path): (_, &[&str]) = match &self.installation.target {
             Target::Id(id) => return Ok(*id),
             Target::Org(org) => ("apps/get-org-installation", &["orgs", org, "installation"]),
             Target::User(user) => ("apps/get-user-installation", &["users", user, "installation"]),
-            Target::Repo(owner, repo) => {
-                ("apps/get-repo-installation", &["repos", owner, repo, "installation"])
+            Target::Repo(names) => {
+                ("apps/get-repo-installation", &["repos", &names[0], &names[1], "installation"])
             }
         };
         let target = AuthTarget::Api { method: Method::GET, path, body: AuthBody::None };

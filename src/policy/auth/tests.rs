@@ -29,11 +29,22 @@ impl AppSigner for Signer {
 }
 
 fn token_manager_with(source: impl TokenProvider) -> Arc<TokenManager> {
-    TokenManager::new(Arc::new(source), TokenPolicy::default(), None)
+    TokenManager::new(Arc::new(source), Arc::default(), None)
 }
 
 fn client() -> Client {
     Client::builder().build().unwrap()
+}
+
+/// A service has these for each installation. The bounds leave a little for further fields.
+#[test]
+fn the_parts_of_an_installation_stay_small() {
+    let token_manager = size_of::<TokenManager>();
+    let (cached, provider) = (size_of::<CachedToken>(), size_of::<AppInstallation>());
+    println!("token manager: {token_manager}, cached token: {cached}, provider: {provider}");
+    assert!(token_manager <= 192, "{token_manager}");
+    assert!(cached <= 224, "{cached}");
+    assert!(provider <= 112, "{provider}");
 }
 
 /// A call to a GitHub that knows this key only; whether it succeeds in the end.
@@ -216,7 +227,7 @@ async fn short_lived_tokens_are_shared_as_well() {
         let source =
             Source { issued, share: true, lifetime: Some(60 * SECOND), ..Source::default() };
         let store = Some(Arc::new(store.clone()) as Arc<dyn TokenStore>);
-        let token_manager = TokenManager::new(Arc::new(source), TokenPolicy::default(), store);
+        let token_manager = TokenManager::new(Arc::new(source), Arc::default(), store);
         token_manager.token(&client()).await.unwrap();
     }
     assert_eq!(issued.load(Ordering::SeqCst), 1);
@@ -309,7 +320,7 @@ async fn a_failing_provider_is_not_called_before_its_retry_after() {
     }
 
     let source = Arc::new(Busy(AtomicUsize::new(0)));
-    let token_manager = TokenManager::new(source.clone(), TokenPolicy::default(), None);
+    let token_manager = TokenManager::new(source.clone(), Arc::default(), None);
     for _ in 0..50 {
         assert!(token_manager.token(&client()).await.is_err());
         advance(10 * SECOND).await;

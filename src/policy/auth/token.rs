@@ -35,6 +35,13 @@ pub struct AccessToken {
     header: SecretHeader,
     issued_at: SystemTime,
     expires_at: Option<SystemTime>,
+    /// In a box, since installation access tokens have none.
+    details: Option<Box<TokenDetails>>,
+}
+
+/// Properties that few tokens have.
+#[derive(Clone, Default)]
+struct TokenDetails {
     recheck_after: Option<Duration>,
     refresh_info: Option<RefreshInfo>,
     scopes: Option<Arc<[String]>>,
@@ -87,9 +94,7 @@ impl AccessToken {
             header: SecretHeader::new(header),
             issued_at: SystemTime::now(),
             expires_at: None,
-            recheck_after: None,
-            refresh_info: None,
-            scopes: None,
+            details: None,
         })
     }
 
@@ -114,7 +119,7 @@ impl AccessToken {
     /// have changed. Never by default.
     #[must_use]
     pub fn recheck_after(mut self, time: Duration) -> Self {
-        self.recheck_after = Some(time);
+        self.details_mut().recheck_after = Some(time);
         self
     }
 
@@ -127,14 +132,14 @@ impl AccessToken {
     ) -> Self {
         let refresh_token = token.into();
         sanitize::remember(refresh_token.expose_secret().as_bytes());
-        self.refresh_info = Some(RefreshInfo { refresh_token, expires_at });
+        self.details_mut().refresh_info = Some(RefreshInfo { refresh_token, expires_at });
         self
     }
 
     /// Sets the token's [scopes](https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps).
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self.details_mut().scopes = Some(scopes.into_iter().map(Into::into).collect());
         self
     }
 
@@ -157,20 +162,20 @@ impl AccessToken {
     /// Returns the refresh token.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&SecretString> {
-        self.refresh_info.as_ref().map(|renewal| &renewal.refresh_token)
+        self.refresh_info().map(|renewal| &renewal.refresh_token)
     }
 
     /// Returns when the refresh token expires.
     #[must_use]
     pub fn refresh_token_expires_at(&self) -> Option<SystemTime> {
-        self.refresh_info.as_ref()?.expires_at
+        self.refresh_info()?.expires_at
     }
 
     /// Returns the granted scopes, which can be fewer than requested; `None` if unknown, and empty for the tokens of a
     /// GitHub App.
     #[must_use]
     pub fn scopes(&self) -> Option<&[String]> {
-        self.scopes.as_deref()
+        self.details.as_ref()?.scopes.as_deref()
     }
 
     /// Sets when the token was issued, for a store that restores its parts; by default the time of construction.
@@ -189,7 +194,15 @@ impl AccessToken {
     /// Returns after how long its provider is [called again](Self::recheck_after).
     #[must_use]
     pub fn rechecked_after(&self) -> Option<Duration> {
-        self.recheck_after
+        self.details.as_ref()?.recheck_after
+    }
+
+    fn refresh_info(&self) -> Option<&RefreshInfo> {
+        self.details.as_ref()?.refresh_info.as_ref()
+    }
+
+    fn details_mut(&mut self) -> &mut TokenDetails {
+        self.details.get_or_insert_default()
     }
 
     /// Returns the remaining lifetime; zero if the token has expired.
@@ -211,7 +224,7 @@ impl fmt::Debug for AccessToken {
         f.debug_struct("AccessToken")
             .field("looks_like", &CredentialFormat::detect(self.expose_secret()))
             .field("expires_at", &self.expires_at)
-            .field("renewable", &self.refresh_info.is_some())
+            .field("renewable", &self.refresh_info().is_some())
             .finish_non_exhaustive()
     }
 }

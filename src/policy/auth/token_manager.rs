@@ -39,7 +39,7 @@ use refresh::RefreshOutcome;
 /// The token manager of one provider.
 pub(crate) struct TokenManager {
     provider: Arc<dyn TokenProvider>,
-    policy: TokenPolicy,
+    policy: Arc<TokenPolicy>,
     store: Option<Arc<dyn TokenStore>>,
     cached: RwLock<Option<Arc<CachedToken>>>,
     state: Mutex<State>,
@@ -86,17 +86,17 @@ impl CachedToken {
 
 #[derive(Default)]
 struct State {
-    /// The refresh in progress.
-    refresh: Option<Refresh>,
+    /// The refresh in progress. In a box, as the backoff, since most managers have neither.
+    refresh: Option<Box<Refresh>>,
     refresh_count: u64,
     /// Whether the last refresh stalled or was lost: it might still hold the lock of the store.
     last_refresh_stalled: bool,
     generation: u64,
     /// The failures since the last token, and the earliest time of the next attempt.
     failures: u32,
-    backoff: Option<(Instant, Error)>,
+    backoff: Option<Box<(Instant, Error)>>,
     /// The last token that GitHub rejected: a store might still contain it.
-    last_rejected: Option<AccessToken>,
+    last_rejected: Option<Arc<CachedToken>>,
     discarded_at: Option<Instant>,
     age_warned_at: Option<Instant>,
 }
@@ -141,7 +141,7 @@ const MAX_ABORTED_REFRESHES: usize = 3;
 impl TokenManager {
     pub(crate) fn new(
         provider: Arc<dyn TokenProvider>,
-        policy: TokenPolicy,
+        policy: Arc<TokenPolicy>,
         store: Option<Arc<dyn TokenStore>>,
     ) -> Arc<Self> {
         let store = store.filter(|_| provider.persistence() != Persistence::None);
@@ -236,11 +236,11 @@ impl TokenManager {
         rejection: &Rejection<'_>,
     ) -> Option<Duration> {
         let mut state = self.state();
-        let current = self.current();
-        if current.is_none_or(|current| current.generation != cached.generation) {
+        let is_same = |current: &Arc<CachedToken>| current.generation == cached.generation;
+        let Some(current) = self.current().filter(is_same) else {
             // Replaced meanwhile, after a rejection of another call.
             return Some(Duration::ZERO);
-        }
+        };
         // An endpoint that requires another kind of token rejects all of these, whatever the delay.
         let is_wrong_kind = rejection.failure_details.requires_jwt;
         let propagation_delay = self.provider.propagation_delay();
@@ -268,7 +268,7 @@ impl TokenManager {
             RejectionAction::RefreshNow => {}
         }
         warn!(identity = &*self.provider.identity(), "token rejected by GitHub; refreshing");
-        state.last_rejected = Some(cached.token.clone());
+        state.last_rejected = Some(current);
         self.set(None);
         Some(Duration::ZERO)
     }
@@ -277,7 +277,7 @@ impl TokenManager {
     pub(crate) fn health(&self) -> TokenHealth {
         let state = self.state();
         let cached = self.current();
-        let failed = state.backoff.as_ref();
+        let failed = state.backoff.as_deref();
         let pause = failed.map(|(until, _)| until.saturating_duration_since(Instant::now()));
         TokenHealth {
             identity: self.provider.identity().into_owned(),
@@ -321,15 +321,15 @@ impl TokenManager {
             refresh.outcome.has_changed().is_err()
                 || refresh.started_at.elapsed() > REFRESH_TIMEOUT.saturating_add(SETTLE_DELAY)
         };
-        if state.refresh.as_ref().is_some_and(lost) {
+        if state.refresh.as_deref().is_some_and(lost) {
             state.refresh = None;
             state.last_refresh_stalled = true;
             if current.is_some() {
                 self.record_failure(&mut state, self.aborted_error());
             }
         }
-        let refreshes = state.refresh.clone();
-        let failed = state.backoff.as_ref().filter(|(until, _)| Instant::now() < *until);
+        let refreshes = state.refresh.as_deref().cloned();
+        let failed = state.backoff.as_deref().filter(|(until, _)| Instant::now() < *until);
         match (current, refreshes, failed) {
             (Some(cached), None, None) => {
                 self.start_refresh(&mut state, transport);
@@ -357,7 +357,7 @@ impl TokenManager {
             outcome,
             runtime: HomeRuntime::current(),
         };
-        state.refresh = Some(refresh.clone());
+        state.refresh = Some(Box::new(refresh.clone()));
         let replaces_stalled = std::mem::take(&mut state.last_refresh_stalled);
         let refreshes = refresh_stack(Arc::as_ptr(self) as usize);
         let (token_manager, transport) = (Arc::clone(self), transport.shared());
@@ -424,7 +424,8 @@ impl TokenManager {
         let delay = with_jitter(delay).max(retry_after);
         let is_still_valid = self.current().is_some_and(|cached| cached.is_valid());
         warn!(%error, token_still_valid = is_still_valid, retry_in = ?delay, "token refresh failed");
-        state.backoff = Some((clock::saturating_after(Instant::now(), delay), error));
+        let until = clock::saturating_after(Instant::now(), delay);
+        state.backoff = Some(Box::new((until, error)));
     }
 
     fn timeout_error(&self) -> Error {

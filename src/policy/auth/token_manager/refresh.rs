@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, error, warn};
 
-use super::{REFRESH_TIMEOUT, TokenManager, TokenRequest};
+use super::{CachedToken, REFRESH_TIMEOUT, TokenManager, TokenRequest};
 use crate::error::Result;
 use crate::error::auth::AuthFailure;
 use crate::policy::auth::policy::with_jitter;
@@ -163,8 +163,9 @@ impl TokenManager {
     /// rejected, and it is valid for a while.
     fn is_acceptable(&self, stored: &AccessToken) -> bool {
         let same = |other: &AccessToken| other.expose_secret() == stored.expose_secret();
-        let rejected = self.state().last_rejected.as_ref().is_some_and(same);
-        let is_current = self.current().is_some_and(|cached| same(cached.token()));
+        let is_stored = |cached: &Arc<CachedToken>| same(cached.token());
+        let rejected = self.state().last_rejected.as_ref().is_some_and(is_stored);
+        let is_current = self.current().as_ref().is_some_and(is_stored);
         !rejected
             && !is_current
             && stored
@@ -181,8 +182,8 @@ impl TokenManager {
 
     /// Returns the last token of this manager: the cached one, or the one that GitHub rejected.
     fn previous(&self) -> Option<AccessToken> {
-        let cached = self.current().map(|cached| cached.token().clone());
-        cached.or_else(|| self.state().last_rejected.clone())
+        let cached = self.current().or_else(|| self.state().last_rejected.clone());
+        cached.map(|cached| cached.token().clone())
     }
 
     async fn save(&self, store: &dyn TokenStore, key: &str, token: &AccessToken) {

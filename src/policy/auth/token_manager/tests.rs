@@ -80,7 +80,7 @@ impl Fixture {
 
     fn with(source: Source, policy: TokenPolicy, store: Option<Arc<dyn TokenStore>>) -> Self {
         let source = Arc::new(source);
-        let token_manager = TokenManager::new(source.clone(), policy, store);
+        let token_manager = TokenManager::new(source.clone(), Arc::new(policy), store);
         Self { token_manager, source, client: Client::builder().build().unwrap() }
     }
 
