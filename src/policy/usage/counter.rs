@@ -10,6 +10,7 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
+use super::keys::UsageKeys;
 use super::operation_counts::{OperationCounts, UsageCount};
 use super::period::{CalendarWindow, Period};
 use super::storage::UsageStorage;
@@ -20,10 +21,8 @@ use crate::util::static_str_map::{StaticStrMap, StaticStrPtr};
 /// The usage of one identity.
 pub(super) struct UsageCounter {
     storage: Arc<UsageStorage>,
-    /// The prefix of its keys.
-    prefix: String,
-    /// The key of the list of identities, and the name in it.
-    index_entry: (String, String),
+    keys: Arc<UsageKeys>,
+    identity: Arc<str>,
     /// The counts of the current hour that need no lock.
     unlocked: OperationCounts,
     origin: Instant,
@@ -41,19 +40,30 @@ struct State {
     hour: Option<CalendarWindow>,
     /// The end of that hour, or the time of the next check of the clock.
     hour_end: Option<Instant>,
-    /// The counts of the current hour for all other operations.
+    /// When a task will have written the counts; in the past if that task has ended early.
+    next_flush_at: Option<Instant>,
+    /// `None` if there are none. In a box, since most identities have a few operations, and with a store, counts are
+    /// written within seconds.
+    unwritten: Option<Box<UnwrittenCounts>>,
+}
+
+/// The counts that are neither in the slot of an operation nor written.
+#[derive(Default)]
+struct UnwrittenCounts {
+    /// The counts of the current hour for the operations without a slot.
     counts: StaticStrMap<UsageCount>,
     /// The counts that are not written yet, by window and by name.
-    pending: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
+    pending: WindowCounts,
     /// Counts that were written without a response since the store last responded: a report that cannot read the store
     /// includes them.
-    unconfirmed: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
+    unconfirmed: WindowCounts,
     /// Whether the same applies to the list of identities, which no report shows.
     is_listing_unsure: bool,
     is_listed: BTreeMap<CalendarWindow, u64>,
-    /// When a task will have written the counts; in the past if that task has ended early.
-    next_flush_at: Option<Instant>,
 }
+
+/// Numbers by window and by name.
+type WindowCounts = BTreeMap<CalendarWindow, BTreeMap<String, u64>>;
 
 /// The interval of writes while there are counts to write. It doubles while the store is unavailable, up to the longest
 /// pause.
@@ -71,20 +81,24 @@ const MAX_WINDOWS: usize = 200;
 impl UsageCounter {
     pub(super) fn new(
         storage: Arc<UsageStorage>,
-        prefix: String,
-        listed: (String, String),
+        keys: Arc<UsageKeys>,
+        identity: Arc<str>,
     ) -> Self {
         let (state, flush_locks) = (Mutex::default(), AsyncMutex::new(()));
         Self {
             storage,
-            prefix,
-            index_entry: listed,
+            keys,
+            identity,
             unlocked: OperationCounts::default(),
             origin: Instant::now(),
             locked_from_ms: AtomicU64::new(0),
             state,
             flush_locks,
         }
+    }
+
+    pub(super) fn identity(&self) -> &str {
+        &self.identity
     }
 
     pub(super) fn count(
@@ -101,14 +115,16 @@ impl UsageCounter {
         let turned =
             state.hour_end.is_none_or(|until| until <= now) && state.roll_hour(now, &self.unlocked);
         if !self.unlocked.add(operation, count) {
-            state.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+            let counts = &mut state.unwritten.get_or_insert_default().counts;
+            counts.entry(StaticStrPtr(operation)).or_default().add(count);
         }
         if !self.storage.is_shared() {
             self.lock_from(state.hour_end);
+            // Counts of the current hour are not written before its end, unless all identities are read.
+            let has_ended = turned && state.has_pending();
             drop(state);
-            if turned {
-                // Without a shared store, the write takes no time.
-                let _ = self.flush().now_or_never();
+            if has_ended {
+                self.flush_to_memory();
             }
             return;
         }
@@ -165,7 +181,7 @@ impl UsageCounter {
         let (pending, listed) = {
             let mut state = self.state();
             state.move_to_pending(&self.unlocked);
-            (std::mem::take(&mut state.pending), std::mem::take(&mut state.is_listed))
+            state.take_pending()
         };
         let mut guard = FlushGuard {
             counter: self,
@@ -193,8 +209,8 @@ impl UsageCounter {
             guard.in_flight = None;
         }
         while let Some((month, requests)) = guard.index_entry.pop_first() {
-            let amounts = [(self.index_entry.1.clone(), requests)];
-            let key = format!("{}:{month}", self.index_entry.0);
+            let amounts = [(self.keys.listed_name(&self.identity), requests)];
+            let key = self.keys.identities(month);
             guard.is_listing = true;
             match self
                 .storage
@@ -214,11 +230,16 @@ impl UsageCounter {
             guard.is_listing = false;
         }
         if reply {
-            let mut state = self.state();
-            state.unconfirmed.clear();
-            state.is_listing_unsure = false;
+            self.state().confirm();
         }
         StoreResult::Done(())
+    }
+
+    /// Writes all counts, unless they belong in a shared store: that takes no time.
+    pub(super) fn flush_to_memory(&self) {
+        if !self.storage.is_shared() {
+            let _ = self.flush().now_or_never();
+        }
     }
 
     /// Waits until no other task writes to the store, except for a task whose runtime is not polled: its counts are
@@ -233,16 +254,15 @@ impl UsageCounter {
     /// Returns whether a write had no response, and the store has not responded since.
     pub(super) fn has_unconfirmed(&self) -> bool {
         let state = self.state();
-        !state.unconfirmed.is_empty() || state.is_listing_unsure
+        let unwritten = state.unwritten.as_ref();
+        unwritten.is_some_and(|counts| !counts.unconfirmed.is_empty() || counts.is_listing_unsure)
     }
 
     /// Returns whether there are counts that are not written, or are being written.
     pub(super) fn is_pending(&self) -> bool {
         let state = self.state();
-        let has_counts = !state.counts.is_empty() || !self.unlocked.is_empty();
-        has_counts
-            || !state.pending.is_empty()
-            || !state.is_listed.is_empty()
+        !self.unlocked.is_empty()
+            || state.unwritten.as_ref().is_some_and(|counts| counts.is_pending())
             || self.flush_locks.try_lock().is_err()
     }
 
@@ -257,9 +277,11 @@ impl UsageCounter {
         let mut numbers = update.unwrap_or_default();
         let mut state = self.state();
         state.move_to_pending(&self.unlocked);
-        add(&mut numbers, state.pending.get(&window));
-        if !reply {
-            add(&mut numbers, state.unconfirmed.get(&window));
+        if let Some(unwritten) = &state.unwritten {
+            add(&mut numbers, unwritten.pending.get(&window));
+            if !reply {
+                add(&mut numbers, unwritten.unconfirmed.get(&window));
+            }
         }
         drop(state);
         let mut counts = BTreeMap::<String, UsageCount>::new();
@@ -277,7 +299,7 @@ impl UsageCounter {
     }
 
     fn key(&self, window: CalendarWindow) -> String {
-        format!("{}:{window}", self.prefix)
+        self.keys.counts(&self.identity, window)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -287,10 +309,8 @@ impl UsageCounter {
 
 impl Drop for UsageCounter {
     fn drop(&mut self) {
-        // Without a shared store, the write takes no time. Otherwise the task that writes holds the counters.
-        if !self.storage.is_shared() {
-            let _ = self.flush().now_or_never();
-        }
+        // With a shared store, the task that writes holds the counters.
+        self.flush_to_memory();
     }
 }
 
@@ -310,27 +330,68 @@ impl State {
 
     /// Moves the counts of the current hour to those that are to be written.
     fn move_to_pending(&mut self, unlocked: &OperationCounts) {
-        for (operation, count) in unlocked.take() {
-            self.counts.entry(StaticStrPtr(operation)).or_default().add(count);
+        let Some(hour) = self.hour else { return };
+        let others = self.unwritten.as_mut().map(|unwritten| std::mem::take(&mut unwritten.counts));
+        let others = others.unwrap_or_default().into_iter();
+        let others = others.map(|(StaticStrPtr(operation), count)| (operation, count));
+        let mut counts = unlocked.take().chain(others).peekable();
+        if counts.peek().is_none() {
+            return;
         }
-        let Some(hour) = self.hour.filter(|_| !self.counts.is_empty()) else { return };
         let windows = hour.enclosing();
-        for (StaticStrPtr(operation), count) in self.counts.drain() {
+        let unwritten = self.unwritten.get_or_insert_default();
+        for (operation, count) in counts {
             for (of, amount) in count.numbers().into_iter().filter(|(_, amount)| *amount > 0) {
                 for window in windows {
                     let name = format!("{operation} {of}");
-                    let number = self.pending.entry(window).or_default().entry(name).or_default();
+                    let pending = unwritten.pending.entry(window).or_default();
+                    let number = pending.entry(name).or_default();
                     *number = number.saturating_add(amount);
                 }
             }
-            let requests = self.is_listed.entry(windows[2]).or_default();
+            let requests = unwritten.is_listed.entry(windows[2]).or_default();
             *requests = requests.saturating_add(count.requests);
         }
-        trim(&mut self.pending);
+        trim(&mut unwritten.pending);
+    }
+
+    fn has_pending(&self) -> bool {
+        self.unwritten.as_ref().is_some_and(|unwritten| !unwritten.pending.is_empty())
+    }
+
+    /// Takes the counts that are to be written, and the months in which the identity is to be listed.
+    fn take_pending(&mut self) -> (WindowCounts, BTreeMap<CalendarWindow, u64>) {
+        let Some(unwritten) = &mut self.unwritten else { return Default::default() };
+        let pending = std::mem::take(&mut unwritten.pending);
+        let listed = std::mem::take(&mut unwritten.is_listed);
+        self.release_if_empty();
+        (pending, listed)
+    }
+
+    /// Records that the store has responded to the last write.
+    fn confirm(&mut self) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.unconfirmed.clear();
+            unwritten.is_listing_unsure = false;
+            self.release_if_empty();
+        }
+    }
+
+    fn release_if_empty(&mut self) {
+        self.unwritten.take_if(|counts| {
+            !counts.is_pending() && counts.unconfirmed.is_empty() && !counts.is_listing_unsure
+        });
     }
 }
 
-fn trim(numbers: &mut BTreeMap<CalendarWindow, BTreeMap<String, u64>>) {
+impl UnwrittenCounts {
+    /// Returns whether there are counts that were not sent to the store.
+    fn is_pending(&self) -> bool {
+        !self.counts.is_empty() || !self.pending.is_empty() || !self.is_listed.is_empty()
+    }
+}
+
+fn trim(numbers: &mut WindowCounts) {
     while numbers.len() > MAX_WINDOWS {
         // The order is by period first: this removes the oldest hour.
         numbers.pop_first();
@@ -341,7 +402,7 @@ fn trim(numbers: &mut BTreeMap<CalendarWindow, BTreeMap<String, u64>>) {
 /// without a response are unsure.
 struct FlushGuard<'a> {
     counter: &'a UsageCounter,
-    pending: BTreeMap<CalendarWindow, BTreeMap<String, u64>>,
+    pending: WindowCounts,
     index_entry: BTreeMap<CalendarWindow, u64>,
     /// The numbers that were sent, until the store responds.
     in_flight: Option<(CalendarWindow, BTreeMap<String, u64>)>,
@@ -351,17 +412,22 @@ struct FlushGuard<'a> {
 
 impl Drop for FlushGuard<'_> {
     fn drop(&mut self) {
-        let mut state = self.counter.state();
-        if let Some((window, numbers)) = self.in_flight.take() {
-            add(state.unconfirmed.entry(window).or_default(), Some(&numbers));
-            trim(&mut state.unconfirmed);
+        let is_sent = self.pending.is_empty() && self.index_entry.is_empty();
+        if is_sent && self.in_flight.is_none() && !self.is_listing {
+            return;
         }
-        state.is_listing_unsure |= self.is_listing;
+        let mut state = self.counter.state();
+        let unwritten = state.unwritten.get_or_insert_default();
+        if let Some((window, numbers)) = self.in_flight.take() {
+            add(unwritten.unconfirmed.entry(window).or_default(), Some(&numbers));
+            trim(&mut unwritten.unconfirmed);
+        }
+        unwritten.is_listing_unsure |= self.is_listing;
         for (window, numbers) in &self.pending {
-            add(state.pending.entry(*window).or_default(), Some(numbers));
+            add(unwritten.pending.entry(*window).or_default(), Some(numbers));
         }
         for (month, requests) in &self.index_entry {
-            let listed = state.is_listed.entry(*month).or_default();
+            let listed = unwritten.is_listed.entry(*month).or_default();
             *listed = listed.saturating_add(*requests);
         }
     }

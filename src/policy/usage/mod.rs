@@ -39,14 +39,13 @@ use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::meter;
-use crate::store::{
-    COUNTER_VERSION, ResilientStore, StoreResult, StoreTimeout, StoreWaitBudget, block_in_drop,
-};
+use crate::store::{ResilientStore, StoreResult, StoreTimeout, StoreWaitBudget, block_in_drop};
 use crate::time::clock;
 
 mod budget;
 mod budget_state;
 mod counter;
+mod keys;
 mod operation_counts;
 mod period;
 mod plan;
@@ -65,6 +64,7 @@ pub(crate) use budget_state::BudgetReservation;
 
 use budget_state::BudgetCounter;
 use counter::UsageCounter;
+use keys::UsageKeys;
 use period::CalendarWindow;
 use storage::UsageStorage;
 
@@ -175,25 +175,23 @@ impl<'a> Usage<'a> {
 
 impl fmt::Debug for Usage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Usage").field("identity", &self.account.identity).finish_non_exhaustive()
+        let identity = self.account.counter.identity();
+        f.debug_struct("Usage").field("identity", &identity).finish_non_exhaustive()
     }
 }
 
 /// The usage of all identities of a client.
 pub(crate) struct UsageRegistry {
     storage: Arc<UsageStorage>,
-    /// The address of the API, with which keys begin.
-    github: String,
-    environment: String,
+    keys: Arc<UsageKeys>,
     budgets: Vec<Budget>,
     /// The budgets that all identities share.
     shared_budgets: Vec<Arc<BudgetCounter>>,
-    accounts: Mutex<LruCache<String, Arc<IdentityUsageState>>>,
+    accounts: Mutex<LruCache<Arc<str>, Arc<IdentityUsageState>>>,
 }
 
 /// The usage of one identity.
 pub(crate) struct IdentityUsageState {
-    identity: String,
     storage: Arc<UsageStorage>,
     counter: Arc<UsageCounter>,
     budgets: Vec<Arc<BudgetCounter>>,
@@ -228,22 +226,16 @@ impl UsageRegistry {
     ) -> Self {
         let UsageConfig { environment, budgets } = policy;
         let storage = Arc::new(UsageStorage::new(store));
+        let keys = Arc::new(UsageKeys { github: github.to_owned(), environment });
         let (common, budgets): (Vec<_>, _) = budgets.into_iter().partition(|budget| budget.shared);
         let common = common.into_iter().map(|budget| {
-            let prefix = key("budget", [github, &environment, &budget.name, "all"]);
+            let prefix = keys.shared_budget(&budget.name);
             Arc::new(BudgetCounter::new(budget, prefix, "all"))
         });
         let common = common.collect();
         // `account` bounds it. A bound here would allocate its capacity at once.
         let accounts = Mutex::new(LruCache::unbounded());
-        Self {
-            storage,
-            github: github.to_owned(),
-            environment,
-            budgets,
-            shared_budgets: common,
-            accounts,
-        }
+        Self { storage, keys, budgets, shared_budgets: common, accounts }
     }
 
     /// Writes all earlier counts to the store, repeatedly until it has received all or the time has passed. Returns
@@ -295,26 +287,22 @@ impl UsageRegistry {
         if let Some(account) = accounts.get(identity) {
             return Arc::clone(account);
         }
-        let Self { github, environment, .. } = self;
-        let prefix = key("usage", [github, "of", environment, identity]);
-        let listed = (key("usage", [github, "all"]), format!("{environment}\n{identity}"));
-        let counter = Arc::new(UsageCounter::new(Arc::clone(&self.storage), prefix, listed));
         let label = if self.budgets.is_empty() { "" } else { meter::identity(identity) };
         let own = self.budgets.iter().map(|budget| {
-            let prefix = key("budget", [github, environment, &budget.name, "of", identity]);
+            let prefix = self.keys.budget(&budget.name, identity);
             Arc::new(BudgetCounter::new(budget.clone(), prefix, label))
         });
         let budgets = self.shared_budgets.iter().cloned().chain(own).collect();
-        let storage = Arc::clone(&self.storage);
-        let account = Arc::new(IdentityUsageState {
-            identity: identity.to_owned(),
-            storage,
-            counter,
-            budgets,
-        });
-        accounts.put(identity.to_owned(), Arc::clone(&account));
-        if accounts.len() > MAX_IDENTITIES {
-            accounts.pop_lru();
+        let (storage, keys) = (Arc::clone(&self.storage), Arc::clone(&self.keys));
+        let identity: Arc<str> = identity.into();
+        let counter = UsageCounter::new(Arc::clone(&storage), keys, Arc::clone(&identity));
+        let account = Arc::new(IdentityUsageState { storage, counter: Arc::new(counter), budgets });
+        accounts.put(identity, Arc::clone(&account));
+        let evicted = if accounts.len() > MAX_IDENTITIES { accounts.pop_lru() } else { None };
+        drop(accounts);
+        if let Some((_, evicted)) = evicted {
+            // A handle can keep it, with counts of the current hour.
+            evicted.counter.flush_to_memory();
         }
         account
     }
@@ -342,13 +330,6 @@ impl Drop for UsageRegistry {
             }
         });
     }
-}
-
-/// Returns the beginning of a key of this kind from its parts, so that different parts never produce the same text. The
-/// key carries the version, since a number has no place for it.
-fn key<const N: usize>(kind: &str, parts: [&str; N]) -> String {
-    let parts = parts.map(|part| part.replace('%', "%25").replace(':', "%3A")).join(":");
-    format!("{kind}:{COUNTER_VERSION}:{parts}")
 }
 
 impl IdentityUsageState {

@@ -32,10 +32,16 @@ impl UsageCount {
 
 /// The counts of the operations that an identity uses first.
 #[derive(Default)]
-pub(super) struct OperationCounts([OperationSlot; MAX_OPERATIONS]);
+pub(super) struct OperationCounts {
+    first: [OperationSlot; FIRST_OPERATIONS],
+    /// The other slots, once an operation needs one.
+    others: OnceLock<Box<[OperationSlot; MAX_OPERATIONS - FIRST_OPERATIONS]>>,
+}
 
-/// The number of operations that need no lock. A search passes all of them, and an identity's memory has all of them.
+/// The number of operations that need no lock. A search passes all of them.
 const MAX_OPERATIONS: usize = 8;
+/// The number of operations whose slots are part of the memory of each identity.
+const FIRST_OPERATIONS: usize = 2;
 
 #[derive(Default)]
 struct OperationSlot {
@@ -49,16 +55,25 @@ struct OperationSlot {
 impl OperationCounts {
     /// Adds to the counts of an operation. Returns `false` if it has no slot; then nothing is counted.
     pub(super) fn add(&self, operation: &'static str, count: UsageCount) -> bool {
-        let mut slots = self.0.iter();
         // By address, as in the map of the other operations.
-        let slot =
-            slots.find(|slot| std::ptr::eq(*slot.operation.get_or_init(|| operation), operation));
+        let has_operation = |slot: &&OperationSlot| {
+            std::ptr::eq(*slot.operation.get_or_init(|| operation), operation)
+        };
+        let slot = self.first.iter().find(has_operation).or_else(|| {
+            let others = self.others.get_or_init(Box::default);
+            others.iter().find(has_operation)
+        });
         slot.inspect(|slot| slot.add(count)).is_some()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &OperationSlot> {
+        let others = self.others.get().into_iter().flat_map(|others| others.iter());
+        self.first.iter().chain(others)
     }
 
     /// Takes the counts of all operations.
     pub(super) fn take(&self) -> impl Iterator<Item = (&'static str, UsageCount)> {
-        self.0.iter().filter_map(|slot| {
+        self.slots().filter_map(|slot| {
             let operation = slot.operation.get()?;
             let count = slot.take();
             (count != UsageCount::default()).then_some((*operation, count))
@@ -67,8 +82,8 @@ impl OperationCounts {
 
     /// Returns whether there are no counts.
     pub(super) fn is_empty(&self) -> bool {
-        let numbers = self.0.iter().flat_map(|slot| [&slot.calls, &slot.failed, &slot.requests]);
-        numbers.into_iter().all(|number| number.load(Ordering::Relaxed) == 0)
+        let mut numbers = self.slots().flat_map(|slot| [&slot.calls, &slot.failed, &slot.requests]);
+        numbers.all(|number| number.load(Ordering::Relaxed) == 0)
     }
 }
 
@@ -111,6 +126,7 @@ mod tests {
         for (index, name) in names.iter().enumerate() {
             assert_eq!(counts.add(name, REQUEST), index < MAX_OPERATIONS);
             assert_eq!(counts.add(name, FAILED), index < MAX_OPERATIONS);
+            assert_eq!(counts.others.get().is_some(), index >= FIRST_OPERATIONS);
         }
         assert!(counts.add(names[0], REQUEST));
         let taken: Vec<_> = counts.take().collect();

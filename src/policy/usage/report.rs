@@ -166,8 +166,8 @@ pub(super) async fn report(
         });
     }
     UsageReport {
-        environment: registry.environment.clone(),
-        identity: account.identity.clone(),
+        environment: registry.keys.environment.clone(),
+        identity: account.counter.identity().to_owned(),
         time: clock::to_utc(time),
         is_complete,
         periods,
@@ -179,8 +179,7 @@ pub(super) async fn identities(
     registry: &UsageRegistry,
     month: CalendarWindow,
 ) -> Option<Vec<IdentityUsage>> {
-    let prefix = super::key("usage", [&registry.github, "all"]);
-    let all = registry.storage.counters(&format!("{prefix}:{month}")).await?;
+    let all = registry.storage.counters(&registry.keys.identities(month)).await?;
     let all = all.into_iter().map(|(name, requests)| {
         // The combined entry of further identities has no environment.
         let (environment, identity) = name.split_once('\n').unwrap_or(("", &name));

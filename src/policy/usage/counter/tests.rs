@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::UsageCounter;
 use crate::policy::usage::period::Period;
-use crate::policy::usage::{IdentityUsageState, UsageConfig, UsageRegistry};
+use crate::policy::usage::{IdentityUsageState, MAX_IDENTITIES, UsageConfig, UsageRegistry};
 use crate::store::{
     CounterStore, KeyValueStore, MemoryStore, QuotaStore, ResilientStore, StoreFuture, forward,
 };
@@ -90,6 +91,42 @@ async fn calls(account: &IdentityUsageState) -> (u64, bool) {
     let (counts, reply) =
         account.counter.counts(Period::Month.at(clock::monotonic_wall_clock())).await;
     (counts.values().map(|count| count.calls).sum(), reply)
+}
+
+/// Returns the identities that the memory of a client without a store lists.
+async fn listed(registry: &UsageRegistry) -> BTreeMap<String, u64> {
+    let month = Period::Month.at(clock::monotonic_wall_clock());
+    registry.storage.counters(&registry.keys.identities(month)).await.unwrap()
+}
+
+/// A service has a counter for each installation. The bound leaves a little for further fields.
+#[tokio::test]
+async fn the_first_counts_of_an_identity_take_little_memory() {
+    let size = size_of::<UsageCounter>();
+    println!("counter: {size}");
+    assert!(size <= 352, "{size}");
+    let registry = UsageRegistry::new(UsageConfig::new(), GITHUB, None);
+    let account = registry.account("octocat");
+    call(&account);
+    // They are not written before the end of the hour, or before all identities are read.
+    assert!(account.counter.state().unwritten.is_none());
+    assert!(listed(&registry).await.is_empty());
+    assert_eq!(calls(&account).await.0, 1);
+    assert!(account.counter.flush().await);
+    assert_eq!(listed(&registry).await, BTreeMap::from([("\noctocat".to_owned(), 1)]));
+    assert!(account.counter.state().unwritten.is_none());
+    assert_eq!(calls(&account).await.0, 1);
+}
+
+#[tokio::test]
+async fn an_evicted_identity_has_written_its_counts_even_if_a_handle_keeps_it() {
+    let registry = UsageRegistry::new(UsageConfig::new(), GITHUB, None);
+    let kept = registry.account("octocat");
+    call(&kept);
+    for number in 0..MAX_IDENTITIES {
+        registry.account(&number.to_string());
+    }
+    assert_eq!(listed(&registry).await, BTreeMap::from([("\noctocat".to_owned(), 1)]));
 }
 
 #[tokio::test(start_paused = true)]
