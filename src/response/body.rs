@@ -80,15 +80,17 @@ impl ResponseBody {
 
     /// Splits a response, with or without a layer around each body that hides the end of its stream.
     fn with_end_check(
-        response: reqwest::Response,
+        mut response: reqwest::Response,
         is_head: bool,
         hides_end_of_stream: bool,
     ) -> (HeaderMap, Self) {
-        let (parts, source) = http::Response::from(response).into_parts();
-        let mut headers = parts.headers;
-        let end = match (parts.version, hides_end_of_stream) {
+        let (status, version) = (response.status(), response.version());
+        let mut headers = std::mem::take(response.headers_mut());
+        // A conversion of the whole response would keep its URL in another allocation.
+        let source = reqwest::Body::from(response);
+        let end = match (version, hides_end_of_stream) {
             (Version::HTTP_2, false) => EndCheck::EndOfStream,
-            (Version::HTTP_2, true) if !is_head && !has_no_body(parts.status) => {
+            (Version::HTTP_2, true) if !is_head && !has_no_body(status) => {
                 source.size_hint().exact().map_or(EndCheck::None, EndCheck::Length)
             }
             _ => EndCheck::None,
