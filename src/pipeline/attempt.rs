@@ -176,9 +176,14 @@ pub(crate) fn trusted_headers(
     credentials: &RequestCredentials,
     with_body: bool,
 ) -> HeaderMap {
-    let mut headers = context.shared().headers.clone();
+    let (defaults, own) = (&context.shared().headers, context.own_headers());
+    // A clone would have no room for further headers, and be allocated again for the first one.
+    let names = defaults.keys_len() + own.keys_len() + ADDED_HEADERS;
+    let mut headers = HeaderMap::try_with_capacity(names).unwrap_or_default();
+    for (name, value) in defaults {
+        headers.append(name.clone(), value.clone());
+    }
     credentials.apply(&mut headers);
-    let own = context.own_headers();
     for name in own.keys() {
         headers.remove(name);
     }
@@ -194,6 +199,10 @@ pub(crate) fn trusted_headers(
     }
     headers
 }
+
+/// The number of headers that are added to those of the client and of the call: the tokens for GitHub and for a gateway,
+/// and `Accept-Encoding`.
+const ADDED_HEADERS: usize = 3;
 
 /// The headers that an untrusted server receives.
 const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT, USER_AGENT, RANGE, IF_RANGE];
