@@ -8,6 +8,7 @@ use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, IF_RANGE, R
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, field};
+use url::Url;
 
 use super::call::{CallContext, timed_out};
 use super::interception;
@@ -17,7 +18,7 @@ use super::validate::validate_response;
 use crate::error::{Error, Result, SSO};
 use crate::policy::auth::RequestCredentials;
 use crate::request::body::BodyConsumed;
-use crate::request::{RequestBody, invalid};
+use crate::request::{RequestBody, RequestSpec, invalid};
 use crate::response::body::ResponseBody;
 use crate::response::response_headers::ResponseHeaders;
 use crate::response::{AttemptResponse, ByteStream, CacheStatus, RawBody};
@@ -114,7 +115,7 @@ impl Attempt {
         let extension = context.options.extension.as_ref();
         let limit = &Deadline::starting_at(started_at, shared.attempt_timeout, extension);
         let exchange = pin!(async {
-            let mut response = transport::send(
+            let response = transport::send(
                 &shared.http,
                 &shared.endpoints,
                 &context.spec,
@@ -124,10 +125,7 @@ impl Attempt {
                 |target| build_request(context, credentials, target),
             )
             .await?;
-            if trace.external_headers.is_some() {
-                // Only GitHub is trusted with this header: an error asks the user to authorize the token at its URL.
-                response.headers_mut().remove(SSO);
-            }
+            let response = UnreadResponse::new(response, &context.spec, trace);
             read_response(response, context, credentials, mode, limit).await
         });
         if let Some(log) = &shared.body_logging {
@@ -243,65 +241,87 @@ fn request_body(context: &CallContext) -> Result<Option<reqwest::Body>> {
     }
 }
 
+/// A response whose body has not been read.
+struct UnreadResponse {
+    status: StatusCode,
+    /// `None` if it is that of the request.
+    url: Option<Url>,
+    headers: ResponseHeaders,
+    body: ResponseBody,
+}
+
+impl UnreadResponse {
+    /// Copies the headers, whose table is dropped before the body arrives.
+    fn new(mut response: reqwest::Response, spec: &RequestSpec, trace: &RedirectTrace) -> Self {
+        if trace.external_headers.is_some() {
+            // Only GitHub is trusted with this header: an error asks the user to authorize the token at its URL.
+            response.headers_mut().remove(SSO);
+        }
+        let status = response.status();
+        // Only redirects lead to another URL.
+        let url = (response.url() != spec.url.get()).then(|| response.url().clone());
+        let (headers, body) = ResponseBody::new(response, spec.method == Method::HEAD);
+        Self { status, url, headers: ResponseHeaders::received(&headers), body }
+    }
+}
+
 /// Reads the response: a success in the form that the caller requested, anything else as an error. `limit` is the time
 /// limit of the attempt.
-async fn read_response(
-    response: reqwest::Response,
+#[allow(clippy::manual_async_fn, reason = "an async function would have its arguments twice")]
+fn read_response(
+    mut response: UnreadResponse,
     context: &CallContext,
     credentials: &RequestCredentials,
     mode: BodyMode,
     limit: &Deadline,
-) -> Result<AttemptResponse> {
-    let spec = &context.spec;
-    let status = response.status();
-    // Only redirects lead to another URL.
-    let url = (response.url() != spec.url.get()).then(|| response.url().clone());
-    let (headers, mut body) = ResponseBody::new(response, spec.method == Method::HEAD);
-    let headers = ResponseHeaders::received(&headers);
-    // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
-    let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
-    let body = if !status.is_success() && !is_current {
-        let (body, is_whole) = read_error_body(&mut body, context, limit).await;
-        #[cfg(feature = "contract")]
-        if is_whole {
-            validate_response(context, url.as_ref(), status, &headers, &body);
-        }
-        let shown = shown_error_body(&body, is_whole, context, credentials);
-        log_response(context, status, &shown);
-        if !spec.is_external {
-            return Err(Error::from_response(
-                &spec.name,
-                status,
-                headers.into_map(),
-                &body,
-                &shown,
-            ));
-        }
-        // The caller sees another server's error body: it can repeat a secret.
-        RawBody::Bytes(shown)
-    } else if mode == BodyMode::Streamed {
-        let timeout = context.shared().attempt_timeout;
-        RawBody::Stream(Box::new(ByteStream::new(body, spec.name.clone(), timeout)))
-    } else {
-        let body = match body.collect(context.shared().max_body_bytes).await {
-            Ok(body) => body,
-            Err(error) => return Err(error.with_response(status, headers.into_map())),
+) -> impl Future<Output = Result<AttemptResponse>> + Send {
+    async move {
+        let (spec, status) = (&context.spec, response.status);
+        // A 304 is a success here: `cached::fetch_from_github` replaces it by the stored response.
+        let is_current = status == StatusCode::NOT_MODIFIED && context.conditional.is_some();
+        let body = if !status.is_success() && !is_current {
+            let (body, is_whole) = read_error_body(&mut response.body, context, limit).await;
+            #[cfg(feature = "contract")]
+            if is_whole {
+                validate_response(context, response.url.as_ref(), status, &response.headers, &body);
+            }
+            let shown = shown_error_body(&body, is_whole, context, credentials);
+            log_response(context, status, &shown);
+            if !spec.is_external {
+                let headers = response.headers.into_map();
+                return Err(Error::from_response(&spec.name, status, headers, &body, &shown));
+            }
+            // The caller sees another server's error body: it can repeat a secret.
+            RawBody::Bytes(shown)
+        } else if mode == BodyMode::Streamed {
+            let timeout = context.shared().attempt_timeout;
+            let stream = ByteStream::new(response.body, spec.name.clone(), timeout);
+            RawBody::Stream(Box::new(stream))
+        } else {
+            let body = match response.body.collect(context.shared().max_body_bytes).await {
+                Ok(body) => body,
+                Err(error) => {
+                    return Err(error.with_response(status, response.headers.into_map()));
+                }
+            };
+            #[cfg(feature = "contract")]
+            {
+                validate_response(context, response.url.as_ref(), status, &response.headers, &body);
+            }
+            log_response(context, status, &body);
+            RawBody::Bytes(body)
         };
-        #[cfg(feature = "contract")]
-        validate_response(context, url.as_ref(), status, &headers, &body);
-        log_response(context, status, &body);
-        RawBody::Bytes(body)
-    };
-    Ok(AttemptResponse {
-        operation: spec.name.clone(),
-        status,
-        headers,
-        url,
-        body,
-        cache_status: CacheStatus::Bypass,
-        age: None,
-        from_external_host: false,
-    })
+        Ok(AttemptResponse {
+            operation: spec.name.clone(),
+            status,
+            headers: response.headers,
+            url: response.url,
+            body,
+            cache_status: CacheStatus::Bypass,
+            age: None,
+            from_external_host: false,
+        })
+    }
 }
 
 /// Returns an error's body as the error and the log show it: without the beginning of a token at its end.

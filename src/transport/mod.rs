@@ -126,10 +126,13 @@ pub(crate) async fn send<'a>(
         // GitHub redirects the operations of a renamed repository.
         let trusted = target.trusted;
         let is_documented = |name: &str| trusted && spec.sends_documented(name);
-        let mut request = build_request(target)?;
-        sanitize::sent(&mut request, is_documented, credentials.clone());
-        let response = http.execute(request).await;
-        let response = response.map_err(|error| match trace.has_response {
+        let response = {
+            // In a scope of its own: the future would contain the request until its response.
+            let mut request = build_request(target)?;
+            sanitize::sent(&mut request, is_documented, credentials.clone());
+            http.execute(request)
+        };
+        let response = response.await.map_err(|error| match trace.has_response {
             // The request itself had this effect.
             true => transport_error(error, upload_error).with_sent(),
             false => transport_error(error, upload_error),
