@@ -113,7 +113,7 @@ impl Attempt {
         let Self { credentials, trace, .. } = self;
         let shared = context.shared();
         let extension = context.options.extension.as_ref();
-        let limit = &Deadline::starting_at(started_at, shared.attempt_timeout, extension);
+        let limit = &Deadline::new(started_at, shared.attempt_timeout, extension);
         let exchange = pin!(async {
             let response = transport::send(
                 &shared.http,

@@ -148,9 +148,9 @@ impl CallContext {
         let extension = options.extension.as_ref();
         let deadline = match options.timeout {
             // The caller's timeout takes precedence, even over the progress of an upload.
-            Some(timeout) if upload => Deadline::starting_at(now, timeout, None),
-            Some(timeout) => Deadline::starting_at(now, timeout, extension),
-            None => Deadline::starting_at(now, shared.call_timeout, extension),
+            Some(timeout) if upload => Deadline::new(now, timeout, None),
+            Some(timeout) => Deadline::new(now, timeout, extension),
+            None => Deadline::new(now, shared.call_timeout, extension),
         };
         Ok(Self {
             spec,

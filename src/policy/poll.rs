@@ -83,7 +83,7 @@ mod tests {
         let pauses = |until: Duration, timeout: Option<Duration>, asked: Option<&str>| {
             let response = accepted(asked);
             async move {
-                let timeout = timeout.map(|timeout| Deadline::new(timeout, None));
+                let timeout = timeout.map(|timeout| Deadline::new(Instant::now(), timeout, None));
                 let (mut polls, mut pauses) = (AcceptedPoller::new(until), Vec::new());
                 let max_wait = || timeout.as_ref().map_or(Duration::MAX, Deadline::remaining);
                 while let Ok(Some(pause)) = polls.next_poll(&response, max_wait()) {

@@ -55,13 +55,8 @@ struct PollingState {
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Deadline {
-    /// Creates a limit that begins now.
-    pub(crate) fn new(length: Duration, extension: Option<&DeadlineExtension>) -> Self {
-        Self::starting_at(Instant::now(), length, extension)
-    }
-
-    /// Creates a limit that begins at `now`, which the caller has read in the same poll.
-    pub(crate) fn starting_at(
+    /// Creates a limit that begins at `now`.
+    pub(crate) fn new(
         now: Instant,
         length: Duration,
         extension: Option<&DeadlineExtension>,
@@ -224,9 +219,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn deadline(length: Duration, extension: Option<&DeadlineExtension>) -> Deadline {
+        Deadline::new(Instant::now(), length, extension)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_limit_that_ends_first_is_named() {
-        let (short, long) = (Deadline::new(SECOND, None), Deadline::new(2 * SECOND, None));
+        let (short, long) = (deadline(SECOND, None), deadline(2 * SECOND, None));
         let late = with_deadline([&long, &short], sleep(3 * SECOND)).await.unwrap_err();
         assert_eq!(late.length(), SECOND);
         assert!(with_deadline([&long, &short], async {}).await.is_ok());
@@ -236,7 +235,7 @@ mod tests {
     async fn an_extension_given_meanwhile_moves_the_deadline() {
         let extension = DeadlineExtension::default();
         extension.add(50 * SECOND); // before the limit began: no concern of it
-        let limit = Deadline::new(SECOND, Some(&extension));
+        let limit = deadline(SECOND, Some(&extension));
         extension.add(5 * SECOND);
         assert!(with_deadline([&limit, &limit], sleep(4 * SECOND)).await.is_ok());
         assert!(with_deadline([&limit, &limit], sleep(4 * SECOND)).await.is_err());
@@ -248,7 +247,7 @@ mod tests {
         sleep(50 * SECOND).await;
         extension.progress();
         sleep(50 * SECOND).await;
-        let limit = Deadline::new(10 * SECOND, Some(&extension));
+        let limit = deadline(10 * SECOND, Some(&extension));
         sleep(5 * SECOND).await;
         extension.progress();
         assert!(with_deadline([&limit, &limit], sleep(9 * SECOND)).await.is_ok());
@@ -257,7 +256,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_duration_is_no_overflow() {
-        let limit = Deadline::new(Duration::MAX, None);
+        let limit = deadline(Duration::MAX, None);
         assert!(with_deadline([&limit, &limit], sleep(SECOND)).await.is_ok());
     }
 }

@@ -102,11 +102,11 @@ impl Delivery {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Self, RejectionReason> {
-        let verified = verifier.find_secret(signature, &body).map_err(RejectionReason::Signature)?;
+        let verified =
+            verifier.find_secret(signature, &body).map_err(RejectionReason::Signature)?;
         let text = |name| text(headers, name).map(str::to_owned);
-        let required = |name: &'static HeaderName| {
-            text(name).ok_or(RejectionReason::Header(name.as_str()))
-        };
+        let required =
+            |name: &'static HeaderName| text(name).ok_or(RejectionReason::Header(name.as_str()));
         let number = |name| self::text(headers, name)?.parse().ok();
         let about = DeliveryMetadata {
             id: required(&DELIVERY)?,

@@ -124,7 +124,7 @@ impl AppTokenCache {
         token_manager
     }
 
-    fn entries(&self) -> MutexGuard<'_, LruCache<String, Arc<TokenManager>>> {
+    fn entries(&self) -> MutexGuard<'_, LruCache<Arc<str>, Arc<TokenManager>>> {
         self.installations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

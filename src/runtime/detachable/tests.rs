@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::poll_immediate;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing_subscriber::Registry;
 
 use super::*;
@@ -200,7 +200,8 @@ async fn time_in_which_nothing_polled_it_does_not_count() {
     let mut call = DetachableCall::new(Some(extension.clone()), |own| {
         handle = Some(own);
         Box::pin(async move {
-            let limit = crate::time::deadline::Deadline::new(SECOND, Some(&extension));
+            let limit =
+                crate::time::deadline::Deadline::new(Instant::now(), SECOND, Some(&extension));
             crate::time::deadline::with_deadline([&limit, &limit], sleep(SECOND / 2)).await.is_ok()
         })
     });
