@@ -1,6 +1,5 @@
 //! The cost of tokens: of a cached one, and of the first one for many concurrent calls.
 
-use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -13,12 +12,12 @@ use octowire::auth::App;
 use octowire::http::Method;
 use octowire::rate_limit::RateLimitPolicy;
 use serde_json::Value;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::allocations::{self, Allocations};
-use crate::calls::{WORKERS, single_threaded};
+use crate::calls::{WORKERS, multi_threaded, single_threaded};
 use crate::clients::TOKEN;
-use crate::measure::{Summary, rounds};
+use crate::measure::{Summary, concurrent, rounds};
 use crate::server::Server;
 use crate::{Result, report};
 
@@ -53,29 +52,20 @@ fn cached_token(server: &Server, app: &App) -> Result<()> {
     let Allocations { calls, .. } = allocations::stop();
     done?;
 
-    let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let both = multi_threaded()?;
     let mut contended = Vec::new();
+    let task = || {
+        let client = client.clone();
+        async move { take(&client).await }
+    };
     for _ in 0..rounds() {
-        let start = Instant::now();
-        both.block_on(async {
-            let tasks: Vec<_> = (0..WORKERS)
-                .map(|_| {
-                    let client = client.clone();
-                    tokio::spawn(async move { take(&client).await })
-                })
-                .collect();
-            for task in tasks {
-                task.await??;
-            }
-            Ok::<_, Box<dyn Error + Send + Sync>>(())
-        })?;
-        contended.push(start.elapsed().as_secs_f64() / f64::from(TAKEN));
+        contended.push(concurrent(&both, task)? / f64::from(TAKEN));
     }
     println!("| a cached token | ns | allocations |\n|---|--:|--:|");
     let (alone, contended) = (Summary::of(samples), Summary::of(contended));
     let each = calls as f64 / f64::from(TAKEN);
-    println!("| one task | {} | {each:.2} |", nanoseconds(alone));
-    println!("| {WORKERS} concurrent tasks, each | {} | |\n", nanoseconds(contended));
+    println!("| one task | {} | {each:.2} |", alone.shown(1e9, 0));
+    println!("| {WORKERS} concurrent tasks, each | {} | |\n", contended.shown(1e9, 0));
     Ok(())
 }
 
@@ -86,13 +76,9 @@ async fn take(client: &Client) -> Result<()> {
     Ok(())
 }
 
-fn nanoseconds(summary: Summary) -> String {
-    format!("{:.0} ± {:.0} %", summary.median * 1e9, summary.spread * 100.0)
-}
-
 /// Many calls of a client without a token, compared with as many of a client with one.
 fn first_token(server: &Server, app: &App) -> Result<()> {
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     // One HTTP/2 connection, as at GitHub: ten thousand would measure the kernel.
     let http = reqwest::Client::builder()
         .http2_prior_knowledge()
@@ -141,8 +127,7 @@ fn first_token(server: &Server, app: &App) -> Result<()> {
 }
 
 fn milliseconds(samples: Vec<f64>) -> String {
-    let summary = Summary::of(samples);
-    format!("{:.1} ± {:.0} %", summary.median * 1e3, summary.spread * 100.0)
+    Summary::of(samples).shown(1e3, 1)
 }
 
 fn timed(runtime: &Runtime, work: impl Future<Output = octowire::Result<()>>) -> Result<f64> {

@@ -54,11 +54,10 @@ pub fn run() -> Result<()> {
         let medians = samples.map(|samples| Summary::of(samples).median * 1e6);
         let [decode, hit, bare, confirmed, off, miss, octocrab] = medians;
         println!(
-            "| {} | {decode:.1} | {hit:.1} | {:.2} ± {:.0} % | {bare:.1} | {confirmed:.1} | {more:.1} \
+            "| {} | {decode:.1} | {hit:.1} | {} | {bare:.1} | {confirmed:.1} | {more:.1} \
              | {off:.1} | {miss:.1} | {octocrab:.1} |",
             body.name(),
-            ratio.median,
-            ratio.spread * 100.0,
+            ratio.shown(1.0, 2),
         );
     }
     Ok(())

@@ -88,7 +88,7 @@ fn costs(callgrind: bool, server: &Server, body: Body) -> Result<Costs> {
 
 /// The number of calls per second.
 fn rates(server: &Server, body: Body) -> Result<Rates> {
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     let subjects = connect(&runtime, server)?;
     let mut samples = vec![vec![Vec::new(); CALLERS.len()]; subjects.len()];
     // The first round opens the connections, and is not counted.
@@ -128,12 +128,17 @@ pub fn single_threaded() -> Result<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
 }
 
+/// A runtime with [`WORKERS`] threads.
+pub fn multi_threaded() -> Result<Runtime> {
+    Ok(Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?)
+}
+
 /// The calls per second, and the CPU time of a call in µs, of a client in a process of its own: the line that
 /// the programs in `peers/` print as well.
 pub fn rate(client: &str, body: &str, callers: &str, seconds: &str, url: &str) -> Result<()> {
     let (entry, body) = (Entry::named(client)?, Body::named(body)?);
     let (callers, sample) = (callers.parse()?, Duration::from_secs_f64(seconds.parse()?));
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     let _within = runtime.enter();
     let subject = entry.connect(url)?;
     measure::rate(&runtime, &*subject, body, callers, sample / 2)?;

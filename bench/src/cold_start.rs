@@ -47,10 +47,7 @@ pub fn run() -> Result<()> {
     println!("|---|--:|--:|--:|--:|--:|--:|");
     for (client, of) in CLIENTS.into_iter().zip(&samples) {
         let median = |samples: &[f64]| Summary::of(samples.to_vec()).median;
-        let ratio = |samples: &[f64], base: &[f64]| {
-            let ratio = Summary::of_ratios(samples, base);
-            format!("{:.2} ± {:.0} %", ratio.median, ratio.spread * 100.0)
-        };
+        let ratio = |samples: &[f64], base: &[f64]| Summary::of_ratios(samples, base).shown(1.0, 2);
         let counted = process::run_self(&["start", client, "count", server.url()])?;
         let bytes: f64 = counted.stdout.trim().parse()?;
         println!(

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::Result;
 use crate::bodies::Body;
-use crate::calls::{CALLERS, WORKERS};
+use crate::calls::{CALLERS, multi_threaded};
 use crate::clients::{Entry, Subject};
 use crate::measure::{self, Summary, quantile};
 use crate::report;
@@ -21,7 +21,7 @@ const PARTS: [f64; 3] = [0.5, 0.99, 0.999];
 
 pub fn run() -> Result<()> {
     let server = Server::start()?;
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     let rounds = measure::rounds();
     let subjects = {
         let _within = runtime.enter();
@@ -55,13 +55,7 @@ pub fn run() -> Result<()> {
             for (samples, base) in percentiles.iter().zip(&samples[0]) {
                 let (latency, ratio) =
                     (Summary::of(samples.clone()), Summary::of_ratios(samples, base));
-                print!(
-                    " {:.0} ± {:.0} % | {:.2} ± {:.0} % |",
-                    latency.median * 1e6,
-                    latency.spread * 100.0,
-                    ratio.median,
-                    ratio.spread * 100.0
-                );
+                print!(" {} | {} |", latency.shown(1e6, 0), ratio.shown(1.0, 2));
             }
             println!();
         }

@@ -10,9 +10,8 @@ use octowire::rate_limit::RateLimitPolicy;
 use octowire::store::{
     CounterStore, KeyValueStore, QuotaLease, QuotaRequest, QuotaStore, RedisStore, StoreFuture,
 };
-use tokio::runtime::Builder;
 
-use crate::calls::WORKERS;
+use crate::calls::multi_threaded;
 use crate::forward::forward;
 use crate::{Result, report};
 
@@ -25,7 +24,7 @@ const CALLS: u64 = 4 * A_MINUTE;
 pub fn run() -> Result<()> {
     println!("{}", report::header("one run"));
     let redis = Server::start()?;
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     runtime.block_on(async {
         let asked = Arc::new(AtomicU64::new(0));
         let left = Arc::new(AtomicU64::new(CALLS));

@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use octowire::RateLimiter;
 use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
-use tokio::runtime::Builder;
 
 use crate::allocations::{self, Allocations};
-use crate::calls::{WORKERS, single_threaded};
-use crate::measure::{Summary, rounds};
+use crate::calls::{WORKERS, multi_threaded, single_threaded};
+use crate::measure::{Summary, concurrent, rounds};
 use crate::{Result, report};
 
 /// Admissions in a sample: some hundred milliseconds.
@@ -37,22 +36,14 @@ pub fn run() -> Result<()> {
     done?;
     row("one task", samples, 1.0, Some(calls as f64 / f64::from(ADMITTED)));
 
-    let both = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let both = multi_threaded()?;
     let mut samples = Vec::new();
+    let task = || {
+        let queue = queue.clone();
+        async move { admit(&queue).await }
+    };
     for _ in 0..rounds() {
-        let start = Instant::now();
-        both.block_on(async {
-            let task = || {
-                let queue = queue.clone();
-                tokio::spawn(async move { admit(&queue).await })
-            };
-            let tasks: Vec<_> = (0..WORKERS).map(|_| task()).collect();
-            for task in tasks {
-                task.await??;
-            }
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-        })?;
-        samples.push(start.elapsed().as_secs_f64() / f64::from(ADMITTED));
+        samples.push(concurrent(&both, task)? / f64::from(ADMITTED));
     }
     row(&format!("{WORKERS} concurrent tasks, one identity"), samples, WORKERS as f64, None);
     Ok(())
@@ -70,6 +61,5 @@ fn row(what: &str, samples: Vec<f64>, tasks: f64, allocations: Option<f64>) {
     let time = Summary::of(samples);
     let rate = tasks / time.median;
     let allocations = allocations.map(|count| format!("{count:.2}")).unwrap_or_default();
-    let (ns, spread) = (time.median * 1e9, time.spread * 100.0);
-    println!("| {what} | {ns:.0} ± {spread:.0} % | {rate:.0} | {allocations} |");
+    println!("| {what} | {} | {rate:.0} | {allocations} |", time.shown(1e9, 0));
 }

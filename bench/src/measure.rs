@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use crate::Result;
 use crate::allocations::{self, Allocations};
 use crate::bodies::Body;
+use crate::calls::WORKERS;
 use crate::clients::Subject;
 
 static ROUNDS: OnceLock<usize> = OnceLock::new();
@@ -90,6 +91,22 @@ pub fn rate(
     })
 }
 
+/// The seconds until concurrent tasks have ended: one for each of the [`WORKERS`].
+pub fn concurrent<F>(runtime: &Runtime, task: impl Fn() -> F) -> Result<f64>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let start = Instant::now();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..WORKERS).map(|_| tokio::spawn(task())).collect();
+        for task in tasks {
+            task.await??;
+        }
+        Ok::<_, crate::Error>(())
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
 /// The statistics of a series of samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
@@ -104,6 +121,11 @@ impl Summary {
         let median = quantile(&samples, 0.5);
         let between = quantile(&samples, 0.75) - quantile(&samples, 0.25);
         Self { median, spread: between / 2.0 / median }
+    }
+
+    /// The median times `scale`, with this number of decimals, and the spread.
+    pub fn shown(self, scale: f64, decimals: usize) -> String {
+        format!("{:.decimals$} ± {:.0} %", self.median * scale, self.spread * 100.0)
     }
 
     /// The statistics of the ratios of paired samples, so that a machine that slows down for a while affects

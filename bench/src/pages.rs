@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use octowire::cache::CacheConfig;
-use tokio::runtime::Builder;
 
 use crate::bodies::OWNER;
-use crate::calls::WORKERS;
+use crate::calls::multi_threaded;
 use crate::lists;
 use crate::measure::{self, Summary};
 use crate::server::Server;
@@ -14,8 +13,8 @@ use crate::{Result, clients, report};
 
 const PAGES: u64 = 100;
 const DELAY: Duration = Duration::from_millis(50);
-/// The pages ahead, and the greatest time as a part of the sequential one.
-const AHEAD: [(usize, Option<f64>); 3] = [(0, None), (4, Some(0.27)), (10, Some(0.12))];
+/// The pages that are fetched ahead: none first, which the others are compared with.
+const AHEAD: [usize; 3] = [0, 4, 10];
 /// Small pages, whose time is the delay, and full ones, which also have to be decoded.
 const PER_PAGE: [u64; 2] = [10, 100];
 /// A round takes 14 seconds.
@@ -23,31 +22,23 @@ const MAX_ROUNDS: usize = 3;
 
 pub fn run() -> Result<()> {
     let server = Server::start()?;
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     let rounds = measure::rounds().min(MAX_ROUNDS);
     println!("{}", report::header(&format!("{rounds} rounds")));
     println!("{PAGES} pages, each served after {} ms:\n", DELAY.as_millis());
-    println!(
-        "| items on a page | pages ahead | s | of sequential | target |\n|--:|--:|--:|--:|--:|"
-    );
+    println!("| items on a page | pages ahead | s | of sequential |\n|--:|--:|--:|--:|");
     for per_page in PER_PAGE {
         let mut samples: [Vec<f64>; AHEAD.len()] = Default::default();
         for round in 0..rounds {
             eprintln!("pages of {per_page}: round {} of {rounds}", round + 1);
-            for (samples, (ahead, _)) in samples.iter_mut().zip(AHEAD) {
+            for (samples, ahead) in samples.iter_mut().zip(AHEAD) {
                 samples.push(runtime.block_on(read(server.url(), per_page, ahead))?);
             }
         }
-        for ((ahead, target), of) in AHEAD.into_iter().zip(&samples) {
+        for (ahead, of) in AHEAD.into_iter().zip(&samples) {
             let time = Summary::of(of.clone());
             let ratio = Summary::of_ratios(of, &samples[0]);
-            let target = target.map(|target| format!("{target}")).unwrap_or_default();
-            println!(
-                "| {per_page} | {ahead} | {:.2} ± {:.0} % | {:.3} | {target} |",
-                time.median,
-                time.spread * 100.0,
-                ratio.median
-            );
+            println!("| {per_page} | {ahead} | {} | {:.3} |", time.shown(1.0, 2), ratio.median);
         }
     }
     Ok(())

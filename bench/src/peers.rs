@@ -200,8 +200,7 @@ fn shown(samples: &[f64], scale: f64, digits: usize) -> String {
     if samples.is_empty() {
         return "fails".to_owned();
     }
-    let summary = Summary::of(samples.to_vec());
-    format!("{:.digits$} ± {:.0} %", summary.median * scale, summary.spread * 100.0)
+    Summary::of(samples.to_vec()).shown(scale, digits)
 }
 
 /// The folder of what is installed, beside the build of this program.

@@ -11,10 +11,9 @@ use octowire::usage::{Budget, Period, UsageConfig};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-use crate::calls::WORKERS;
+use crate::calls::multi_threaded;
 use crate::delaying::DelayingProxy;
 use crate::leases::Server;
 use crate::{Result, report};
@@ -33,7 +32,7 @@ const CALLS: [&str; 5] = ["a hit", "a miss", "a write", "20 concurrent misses", 
 pub fn run() -> Result<()> {
     println!("{}", report::header(&format!("{ROUNDS} rounds")));
     let redis = Server::start()?;
-    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    let runtime = multi_threaded()?;
     runtime.block_on(async {
         // It responds from here on.
         drop(redis.connect().await?);

@@ -43,6 +43,27 @@ const TARGETS: &[Target] = &[
         "CPU, of bare",
     ),
     (
+        "CPU of a call of a process, 1 KB, of bare",
+        AtMost(1.05),
+        "pairs",
+        &["1 KB", "octowire"],
+        "CPU, of bare",
+    ),
+    (
+        "CPU of a call of a process, 10 KB, of bare",
+        AtMost(1.05),
+        "pairs",
+        &["10 KB", "octowire"],
+        "CPU, of bare",
+    ),
+    (
+        "CPU of a call of a process, 260 KB, of bare",
+        AtMost(1.05),
+        "pairs",
+        &["260 KB", "octowire"],
+        "CPU, of bare",
+    ),
+    (
         "calls per second, 1 KB, 1 caller, of bare",
         AtLeast(0.95),
         "calls",

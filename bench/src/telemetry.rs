@@ -54,9 +54,8 @@ fn snapshot() -> Result<()> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().build()?;
     let (time, series, bytes) = runtime.block_on(measure_snapshot())?;
-    let (us, spread) = (time.median * 1e6, time.spread * 100.0);
     println!("\n| the dashboard's snapshot, in series-seconds | JSON, bytes | µs |\n|--:|--:|--:|");
-    println!("| {series} | {bytes} | {us:.0} ± {spread:.0} % |");
+    println!("| {series} | {bytes} | {} |", time.shown(1e6, 0));
     Ok(())
 }
 
@@ -98,6 +97,5 @@ fn row(what: &str, reporting: &TelemetryProbe) {
     allocations::start();
     report_all();
     let Allocations { calls, .. } = allocations::stop();
-    let (ns, spread) = (time.median * 1e9, time.spread * 100.0);
-    println!("| {what} | {ns:.0} ± {spread:.0} % | {:.2} |", calls as f64 / f64::from(REPORTED));
+    println!("| {what} | {} | {:.2} |", time.shown(1e9, 0), calls as f64 / f64::from(REPORTED));
 }

@@ -91,9 +91,8 @@ fn verification() -> Result<()> {
             .ok_or_else(wrong)?;
         let [ours, aws, ring, rust] = samples.map(|samples| Summary::of(samples).median * 1e6);
         println!(
-            "| {name} | {ours:.2} | {aws:.2} | {ring:.2} | {rust:.2} | {:.2} ± {:.0} % |",
-            fastest.median,
-            fastest.spread * 100.0
+            "| {name} | {ours:.2} | {aws:.2} | {ring:.2} | {rust:.2} | {} |",
+            fastest.shown(1.0, 2)
         );
     }
     println!();
@@ -185,11 +184,7 @@ fn decoding() -> Result<()> {
         "| decoder | µs | of octocrab | published payloads, of {} |\n|---|--:|--:|--:|",
         all.len()
     );
-    println!(
-        "| octowire | {ours:.1} | {:.2} ± {:.0} % | {typed} |",
-        ratio.median,
-        ratio.spread * 100.0
-    );
+    println!("| octowire | {ours:.1} | {} | {typed} |", ratio.shown(1.0, 2));
     println!("| octocrab | {octocrab:.1} | 1.00 | {} |", both.len());
     println!("| serde_json::Value | {value:.1} | {:.2} | |\n", value / octocrab);
     Ok(())
@@ -219,10 +214,7 @@ fn receiving() -> Result<()> {
         "octowire's receiver",
     ];
     for (name, of) in names.into_iter().zip(&samples) {
-        let of_base = |base: &[f64]| {
-            let ratio = Summary::of_ratios(of, base);
-            format!("{:.2} ± {:.0} %", ratio.median, ratio.spread * 100.0)
-        };
+        let of_base = |base: &[f64]| Summary::of_ratios(of, base).shown(1.0, 2);
         let rate = Summary::of(of.clone()).median;
         println!(
             "| {name} | {rate:.0} | {} | {} | {} |",
