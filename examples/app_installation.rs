@@ -66,7 +66,7 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     // The App itself, for the few endpoints that require its JWT.
     let installations = github.as_app()?;
     let installations = installations.request(Method::GET, "/app/installations");
-    for installation in installations.send::<Vec<Value>>().await?.iter() {
+    for installation in installations.send::<Vec<Value>>().await? {
         let Some(id) = installation["id"].as_u64() else { continue };
         // A handle for another installation shares connections, settings and the JWT. Its token only has the
         // permissions that this loop needs.

@@ -77,7 +77,12 @@ async fn a_minute(repository: &str) -> Result<(), Box<dyn Error>> {
     let mut tally = Tally::default();
     for _ in 0..6 {
         let issues = ask(&client, &format!("/repos/{repository}/issues")).await?;
-        println!("#{} {}: {:?}", issues[0]["number"], issues[0]["title"], issues.cache_status());
+        println!(
+            "#{} {}: {:?}",
+            issues[0]["number"],
+            issues[0]["title"],
+            issues.meta().cache_status()
+        );
         tally.count(&issues);
         tokio::time::sleep(Duration::from_secs(10)).await;
     }
@@ -100,8 +105,8 @@ struct Tally {
 impl Tally {
     fn count(&mut self, response: &Response<Value>) {
         self.polls += 1;
-        self.uncounted += u32::from(response.cache_status() == CacheStatus::Revalidated);
-        self.left = response.rate_limit().map(|limit| limit.remaining).or(self.left);
+        self.uncounted += u32::from(response.meta().cache_status() == CacheStatus::Revalidated);
+        self.left = response.meta().rate_limit().map(|limit| limit.remaining).or(self.left);
     }
 
     fn print(&self) {

@@ -88,8 +88,8 @@ async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
         .per_page(SHOWN as i64)
         .send()
         .await?;
-    // A response dereferences to its body, and has metadata.
-    for issue in issues.iter() {
+    // A response behaves like its body.
+    for issue in &issues {
         println!("  #{:<7} {}", issue.number, issue.title);
     }
     if issues.is_empty() {
@@ -129,7 +129,7 @@ async fn show_readme(github: &Client, owner: &str, repo: &str) -> Result<(), Box
     println!("  … {} bytes", readme.size);
 
     heading("What is left of the rate limit");
-    match readme.rate_limit() {
+    match readme.meta().rate_limit() {
         Some(limit) => println!("  {}", in_words(&limit)),
         None => println!("  this server does not limit requests"),
     }
@@ -152,8 +152,8 @@ async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
     println!("  {}", issue.html_url);
     println!(
         "  answered {} to request {}",
-        issue.status(),
-        issue.request_id().unwrap_or("without an id")
+        issue.meta().status(),
+        issue.meta().request_id().unwrap_or("without an id")
     );
     Ok(())
 }

@@ -96,12 +96,14 @@ fn expect(
     runtime.block_on(client.repeat(body, 1))?;
     let call = client.request(http::Method::GET, body.path());
     let response = runtime.block_on(call.send::<serde_json::Value>())?;
-    match response.cache_status() == status {
+    match response.meta().cache_status() == status {
         true => Ok(()),
-        false => {
-            Err(format!("{}: {:?} instead of {status:?}", body.name(), response.cache_status())
-                .into())
-        }
+        false => Err(format!(
+            "{}: {:?} instead of {status:?}",
+            body.name(),
+            response.meta().cache_status()
+        )
+        .into()),
     }
 }
 

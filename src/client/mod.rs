@@ -49,7 +49,7 @@ pub use request::{Request, ResponseFuture};
 /// let client = Client::from_env()?;
 /// let user = client.request(Method::GET, "/user");
 /// let user = user.send::<serde_json::Value>().await?;
-/// println!("{} ({:?})", user["login"], user.rate_limit());
+/// println!("{} ({:?})", user["login"], user.meta().rate_limit());
 /// # Ok(())
 /// # }
 /// ```

@@ -37,7 +37,7 @@ pub(crate) use page::Listed;
 #[allow(unused_imports)]
 pub(crate) use page::TotalCount;
 
-/// The pages of a list, in order.
+/// The pages of a list, in order, each with its [metadata](Response::meta).
 ///
 /// It is a [`Stream`]; [`next`](Self::next) and [`try_next`](Self::try_next) read it without an
 /// import. Pages are fetched and decoded [ahead](Request::prefetch) while it is polled, and nothing

@@ -100,7 +100,7 @@ fn cached() -> CacheConfig {
 async fn get(client: &Client, path: &str) -> (Duration, Result<CacheStatus>) {
     let start = Instant::now();
     let response = client.request(Method::GET, path).send::<Value>().await;
-    (start.elapsed(), response.map(|response| response.cache_status()))
+    (start.elapsed(), response.map(|response| response.meta().cache_status()))
 }
 
 async fn post(client: &Client, path: &str) -> Duration {
@@ -197,7 +197,7 @@ async fn nor_does_the_first_call_of_a_client() {
                 assert!(wait <= ALLOWED, "{kind}: {wait:?} at {delay} ms, call {number}");
                 match ended {
                     Ok(response) if delay < 50 => {
-                        let is_hit = response.cache_status() == CacheStatus::Hit;
+                        let is_hit = response.meta().cache_status() == CacheStatus::Hit;
                         // The first read of a client takes a second round trip for invalidations beyond the log's number.
                         let knows_log = delay <= 20 || number > 0;
                         assert_eq!(is_hit, kind == "hit" && knows_log, "{kind} at {delay} ms");
@@ -396,7 +396,7 @@ async fn pending_writes_are_visible_to_this_process() {
     let stored = other.request(Method::GET, "/repos/o/r/warm").cache(CachePolicy::only_if_cached());
     let stored = stored.send::<Value>().await.unwrap();
     // A new process does not know the previous write.
-    assert_eq!(stored.cache_status(), CacheStatus::Stale);
+    assert_eq!(stored.meta().cache_status(), CacheStatus::Stale);
 }
 
 #[tokio::test(start_paused = true)]

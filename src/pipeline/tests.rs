@@ -748,11 +748,11 @@ async fn a_response_in_memory_ends_the_call_in_its_first_poll_and_takes_no_furth
     }
     let mut hit = get(&memory, "/x");
     let response = poll_immediate(&mut hit).await.unwrap().unwrap();
-    assert_eq!(response.cache_status(), CacheStatus::Hit);
+    assert_eq!(response.meta().cache_status(), CacheStatus::Hit);
     assert!(poll_immediate(&mut hit).await.is_none());
     let begun = begin_read(&memory, "/x");
     assert!(begun.break_value().unwrap().cache_status == CacheStatus::Hit);
     assert!(begin_read(&memory.with_auth(SlowProvider), "/x").is_continue());
     assert!(begin_read(&store, "/x").is_continue());
-    assert_eq!(get(&store, "/x").await.unwrap().cache_status(), CacheStatus::Hit);
+    assert_eq!(get(&store, "/x").await.unwrap().meta().cache_status(), CacheStatus::Hit);
 }

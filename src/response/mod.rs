@@ -7,8 +7,10 @@ mod decoders;
 pub(crate) mod graphql;
 mod gzip;
 pub(crate) mod response_headers;
+mod response_meta;
 
 pub use byte_stream::ByteStream;
+pub use response_meta::{CacheStatus, ResponseMeta};
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -17,102 +19,61 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 use url::Url;
 
 use self::response_headers::ResponseHeaders;
 use crate::codec::{EmptyBody, from_json, json_path};
 use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
-use crate::headers::rate_limit::RateLimitStatus;
-use crate::headers::request_id::request_id;
 
-/// GitHub's response to a call: the value and its metadata.
+/// GitHub's response to a call: its decoded body, and its [metadata](Self::meta).
 ///
-/// It dereferences to the value, so that `response.title` reads a field of an issue; [`into_inner`](Self::into_inner)
-/// returns the value.
+/// It behaves like the body: it dereferences to it, `for` iterates over a list, and it serializes without the metadata.
+/// [`into_inner`](Self::into_inner) returns the body. No property of a response in GitHub's description has the name of a
+/// method of `Response`, so that `issue.url` and `run.status` are always the body's.
 ///
-/// The value is decoded from JSON in UTF-8. A body with a byte that is not UTF-8 fails as a whole, with
+/// The body is decoded from JSON in UTF-8. A body with a byte that is not UTF-8 fails as a whole, with
 /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) and the place of the byte, even in a property that the type ignores.
+///
+/// ```no_run
+/// # #[cfg(feature = "issues")]
+/// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+/// let issues = github.issues().list_for_repo().owner("rust-lang").repo("rust").send().await?;
+/// println!("{} issues, request {:?}", issues.len(), issues.meta().request_id());
+/// for issue in issues {
+///     println!("#{} {}", issue.number, issue.title);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
 pub struct Response<T> {
+    meta: ResponseMeta,
     value: T,
-    status: StatusCode,
-    headers: ResponseHeaders,
-    url: Url,
-    operation: OperationName,
-    cache_status: CacheStatus,
-    age: Option<Duration>,
 }
 
 impl<T> Response<T> {
-    /// Returns the status; always a success, 2xx.
+    /// Returns the metadata: the status, the headers, the request id, the rate limit status and more.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
-        self.status
+    pub fn meta(&self) -> &ResponseMeta {
+        &self.meta
     }
 
-    /// Returns the headers, such as `etag`, `link` and `x-oauth-scopes`.
-    ///
-    /// Secrets in them are redacted at the first call. If the process has used more than a thousand other secrets since
-    /// the response arrived, most values are `[hidden]`: read the headers before you keep a response.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.headers.map()
-    }
-
-    /// Returns GitHub's request id, which its support asks for. An id of more than 128 characters, or with characters
-    /// other than visible ASCII, is `None`.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        request_id(&self.headers)
-    }
-
-    /// Returns the rate limit status after this call.
-    #[must_use]
-    pub fn rate_limit(&self) -> Option<RateLimitStatus> {
-        RateLimitStatus::from_headers(&self.headers)
-    }
-
-    /// Returns the URL of the response, after redirects.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// Returns the operation's id, such as `issues/get`; for a call created by
-    /// [`Client::request`](crate::Client::request), its method and path.
-    #[must_use]
-    pub fn operation(&self) -> &str {
-        &self.operation
-    }
-
-    /// Returns whether it comes from the [cache](crate::policy::cache). All callers of a coalesced call get the same value.
-    #[must_use]
-    pub fn cache_status(&self) -> CacheStatus {
-        self.cache_status
-    }
-
-    /// Returns, for a response from the cache, the time since GitHub sent or confirmed it.
-    #[must_use]
-    pub fn age(&self) -> Option<Duration> {
-        self.age
-    }
-
-    /// Returns the value alone.
+    /// Returns the body without the metadata.
     #[must_use]
     pub fn into_inner(self) -> T {
         self.value
     }
 
-    /// Returns the same response with another value.
+    /// Returns the body and the metadata.
+    #[must_use]
+    pub fn into_parts(self) -> (T, ResponseMeta) {
+        (self.value, self.meta)
+    }
+
+    /// Converts the body, and keeps the metadata.
     pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Response<U> {
-        Response {
-            value: convert(self.value),
-            status: self.status,
-            headers: self.headers,
-            url: self.url,
-            operation: self.operation,
-            cache_status: self.cache_status,
-            age: self.age,
-        }
+        Response { meta: self.meta, value: convert(self.value) }
     }
 }
 
@@ -130,45 +91,43 @@ impl<T> DerefMut for Response<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Response<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Response")
-            .field("operation", &self.operation)
-            .field("status", &self.status)
-            .field("request_id", &self.request_id())
-            .field("cache_status", &self.cache_status)
-            .field("value", &self.value)
-            .finish_non_exhaustive()
+impl<T: IntoIterator> IntoIterator for Response<T> {
+    type Item = T::Item;
+    type IntoIter = T::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.value.into_iter()
     }
 }
 
-/// The source of a response: [`Response::cache_status`](crate::Response::cache_status).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CacheStatus {
-    /// From GitHub; the call bypassed the cache.
-    Bypass,
-    /// From GitHub, since no response was stored, or the stored response is not current.
-    Miss,
-    /// From the cache, with no request sent.
-    Hit,
-    /// From the cache, and GitHub confirmed that it is current.
-    Revalidated,
-    /// From the cache, though it might not be current: as the policy allows, while GitHub fails or the client
-    /// revalidates.
-    Stale,
+impl<'a, T> IntoIterator for &'a Response<T>
+where
+    &'a T: IntoIterator,
+{
+    type Item = <&'a T as IntoIterator>::Item;
+    type IntoIter = <&'a T as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        IntoIterator::into_iter(&self.value)
+    }
 }
 
-impl CacheStatus {
-    /// Returns its name in lower case, as in spans.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Bypass => "bypass",
-            Self::Miss => "miss",
-            Self::Hit => "hit",
-            Self::Revalidated => "revalidated",
-            Self::Stale => "stale",
-        }
+impl<'a, T> IntoIterator for &'a mut Response<T>
+where
+    &'a mut T: IntoIterator,
+{
+    type Item = <&'a mut T as IntoIterator>::Item;
+    type IntoIter = <&'a mut T as IntoIterator>::IntoIter;
+
+    fn into_iter(self) -> Self::IntoIter {
+        IntoIterator::into_iter(&mut self.value)
+    }
+}
+
+/// Serializes the body without the metadata.
+impl<T: Serialize> Serialize for Response<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
     }
 }
 
@@ -253,7 +212,8 @@ impl RawResponse {
             RawBody::Stream(stream) => *stream,
             RawBody::Bytes(bytes) => ByteStream::from_bytes(bytes, operation.clone()),
         };
-        Ok(Response { value, status, headers, url, operation, cache_status, age })
+        let meta = ResponseMeta { status, headers, url, operation, cache_status, age };
+        Ok(Response { meta, value })
     }
 
     pub(crate) fn decode<T>(
@@ -270,7 +230,8 @@ impl RawResponse {
     #[inline]
     fn with_value<T>(self, value: T) -> Response<T> {
         let Self { operation, status, headers, url, cache_status, age, .. } = self;
-        Response { value, status, headers, url, operation, cache_status, age }
+        let meta = ResponseMeta { status, headers, url, operation, cache_status, age };
+        Response { meta, value }
     }
 
     pub(crate) fn bytes(&self) -> &Bytes {

@@ -10,7 +10,7 @@ use crate::sanitize::ReceivedHeaders;
 
 /// The headers of a response. Of a received one, they are redacted when they are first read as a map; until then, only
 /// single values that contain no secret are read.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ResponseHeaders {
     received: Option<ReceivedHeaders>,
     shown: OnceLock<Arc<HeaderMap>>,

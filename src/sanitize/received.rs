@@ -21,6 +21,7 @@ use crate::util::{http_date, known_names};
 /// Most headers are the code of a [known name](known_names), the length of the value in two bytes, and the value. All
 /// others are a zero, the length of the name in two bytes, that of the value in four, whose highest bit marks it as
 /// sensitive, the name, and the value.
+#[derive(Clone)]
 pub(crate) struct ReceivedHeaders {
     lines: Box<[u8]>,
     /// The number of evictions of known secrets before the response was received.

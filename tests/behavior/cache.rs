@@ -73,7 +73,7 @@ async fn get(client: &Client, path: &str) -> Response<Value> {
 }
 
 async fn status(client: &Client, path: &str) -> CacheStatus {
-    get(client, path).await.cache_status()
+    get(client, path).await.meta().cache_status()
 }
 
 #[tokio::test]
@@ -81,21 +81,26 @@ async fn a_repeated_read_is_confirmed_and_does_not_count() {
     let github = Resources::start().await;
     let client = client(&github, CacheConfig::default());
     let first = get(&client, "/repos/o/r").await;
-    assert_eq!((first.cache_status(), first.age()), (CacheStatus::Miss, None));
+    assert_eq!((first.meta().cache_status(), first.meta().age()), (CacheStatus::Miss, None));
     for _ in 0..3 {
         let again = get(&client, "/repos/o/r").await;
-        assert_eq!(again.cache_status(), CacheStatus::Revalidated);
-        assert_eq!((again.status().as_u16(), &*again), (200, &*first));
-        assert_eq!(again.headers()["content-type"], first.headers()["content-type"]);
-        let (limit, before) = (again.rate_limit().unwrap(), first.rate_limit().unwrap());
+        assert_eq!(again.meta().cache_status(), CacheStatus::Revalidated);
+        assert_eq!((again.meta().status().as_u16(), &*again), (200, &*first));
+        assert_eq!(again.meta().headers()["content-type"], first.meta().headers()["content-type"]);
+        let (limit, before) =
+            (again.meta().rate_limit().unwrap(), first.meta().rate_limit().unwrap());
         assert!(
-            limit.remaining == before.remaining - 1 && again.request_id() != first.request_id()
+            limit.remaining == before.remaining - 1
+                && again.meta().request_id() != first.meta().request_id()
         );
     }
     assert_eq!(github.replies(), (1, 3));
     github.change("/repos/o/r");
     let changed = get(&client, "/repos/o/r").await;
-    assert_eq!((changed.cache_status(), &changed["version"]), (CacheStatus::Miss, &json!(1)));
+    assert_eq!(
+        (changed.meta().cache_status(), &changed["version"]),
+        (CacheStatus::Miss, &json!(1))
+    );
     // Another question is another answer.
     assert_eq!(status(&client, "/repos/o/r?page=2").await, CacheStatus::Miss);
 }
@@ -177,10 +182,10 @@ async fn a_fresh_response_is_served_without_a_request_until_it_expires() {
         assert_eq!(status(&client, "/user").await, CacheStatus::Miss);
         advance(SECOND * (seconds - 1)).await;
         let hit = get(&client, "/user").await;
-        assert_eq!(hit.cache_status(), CacheStatus::Hit);
-        let age = hit.age().unwrap().as_secs();
+        assert_eq!(hit.meta().cache_status(), CacheStatus::Hit);
+        let age = hit.meta().age().unwrap().as_secs();
         assert!((seconds - 2..=seconds).contains(&u32::try_from(age).unwrap()), "{age}");
-        assert_eq!(hit.rate_limit(), None, "what was said of it then is of no use now");
+        assert_eq!(hit.meta().rate_limit(), None, "what was said of it then is of no use now");
         advance(2 * SECOND).await;
         assert_eq!(status(&client, "/user").await, CacheStatus::Revalidated);
         assert_eq!(status(&client, "/user").await, CacheStatus::Hit);
@@ -204,12 +209,15 @@ async fn the_most_particular_policy_holds() {
     assert_eq!(status(&client, "/other").await, CacheStatus::Hit);
     let call = |policy| client.request(Method::GET, "/other").cache(policy).send::<Value>();
     assert_eq!(
-        call(CachePolicy::revalidate()).await.unwrap().cache_status(),
+        call(CachePolicy::revalidate()).await.unwrap().meta().cache_status(),
         CacheStatus::Revalidated
     );
-    assert_eq!(call(CachePolicy::no_store()).await.unwrap().cache_status(), CacheStatus::Bypass);
     assert_eq!(
-        call(CachePolicy::only_if_cached()).await.unwrap().cache_status(),
+        call(CachePolicy::no_store()).await.unwrap().meta().cache_status(),
+        CacheStatus::Bypass
+    );
+    assert_eq!(
+        call(CachePolicy::only_if_cached()).await.unwrap().meta().cache_status(),
         CacheStatus::Stale
     );
     let sent = github.sent();
@@ -379,15 +387,15 @@ async fn a_stale_response_is_served_on_error_if_the_policy_allows() {
     advance(11 * SECOND).await;
     github.state().failure = Some(json_response("503 Unavailable", "", ""));
     let stale = read(&client).await.unwrap();
-    assert_eq!(stale.cache_status(), CacheStatus::Stale);
-    assert!(stale.age().unwrap() >= 10 * SECOND);
+    assert_eq!(stale.meta().cache_status(), CacheStatus::Stale);
+    assert!(stale.meta().age().unwrap() >= 10 * SECOND);
     // So it does when the circuit is open.
     for n in 0..40 {
         let _ = client.request(Method::GET, format!("/other/{n}")).send::<Value>().await;
     }
     assert_ne!(client.circuit_state(), octowire::CircuitState::Closed);
     let sent = github.sent();
-    assert_eq!(read(&client).await.unwrap().cache_status(), CacheStatus::Stale);
+    assert_eq!(read(&client).await.unwrap().meta().cache_status(), CacheStatus::Stale);
     assert_eq!(github.sent(), sent);
     advance(60 * SECOND).await;
     assert!(read(&client).await.is_err());
@@ -419,7 +427,7 @@ async fn a_stale_response_is_returned_immediately_and_refreshed_once_in_backgrou
     github.change("/user");
     let reads = join_all((0..20).map(|_| get(&client, "/user"))).await;
     for read in &reads {
-        assert_eq!((read.cache_status(), &read["version"]), (CacheStatus::Stale, &json!(0)));
+        assert_eq!((read.meta().cache_status(), &read["version"]), (CacheStatus::Stale, &json!(0)));
     }
     while get(&client, "/user").await["version"] != 1 {
         tokio::task::yield_now().await;

@@ -43,11 +43,11 @@ async fn a_request_has_the_headers_that_github_requires() {
     let user = call.send::<Value>().await.unwrap();
     mock.assert_async().await;
     assert_eq!(user["login"], "octocat");
-    assert_eq!(user.status(), 200);
-    assert_eq!(user.request_id(), Some("R1"));
-    assert_eq!(user.operation(), "GET /user");
-    assert_eq!(user.url().path(), "/user");
-    let limit = user.rate_limit().unwrap();
+    assert_eq!(user.meta().status(), 200);
+    assert_eq!(user.meta().request_id(), Some("R1"));
+    assert_eq!(user.meta().operation(), "GET /user");
+    assert_eq!(user.meta().url().path(), "/user");
+    let limit = user.meta().rate_limit().unwrap();
     assert_eq!((limit.limit, limit.remaining, limit.used), (5000, 4998, 2));
     assert_eq!(limit.resource.as_deref(), Some("core"));
     assert_eq!(user.map(|user| user["login"].clone()).into_inner(), "octocat");

@@ -45,7 +45,7 @@ async fn a_graphql_query_sends_its_variables_and_returns_its_data() {
     let data = data.await.unwrap();
     mock.assert_async().await;
     assert_eq!(data.user.name, "Mona");
-    assert_eq!(data.operation(), "POST /graphql");
+    assert_eq!(data.meta().operation(), "POST /graphql");
 }
 
 #[tokio::test]

@@ -255,7 +255,7 @@ async fn a_header_for_tracing_does_not_prevent_cache_hits() {
         let client = network.client().cache(cache()).interceptor(number).build().unwrap();
         for expected in [Miss, Hit, Hit] {
             let call = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
-            assert_eq!(call.cache_status(), expected, "calls: {of_calls}");
+            assert_eq!(call.meta().cache_status(), expected, "calls: {of_calls}");
         }
         assert_eq!(network.sent("traceparent"), ["1"]);
     }
@@ -263,7 +263,7 @@ async fn a_header_for_tracing_does_not_prevent_cache_hits() {
     let client = network.client().cache(cache()).build().unwrap();
     for (value, expected) in [("1", Miss), ("2", Hit), ("3", Hit)] {
         let call = client.request(Method::GET, "/x").header("traceparent", value);
-        assert_eq!(call.send::<Value>().await.unwrap().cache_status(), expected);
+        assert_eq!(call.send::<Value>().await.unwrap().meta().cache_status(), expected);
     }
 }
 
@@ -277,7 +277,7 @@ async fn a_response_is_stored_for_the_headers_that_it_varies_by() {
         if let Some(tenant) = tenant {
             call = call.header("x-tenant", tenant);
         }
-        call.send::<Value>().await.unwrap().cache_status()
+        call.send::<Value>().await.unwrap().meta().cache_status()
     };
     // A response to a call without the header is not used for a call with it, and conversely.
     for (tenant, expected) in [
@@ -297,7 +297,7 @@ async fn a_response_is_stored_for_the_headers_that_it_varies_by() {
     let client = network.client().cache(cache()).interceptor(number).build().unwrap();
     for _ in 0..2 {
         let call = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
-        assert_eq!(call.cache_status(), Miss);
+        assert_eq!(call.meta().cache_status(), Miss);
     }
 }
 
@@ -321,7 +321,7 @@ async fn calls_with_different_values_of_a_varying_header_never_share_a_response(
             if !value.is_empty() {
                 call = call.header(name, value);
             }
-            let status = call.send::<Value>().await.unwrap().cache_status();
+            let status = call.send::<Value>().await.unwrap().meta().cache_status();
             assert_eq!(status, expected, "{name}: {value}");
         }
     }
@@ -334,7 +334,7 @@ async fn a_default_header_that_a_call_overrides_is_a_part_of_the_key() {
     let client = network.client().cache(cache).default_header("x-tenant", "m").build().unwrap();
     for (tenant, expected) in [("a", Miss), ("a", Hit), ("b", Miss), ("a", Hit)] {
         let call = client.request(Method::GET, "/x").header("x-tenant", tenant);
-        assert_eq!(call.send::<Value>().await.unwrap().cache_status(), expected, "{tenant}");
+        assert_eq!(call.send::<Value>().await.unwrap().meta().cache_status(), expected, "{tenant}");
     }
 }
 
@@ -413,7 +413,7 @@ async fn reads_with_different_headers_are_not_coalesced() {
     let client = network.client().cache(cache).build().unwrap();
     let call = |tenant| client.request(Method::GET, "/x").header("x-tenant", tenant).send_empty();
     let (a, b) = tokio::join!(call("a"), call("b"));
-    assert_eq!((a.unwrap().cache_status(), b.unwrap().cache_status()), (Miss, Miss));
+    assert_eq!((a.unwrap().meta().cache_status(), b.unwrap().meta().cache_status()), (Miss, Miss));
     assert_eq!(network.sent("x-tenant"), ["a", "b"]);
 }
 

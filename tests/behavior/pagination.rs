@@ -69,9 +69,9 @@ async fn pages_carry_their_responses() {
     let mut pages = request(&server).pages::<Vec<u64>>();
     let mut seen = Vec::new();
     while let Some(page) = pages.try_next().await.unwrap() {
-        assert_eq!(page.status(), 200);
-        assert_eq!(page.operation(), "GET /list");
-        assert!(page.headers().contains_key("link"));
+        assert_eq!(page.meta().status(), 200);
+        assert_eq!(page.meta().operation(), "GET /list");
+        assert!(page.meta().headers().contains_key("link"));
         seen.extend_from_slice(&page);
     }
     assert_eq!(seen, [0, 1, 2, 3, 4, 5]);

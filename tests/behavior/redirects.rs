@@ -6,7 +6,7 @@ use crate::support::{Reply, Server, json_response};
 use futures_util::stream;
 use http::Method;
 use octowire::cache::{CachePolicy, CacheStatus};
-use octowire::{Body, ErrorKind, Response};
+use octowire::{Body, ErrorKind};
 use serde_json::{Value, json};
 
 /// A server that redirects `/from` to `/to` with this status.
@@ -27,8 +27,8 @@ async fn a_renamed_repository_is_found() {
         let call = server.client().request(Method::GET, "/from");
         let found = call.send::<Value>().await.unwrap();
         assert_eq!(found["arrived"], true);
-        assert_eq!(found.url().path(), "/to");
-        assert_eq!(found.operation(), "GET /from");
+        assert_eq!(found.meta().url().path(), "/to");
+        assert_eq!(found.meta().operation(), "GET /from");
         let token = &server.requests()[1].headers["authorization"];
         assert_eq!(token, "Bearer t0ken");
     }
@@ -59,9 +59,11 @@ async fn the_url_of_a_response_is_that_of_its_last_request() {
             let response = call().cache(policy).send::<Value>().await.unwrap();
             responses.push(response.map(drop));
         }
-        let urls: Vec<_> = responses.iter().map(|response| response.url().as_str()).collect();
+        let urls: Vec<_> =
+            responses.iter().map(|response| response.meta().url().as_str()).collect();
         assert_eq!(urls, vec![format!("{}{expected}", server.url); 5]);
-        let statuses: Vec<_> = responses.iter().map(Response::cache_status).collect();
+        let statuses: Vec<_> =
+            responses.iter().map(|response| response.meta().cache_status()).collect();
         let [bypass, miss] = [CacheStatus::Bypass, CacheStatus::Miss];
         assert_eq!(statuses[..3], [bypass, bypass, miss], "{path}");
         assert_eq!(statuses[3..], [CacheStatus::Revalidated, CacheStatus::Hit], "{path}");

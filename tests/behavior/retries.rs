@@ -316,10 +316,10 @@ async fn an_accepted_response_is_polled_until_ready_on_request() {
     let server = working_on_it(5).await;
     let client = server.builder().build().unwrap();
     let request = || client.request(Method::GET, "/repos/o/r/stats/contributors");
-    assert_eq!(send(request()).await.unwrap().status(), 202);
+    assert_eq!(send(request()).await.unwrap().meta().status(), 202);
     let start = tokio::time::Instant::now();
     let response = send(request().poll_until_ready(60 * SECOND)).await.unwrap();
-    assert_eq!((response.status().as_u16(), response.into_inner()), (200, json!([1])));
+    assert_eq!((response.meta().status().as_u16(), response.into_inner()), (200, json!([1])));
     let took = start.elapsed();
     assert!(took >= 15 * SECOND && took < 20 * SECOND, "{took:?}");
     assert_eq!(server.requests().len(), 6);
@@ -343,7 +343,7 @@ macro_rules! not_ready_then_ready {
         assert_eq!(error.status().unwrap().as_u16(), 202);
         assert!(error.to_string().contains("poll_until_ready"), "{error}");
         let ready = call(&client).with(|request| request.header("x-test", "1")).send().await;
-        assert_eq!(ready.unwrap().status(), 200);
+        assert_eq!(ready.unwrap().meta().status(), 200);
     }};
 }
 

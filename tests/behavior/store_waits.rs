@@ -34,7 +34,7 @@ async fn github() -> Server {
 async fn get(client: &Client, path: &str) -> (Duration, CacheStatus) {
     let start = Instant::now();
     let response = client.request(Method::GET, path).send::<Value>().await.unwrap();
-    (start.elapsed(), response.cache_status())
+    (start.elapsed(), response.meta().cache_status())
 }
 
 /// Longer than the validity of a lease, and of the known state of the invalidation log.

@@ -179,7 +179,7 @@ async fn a_cached_response_is_served_when_a_budget_is_exhausted() {
     let get = || github.repos().get().owner("o").repo("r").send();
     get().await.unwrap();
     let stale = get().await.unwrap();
-    assert_eq!(stale.cache_status(), CacheStatus::Stale);
+    assert_eq!(stale.meta().cache_status(), CacheStatus::Stale);
     github.meta().get_zen().send().await.unwrap_err();
 }
 

@@ -449,8 +449,8 @@ async fn run(upstream: &Upstream, client: &Client, shown: &mut Shown) {
                 _ => request.send::<Value>().await.map(|response| {
                     shown.0.push_str(&format!(
                         "{:?} {:?}",
-                        response.headers(),
-                        response.request_id()
+                        response.meta().headers(),
+                        response.meta().request_id()
                     ));
                 }),
             };

@@ -28,7 +28,7 @@ async fn second(name: &'static str, value: HeaderValue) -> CacheStatus {
         let call = client(server.default_client_builder()).request(Method::GET, "/repeat");
         let response = call.send::<Value>().await.unwrap();
         assert_eq!(response["said"], value.to_str().unwrap());
-        status = response.cache_status();
+        status = response.meta().cache_status();
     }
     status
 }
@@ -114,7 +114,7 @@ async fn a_response_whose_url_has_a_parameter_called_like_a_secret_is_not_shared
             let cache = CacheConfig::store(store.clone()).default_policy(policy);
             let client = server.default_client_builder().cache(cache).build().unwrap();
             let response = client.request(Method::GET, path).send::<Value>().await.unwrap();
-            status = response.cache_status();
+            status = response.meta().cache_status();
         }
         assert_eq!(status, expected, "{path}");
     }

@@ -298,7 +298,7 @@ impl AppInstallation {
         let body = AuthBody::Json(body.into());
         let target = AuthTarget::Api { method: Method::POST, path, body };
         let response = call_as_app::<TokenResponse>(client, NAME, target).await?;
-        let lifetime = token_lifetime(response.expires_at, response.headers());
+        let lifetime = token_lifetime(response.expires_at, response.meta().headers());
         Ok(AccessToken::new(response.into_inner().token)?.expires_in(lifetime))
     }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// let call = client.request(Method::GET, "/repos/rust-lang/rust");
 /// let call = call.cache(CachePolicy::max_age(Duration::from_secs(3600)));
 /// let repo = call.send::<serde_json::Value>().await?;
-/// println!("{:?}, {:?} old", repo.cache_status(), repo.age());
+/// println!("{:?}, {:?} old", repo.meta().cache_status(), repo.meta().age());
 /// # Ok(())
 /// # }
 /// ```

@@ -98,7 +98,7 @@ async fn play(cache: CacheConfig, steps: Vec<Step>, policy: CachePolicy) {
         if !trusts {
             assert_eq!(response["version"], expected["version"], "{} reads {path}", USERS[user]);
         }
-        if response.cache_status() == CacheStatus::Hit {
+        if response.meta().cache_status() == CacheStatus::Hit {
             assert!(trusts);
         }
     };
@@ -189,7 +189,8 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     let client = github.server.default_client_builder().build().unwrap();
     let [a, b, app, _] = USERS.map(|name| client.with_auth(Rotating::new(name)));
     let policy = CachePolicy::revalidate();
-    let status = async |client, path| read(client, path, ACCEPT[0], &policy).await.cache_status();
+    let status =
+        async |client, path| read(client, path, ACCEPT[0], &policy).await.meta().cache_status();
     assert_eq!(status(&a, "/repos/o/r").await, CacheStatus::Miss);
     assert_eq!(status(&b, "/repos/o/r").await, CacheStatus::Revalidated);
     assert_eq!(status(&app, "/repos/o/r").await, CacheStatus::Revalidated);
@@ -202,9 +203,9 @@ async fn a_body_is_shared_between_identities_only_after_github_confirms_it_for_b
     assert_eq!(status(&a, "/repos/o/r/issues/1").await, CacheStatus::Miss);
     github.state().headers = String::new();
     let second = read(&b, "/repos/o/r/issues/1", ACCEPT[0], &policy).await;
-    assert_eq!(second.cache_status(), CacheStatus::Revalidated);
-    assert!(!second.headers().contains_key("x-oauth-scopes"));
-    assert!(second.headers().contains_key("last-modified"));
+    assert_eq!(second.meta().cache_status(), CacheStatus::Revalidated);
+    assert!(!second.meta().headers().contains_key("x-oauth-scopes"));
+    assert!(second.meta().headers().contains_key("last-modified"));
     // Links are not in the tag, and state how many items there are.
     github.state().headers = "link: <https://x/?page=9>; rel=\"last\"\r\n".to_owned();
     assert_eq!(status(&a, "/repos/o/r/issues").await, CacheStatus::Miss);

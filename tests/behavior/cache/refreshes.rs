@@ -81,7 +81,7 @@ impl Github {
 }
 
 async fn status(call: Request) -> CacheStatus {
-    call.send::<Value>().await.unwrap().cache_status()
+    call.send::<Value>().await.unwrap().meta().cache_status()
 }
 
 fn read(client: &Client) -> Request {

@@ -190,15 +190,15 @@ async fn keep(Case { rule, reported, asks, after, expected }: Case) {
     let cache = CacheConfig::default().default_policy(CachePolicy::respect_server());
     let client = server.default_client_builder().cache(cache).build().unwrap();
     let call = || client.request(Method::GET, "/x").header("x-same", "same");
-    assert_eq!(call().send::<Value>().await.unwrap().cache_status(), Miss, "{rule}");
+    assert_eq!(call().send::<Value>().await.unwrap().meta().cache_status(), Miss, "{rule}");
     advance(Duration::from_secs(after)).await;
     let mut second = call();
     if let Some((name, value)) = asks {
         second = second.header(name, value);
     }
     let second = second.send::<Value>().await.unwrap();
-    assert_eq!(second.cache_status(), expected, "{rule}");
-    assert_eq!(second.status().as_u16(), 200, "{rule}");
+    assert_eq!(second.meta().cache_status(), expected, "{rule}");
+    assert_eq!(second.meta().status().as_u16(), 200, "{rule}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -219,11 +219,11 @@ async fn a_304_updates_stored_headers_except_those_of_the_body() {
     let call = || client.request(Method::GET, "/x").send::<Vec<u8>>();
     for expected in [Miss, Revalidated, Hit] {
         let response = call().await.unwrap();
-        assert_eq!((response.cache_status(), &*response), (expected, &vec![1]));
+        assert_eq!((response.meta().cache_status(), &*response), (expected, &vec![1]));
         if expected == Miss {
             continue;
         }
-        let headers = response.headers();
+        let headers = response.meta().headers();
         let all = |name| headers.get_all(name).iter().map(|one| one.to_str().unwrap()).collect();
         let all: [Vec<&str>; 4] = [all("etag"), all("x-old"), all("x-new"), all("x-both")];
         assert_eq!(all, [vec!["\"2\""], vec!["old"], vec!["new"], vec!["two", "three"]]);
@@ -255,7 +255,11 @@ async fn a_304_whose_headers_forbid_storage_removes_the_stored_response() {
         let third = if rule == "vary: accept" { Revalidated } else { Miss };
         for expected in [Miss, Revalidated, third, Revalidated] {
             let response = client.request(Method::GET, "/x").send::<Vec<u8>>().await.unwrap();
-            assert_eq!((response.cache_status(), &*response), (expected, &vec![1]), "{rule}");
+            assert_eq!(
+                (response.meta().cache_status(), &*response),
+                (expected, &vec![1]),
+                "{rule}"
+            );
         }
     }
 }
@@ -273,7 +277,7 @@ async fn only_whole_responses_to_reads_are_stored() {
         let client = server.default_client_builder().cache(cache).build().unwrap();
         for _ in 0..2 {
             let call = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
-            assert_eq!(call.cache_status(), Miss, "{status}");
+            assert_eq!(call.meta().cache_status(), Miss, "{status}");
         }
         assert!(!server.requests()[1].headers.contains_key("if-none-match"));
     }
@@ -284,12 +288,12 @@ async fn only_whole_responses_to_reads_are_stored() {
     let client = server.default_client_builder().cache(cache).build().unwrap();
     for method in [Method::POST, Method::PUT, Method::HEAD] {
         let call = client.request(method.clone(), "/x").send_empty().await.unwrap();
-        assert_eq!(call.cache_status(), Bypass, "{method}");
+        assert_eq!(call.meta().cache_status(), Bypass, "{method}");
     }
     assert_eq!(
-        client.request(Method::GET, "/x").send::<Value>().await.unwrap().cache_status(),
+        client.request(Method::GET, "/x").send::<Value>().await.unwrap().meta().cache_status(),
         Miss
     );
     let streamed = client.request(Method::GET, "/x").send_stream().await.unwrap();
-    assert_eq!(streamed.cache_status(), Bypass);
+    assert_eq!(streamed.meta().cache_status(), Bypass);
 }

@@ -39,13 +39,13 @@ async fn two_share(cache: impl Fn() -> CacheConfig) {
         // It is written after the call.
         one.close().await;
         let hit = get(&other, path).await;
-        assert_eq!(hit.cache_status(), CacheStatus::Hit);
+        assert_eq!(hit.meta().cache_status(), CacheStatus::Hit);
         assert_eq!(&*hit, &*get(&one, path).await);
-        assert_eq!(hit.headers()["content-type"], "application/json; charset=utf-8");
+        assert_eq!(hit.meta().headers()["content-type"], "application/json; charset=utf-8");
         // The other one has another token, for which the tag is computed.
         let again = other.request(Method::GET, path).cache(CachePolicy::revalidate());
         let again = again.send::<Value>().await.unwrap();
-        assert_eq!((again.cache_status(), &*again), (CacheStatus::Revalidated, &*hit));
+        assert_eq!((again.meta().cache_status(), &*again), (CacheStatus::Revalidated, &*hit));
     }
     // The other client sees a write within a second.
     one.request(Method::PUT, "/small").send_empty().await.unwrap();
@@ -166,7 +166,7 @@ async fn a_value_that_is_too_large_for_a_store_is_not_kept() {
         let client = github.server.default_client_builder().cache(cache).build().unwrap();
         client.request(Method::GET, "/x").send::<String>().await.unwrap();
         let again = client.request(Method::GET, "/x").send::<String>().await.unwrap();
-        assert_eq!(again.cache_status(), expected);
+        assert_eq!(again.meta().cache_status(), expected);
     }
 }
 

@@ -172,7 +172,7 @@ impl Setup {
 /// Returns how the stored response is served without a request.
 async fn stored(client: &Client, path: &str) -> CacheStatus {
     let read = client.request(Method::GET, path).cache(CachePolicy::only_if_cached());
-    read.send::<Value>().await.unwrap().cache_status()
+    read.send::<Value>().await.unwrap().meta().cache_status()
 }
 
 #[tokio::test(start_paused = true)]

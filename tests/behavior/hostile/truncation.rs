@@ -172,7 +172,7 @@ async fn a_compressed_body_is_whole_or_an_error() {
     let client = once(server.builder());
     assert_whole(&client, "compressed").await;
     let got = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
-    assert!(!got.headers().contains_key("content-encoding"));
+    assert!(!got.meta().headers().contains_key("content-encoding"));
     for cut in [0, 5, whole.len() - 8, whole.len() - 1] {
         // With an end of the stream, and without one.
         for last in [data(b"", true), Frame::Reset(NO_ERROR)] {

@@ -158,7 +158,7 @@ async fn a_read_through_the_cache_sends_no_cookie_of_an_interceptor() {
     let cache = || CacheConfig::default().default_policy(CachePolicy::respect_server());
     let read = async |client: &Client, policy: CachePolicy| {
         let read = client.request(Method::GET, "/x").cache(policy).send::<Value>().await.unwrap();
-        (read.cache_status(), read["cookie"].clone())
+        (read.meta().cache_status(), read["cookie"].clone())
     };
     let fresh = CachePolicy::respect_server;
     for (name, change) in CHANGES {
@@ -194,7 +194,7 @@ async fn a_read_through_the_cache_sends_no_cookie_of_an_interceptor() {
     let client = builder.cache(cache()).interceptor(with_cookie(Hook::BeforeCall)).build().unwrap();
     for _ in 0..2 {
         let read = client.request(Method::GET, "/x").send::<Value>().await.unwrap();
-        assert_eq!((read.cache_status(), &read["cookie"]), (Bypass, &"7".into()));
+        assert_eq!((read.meta().cache_status(), &read["cookie"]), (Bypass, &"7".into()));
     }
     assert_eq!(client.cache().memory_bytes(), 0);
     for (requests, count) in [(received, 3), (of_calls, 2)] {
@@ -211,12 +211,12 @@ async fn a_call_with_its_own_token_for_the_gateway_bypasses_the_cache() {
     let client = builder.cache(cache).build().unwrap();
     for own in ["one", "another"] {
         let read = client.request(Method::GET, "/x").header("x-gateway", own);
-        assert_eq!(read.send_empty().await.unwrap().cache_status(), Bypass);
+        assert_eq!(read.send_empty().await.unwrap().meta().cache_status(), Bypass);
     }
     assert_eq!(client.cache().memory_bytes(), 0);
     for expected in [Miss, Hit] {
         let read = client.request(Method::GET, "/x");
-        assert_eq!(read.send_empty().await.unwrap().cache_status(), expected);
+        assert_eq!(read.send_empty().await.unwrap().meta().cache_status(), expected);
     }
     let received = received.lock().unwrap();
     let sent: Vec<_> = received.iter().flat_map(|request| values(request, "x-gateway")).collect();

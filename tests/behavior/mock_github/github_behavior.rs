@@ -31,7 +31,7 @@ async fn user_written_text_is_returned_unchanged() {
     let create = github.issues().create().owner("acme").repo("rocket").title(text).body(text);
     let issue = create.send().await.unwrap();
     assert_eq!((issue.title.as_str(), issue.body.as_deref()), (text, Some(text)));
-    let location = issue.headers()["location"].to_str().unwrap();
+    let location = issue.meta().headers()["location"].to_str().unwrap();
     assert_eq!(location, issue.url);
     assert!(location.starts_with(&mock.base_url()), "{location}");
     let release = json_of(client().get(mock.base_url() + "/repos/acme/rocket/releases/1")).await;

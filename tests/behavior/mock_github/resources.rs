@@ -41,7 +41,7 @@ async fn an_issue_that_is_created_is_listed_got_closed_and_filtered() {
     assert_eq!((got.title.as_str(), got.number, got.comments), ("First", first, 0));
     assert!(got.url.ends_with("/repos/acme/rocket/issues/1348"), "{}", got.url);
     assert!(got.url.starts_with(&mock.base_url()));
-    let etag = got.headers()["etag"].clone();
+    let etag = got.meta().headers()["etag"].clone();
 
     let update = issues.update().owner(REPO.0).repo(REPO.1).issue_number(first);
     let closed = update.state("closed").title("First, done").send().await.unwrap();
@@ -49,7 +49,7 @@ async fn an_issue_that_is_created_is_listed_got_closed_and_filtered() {
     assert_eq!(titles(&github, &[]).await, ["Second", "Found a bug"]);
     assert_eq!(titles(&github, &[("state", "closed")]).await, ["First, done"]);
     assert_eq!(titles(&github, &[("state", "all")]).await.len(), 3);
-    assert_ne!(issue().send().await.unwrap().headers()["etag"], etag);
+    assert_ne!(issue().send().await.unwrap().meta().headers()["etag"], etag);
 
     let missing = issues.get().owner(REPO.0).repo(REPO.1).issue_number(9).send().await;
     assert!(missing.unwrap_err().is_not_found());

@@ -207,7 +207,7 @@ async fn rate_limits_behave_as_github_s() {
     let response = call().await.unwrap();
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(90) && waited < Duration::from_secs(100), "{waited:?}");
-    let RateLimitStatus { limit, remaining, .. } = response.rate_limit().unwrap();
+    let RateLimitStatus { limit, remaining, .. } = response.meta().rate_limit().unwrap();
     assert_eq!((limit, remaining), (5_000, 4_999));
     call().await.unwrap();
     let waited = started.elapsed() - waited;
