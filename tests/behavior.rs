@@ -65,6 +65,7 @@ mod behavior {
     mod rate_limits;
     mod redirects;
     mod requests;
+    mod responses;
     mod retries;
     #[cfg(feature = "redis")]
     mod store_waits;
