@@ -47,6 +47,7 @@ mod behavior {
     mod encrypted_token_store;
     #[cfg(feature = "github-app")]
     mod environments;
+    mod error_predicates;
     mod errors;
     #[cfg(feature = "redis")]
     mod fleet;

@@ -7,6 +7,7 @@ use super::advice::advice;
 use super::class::FailureClass;
 use super::failure_reason::FailureDetails;
 use super::text::{self, Markup, Purpose};
+use super::validation::ValidationDetails;
 use super::{Error, ErrorKind, OneLine, OperationName};
 use crate::headers::request_id::request_id;
 use crate::sanitize;
@@ -79,6 +80,13 @@ impl Error {
         let body = if broke_off { text::whole_characters(body) } else { body };
         let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
         let rejection = FailureDetails::read(&read(body, Purpose::Classify).message);
+        let validation = match &json {
+            Some(json) => ValidationDetails::read(status, json),
+            None => {
+                let members = text::members_of_broken_json(body, Purpose::Classify);
+                members.map(|members| ValidationDetails::read(status, &members)).unwrap_or_default()
+            }
+        };
         // JSON that can be parsed is complete, even if the body broke off.
         let shown = if json.is_some() { body } else { shown };
         let api = read(shown, Purpose::Display);
@@ -87,6 +95,7 @@ impl Error {
         let advice = advice(&api, rejection, &headers, rate_limited);
         Error::new(ErrorKind::Api, message)
             .with_failure_details(rejection)
+            .with_validation(validation)
             .with_operation(operation)
             .with_advice(advice)
             .with_retryable(FailureClass::of_status(status, rate_limited).is_transient())
@@ -438,6 +447,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_the_message_does_not_hide_that_the_resource_exists() {
+        let alone = written_alone("a key of this name already exists");
+        sanitize::remember(alone.as_bytes());
+        for body in [said(&alone), format!("{{\"errors\":[{{\"message\":\"{alone}\"}}]}}")] {
+            let hidden = error(422, &[], &body);
+            assert!(hidden.is_validation_failed() && hidden.already_exists(), "{body}");
+            assert!(!format!("{hidden}{:?}", hidden.api()).contains(&alone), "{hidden}");
+        }
+    }
+
+    #[test]
+    fn a_validation_error_that_broke_off_is_classified_by_its_received_part() {
+        let start = r#"{"message":"Validation Failed","errors":[{"code":"already_exists"}]"#;
+        for rest in ["", r#","documentation_url":"https://do"#] {
+            let broken = error(422, &[], &[start, rest].concat());
+            assert!(broken.is_validation_failed() && broken.already_exists(), "{rest}");
+        }
+        let early = error(422, &[], &start[..start.len() - 20]);
+        assert!(early.is_validation_failed() && !early.already_exists());
     }
 
     #[test]

@@ -27,9 +27,11 @@ pub(crate) mod error_type;
 mod failure_reason;
 pub(crate) mod graphql;
 mod incomplete;
+mod predicates;
 mod source;
 mod text;
 mod transport;
+mod validation;
 
 pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
@@ -38,6 +40,7 @@ pub(crate) use failure_reason::{FailureDetails, FailureReason, indicates_rate_li
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use text::Markup;
 pub(crate) use transport::LengthMismatch;
+use validation::ValidationDetails;
 
 /// The result of a fallible function of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -50,7 +53,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A failure: its cause, its operation, and the next step.
 ///
 /// The type is opaque and one pointer wide. [`kind`](Self::kind) is the coarse classification, and the predicates
-/// (`is_not_found`, `is_rate_limited`, …) cover the usual decisions of a program.
+/// (`is_not_found`, `is_rate_limited`, `already_exists`, …) cover the usual decisions of a program.
 ///
 /// Its [`Display`](fmt::Display) is one line of at most 4,096 characters, without secrets. Control and invisible
 /// characters of external text are escaped, and its parts are truncated:
@@ -85,6 +88,7 @@ struct Inner {
     rate_limited: bool,
     /// GitHub's message before secrets were redacted.
     failure_details: FailureDetails,
+    validation: ValidationDetails,
     status: Option<StatusCode>,
     headers: Option<HeaderMap>,
     api: Option<ApiError>,
@@ -211,60 +215,6 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
-    }
-
-    /// Returns whether GitHub responded with 404 or 410.
-    ///
-    /// GitHub also responds with 404 for resources that the token has no access to.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self.0.status, Some(StatusCode::NOT_FOUND | StatusCode::GONE))
-    }
-
-    /// Returns whether GitHub responded with 304 (not modified) to a [conditional
-    /// request](https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#use-conditional-requests):
-    /// one with an `if-none-match` or `if-modified-since` header.
-    ///
-    /// It is an error since there is no value; [`headers`](Self::headers) contains the `etag`.
-    #[must_use]
-    pub fn is_not_modified(&self) -> bool {
-        self.0.status == Some(StatusCode::NOT_MODIFIED)
-    }
-
-    /// Returns whether GitHub responded with 202 Accepted to a read, since it is still computing the response, as it
-    /// does for [statistics](https://docs.github.com/en/rest/metrics/statistics).
-    ///
-    /// The kind is [`ErrorKind::Timeout`]. Call again later, or let the call wait with
-    /// [`poll_until_ready`](crate::Request::poll_until_ready).
-    #[must_use]
-    pub fn is_not_ready(&self) -> bool {
-        self.0.kind == ErrorKind::Timeout && self.0.status == Some(StatusCode::ACCEPTED)
-    }
-
-    /// Returns whether a timeout ended the call.
-    #[must_use]
-    pub fn is_timeout(&self) -> bool {
-        self.0.kind == ErrorKind::Timeout
-    }
-
-    /// Returns whether GitHub rejected the call because of a primary or secondary [rate
-    /// limit](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api): with 429, or with 403
-    /// and a message that names a limit. If the message of a 403 names no reason, `retry-after` or
-    /// `x-ratelimit-remaining: 0` decides; if it names another reason, such as a permission, these headers are ignored.
-    ///
-    /// [`retry_after`](Self::retry_after) and [`rate_limit`](Self::rate_limit) return when to retry.
-    #[must_use]
-    pub fn is_rate_limited(&self) -> bool {
-        self.0.rate_limited
-    }
-
-    /// Returns whether the same call might succeed later: connection failures, timeouts, incomplete bodies, rate
-    /// limits, and the statuses 408, 425, 429, 500, 502, 503 and 504.
-    ///
-    /// It does not mean that a repetition is *safe*: a POST that timed out might have reached GitHub.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        self.0.retryable
     }
 
     /// Returns the operation's id, such as `issues/get`; for a call created by
@@ -426,6 +376,7 @@ impl Error {
             retryable: matches!(kind, ErrorKind::Transport | ErrorKind::Timeout),
             rate_limited: false,
             failure_details: FailureDetails::default(),
+            validation: ValidationDetails::default(),
             status: None,
             headers: None,
             api: None,
@@ -485,6 +436,11 @@ impl Error {
 
     pub(crate) fn with_failure_details(mut self, rejection: FailureDetails) -> Self {
         self.0.failure_details = rejection;
+        self
+    }
+
+    fn with_validation(mut self, validation: ValidationDetails) -> Self {
+        self.0.validation = validation;
         self
     }
 

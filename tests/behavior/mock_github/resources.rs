@@ -126,7 +126,7 @@ async fn labels_are_those_of_the_repository() {
     let create = || issues.create_label().owner(REPO.0).repo(REPO.1).name("ready").color("00ff00");
     assert_eq!(create().send().await.unwrap().color, "00ff00");
     let twice = create().send().await.unwrap_err();
-    assert_eq!(twice.kind(), ErrorKind::Api);
+    assert!(twice.kind() == ErrorKind::Api && twice.already_exists());
     assert_eq!(twice.api().unwrap().errors[0].code.as_deref(), Some("already_exists"));
 
     let update = issues.update_label().owner(REPO.0).repo(REPO.1).name("bug");
