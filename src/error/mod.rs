@@ -126,7 +126,8 @@ pub enum ErrorKind {
     /// GitHub responded with a status that is not a success: see [`Error::api`].
     Api,
     /// GitHub responded with success, but the body does not match the type: see [`Error::json_path`] and
-    /// [`Error::body`].
+    /// [`Error::body`]. A body that is not JSON, such as a diff or an archive, is read with
+    /// [`send_stream`](crate::Request::send_stream).
     Decode,
     /// The connection failed before the response was complete.
     Transport,

@@ -5,7 +5,7 @@ use std::fmt;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserializer as _;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 
 use super::api::ApiErrorDetail;
@@ -47,12 +47,6 @@ impl Markup {
         } else {
             (says(b"text/html") || body.starts_with(b"<")).then_some(Self::Html)
         }
-    }
-
-    /// Returns the format, and `None` if the body is JSON, independent of the headers.
-    pub(crate) fn unless_json(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
-        let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
-        Self::of(headers, body).filter(|_| !is_json())
     }
 
     /// Returns the name of the body for an error.

@@ -2,6 +2,7 @@
 
 pub(crate) mod accepted;
 pub(crate) mod body;
+mod body_format;
 pub(crate) mod byte_stream;
 mod decoders;
 pub(crate) mod graphql;
@@ -22,9 +23,10 @@ use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use self::body_format::BodyFormat;
 use self::response_headers::ResponseHeaders;
 use crate::codec::{EmptyBody, from_json, json_path};
-use crate::error::{Error, ErrorKind, Markup, OperationName, Result};
+use crate::error::{Error, ErrorKind, OperationName, Result};
 
 /// GitHub's response to a call: its decoded body, and its [metadata](Self::meta).
 ///
@@ -252,11 +254,11 @@ impl RawResponse {
                 None,
                 "decode an Option, or use send_empty for operations without a response body",
             )
-        } else if let Some(markup) = Markup::unless_json(self.headers.map(), &body) {
+        } else if let Some(format) = BodyFormat::unless_json(self.headers.map(), &body) {
             (
-                format!("GitHub returned {status} with {} instead of JSON", markup.name()),
+                format!("GitHub returned {status} with {} instead of JSON", format.name()),
                 None,
-                "the response is probably from a proxy or a login page: check the client's base_url",
+                format.advice(),
             )
         } else {
             let path = json_path::locate(&body, error.line(), error.column());
@@ -347,7 +349,10 @@ mod tests {
             ("text/html", "<html>", "with an HTML page instead of JSON"),
             ("application/xml", "<Result/>", "with an XML document instead of JSON"),
             ("application/json", "<?xml version=\"1.0\"?><a/>", "with an XML document"),
+            ("application/vnd.github.patch", "From 1", "with application/vnd.github.patch instead"),
+            ("application/json", "ok", "with text instead of JSON"),
             ("text/html", r#"{"id":"x"}"#, "does not decode at"),
+            ("application/json", r#"{"id":"#, "does not decode at"),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
             let raw = RawResponse {

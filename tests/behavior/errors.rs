@@ -219,7 +219,39 @@ async fn a_success_in_html_points_to_the_base_url() {
     )
     .await;
     assert_eq!(error.kind(), ErrorKind::Decode);
-    assert!(error.to_string().contains("base_url"), "{error}");
+    let line = error.to_string();
+    assert!(line.contains("base_url") && line.contains("send_stream()"), "{line}");
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_json_names_its_format_and_the_method_that_reads_it() {
+    for (content_type, body, format) in [
+        ("application/vnd.github.diff; charset=utf-8", "diff --git a/x b/x\n", "vnd.github.diff"),
+        ("application/gzip", "\u{1f}\0", "application/gzip"),
+        ("text/plain; charset=utf-8", "{Hello", "text/plain"),
+        ("application/vnd.github.raw+json", "# Title", "text"),
+        ("application/json", "Hello", "text"),
+        ("application/json", "PK\0", "binary data"),
+    ] {
+        let response = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let error = error(response.clone()).await;
+        assert_eq!(error.kind(), ErrorKind::Decode, "{content_type}");
+        assert_eq!((error.json_path(), error.is_retryable()), (None, false));
+        let line = error.to_string();
+        assert!(line.contains(&format!("{format} instead of JSON")), "{line}");
+        assert!(line.contains("send_stream()") && !line.contains("base_url"), "{line}");
+        // As the error says.
+        let call = Server::fixed_response(response).await.client().request(Method::GET, "/thing");
+        let mut stream = call.send_stream().await.unwrap().into_inner();
+        assert_eq!(stream.text(100).await.unwrap(), body);
+    }
+    // JSON with a fault has a place.
+    let error = error(json_response("200 OK", "", r#"{"a":1,"b":}"#)).await;
+    assert!(error.json_path().is_some(), "{error}");
+    assert!(!error.to_string().contains("send_stream"), "{error}");
 }
 
 /// Also in a property that the type ignores, in a key, and at a place where the body is cut off.
