@@ -123,6 +123,38 @@ impl<T: DeserializeOwned + 'static> Pages<T> {
 }
 
 impl<T> Pages<T> {
+    /// Returns the number of the list's last page, as the page that was returned last states it: by the relation `last`
+    /// of its [`Link`
+    /// header](https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api#using-link-headers).
+    /// A page without a link to a further one is itself the last.
+    ///
+    /// It counts pages from 1, not items, and also the pages before the one that the call requested. While the list is
+    /// read, GitHub can add and remove items: the number is exact at the end, and can be too large or too small before.
+    /// Pages that are fetched ahead have no influence until they are returned.
+    ///
+    /// `None` before the first page, and if the links do not number the pages, as those with a cursor. The number of
+    /// items, if GitHub reports it, is the `total_count` of the page itself, or [`Items::total`].
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "issues")]
+    /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+    /// let mut pages = github.issues().list_for_repo().owner("rust-lang").repo("rust").pages();
+    /// let mut read = 0;
+    /// while let Some(page) = pages.try_next().await? {
+    ///     read += 1;
+    ///     match pages.last_page() {
+    ///         Some(last) => println!("page {read} of {last}: {} issues", page.len()),
+    ///         None => println!("page {read}: {} issues", page.len()),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn last_page(&self) -> Option<u64> {
+        self.fetch.last_page()
+    }
+
     /// Returns the next page; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Response<T>>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
@@ -202,6 +234,15 @@ impl<I> Items<I> {
     #[must_use]
     pub fn total(&self) -> Option<u64> {
         self.completeness.total()
+    }
+
+    /// Returns the number of the list's last page, as the page of the latest item states it: see [`Pages::last_page`].
+    /// `None` before the first item, and for lists with a cursor.
+    ///
+    /// It is known for most lists, and [`total`](Self::total) for few.
+    #[must_use]
+    pub fn last_page(&self) -> Option<u64> {
+        self.fetch.last_page()
     }
 
     /// Returns the next item; `None` at the end.

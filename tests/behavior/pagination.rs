@@ -13,6 +13,7 @@ use tokio::sync::Barrier;
 use tokio::time::timeout;
 
 mod incomplete_lists;
+mod last_page;
 mod links;
 mod undecodable_items;
 

@@ -35,7 +35,14 @@ pub(super) struct PageFetcher<P> {
     call: Box<dyn Fn(Request) -> Call<P> + Send + Sync>,
     calls: PageCalls<P>,
     /// Pages that have arrived and were not yet returned; an error is the last.
-    ready: VecDeque<Result<P>>,
+    ready: VecDeque<Result<ReadyPage<P>>>,
+    last_page: Option<u64>,
+}
+
+/// A page that has arrived, and the number of the last page that it states.
+struct ReadyPage<P> {
+    page: P,
+    last_page: Option<u64>,
 }
 
 /// The pages in flight, in order.
@@ -69,6 +76,7 @@ impl<P: 'static> PageFetcher<P> {
             call: Box::new(move |request| Box::pin(fetch(request))),
             calls: PageCalls::new(),
             ready: VecDeque::new(),
+            last_page: None,
         }
     }
 }
@@ -76,6 +84,11 @@ impl<P: 'static> PageFetcher<P> {
 impl<P> PageFetcher<P> {
     pub(super) fn name(&self) -> &OperationName {
         self.plan.name()
+    }
+
+    /// Returns the number of the last page, as the latest page that was returned states it.
+    pub(super) fn last_page(&self) -> Option<u64> {
+        self.last_page
     }
 
     /// Returns the next page; an error ends the list.
@@ -88,7 +101,8 @@ impl<P> PageFetcher<P> {
                 self.abort();
                 Poll::Ready(Some(Err(error)))
             }
-            Some(Ok(page)) => {
+            Some(Ok(ReadyPage { page, last_page })) => {
+                self.last_page = last_page;
                 self.advance(context, self.plan.pages_ahead());
                 self.calls.suspend();
                 Poll::Ready(Some(Ok(page)))
@@ -143,8 +157,9 @@ impl<P> PageFetcher<P> {
     /// Takes a page in, and updates the plan by its links.
     fn accept_page(&mut self, fetched: FetchedPage<P>) {
         let FetchedPage { page, content, url, headers } = fetched;
-        self.ready.push_back(Ok(page));
-        match self.plan.plan_next(&url, &headers, content) {
+        let planned = self.plan.plan_next(&url, &headers, content);
+        self.ready.push_back(Ok(ReadyPage { page, last_page: self.plan.last_page() }));
+        match planned {
             Ok(true) => {}
             // The pages in flight are not those that this page links to.
             Ok(false) => self.calls = PageCalls::new(),

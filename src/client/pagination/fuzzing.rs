@@ -4,7 +4,7 @@
 use http::header::LINK;
 use url::Url;
 
-use super::numbered::{NumberedPages, PagePosition};
+use super::numbered::{NumberedPages, PagePosition, last_page};
 use crate::fuzzing::{first_line, headers};
 use crate::headers::link::Links;
 
@@ -14,6 +14,9 @@ pub(crate) fn link(input: &[u8]) {
     let Ok(mut page) = Url::parse("https://api.github.com/repositories/1/issues") else { return };
     page.set_query(std::str::from_utf8(query).ok());
     let Ok(links) = Links::read(&headers(values, &[LINK]), &page) else { return };
+    for is_first in [true, false] {
+        assert_ne!(last_page(&page, &links, is_first), Some(0));
+    }
     let Some(next) = links.next else { return };
     let _ = PagePosition::of(&next);
     if let Some((first, numbered)) = NumberedPages::of(&next, links.last.as_ref()) {

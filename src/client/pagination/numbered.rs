@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::headers::link::Links;
+
 /// Pages whose URLs differ only in their number.
 #[derive(Debug, PartialEq)]
 pub(crate) struct NumberedPages {
@@ -48,6 +50,23 @@ impl PagePosition {
             is_number && number.parse::<u64>().map_or(true, |number| number > 1)
         });
         Self { is_later: is_later || has_cursor, has_cursor, number: number(url) }
+    }
+}
+
+/// Returns the number of a list's last page, as far as a page with this URL and these links states it. `is_first` is
+/// whether it is the first page that was requested.
+///
+/// The relation `last` has the number. Without it and without a further page, the page itself is the last. `None` if the
+/// links have no numbers, as with a cursor.
+pub(crate) fn last_page(url: &Url, links: &Links, is_first: bool) -> Option<u64> {
+    let numbered = |url: &Url| number(url).filter(|number| *number > 0 && !has_cursor(url));
+    match (&links.last, &links.next) {
+        (Some(last), _) => numbered(last),
+        (None, Some(_)) => None,
+        // A later page without a number is one of a list with a cursor of another name, such as `since`.
+        (None, None) => {
+            numbered(url).or_else(|| (is_first && !PagePosition::of(url).is_later).then_some(1))
+        }
     }
 }
 
@@ -105,6 +124,39 @@ mod tests {
         }
         let cursor = url("https://a/x?after=abc&page=2");
         assert_eq!(NumberedPages::of(&cursor, Some(&cursor)), None);
+    }
+
+    #[test]
+    fn the_last_page_is_the_one_that_the_links_number_or_the_page_itself() {
+        const NUMBERED: &str = "https://a/x?page=7&per_page=5";
+        let next = Some("https://a/x?page=4");
+        for (page, next, last, expected) in [
+            ("?page=3", next, Some(NUMBERED), [Some(7); 2]),
+            ("", next, Some(NUMBERED), [Some(7); 2]),
+            // As GitHub states it, also if the list has become shorter.
+            ("?page=9", None, Some(NUMBERED), [Some(7); 2]),
+            ("?page=3", next, None, [None; 2]),
+            ("?page=3", next, Some("https://a/x?after=abc"), [None; 2]),
+            ("?page=3", next, Some("https://a/x?after=abc&page=7"), [None; 2]),
+            ("?page=3", next, Some("https://a/x?page=0"), [None; 2]),
+            ("?page=3", next, Some("https://a/x?page=7&page=8"), [None; 2]),
+            ("?page=3", None, None, [Some(3); 2]),
+            ("?page=18446744073709551615", None, None, [Some(u64::MAX); 2]),
+            ("?page=18446744073709551616", None, None, [None; 2]),
+            ("?page=3&after=abc", None, None, [None; 2]),
+            ("?after=abc", None, None, [None; 2]),
+            ("?page=2&page=3", None, None, [None; 2]),
+            ("", None, None, [Some(1), None]),
+            ("?per_page=5", None, None, [Some(1), None]),
+            ("?page=0", None, None, [Some(1), None]),
+            ("?page=x", None, None, [Some(1), None]),
+            ("?since=30", None, None, [Some(1), None]),
+        ] {
+            let links = Links { next: next.map(url), last: last.map(url) };
+            let page = url(&format!("https://a/x{page}"));
+            let found = [true, false].map(|is_first| last_page(&page, &links, is_first));
+            assert_eq!(found, expected, "{page} {links:?}");
+        }
     }
 
     #[test]

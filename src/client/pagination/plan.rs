@@ -9,7 +9,7 @@ use http::HeaderMap;
 use url::Url;
 
 use super::cycle_detector::CycleDetector;
-use super::numbered::NumberedPages;
+use super::numbered::{NumberedPages, last_page};
 use super::progress::{PageContent, ProgressGuard, no_progress};
 use crate::client::Request;
 use crate::error::{Error, ErrorKind, OperationName, Result};
@@ -23,6 +23,9 @@ pub(super) struct PagePlan {
     progress: ProgressGuard,
     /// The hasher for the digests of pages.
     hasher: RandomState,
+    /// Whether no page has arrived yet.
+    is_first: bool,
+    last_page: Option<u64>,
 }
 
 /// The next page to request.
@@ -50,6 +53,8 @@ impl PagePlan {
             cycle_detector: CycleDetector::default(),
             progress: ProgressGuard::default(),
             hasher: RandomState::new(),
+            is_first: true,
+            last_page: None,
         }
     }
 
@@ -59,6 +64,11 @@ impl PagePlan {
 
     pub(super) fn pages_ahead(&self) -> usize {
         self.request.pages_ahead()
+    }
+
+    /// Returns the number of the last page, as the latest page that arrived states it.
+    pub(super) fn last_page(&self) -> Option<u64> {
+        self.last_page
     }
 
     /// Returns whether more than one page can be requested at a time.
@@ -104,7 +114,9 @@ impl PagePlan {
     ) -> Result<bool> {
         self.cycle_detector.insert(self.hasher.hash_one(url.as_str()));
         let makes_progress = self.progress.add(content);
+        let is_first = std::mem::replace(&mut self.is_first, false);
         let links = self.links(url, headers)?;
+        self.last_page = last_page(url, &links, is_first);
         if links.next.is_some() && !makes_progress {
             return Err(no_progress());
         }
