@@ -43,10 +43,36 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn batch<I, F, T>(&self, calls: I) -> Batch<I::IntoIter>
+    ///
+    /// # Other futures
+    /// `calls` can yield any future of a [`Result`](std::result::Result) with any error, such as an `async` block that makes
+    /// several calls:
+    /// - It takes a slot when it starts and returns it when it ends. A pause, or a write to a disk, keeps the slot as well.
+    /// - While a call that it awaits waits for a rate limit or for an identical read, and no other call of it is in flight,
+    ///   it has no slot. The call takes one again before it is sent. If the call ends without being sent, the future
+    ///   continues without a slot until its next call. So the number bounds requests, and not the other work after a wait.
+    /// - Calls of a task that it spawns do not belong to the batch: while they wait, the future keeps its slot.
+    ///
+    /// ```no_run
+    /// # async fn example(github: octowire::Client) {
+    /// use std::error::Error;
+    ///
+    /// let titles = (1..=500).map(|number| {
+    ///     let call = github.issues().get().owner("octocat").repo("hello-world").issue_number(number);
+    ///     async move {
+    ///         let issue = call.send().await?;
+    ///         tokio::fs::write(format!("{number}.md"), &issue.title).await?;
+    ///         Ok::<_, Box<dyn Error + Send + Sync>>(issue.into_inner().title)
+    ///     }
+    /// });
+    /// let results = github.batch(titles).concurrency(20).collect().await;
+    /// println!("{} files were written", results.iter().filter(|result| result.is_ok()).count());
+    /// # }
+    /// ```
+    pub fn batch<I, F, T, E>(&self, calls: I) -> Batch<I::IntoIter>
     where
         I: IntoIterator<Item = F>,
-        F: Future<Output = Result<T>>,
+        F: Future<Output = Result<T, E>>,
     {
         Batch { calls: calls.into_iter(), concurrency: DEFAULT_CONCURRENCY, on_progress: None }
     }
@@ -78,10 +104,10 @@ pub struct BatchProgress {
 const DEFAULT_CONCURRENCY: usize = 10;
 const MAX_CONCURRENCY: usize = 100;
 
-impl<I, F, T> Batch<I>
+impl<I, F, T, E> Batch<I>
 where
     I: Iterator<Item = F>,
-    F: Future<Output = Result<T>>,
+    F: Future<Output = Result<T, E>>,
 {
     /// Sets how many calls are in flight at a time; 10 by default, from 1 to 100, which is GitHub's limit for all calls
     /// of an identity.
@@ -98,7 +124,7 @@ where
 
     /// Runs the calls and returns each result, in the order of the calls. A failed call does not end the others.
     /// Dropping the future ends the calls in flight and starts no more.
-    pub async fn collect(self) -> Vec<Result<T>> {
+    pub async fn collect(self) -> Vec<Result<T, E>> {
         let mut results = Vec::new();
         let mut stream = std::pin::pin!(self.stream());
         while let Some((index, result)) = stream.next().await {
@@ -113,7 +139,7 @@ where
 
     /// Runs the calls and yields each one's index and result as it completes. No further call starts while the stream
     /// is not polled; calls of the same client that are awaited between two items do not wait for the batch.
-    pub fn stream(self) -> impl Stream<Item = (usize, Result<T>)> {
+    pub fn stream(self) -> impl Stream<Item = (usize, Result<T, E>)> {
         let Self { calls, concurrency, mut on_progress } = self;
         let total = match calls.size_hint() {
             (least, Some(most)) if least == most => Some(most),

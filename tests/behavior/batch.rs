@@ -112,6 +112,33 @@ async fn calls_of_an_idle_identity_do_not_wait_behind_those_of_an_exhausted_one(
 }
 
 #[tokio::test]
+async fn a_batch_runs_any_future_with_its_own_error() {
+    let server = echo(Arc::default(), Arc::default()).await;
+    let client = server.builder().build().unwrap();
+    let futures = (1..=20).map(|number| {
+        let (first, second) = (call(&client, number), call(&client, number + 1));
+        async move {
+            let (first, second) = (first.await, second.await);
+            match (first, second) {
+                (Ok(first), Ok(second)) => Ok([first.into_inner(), second.into_inner()]),
+                (first, second) => Err([first, second].map(|result| result.is_err())),
+            }
+        }
+    });
+    let results: Vec<Result<[Value; 2], [bool; 2]>> =
+        client.batch(futures).concurrency(4).collect().await;
+    for (number, result) in (1..=20_u64).zip(&results) {
+        let missing = [number, number + 1].map(|number| number.is_multiple_of(10));
+        match result {
+            Ok(values) => assert_eq!(*values, [number, number + 1].map(Value::from)),
+            Err(failed) => assert_eq!(*failed, missing),
+        }
+        assert_eq!(result.is_err(), missing.contains(&true));
+    }
+    assert_eq!(results.len(), 20);
+}
+
+#[tokio::test]
 async fn an_empty_batch_is_done() {
     let client = Client::builder().build().unwrap();
     let calls: [octowire::ResponseFuture<Value>; 0] = [];

@@ -231,6 +231,71 @@ async fn a_batch_within_a_batch_counts_its_own_calls() {
     assert!(results.iter().all(|result| result.as_ref().is_ok_and(|calls| calls.len() == 10)));
 }
 
+/// A failure of an application.
+#[derive(Debug, PartialEq)]
+struct OddNumber(usize);
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_no_call_has_its_slot_to_its_end_and_its_own_error() {
+    let (client, _) = client(unpaced(), SECOND);
+    let in_flight = Arc::new(InFlightCounter::default());
+    let futures = (0..9_usize).map(|number| {
+        let counted = Arc::clone(&in_flight);
+        async move {
+            let _counted = InFlightGuard::new(&counted);
+            sleep(SECOND).await;
+            if number.is_multiple_of(2) { Ok(number) } else { Err(OddNumber(number)) }
+        }
+    });
+    let (began, failed) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&failed);
+    let batch = client.batch(futures).concurrency(3);
+    let batch = batch.on_progress(move |it| counted.store(it.failed, Ordering::Relaxed));
+    let results = batch.collect().await;
+    for (number, result) in results.iter().enumerate() {
+        let expected = if number.is_multiple_of(2) { Ok(number) } else { Err(OddNumber(number)) };
+        assert_eq!(*result, expected);
+    }
+    assert_eq!((results.len(), failed.load(Ordering::Relaxed)), (9, 4));
+    assert_eq!(in_flight.most.load(Ordering::Relaxed), 3);
+    assert_eq!(began.elapsed(), 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_of_several_calls_has_no_slot_while_one_of_them_waits() {
+    let (client, _) = client(unpaced(), SECOND / 10);
+    let (exhausted, idle) = (client.named("exhausted"), client.named("idle"));
+    get(&exhausted).await.unwrap();
+    let began = Instant::now();
+    let futures = (0..14).map(|number| {
+        let first = get(&idle);
+        let second = get(if number < 12 { &exhausted } else { &idle });
+        async move {
+            let sum = *first.await? + *second.await?;
+            Ok::<_, Box<dyn std::error::Error>>(sum)
+        }
+    });
+    let mut results = std::pin::pin!(client.batch(futures).concurrency(10).stream());
+    for _ in 0..2 {
+        let (index, result) = results.next().await.unwrap();
+        assert_eq!(result.unwrap(), 2);
+        assert!(index >= 12);
+    }
+    assert!(began.elapsed() < SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_a_spawned_task_do_not_belong_to_the_batch() {
+    let (client, in_flight) = client(unpaced(), SECOND / 10);
+    let clients = [client.named("exhausted"), client.named("idle")];
+    get(&clients[0]).await.unwrap();
+    let tasks = clients.iter().map(|client| tokio::spawn(get(client)));
+    let mut results = std::pin::pin!(client.batch(tasks).concurrency(1).stream());
+    // The first task waits for its limit, and its future keeps the only slot.
+    assert!(timeout(60 * SECOND, results.next()).await.is_err());
+    assert_eq!(in_flight.sent.load(Ordering::Relaxed), 1);
+}
+
 /// A client with one permit for each identity, whose calls fail rather than wait. Those of paths that
 /// begin with `/slow` take 5 s, of `/slower` a minute more, and others 0.1 s.
 fn failing_fast() -> Client {
