@@ -114,7 +114,7 @@ impl PagePlan {
     ) -> Result<bool> {
         self.cycle_detector.insert(self.hasher.hash_one(url.as_str()));
         let makes_progress = self.progress.add(content);
-        let is_first = std::mem::replace(&mut self.is_first, false);
+        let is_first = std::mem::take(&mut self.is_first);
         let links = self.links(url, headers)?;
         self.last_page = last_page(url, &links, is_first);
         if links.next.is_some() && !makes_progress {
