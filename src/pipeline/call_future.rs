@@ -40,7 +40,7 @@ enum Fetch {
     Uncached(DetachableCall<Result<RawResponse>>),
 }
 
-/// What follows, or the response that ends the call.
+/// The next step of the call, or the response that ends it.
 type Next<T> = ControlFlow<RawResponse, T>;
 
 /// What a call that was polled keeps for its end.

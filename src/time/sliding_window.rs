@@ -17,7 +17,7 @@ pub(crate) struct SlidingWindow {
     sum: u32,
     /// The length of a part, in milliseconds.
     bucket_ms: u32,
-    /// The part of the latest time. A part is a second or a minute long, so that a `u32` lasts for a century.
+    /// The part of the latest time. A part is at least a second long, so that a `u32` lasts for a century.
     newest_bucket: u32,
     /// The parts with an amount, oldest first: at most [`KEPT_BUCKETS`].
     counts: Vec<Count>,
@@ -35,7 +35,7 @@ const KEPT_BUCKETS: u32 = BUCKETS as u32 + 2;
 
 impl SlidingWindow {
     pub(crate) fn new(limit: u32, length: Duration) -> Self {
-        let bucket_ms = (clock::millis(length) / BUCKETS).max(1);
+        let bucket_ms = (clock::millis(length) / BUCKETS).max(1_000);
         Self {
             limit,
             sum: 0,

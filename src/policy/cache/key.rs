@@ -49,8 +49,9 @@ impl CacheIdentity {
     /// Creates the identity of this name, for calls to this API with these headers of the client.
     pub(crate) fn new(name: String, api: &Url, default_headers: &HeaderMap) -> Self {
         let server = &api[..Position::BeforePath];
-        let own = KeyPrefix::new(server, Some(&name), default_headers);
-        Self { name, own, any: KeyPrefix::new(server, None, default_headers) }
+        let headers = fixed_headers(default_headers, &HeaderMap::new());
+        let own = KeyPrefix::new(server, Some(&name), &headers);
+        Self { name, own, any: KeyPrefix::new(server, None, &headers) }
     }
 
     /// Returns the name of the identity, which is a part of the metadata of its entries.
@@ -60,7 +61,7 @@ impl CacheIdentity {
 }
 
 impl KeyPrefix {
-    fn new(server: &str, identity: Option<&str>, default_headers: &HeaderMap) -> Self {
+    fn new(server: &str, identity: Option<&str>, headers: &[u8; 32]) -> Self {
         let mut digest = Sha256::new_with_prefix(b"octowire cache 2\0");
         push(&mut digest, server.as_bytes());
         match identity {
@@ -71,13 +72,18 @@ impl KeyPrefix {
             None => push(&mut digest, b"anybody"),
         }
         let scope: [u8; 32] = digest.finalize().into();
-        Self { scope, state: begin(scope, default_headers, &HeaderMap::new()) }
+        Self { scope, state: begin_key(scope, headers) }
     }
 }
 
-/// Begins a key with the scope, and with the headers that are a part of every key: those of the call, or else those of
-/// the client. The digests of both fill a block, so that a copy of the state only hashes what follows.
-fn begin(scope: [u8; 32], default_headers: &HeaderMap, request_headers: &HeaderMap) -> Sha256 {
+/// Begins a key with the digests of the scope and of the [fixed headers](fixed_headers). Both fill a block, so that a copy
+/// of the state hashes only the rest of the key.
+fn begin_key(scope: [u8; 32], headers: &[u8; 32]) -> Sha256 {
+    Sha256::new_with_prefix(scope).chain_update(headers)
+}
+
+/// Returns the digest of the headers that are a part of every key: those of the call, or else those of the client.
+fn fixed_headers(default_headers: &HeaderMap, request_headers: &HeaderMap) -> [u8; 32] {
     let mut headers = Sha256::new();
     for name in vary::fixed() {
         let default = default_headers.get(name).filter(|_| !request_headers.contains_key(name));
@@ -86,7 +92,7 @@ fn begin(scope: [u8; 32], default_headers: &HeaderMap, request_headers: &HeaderM
             push(&mut headers, value.as_bytes());
         }
     }
-    Sha256::new_with_prefix(scope).chain_update(headers.finalize())
+    headers.finalize().into()
 }
 
 /// Adds a part with its length, so that different parts are never the same bytes.
@@ -119,7 +125,10 @@ impl KeyParts<'_> {
     fn digest(&self, prefix: &KeyPrefix, is_part: impl Fn(&HeaderName) -> bool) -> Key {
         let has_own = vary::fixed().iter().any(|name| self.request_headers.contains_key(name));
         let mut digest = match has_own {
-            true => begin(prefix.scope, self.default_headers, self.request_headers),
+            true => {
+                let headers = fixed_headers(self.default_headers, self.request_headers);
+                begin_key(prefix.scope, &headers)
+            }
             false => prefix.state.clone(),
         };
         let (path, query) = self.path_and_query;

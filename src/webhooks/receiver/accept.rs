@@ -7,7 +7,8 @@ use std::task::Poll;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::coop::unconstrained;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -35,15 +36,14 @@ type ClaimResult = Result<Option<Claim>, RejectionReason>;
 
 /// Accepts a delivery, if it is to be handled and there is capacity, and responds until this deadline.
 ///
-/// The sender might disconnect, which drops this future. Before it waits, it passes the remaining work to a task.
+/// The sender might disconnect, which drops this future. From the claim on, it passes the remaining work to a task before
+/// it waits.
 pub(super) async fn accept(
     shared: &Arc<Shared>,
     delivery: Delivery,
     by: Instant,
 ) -> Result<ReceiveOutcome, RejectionReason> {
-    let is_open = *shared.phase.borrow() == Lifecycle::Open;
-    let permit = is_open.then(|| shared.capacity.try_acquire(delivery.payload().len()));
-    let Some(permit) = permit.flatten() else {
+    let Some(permit) = acquire_capacity(shared, &delivery).await else {
         return shared
             .stats
             .record_response(Some(delivery.event_label()), Err(RejectionReason::Busy));
@@ -72,6 +72,22 @@ pub(super) async fn accept(
     }
 }
 
+/// Acquires capacity for a delivery. Returns `None` if there is none, or if the receiver is closed.
+///
+/// Deliveries that were accepted without a wait might have had no turn yet, such as in a loop over
+/// [`receive`](super::WebhookReceiver::receive): they have one before a delivery is rejected.
+async fn acquire_capacity(shared: &Shared, delivery: &Delivery) -> Option<CapacityPermit> {
+    let try_acquire = || {
+        let is_open = *shared.phase.borrow() == Lifecycle::Open;
+        is_open.then(|| shared.capacity.try_acquire(delivery.payload().len())).flatten()
+    };
+    if let Some(permit) = try_acquire() {
+        return Some(permit);
+    }
+    yield_now().await;
+    try_acquire()
+}
+
 fn has_ended(shared: &Shared) -> bool {
     *shared.phase.borrow() == Lifecycle::Ended
 }
@@ -84,16 +100,22 @@ fn handle_in_task(
     permit: CapacityPermit,
 ) -> Result<ReceiveOutcome, RejectionReason> {
     let event = Some(delivery.event_label());
-    let response = shared.stats.record_response(event, Ok(ReceiveOutcome::Accepted));
-    let task = shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
+    let handling = handle::handle(Arc::clone(shared), delivery, claim, Instant::now(), permit);
     // After the end of the runtime, the task is cancelled, and the claim expires.
-    if is_cancelled(task) { Err(RejectionReason::Busy) } else { response }
+    let response = match is_cancelled(shared.runtime.spawn(handling)) {
+        true => Err(RejectionReason::Busy),
+        false => Ok(ReceiveOutcome::Accepted),
+    };
+    shared.stats.record_response(event, response)
 }
 
 /// Returns whether a new task was cancelled, since its runtime has ended.
 fn is_cancelled(task: JoinHandle<()>) -> bool {
+    // The task of the request might have used up its budget.
     task.is_finished()
-        && task.now_or_never().is_some_and(|end| end.is_err_and(|error| error.is_cancelled()))
+        && unconstrained(task)
+            .now_or_never()
+            .is_some_and(|end| end.is_err_and(|error| error.is_cancelled()))
 }
 
 /// Completes the acceptance of a delivery in a task.
@@ -140,7 +162,8 @@ async fn accept_and_handle(
         }
         ResponseMode::Queued => {
             respond(Ok(ReceiveOutcome::Accepted));
-            handle::handle(Arc::clone(&shared), delivery, claim, permit).await;
+            let claimed_at = Instant::now();
+            handle::handle(Arc::clone(&shared), delivery, claim, claimed_at, permit).await;
         }
         ResponseMode::Inline => {
             respond(handle::handle_once(&shared, delivery, claim, permit, by).await)
@@ -151,7 +174,10 @@ async fn accept_and_handle(
 /// Claims and stores a delivery. A store of the application can panic, which is a failure of the store.
 async fn claim(shared: Arc<Shared>, delivery: Delivery) -> ClaimResult {
     let claimed = AssertUnwindSafe(claim_and_persist(&shared, &delivery)).catch_unwind();
-    claimed.await.unwrap_or(Err(RejectionReason::Store))
+    claimed.await.unwrap_or_else(|_| {
+        warn!(delivery = delivery.id(), "delivery rejected: the store or the journal panicked");
+        Err(RejectionReason::Store)
+    })
 }
 
 async fn claim_and_persist(shared: &Shared, delivery: &Delivery) -> ClaimResult {

@@ -38,15 +38,18 @@ enum HandlingResult {
     ClaimedByAnother(ClaimOutcome),
 }
 
-/// Handles a delivery, with all attempts.
+/// Handles a delivery that was claimed at this time, with all attempts.
 pub(super) async fn handle(
     shared: Arc<Shared>,
     delivery: Delivery,
     claim: Claim,
+    claimed_at: Instant,
     mut permit: CapacityPermit,
 ) {
     let span = span(&delivery);
-    let lost = AtomicBool::new(false);
+    // The task can start late: nothing renews the claim before.
+    let has_expired = claimed_at.elapsed() >= shared.deduplicator.effective_claim_ttl();
+    let lost = AtomicBool::new(has_expired);
     let attempts = attempts(&shared, &delivery, &claim, &lost, &mut permit);
     let work = with_claim_renewal(&shared, &claim, &lost, attempts);
     let end = until_shutdown(&shared, work).instrument(span.clone()).await;

@@ -440,7 +440,36 @@ fn a_delivery_is_handled_by_the_runtime_of_the_receiver() {
     // After its end, there is none to handle a delivery.
     drop(own);
     assert_eq!(other.block_on(deliver(&receiver, "second")), BUSY);
-    assert_eq!(receiver.stats().queued, 0);
+    let stats = receiver.stats();
+    assert_eq!((stats.accepted, stats.busy, stats.queued), (1, 1, 0));
+}
+
+#[test]
+fn a_claim_that_expires_before_its_task_starts_is_checked() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (own, other) = (runtime(), runtime());
+    let store = MemoryStore::new();
+    let once = || Deduplicator::new(store.clone()).claim_ttl(Duration::from_millis(100));
+    let (late, handled) = (HandledDeliveries::default(), HandledDeliveries::default());
+    let receiver = own.block_on(async { late.start(builder().deduplicator(once())) });
+    let next = other.block_on(async { handled.start(builder().deduplicator(once())) });
+    assert_eq!(other.block_on(deliver(&receiver, "d")), ACCEPTED);
+    std::thread::sleep(Duration::from_millis(150));
+    assert_eq!(other.block_on(deliver(&next, "d")), ACCEPTED);
+    other.block_on(settled(&next));
+    own.block_on(settled(&receiver));
+    assert_eq!((late.ids().len(), handled.ids().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_sender_that_never_waits_leaves_accepted_deliveries_their_turn() {
+    let handled = HandledDeliveries::default();
+    let receiver = handled.start(builder().max_queued(2, 1_000_000));
+    for number in 0..10 {
+        assert_eq!(deliver(&receiver, &format!("d-{number}")).await, ACCEPTED);
+    }
+    settled(&receiver).await;
+    assert_eq!((handled.ids().len(), receiver.stats().busy), (10, 0));
 }
 
 /// A future that is polled by hand.
