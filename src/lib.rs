@@ -89,7 +89,10 @@ pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;
 pub use client::batch::{Batch, BatchProgress};
 pub use client::pagination::{Items, OnItemError, Pages};
-pub use client::{Cache, Client, ClientBuilder, Request, ResponseFuture};
+pub use client::{
+    Cache, Client, ClientBuilder, EnterpriseHandle, OrganizationHandle, RepositoryHandle, Request,
+    ResponseFuture, UserHandle,
+};
 pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{

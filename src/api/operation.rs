@@ -124,4 +124,12 @@ impl Operation {
     pub(crate) fn path_parameter(&self, index: usize) -> Option<&OperationParameter> {
         self.parameters.get(index).filter(|parameter| parameter.location == ParameterLocation::Path)
     }
+
+    /// Returns the position of the path parameter of this name in the template.
+    pub(crate) fn path_position(&self, name: &str) -> Option<usize> {
+        let mut parameters = self.parameters.iter();
+        parameters.position(|parameter| {
+            parameter.location == ParameterLocation::Path && parameter.name == name
+        })
+    }
 }

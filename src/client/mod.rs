@@ -25,6 +25,7 @@ pub(crate) mod batch;
 pub(crate) mod bench;
 mod builder;
 mod cache;
+pub(crate) mod entity;
 pub(crate) mod graphql;
 mod identity;
 pub(crate) mod pagination;
@@ -34,6 +35,7 @@ pub(crate) mod test_transport;
 
 pub use builder::ClientBuilder;
 pub use cache::Cache;
+pub use entity::{EnterpriseHandle, OrganizationHandle, RepositoryHandle, UserHandle};
 pub use request::{Request, ResponseFuture};
 
 /// A client of one GitHub server: github.com, GitHub Enterprise Cloud with data residency, or an Enterprise Server.

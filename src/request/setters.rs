@@ -45,6 +45,14 @@ impl RequestDraft {
         self.set_path::<String>(index, value.into_text());
     }
 
+    /// Sets the path parameter of this name to text.
+    pub(crate) fn set_path_by_name(&mut self, name: &str, value: &str) {
+        match self.operation.and_then(|operation| operation.path_position(name)) {
+            Some(index) => self.set_path_text(index, value),
+            None => self.reject(format_args!("the path has no parameter {name:?}")),
+        }
+    }
+
     fn path_value<E: Display>(&mut self, index: usize, value: Result<PathValue, E>) {
         let place = match &mut self.target {
             Target::Template(values) => values.get_mut(index),
