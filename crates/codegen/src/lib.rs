@@ -29,6 +29,7 @@
 pub mod cycles;
 pub mod dedup_types;
 pub mod document;
+pub mod entity;
 pub mod error;
 pub mod function_names;
 pub mod generate;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use syn::{ImplItem, Item, Type, Visibility};
 
+use crate::entity::ENTITIES;
 use crate::error::{Error, Result};
 
 const STAGE: &str = "reserved_scopes";
@@ -17,8 +18,8 @@ const STAGE: &str = "reserved_scopes";
 /// The name of the type whose methods are the scopes.
 const CLIENT: &str = "Client";
 
-/// The modules of `octowire::api` that no scope is named after, and the method of a trait that `Client`
-/// derives.
+/// The modules of `octowire::api` that no scope is named after, beside those of the entities, and the method of a
+/// trait that `Client` derives.
 const OTHERS: [(&str, &str); 3] = [
     ("types", "the module of generated types"),
     ("events", "the module of webhook events"),
@@ -36,7 +37,10 @@ impl Default for ReservedScopes {
     /// The names that are reserved without regard to `Client`.
     fn default() -> Self {
         let others = OTHERS.map(|(name, owner)| (name.to_owned(), owner.to_owned()));
-        Self(others.into())
+        let entities = ENTITIES.iter().map(|entity| {
+            (entity.method.to_owned(), format!("the module of the handles of {}", entity.noun))
+        });
+        Self(others.into_iter().chain(entities).collect())
     }
 }
 

@@ -1,10 +1,12 @@
 //! Stage `write`: the model of the API as Rust source.
 //!
 //! The output is one module `types`, one module of call builders for each scope (`issues`, `repos`, …) with a
-//! handle, the operation table; and, separately, the events of webhooks.
+//! handle, one module of handles for each entity (`repo`, `org`, …), the operation table; and, separately, the
+//! events of webhooks.
 
 mod calls;
 mod docs;
+mod entity_handles;
 mod events;
 mod operation_table;
 mod records;

@@ -1,24 +1,29 @@
-//! The generated calls: a builder for each operation, a handle for each scope, and the operation table.
+//! The generated calls: a builder for each operation, a handle for each scope, those of the entities, and the
+//! operation table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
 use super::setters::{body_setters, parameter_setter};
-use super::{STAGE, operation_table, render_type, texts};
+use super::{STAGE, entity_handles, operation_table, render_type, texts};
 use crate::error::{Error, Result};
 use crate::lower::{ApiModel, CallModel, ListField, Pagination};
 use crate::names::{pascal, snake};
 use crate::operations::Output;
 use crate::reserved_scopes::ReservedScopes;
 
-const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
+/// The attributes of generated modules and blocks.
+pub(super) const LINTS: &str = "#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, \
     rustdoc::invalid_html_tags)]\n#[allow(clippy::all, clippy::pedantic, deprecated)]\n";
+
+/// The calls of each scope, each with its position in the operation table.
+pub(super) type ScopeCalls<'a> = BTreeMap<&'a str, Vec<(usize, &'a CallModel)>>;
 
 pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
     let mut calls: Vec<&CallModel> = api.calls.iter().collect();
     calls.sort_by(|a, b| a.operation.id.cmp(&b.operation.id));
-    let mut scopes: BTreeMap<&str, Vec<(usize, &CallModel)>> = BTreeMap::new();
+    let mut scopes = ScopeCalls::new();
     for (index, call) in calls.iter().enumerate() {
         scopes.entry(call.operation.scope()).or_default().push((index, call));
     }
@@ -26,6 +31,7 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
         module(out, api, scope, calls)?;
         handle(out, scope, calls)?;
     }
+    entity_handles::write(out, &scopes)?;
     operation_table::write(out, &calls)
 }
 
@@ -37,7 +43,7 @@ fn module(
 ) -> fmt::Result {
     writeln!(
         out,
-        "/// Calls of [`{}`], one builder for each operation.\n{}{LINTS}pub mod {} {{\n\
+        "/// Calls of [`{}`], one builder for each operation.\n{}\n{LINTS}pub mod {} {{\n\
          #[allow(unused_imports)] use super::types;",
         ident_or_empty(pascal(scope)),
         feature(calls),
@@ -49,11 +55,11 @@ fn module(
     writeln!(out, "}}")
 }
 
-/// Documents the feature that a scope needs.
-fn feature(calls: &[(usize, &CallModel)]) -> String {
+/// The attribute that documents the features of these calls.
+pub(super) fn feature(calls: &[(usize, &CallModel)]) -> String {
     let tags: BTreeSet<&str> = calls.iter().map(|(_, call)| call.operation.tag.as_str()).collect();
     let tags: Vec<String> = tags.iter().map(|tag| format!("feature = {tag:?}")).collect();
-    format!("#[cfg_attr(docsrs, doc(cfg(any({}))))]\n", tags.join(", "))
+    format!("#[cfg_attr(docsrs, doc(cfg(any({}))))]", tags.join(", "))
 }
 
 fn builder(out: &mut String, api: &ApiModel, call: &CallModel) -> fmt::Result {
@@ -179,39 +185,48 @@ fn handle(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::
     let urls = calls.iter().map(|(_, call)| call.operation.documentation_url.as_str());
     let page = texts::common_page(urls);
     let feature = feature(calls);
+    let mut paths = vec![format!("`github.{module}()`")];
+    paths.extend(entity_handles::paths(scope, calls));
+    let paths = paths.join(" or ");
     doc(
         out,
         "",
         &format!(
-            "The operations `{}/…`, called by `github.{module}()`. [GitHub's documentation]({page})",
+            "The operations `{}/…`, called by {paths}. [GitHub's documentation]({page})",
             scope.escape_debug()
         ),
     )?;
     writeln!(
         out,
-        "{feature}#[derive(Clone, Copy, Debug)]\npub struct {name}<'a>(&'a crate::Client);\n\
-         impl crate::Client {{\n    /// The operations of [`{name}`].\n    {feature}    \
+        "{feature}\n#[derive(Clone, Copy, Debug)]\npub struct {name}<'a>(&'a crate::Client);\n\
+         impl crate::Client {{\n    /// The operations of [`{name}`].\n    {feature}\n    \
          #[inline] #[must_use] pub fn {module}(&self) -> {name}<'_> {{ {name}(self) }}\n}}\n\
          {LINTS}impl {name}<'_> {{"
     )?;
     for (index, call) in calls {
-        let builder = ident_or_empty(pascal(call.operation.name()));
-        // The operation's documentation is at its builder.
-        let text = summary(&call.operation.summary);
-        doc(out, "    ", &format!("{text} `{}`", call.operation.id))?;
-        if call.operation.deprecated {
-            let url = &call.operation.documentation_url;
-            let note = format!("GitHub will remove this operation, see {url}");
-            writeln!(out, "    #[deprecated = {note:?}]")?;
-        }
-        writeln!(
-            out,
-            "    #[inline] pub fn {}(&self) -> {module}::{builder} {{ \
-             {module}::{builder}(crate::Request::operation(self.0, &OPERATIONS[{index}])) }}",
-            ident_or_empty(snake(call.operation.name())),
-        )?;
+        method(out, call, &format!("crate::Request::operation(self.0, &OPERATIONS[{index}])"))?;
     }
     writeln!(out, "}}")
+}
+
+/// Writes the method of a handle that creates a call. `request` is the expression of its request.
+pub(super) fn method(out: &mut String, call: &CallModel, request: &str) -> fmt::Result {
+    let operation = &call.operation;
+    let module = ident_or_empty(snake(operation.scope()));
+    let builder = ident_or_empty(pascal(operation.name()));
+    // The operation's documentation is at its builder.
+    let text = summary(&operation.summary);
+    doc(out, "    ", &format!("{text} `{}`", operation.id))?;
+    if operation.deprecated {
+        let url = &operation.documentation_url;
+        let note = format!("GitHub will remove this operation, see {url}");
+        writeln!(out, "    #[deprecated = {note:?}]")?;
+    }
+    writeln!(
+        out,
+        "    #[inline] pub fn {}(&self) -> {module}::{builder} {{ {module}::{builder}({request}) }}",
+        ident_or_empty(snake(operation.name())),
+    )
 }
 
 /// A name that [`check`] has validated.

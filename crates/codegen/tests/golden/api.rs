@@ -771,7 +771,7 @@ impl SetRestrictionsForOrg {
 #[cfg(feature = "testing")] impl crate::testing::TypedCall for SetRestrictionsForOrg { #[inline] fn into_request(self) -> crate::Request { self.0 } }
 #[cfg(feature = "testing")] impl crate::testing::sealed::Sealed for SetRestrictionsForOrg {}
 }
-/// The operations `interactions/…`, called by `github.interactions()`. [GitHub's documentation](https://docs.github.com/rest/interactions/orgs)
+/// The operations `interactions/…`, called by `github.interactions()` or `github.org(org).interactions()`. [GitHub's documentation](https://docs.github.com/rest/interactions/orgs)
 #[cfg_attr(docsrs, doc(cfg(any(feature = "interactions"))))]
 #[derive(Clone, Copy, Debug)]
 pub struct Interactions<'a>(&'a crate::Client);
@@ -933,7 +933,7 @@ impl ListOrgPrivateRegistries {
 #[cfg(feature = "testing")] impl crate::testing::TypedCall for ListOrgPrivateRegistries { #[inline] fn into_request(self) -> crate::Request { self.0 } }
 #[cfg(feature = "testing")] impl crate::testing::sealed::Sealed for ListOrgPrivateRegistries {}
 }
-/// The operations `private-registries/…`, called by `github.private_registries()`. [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations)
+/// The operations `private-registries/…`, called by `github.private_registries()` or `github.org(org).private_registries()`. [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations)
 #[cfg_attr(docsrs, doc(cfg(any(feature = "private-registries"))))]
 #[derive(Clone, Copy, Debug)]
 pub struct PrivateRegistries<'a>(&'a crate::Client);
@@ -951,6 +951,38 @@ impl PrivateRegistries<'_> {
     #[inline] pub fn get_org_private_registry(&self) -> private_registries::GetOrgPrivateRegistry { private_registries::GetOrgPrivateRegistry(crate::Request::operation(self.0, &OPERATIONS[4])) }
     /// List private registries for an organization. `private-registries/list-org-private-registries`
     #[inline] pub fn list_org_private_registries(&self) -> private_registries::ListOrgPrivateRegistries { private_registries::ListOrgPrivateRegistries(crate::Request::operation(self.0, &OPERATIONS[5])) }
+}
+/// Calls of [`OrganizationHandle`](crate::OrganizationHandle), one handle for each scope.
+#[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+#[allow(clippy::all, clippy::pedantic, deprecated)]
+pub mod org {
+use super::{OPERATIONS, interactions, private_registries};
+impl crate::OrganizationHandle {
+    /// The operations of [`Interactions`].
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "interactions"))))] #[inline] #[must_use] pub fn interactions(&self) -> Interactions { Interactions(self.0.clone()) }
+    /// The operations of [`PrivateRegistries`].
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "private-registries"))))] #[inline] #[must_use] pub fn private_registries(&self) -> PrivateRegistries { PrivateRegistries(self.0.clone()) }
+}
+/// The operations `interactions/…` of an organization, called by `github.org(org).interactions()`. [GitHub's documentation](https://docs.github.com/rest/interactions/orgs)
+#[cfg_attr(docsrs, doc(cfg(any(feature = "interactions"))))] #[derive(Clone, Debug)] pub struct Interactions(crate::client::entity::EntityClient);
+impl Interactions {
+    /// Get interaction restrictions for an organization. `interactions/get-restrictions-for-org`
+    #[inline] pub fn get_restrictions_for_org(&self) -> interactions::GetRestrictionsForOrg { interactions::GetRestrictionsForOrg(self.0.call(&OPERATIONS[0])) }
+    /// Remove interaction restrictions for an organization. `interactions/remove-restrictions-for-org`
+    #[inline] pub fn remove_restrictions_for_org(&self) -> interactions::RemoveRestrictionsForOrg { interactions::RemoveRestrictionsForOrg(self.0.call(&OPERATIONS[1])) }
+    /// Set interaction restrictions for an organization. `interactions/set-restrictions-for-org`
+    #[inline] pub fn set_restrictions_for_org(&self) -> interactions::SetRestrictionsForOrg { interactions::SetRestrictionsForOrg(self.0.call(&OPERATIONS[2])) }
+}
+/// The operations `private-registries/…` of an organization, called by `github.org(org).private_registries()`. [GitHub's documentation](https://docs.github.com/rest/private-registries/organization-configurations)
+#[cfg_attr(docsrs, doc(cfg(any(feature = "private-registries"))))] #[derive(Clone, Debug)] pub struct PrivateRegistries(crate::client::entity::EntityClient);
+impl PrivateRegistries {
+    /// Create a private registry for an organization. `private-registries/create-org-private-registry`
+    #[inline] pub fn create_org_private_registry(&self) -> private_registries::CreateOrgPrivateRegistry { private_registries::CreateOrgPrivateRegistry(self.0.call(&OPERATIONS[3])) }
+    /// Get a private registry for an organization. `private-registries/get-org-private-registry`
+    #[inline] pub fn get_org_private_registry(&self) -> private_registries::GetOrgPrivateRegistry { private_registries::GetOrgPrivateRegistry(self.0.call(&OPERATIONS[4])) }
+    /// List private registries for an organization. `private-registries/list-org-private-registries`
+    #[inline] pub fn list_org_private_registries(&self) -> private_registries::ListOrgPrivateRegistries { private_registries::ListOrgPrivateRegistries(self.0.call(&OPERATIONS[5])) }
+}
 }
 /// Every operation of this build, sorted by id.
 pub static OPERATIONS: &[crate::Operation] = &[

@@ -87,7 +87,7 @@ fn every_operation(document: &Value, api: &ApiModel) -> Result<usize> {
 }
 
 /// The vendored description, before any stage.
-fn raw() -> Value {
+pub fn raw() -> Value {
     let text = fs::read_to_string(openapi().join("api.github.com.json"));
     serde_json::from_str(&text.expect("the document")).expect("JSON")
 }

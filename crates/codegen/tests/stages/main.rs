@@ -5,6 +5,7 @@ mod cycles;
 mod dedup_types;
 mod docs;
 mod documents;
+mod entities;
 mod fuzzing;
 mod generate;
 mod load;

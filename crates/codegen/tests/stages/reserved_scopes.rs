@@ -25,7 +25,7 @@ fn generate(document: Value, reserved: &ReservedScopes) -> Result<String> {
 #[test]
 fn a_new_scope_with_the_name_of_a_client_method_is_named_with_the_method() {
     let reserved = ok(ReservedScopes::read(&openapi().join("../src")));
-    for scope in ["cache", "usage", "health", "batch", "graphql", "request", "as-app"] {
+    for scope in ["cache", "usage", "health", "batch", "graphql", "request", "as-app", "repo"] {
         let result = generate(of_scope(scope), &reserved);
         let message = fails(result, "write", "/paths/~1answer/get");
         let method = scope.replace('-', "_");
@@ -36,7 +36,14 @@ fn a_new_scope_with_the_name_of_a_client_method_is_named_with_the_method() {
 
 #[test]
 fn a_new_scope_with_the_name_of_a_module_is_named_with_the_module() {
-    for (scope, owner) in [("types", "generated types"), ("events", "webhook events")] {
+    for (scope, owner) in [
+        ("types", "the module of generated types"),
+        ("events", "the module of webhook events"),
+        ("repo", "the module of the handles of a repository"),
+        ("org", "the module of the handles of an organization"),
+        ("user", "the module of the handles of a user"),
+        ("enterprise", "the module of the handles of an enterprise"),
+    ] {
         let result = generate(of_scope(scope), &ReservedScopes::default());
         assert_contains(fails(result, "write", "/paths/~1answer/get"), owner);
     }
