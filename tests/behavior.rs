@@ -45,6 +45,7 @@ mod behavior {
     mod dashboard;
     #[cfg(all(feature = "encrypted-token-store", feature = "github-app", feature = "redis"))]
     mod encrypted_token_store;
+    mod entity_handles;
     #[cfg(feature = "github-app")]
     mod environments;
     mod error_predicates;

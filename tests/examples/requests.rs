@@ -91,6 +91,68 @@ async fn dates_times_and_lists_are_text_or_values() {
 }
 
 #[tokio::test]
+async fn handles_of_entities_set_their_parameters_at_any_place_of_the_path() {
+    let (client, mut noted) = server().await;
+    let (repo, org) = (client.repo("o", "r"), client.org("acme"));
+    let (user, enterprise) = (client.user("mona"), client.enterprise("octo"));
+    let team_repo = "/orgs/acme/teams/core/repos/o/r";
+    let membership = "/enterprises/octo/teams/core/memberships/mona";
+    for (call, target) in [
+        (repo.actions().list_artifacts_for_repo().into_request(), "/repos/o/r/actions/artifacts"),
+        (
+            repo.activity().check_repo_is_starred_by_authenticated_user().into_request(),
+            "/user/starred/o/r",
+        ),
+        (
+            repo.teams()
+                .check_permissions_for_repo_in_org()
+                .org("acme")
+                .team_slug("core")
+                .into_request(),
+            team_repo,
+        ),
+        (
+            org.teams()
+                .check_permissions_for_repo_in_org()
+                .team_slug("core")
+                .owner("o")
+                .repo("r")
+                .into_request(),
+            team_repo,
+        ),
+        (
+            org.billing().get_all_budgets_org().into_request(),
+            "/organizations/acme/settings/billing/budgets",
+        ),
+        (
+            user.activity().list_org_events_for_authenticated_user().org("acme").into_request(),
+            "/users/mona/events/orgs/acme",
+        ),
+        (
+            user.enterprise_team_memberships()
+                .get()
+                .enterprise("octo")
+                .enterprise_team("core")
+                .into_request(),
+            membership,
+        ),
+        (
+            enterprise
+                .enterprise_team_memberships()
+                .get()
+                .enterprise_team("core")
+                .username("mona")
+                .into_request(),
+            membership,
+        ),
+        (enterprise.enterprise_teams().list().into_request(), "/enterprises/octo/teams"),
+    ] {
+        call.send_empty().await.unwrap();
+        assert_eq!(noted.recv().await.unwrap().0, target);
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_the_description_lacks_is_sent_in_lists_too() {
     let (client, mut noted) = server().await;
     type Language = CodeScanningDefaultSetupUpdateLanguagesItemInput;
