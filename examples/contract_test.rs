@@ -9,16 +9,16 @@
 //! tests are in `tests/`. The pin, `contract_test.pin.json`, is committed:
 //! `OCTOWIRE_UPDATE_PIN=1 cargo test …` writes it again.
 
-use octowire::{Client, Result};
+use octowire::{RepositoryHandle, Result};
 
 /// The application: it adds a label to every open issue without one.
-async fn triage(github: &Client, owner: &str, repo: &str) -> Result<usize> {
+async fn triage(repo: &RepositoryHandle) -> Result<usize> {
     let mut labelled = 0;
-    let mut issues = github.issues().list_for_repo().owner(owner).repo(repo).state("open").stream();
+    let mut issues = repo.issues().list_for_repo().state("open").stream();
     while let Some(issue) = issues.try_next().await? {
         if issue.labels.is_empty() {
-            let update = github.issues().update().owner(owner).repo(repo);
-            update.issue_number(issue.number).labels(["triage"]).send().await?;
+            let update = repo.issues().update().issue_number(issue.number);
+            update.labels(["triage"]).send().await?;
             labelled += 1;
         }
     }
@@ -28,9 +28,9 @@ async fn triage(github: &Client, owner: &str, repo: &str) -> Result<usize> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mock = octowire::testing::MockGitHub::start().await;
-    let github = mock.client();
-    github.issues().create().owner("acme").repo("rocket").title("It leaks").send().await?;
-    println!("{} issues got a label", triage(&github, "acme", "rocket").await?);
+    let repo = mock.client().repo("acme", "rocket");
+    repo.issues().create().title("It leaks").send().await?;
+    println!("{} issues got a label", triage(&repo).await?);
     Ok(())
 }
 
@@ -54,12 +54,13 @@ mod tests {
         // In a staging environment, the same checker validates GitHub's own responses.
         let checker = ResponseValidator::new();
         let github = mock.client_builder().response_validator(checker.clone()).build().unwrap();
-        let create = |title| github.issues().create().owner("acme").repo("rocket").title(title);
-        create("It leaks").send().await.unwrap();
-        create("It is loud").send().await.unwrap();
+        let repo = github.repo("acme", "rocket");
+        for title in ["It leaks", "It is loud"] {
+            repo.issues().create().title(title).send().await.unwrap();
+        }
 
-        assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 2);
-        assert_eq!(triage(&github, "acme", "rocket").await.unwrap(), 0, "they have one now");
+        assert_eq!(triage(&repo).await.unwrap(), 2);
+        assert_eq!(triage(&repo).await.unwrap(), 0, "they have one now");
         mock.assert_called(2, |github| github.issues().update().labels(["triage"]));
         assert!(mock.deviations().is_empty() && checker.deviations().is_empty());
     }
@@ -72,7 +73,7 @@ mod tests {
             .fault(Fault::Reset)
             .fault(Fault::ServerError(502))
             .json([0; 0]);
-        assert_eq!(triage(&mock.client(), "acme", "rocket").await.unwrap(), 0);
+        assert_eq!(triage(&mock.client().repo("acme", "rocket")).await.unwrap(), 0);
         assert_eq!(list.requests(), 3);
     }
 }

@@ -140,8 +140,7 @@ async fn issues(shadow: &Sides, owner: &str, repo: &str) -> Result<Vec<Issue>, B
 
 /// The same with this library: the function that remains.
 async fn all_issues(github: &Client, owner: &str, repo: &str) -> octowire::Result<Vec<Issue>> {
-    let list = github.issues().list_for_repo().owner(owner).repo(repo).per_page(100);
-    let mut pages = list.stream();
+    let mut pages = github.repo(owner, repo).issues().list_for_repo().per_page(100).stream();
     let mut issues = Vec::new();
     while let Some(issue) = pages.try_next().await? {
         issues.push(Issue { number: issue.number, title: issue.title, comments: issue.comments });

@@ -29,8 +29,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mock = MockGitHub::start().await;
     mock.on(|github| github.issues().get()).fault(Fault::ServerError(502)).passthrough();
-    let call = mock.client().issues().get().owner("octocat").repo("hello-world");
-    call.issue_number(1347).send().await?;
+    let repo = mock.client().repo("octocat", "hello-world");
+    repo.issues().get().issue_number(1347).send().await?;
 
     provider.shutdown()?;
     Ok(())

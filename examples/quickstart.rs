@@ -20,7 +20,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use octowire::api::types::ContentFile;
 use octowire::testing::MockGitHub;
-use octowire::{Client, RateLimitStatus};
+use octowire::{Client, RateLimitStatus, RepositoryHandle};
 
 /// Maximum number of lines of a list or a file that the tour shows.
 const SHOWN: usize = 5;
@@ -31,10 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => on_the_mock().await,
-        ["--live", repository] => match repository.split_once('/') {
-            Some((owner, repo)) => live(owner, repo).await,
-            None => Err(format!("{repository:?} is not of the form owner/repo").into()),
-        },
+        ["--live", full_name] => live(full_name).await,
         _ => Err("usage: quickstart [--live owner/repo]".into()),
     }
 }
@@ -43,14 +40,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     let mock = MockGitHub::start().await;
     mock.seed_list("issues/list-for-repo", 75);
-    mock.on(|github| github.repos().get().owner("octocat").repo("missing")).error(404, "Not Found");
+    mock.on(|github| github.repo("octocat", "missing").repos().get()).error(404, "Not Found");
     let github = mock.client();
+    // The calls of a handle are those of one repository.
+    let repo = github.repo("octocat", "hello-world");
     println!("Talking to a mock of GitHub at {}.", mock.base_url());
 
     heading("Every open issue, across pages");
     // `stream()` follows GitHub's pages and reads ahead, so the loop seldom waits.
-    let mut issues =
-        github.issues().list_for_repo().owner("octocat").repo("hello-world").state("open").stream();
+    let mut issues = repo.issues().list_for_repo().state("open").stream();
     let mut count = 0;
     while let Some(issue) = issues.try_next().await? {
         count += 1;
@@ -61,9 +59,9 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     let requests = mock.count("issues/list-for-repo");
     println!("  … {count} issues in {requests} requests");
 
-    show_readme(&github, "octocat", "hello-world").await?;
-    create_issue(&github).await?;
-    show_errors(&github).await;
+    show_readme(&repo).await?;
+    create_issue(&repo).await?;
+    show_errors(&github, &repo).await;
 
     println!(
         "\nOn GitHub itself: GITHUB_TOKEN=… cargo run --example quickstart --features testing -- \
@@ -73,21 +71,13 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
 }
 
 /// The part of the tour that only reads, on github.com.
-async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
+async fn live(full_name: &str) -> Result<(), Box<dyn Error>> {
     // The token is in GITHUB_TOKEN; another host in GITHUB_API_URL, as in GitHub Actions.
-    let github = Client::from_env()?;
+    let repo = Client::from_env()?.repo_by_full_name(full_name)?;
 
-    heading(&format!("Open issues of {owner}/{repo}"));
+    heading(&format!("Open issues of {repo}"));
     // One page is sufficient here: `send()` instead of `stream()`.
-    let issues = github
-        .issues()
-        .list_for_repo()
-        .owner(owner)
-        .repo(repo)
-        .state("open")
-        .per_page(SHOWN as i64)
-        .send()
-        .await?;
+    let issues = repo.issues().list_for_repo().state("open").per_page(SHOWN as i64).send().await?;
     // A response behaves like its body.
     for issue in &issues {
         println!("  #{:<7} {}", issue.number, issue.title);
@@ -96,26 +86,19 @@ async fn live(owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
         println!("  none");
     }
 
-    show_readme(&github, owner, repo).await
+    show_readme(&repo).await
 }
 
-async fn show_readme(github: &Client, owner: &str, repo: &str) -> Result<(), Box<dyn Error>> {
+async fn show_readme(repo: &RepositoryHandle) -> Result<(), Box<dyn Error>> {
     heading("README.md");
     // A path can be a file, a directory, a link or a submodule, and `send()` would return any of them. A
     // README is a file, so request that type.
-    let readme = github
-        .repos()
-        .get_content()
-        .owner(owner)
-        .repo(repo)
-        .path("README.md")
-        .into_request()
-        .send::<ContentFile>()
-        .await;
+    let readme = repo.repos().get_content().path("README.md").into_request();
+    let readme = readme.send::<ContentFile>().await;
     let readme = match readme {
         Ok(readme) => readme,
         Err(error) if error.is_not_found() => {
-            println!("  {owner}/{repo} has none");
+            println!("  {repo} has none");
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -136,13 +119,11 @@ async fn show_readme(github: &Client, owner: &str, repo: &str) -> Result<(), Box
     Ok(())
 }
 
-async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
+async fn create_issue(repo: &RepositoryHandle) -> Result<(), Box<dyn Error>> {
     heading("A new issue");
-    let issue = github
+    let issue = repo
         .issues()
         .create()
-        .owner("octocat")
-        .repo("hello-world")
         .title("The README could say more")
         .body("It says hello, and then it stops.")
         .labels(["documentation", "good first issue"])
@@ -159,17 +140,16 @@ async fn create_issue(github: &Client) -> Result<(), Box<dyn Error>> {
 }
 
 /// Errors state the failure, the operation and the next step. Programs can also query them.
-async fn show_errors(github: &Client) {
+async fn show_errors(github: &Client, repo: &RepositoryHandle) {
     heading("A repository that is not there");
-    let response = github.repos().get().owner("octocat").repo("missing").send().await;
+    let response = github.repo("octocat", "missing").repos().get().send().await;
     if let Err(error) = response {
         println!("  {error}");
         println!("  is_not_found() = {}", error.is_not_found());
     }
 
     heading("An issue without a title");
-    let response =
-        github.issues().create().owner("octocat").repo("hello-world").title("").send().await;
+    let response = repo.issues().create().title("").send().await;
     if let Err(error) = response {
         println!("  {error}");
         for detail in error.api().into_iter().flat_map(|api| &api.errors) {
@@ -180,7 +160,7 @@ async fn show_errors(github: &Client) {
     }
 
     heading("A call that lacks something");
-    // Detected before anything is sent.
+    // Detected before anything is sent. The client's own methods have a setter for each path parameter.
     let response = github.issues().get().owner("octocat").issue_number(1).send().await;
     if let Err(error) = response {
         println!("  {error}");

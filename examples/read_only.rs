@@ -33,10 +33,10 @@ impl Interceptor for ReadOnly {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mock = MockGitHub::start().await;
     let client = mock.client_builder().interceptor(ReadOnly).build()?;
-    let issues = client.issues();
-    let issue = issues.get().owner("octocat").repo("hello-world").issue_number(1347).send().await?;
+    let issues = client.repo("octocat", "hello-world").issues();
+    let issue = issues.get().issue_number(1347).send().await?;
     println!("read issue #{}: {}", issue.number, issue.title);
-    let write = issues.create().owner("octocat").repo("hello-world").title("Hello").send().await;
+    let write = issues.create().title("Hello").send().await;
     match write {
         Err(error) if error.kind() == ErrorKind::Interceptor => {
             println!("rejected: {}", error.source().map_or_else(String::new, ToString::to_string));

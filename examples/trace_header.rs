@@ -58,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         next_span: AtomicU64::new(1),
     };
     let client = mock.client_builder().interceptor(trace).interceptor(Timing).build()?;
-    client.issues().get().owner("octocat").repo("hello-world").issue_number(1347).send().await?;
+    client.repo("octocat", "hello-world").issues().get().issue_number(1347).send().await?;
     for request in mock.requests() {
         println!("  sent traceparent {:?}", request.headers().get("traceparent"));
     }

@@ -25,12 +25,12 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use octowire::Client;
 use octowire::testing::MockGitHub;
 use octowire::webhooks::{
     Delivery, DeliveryJournal, Event, IssuesEvent, OutgoingDelivery, Verifier, WebhookReceiver,
     WebhookReceiverBuilder,
 };
+use octowire::{Client, RepositoryHandle};
 use tokio::net::TcpListener;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -55,17 +55,15 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
     match event {
         Event::Ping(ping) => println!("  GitHub says: {}", ping.zen.as_deref().unwrap_or("-")),
         Event::Issues(IssuesEvent::Opened(opened)) => {
-            let repository = &opened.repository;
+            let repo = github.repo_by_full_name(&opened.repository.full_name)?;
             // A comment must not be created twice: an earlier attempt might have created it, so check first.
             let again = delivery.is_replayed() || delivery.attempt() > 1;
-            if again && was_thanked(&github, &delivery).await? {
+            if again && was_thanked(&repo, opened.issue.number, &delivery).await? {
                 return Ok(());
             }
-            let comment = github
+            let comment = repo
                 .issues()
                 .create_comment()
-                .owner(repository.owner.login.as_str())
-                .repo(repository.name.as_str())
                 .issue_number(opened.issue.number)
                 .body(format!("Thank you! <!-- {} -->", delivery.key()))
                 .send()
@@ -79,15 +77,12 @@ async fn handle(github: Client, delivery: Delivery) -> Result<(), BoxError> {
 }
 
 /// Returns whether one of the issue's comments contains the delivery's id.
-async fn was_thanked(github: &Client, delivery: &Delivery) -> Result<bool, BoxError> {
-    let Event::Issues(IssuesEvent::Opened(opened)) = delivery.event()? else { return Ok(false) };
-    let mut comments = github
-        .issues()
-        .list_comments()
-        .owner(opened.repository.owner.login.as_str())
-        .repo(opened.repository.name.as_str())
-        .issue_number(opened.issue.number)
-        .stream();
+async fn was_thanked(
+    repo: &RepositoryHandle,
+    issue_number: i64,
+    delivery: &Delivery,
+) -> Result<bool, BoxError> {
+    let mut comments = repo.issues().list_comments().issue_number(issue_number).stream();
     while let Some(comment) = comments.try_next().await? {
         if comment.body.as_deref().is_some_and(|body| body.contains(&delivery.key())) {
             return Ok(true);

@@ -6,16 +6,13 @@ use octowire::Client;
 
 /// Some reads, most of them unchanged, some writes, and an occasional failure.
 pub async fn traffic(github: Client) {
+    let repo = github.repo("octocat", "hello-world");
     for round in 0_u64.. {
-        let repo = github.repos().get().owner("octocat").repo("hello-world").send();
-        let issues = github.issues().list_for_repo().owner("octocat").repo("hello-world").send();
         // Failures are shown, so they are ignored here.
-        let _ = tokio::join!(repo, issues);
+        let _ = tokio::join!(repo.repos().get().send(), repo.issues().list_for_repo().send());
         if round % 10 == 0 {
-            let create = github.issues().create().owner("octocat").repo("hello-world");
-            let _ = create.title(format!("Round {round}")).send().await;
-            let missing = github.issues().get().owner("octocat").repo("hello-world");
-            let _ = missing.issue_number(1).send().await;
+            let _ = repo.issues().create().title(format!("Round {round}")).send().await;
+            let _ = repo.issues().get().issue_number(1).send().await;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
