@@ -51,9 +51,9 @@ async fn the_calls_of_a_handle_have_its_path_parameters() {
 async fn an_operation_of_two_entities_has_a_call_in_the_handle_of_each() {
     let server = server().await;
     let github = server.client();
-    let of_repo = github.repo("o", "r").repos().check_collaborator().username("mona");
-    let of_user = github.user("mona").repos().check_collaborator().owner("o").repo("r");
-    for call in [of_repo, of_user] {
+    let by_repo = github.repo("o", "r").repos().check_collaborator().username("mona");
+    let by_user = github.user("mona").repos().check_collaborator().owner("o").repo("r");
+    for call in [by_repo, by_user] {
         call.into_request().send_empty().await.unwrap();
     }
     assert_eq!(sent(&server), ["GET /repos/o/r/collaborators/mona"; 2]);
