@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 /// Values that a setter accepts where GitHub's description declares text and GitHub's own values are text, integers or
-/// booleans: ids that are sent as text, `milestone` of a list of issues, and flags such as `recursive` of a tree.
+/// booleans: ids that are sent as text, `milestone` of a list of issues, and flags such as `recursive` of a tree. The
+/// names of a handle, such as those of [`Client::repo`](crate::Client::repo), are such values as well.
 ///
 /// ```no_run
 /// # #[cfg(all(feature = "issues", feature = "git"))]
