@@ -175,6 +175,11 @@ impl<T> Stream for Pages<T> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.fetch.poll_next(context)
     }
+
+    /// Returns the number of pages that have arrived, as the lower bound.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.fetch.size_hint()
+    }
 }
 
 // Pages are stored, never pinned.
@@ -347,6 +352,16 @@ impl<I> Stream for Items<I> {
                 None => return Poll::Ready(this.finish().map(Err)),
             }
         }
+    }
+
+    /// Returns the number of remaining items of the current page, as the lower bound.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let on_page = match (&self.current, self.on_item_error) {
+            (Some(entries), OnItemError::Yield) => entries.len(),
+            // An item that does not decode is skipped, or ends the stream.
+            (_, OnItemError::Stop | OnItemError::Skip) | (None, _) => 0,
+        };
+        (on_page, self.ended.then_some(0))
     }
 }
 

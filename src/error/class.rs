@@ -64,7 +64,7 @@ pub(crate) enum FailureClass {
     BudgetExhausted,
     /// An interceptor of the application rejected the call.
     Intercepted,
-    /// The call is invalid, or is restricted to the cache, which has no response.
+    /// The call is invalid, or its thread cannot wait for it, or it is restricted to the cache, which has no response.
     InvalidCall,
     /// A GraphQL response has errors, which can be a rate limit.
     GraphQl,
@@ -253,7 +253,8 @@ impl Error {
             ErrorKind::InvalidRequest
             | ErrorKind::Configuration
             | ErrorKind::UntrustedUrl
-            | ErrorKind::NotCached => FailureClass::InvalidCall,
+            | ErrorKind::NotCached
+            | ErrorKind::Blocking => FailureClass::InvalidCall,
             ErrorKind::Authentication
             | ErrorKind::StoreUnavailable
             | ErrorKind::Pagination

@@ -173,6 +173,9 @@ pub enum ErrorKind {
     Redirect,
     /// The body of a response is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
     BodyTooLarge,
+    /// A blocking call (feature `blocking`) cannot wait for its result: its thread belongs to a Tokio runtime, or the
+    /// library's own runtime cannot start. Nothing was sent.
+    Blocking,
 }
 
 impl ErrorKind {
@@ -201,6 +204,7 @@ impl ErrorKind {
             Self::UntrustedUrl => "untrusted_url",
             Self::Redirect => "redirect",
             Self::BodyTooLarge => "body_too_large",
+            Self::Blocking => "blocking",
         }
     }
 }

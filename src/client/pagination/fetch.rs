@@ -112,6 +112,13 @@ impl<P> PageFetcher<P> {
         }
     }
 
+    /// Returns the bounds of the number of remaining pages; an error counts as a page.
+    pub(super) fn size_hint(&self) -> (usize, Option<usize>) {
+        let ready = self.ready.len();
+        let is_last = self.plan.has_ended() && self.calls.is_empty();
+        (ready, is_last.then_some(ready))
+    }
+
     /// Polls the pages ahead.
     pub(super) fn poll_ahead(&mut self, context: &mut Context<'_>) {
         if !self.calls.is_empty() {

@@ -130,6 +130,14 @@ impl<I> Entries<I> {
         }
         self
     }
+
+    /// Returns the number of remaining items, decoded or not.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Decoded(items) => items.len(),
+            Self::Mixed(mixed) => mixed.entries.len(),
+        }
+    }
 }
 
 impl<I> Iterator for Entries<I> {

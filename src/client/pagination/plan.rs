@@ -80,6 +80,11 @@ impl PagePlan {
         self.next_page = NextPage::End;
     }
 
+    /// Returns whether no page follows those that were requested.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.next_page, NextPage::End)
+    }
+
     /// Returns the request for the next page, if it is known.
     pub(super) fn next_request(&mut self) -> Option<Request> {
         match std::mem::replace(&mut self.next_page, NextPage::Wait) {

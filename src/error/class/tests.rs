@@ -164,6 +164,7 @@ fn each_fault_below_http_and_each_error_of_the_client_has_a_class() {
         (error(ErrorKind::Configuration), Class::InvalidCall),
         (error(ErrorKind::UntrustedUrl), Class::InvalidCall),
         (error(ErrorKind::NotCached), Class::InvalidCall),
+        (error(ErrorKind::Blocking), Class::InvalidCall),
         (error(ErrorKind::Authentication), Class::Other),
         (error(ErrorKind::Authentication).with_rate_limited(true), Class::Other),
         (error(ErrorKind::StoreUnavailable), Class::Other),
