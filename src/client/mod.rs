@@ -195,7 +195,8 @@ impl Client {
     ///
     /// If a program ends without `close`, the drop of the last handle writes usage and invalidations within half a
     /// second each, or 100 ms on a single-threaded runtime, and drops everything that the store has not accepted by
-    /// then.
+    /// then. A drop on a thread without a runtime writes nothing, unless the process has made blocking calls (feature
+    /// `blocking`).
     ///
     /// ```no_run
     /// # async fn example(github: octowire::Client) {

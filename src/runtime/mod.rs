@@ -6,6 +6,8 @@
 //! a task of another runtime [watches](HomeRuntime::stalled) whether that runtime still runs tasks, and does the work
 //! itself if it does not.
 
+#[cfg(feature = "blocking")]
+pub(crate) mod dedicated;
 pub(crate) mod detachable;
 
 use std::future::pending;
@@ -88,6 +90,18 @@ impl Home {
         }
         false
     }
+}
+
+/// Returns the runtime of the caller. Without one, returns the runtime of blocking calls (feature `blocking`), if it has
+/// started.
+pub(crate) fn current_or_dedicated() -> Option<Handle> {
+    let current = Handle::try_current();
+    // A thread that ends cannot enter a runtime any more.
+    #[cfg(feature = "blocking")]
+    if current.as_ref().is_err_and(|error| error.is_missing_context()) {
+        return dedicated::started();
+    }
+    current.ok()
 }
 
 /// Waits until the runtime stalls, as [`HomeRuntime::stalled`] does; forever if there is none.

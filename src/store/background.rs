@@ -14,6 +14,8 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use tracing::instrument::WithSubscriber;
 
+use crate::runtime::current_or_dedicated;
+
 /// Polls the work once, and continues it in a task: a store in memory has finished when this returns.
 ///
 /// Without a runtime, unfinished work is dropped.
@@ -101,23 +103,28 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest time that a drop waits on a single-threaded runtime, which makes no progress meanwhile.
 const DROP_TIMEOUT_CURRENT_THREAD: Duration = Duration::from_millis(100);
 
-/// Finishes some work within the drop of a client: a short program ends here. Without a runtime, this has no effect.
+/// Finishes some work within the drop of a client: a short program ends here. On a thread without a runtime, the work
+/// runs on that of blocking calls (feature `blocking`). If there is none either, this has no effect.
 pub(crate) fn block_in_drop(work: impl Future<Output = ()> + Send + 'static) {
-    let Ok(runtime) = Handle::try_current() else { return };
+    let is_on_runtime = Handle::try_current().is_ok();
+    let Some(runtime) = current_or_dedicated() else { return };
+    // The timers of the work need it.
+    let _context = runtime.enter();
     let mut work = Box::pin(work);
     if work.as_mut().now_or_never().is_some() {
         return;
     }
     let patience = match runtime.metrics().num_workers() {
         // Whatever its flavor, its one worker can be this thread.
-        1 => DROP_TIMEOUT_CURRENT_THREAD,
+        1 if is_on_runtime => DROP_TIMEOUT_CURRENT_THREAD,
         _ => DROP_TIMEOUT,
     };
     // A separate thread can block, whatever the runtime and the place of this call.
     let (end, ended) = std::sync::mpsc::channel();
     let (give_up, given_up) = tokio::sync::oneshot::channel::<()>();
+    let waiting = runtime.clone();
     let waits = move || {
-        runtime.block_on(select(work, given_up));
+        waiting.block_on(select(work, given_up));
         let _ = end.send(());
     };
     if std::thread::Builder::new().name("octowire-close".to_owned()).spawn(waits).is_ok() {
