@@ -151,7 +151,7 @@ cargo clippy --locked --package octowire-decoders --all-targets -- -D warnings
 step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
 # The others are compiled together with what they share code with.
-for feature in disk-store encrypted-token-store metrics,webhooks usage webhooks-journal; do
+for feature in blocking disk-store encrypted-token-store metrics,webhooks usage webhooks-journal; do
     step "lints: $feature alone"
     cargo clippy --locked --no-default-features --features "$feature" --lib -- -D warnings
 done
@@ -202,6 +202,6 @@ step 'tags alone, and the events of webhooks'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features dashboard,disk-store,full,metrics,oauth,quota-ledger,usage,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
+    --features blocking,dashboard,disk-store,full,metrics,oauth,quota-ledger,usage,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -9,6 +9,7 @@
 //! [observability]: guide::observability
 //! [middleware]: guide::middleware
 //! [testing]: guide::testing
+//! [scripts]: guide::scripts
 //! [migration]: guide::migration
 //! [features]: guide::features
 //! [cost]: guide::cost
@@ -45,6 +46,9 @@ mod transport;
 mod util;
 
 pub mod api;
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
+pub mod blocking;
 #[cfg(feature = "contract")]
 #[cfg_attr(docsrs, doc(cfg(feature = "contract")))]
 pub mod contract;
