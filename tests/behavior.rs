@@ -36,6 +36,7 @@ mod behavior {
     #[cfg(feature = "github-app")]
     mod auth;
     mod batch;
+    mod blocking;
     mod bodies;
     mod cache;
     mod circuit_breaker;

@@ -1,0 +1,87 @@
+//! A script without asynchronous code: it shows a repository, reads a list across its pages, and downloads an archive.
+//!
+//! ```text
+//! cargo run --example script --features blocking,testing
+//! ```
+//!
+//! runs without a token and without a network, against a mock of GitHub.
+//!
+//! ```text
+//! GITHUB_TOKEN=… cargo run --example script --features blocking,testing -- rust-lang/cargo
+//! ```
+//!
+//! reads from github.com, and only reads.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use octowire::Client;
+use octowire::blocking::{Wait, block_on};
+use octowire::testing::MockGitHub;
+
+/// Maximum number of issues that the script shows.
+const SHOWN: usize = 5;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let archive = env::temp_dir().join(format!("octowire-script-{}.tar.gz", std::process::id()));
+    match env::args().nth(1) {
+        Some(repository) => {
+            let (owner, repo) = repository.split_once('/').ok_or("usage: script [owner/repo]")?;
+            report(&Client::from_env()?, owner, repo, &archive)?;
+        }
+        None => {
+            // The mock is asynchronous, and runs on the thread of the blocking calls.
+            let mock = block_on(MockGitHub::start())?;
+            mock.seed_list("issues/list-for-repo", 75);
+            report(&mock.client(), "octocat", "hello-world", &archive)?;
+        }
+    }
+    fs::remove_file(archive)?;
+    Ok(())
+}
+
+fn report(github: &Client, owner: &str, repo: &str, archive: &Path) -> Result<(), Box<dyn Error>> {
+    // A call.
+    let repository = github.repos().get().owner(owner).repo(repo).send().wait()?;
+    println!("{}, branch {}", repository.full_name, repository.default_branch);
+
+    // A list: further pages are fetched as the loop reads it.
+    let issues = github.issues().list_for_repo().owner(owner).repo(repo).state("open").stream();
+    for issue in issues.wait().take(SHOWN) {
+        let issue = issue?;
+        println!("  #{:<7} {}", issue.number, issue.title);
+    }
+
+    // A download: the file is there as a whole, or not at all.
+    let download = github.repos().download_tarball_archive().owner(owner).repo(repo);
+    let body = download.ref_(repository.default_branch.as_str()).send().wait()?;
+    let bytes = body.wait().save(archive)?;
+    println!("{bytes} bytes in {}", archive.display());
+
+    // Errors are those of asynchronous code.
+    match github.issues().get().owner(owner).repo(repo).issue_number(999_999_999).send().wait() {
+        Ok(issue) => println!("#{} {}", issue.number, issue.title),
+        Err(error) => println!("{error}"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_shows_errors_and_saves_the_archive() {
+        let mock = block_on(MockGitHub::start()).unwrap();
+        mock.seed_list("issues/list-for-repo", 75);
+        mock.on(|github| github.issues().get()).error(404, "Not Found");
+        let archive = env::temp_dir().join(format!("octowire-test-{}.tar.gz", std::process::id()));
+        report(&mock.client(), "octocat", "hello-world", &archive).unwrap();
+        assert!(fs::metadata(&archive).unwrap().len() > 0);
+        fs::remove_file(archive).unwrap();
+        assert_eq!(mock.count("repos/download-tarball-archive"), 1);
+        mock.assert_called(1, |github| github.issues().get().issue_number(999_999_999));
+    }
+}
