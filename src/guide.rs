@@ -12,6 +12,9 @@ pub mod calls {}
 #[doc = include_str!("../docs/guide/authentication.md")]
 pub mod authentication {}
 
+#[doc = include_str!("../docs/guide/scripts.md")]
+pub mod scripts {}
+
 /// [`CircuitOpen`]: crate::ErrorKind::CircuitOpen
 ///
 #[doc = include_str!("../docs/guide/rate-limits.md")]
@@ -40,6 +43,8 @@ pub mod testing {}
 #[doc = include_str!("../docs/guide/migration.md")]
 pub mod migration {}
 
+/// [scripts]: crate::guide::scripts
+///
 #[doc = include_str!("../docs/guide/features.md")]
 pub mod features {}
 
@@ -47,6 +52,7 @@ pub mod features {}
 pub mod cost {}
 
 /// [cost]: crate::guide::cost
+/// [scripts]: crate::guide::scripts
 ///
 #[doc = include_str!("../docs/guide/troubleshooting.md")]
 pub mod troubleshooting {}
