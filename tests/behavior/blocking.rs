@@ -68,7 +68,7 @@ fn a_thread_waits_for_the_response_or_the_error_of_a_call() {
     let client = server.client();
     let get = |path: &str| client.request(Method::GET, path).send::<String>().wait();
     let response = get("/there").unwrap();
-    assert_eq!((response.as_str(), response.request_id()), ("here", Some("A:1")));
+    assert_eq!((response.as_str(), response.meta().request_id()), ("here", Some("A:1")));
     let missing = get("/gone").unwrap_err();
     assert!(missing.is_not_found());
     assert_eq!(missing.operation(), Some("GET /gone"));
