@@ -98,14 +98,25 @@ impl App {
         Self::with_signer(id, key::PrivateKey::read(&private_key.into())?)
     }
 
-    /// Creates an App with the private key in this file. The modification time of the file is the key's creation time.
+    /// Creates an App with the private key in this file, of 1 MiB at most. The modification time of the file is the key's
+    /// creation time.
     ///
     /// # Errors
     /// As for [`new`](Self::new), and if the file cannot be read.
     #[cfg(feature = "github-app")]
     #[cfg_attr(docsrs, doc(cfg(feature = "github-app")))]
     pub fn from_key_file(id: impl Display, path: impl AsRef<std::path::Path>) -> Result<Self> {
-        Self::with_signer(id, key::PrivateKey::read_file(path.as_ref())?)
+        Self::from_key_file_of(&super::environment::ProcessEnvironment, id, path.as_ref())
+    }
+
+    /// Creates an App with the private key in this file of an environment.
+    #[cfg(feature = "github-app")]
+    pub(super) fn from_key_file_of(
+        environment: &dyn super::environment::Environment,
+        id: impl Display,
+        path: &std::path::Path,
+    ) -> Result<Self> {
+        Self::with_signer(id, key::PrivateKey::read_file(environment, path)?)
     }
 
     /// Creates an App whose key is kept outside of the process, in a KMS or an HSM.

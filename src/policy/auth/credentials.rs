@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::app::App;
-use super::installation::{AppInstallation, Installation};
-use super::personal::{PersonalToken, read_variable};
+use super::app_variables::AppVariables;
+use super::environment::ProcessEnvironment;
+use super::installation::AppInstallation;
+use super::personal::PersonalToken;
 use super::provider::{
     Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
 };
@@ -61,7 +63,8 @@ impl Credentials {
     /// ([`AuthFailure::Ambiguous`]), or if one of them contains another kind of value: the error names a token that is
     /// set in place of a key.
     pub fn from_env(environment: &str) -> Result<Self> {
-        let variables = EnvVariables { environment };
+        let prefix = format!("{environment}_GITHUB_");
+        let variables = AppVariables::new(&prefix, &ProcessEnvironment);
         let token = variables.read("TOKEN")?;
         let token_file = variables.read("TOKEN_FILE")?;
         let app = variables.read("APP_ID")?;
@@ -72,7 +75,16 @@ impl Credentials {
             (None, Some(path), None) => {
                 CredentialKind::Personal(PersonalToken::from_file(path.expose_secret())?)
             }
-            (None, None, Some(id)) => variables.app(&id)?,
+            (None, None, Some(_)) => {
+                let app = variables.app("APP_ID", "APP_PRIVATE_KEY_FILE")?;
+                let app = app.in_environment(environment);
+                match variables.installation()? {
+                    Some(installation) => {
+                        CredentialKind::Installation(app.installation(installation))
+                    }
+                    None => CredentialKind::App(app),
+                }
+            }
             (None, None, None) => {
                 return Err(AuthFailure::Missing.error(
                     format!(
@@ -145,92 +157,5 @@ impl TokenProvider for Credentials {
 
     fn app(&self) -> Option<&App> {
         self.inner().app()
-    }
-}
-
-struct EnvVariables<'a> {
-    environment: &'a str,
-}
-
-impl EnvVariables<'_> {
-    fn name(&self, what: &str) -> String {
-        format!("{}_GITHUB_{what}", self.environment)
-    }
-
-    /// Returns the value of a variable; an empty value counts as not set, since CI systems set missing secrets to
-    /// empty.
-    fn read(&self, what: &str) -> Result<Option<SecretString>> {
-        let value = read_variable(&self.name(what))?;
-        Ok(value.filter(|value| !value.expose_secret().trim().is_empty()))
-    }
-
-    fn app(&self, id: &SecretString) -> Result<CredentialKind> {
-        let app = self.read_app(id.expose_secret().trim())?.in_environment(self.environment);
-        let installation_id = self.read("APP_INSTALLATION_ID")?;
-        let org = self.read("APP_INSTALLATION_ORG")?;
-        let installation = match (installation_id, org) {
-            (None, None) => return Ok(CredentialKind::App(app)),
-            (None, Some(org)) => Installation::for_org(org.expose_secret().trim()),
-            (Some(id), None) => {
-                let id = id.expose_secret().trim().parse::<u64>().map_err(|_| {
-                    let name = self.name("APP_INSTALLATION_ID");
-                    AuthFailure::Malformed.error(
-                        format!("{name} is not a number"),
-                        "use the last path segment of the installation's settings URL",
-                    )
-                })?;
-                Installation::id(id)
-            }
-            (Some(_), Some(_)) => {
-                return Err(AuthFailure::Ambiguous.error(
-                    format!(
-                        "both {} and {} are set",
-                        self.name("APP_INSTALLATION_ID"),
-                        self.name("APP_INSTALLATION_ORG"),
-                    ),
-                    "set one of them",
-                ));
-            }
-        };
-        Ok(CredentialKind::Installation(app.installation(installation)))
-    }
-
-    #[cfg(feature = "github-app")]
-    fn read_app(&self, id: &str) -> Result<App> {
-        let name = self.name("APP_PRIVATE_KEY");
-        let file = self.name("APP_PRIVATE_KEY_FILE");
-        let named = |name: &str| {
-            let name = name.to_owned();
-            move |error: crate::error::Error| error.with_origin(&name)
-        };
-        let app = match (self.read("APP_PRIVATE_KEY")?, self.read("APP_PRIVATE_KEY_FILE")?) {
-            (Some(key), None) => App::new(id, key).map_err(named(&name))?,
-            (None, Some(path)) => {
-                App::from_key_file(id, path.expose_secret()).map_err(named(&file))?
-            }
-            (None, None) => {
-                return Err(AuthFailure::Missing.error(
-                    format!("the App's private key is missing: neither {name} nor {file} is set"),
-                    "set one of them to the key that the App's settings page generates",
-                ));
-            }
-            (Some(_), Some(_)) => {
-                return Err(AuthFailure::Ambiguous
-                    .error(format!("both {name} and {file} are set"), "set one of them"));
-            }
-        };
-        let old = self.name("APP_PRIVATE_KEY_OLD");
-        match self.read("APP_PRIVATE_KEY_OLD")? {
-            Some(key) => app.with_previous_key(key).map_err(named(&old)),
-            None => Ok(app),
-        }
-    }
-
-    #[cfg(not(feature = "github-app"))]
-    fn read_app(&self, _: &str) -> Result<App> {
-        Err(AuthFailure::Signer.error(
-            format!("{} is set, but octowire is built without github-app", self.name("APP_ID")),
-            "enable the feature github-app, or sign with App::with_signer",
-        ))
     }
 }

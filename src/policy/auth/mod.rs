@@ -16,10 +16,12 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod app;
+mod app_variables;
 mod application_id;
 #[cfg(feature = "oauth")]
 mod client_credentials;
 mod credentials;
+mod environment;
 #[cfg(any(test, feature = "__fuzz"))]
 pub(crate) mod fuzzing;
 mod health;
@@ -42,6 +44,7 @@ pub use app::{App, AppSigner, SignatureFuture};
 #[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use client_credentials::ClientCredentials;
 pub use credentials::Credentials;
+pub use environment::{Environment, ProcessEnvironment};
 pub use health::TokenHealth;
 pub use installation::{AppInstallation, Installation};
 #[cfg(feature = "oauth")]

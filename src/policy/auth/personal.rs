@@ -1,16 +1,16 @@
 //! Tokens from outside the client: a personal access token, or that of a GitHub Actions job.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::environment::{Environment, ProcessEnvironment, read_variable};
 use super::provider::{Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use crate::error::auth::AuthFailure;
@@ -46,7 +46,7 @@ pub struct PersonalToken {
 
 enum TokenOrigin {
     Given,
-    Env(String),
+    Env { variable: String, environment: Arc<dyn Environment> },
     File(PathBuf),
 }
 
@@ -68,9 +68,16 @@ impl PersonalToken {
     /// # Errors
     /// If the variable is not set, or does not contain a token.
     pub fn from_env(variable: impl Into<String>) -> Result<Self> {
-        let variable = variable.into();
-        let first = read_env(&variable)?;
-        Ok(Self::with_origin(TokenOrigin::Env(variable), first))
+        Self::from_variable(Arc::new(ProcessEnvironment), variable.into())
+    }
+
+    /// Reads the token from this variable of an environment.
+    pub(super) fn from_variable(
+        environment: Arc<dyn Environment>,
+        variable: String,
+    ) -> Result<Self> {
+        let first = read_env(&*environment, &variable)?;
+        Ok(Self::with_origin(TokenOrigin::Env { variable, environment }, first))
     }
 
     /// Reads the token from this file. The file's modification time is the token's creation time, unless
@@ -118,7 +125,7 @@ impl TokenProvider for PersonalToken {
         Box::pin(async move {
             match &self.origin {
                 TokenOrigin::Given => Ok(self.initial()),
-                TokenOrigin::Env(variable) => read_env(variable),
+                TokenOrigin::Env { variable, environment } => read_env(&**environment, variable),
                 TokenOrigin::File(path) => {
                     let path = path.clone();
                     let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
@@ -150,7 +157,7 @@ impl TokenProvider for PersonalToken {
             // A token with 100 bits of entropy or more cannot be found from its digest.
             TokenOrigin::Given => format!("token:{}", self.fingerprint()),
             // The same name can stand for another person in another process, or after a restart.
-            TokenOrigin::Env(variable) => format!("env:{variable}:{}", self.fingerprint()),
+            TokenOrigin::Env { variable, .. } => format!("env:{variable}:{}", self.fingerprint()),
             TokenOrigin::File(path) => format!("file:{}:{}", path.display(), self.fingerprint()),
         })
     }
@@ -162,14 +169,14 @@ impl TokenProvider for PersonalToken {
     fn on_rejected(&self, _: &Rejection<'_>) -> RejectionAction {
         match self.origin {
             TokenOrigin::Given => RejectionAction::Fail,
-            TokenOrigin::Env(_) | TokenOrigin::File(_) => RejectionAction::Refresh,
+            TokenOrigin::Env { .. } | TokenOrigin::File(_) => RejectionAction::Refresh,
         }
     }
 
     fn credential_created_at(&self) -> Option<SystemTime> {
         self.created_at.or_else(|| match &self.origin {
             TokenOrigin::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
-            TokenOrigin::Given | TokenOrigin::Env(_) => None,
+            TokenOrigin::Given | TokenOrigin::Env { .. } => None,
         })
     }
 }
@@ -180,8 +187,8 @@ impl fmt::Debug for PersonalToken {
     }
 }
 
-fn read_env(variable: &str) -> Result<AccessToken> {
-    let token = read_variable(variable)?.ok_or_else(|| {
+fn read_env(environment: &dyn Environment, variable: &str) -> Result<AccessToken> {
+    let token = read_variable(environment, variable)?.ok_or_else(|| {
         let advice = if variable == "GITHUB_TOKEN" {
             "set it to a GitHub token; in a workflow, add env: GITHUB_TOKEN: ${{ github.token }} \
              to the step"
@@ -193,19 +200,6 @@ fn read_env(variable: &str) -> Result<AccessToken> {
     })?;
     let token = AccessToken::new(token).map_err(|error| error.with_origin(variable))?;
     Ok(token.recheck_after(REREAD_INTERVAL))
-}
-
-/// Returns the value of an environment variable, if it is set.
-pub(super) fn read_variable(variable: &str) -> Result<Option<SecretString>> {
-    match std::env::var_os(variable).map(OsString::into_string) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some(value.into())),
-        // A value that is not Unicode is not shown.
-        Some(Err(_)) => Err(AuthFailure::Malformed.error(
-            format!("the environment variable {variable} is not valid Unicode"),
-            "check how the value is set; it is not shown here",
-        )),
-    }
 }
 
 fn read_file(path: &Path) -> Result<AccessToken> {

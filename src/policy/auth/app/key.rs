@@ -15,6 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::signer::{AppSigner, SignatureFuture};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
+use crate::policy::auth::environment::Environment;
 use crate::policy::auth::token::CredentialFormat;
 use crate::util::pem::{self, PemError};
 
@@ -49,9 +50,9 @@ impl PrivateKey {
         Ok(Self { key, created_at: None })
     }
 
-    pub(super) fn read_file(path: &Path) -> Result<Self> {
+    pub(super) fn read_file(environment: &dyn Environment, path: &Path) -> Result<Self> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+        let bytes = environment.read_file(path).map(Zeroizing::new).map_err(|error| {
             AuthFailure::Missing
                 .error(
                     format!("cannot read the App's private key from {shown}"),
@@ -60,7 +61,7 @@ impl PrivateKey {
                 .with_source(error)
         })?;
         let mut key = Self::read_bytes(&bytes)?;
-        key.created_at = std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        key.created_at = environment.modified_at(path);
         Ok(key)
     }
 }

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
-use crate::policy::auth::personal::read_variable;
+use crate::policy::auth::environment::{ProcessEnvironment, read_variable};
 use crate::sanitize;
 use crate::util::ids::Hex;
 
@@ -82,7 +82,7 @@ impl EncryptionKey {
     /// If the variable is not set, or does not contain a key.
     pub fn from_env(variable: impl AsRef<str>) -> Result<Self> {
         let variable = variable.as_ref();
-        let text = read_variable(variable)?.ok_or_else(|| {
+        let text = read_variable(&ProcessEnvironment, variable)?.ok_or_else(|| {
             AuthFailure::Missing
                 .error(format!("the environment variable {variable} is not set"), KEY_ADVICE)
         })?;

@@ -1,0 +1,157 @@
+//! One run of `gh auth token`, without a shell, and with bounds on its time and its output.
+
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+/// gh waits for the keyring of the system for 3 s.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Many times the length of a token.
+const MAX_OUTPUT_BYTES: u64 = 16 * 1024;
+/// One byte more shows that the output is too long.
+const MAX_READ_BYTES: u64 = MAX_OUTPUT_BYTES + 1;
+/// The interval at which the exit of a program is awaited that has closed its output.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Runs the program, and returns its output without white space around it.
+///
+/// # Errors
+/// If it cannot be started, fails, does not end in time, or writes too much. The error contains nothing of the output.
+pub(super) fn auth_token(program: &OsStr, host: &str) -> io::Result<SecretString> {
+    let mut command = Command::new(program);
+    command.args(["auth", "token", "--hostname", host]);
+    // There is no terminal for a question or a notice.
+    command.env("GH_PROMPT_DISABLED", "1").env("GH_NO_UPDATE_NOTIFIER", "1");
+    run(&mut command, TIMEOUT)
+}
+
+fn run(command: &mut Command, timeout: Duration) -> io::Result<SecretString> {
+    let started = Instant::now();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let output = read_output(&mut child, started, timeout);
+    if output.is_err() {
+        // Both fail if the program has ended.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    output
+}
+
+fn read_output(child: &mut Child, started: Instant, timeout: Duration) -> io::Result<SecretString> {
+    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // A pipe has no read timeout, so a thread reads it. The thread ends when the last process closes the pipe, and the
+    // output is dropped if it comes too late.
+    let reader = thread::Builder::new().name("gh-auth-token".to_owned());
+    reader.spawn(move || {
+        let _ = sender.send(read_bounded(stdout));
+    })?;
+    let remaining = timeout.saturating_sub(started.elapsed());
+    let output = receiver.recv_timeout(remaining).map_err(|_| timed_out(timeout))??;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if started.elapsed() >= timeout => return Err(timed_out(timeout)),
+            None => thread::sleep(EXIT_POLL_INTERVAL),
+        }
+    };
+    if !status.success() {
+        return Err(io::Error::other(format!("it ended with {status}")));
+    }
+    let text = std::str::from_utf8(&output);
+    let text = text.map_err(|_| invalid("its output is not valid UTF-8"))?;
+    Ok(SecretString::from(text.trim()))
+}
+
+fn read_bounded(stdout: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // In one allocation, since the memory that a growing buffer leaves behind is not overwritten.
+    let capacity = usize::try_from(MAX_READ_BYTES).unwrap_or_default();
+    let mut output = Zeroizing::new(Vec::<u8>::with_capacity(capacity));
+    let read = stdout.take(MAX_READ_BYTES).read_to_end(&mut output)?;
+    if u64::try_from(read).is_ok_and(|read| read > MAX_OUTPUT_BYTES) {
+        return Err(invalid("its output is too long for a token"));
+    }
+    Ok(output)
+}
+
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+fn timed_out(timeout: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("it did not end within {timeout:?}"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    /// Longer than any of these programs takes on a busy machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn shell(script: &str, timeout: Duration) -> io::Result<SecretString> {
+        run(Command::new("/bin/sh").args(["-c", script]), timeout)
+    }
+
+    #[test]
+    fn the_output_of_a_program_that_succeeds_is_the_token() {
+        let token = shell("echo; echo ' gho_abc '", LONG).unwrap();
+        assert_eq!(token.expose_secret(), "gho_abc");
+        assert_eq!(shell("exit 0", LONG).unwrap().expose_secret(), "");
+        let longest = shell("head -c 16384 /dev/zero | tr '\\0' a", LONG).unwrap();
+        assert_eq!(longest.expose_secret().len(), 16 * 1024);
+    }
+
+    #[test]
+    fn a_program_that_fails_returns_nothing_of_its_output() {
+        for (script, reason) in [
+            ("echo hunter2; echo hunter2 >&2; exit 4", "exit status: 4"),
+            ("while :; do echo hunter2hunter2hunter2; done", "too long"),
+            ("printf 'hunter2\\377'", "UTF-8"),
+            ("kill -9 $$", "signal: 9"),
+        ] {
+            let error = shell(script, LONG).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(reason) && !shown.contains("hunter2"), "{script}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_in_time_is_killed() {
+        let timeout = Duration::from_millis(100);
+        for script in [
+            "exec sleep 600",
+            // It has closed its output.
+            "exec >/dev/null; exec sleep 600",
+            // Another process keeps the output open.
+            "sleep 5 & echo $!",
+        ] {
+            let started = Instant::now();
+            let error = shell(script, timeout).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{script}");
+            assert!(started.elapsed() < LONG, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_is_not_found() {
+        let error = auth_token(OsStr::new("/nowhere/octowire-gh"), "github.com").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_host_is_one_argument_whatever_it_contains() {
+        // `echo` prints its arguments: there is no shell that would run a part of them.
+        let printed = auth_token(OsStr::new("echo"), "a; exit 1 $(id) '").unwrap();
+        assert_eq!(printed.expose_secret(), "auth token --hostname a; exit 1 $(id) '");
+    }
+}
