@@ -116,3 +116,38 @@ async fn an_external_host_after_a_redirect_gets_no_token() {
     // A part of a body is not wanted compressed.
     assert_eq!(names, ["accept", "host", "range", "user-agent"]);
 }
+
+#[tokio::test]
+async fn the_log_names_the_place_of_the_credentials_and_not_their_value() {
+    let log = Log::of_everything();
+    let environment =
+        |name: &str| (name == "GITHUB_TOKEN").then(|| std::ffi::OsString::from(SECRET));
+    let builder = Client::builder().credentials_from(environment);
+    let mut shown = format!("{builder:?}");
+    let client = builder.build().unwrap();
+    shown.push_str(&format!("{client:?} {:?}", client.credential_source()));
+    assert!(shown.contains("GITHUB_TOKEN") && !shown.contains("hunter2"), "{shown}");
+    let text = log.text();
+    let found: Vec<_> = text.lines().filter(|line| line.contains("credentials found")).collect();
+    assert!(found.iter().any(|line| line.contains("GITHUB_TOKEN")), "{found:?}");
+    assert!(found.iter().all(|line| !line.contains("hunter2")), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_base_url_without_the_path_of_an_enterprise_server_is_logged_once() {
+    let log = Log::of_everything();
+    for (base_url, warnings) in [
+        ("https://without-path.example", 1),
+        ("https://with-path.example/api/v3", 0),
+        ("https://api.with-prefix.example", 0),
+    ] {
+        let client = Client::builder().base_url(base_url).build().unwrap();
+        drop((client.clone(), client.unauthenticated()));
+        let text = log.text();
+        let host = base_url.split('/').nth(2).unwrap();
+        let warned = text.lines().filter(|line| line.contains("WARN") && line.contains(host));
+        let warned: Vec<_> = warned.collect();
+        assert_eq!(warned.len(), warnings, "{warned:?}");
+        assert!(warned.iter().all(|line| line.contains("https://HOST/api/v3")), "{warned:?}");
+    }
+}

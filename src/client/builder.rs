@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
+use tracing::warn;
 
 use super::Client;
 use crate::endpoints::{Endpoints, GITHUB, origin_of, same_origin};
@@ -19,7 +20,8 @@ use crate::observability::recent::RecentActivity;
 use crate::pipeline::handle::{ClientHandle, ClientShared};
 use crate::pipeline::interceptor::Interceptor;
 use crate::policy::auth::{
-    Gateway, Identity, PersonalToken, TokenManager, TokenPolicy, TokenProvider, TokenStore,
+    CredentialSource, Environment, Gateway, Identity, PersonalToken, ProcessEnvironment,
+    TokenManager, TokenPolicy, TokenProvider, TokenStore, resolve_credentials,
 };
 use crate::policy::cache::CacheConfig;
 use crate::policy::circuit_breaker::{Circuit, CircuitBreaker, CircuitState, EndpointCircuits};
@@ -50,11 +52,14 @@ use crate::transport::http_clients::{HttpClients, HttpSettings};
 /// ```
 #[must_use = "a builder builds nothing before `build`"]
 pub struct ClientBuilder {
-    base_url: Cow<'static, str>,
+    /// `None` if it was not set.
+    base_url: Option<Cow<'static, str>>,
     upload_url: Option<String>,
     api_version: Cow<'static, str>,
     user_agent: Cow<'static, str>,
     auth: Option<Arc<dyn TokenProvider>>,
+    /// Where `build` looks for credentials, if `auth` is not set.
+    environment: Option<Arc<dyn Environment>>,
     gateway: Option<(HeaderName, Arc<dyn TokenProvider>)>,
     token_policy: TokenPolicy,
     token_store: Option<Arc<dyn TokenStore>>,
@@ -97,11 +102,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/vnd.github+json"
 impl Default for ClientBuilder {
     fn default() -> Self {
         Self {
-            base_url: Cow::Borrowed(GITHUB),
+            base_url: None,
             upload_url: None,
             api_version: Cow::Borrowed(DEFAULT_API_VERSION),
             user_agent: Cow::Borrowed(DEFAULT_USER_AGENT),
             auth: None,
+            environment: None,
             gateway: None,
             token_policy: TokenPolicy::default(),
             token_store: None,
@@ -138,7 +144,7 @@ impl ClientBuilder {
     /// see GitHub's [getting
     /// started](https://docs.github.com/en/enterprise-server@latest/rest/using-the-rest-api/getting-started-with-the-rest-api).
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Cow::Owned(url.into());
+        self.base_url = Some(Cow::Owned(url.into()));
         self
     }
 
@@ -167,7 +173,38 @@ impl ClientBuilder {
     /// Sets the token provider: an [installation](crate::auth::App::installation) of a GitHub App, a [personal
     /// token](PersonalToken), or any other [provider](crate::auth). The last one that is set applies.
     pub fn auth(mut self, provider: impl TokenProvider) -> Self {
-        self.auth = Some(Arc::new(provider));
+        self.set_provider(Arc::new(provider));
+        self
+    }
+
+    /// Looks for the credentials in the environment of the process: see [`Client::from_env`].
+    ///
+    /// The credentials are those of the server of the [base URL](Self::base_url), if that is set, so that no other
+    /// server receives them. Like [`auth`](Self::auth), it replaces a token or a provider that was set before.
+    ///
+    /// ```no_run
+    /// # fn example() -> octowire::Result<()> {
+    /// use octowire::Client;
+    ///
+    /// let client = Client::builder().user_agent("release-bot/1.4").credentials_from_env().build()?;
+    /// if let Some(source) = client.credential_source() {
+    ///     println!("credentials of {source}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn credentials_from_env(self) -> Self {
+        self.credentials_from(ProcessEnvironment)
+    }
+
+    /// Looks for the credentials in another environment, such as the variables of a `.env` file: see [`Environment`] and
+    /// [`credentials_from_env`](Self::credentials_from_env).
+    ///
+    /// The order is that of [`Client::from_env`]. [`build`](Self::build) looks for them, and fails with
+    /// [`AuthFailure::Missing`](crate::auth::AuthFailure::Missing) if there are none.
+    pub fn credentials_from(mut self, environment: impl Environment) -> Self {
+        self.auth = None;
+        self.environment = Some(Arc::new(environment));
         self
     }
 
@@ -202,9 +239,14 @@ impl ClientBuilder {
         self
     }
 
+    fn set_provider(&mut self, provider: Arc<dyn TokenProvider>) {
+        self.auth = Some(provider);
+        self.environment = None;
+    }
+
     fn set_token(mut self, token: Result<PersonalToken>) -> Self {
         match token {
-            Ok(token) => self.auth = Some(Arc::new(token)),
+            Ok(token) => self.set_provider(Arc::new(token)),
             Err(error) if self.error.is_none() => self.error = Some(error),
             Err(_) => {}
         }
@@ -443,18 +485,28 @@ impl ClientBuilder {
 
     /// Builds the client. Nothing is sent.
     ///
+    /// If the credentials are those of the [environment](Self::credentials_from_env), it reads files, and can run a
+    /// program for up to 5 s.
+    ///
     /// # Errors
-    /// If a setting is invalid ([`ErrorKind::Configuration`]), or a credential is invalid
+    /// If a setting is invalid ([`ErrorKind::Configuration`]), or a credential is invalid or missing
     /// ([`ErrorKind::Authentication`]).
     pub fn build(mut self) -> Result<Client> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
         self.usage.check()?;
-        let endpoints = Endpoints::new(&self.base_url, self.upload_url.as_deref())?;
+        let credential_source = self.resolve_environment()?;
+        let base_url = self.base_url.as_deref().unwrap_or(GITHUB);
+        let endpoints = Endpoints::new(base_url, self.upload_url.as_deref())?;
+        if endpoints.lacks_enterprise_path() {
+            let server = origin_of(endpoints.api());
+            warn!(%server, "base_url has no /api/v3; set it to https://HOST/api/v3");
+        }
         let (policy, store) = (Arc::new(self.token_policy.clone()), self.token_store.clone());
         let auth = match self.auth.take() {
-            Some(provider) => Identity::new(provider, Arc::clone(&policy), store.clone()),
+            Some(provider) => Identity::new(provider, Arc::clone(&policy), store.clone())
+                .with_credential_source(credential_source),
             None => Identity::default(),
         };
         let gateway = self.gateway.take().map(|(header, provider)| Gateway {
@@ -515,6 +567,15 @@ impl ClientBuilder {
         Ok(Client::of(ClientHandle::new(shared, auth)))
     }
 
+    /// Looks for credentials in the environment, if this is set, and returns where they were found.
+    fn resolve_environment(&mut self) -> Result<Option<CredentialSource>> {
+        let Some(environment) = self.environment.take() else { return Ok(None) };
+        let found = resolve_credentials(environment, self.base_url.as_deref())?;
+        self.base_url = Some(found.base_url);
+        self.auth = Some(found.provider);
+        Ok(Some(found.source))
+    }
+
     /// Returns the headers of every request, which are built once.
     fn default_headers(&mut self) -> Result<HeaderMap> {
         let mut headers = HeaderMap::with_capacity(8 + self.headers.len());
@@ -573,7 +634,8 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A URL can contain a password, and so can a proxy's; a header's value is a secret.
-        let base_url = if self.base_url.contains('@') { "[hidden]" } else { &*self.base_url };
+        let base_url = self.base_url.as_deref().unwrap_or(GITHUB);
+        let base_url = if base_url.contains('@') { "[hidden]" } else { base_url };
         f.debug_struct("ClientBuilder")
             .field("base_url", &base_url)
             .field("api_version", &self.api_version)

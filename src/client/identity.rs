@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Client;
 use crate::error::Result;
-use crate::policy::auth::{AccessToken, Identity, Installation, TokenProvider};
+use crate::policy::auth::{AccessToken, CredentialSource, Identity, Installation, TokenProvider};
 
 /// Handles with another identity.
 impl Client {
@@ -93,6 +93,15 @@ impl Client {
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
         self.handle().identity_name()
+    }
+
+    /// Returns where the credentials were found, if the client looked for them: see [`Client::from_env`]. Handles of the
+    /// same App have the same source.
+    ///
+    /// It is `None` for credentials that the application passed, and without credentials.
+    #[must_use]
+    pub fn credential_source(&self) -> Option<&CredentialSource> {
+        self.handle().identity.credential_source()
     }
 
     /// Returns the age of the underlying credential, a key or a personal access token, if it is known: from the file

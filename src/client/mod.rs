@@ -75,22 +75,32 @@ impl Client {
         Self::builder().token(token).build()
     }
 
-    /// Creates a client from the environment of GitHub Actions: the token is in `GITHUB_TOKEN`, and the base URL in
-    /// `GITHUB_API_URL`, or github.com's if that is not set.
+    /// Creates a client with the credentials that the environment of the process has. The first of these decides:
     ///
-    /// See GitHub's
-    /// [default variables](https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables).
+    /// | place | credential |
+    /// |---|---|
+    /// | `GITHUB_APP_ID`, or `GITHUB_APP_CLIENT_ID`, with the key in `GITHUB_APP_PRIVATE_KEY` or the path of its file in `GITHUB_APP_PRIVATE_KEY_PATH` (feature `github-app`) | a [GitHub App](crate::auth::App), or its installation if `GITHUB_APP_INSTALLATION_ID` or `GITHUB_APP_INSTALLATION_ORG` is set |
+    /// | `GH_TOKEN`, then `GITHUB_TOKEN`; for an Enterprise Server `GH_ENTERPRISE_TOKEN`, then `GITHUB_ENTERPRISE_TOKEN` | a token, which is read again when it changes |
+    /// | `hosts.yml` of the [`gh` program](https://cli.github.com), in `GH_CONFIG_DIR` or its default folder | the token of the active account, which is read once |
+    /// | `gh auth token`; `GH_PATH` can name the program | the same, from the keyring of the system |
+    ///
+    /// The server is `GH_HOST`, or that of `GITHUB_API_URL`, or github.com. The order of the variables is [that of
+    /// `gh`](https://cli.github.com/manual/gh_help_environment). The [guide](crate::guide::authentication)
+    /// lists the forms of the key, and the differences to `gh`.
+    ///
+    /// [`credential_source`](Self::credential_source) returns the place, and a log event of level DEBUG states it.
+    /// [`ClientBuilder::credentials_from_env`] does the same with other settings, and
+    /// [`Credentials`](crate::auth::Credentials) reads only variables with a prefix, such as `PROD_`.
+    ///
+    /// This function blocks. Variables and files take no noticeable time, but if none has a credential, it waits for
+    /// `gh` for up to 5 s. Call it when a program starts; in a task of a busy runtime, use
+    /// `tokio::task::spawn_blocking(Client::from_env)`.
     ///
     /// # Errors
-    /// If `GITHUB_TOKEN` is not set, or one of the two is invalid.
+    /// If there are no credentials ([`AuthFailure::Missing`](crate::auth::AuthFailure::Missing)): the error lists all
+    /// places. If the first one is incomplete or invalid: the error names the variable or the file, and not its value.
     pub fn from_env() -> Result<Self> {
-        let mut builder = Self::builder().token_from_env("GITHUB_TOKEN");
-        let base_url = std::env::var("GITHUB_API_URL");
-        // Some systems set a variable to an empty value.
-        if let Some(base_url) = base_url.ok().filter(|base_url| !base_url.trim().is_empty()) {
-            builder = builder.base_url(base_url);
-        }
-        builder.build()
+        Self::builder().credentials_from_env().build()
     }
 
     /// Creates a request to any endpoint, such as one without a generated operation.

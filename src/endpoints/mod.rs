@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,6 +67,22 @@ impl Endpoints {
     /// Returns the URL for uploads.
     pub(crate) fn upload(&self) -> &Url {
         &self.upload.url
+    }
+
+    /// Returns whether the base URL is probably that of an Enterprise Server without its `/api/v3`, so that every call
+    /// would receive a web page or a 404.
+    ///
+    /// A gateway can have GitHub's API at any path, so only a base URL without a path, or with a path below `/api`,
+    /// counts. Servers of tests are local, and a host `api.…` has no `/api` in its path.
+    pub(crate) fn lacks_enterprise_path(&self) -> bool {
+        let url = &self.api.url;
+        let host = url.host_str().unwrap_or_default();
+        let is_cloud = host == "github.com" || host.ends_with(".ghe.com");
+        if is_cloud || host.starts_with("api.") || is_loopback(url) {
+            return false;
+        }
+        let first = url.path_segments().and_then(|mut segments| segments.next());
+        matches!(first, None | Some("" | "api")) && !self.api.prefix.ends_with("/api/v3")
     }
 
     /// Returns the base URL of an operation: the API's, unless the description gives the operation a server of its own.
@@ -271,6 +287,26 @@ impl BaseUrl {
     }
 }
 
+/// Parses a base URL that the setting or environment variable of this name has.
+///
+/// # Errors
+/// If it is invalid. The error names the setting, and does not repeat the URL.
+pub(crate) fn parse_base_url(setting: &str, text: &str) -> Result<Url> {
+    BaseUrl::parse(setting, text).map(|base| base.url)
+}
+
+/// Returns the name by which users and GitHub's command line tool know the server of an API: `github.com`,
+/// `SUBDOMAIN.ghe.com`, or the host of an Enterprise Server. It has the port, unless that is the one of HTTPS: a login at
+/// a host is not for another service on it, nor for a connection without TLS.
+pub(crate) fn server_name(api: &Url) -> String {
+    let host = api.host_str().unwrap_or_default();
+    let port = if api.scheme() == "https" { api.port() } else { api.port_or_known_default() };
+    match port {
+        Some(port) => format!("{host}:{port}"),
+        None => github_domain(api, "api.").unwrap_or(host).to_owned(),
+    }
+}
+
 /// Returns whether two URLs have the same scheme, host and port (RFC 6454).
 pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
@@ -286,6 +322,16 @@ pub(crate) fn has_credentials(url: &Url) -> bool {
 /// Returns the URL's scheme, host and port, for messages, without path and query.
 pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// Returns whether the URL leads to this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// Returns whether the URL leads to github.com or data residency, at a host with this prefix.

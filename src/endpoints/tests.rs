@@ -42,6 +42,57 @@ fn uploads_graphql_and_web_follow_from_the_base_url() {
 }
 
 #[test]
+fn the_base_url_of_an_enterprise_server_without_its_path_is_recognized() {
+    for base in [
+        "https://github.example.com",
+        "https://github.example.com/",
+        "http://github.example.com:8443",
+        "https://github.example.com/api",
+        "https://github.example.com/api/v4",
+        "https://github.example.com/api/graphql",
+        "https://10.0.0.1",
+        "https://github",
+    ] {
+        assert!(origins(base).lacks_enterprise_path(), "{base}");
+    }
+    for base in [
+        GITHUB,
+        "https://github.com",
+        "https://api.octocorp.ghe.com",
+        "https://octocorp.ghe.com",
+        "https://api.example.com",
+        "https://github.example.com/api/v3",
+        "https://github.example.com/api/v3/",
+        "https://gateway.example.com/github",
+        "https://gateway.example.com/ghes/api/v3",
+        "http://localhost:8080",
+        "http://github.localhost",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+    ] {
+        assert!(!origins(base).lacks_enterprise_path(), "{base}");
+    }
+}
+
+#[test]
+fn a_server_has_the_name_that_users_know() {
+    for (base, name) in [
+        (GITHUB, "github.com"),
+        ("https://api.octocorp.ghe.com/", "octocorp.ghe.com"),
+        ("https://GitHub.example.com/api/v3", "github.example.com"),
+        ("https://github.example.com:443/api/v3", "github.example.com"),
+        ("https://github.example.com:8443/api/v3", "github.example.com:8443"),
+        ("https://api.github.com:8443", "api.github.com:8443"),
+        ("https://api.github.com.example.com", "api.github.com.example.com"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://api.github.com", "api.github.com:80"),
+        ("http://github.example.com/api/v3", "github.example.com:80"),
+    ] {
+        assert_eq!(server_name(&parse_base_url("base_url", base).unwrap()), name, "{base}");
+    }
+}
+
+#[test]
 fn an_operation_is_sent_to_the_server_of_the_description() {
     let ghes = origins("https://github.example.com/api/v3");
     let github = origins(GITHUB);

@@ -1,10 +1,12 @@
 //! Credentials from environment variables, and the errors of invalid ones.
 //!
-//! Variables are a process's own, so each case is a process: this test binary with [`a_child`] as
-//! its only test.
+//! Variables are a process's own, so each case is a process: this test binary with [`a_child`], or
+//! [`a_child_with_a_client`], as its only test.
 
+use std::path::PathBuf;
 use std::process::Command;
 
+use octowire::Client;
 use octowire::auth::{Credentials, TokenProvider};
 
 use crate::support::github_app::Key;
@@ -33,6 +35,125 @@ fn a_child() {
         Ok(credentials) => println!("credentials: ok {} {credentials:?}", credentials.identity()),
         Err(error) => println!("credentials: error {:?} {error}", error.auth_failure().unwrap()),
     }
+}
+
+/// The variables in which a client looks for credentials; the process of the tests can have some of them.
+const VARIABLES: [&str; 18] = [
+    "GITHUB_APP_ID",
+    "GITHUB_APP_CLIENT_ID",
+    "GITHUB_APP_PRIVATE_KEY",
+    "GITHUB_APP_PRIVATE_KEY_PATH",
+    "GITHUB_APP_INSTALLATION_ID",
+    "GITHUB_APP_INSTALLATION_ORG",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GH_HOST",
+    "GITHUB_API_URL",
+    "GH_CONFIG_DIR",
+    "GH_PATH",
+    "XDG_CONFIG_HOME",
+    "HOME",
+    "AppData",
+    "USERPROFILE",
+];
+
+/// The outcome of [`Client::from_env`] in a process with these variables.
+fn client_with(variables: &[(&str, &str)]) -> String {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let name = format!("{module}::a_child_with_a_client");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", &name]);
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().find_map(|line| line.strip_prefix("client: "));
+    let line = line.unwrap_or_else(|| panic!("{text} {output:?}")).to_owned();
+    assert!(!line.contains("hunter2"), "{line}");
+    line
+}
+
+#[test]
+#[ignore = "what the processes do that other tests start"]
+fn a_child_with_a_client() {
+    match Client::from_env() {
+        Ok(client) => {
+            let source = client.credential_source().unwrap();
+            println!("client: ok {source} {} {}", client.base_url(), client.identity());
+            assert!(client.unauthenticated().credential_source().is_none());
+        }
+        Err(error) => println!("client: error {:?} {error}", error.auth_failure().unwrap()),
+    }
+}
+
+/// A folder of this process for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.join(format!("{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_client_has_the_first_credential_of_the_process() {
+    let folder = folder("from-env");
+    let hosts_file = folder.join("hosts.yml");
+    std::fs::write(
+        &hosts_file,
+        "github.com:\n    oauth_token: gho_hunter2hunter2\n    user: octocat\n",
+    )
+    .unwrap();
+    let config = ("GH_CONFIG_DIR", folder.to_str().unwrap());
+    let no_program = ("GH_PATH", "/nowhere/gh");
+    let found = client_with(&[config, no_program]);
+    let source = format!("ok {} https://api.github.com/ token:", hosts_file.display());
+    assert!(found.starts_with(&source), "{found}");
+
+    let token = ("GITHUB_TOKEN", "ghp_hunter2hunter2");
+    let found = client_with(&[config, token]);
+    assert!(found.starts_with("ok GITHUB_TOKEN https://api.github.com/ env:"), "{found}");
+    // As a job of GitHub Actions on an Enterprise Server has them.
+    let url = ("GITHUB_API_URL", "https://ghe.example.com/api/v3");
+    let found = client_with(&[config, token, url]);
+    assert!(found.starts_with("ok GITHUB_TOKEN https://ghe.example.com/api/v3 "), "{found}");
+    // A token of github.com is not sent to another server.
+    let host = ("GH_HOST", "ghe.example.com");
+    let found = client_with(&[config, no_program, token, host]);
+    assert!(found.starts_with("error Missing no credentials for ghe.example.com"), "{found}");
+
+    let key = Key::generate().pem.replace('\n', "\\n");
+    let app = [("GITHUB_APP_ID", "12345"), ("GITHUB_APP_PRIVATE_KEY", key.as_str())];
+    let found = client_with(&[app[0], app[1], token, config]);
+    assert_eq!(found, "ok GITHUB_APP_ID https://api.github.com/ app:12345");
+
+    let none = client_with(&[no_program]);
+    assert!(none.starts_with("error Missing") && none.contains("GITHUB_TOKEN"), "{none}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// `gh` stores tokens in the keyring of the system by default.
+#[cfg(unix)]
+#[test]
+fn a_client_asks_gh_for_the_token_of_a_login() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = folder("gh-program");
+    let program = folder.join("gh");
+    let script =
+        "#!/bin/sh\n[ \"$*\" = 'auth token --hostname github.com' ] && echo gho_hunter2hunter2\n";
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let path = ("PATH", path.as_str());
+    let config = ("GH_CONFIG_DIR", folder.to_str().unwrap());
+    let found = client_with(&[path, config]);
+    assert!(found.starts_with("ok gh auth token https://api.github.com/ token:"), "{found}");
+    let failed = client_with(&[path, config, ("GH_HOST", "ghe.example.com")]);
+    assert!(failed.contains("gh auth token failed: it ended with exit status: 1"), "{failed}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -6,6 +6,7 @@ use http::HeaderName;
 use lru::LruCache;
 
 use super::app::App;
+use super::credential_source::CredentialSource;
 use super::installation::{AppInstallation, Installation};
 use super::policy::TokenPolicy;
 use super::provider::TokenProvider;
@@ -17,6 +18,8 @@ use super::token_store::TokenStore;
 pub(crate) struct Identity {
     token_manager: Option<Arc<TokenManager>>,
     app: Option<Arc<AppTokenCache>>,
+    /// Where the credentials of these tokens were found, if the client looked for them.
+    credential_source: Option<Arc<CredentialSource>>,
 }
 
 /// The state that the handles of one App share.
@@ -42,7 +45,18 @@ impl Identity {
             // Handles of the same installation share one token.
             app.insert(token_manager.provider().identity().into(), &token_manager);
         }
-        Self { token_manager: Some(token_manager), app }
+        Self { token_manager: Some(token_manager), app, credential_source: None }
+    }
+
+    /// Sets where the credentials were found.
+    pub(crate) fn with_credential_source(mut self, source: Option<CredentialSource>) -> Self {
+        self.credential_source = source.map(Arc::new);
+        self
+    }
+
+    /// Returns where the credentials were found, if the client looked for them.
+    pub(crate) fn credential_source(&self) -> Option<&CredentialSource> {
+        self.credential_source.as_deref()
     }
 
     /// Returns the state of the tokens of this source and of the App's installations, up to a maximum: this source's
@@ -76,14 +90,19 @@ impl Identity {
 
     /// Returns the authentication of the App itself, if there is one.
     pub(crate) fn as_app(&self) -> Option<Self> {
-        let app = self.app.clone()?;
-        Some(Self { token_manager: Some(Arc::clone(&app.jwt)), app: Some(app) })
+        let token_manager = Arc::clone(&self.app.as_ref()?.jwt);
+        Some(self.with_token_manager(token_manager))
     }
 
     /// Returns the authentication of another of the App's installations, if there is an App.
     pub(crate) fn installation(&self, installation: Installation) -> Option<Self> {
-        let app = self.app.clone()?;
-        Some(Self { token_manager: Some(app.installation(installation)), app: Some(app) })
+        let token_manager = self.app.as_ref()?.installation(installation);
+        Some(self.with_token_manager(token_manager))
+    }
+
+    /// Returns the authentication by other tokens of the same App.
+    fn with_token_manager(&self, token_manager: Arc<TokenManager>) -> Self {
+        Self { token_manager: Some(token_manager), ..self.clone() }
     }
 }
 

@@ -5,7 +5,7 @@
 //! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
 //! | a user, through the browser or a device | `OAuthApp`, then `UserToken` (feature `oauth`) | 8 hours, refreshed |
-//! | a job of GitHub Actions | [`Client::from_env`](crate::Client::from_env) | as long as the job |
+//! | the environment: variables, a job of GitHub Actions, a login of the `gh` program | [`Client::from_env`](crate::Client::from_env) | that of the credential that is found |
 //! | a bearer token for a gateway | `ClientCredentials` (feature `oauth`) | set by the server, refreshed |
 //! | a vault, or any other source | your own [`TokenProvider`] | set by the provider |
 //!
@@ -20,6 +20,8 @@ mod app_variables;
 mod application_id;
 #[cfg(feature = "oauth")]
 mod client_credentials;
+mod credential_chain;
+mod credential_source;
 mod credentials;
 mod environment;
 #[cfg(any(test, feature = "__fuzz"))]
@@ -43,6 +45,7 @@ pub use app::{App, AppSigner, SignatureFuture};
 #[cfg(feature = "oauth")]
 #[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use client_credentials::ClientCredentials;
+pub use credential_source::CredentialSource;
 pub use credentials::Credentials;
 pub use environment::{Environment, ProcessEnvironment};
 pub use health::TokenHealth;
@@ -67,6 +70,7 @@ pub use token_store::{
 pub use token_store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
 pub use transport::AuthTransport;
 
+pub(crate) use credential_chain::resolve_credentials;
 pub(crate) use identity::{Gateway, Identity};
 pub(crate) use personal::secret_fingerprint;
 pub(crate) use request_credentials::RequestCredentials;
