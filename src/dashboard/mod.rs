@@ -182,7 +182,11 @@ impl Dashboard {
         self
     }
 
-    /// Returns the page as a router, to be nested at a path: `app.nest("/octowire", router)` serves it at `/octowire`.
+    /// Returns the page as a router, to be nested at a path: `app.nest_service("/octowire", router)` serves it at
+    /// `/octowire` and at `/octowire/`.
+    ///
+    /// With [`nest`](Router::nest), a path below `/octowire` that the page does not have is the application's, but so is
+    /// `/octowire/`: a nested route cannot end with a slash.
     ///
     /// Without a token, the server has to be created with
     /// [`into_make_service_with_connect_info`](Router::into_make_service_with_connect_info) for [`SocketAddr`]: from it

@@ -233,6 +233,37 @@ async fn where_it_is_nested_its_parts_are_found_and_the_rest_is_the_applications
     assert!(behind.text().await.unwrap().contains("src=\"/seen/script.js\""));
 }
 
+/// A nested router is not at its path with a slash; a nested service is.
+#[tokio::test]
+async fn as_a_nested_service_it_is_also_at_its_path_with_a_slash() {
+    let (listener, address) = here().await;
+    let dashboard = || Dashboard::new(&anywhere()).router::<()>().unwrap();
+    let app = Router::new()
+        .nest_service("/dashboard", dashboard())
+        .nest("/tools", Router::new().nest_service("/dashboard", dashboard()))
+        .fallback(|| async { (StatusCode::IM_A_TEAPOT, "the application's own") });
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    for base in ["/dashboard", "/tools/dashboard"] {
+        let pages = [base.to_owned(), format!("{base}/")].map(|path| async move {
+            let page = get(format!("http://{address}{path}"), &[]).await;
+            assert_eq!(page.status(), StatusCode::OK, "{path}");
+            page.text().await.unwrap()
+        });
+        let [page, with_slash] = pages;
+        let page = page.await;
+        assert_eq!(with_slash.await, page, "the links are the same");
+        assert!(page.contains(&format!("src=\"{base}/script.js\"")), "{page}");
+        for path in PATHS {
+            let path = path.trim_end_matches('/');
+            let response = get(format!("http://{address}{base}{path}"), &[]).await;
+            assert_eq!(response.status(), StatusCode::OK, "{base}{path}");
+        }
+    }
+    let other = get(format!("http://{address}/other"), &[]).await;
+    assert_eq!(other.status(), StatusCode::IM_A_TEAPOT);
+}
+
 #[tokio::test]
 async fn pages_of_other_sites_cannot_read_the_dashboard() {
     for dashboard in [Dashboard::new(&anywhere()), Dashboard::new(&anywhere()).token(TOKEN)] {
