@@ -26,6 +26,19 @@ use crate::time::rfc3339;
 /// # }
 /// ```
 ///
+/// `octowire::chrono` has the types of these times, and the clock:
+///
+/// ```
+/// use octowire::chrono::{TimeDelta, Utc};
+///
+/// let yesterday = Utc::now() - TimeDelta::days(1);
+/// # assert!(yesterday < Utc::now());
+/// # fn example(client: octowire::Client, yesterday: octowire::chrono::DateTime<Utc>) {
+/// let issues = client.issues().list_for_repo().owner("rust-lang").repo("rust").since(yesterday);
+/// # let _ = issues;
+/// # }
+/// ```
+///
 /// The trait is sealed.
 pub trait IntoTimestamp: sealed::Sealed {}
 
