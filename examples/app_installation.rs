@@ -8,7 +8,7 @@
 //! signatures.
 //!
 //! ```text
-//! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_FILE=app.pem cargo run --example app_installation -- octo-org
+//! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_PATH=app.pem cargo run --example app_installation -- octo-org
 //! ```
 //!
 //! authenticates at github.com as the installation of this organization, and only reads.
@@ -28,13 +28,10 @@ use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    match (env::var("GITHUB_APP_ID"), env::var("GITHUB_APP_PRIVATE_KEY_FILE"), env::args().nth(1)) {
-        (Ok(id), Ok(path), Some(org)) => {
-            let app = App::from_key_file(id, path)?;
-            work(&Client::builder().auth(app.installation(Installation::for_org(org))).build()?)
-                .await
-        }
-        (Err(_), Err(_), None) => {
+    match env::args().nth(1) {
+        // The App is that of GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_PATH.
+        Some(org) => work(&Client::from_env()?.installation(Installation::for_org(org))?).await,
+        None => {
             let github = app::GitHub::start().await?;
             println!("On a mock of GitHub at {}.\n", github.base_url);
             let app = App::new(github.client_id, github.private_key.clone())?;
@@ -46,9 +43,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("\n{} tokens were issued for all of this.", github.issued_tokens());
             Ok(())
         }
-        _ => Err("set GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY_FILE, and name an organization; \
-                  or set neither and name none"
-            .into()),
     }
 }
 

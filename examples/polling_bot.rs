@@ -8,10 +8,10 @@
 //! issue occasionally, and a new token every quarter of an hour.
 //!
 //! ```text
-//! GITHUB_TOKEN=… cargo run --example polling_bot -- --live rust-lang/rust
+//! cargo run --example polling_bot -- --live rust-lang/rust
 //! ```
 //!
-//! polls github.com for a minute, and only reads.
+//! polls github.com for a minute, and only reads. The token is that of `GITHUB_TOKEN`, or of `gh auth login`.
 
 #[path = "support/changing.rs"]
 mod changing;

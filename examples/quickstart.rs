@@ -7,10 +7,10 @@
 //! runs without a token and without a network, against a mock of GitHub.
 //!
 //! ```text
-//! GITHUB_TOKEN=… cargo run --example quickstart --features testing -- --live rust-lang/rust
+//! cargo run --example quickstart --features testing -- --live rust-lang/rust
 //! ```
 //!
-//! reads from github.com, and only reads.
+//! reads from github.com, and only reads. The token is that of `GITHUB_TOKEN`, or of `gh auth login`.
 
 use std::env;
 use std::error::Error;
@@ -64,16 +64,19 @@ async fn on_the_mock() -> Result<(), Box<dyn Error>> {
     show_errors(&github, &repo).await;
 
     println!(
-        "\nOn GitHub itself: GITHUB_TOKEN=… cargo run --example quickstart --features testing -- \
-         --live owner/repo"
+        "\nOn GitHub itself: cargo run --example quickstart --features testing -- --live owner/repo"
     );
     Ok(())
 }
 
 /// The part of the tour that only reads, on github.com.
 async fn live(full_name: &str) -> Result<(), Box<dyn Error>> {
-    // The token is in GITHUB_TOKEN; another host in GITHUB_API_URL, as in GitHub Actions.
-    let repo = Client::from_env()?.repo_by_full_name(full_name)?;
+    // The token of GITHUB_TOKEN, or of a login with `gh auth login`.
+    let github = Client::from_env()?;
+    if let Some(source) = github.credential_source() {
+        println!("Talking to {} with the credentials of {source}.", github.base_url());
+    }
+    let repo = github.repo_by_full_name(full_name)?;
 
     heading(&format!("Open issues of {repo}"));
     // One page is sufficient here: `send()` instead of `stream()`.

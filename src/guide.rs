@@ -51,6 +51,7 @@ pub mod features {}
 #[doc = include_str!("../docs/guide/cost.md")]
 pub mod cost {}
 
+/// [authentication]: crate::guide::authentication
 /// [cost]: crate::guide::cost
 /// [scripts]: crate::guide::scripts
 ///
