@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
+mod content;
 mod field_table;
 mod integer;
 mod json;
@@ -23,6 +24,7 @@ mod union;
 mod unknown;
 
 pub(crate) use crate::time::rfc3339::format as time;
+pub(crate) use content::{FileContent, file_content, file_variant, not_a_file};
 pub(crate) use integer::{read_integer, read_integers};
 pub(crate) use json::from_json;
 pub(crate) use record::{

@@ -101,6 +101,16 @@ pub struct Property {
     pub required: bool,
     /// Whether the description allows `null`.
     pub nullable: bool,
+    /// The setter that takes bytes, if the value can be base64.
+    pub base64: Option<Base64Setter>,
+}
+
+/// The setter of a property that sends bytes as base64.
+pub struct Base64Setter {
+    /// The setter.
+    pub ident: String,
+    /// The property that names the encoding, in JSON; `None` if the value is always base64.
+    pub encoding: Option<String>,
 }
 
 /// Runs the passes. `functions` names the function of each operation and of each webhook.

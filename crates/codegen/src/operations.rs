@@ -43,6 +43,9 @@ pub struct Operation {
     pub items: Option<String>,
     /// The rate limit that it counts against (our overlay's `x-octowire-rate-limit-resource`).
     pub rate_limit: String,
+    /// The media type by which an operation whose result is JSON returns bytes instead (our overlay's
+    /// `x-octowire-stream-media-type`).
+    pub stream_media_type: Option<String>,
     /// It creates content, which has a separate limit.
     pub creates_content: bool,
     /// The result.
@@ -143,6 +146,7 @@ fn describe_one(document: &Value, located: LocatedOperation<'_>) -> Result<Opera
             .as_str()
             .unwrap_or("core")
             .to_owned(),
+        stream_media_type: operation["x-octowire-stream-media-type"].as_str().map(str::to_owned),
         creates_content: creates_content(method, operation),
         output: content::output(document, located)?,
         input: content::input(document, located)?,

@@ -8,6 +8,7 @@ mod calls;
 mod docs;
 mod entity_handles;
 mod events;
+mod files;
 mod operation_table;
 mod records;
 mod setters;

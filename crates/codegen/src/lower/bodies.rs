@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Property, name_variants};
+use super::{Base64Setter, Property, name_variants};
 use crate::model::{Definition, EnumValue, Field, Kind, Type, Variant};
 use crate::names;
 
@@ -83,6 +83,22 @@ fn property(field: &Field, all: bool) -> Property {
         ty: of.clone(),
         required: all && field.required,
         nullable: field.nullable && optional,
+        base64: None,
+    }
+}
+
+/// Finds the properties whose value can be base64. The description has no schema for that, so its words are used: a
+/// text that it calls base64, and the `content` beside an `encoding`.
+pub(super) fn find_base64(properties: &mut [Property]) {
+    let is_text = |property: &Property| property.ty == Type::path("String");
+    let has_encoding =
+        properties.iter().any(|property| property.name == "encoding" && is_text(property));
+    for property in properties.iter_mut().filter(|property| is_text(property)) {
+        let has_own_encoding = has_encoding && property.name == "content";
+        if has_own_encoding || property.doc.to_ascii_lowercase().contains("base64") {
+            let encoding = has_own_encoding.then(|| "encoding".to_owned());
+            property.base64 = Some(Base64Setter { ident: String::new(), encoding });
+        }
     }
 }
 

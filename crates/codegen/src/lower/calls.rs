@@ -10,7 +10,8 @@ use crate::names::{self, squashed};
 use crate::operations::{Input, Operation};
 
 /// Names that setters must not have.
-const RESERVED: [&str; 7] = ["send", "stream", "pages", "json", "with", "into_request", "new"];
+const RESERVED: [&str; 8] =
+    ["send", "send_stream", "stream", "pages", "json", "with", "into_request", "new"];
 
 pub(super) fn call(
     operation: Operation,
@@ -40,6 +41,12 @@ pub(super) fn call(
                 property.ident = setters.name(&property.name, "body_")?;
                 if property.nullable {
                     property.clear = setters.name(&format!("clear_{}", property.name), "_")?;
+                }
+            }
+            bodies::find_base64(&mut properties);
+            for property in &mut properties {
+                if let Some(base64) = &mut property.base64 {
+                    base64.ident = setters.name(&format!("{}_bytes", property.name), "_")?;
                 }
             }
             Body::Json { ty: of, properties }

@@ -129,6 +129,15 @@ fn sending(out: &mut String, call: &CallModel) -> fmt::Result {
         "    /// Sends the call.\n    \
          #[inline] pub fn send(self) -> crate::ResponseFuture<{response}> {{ self.0.send() }}"
     )?;
+    if let Some(media_type) = &call.operation.stream_media_type {
+        writeln!(
+            out,
+            "    /// Sends the call with the media type `{}`. The response is a stream of bytes.\n    \
+             #[inline] pub fn send_stream(self) -> crate::ResponseFuture<crate::ByteStream> \
+             {{ self.0.accept({media_type:?}).send_stream() }}",
+            media_type.escape_debug()
+        )?;
+    }
     if call.paging != Pagination::None {
         writeln!(
             out,

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::docs::doc;
 use super::operation_table::wire_name;
 use super::{is_date, is_integer, is_text, is_time, render_type, texts};
-use crate::lower::{ApiModel, Body, ParameterModel, Property};
+use crate::lower::{ApiModel, Base64Setter, Body, ParameterModel, Property};
 use crate::model::Type;
 use crate::operations::{Parameter, Text, is_id};
 
@@ -152,6 +152,21 @@ fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt
             let of = render_type(of, "types::");
             scalar_setter(out, ident, &into(&of), &format!("set_field::<{of}>({name:?}, "))?;
         }
+    }
+    if let Some(Base64Setter { ident: setter, encoding }) = &property.base64 {
+        let (also, encoding) = match encoding {
+            Some(name) => (
+                format!(", and `{name}` to `base64`"),
+                format!("::core::option::Option::Some({name:?})"),
+            ),
+            None => (String::new(), "::core::option::Option::None".to_owned()),
+        };
+        writeln!(
+            out,
+            "    /// Sets [`{ident}`](Self::{ident}) to the base64 of these bytes{also}.\n    \
+             #[inline] pub fn {setter}(mut self, value: impl ::core::convert::AsRef<[u8]>) -> Self \
+             {{ self.0.draft_mut().set_field_base64({name:?}, {encoding}, value.as_ref()); self }}"
+        )?;
     }
     if property.nullable {
         let clear = &property.clear;

@@ -7,7 +7,7 @@ use super::docs::doc;
 use super::records::{self, rest_of};
 use super::sizes::Sizes;
 use super::texts::Uses;
-use super::{STAGE, render_type, unions};
+use super::{STAGE, files, render_type, unions};
 use crate::error::{Error, Result};
 use crate::hints::Discriminator;
 use crate::lower::ApiModel;
@@ -39,7 +39,12 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
                 writeln!(out, "{comment}pub type {name} = {};", render_type(of, ""))?;
             }
             Kind::Enum(values) => string_enum(out, name, &comment, values, is_read)?,
-            Kind::Union(variants) => unions::write(out, api, name, &comment, variants, is_read)?,
+            Kind::Union(variants) => {
+                unions::write(out, api, name, &comment, variants, is_read)?;
+                if is_read {
+                    files::union(out, api, name, variants)?;
+                }
+            }
             Kind::Struct(fields) => {
                 out.push_str(&comment);
                 let fields = if is_read {
@@ -48,6 +53,9 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
                     fields.iter().map(Cow::Borrowed).collect()
                 };
                 records::write(out, api, name, &fields, is_read)?;
+                if is_read {
+                    files::record(out, name, &fields)?;
+                }
                 match (is_read, rest_of(&fields)) {
                     (true, None) => read.push(name.as_str()),
                     (true, Some(_)) => with_rest.push(name.as_str()),

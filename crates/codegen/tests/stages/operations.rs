@@ -39,6 +39,7 @@ fn an_operation_is_described_as_the_description_has_it() {
         "summary": "List", "description": "Lists them.", "deprecated": true,
         "externalDocs": { "url": "https://docs.github.com/rest/issues" },
         "x-octowire-items": "issues", "x-octowire-rate-limit-resource": "search",
+        "x-octowire-stream-media-type": "application/zip",
         "responses": { "200": content(json!({})), "304": {}, "404": {}, "default": {} },
     })));
     assert_eq!((operation.scope(), operation.name()), ("issues", "list-for-repo"));
@@ -49,6 +50,7 @@ fn an_operation_is_described_as_the_description_has_it() {
     assert_eq!(operation.statuses, [200, 304, 404]);
     assert_eq!(operation.items.as_deref(), Some("issues"));
     assert_eq!(operation.rate_limit, "search");
+    assert_eq!(operation.stream_media_type.as_deref(), Some("application/zip"));
     assert!(!operation.creates_content);
     assert!(operation.deprecated && operation.server.is_none());
 }

@@ -610,3 +610,93 @@ fn a_response_record_keeps_unknown_fields() {
     let sent = ok(written(&with_body(reference("issue"), json!({ "issue": issue() }))));
     assert!(!sent.contains("unknown_properties"), "{sent}");
 }
+
+/// An object with these texts.
+fn texts(names: &[&str]) -> Value {
+    let properties: serde_json::Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+    json!({ "type": "object", "properties": properties })
+}
+
+#[test]
+fn a_record_with_content_and_its_encoding_has_the_methods_of_a_file() {
+    let mut blob = texts(&["content", "encoding"]);
+    blob["required"] = json!(["content", "encoding"]);
+    blob["properties"]["size"] = json!({ "type": "integer" });
+    let mut gist = texts(&["content", "encoding"]);
+    gist["properties"]["truncated"] = json!({ "type": "boolean" });
+    let read = |schema: &Value| {
+        ok(written(&with_response(reference("thing"), json!({ "thing": schema }))))
+    };
+    assert_contains(
+        read(&blob),
+        "codec::file_content! { Thing, file => codec::FileContent { \
+         content: ::core::option::Option::Some(file.content.as_str()), \
+         encoding: ::core::option::Option::Some(file.encoding.as_str()), \
+         size: file.size, is_truncated: false } }",
+    );
+    assert_contains(
+        read(&gist),
+        "{ content: file.content.as_deref(), encoding: file.encoding.as_deref(), \
+         size: ::core::option::Option::None, is_truncated: file.truncated.unwrap_or_default() } }",
+    );
+    for other in [texts(&["content"]), texts(&["encoding", "contents"])] {
+        assert!(!read(&other).contains("file_content!"));
+    }
+    let sent = ok(written(&with_body(reference("thing"), json!({ "thing": blob }))));
+    assert!(!sent.contains("file_content!"), "{sent}");
+}
+
+#[test]
+fn a_union_with_one_file_returns_it() {
+    let schemas = json!({
+        "blob": texts(&["content", "encoding"]), "gist": texts(&["content", "encoding", "url"]),
+        "link": texts(&["target"]),
+    });
+    let union = |variants: &[&str]| {
+        let variants: Vec<Value> = variants.iter().map(|name| reference(name)).collect();
+        ok(written(&with_response(json!({ "oneOf": variants }), schemas.clone())))
+    };
+    let source = union(&["link", "blob"]);
+    assert_contains(&source, "codec::file_variant! { TestsGetResponse { Blob(Blob) Link } }");
+    parsed(&source);
+    assert!(!union(&["blob", "gist"]).contains("file_variant!"), "none of the two is the file");
+}
+
+#[test]
+fn a_property_that_is_base64_has_a_setter_of_bytes() {
+    let mut file = texts(&["message", "content"]);
+    file["properties"]["content"]["description"] = json!("The file, using Base64 encoding.");
+    let line = |arguments: &str| {
+        format!(
+            "pub fn content_bytes(mut self, value: impl ::core::convert::AsRef<[u8]>) -> Self \
+             {{ self.0.draft_mut().set_field_base64({arguments}, value.as_ref()); self }}"
+        )
+    };
+    let source = ok(written(&with_body(file, json!({}))));
+    assert_contains(&source, &line("\"content\", ::core::option::Option::None"));
+    assert!(!source.contains("message_bytes"), "{source}");
+    let source = ok(written(&with_body(texts(&["content", "encoding"]), json!({}))));
+    assert_contains(&source, &line("\"content\", ::core::option::Option::Some(\"encoding\")"));
+    let source = ok(written(&with_body(texts(&["content", "title"]), json!({}))));
+    assert!(!source.contains("_bytes"), "{source}");
+    // The property has its own setter.
+    let both = texts(&["content", "content_bytes", "encoding"]);
+    let source = ok(written(&with_body(both, json!({}))));
+    assert_contains(&source, "pub fn content_bytes_(mut self, value: impl ::core::convert::AsRef");
+    parsed(&source);
+}
+
+#[test]
+fn an_operation_that_returns_a_file_by_its_media_type_has_a_method_for_it() {
+    let mut document = with_response(json!({ "type": "object" }), json!({}));
+    document["paths"]["/answer"]["get"]["x-octowire-stream-media-type"] =
+        json!("application/octet-stream");
+    let source = ok(written(&document));
+    assert_contains(
+        &source,
+        "pub fn send_stream(self) -> crate::ResponseFuture<crate::ByteStream> \
+         { self.0.accept(\"application/octet-stream\").send_stream() }",
+    );
+    parsed(&source);
+}
