@@ -64,7 +64,8 @@ pub(crate) enum FailureClass {
     BudgetExhausted,
     /// An interceptor of the application rejected the call.
     Intercepted,
-    /// The call is invalid, or its thread cannot wait for it, or it is restricted to the cache, which has no response.
+    /// The call is invalid, its thread cannot wait for it, its file cannot be used, or it is restricted to the cache, which
+    /// has no response.
     InvalidCall,
     /// A GraphQL response has errors, which can be a rate limit.
     GraphQl,
@@ -252,6 +253,7 @@ impl Error {
             ErrorKind::GraphQl => FailureClass::GraphQl,
             ErrorKind::InvalidRequest
             | ErrorKind::Configuration
+            | ErrorKind::File
             | ErrorKind::UntrustedUrl
             | ErrorKind::NotCached
             | ErrorKind::Blocking => FailureClass::InvalidCall,

@@ -25,6 +25,7 @@ pub(crate) mod auth;
 mod class;
 pub(crate) mod error_type;
 mod failure_reason;
+mod file;
 pub(crate) mod graphql;
 mod incomplete;
 mod predicates;
@@ -37,6 +38,7 @@ pub(crate) use advice::{SSO, rate_limit_advice};
 pub use api::{ApiError, ApiErrorDetail};
 pub(crate) use class::{CallResult, FailureClass};
 pub(crate) use failure_reason::{FailureDetails, FailureReason, indicates_rate_limit};
+pub(crate) use file::FileError;
 pub use incomplete::{Incomplete, IncompleteReason};
 pub(crate) use text::Markup;
 pub(crate) use transport::LengthMismatch;
@@ -171,11 +173,15 @@ pub enum ErrorKind {
     UntrustedUrl,
     /// A redirect that cannot be followed.
     Redirect,
-    /// The body of a response is larger than [`max_body_bytes`](crate::ClientBuilder::max_body_bytes).
+    /// The body of a response is larger than the limit: [`max_body_bytes`](crate::ClientBuilder::max_body_bytes), that of
+    /// [a call](crate::Request::max_body_bytes), or the argument of a method of [`ByteStream`](crate::ByteStream).
     BodyTooLarge,
     /// A blocking call (feature `blocking`) cannot wait for its result: its thread belongs to a Tokio runtime, or the
     /// library's own runtime cannot start. Nothing was sent.
     Blocking,
+    /// A file of the application cannot be read or written: the source of a [body](crate::Body::file), or the target of
+    /// a [download](crate::ByteStream::save_to). The source of the error is the [`std::io::Error`].
+    File,
 }
 
 impl ErrorKind {
@@ -205,6 +211,7 @@ impl ErrorKind {
             Self::Redirect => "redirect",
             Self::BodyTooLarge => "body_too_large",
             Self::Blocking => "blocking",
+            Self::File => "file",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BoxError, Error, ErrorKind};
+use super::{BoxError, Error, ErrorKind, FileError};
 
 impl Error {
     /// Returns the error for a failure below HTTP, or in the middle of a body.
@@ -54,6 +54,10 @@ impl Error {
 
     /// Returns the error for a request body that failed. It is the caller's body, and would fail again.
     pub(crate) fn from_upload(reason: BoxError) -> Self {
+        let reason = match reason.downcast::<FileError>() {
+            Ok(error) => return Self::from_file(*error),
+            Err(other) => other,
+        };
         let error = match reason.downcast_ref::<LengthMismatch>() {
             Some(wrong) => Self::new(ErrorKind::InvalidRequest, wrong.to_string())
                 .with_advice("pass the exact length of the stream, or None"),

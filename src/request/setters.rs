@@ -7,6 +7,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::HeaderName;
@@ -240,6 +242,25 @@ impl RequestDraft {
         values: impl IntoIterator<Item: IntoInteger>,
     ) {
         self.field_value(name, collect(values, IntoInteger::into_integer));
+    }
+
+    /// Sets a property of the JSON body to the base64 of these bytes, and the property that names the encoding, if there
+    /// is one.
+    pub(crate) fn set_field_base64(
+        &mut self,
+        name: &'static str,
+        encoding: Option<&'static str>,
+        value: &[u8],
+    ) {
+        // Base64 has no characters that JSON escapes.
+        let mut json = String::with_capacity(value.len() / 3 * 4 + 6);
+        json.push('"');
+        STANDARD.encode_string(value, &mut json);
+        json.push('"');
+        self.put_field(name, json.into_bytes());
+        if let Some(encoding) = encoding {
+            self.put_field(encoding, b"\"base64\"".to_vec());
+        }
     }
 
     /// Sets a property of the JSON body to `null`, which clears it at GitHub.

@@ -162,6 +162,7 @@ fn each_fault_below_http_and_each_error_of_the_client_has_a_class() {
         (error(ErrorKind::Interceptor), Class::Intercepted),
         (error(ErrorKind::InvalidRequest), Class::InvalidCall),
         (error(ErrorKind::Configuration), Class::InvalidCall),
+        (error(ErrorKind::File), Class::InvalidCall),
         (error(ErrorKind::UntrustedUrl), Class::InvalidCall),
         (error(ErrorKind::NotCached), Class::InvalidCall),
         (error(ErrorKind::Blocking), Class::InvalidCall),
