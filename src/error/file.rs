@@ -50,7 +50,8 @@ mod tests {
         for (path, name) in [(Some("b.zip".into()), " \"b.zip\""), (None, "")] {
             let reason = io::Error::from(io::ErrorKind::PermissionDenied);
             let error = Error::from_file(FileError { action: "read", path, reason });
-            let (shown, expected) = (error.to_string(), format!("cannot read the file{name}: perm"));
+            let (shown, expected) =
+                (error.to_string(), format!("cannot read the file{name}: perm"));
             assert!(shown.starts_with(&expected), "{shown}");
             assert!(!error.is_retryable());
             let source = std::error::Error::source(&error);

@@ -115,6 +115,12 @@ impl Attempt {
         let extension = context.options.extension.as_ref();
         let limit = &Deadline::new(started_at, shared.attempt_timeout, extension);
         let exchange = pin!(async {
+            if let RequestBody::Raw(_, body) = &context.spec.body
+                && let Some(file) = body.file_source()
+            {
+                // In a box, since few calls send a file.
+                Box::pin(file.open()).await?;
+            }
             let response = transport::send(
                 &shared.http,
                 &shared.endpoints,

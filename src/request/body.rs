@@ -1,6 +1,8 @@
 //! A request body of bytes.
 
 use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -9,20 +11,22 @@ use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Frame, SizeHint};
 
+use super::file_body::FileBody;
 use crate::error::LengthMismatch;
 use crate::time::deadline::DeadlineExtension;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>> + Send>>;
 
-/// A request body: bytes in memory, or a stream of them.
+/// A request body: bytes in memory, a stream of them, or a file.
 ///
 /// ```
 /// use octowire::Body;
 ///
 /// let text = Body::from("hello");
 /// let bytes = Body::from(vec![1_u8, 2, 3]);
-/// # let _ = (text, bytes);
+/// let file = Body::file("dist/app.zip");
+/// # let _ = (text, bytes, file);
 /// ```
 #[derive(Clone)]
 pub struct Body(Content);
@@ -32,9 +36,10 @@ enum Content {
     Bytes(Bytes),
     /// Taken by the first attempt that sends it.
     Stream(Arc<Mutex<Option<Chunks>>>, Option<u64>),
+    File(Arc<FileBody>),
 }
 
-/// A streamed body was already sent once, completely or in part.
+/// A streamed body was already sent once, completely or in part, or the file of a body is not open.
 #[derive(Debug)]
 pub(crate) struct BodyConsumed;
 
@@ -60,18 +65,53 @@ impl Body {
         Self(Content::Stream(Arc::new(Mutex::new(Some(chunks))), length))
     }
 
-    /// Returns the length in bytes, if it is known.
+    /// Creates a request body that is read from the file at this path while it is sent.
+    ///
+    /// Each attempt opens the file, so that the call can be retried and redirected, and no file is open while the call
+    /// waits. The length of the file at that time is the `Content-Length`, which [release
+    /// assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) need; bytes that are appended
+    /// later are not sent. The file is opened and read in tasks that can block, in chunks of 64 KiB.
+    ///
+    /// If the file cannot be opened, is not a regular file, cannot be read, or becomes shorter while it is sent, the call
+    /// fails: the kind is [`File`](crate::ErrorKind::File), and the error names the path.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "repos")]
+    /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
+    /// use octowire::Body;
+    ///
+    /// let asset = github.repos().upload_release_asset().owner("octocat").repo("hello-world")
+    ///     .release_id(1).name("app.zip").body(Body::file("dist/app.zip"))
+    ///     .send().await?;
+    /// println!("{}", asset.browser_download_url);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(Content::File(Arc::new(FileBody::at(&path.into()))))
+    }
+
+    /// Returns the length in bytes, if it is known. That of a [file](Self::file) is known when an attempt has opened it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match &self.0 {
             Content::Bytes(bytes) => Some(bytes.len() as u64),
             Content::Stream(_, length) => *length,
+            Content::File(file) => file.opened().map(|file| file.length()),
+        }
+    }
+
+    /// Returns the file that each attempt opens before it sends the body, if the body is one.
+    pub(crate) fn file_source(&self) -> Option<&FileBody> {
+        match &self.0 {
+            Content::File(file) => Some(file),
+            Content::Bytes(_) | Content::Stream(..) => None,
         }
     }
 
     /// Returns whether it can be sent again.
     pub(crate) fn is_replayable(&self) -> bool {
-        matches!(self.0, Content::Bytes(_))
+        matches!(self.0, Content::Bytes(_) | Content::File(_))
     }
 
     /// Returns the body for one attempt, which extends `extension` while it makes progress, and reports a failure to
@@ -87,6 +127,12 @@ impl Body {
             Content::Stream(stream, length) => {
                 let taken = lock(stream).take();
                 (Source::Stream(Mutex::new(taken.ok_or(BodyConsumed)?)), *length)
+            }
+            Content::File(file) => {
+                let file = file.opened().ok_or(BodyConsumed)?;
+                let length = Some(file.length());
+                let chunks: Chunks = Box::pin(file.chunks(CHUNK_BYTES));
+                (Source::Stream(Mutex::new(chunks)), length)
             }
         };
         Ok(reqwest::Body::wrap(Upload {
@@ -254,12 +300,33 @@ impl From<&'static [u8]> for Body {
     }
 }
 
+/// The whole content of an open file, from its start, whatever its position; see [`Body::file`]. All attempts read the
+/// same file.
+///
+/// A `tokio::fs::File` converts with its method `into_std`.
+///
+/// ```no_run
+/// # fn example() -> std::io::Result<()> {
+/// use octowire::Body;
+///
+/// let body = Body::from(std::fs::File::open("dist/app.zip")?);
+/// # let _ = body;
+/// # Ok(())
+/// # }
+/// ```
+impl From<File> for Body {
+    fn from(file: File) -> Self {
+        Self(Content::File(Arc::new(FileBody::from_handle(file))))
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The content might be private.
         let name = match &self.0 {
             Content::Bytes(_) => "Bytes",
             Content::Stream(..) => "Stream",
+            Content::File(_) => "File",
         };
         f.debug_struct("Body").field("content", &name).field("length", &self.length()).finish()
     }

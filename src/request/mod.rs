@@ -19,6 +19,7 @@ use crate::error::{OperationName, Result};
 use crate::sanitize;
 
 pub(crate) mod body;
+pub(crate) mod file_body;
 #[cfg(feature = "testing")]
 mod matcher;
 mod path_values;
