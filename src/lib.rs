@@ -107,7 +107,7 @@ pub use pipeline::interceptor::{Interceptor, InterceptorFuture, OutgoingRequest,
 pub use policy::circuit_breaker::{CircuitBreaker, CircuitState};
 pub use policy::retry::RetryPolicy;
 pub use request::body::Body;
-pub use response::{ByteStream, Response, ResponseMeta};
+pub use response::{ByteStream, DownloadProgress, Response, ResponseMeta};
 pub use transport::custom::{Transport, TransportFuture};
 
 // Types of other crates in the public interface, for programs that name them.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Error, ErrorKind};
+use super::{BoxError, Error, ErrorKind};
 
 /// A failed operation on a file of the application.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Error {
         Self::new(ErrorKind::File, error.to_string())
             .with_advice("check the path, its permissions and the space of the disk")
             .with_caller_source(error.reason.into())
+    }
+
+    /// Returns the error for a task that has ended without a result: it panicked, or its runtime was shut down.
+    pub(crate) fn file_task_ended(reason: impl Into<BoxError>) -> Self {
+        Self::new(ErrorKind::File, "the task that reads or writes the file ended early")
+            .with_source(reason)
     }
 }
 

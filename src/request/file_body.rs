@@ -10,7 +10,7 @@ use futures_core::Stream;
 use futures_util::stream::try_unfold;
 use tokio::task::spawn_blocking;
 
-use crate::error::{Error, ErrorKind, FileError, Result};
+use crate::error::{Error, FileError, Result};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,9 +58,8 @@ impl FileBody {
     /// If it cannot be opened, or is not a regular file.
     pub(crate) async fn open(&self) -> Result<()> {
         let source = self.source.clone();
-        let opened = spawn_blocking(move || source.open()).await.map_err(|error| {
-            Error::new(ErrorKind::File, "the task that opens the file ended").with_source(error)
-        })?;
+        let opened = spawn_blocking(move || source.open()).await;
+        let opened = opened.map_err(Error::file_task_ended)?;
         *lock(&self.opened) = Some(opened.map_err(Error::from_file)?);
         Ok(())
     }
@@ -166,6 +165,7 @@ mod tests {
     use futures_util::TryStreamExt;
 
     use super::*;
+    use crate::error::ErrorKind;
 
     struct Temporary(PathBuf);
 

@@ -115,7 +115,7 @@ impl ResponseBody {
         let mut collector = BodyCollector::new(max_bytes);
         match collector.read(self).await? {
             false => Ok(collector.finish()),
-            true => Err(too_large(max_bytes)
+            true => Err(too_large(max_bytes as u64)
                 .with_advice("raise max_body_bytes, or read the body with send_stream")),
         }
     }
@@ -208,7 +208,7 @@ impl fmt::Display for StreamReset {
 impl std::error::Error for StreamReset {}
 
 /// Returns the error for a body that exceeds the limit.
-pub(super) fn too_large(limit: usize) -> Error {
+pub(super) fn too_large(limit: u64) -> Error {
     Error::new(ErrorKind::BodyTooLarge, format!("response body exceeds {limit} bytes"))
 }
 

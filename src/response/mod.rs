@@ -4,13 +4,15 @@ pub(crate) mod accepted;
 pub(crate) mod body;
 mod body_format;
 pub(crate) mod byte_stream;
+pub(crate) mod content;
 mod decoders;
+mod draft_file;
 pub(crate) mod graphql;
 mod gzip;
 pub(crate) mod response_headers;
 mod response_meta;
 
-pub use byte_stream::ByteStream;
+pub use byte_stream::{ByteStream, DownloadProgress};
 pub use response_meta::{CacheStatus, ResponseMeta};
 
 use std::fmt;
