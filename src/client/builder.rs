@@ -431,6 +431,8 @@ impl ClientBuilder {
 
     /// Sets the largest body, in bytes after decompression, that a call reads into memory; 64 MiB by default.
     /// [Streamed](crate::Request::send_stream) bodies are not bounded.
+    ///
+    /// [`Request::max_body_bytes`](crate::Request::max_body_bytes) sets it for a single call.
     pub fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.max_body_bytes = bytes;
         self

@@ -25,6 +25,7 @@ pub(crate) mod batch;
 pub(crate) mod bench;
 mod builder;
 mod cache;
+mod content;
 pub(crate) mod entity;
 pub(crate) mod graphql;
 mod identity;

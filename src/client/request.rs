@@ -170,6 +170,15 @@ impl Request {
         self
     }
 
+    /// Sets the largest body of this call, in bytes after decompression, instead of the client's
+    /// [`max_body_bytes`](crate::ClientBuilder::max_body_bytes). A longer one is an error of the kind
+    /// [`BodyTooLarge`](crate::ErrorKind::BodyTooLarge). It has no effect on [streamed](Self::send_stream) bodies, and for
+    /// pages it applies to each page.
+    pub fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.0.options.max_body_bytes = Some(bytes);
+        self
+    }
+
     /// Sets how many pages [`pages`](Self::pages) and [`items`](Self::items) fetch ahead of the current one: 4 by
     /// default, 16 at most, and 0 for none.
     ///

@@ -304,7 +304,7 @@ fn read_response(
             let stream = ByteStream::new(response.body, spec.name.clone(), timeout);
             RawBody::Stream(Box::new(stream))
         } else {
-            let body = match response.body.collect(context.shared().max_body_bytes).await {
+            let body = match response.body.collect(context.max_body_bytes()).await {
                 Ok(body) => body,
                 Err(error) => {
                     return Err(error.with_response(status, response.headers.into_map()));

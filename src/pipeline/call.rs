@@ -49,6 +49,8 @@ pub(crate) struct CallOptions {
     pub(crate) poll_until_ready: Option<Duration>,
     pub(crate) retry: Option<Box<RetryPolicy>>,
     pub(crate) cache: Option<Box<CachePolicy>>,
+    /// The largest body that is read into memory, in bytes.
+    pub(crate) max_body_bytes: Option<usize>,
     /// Set for calls that the client makes in the background of another.
     pub(crate) is_internal: bool,
 }
@@ -68,6 +70,7 @@ impl Default for CallOptions {
             poll_until_ready: None,
             retry: None,
             cache: None,
+            max_body_bytes: None,
             is_internal: false,
         }
     }
@@ -197,6 +200,7 @@ impl CallContext {
             headers: &self.spec.headers,
             default_headers: &self.shared().headers,
             priority: self.options.priority,
+            max_body_bytes: self.max_body_bytes(),
             is_cacheable: self.spec.is_cacheable() && self.options.poll_until_ready.is_none(),
             store_wait: &self.store_wait,
         }
@@ -319,6 +323,11 @@ impl CallContext {
     /// Returns the cache policy of the call itself.
     pub(crate) fn cache_policy(&self) -> Option<&CachePolicy> {
         self.options.cache.as_deref()
+    }
+
+    /// Returns the largest body that the call reads into memory, in bytes.
+    pub(crate) fn max_body_bytes(&self) -> usize {
+        self.options.max_body_bytes.unwrap_or(self.shared().max_body_bytes)
     }
 
     /// Returns whether the call itself forbids sending a request.

@@ -15,7 +15,7 @@ use super::interception::{self, InterceptedCall};
 use super::{BodyMode, CallOutcome, cached, send_uncached};
 use crate::error::{OperationName, Result};
 use crate::observability::observer::CallObserver;
-use crate::response::{RawResponse, accepted};
+use crate::response::{RawResponse, accepted, content};
 use crate::runtime::detachable::{BoxFuture, DetachableCall};
 
 /// The future of a call, which begins with its first poll.
@@ -49,6 +49,7 @@ struct StartedCall {
     intercepted: InterceptedCall,
     name: OperationName,
     awaits_result: bool,
+    max_body_bytes: Option<usize>,
 }
 
 impl CallFuture {
@@ -74,6 +75,7 @@ impl Future for CallFuture {
             *stage = Stage::Ended;
             let result = result
                 .and_then(|raw| accepted::require_result(raw, call.awaits_result))
+                .and_then(|raw| content::require_length(raw, call.max_body_bytes))
                 .map_err(|error| error.with_operation(&call.name));
             std::mem::take(&mut call.intercepted).end(&result);
             result
@@ -92,6 +94,7 @@ impl StartedCall {
             intercepted: InterceptedCall::default(),
             name: call.draft.name.clone(),
             awaits_result: call.draft.awaits_result(),
+            max_body_bytes: call.options.max_body_bytes,
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct AttemptContext<'a> {
     /// The headers of every request, except for the token.
     pub(crate) default_headers: &'a HeaderMap,
     pub(crate) priority: Priority,
+    /// The largest body that is read into memory, in bytes.
+    pub(crate) max_body_bytes: usize,
     pub(crate) is_cacheable: bool,
     pub(crate) store_wait: &'a StoreWaitBudget,
 }

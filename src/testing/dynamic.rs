@@ -20,6 +20,9 @@ My first repository on GitHub!
 It holds a README and a few issues, and it has been forked more often than it was read.
 ";
 
+/// The README as GitHub renders it.
+const README_HTML: &str = "<h1>hello-world</h1>\n<p>My first repository on GitHub!</p>\n";
+
 /// Line length of GitHub's base64; clients have to remove the line breaks.
 const BASE64_LINE: usize = 60;
 
@@ -63,7 +66,7 @@ pub(super) fn dynamic_response(
 
 /// The response for one of GitHub's [media
 /// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types)
-/// that is not JSON: files as they are, and changes as text.
+/// that is not JSON: files as they are, and changes as text. An asset is behind a redirect.
 pub(super) fn alternate_media_type(
     request: &RecordedRequest,
     matched: &MatchedRequest<'_>,
@@ -79,7 +82,13 @@ pub(super) fn alternate_media_type(
         Some(WireResponse::text(200, &format!("application/vnd.github.{name}"), text))
     };
     match matched.operation.id() {
-        "repos/get-content" | "repos/get-readme" if asked("raw") => text("raw+json", README),
+        "repos/get-content" | "repos/get-readme" | "git/get-blob" if asked("raw") => {
+            text("raw+json", README)
+        }
+        "repos/get-content" | "repos/get-readme" if asked("html") => text("html", README_HTML),
+        "repos/get-release-asset" if accept == "application/octet-stream" => {
+            Some(WireResponse::redirect(302, request, "archive.zip"))
+        }
         "pulls/get" | "repos/get-commit" | "repos/compare-commits-with-basehead" => {
             match (asked("diff"), asked("patch")) {
                 (true, _) => text("diff", DIFF),

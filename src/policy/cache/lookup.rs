@@ -24,9 +24,9 @@ use crate::response::{CacheStatus, RawResponse};
 use crate::store::StoreWaitBudget;
 use crate::time::clock;
 
-/// The key of the read, its priority, and the number of earlier writes: a caller that reads after its own write does
-/// not receive a response from before it.
-pub(crate) type CoalescingKey = (Key, Priority, u64);
+/// The key of the read, its priority, the limit of its body, and the number of earlier writes: a caller that reads after
+/// its own write does not receive a response from before it.
+pub(crate) type CoalescingKey = (Key, Priority, usize, u64);
 
 /// A read that the cache can serve.
 pub(crate) struct CacheLookup {
@@ -147,7 +147,7 @@ impl CacheLookup {
             Some(_) => key_parts(&self.identity, context, &[]).in_flight_key(),
             None => self.key,
         };
-        (key, context.priority, self.cache.log.local_count())
+        (key, context.priority, context.max_body_bytes, self.cache.log.local_count())
     }
 
     /// Begins a refresh of the stored response in the background. Returns `None` if it has one already, or if too many
