@@ -41,9 +41,11 @@ mod behavior {
     mod cache;
     mod circuit_breaker;
     mod client;
+    mod content;
     mod contract;
     #[cfg(all(feature = "dashboard", feature = "github-app", feature = "webhooks"))]
     mod dashboard;
+    mod downloads;
     #[cfg(all(feature = "encrypted-token-store", feature = "github-app", feature = "redis"))]
     mod encrypted_token_store;
     mod entity_handles;
@@ -85,6 +87,7 @@ mod behavior {
     mod stored_versions;
     #[cfg(feature = "redis")]
     mod unreadable_store_values;
+    mod uploads;
     mod usage;
     #[cfg(feature = "webhooks")]
     mod webhooks;
