@@ -67,10 +67,10 @@ impl Body {
 
     /// Creates a request body that is read from the file at this path while it is sent.
     ///
-    /// Each attempt opens the file, so that the call can be retried and redirected, and no file is open while the call
-    /// waits. The length of the file at that time is the `Content-Length`, which [release
-    /// assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) need; bytes that are appended
-    /// later are not sent. The file is opened and read in tasks that can block, in chunks of 64 KiB.
+    /// Each attempt opens the file, so that the call can be retried and redirected, and a call that waits for a rate limit
+    /// before its first attempt has no open file. The length of the file at that time is the `Content-Length`, which
+    /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) need; bytes that are
+    /// appended later are not sent. The file is opened and read in tasks that can block, in chunks of 64 KiB.
     ///
     /// If the file cannot be opened, is not a regular file, cannot be read, or becomes shorter while it is sent, the call
     /// fails: the kind is [`File`](crate::ErrorKind::File), and the error names the path.
@@ -88,7 +88,8 @@ impl Body {
     /// # }
     /// ```
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Content::File(Arc::new(FileBody::at(&path.into()))))
+        let path: PathBuf = path.into();
+        Self(Content::File(Arc::new(FileBody::at(&path))))
     }
 
     /// Returns the length in bytes, if it is known. That of a [file](Self::file) is known when an attempt has opened it.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::stream::try_unfold;
-use tokio::task::spawn_blocking;
 
 use crate::error::{Error, FileError, Result};
+use crate::runtime::blocking::run_blocking;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -58,7 +58,7 @@ impl FileBody {
     /// If it cannot be opened, or is not a regular file.
     pub(crate) async fn open(&self) -> Result<()> {
         let source = self.source.clone();
-        let opened = spawn_blocking(move || source.open()).await;
+        let opened = run_blocking(move || source.open()).await;
         let opened = opened.map_err(Error::file_task_ended)?;
         *lock(&self.opened) = Some(opened.map_err(Error::from_file)?);
         Ok(())
@@ -124,7 +124,7 @@ impl OpenFile {
             if offset >= file.length {
                 return Ok::<_, BoxError>(None);
             }
-            let (file, chunk) = spawn_blocking(move || {
+            let (file, chunk) = run_blocking(move || {
                 let chunk = file.read_at(offset, max_bytes);
                 (file, chunk)
             })
@@ -137,7 +137,7 @@ impl OpenFile {
 
     fn read_at(&self, offset: u64, max_bytes: usize) -> Result<Bytes, FileError> {
         let remaining = self.length.saturating_sub(offset);
-        let mut chunk = vec![0; usize::try_from(remaining).unwrap_or(usize::MAX).min(max_bytes)];
+        let mut chunk = vec![0_u8; usize::try_from(remaining).unwrap_or(usize::MAX).min(max_bytes)];
         let mut file = lock(&self.file);
         let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut chunk));
         match read {

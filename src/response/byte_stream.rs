@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use tokio::task::spawn_blocking;
 use tokio::time::{Sleep, sleep};
 
 use super::body::{ResponseBody, too_large};
 use super::content::not_utf8;
 use super::draft_file::DraftFile;
 use crate::error::{Error, ErrorKind, FileError, OperationName, Result};
+use crate::runtime::blocking::run_blocking;
 
 /// The body of a response as a stream, such as an archive or a log.
 ///
@@ -198,7 +198,7 @@ impl ByteStream {
         if total.is_some_and(|total| total.saturating_sub(received) > limit) {
             return Err(self.exceeds(limit));
         }
-        let mut draft = run_blocking(move || DraftFile::create(path)).await?;
+        let mut draft = act_on_file(move || DraftFile::create(path)).await?;
         let (mut pending, mut length) = (Vec::new(), 0_u64);
         while let Some(chunk) = self.try_next().await? {
             length = length.saturating_add(chunk.len() as u64);
@@ -207,7 +207,7 @@ impl ByteStream {
             }
             pending.extend_from_slice(&chunk);
             if pending.len() >= WRITE_BYTES {
-                (draft, pending) = run_blocking(move || {
+                (draft, pending) = act_on_file(move || {
                     draft.write(&pending)?;
                     pending.clear();
                     Ok((draft, pending))
@@ -215,7 +215,7 @@ impl ByteStream {
                 .await?;
             }
         }
-        run_blocking(move || {
+        act_on_file(move || {
             draft.write(&pending)?;
             draft.finish()
         })
@@ -269,13 +269,11 @@ impl ByteStream {
 }
 
 /// Runs a part of writing a file in a task that can block.
-async fn run_blocking<T: Send + 'static>(
+async fn act_on_file<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T> {
-    match spawn_blocking(act).await {
-        Ok(done) => done.map_err(Error::from_file),
-        Err(error) => Err(Error::file_task_ended(error)),
-    }
+    let done = run_blocking(act).await.map_err(Error::file_task_ended)?;
+    done.map_err(Error::from_file)
 }
 
 impl Stream for ByteStream {

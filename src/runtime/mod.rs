@@ -6,6 +6,7 @@
 //! a task of another runtime [watches](HomeRuntime::stalled) whether that runtime still runs tasks, and does the work
 //! itself if it does not.
 
+pub(crate) mod blocking;
 #[cfg(feature = "blocking")]
 pub(crate) mod dedicated;
 pub(crate) mod detachable;

@@ -15,6 +15,7 @@ use super::provider::{Rejection, RejectionAction, TokenFuture, TokenProvider, To
 use super::token::AccessToken;
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, Result};
+use crate::runtime::blocking::run_blocking;
 use crate::util::ids::hex;
 
 /// A personal access token, classic or fine-grained, or any other token that exists outside the client.
@@ -128,7 +129,7 @@ impl TokenProvider for PersonalToken {
                 TokenOrigin::Env { variable, environment } => read_env(&**environment, variable),
                 TokenOrigin::File(path) => {
                     let path = path.clone();
-                    let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+                    let read = run_blocking(move || read_file(&path)).await;
                     read.map_err(|error| {
                         Error::token_provider(
                             "reading the token file failed",
