@@ -16,9 +16,6 @@ use std::env;
 use std::error::Error;
 use std::time::SystemTime;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use octowire::api::types::ContentFile;
 use octowire::testing::MockGitHub;
 use octowire::{Client, RateLimitStatus, RepositoryHandle};
 
@@ -94,28 +91,23 @@ async fn live(full_name: &str) -> Result<(), Box<dyn Error>> {
 
 async fn show_readme(repo: &RepositoryHandle) -> Result<(), Box<dyn Error>> {
     heading("README.md");
-    // A path can be a file, a directory, a link or a submodule, and `send()` would return any of them. A
-    // README is a file, so request that type.
-    let readme = repo.repos().get_content().path("README.md").into_request();
-    let readme = readme.send::<ContentFile>().await;
-    let readme = match readme {
-        Ok(readme) => readme,
+    let content = match repo.repos().get_content().path("README.md").send().await {
+        Ok(content) => content,
         Err(error) if error.is_not_found() => {
             println!("  {repo} has none");
             return Ok(());
         }
         Err(error) => return Err(error.into()),
     };
-    // GitHub breaks base64 into lines.
-    let encoded: String = readme.content.split_whitespace().collect();
-    let text = String::from_utf8(STANDARD.decode(encoded)?)?;
-    for line in text.lines().take(SHOWN) {
+    // A path can also be a directory, a link or a submodule, for which `file` is an error.
+    let readme = content.file()?;
+    for line in readme.text()?.lines().take(SHOWN) {
         println!("  | {line}");
     }
     println!("  … {} bytes", readme.size);
 
     heading("What is left of the rate limit");
-    match readme.meta().rate_limit() {
+    match content.meta().rate_limit() {
         Some(limit) => println!("  {}", in_words(&limit)),
         None => println!("  this server does not limit requests"),
     }

@@ -6,8 +6,13 @@
 // Links of a page point to files and web pages. A definition before the page replaces one of them: of several
 // definitions of a name, the first one counts.
 
+/// [content]: crate::guide::content
+///
 #[doc = include_str!("../docs/guide/calls.md")]
 pub mod calls {}
+
+#[doc = include_str!("../docs/guide/content.md")]
+pub mod content {}
 
 #[doc = include_str!("../docs/guide/authentication.md")]
 pub mod authentication {}
@@ -54,6 +59,7 @@ pub mod cost {}
 /// [authentication]: crate::guide::authentication
 /// [cost]: crate::guide::cost
 /// [scripts]: crate::guide::scripts
+/// [content]: crate::guide::content
 ///
 #[doc = include_str!("../docs/guide/troubleshooting.md")]
 pub mod troubleshooting {}

@@ -1,6 +1,7 @@
 // The links of the README point to files. These definitions replace them in the documentation: of several definitions
 // of a name, the first one counts.
 //! [calls]: guide::calls
+//! [content]: guide::content
 //! [authentication]: guide::authentication
 //! [rate-limits]: guide::rate_limits
 //! [caching]: guide::caching

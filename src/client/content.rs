@@ -150,7 +150,7 @@ impl ResponseFuture<ByteStream> {
     /// # Errors
     /// Those of the call, and those of [`ByteStream::save_to`].
     pub async fn save_to(self, path: impl Into<PathBuf>, limit: u64) -> Result<Response<u64>> {
-        let path = path.into();
+        let path: PathBuf = path.into();
         let mut response = self.await?;
         let length = response.save_to(path, limit).await?;
         Ok(response.map(|_| length))

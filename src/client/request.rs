@@ -215,19 +215,10 @@ impl Request {
     }
 
     /// Sends the request and returns the body as a stream, in any format: for an archive, a log, or another [media
-    /// type](Self::accept) than JSON. [`ByteStream::text`] reads a text as a whole.
+    /// type](Self::accept) than JSON. [`save_to`](ResponseFuture::save_to) saves it in a file.
     ///
-    /// A response that is not a success is an error here as well.
-    ///
-    /// ```no_run
-    /// # #[cfg(feature = "pulls")]
-    /// # async fn example(github: octowire::Client) -> octowire::Result<()> {
-    /// let pull = github.pulls().get().owner("rust-lang").repo("rust").pull_number(1).into_request();
-    /// let diff = pull.accept("application/vnd.github.diff").send_stream().await?;
-    /// println!("{}", diff.into_inner().text(1 << 20).await?); // at most 1 MiB
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// A response that is not a success is an error here as well. The stream is neither cached nor retried:
+    /// [`send_text`](Self::send_text) and [`send_bytes`](Self::send_bytes) are.
     pub fn send_stream(self) -> ResponseFuture<ByteStream> {
         ResponseFuture::new(execute(self.0, BodyMode::Streamed), RawResponse::stream)
     }

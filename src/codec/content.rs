@@ -111,6 +111,7 @@ macro_rules! file_content {
             /// in an unknown encoding. GitHub does not send the content of a file of more than 1 MB in JSON: read it
             /// with [`Request::raw`](crate::Request::raw) and
             /// [`Request::send_stream`](crate::Request::send_stream).
+            #[inline]
             pub fn bytes(&self) -> $crate::error::Result<::bytes::Bytes> {
                 let $file = self;
                 $content.bytes()
@@ -121,6 +122,7 @@ macro_rules! file_content {
             ///
             /// # Errors
             /// As for [`bytes`](Self::bytes), and if the file is not UTF-8.
+            #[inline]
             pub fn text(&self) -> $crate::error::Result<::std::string::String> {
                 let $file = self;
                 $content.text()
@@ -137,6 +139,7 @@ macro_rules! file_variant {
             ///
             /// # Errors
             /// Of the kind [`Decode`](crate::ErrorKind::Decode), if it is another variant, such as a directory.
+            #[inline]
             pub fn file(&self) -> $crate::error::Result<&$of> {
                 match self {
                     Self::$file(file) => Ok(file),
