@@ -108,7 +108,7 @@ async fn each_media_type_is_requested_by_its_name() {
         (call().html(), "application/vnd.github.html+json"),
     ] {
         let text = request.send_text().await.unwrap();
-        assert_eq!((text.as_str(), text.status().as_u16()), ("text", 200));
+        assert_eq!((text.as_str(), text.meta().status().as_u16()), ("text", 200));
         assert_eq!(server.requests().last().unwrap().headers["accept"], name);
     }
 }

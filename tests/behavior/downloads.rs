@@ -54,7 +54,10 @@ async fn a_download_in_one_call_replaces_a_former_file() {
     fs::write(&path, "a longer former file").unwrap();
     let call = server.client().request(Method::GET, "/archive").send_stream();
     let saved = call.save_to(&path, 3).await.unwrap();
-    assert_eq!((*saved, saved.status().as_u16(), saved.operation()), (3, 200, "GET /archive"));
+    assert_eq!(
+        (*saved, saved.meta().status().as_u16(), saved.meta().operation()),
+        (3, 200, "GET /archive")
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     assert_eq!(names(&folder), ["a.txt"]);
 }
@@ -108,7 +111,11 @@ async fn a_download_that_is_dropped_leaves_no_part() {
     let mut download = stream(&server).await;
     let (sender, received) = tokio::sync::oneshot::channel();
     let mut sender = Some(sender);
-    download.on_progress(move |_| drop(sender.take().map(|sender| sender.send(()))));
+    download.on_progress(move |_| {
+        if let Some(sender) = sender.take() {
+            sender.send(()).unwrap();
+        }
+    });
     tokio::select! {
         saved = download.save_to(folder.0.join("a.txt"), 9) => panic!("{saved:?}"),
         chunk = received => chunk.unwrap(),

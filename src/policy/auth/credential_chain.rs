@@ -48,7 +48,7 @@ pub(crate) fn resolve_credentials(
     base_url: Option<&str>,
 ) -> Result<ResolvedCredentials> {
     /// The places, in their order.
-    const PLACES: [fn(&mut Search) -> Result<Option<Found>>; 4] =
+    const PLACES: [LookUp; 4] =
         [Search::app, Search::token_variable, Search::hosts_file, Search::gh_program];
     let server = Server::select(&*environment, base_url)?;
     let mut search = Search { environment, server, absent: Vec::new() };
@@ -60,6 +60,9 @@ pub(crate) fn resolve_credentials(
     }
     Err(search.not_found())
 }
+
+/// Looks in one place; `None` if it has no credential.
+type LookUp = fn(&mut Search) -> Result<Option<Found>>;
 
 struct Found {
     provider: Arc<dyn TokenProvider>,
