@@ -23,6 +23,8 @@ use octowire::testing::MockGitHub;
 
 /// Maximum number of issues that the script shows.
 const SHOWN: usize = 5;
+/// Maximum length of the archive, in bytes.
+const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let archive = env::temp_dir().join(format!("octowire-script-{}.tar.gz", std::process::id()));
@@ -56,9 +58,9 @@ fn report(github: &Client, owner: &str, repo: &str, archive: &Path) -> Result<()
 
     // A download: the file is there as a whole, or not at all.
     let download = github.repos().download_tarball_archive().owner(owner).repo(repo);
-    let body = download.ref_(repository.default_branch.as_str()).send().wait()?;
-    let bytes = body.wait().save(archive)?;
-    println!("{bytes} bytes in {}", archive.display());
+    let download = download.ref_(repository.default_branch.as_str()).send();
+    let bytes = download.save_to(archive, MAX_ARCHIVE_BYTES).wait()?;
+    println!("{} bytes in {}", *bytes, archive.display());
 
     // Errors are those of asynchronous code.
     match github.issues().get().owner(owner).repo(repo).issue_number(999_999_999).send().wait() {

@@ -23,7 +23,7 @@
 //!     println!("#{} {}", issue.number, issue.title);
 //! }
 //! let archive = github.repos().download_zipball_archive().owner("rust-lang").repo("rust");
-//! archive.ref_(repo.default_branch.as_str()).send().wait()?.wait().save("rust.zip")?;
+//! archive.ref_(repo.default_branch.as_str()).send().save_to("rust.zip", 1 << 30).wait()?;
 //! # Ok(())
 //! # }
 //! ```

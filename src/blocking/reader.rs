@@ -1,10 +1,7 @@
 //! Response bodies as readers.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, BufRead, Read};
-use std::path::{Path, PathBuf};
 
 use bytes::{Buf, Bytes};
 
@@ -12,21 +9,22 @@ use super::executor::block_on;
 use crate::error::{Error, ErrorKind};
 use crate::response::ByteStream;
 use crate::runtime::dedicated::drop_in_context;
-use crate::util::ids::unique_id;
 
 /// The body of a response as a reader, made by [`Wait::wait`](crate::blocking::Wait::wait) from a [`ByteStream`].
 ///
 /// It is a [`Read`] and, without a further buffer, a [`BufRead`]: a log is read by [lines](BufRead::lines). At most one
-/// chunk of the body is in memory. [`save`](Self::save) writes the body to a file.
+/// chunk of the body is in memory. To save a body in a file, wait for [`ByteStream::save_to`] in place of the body.
 ///
 /// ```no_run
 /// # #[cfg(feature = "repos")]
 /// # fn example(github: octowire::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::io::BufRead;
 /// use octowire::blocking::Wait;
 ///
-/// let archive = github.repos().download_tarball_archive().owner("rust-lang").repo("rust").ref_("master");
-/// let bytes = archive.send().wait()?.wait().save("rust.tar.gz")?;
-/// println!("{bytes} bytes");
+/// let readme = github.repos().get_readme().owner("rust-lang").repo("rust").into_request().raw();
+/// for line in readme.send_stream().wait()?.wait().lines() {
+///     println!("{}", line?);
+/// }
 /// # Ok(())
 /// # }
 /// ```
@@ -49,18 +47,6 @@ pub struct Reader {
 impl Reader {
     pub(super) fn new(body: ByteStream) -> Self {
         Self { body: Some(body), chunk: Bytes::new() }
-    }
-
-    /// Writes the rest of the body to a file, however long it is, and returns its length in bytes.
-    ///
-    /// The file is replaced as a whole, or not at all: the body is written to a hidden file in the same folder, which is
-    /// renamed at the end, and removed after a failure. An end of the process leaves it there, with the ending `.part`.
-    /// To bound the length, copy from [`Read::take`] instead.
-    ///
-    /// # Errors
-    /// If the body cannot be [read](Self#errors), or the file cannot be written.
-    pub fn save(mut self, path: impl AsRef<Path>) -> io::Result<u64> {
-        save(&mut self, path.as_ref())
     }
 
     fn end(&mut self) {
@@ -124,35 +110,6 @@ fn io_error(error: Error) -> io::Error {
     io::Error::new(kind, error)
 }
 
-fn save(body: &mut Reader, path: &Path) -> io::Result<u64> {
-    let not_saved = |error: io::Error| {
-        io::Error::new(error.kind(), format!("{} was not saved: {error}", path.display()))
-    };
-    let partial = partial_path(path).map_err(not_saved)?;
-    let mut file = File::create_new(&partial).map_err(not_saved)?;
-    let written = io::copy(body, &mut file).and_then(|bytes| file.sync_all().map(|()| bytes));
-    // Windows renames closed files only.
-    drop(file);
-    let saved =
-        written.and_then(|bytes| fs::rename(&partial, path).map(|()| bytes).map_err(not_saved));
-    if saved.is_err() {
-        // The first failure is the cause.
-        let _ = fs::remove_file(&partial);
-    }
-    saved
-}
-
-/// Returns the path of the file that is written before it replaces the one at `path`.
-fn partial_path(path: &Path) -> io::Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"));
-    };
-    let mut partial = OsString::from(".");
-    partial.push(name);
-    partial.push(format!(".{}.part", unique_id()));
-    Ok(path.with_file_name(partial))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,13 +144,6 @@ mod tests {
         let kind = |kind| io_error(Error::new(kind, "failed")).kind();
         assert_eq!(kind(ErrorKind::Timeout), io::ErrorKind::TimedOut);
         assert_eq!(kind(ErrorKind::Transport), io::ErrorKind::Other);
-    }
-
-    #[test]
-    fn a_path_without_a_file_name_is_an_error() {
-        let error = reader(b"abc").save("..").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(error.to_string(), ".. was not saved: the path names no file");
     }
 
     #[test]

@@ -179,8 +179,9 @@ impl ClientBuilder {
 
     /// Looks for the credentials in the environment of the process: see [`Client::from_env`].
     ///
-    /// The credentials are those of the server of the [base URL](Self::base_url), if that is set, so that no other
-    /// server receives them. Like [`auth`](Self::auth), it replaces a token or a provider that was set before.
+    /// A token is one of the server of the [base URL](Self::base_url), if that is set, so that no other server receives
+    /// it. The variables of an App name no server: the App is used for any. Like [`auth`](Self::auth), this method
+    /// replaces a token or a provider that was set before.
     ///
     /// ```no_run
     /// # fn example() -> octowire::Result<()> {

@@ -180,7 +180,8 @@ pub enum ErrorKind {
     /// library's own runtime cannot start. Nothing was sent.
     Blocking,
     /// A file of the application cannot be read or written: the source of a [body](crate::Body::file), or the target of
-    /// a [download](crate::ByteStream::save_to). The source of the error is the [`std::io::Error`].
+    /// a [download](crate::ByteStream::save_to). The source of the error is the [`std::io::Error`],
+    /// unless the task that used the file ended early.
     File,
 }
 

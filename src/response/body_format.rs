@@ -54,12 +54,12 @@ impl BodyFormat {
         match self {
             Self::Markup(_) => {
                 "the response is probably from a proxy or a login page: check the client's \
-                 base_url; if it is the requested format, read it with send_stream() instead of \
-                 send(), and for an operation with into_request().send_stream()"
+                 base_url; if it is the requested format, read it with send_text(), send_bytes() or \
+                 send_stream() instead of send(), for an operation after into_request()"
             }
             Self::MediaType(_) | Self::Text | Self::Binary => {
-                "read it with send_stream() instead of send(), and for an operation with \
-                 into_request().send_stream()"
+                "read it with send_text(), send_bytes() or send_stream() instead of send(), for an \
+                 operation after into_request()"
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Blocking calls: the same calls, lists and bodies, without asynchronous code.
 
 use std::fs;
-use std::io::{self, BufRead, Read};
+use std::io::{BufRead, Read};
 use std::sync::Arc;
 use std::thread;
 
@@ -146,7 +146,8 @@ fn a_body_is_read_by_bytes_and_by_lines_and_saved_as_a_whole() {
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.0.join("log.txt");
     fs::write(&file, "before").unwrap();
-    assert_eq!(body(&server).wait().save(&file).unwrap(), text.len() as u64);
+    let length = text.len() as u64;
+    assert_eq!(body(&server).save_to(&file, length).wait().unwrap(), length);
     assert!(fs::read_to_string(&file).unwrap() == text);
     assert_eq!(files(&folder), ["log.txt"]);
 }
@@ -166,11 +167,13 @@ fn a_body_that_breaks_off_is_an_error_and_replaces_no_file() {
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.0.join("log.txt");
     fs::write(&file, "before").unwrap();
-    body(&server).wait().save(&file).unwrap_err();
+    let error = body(&server).save_to(&file, 9).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport);
     assert_eq!(fs::read_to_string(&file).unwrap(), "before");
-    let error = body(&server).wait().save(folder.0.join("missing/log.txt")).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::NotFound);
-    assert!(error.to_string().contains("missing/log.txt was not saved: "), "{error}");
+    let missing = folder.0.join("missing/log.txt");
+    let error = body(&server).save_to(missing, 9).wait().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::File);
+    assert!(error.to_string().contains("missing/log.txt"), "{error}");
     assert_eq!(files(&folder), ["log.txt"]);
 }
 

@@ -3,11 +3,12 @@
 //! Variables are a process's own, so each case is a process: this test binary with [`a_child`], or
 //! [`a_child_with_a_client`], as its only test.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
 use octowire::Client;
-use octowire::auth::{Credentials, TokenProvider};
+use octowire::auth::{AuthFailure, CredentialSource, Credentials, PersonalToken, TokenProvider};
 
 use crate::support::github_app::Key;
 
@@ -38,11 +39,12 @@ fn a_child() {
 }
 
 /// The variables in which a client looks for credentials; the process of the tests can have some of them.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 19] = [
     "GITHUB_APP_ID",
     "GITHUB_APP_CLIENT_ID",
     "GITHUB_APP_PRIVATE_KEY",
     "GITHUB_APP_PRIVATE_KEY_PATH",
+    "GITHUB_APP_PRIVATE_KEY_OLD",
     "GITHUB_APP_INSTALLATION_ID",
     "GITHUB_APP_INSTALLATION_ORG",
     "GH_TOKEN",
@@ -132,6 +134,48 @@ fn a_client_has_the_first_credential_of_the_process() {
     let none = client_with(&[no_program]);
     assert!(none.starts_with("error Missing") && none.contains("GITHUB_TOKEN"), "{none}");
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_last_setting_of_credentials_applies_and_the_base_url_in_any_order() {
+    const FOUND: CredentialSource = CredentialSource::Variable("GITHUB_TOKEN");
+    const OTHER: &str = "ghp_hunter2hunter3";
+    const GHES: &str = "https://ghe.example.com/api/v3";
+    let environment =
+        |name: &str| (name == "GITHUB_TOKEN").then(|| OsString::from("ghp_hunter2hunter2"));
+    let found = || Client::builder().credentials_from(environment);
+    for (builder, source) in [
+        (found(), Some(FOUND)),
+        (Client::builder().token(OTHER).credentials_from(environment), Some(FOUND)),
+        (found().token(OTHER), None),
+        (found().auth(PersonalToken::new(OTHER).unwrap()), None),
+    ] {
+        let client = builder.build().unwrap();
+        assert_eq!(client.credential_source(), source.as_ref());
+    }
+    for builder in
+        [found().base_url(GHES), Client::builder().base_url(GHES).credentials_from(environment)]
+    {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::Missing), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn handles_of_an_app_have_its_source() {
+    let key = Key::generate().pem;
+    let environment = move |name: &str| match name {
+        "GITHUB_APP_ID" => Some(OsString::from("12345")),
+        "GITHUB_APP_PRIVATE_KEY" => Some(OsString::from(&key)),
+        _ => None,
+    };
+    let app = Client::builder().credentials_from(environment).build().unwrap();
+    let installation = app.installation(42_u64).unwrap();
+    for client in [&app, &installation, &installation.as_app().unwrap()] {
+        assert_eq!(client.credential_source(), Some(&CredentialSource::AppVariables));
+    }
+    let other = app.with_auth(PersonalToken::new("ghp_hunter2hunter2").unwrap());
+    assert_eq!(other.credential_source(), None);
 }
 
 /// `gh` stores tokens in the keyring of the system by default.

@@ -104,7 +104,10 @@ impl<'a> AppVariables<'a> {
     #[cfg(not(feature = "github-app"))]
     pub(super) fn app(&self, id: &str, _: &str) -> Result<App> {
         Err(AuthFailure::Signer.error(
-            format!("{} is set, but octowire is built without github-app", self.name(id)),
+            format!(
+                "{} or a related variable is set, but octowire is built without github-app",
+                self.name(id),
+            ),
             "enable the feature github-app, or sign with App::with_signer",
         ))
     }

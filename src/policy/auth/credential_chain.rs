@@ -53,7 +53,7 @@ pub(crate) fn resolve_credentials(
     let server = Server::select(&*environment, base_url)?;
     let mut search = Search { environment, server, absent: Vec::new() };
     for place in PLACES {
-        let Some(Found { provider, source }) = place(&mut search)? else { continue };
+        let Some(Candidate { provider, source }) = place(&mut search)? else { continue };
         let server = search.server;
         debug!(%source, server = %server.name, "credentials found");
         return Ok(ResolvedCredentials { provider, source, base_url: server.base_url });
@@ -62,9 +62,10 @@ pub(crate) fn resolve_credentials(
 }
 
 /// Looks in one place; `None` if it has no credential.
-type LookUp = fn(&mut Search) -> Result<Option<Found>>;
+type LookUp = fn(&mut Search) -> Result<Option<Candidate>>;
 
-struct Found {
+/// A credential, and the place that has it.
+struct Candidate {
     provider: Arc<dyn TokenProvider>,
     source: CredentialSource,
 }
@@ -80,49 +81,45 @@ struct Search {
 const APP_PREFIX: &str = "GITHUB_";
 /// The variables that only the configuration of an App has. The client id is not one of them: signing in users requires
 /// it as well.
-const APP_VARIABLES: [&str; 5] = [
+const APP_VARIABLES: [&str; 6] = [
     "APP_ID",
     "APP_PRIVATE_KEY",
     "APP_PRIVATE_KEY_PATH",
+    "APP_PRIVATE_KEY_OLD",
     "APP_INSTALLATION_ID",
     "APP_INSTALLATION_ORG",
 ];
 
 impl Search {
     /// Looks for an App. If only a part of its variables is set, that is an error, since any other credential would be
-    /// another identity.
-    fn app(&mut self) -> Result<Option<Found>> {
+    /// another identity. So is an App without the feature `github-app`.
+    fn app(&mut self) -> Result<Option<Candidate>> {
         let variables = AppVariables::new(APP_PREFIX, &*self.environment);
         let mut is_set = false;
         for name in APP_VARIABLES {
             is_set |= variables.read(name)?.is_some();
         }
-        let found = if is_set { Found::app(&variables)? } else { None };
-        if found.is_none() {
-            let reason = if cfg!(feature = "github-app") {
-                "GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are not set"
-            } else {
-                "GITHUB_APP_ID requires the feature github-app"
-            };
-            self.absent.push(reason.to_owned());
+        if is_set {
+            return Candidate::app(&variables).map(Some);
         }
-        Ok(found)
+        self.absent.push("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are not set".to_owned());
+        Ok(None)
     }
 
-    fn token_variable(&mut self) -> Result<Option<Found>> {
+    fn token_variable(&mut self) -> Result<Option<Candidate>> {
         let names = self.server.token_variables();
         for name in names.iter().copied() {
             if read_non_empty(&*self.environment, name)?.is_some() {
                 let environment = Arc::clone(&self.environment);
                 let token = PersonalToken::from_variable(environment, name.to_owned())?;
-                return Ok(Some(Found::token(token, CredentialSource::Variable(name))));
+                return Ok(Some(Candidate::token(token, CredentialSource::Variable(name))));
             }
         }
         self.absent.push(format!("{} are not set", names.join(", ")));
         Ok(None)
     }
 
-    fn hosts_file(&mut self) -> Result<Option<Found>> {
+    fn hosts_file(&mut self) -> Result<Option<Candidate>> {
         let Some(path) = hosts_file::path(&*self.environment, cfg!(windows)) else {
             self.absent.push("the folder of gh's hosts.yml is unknown".to_owned());
             return Ok(None);
@@ -133,7 +130,7 @@ impl Search {
                 Ok(Some(token)) => {
                     let token = PersonalToken::new(token);
                     let token = token.map_err(|error| error.with_origin(&shown.to_string()))?;
-                    return Ok(Some(Found::token(token, CredentialSource::GhHostsFile(path))));
+                    return Ok(Some(Candidate::token(token, CredentialSource::GhHostsFile(path))));
                 }
                 Ok(None) => format!("{shown} has no token of {}", self.server.name),
                 Err(line) => format!("{shown} is not as gh writes it in line {line}"),
@@ -147,7 +144,7 @@ impl Search {
         Ok(None)
     }
 
-    fn gh_program(&mut self) -> Result<Option<Found>> {
+    fn gh_program(&mut self) -> Result<Option<Candidate>> {
         const NAME: &str = "gh auth token";
         let program = self.environment.variable("GH_PATH").filter(|path| !path.is_empty());
         let program = program.unwrap_or_else(|| "gh".into());
@@ -158,7 +155,7 @@ impl Search {
             Ok(token) => {
                 let token = PersonalToken::new(token);
                 let token = token.map_err(|error| error.with_origin(NAME))?;
-                return Ok(Some(Found::token(token, CredentialSource::GhProgram)));
+                return Ok(Some(Candidate::token(token, CredentialSource::GhProgram)));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 "the program gh was not found".to_owned()
@@ -182,9 +179,8 @@ impl Search {
     }
 }
 
-impl Found {
-    #[cfg(feature = "github-app")]
-    fn app(variables: &AppVariables<'_>) -> Result<Option<Self>> {
+impl Candidate {
+    fn app(variables: &AppVariables<'_>) -> Result<Self> {
         let has_id = variables.read("APP_ID")?.is_some();
         let has_client_id = variables.read("APP_CLIENT_ID")?.is_some();
         let id = if has_client_id && !has_id { "APP_CLIENT_ID" } else { "APP_ID" };
@@ -193,14 +189,7 @@ impl Found {
             Some(installation) => Arc::new(app.installation(installation)),
             None => Arc::new(app),
         };
-        Ok(Some(Self { provider, source: CredentialSource::AppVariables }))
-    }
-
-    #[cfg(not(feature = "github-app"))]
-    #[allow(clippy::unnecessary_wraps, reason = "with the feature it fails")]
-    fn app(_: &AppVariables<'_>) -> Result<Option<Self>> {
-        tracing::warn!("GITHUB_APP_ID ignored: octowire is built without github-app");
-        Ok(None)
+        Ok(Self { provider, source: CredentialSource::AppVariables })
     }
 
     fn token(token: PersonalToken, source: CredentialSource) -> Self {

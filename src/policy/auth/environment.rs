@@ -80,8 +80,9 @@ impl<F: Fn(&str) -> Option<OsString> + Send + Sync + 'static> Environment for F 
 
 /// The environment of this process.
 ///
-/// A file of more than 1 MiB is not read. `gh` runs without a shell, a terminal and input. If it does not end within
-/// 5 s, or writes more than 16 KiB, it is killed; `gh` itself waits for the keyring of the system for 3 s.
+/// A file of more than 1 MiB is not read. `gh` runs without a shell, input, and the variables that contain tokens. If it
+/// does not end within 5 s, or writes more than 16 KiB, it is killed; `gh` itself waits for the keyring of the system
+/// for 3 s.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEnvironment;
 
@@ -89,6 +90,8 @@ pub struct ProcessEnvironment;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// One byte more shows that a file is too large.
 const MAX_READ_BYTES: u64 = MAX_FILE_BYTES + 1;
+/// The size of the buffer for a file that states a smaller length or none, such as a pipe: longer than a private key.
+const MIN_BUFFER_BYTES: u64 = 16 * 1024;
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Option<OsString> {
@@ -97,7 +100,8 @@ impl Environment for ProcessEnvironment {
 
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
-        let expected = usize::try_from(file.metadata()?.len().min(MAX_FILE_BYTES));
+        let length = file.metadata()?.len().clamp(MIN_BUFFER_BYTES, MAX_FILE_BYTES);
+        let expected = usize::try_from(length);
         // In one allocation, since the memory that a growing buffer leaves behind is not overwritten.
         let capacity = expected.unwrap_or_default().saturating_add(1);
         let mut bytes = Zeroizing::new(Vec::<u8>::with_capacity(capacity));

@@ -81,8 +81,8 @@ impl PersonalToken {
         Ok(Self::with_origin(TokenOrigin::Env { variable, environment }, first))
     }
 
-    /// Reads the token from this file. The file's modification time is the token's creation time, unless
-    /// [`credential_created_at`](Self::credential_created_at) sets another.
+    /// Reads the token from this file, of 1 MiB at most. The file's modification time is the token's creation time,
+    /// unless [`created_at`](Self::created_at) sets another.
     ///
     /// # Errors
     /// If the file cannot be read, or does not contain a token.
@@ -205,7 +205,7 @@ fn read_env(environment: &dyn Environment, variable: &str) -> Result<AccessToken
 
 fn read_file(path: &Path) -> Result<AccessToken> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map(Zeroizing::new).map_err(|error| {
+    let bytes = ProcessEnvironment.read_file(path).map(Zeroizing::new).map_err(|error| {
         AuthFailure::Missing
             .error(
                 format!("cannot read a token from {shown}"),
@@ -235,5 +235,15 @@ mod tests {
         assert_eq!(identity("ghp_hunter2"), identity("ghp_hunter2\n"));
         assert_ne!(identity("ghp_hunter2"), identity("ghp_hunter3"));
         assert!(!identity("ghp_hunter2").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_of_more_than_a_mebibyte_is_no_token() {
+        let path = std::env::temp_dir().join(format!("octowire-token-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(1024 * 1024 + 1).unwrap();
+        let error = PersonalToken::from_file(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::Missing), "{error}");
     }
 }

@@ -31,13 +31,17 @@ impl Server {
     /// Returns the server of this base URL, or the one that the environment selects.
     ///
     /// # Errors
-    /// If the base URL, or a variable that names a server, is invalid.
+    /// If the base URL, or the variable that selects the server, is invalid.
     pub(super) fn select(environment: &dyn Environment, base_url: Option<&str>) -> Result<Self> {
-        let api_url = match read_non_empty(environment, API_URL)? {
-            Some(url) => Some(endpoints::parse_base_url(API_URL, url.expose_secret())?),
-            None => None,
-        };
         let host = read_non_empty(environment, HOST)?;
+        let is_selected = base_url.is_some() || host.is_some();
+        let api_url = read_non_empty(environment, API_URL)?;
+        let api_url = api_url.map(|url| endpoints::parse_base_url(API_URL, url.expose_secret()));
+        let api_url = match api_url {
+            Some(Err(error)) if !is_selected => return Err(error),
+            // An invalid one is not that of the selected server.
+            api_url => api_url.and_then(Result::ok),
+        };
         let (name, base_url) = match (base_url, host, &api_url) {
             (Some(base_url), _, _) => {
                 let url = endpoints::parse_base_url("base_url", base_url)?;
@@ -212,6 +216,11 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{variables:?}");
             let shown = format!("{error} {error:?}");
             assert!(shown.contains(variables[0].0) && !shown.contains("hunter2"), "{shown}");
+        }
+        // It selects no server.
+        for base_url in [None, Some(GHES)] {
+            let server = select(&[(HOST, "ghe.example.com"), (API_URL, "hunter2")], base_url);
+            assert_eq!(server.unwrap().base_url, GHES);
         }
         let error = select(&[], Some("hunter2")).unwrap_err();
         assert!(error.to_string().contains("base_url"), "{error}");

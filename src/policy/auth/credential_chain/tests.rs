@@ -292,6 +292,7 @@ mod app {
     #[test]
     fn an_incomplete_app_is_an_error() {
         let key = key();
+        let old = ("GITHUB_APP_PRIVATE_KEY_OLD", key.as_str());
         let key = ("GITHUB_APP_PRIVATE_KEY", key.as_str());
         let path = ("GITHUB_APP_PRIVATE_KEY_PATH", "/hunter2.pem");
         let installation = ("GITHUB_APP_INSTALLATION_ID", "42");
@@ -300,6 +301,8 @@ mod app {
             (vec![ID], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY_PATH"),
             (vec![ID, wrong("")], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY"),
             (vec![key], AuthFailure::Missing, "GITHUB_APP_ID"),
+            // The key that replaces the older one is missing.
+            (vec![CLIENT_ID, old], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY"),
             (vec![installation], AuthFailure::Missing, "GITHUB_APP_ID"),
             (vec![ID, key, path], AuthFailure::Ambiguous, "GITHUB_APP_PRIVATE_KEY_PATH"),
             (vec![ID, path], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY_PATH"),
@@ -329,10 +332,12 @@ mod app {
 
 #[cfg(not(feature = "github-app"))]
 #[test]
-fn without_its_feature_an_app_is_not_used() {
-    let id = ("GITHUB_APP_ID", "12345");
-    let text = FakeEnvironment::of(&[id]).error().to_string();
-    assert!(text.contains("GITHUB_APP_ID requires the feature github-app"), "{text}");
-    let with_token = FakeEnvironment::of(&[id, ("GITHUB_TOKEN", "ghp_hunter2")]);
-    assert_eq!(with_token.found().0, "GITHUB_TOKEN");
+fn without_its_feature_an_app_is_an_error_and_not_another_identity() {
+    let token = ("GITHUB_TOKEN", "ghp_hunter2");
+    for name in ["GITHUB_APP_ID", "GITHUB_APP_INSTALLATION_ID"] {
+        let error = FakeEnvironment::of(&[(name, "12345"), token]).error();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::Signer), "{name}");
+        let text = error.to_string();
+        assert!(text.contains("GITHUB_APP_ID") && text.contains("github-app"), "{text}");
+    }
 }

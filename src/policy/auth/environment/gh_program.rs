@@ -19,16 +19,29 @@ const MAX_READ_BYTES: u64 = MAX_OUTPUT_BYTES + 1;
 /// The interval at which the exit of a program is awaited that has closed its output.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Runs the program, and returns its output without white space around it.
+/// The variables from which `gh` takes a token. The client has read those of the server already, and `gh` returns others
+/// too: in a Codespace, the `GITHUB_TOKEN` of github.com for an Enterprise Server.
+const TOKEN_VARIABLES: [&str; 4] =
+    ["GH_TOKEN", "GITHUB_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+
+/// Runs the program, and returns its output without white space around it. The token is one of a login, and of no
+/// variable.
 ///
 /// # Errors
 /// If it cannot be started, fails, does not end in time, or writes too much. The error contains nothing of the output.
 pub(super) fn auth_token(program: &OsStr, host: &str) -> io::Result<SecretString> {
+    run(&mut command(program, host), TIMEOUT)
+}
+
+fn command(program: &OsStr, host: &str) -> Command {
     let mut command = Command::new(program);
     command.args(["auth", "token", "--hostname", host]);
     // There is no terminal for a question or a notice.
     command.env("GH_PROMPT_DISABLED", "1").env("GH_NO_UPDATE_NOTIFIER", "1");
-    run(&mut command, TIMEOUT)
+    for name in TOKEN_VARIABLES {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn run(command: &mut Command, timeout: Duration) -> io::Result<SecretString> {
@@ -146,6 +159,16 @@ mod tests {
     fn a_program_that_does_not_exist_is_not_found() {
         let error = auth_token(OsStr::new("/nowhere/octowire-gh"), "github.com").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    /// They can be those of another server.
+    #[test]
+    fn the_program_has_no_variable_with_a_token() {
+        let command = command(OsStr::new("gh"), "ghe.example.com");
+        for name in TOKEN_VARIABLES {
+            let is_removed = command.get_envs().any(|(key, value)| key == name && value.is_none());
+            assert!(is_removed, "{name}");
+        }
     }
 
     #[test]
