@@ -17,53 +17,49 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use octowire::Client;
 use octowire::blocking::{Wait, block_on};
 use octowire::testing::MockGitHub;
+use octowire::{Client, RepositoryHandle};
 
 /// Maximum number of issues that the script shows.
 const SHOWN: usize = 5;
-/// Maximum length of the archive, in bytes.
+
+/// Maximum size of the archive, in bytes.
 const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let archive = env::temp_dir().join(format!("octowire-script-{}.tar.gz", std::process::id()));
     match env::args().nth(1) {
-        Some(repository) => {
-            let (owner, repo) = repository.split_once('/').ok_or("usage: script [owner/repo]")?;
-            report(&Client::from_env()?, owner, repo, &archive)?;
-        }
+        Some(full_name) => report(&Client::from_env()?.repo_by_full_name(&full_name)?, &archive)?,
         None => {
             // The mock is asynchronous, and runs on the thread of the blocking calls.
             let mock = block_on(MockGitHub::start())?;
             mock.seed_list("issues/list-for-repo", 75);
-            report(&mock.client(), "octocat", "hello-world", &archive)?;
+            report(&mock.client().repo("octocat", "hello-world"), &archive)?;
         }
     }
     fs::remove_file(archive)?;
     Ok(())
 }
 
-fn report(github: &Client, owner: &str, repo: &str, archive: &Path) -> Result<(), Box<dyn Error>> {
+fn report(repo: &RepositoryHandle, archive: &Path) -> Result<(), Box<dyn Error>> {
     // A call.
-    let repository = github.repos().get().owner(owner).repo(repo).send().wait()?;
+    let repository = repo.repos().get().send().wait()?;
     println!("{}, branch {}", repository.full_name, repository.default_branch);
 
     // A list: further pages are fetched as the loop reads it.
-    let issues = github.issues().list_for_repo().owner(owner).repo(repo).state("open").stream();
-    for issue in issues.wait().take(SHOWN) {
+    for issue in repo.issues().list_for_repo().state("open").stream().wait().take(SHOWN) {
         let issue = issue?;
         println!("  #{:<7} {}", issue.number, issue.title);
     }
 
     // A download: the file is there as a whole, or not at all.
-    let download = github.repos().download_tarball_archive().owner(owner).repo(repo);
-    let download = download.ref_(repository.default_branch.as_str()).send();
-    let bytes = download.save_to(archive, MAX_ARCHIVE_BYTES).wait()?;
-    println!("{} bytes in {}", *bytes, archive.display());
+    let call = repo.repos().download_tarball_archive().ref_(repository.default_branch.as_str());
+    let saved = call.send().save_to(archive, MAX_ARCHIVE_BYTES).wait()?;
+    println!("{} bytes in {}", *saved, archive.display());
 
     // Errors are those of asynchronous code.
-    match github.issues().get().owner(owner).repo(repo).issue_number(999_999_999).send().wait() {
+    match repo.issues().get().issue_number(999_999_999).send().wait() {
         Ok(issue) => println!("#{} {}", issue.number, issue.title),
         Err(error) => println!("{error}"),
     }
@@ -80,7 +76,7 @@ mod tests {
         mock.seed_list("issues/list-for-repo", 75);
         mock.on(|github| github.issues().get()).error(404, "Not Found");
         let archive = env::temp_dir().join(format!("octowire-test-{}.tar.gz", std::process::id()));
-        report(&mock.client(), "octocat", "hello-world", &archive).unwrap();
+        report(&mock.client().repo("octocat", "hello-world"), &archive).unwrap();
         assert!(fs::metadata(&archive).unwrap().len() > 0);
         fs::remove_file(archive).unwrap();
         assert_eq!(mock.count("repos/download-tarball-archive"), 1);

@@ -8,6 +8,7 @@
 //! | `call.send().await?` | `call.send().wait()?` |
 //! | `while let Some(item) = list.try_next().await?` | `for item in list.wait()`: an iterator, [`Iter`] |
 //! | a body: [`ByteStream`] | `body.wait()`: a [`Read`](std::io::Read) and [`BufRead`](std::io::BufRead), [`Reader`] |
+//! | `call.send().save_to(path, limit).await?` | `call.send().save_to(path, limit).wait()?` |
 //! | `github.close().await`, and other outputs than a `Result` | [`block_on`]`(github.close())?` |
 //!
 //! ```no_run
@@ -17,13 +18,14 @@
 //! use octowire::blocking::Wait;
 //!
 //! let github = Client::from_env()?;
-//! let repo = github.repos().get().owner("rust-lang").repo("rust").send().wait()?;
-//! for issue in github.issues().list_for_repo().owner("rust-lang").repo("rust").stream().wait() {
+//! let rust = github.repo("rust-lang", "rust");
+//! let repo = rust.repos().get().send().wait()?;
+//! for issue in rust.issues().list_for_repo().stream().wait() {
 //!     let issue = issue?;
 //!     println!("#{} {}", issue.number, issue.title);
 //! }
-//! let archive = github.repos().download_zipball_archive().owner("rust-lang").repo("rust");
-//! archive.ref_(repo.default_branch.as_str()).send().save_to("rust.zip", 1 << 30).wait()?;
+//! let archive = rust.repos().download_zipball_archive().ref_(repo.default_branch.as_str());
+//! archive.send().save_to("rust.zip", 1 << 30).wait()?; // at most 1 GiB
 //! # Ok(())
 //! # }
 //! ```
@@ -36,6 +38,9 @@
 //! the process ends. That thread drives timers, connections and background work: refreshes of tokens, quota leases,
 //! writes to a store. So these make progress while no thread waits for a call. The calling thread polls its own call,
 //! and decodes the response.
+//!
+//! A child process of `fork` does not have that thread, so that a blocking call there waits forever if its parent has made
+//! one. Fork before the first blocking call.
 //!
 //! # Inside a runtime
 //! A thread of a Tokio runtime must not block, since other tasks depend on it. There, every function of this module

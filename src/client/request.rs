@@ -77,8 +77,10 @@ impl Request {
         self
     }
 
-    /// Sets the requested media type, such as `application/vnd.github.raw+json`: see GitHub's [media
-    /// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types).
+    /// Sets the requested media type, such as `application/vnd.github.full+json`: see GitHub's [media
+    /// types](https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api#media-types). For diffs,
+    /// patches, raw files and HTML, there are [`diff`](Self::diff), [`patch`](Self::patch), [`raw`](Self::raw) and
+    /// [`html`](Self::html).
     pub fn accept<V: TryInto<HeaderValue, Error: Display>>(self, value: V) -> Self {
         self.header(ACCEPT, value)
     }

@@ -22,7 +22,7 @@ pub(crate) struct FileContent<'a> {
 }
 
 /// The next step if a response does not contain the content of a file.
-const RAW: &str =
+const ABSENT_ADVICE: &str =
     "read the file with .into_request().raw().send_stream(), or from its raw_url if it has one";
 
 impl FileContent<'_> {
@@ -77,7 +77,7 @@ impl FileContent<'_> {
             Some(size) => format!("{reason} ({size} bytes)"),
             None => reason.to_owned(),
         };
-        Error::new(ErrorKind::Decode, message).with_advice(RAW)
+        Error::new(ErrorKind::Decode, message).with_advice(ABSENT_ADVICE)
     }
 }
 

@@ -70,7 +70,8 @@ impl Body {
     /// Each attempt opens the file, so that the call can be retried and redirected, and a call that waits for a rate limit
     /// before its first attempt has no open file. The length of the file at that time is the `Content-Length`, which
     /// [release assets](https://docs.github.com/en/rest/releases/assets#upload-a-release-asset) need; bytes that are
-    /// appended later are not sent. The file is opened and read in tasks that can block, in chunks of 64 KiB.
+    /// appended later are not sent. The file is opened and read in tasks that can block, in chunks of 64 KiB. The file that
+    /// was opened last stays open until the body and its clones are dropped.
     ///
     /// If the file cannot be opened, is not a regular file, cannot be read, or becomes shorter while it is sent, the call
     /// fails: the kind is [`File`](crate::ErrorKind::File), and the error names the path.
@@ -120,7 +121,7 @@ impl Body {
     pub(crate) fn send(
         &self,
         extension: &DeadlineExtension,
-        broken: &UploadErrorSlot,
+        error_slot: &UploadErrorSlot,
     ) -> Result<reqwest::Body, BodyConsumed> {
         let (source, length) = match &self.0 {
             Content::Bytes(bytes) if bytes.len() <= CHUNK_BYTES => return Ok(bytes.clone().into()),
@@ -142,7 +143,7 @@ impl Body {
             bytes_read: 0,
             final_chunk: None,
             extension: extension.clone(),
-            error_slot: broken.clone(),
+            error_slot: error_slot.clone(),
         }))
     }
 }

@@ -1,7 +1,9 @@
 //! A file as a request body: opened for each attempt, and read in tasks that can block.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+#[cfg(not(unix))]
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,7 +33,8 @@ enum FileSource {
 /// A file, with the length that it had when it was opened.
 #[derive(Clone)]
 pub(super) struct OpenFile {
-    /// Locked for the time of a seek and a read, since two requests can read the same file.
+    /// Locked for the time of a read, since two requests can read the same file, and not every system reads without the
+    /// position of the file.
     file: Arc<Mutex<File>>,
     path: Option<Arc<Path>>,
     length: u64,
@@ -124,11 +127,14 @@ impl OpenFile {
             if offset >= file.length {
                 return Ok::<_, BoxError>(None);
             }
-            let (file, chunk) = run_blocking(move || {
+            let path = file.path.clone();
+            let read = run_blocking(move || {
                 let chunk = file.read_at(offset, max_bytes);
                 (file, chunk)
-            })
-            .await?;
+            });
+            let (file, chunk) = read
+                .await
+                .map_err(|ended| file_error("read", path.as_deref(), io::Error::other(ended)))?;
             let chunk = chunk?;
             let next = offset.saturating_add(chunk.len() as u64);
             Ok(Some((chunk, (file, next))))
@@ -138,9 +144,7 @@ impl OpenFile {
     fn read_at(&self, offset: u64, max_bytes: usize) -> Result<Bytes, FileError> {
         let remaining = self.length.saturating_sub(offset);
         let mut chunk = vec![0_u8; usize::try_from(remaining).unwrap_or(usize::MAX).min(max_bytes)];
-        let mut file = lock(&self.file);
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut chunk));
-        match read {
+        match read_exact_at(&lock(&self.file), &mut chunk, offset) {
             Ok(()) => Ok(chunk.into()),
             Err(reason) if reason.kind() == io::ErrorKind::UnexpectedEof => {
                 let length = self.length;
@@ -153,13 +157,28 @@ impl OpenFile {
     }
 }
 
+/// Fills the buffer from this offset. It does not use the position of the file, which other handles of the application can
+/// share.
+#[cfg(unix)]
+fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Fills the buffer from this offset.
+#[cfg(not(unix))]
+fn read_exact_at(mut file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(buffer)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic of another thread leaves no partial state: each read seeks first.
+    // A panic of another thread leaves no partial state: each read has its own offset.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Seek, SeekFrom};
     use std::path::PathBuf;
 
     use futures_util::TryStreamExt;
@@ -210,6 +229,18 @@ mod tests {
         let body = FileBody::at(&empty.0);
         body.open().await.unwrap();
         assert!(read(&body, 3).await.unwrap().is_empty());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_position_that_other_handles_share_stays() {
+        let file = Temporary::with("position", b"abcdef");
+        let mut handle = File::open(&file.0).unwrap();
+        handle.seek(SeekFrom::Start(2)).unwrap();
+        let body = FileBody::from_handle(handle.try_clone().unwrap());
+        body.open().await.unwrap();
+        assert_eq!(read(&body, 4).await.unwrap(), ["abcd", "ef"]);
+        assert_eq!(handle.stream_position().unwrap(), 2);
     }
 
     #[tokio::test]

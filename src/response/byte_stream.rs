@@ -166,9 +166,10 @@ impl ByteStream {
     /// Reads the rest of the body into a file, if it is not more than `limit` bytes, and returns the length of the file.
     ///
     /// The file is complete, or it is not there: the bytes are written to a file with another name in the same folder,
-    /// which is written to the disk and then moved to `path`. If the download fails, or its future is dropped, that file
-    /// is removed, and a former file at `path` stays. A former file, or a link, is replaced, and the new file has the
-    /// mode of new files of the process. If the process is killed, a file `.octowire-….part` can remain.
+    /// which is written to the disk and then moved to `path`. If the download fails, or its future is dropped before the
+    /// last part is written, that file is removed, and a former file at `path` stays. A former file, or a link to one, is
+    /// replaced, and the new file has the mode of new files of the process. A `path` of a folder, a device or a pipe is
+    /// an error. If the process ends during the download, a file `.octowire-….part` can remain.
     ///
     /// The file is written in tasks that can block, 256 KiB at a time. [`on_progress`](Self::on_progress) reports the
     /// progress.

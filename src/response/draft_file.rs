@@ -20,9 +20,9 @@ impl DraftFile {
     /// Creates an empty draft, with the mode that new files of the process have.
     ///
     /// # Errors
-    /// If it cannot be created, or the target is a folder.
+    /// If it cannot be created, or the target is neither a regular file nor absent.
     pub(super) fn create(target: PathBuf) -> Result<Self, FileError> {
-        let created = require_file_name(&target).and_then(|()| {
+        let created = require_replaceable(&target).and_then(|()| {
             let path = target.with_file_name(format!(".octowire-{}.part", unique_id()));
             File::create_new(&path).map(|file| (file, path))
         });
@@ -60,12 +60,20 @@ impl Drop for DraftFile {
     }
 }
 
-/// Rejects a target that is a folder: the whole content would be written before the move fails.
-fn require_file_name(target: &Path) -> io::Result<()> {
+/// Rejects a target that is a folder, since the whole content would be written before the move fails, and one that is a
+/// device or a pipe, such as `/dev/null`, since the move would replace it.
+fn require_replaceable(target: &Path) -> io::Result<()> {
+    let former = fs::metadata(target).ok();
     let names_folder = target.to_string_lossy().ends_with(is_separator);
-    match names_folder || target.file_name().is_none() || target.is_dir() {
-        true => Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder")),
-        false => Ok(()),
+    let is_folder = former.as_ref().is_some_and(fs::Metadata::is_dir);
+    if names_folder || target.file_name().is_none() || is_folder {
+        return Err(io::Error::new(ErrorKind::IsADirectory, "it is a folder"));
+    }
+    match former {
+        Some(former) if !former.is_file() => {
+            Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -164,6 +172,21 @@ mod tests {
             assert_eq!((error.action, error.path), ("create", Some(target)));
         }
         assert!(folder.names().is_empty());
+    }
+
+    /// The move would replace the device, if the process has the permission.
+    #[cfg(unix)]
+    #[test]
+    fn a_target_that_is_a_device_is_rejected_also_behind_a_link() {
+        let folder = Folder::new("device");
+        let link = folder.0.join("a.zip");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for target in [PathBuf::from("/dev/null"), link] {
+            let error = DraftFile::create(target.clone()).unwrap_err();
+            assert_eq!(error.reason.kind(), ErrorKind::InvalidInput, "{target:?}");
+            assert_eq!((error.action, error.path), ("create", Some(target)));
+        }
+        assert_eq!(folder.names(), ["a.zip"]);
     }
 
     #[cfg(unix)]

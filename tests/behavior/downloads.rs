@@ -111,7 +111,9 @@ async fn a_download_that_is_dropped_leaves_no_part() {
     let mut download = stream(&server).await;
     let (sender, received) = tokio::sync::oneshot::channel();
     let mut sender = Some(sender);
+    let path = folder.0.clone();
     download.on_progress(move |_| {
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "there is no part to remove");
         if let Some(sender) = sender.take() {
             sender.send(()).unwrap();
         }

@@ -88,14 +88,17 @@ fn property(field: &Field, all: bool) -> Property {
 }
 
 /// Finds the properties whose value can be base64. The description has no schema for that, so its words are used: a
-/// text that it calls base64, and the `content` beside an `encoding`.
+/// text that it calls base64, and the `content` beside an `encoding`. An `encoding` itself is no such text, though its
+/// description names base64.
 pub(super) fn find_base64(properties: &mut [Property]) {
     let is_text = |property: &Property| property.ty == Type::path("String");
     let has_encoding =
         properties.iter().any(|property| property.name == "encoding" && is_text(property));
     for property in properties.iter_mut().filter(|property| is_text(property)) {
         let has_own_encoding = has_encoding && property.name == "content";
-        if has_own_encoding || property.doc.to_ascii_lowercase().contains("base64") {
+        let is_called_base64 =
+            property.name != "encoding" && property.doc.to_ascii_lowercase().contains("base64");
+        if has_own_encoding || is_called_base64 {
             let encoding = has_own_encoding.then(|| "encoding".to_owned());
             property.base64 = Some(Base64Setter { ident: String::new(), encoding });
         }

@@ -676,8 +676,11 @@ fn a_property_that_is_base64_has_a_setter_of_bytes() {
     let source = ok(written(&with_body(file, json!({}))));
     assert_contains(&source, &line("\"content\", ::core::option::Option::None"));
     assert!(!source.contains("message_bytes"), "{source}");
-    let source = ok(written(&with_body(texts(&["content", "encoding"]), json!({}))));
+    let mut blob = texts(&["content", "encoding"]);
+    blob["properties"]["encoding"]["description"] = json!("`utf-8` and `base64` are supported.");
+    let source = ok(written(&with_body(blob, json!({}))));
     assert_contains(&source, &line("\"content\", ::core::option::Option::Some(\"encoding\")"));
+    assert!(!source.contains("encoding_bytes"), "{source}");
     let source = ok(written(&with_body(texts(&["content", "title"]), json!({}))));
     assert!(!source.contains("_bytes"), "{source}");
     // The property has its own setter.
