@@ -17,6 +17,7 @@ const OTHER_NAMES: &[&str] = &[
     "install_default",
     "MiB",
     "node_id",
+    "raw_url",
     "slow_down",
 ];
 

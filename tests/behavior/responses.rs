@@ -152,9 +152,8 @@ impl<'a> Properties<'a> {
         for part in ["allOf", "anyOf", "oneOf"] {
             schema[part].as_array().into_iter().flatten().for_each(|part| self.add(part));
         }
-        for part in ["items", "additionalProperties"] {
-            self.add(&schema[part]);
-        }
+        let parts = ["items", "additionalProperties"].into_iter();
+        parts.filter_map(|part| schema.get(part)).for_each(|part| self.add(part));
     }
 }
 
