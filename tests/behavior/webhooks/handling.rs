@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::future::poll_immediate;
+use futures_util::future::{Fuse, FutureExt, poll_immediate};
 use http::StatusCode;
 use octowire::ErrorKind;
 use octowire::store::{CounterStore, KeyValueStore, MemoryStore, QuotaStore, StoreFuture};
@@ -474,12 +474,13 @@ async fn a_sender_that_never_waits_leaves_accepted_deliveries_their_turn() {
 
 /// A future that is polled by hand.
 fn tokio_test_call<F: Future>(future: F) -> Stepped<F> {
-    Stepped(Box::pin(future))
+    Stepped(Box::pin(future.fuse()))
 }
 
-struct Stepped<F>(std::pin::Pin<Box<F>>);
+struct Stepped<F: Future>(std::pin::Pin<Box<Fuse<F>>>);
 
 impl<F: Future> Stepped<F> {
+    /// Polls it, unless it has ended.
     fn step(&mut self) {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let _ = self.0.as_mut().poll(&mut context);
