@@ -102,14 +102,6 @@ impl Call {
         CallObserver::begin(&metadata, Arc::clone(&shared.recent), usage)
     }
 
-    /// Returns whether a stored response can be returned and refreshed in the background.
-    pub(super) fn may_be_refreshed(&self) -> bool {
-        let cache = self.handle.shared.cache.as_ref();
-        let policy = self.options.cache.as_deref();
-        let policy = policy.or_else(|| Some(cache?.policy_for(&self.draft.name)));
-        self.draft.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
-    }
-
     /// Converts it to the call that refreshes its stored response in the background.
     pub(super) fn into_refresh(mut self: Box<Self>) -> Box<Self> {
         self.options.is_internal = true;
@@ -177,6 +169,14 @@ impl CallContext {
 
     pub(crate) fn shared(&self) -> &ClientShared {
         &self.handle.shared
+    }
+
+    /// Returns whether a stored response can be returned and refreshed in the background.
+    pub(super) fn may_be_refreshed(&self) -> bool {
+        let cache = self.shared().cache.as_ref();
+        let policy = self.cache_policy();
+        let policy = policy.or_else(|| Some(cache?.policy_for(&self.spec.name)));
+        self.spec.method == Method::GET && policy.is_some_and(CachePolicy::may_refresh)
     }
 
     /// Returns the same call, to execute it once more.

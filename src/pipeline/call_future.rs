@@ -133,13 +133,13 @@ impl Stage {
 
 /// Validates the request of a call that started now, and begins with the interceptors, if there are any.
 fn begin(call: Box<Call>, mode: BodyMode, now: Instant) -> Result<Next<Stage>> {
-    // Interceptors change the headers of the call, and run again for its refresh.
-    let can_differ = !call.handle.shared.interceptors.is_empty() && mode == BodyMode::Buffered;
-    let original = (can_differ && call.may_be_refreshed()).then(|| call.clone());
     let mut context = CallContext::new(*call, now)?;
     if !interception::applies(&context) {
         return Ok(fetch(context, None, mode)?.map_continue(Stage::Fetching));
     }
+    // Interceptors change the headers of the call, and run again for its refresh.
+    let can_be_refreshed = mode == BodyMode::Buffered && context.may_be_refreshed();
+    let original = can_be_refreshed.then(|| context.to_call());
     Ok(Next::Continue(Stage::Intercepting(Box::pin(async move {
         let mut intercepted = InterceptedCall::default();
         let begun = intercepted.begin(&mut context).await;

@@ -170,6 +170,13 @@ enum Lifecycle {
     Ended,
 }
 
+impl Shared {
+    /// Returns whether no delivery is handled any longer.
+    fn has_ended(&self) -> bool {
+        *self.phase.borrow() == Lifecycle::Ended
+    }
+}
+
 /// The longest time to record cancelled deliveries in the store and the journal.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 

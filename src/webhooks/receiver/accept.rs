@@ -59,7 +59,7 @@ pub(super) async fn accept(
     let is_queued = shared.mode == ResponseMode::Queued;
     match claimed {
         Poll::Pending => accept_in_task(shared, delivery, permit, by, claiming).await,
-        Poll::Ready(Ok(Some(claim))) if is_queued && !has_ended(shared) => {
+        Poll::Ready(Ok(Some(claim))) if is_queued && !shared.has_ended() => {
             handle_in_task(shared, delivery, claim, permit)
         }
         Poll::Ready(claimed @ Ok(Some(_))) => {
@@ -88,10 +88,6 @@ async fn acquire_capacity(shared: &Shared, delivery: &Delivery) -> Option<Capaci
     try_acquire()
 }
 
-fn has_ended(shared: &Shared) -> bool {
-    *shared.phase.borrow() == Lifecycle::Ended
-}
-
 /// Responds to a claimed delivery, which a task handles.
 fn handle_in_task(
     shared: &Arc<Shared>,
@@ -100,7 +96,7 @@ fn handle_in_task(
     permit: CapacityPermit,
 ) -> Result<ReceiveOutcome, RejectionReason> {
     let event = Some(delivery.event_label());
-    let handling = handle::handle(Arc::clone(shared), delivery, claim, Instant::now(), permit);
+    let handling = handle::handle(Arc::clone(shared), delivery, claim, permit);
     // After the end of the runtime, the task is cancelled, and the claim expires.
     let response = match is_cancelled(shared.runtime.spawn(handling)) {
         true => Err(RejectionReason::Busy),
@@ -155,15 +151,14 @@ async fn accept_and_handle(
         rejected => return respond(rejected.map(|_| ReceiveOutcome::Duplicate)),
     };
     match shared.mode {
-        ResponseMode::Queued if has_ended(&shared) => {
+        ResponseMode::Queued if shared.has_ended() => {
             // The sender received no acceptance, and will receive none.
             respond(Err(RejectionReason::Busy));
             handle::hand_back(&shared, &delivery, claim).await;
         }
         ResponseMode::Queued => {
             respond(Ok(ReceiveOutcome::Accepted));
-            let claimed_at = Instant::now();
-            handle::handle(Arc::clone(&shared), delivery, claim, claimed_at, permit).await;
+            handle::handle(Arc::clone(&shared), delivery, claim, permit).await;
         }
         ResponseMode::Inline => {
             respond(handle::handle_once(&shared, delivery, claim, permit, by).await)

@@ -38,23 +38,25 @@ enum HandlingResult {
     ClaimedByAnother(ClaimOutcome),
 }
 
-/// Handles a delivery that was claimed at this time, with all attempts.
-pub(super) async fn handle(
+/// Handles a delivery that was claimed before this call, with all attempts.
+pub(super) fn handle(
     shared: Arc<Shared>,
     delivery: Delivery,
     claim: Claim,
-    claimed_at: Instant,
     mut permit: CapacityPermit,
-) {
-    let span = span(&delivery);
-    // The task can start late: nothing renews the claim before.
-    let has_expired = claimed_at.elapsed() >= shared.deduplicator.effective_claim_ttl();
-    let lost = AtomicBool::new(has_expired);
-    let attempts = attempts(&shared, &delivery, &claim, &lost, &mut permit);
-    let work = with_claim_renewal(&shared, &claim, &lost, attempts);
-    let end = until_shutdown(&shared, work).instrument(span.clone()).await;
-    record_result(&shared, &delivery, claim, end).instrument(span).await;
-    drop(permit);
+) -> impl Future<Output = ()> + Send {
+    let claimed_at = Instant::now();
+    async move {
+        let span = span(&delivery);
+        // The task can start late: nothing renews the claim before.
+        let has_expired = claimed_at.elapsed() >= shared.deduplicator.effective_claim_ttl();
+        let lost = AtomicBool::new(has_expired);
+        let attempts = attempts(&shared, &delivery, &claim, &lost, &mut permit);
+        let work = with_claim_renewal(&shared, &claim, &lost, attempts);
+        let end = until_shutdown(&shared, work).instrument(span.clone()).await;
+        record_result(&shared, &delivery, claim, end).instrument(span).await;
+        drop(permit);
+    }
 }
 
 /// Handles a delivery in one attempt, which ends at this deadline.
@@ -125,7 +127,7 @@ async fn until_shutdown(
 ) -> HandlingResult {
     let mut work = pin!(work);
     // No work starts after the end.
-    if *shared.phase.borrow() == Lifecycle::Ended {
+    if shared.has_ended() {
         return HandlingResult::Interrupted;
     }
     // Work that is ready at once needs no subscription.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::capacity::CapacityPermit;
@@ -60,8 +60,8 @@ async fn retry_failed(shared: &Arc<Shared>, journal: &DeliveryJournal, id: &str)
     };
     let result = match revived {
         Ok(Some((delivery, _))) => {
-            let (delivery, now) = (delivery.replayed(), Instant::now());
-            shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, now, permit));
+            let delivery = delivery.replayed();
+            shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
             return Ok(true);
         }
         Ok(None) => Ok(false),
@@ -217,7 +217,7 @@ async fn replay_one(
         ClaimOutcome::InProgress => return Ok(false),
     };
     shared.stats.record_replayed(delivery.event_label());
-    let (delivery, now) = (delivery.replayed(), Instant::now());
-    shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, now, permit));
+    let delivery = delivery.replayed();
+    shared.runtime.spawn(handle::handle(Arc::clone(shared), delivery, claim, permit));
     Ok(true)
 }
