@@ -77,8 +77,8 @@ impl Endpoints {
     pub(crate) fn lacks_enterprise_path(&self) -> bool {
         let url = &self.api.url;
         let host = url.host_str().unwrap_or_default();
-        let is_cloud = host == "github.com" || host.ends_with(".ghe.com");
-        if is_cloud || host.starts_with("api.") || is_loopback(url) {
+        let is_local = host.ends_with(".localhost") || is_loopback(url);
+        if is_local || host.starts_with("api.") || github_domain(url, "").is_some() {
             return false;
         }
         let first = url.path_segments().and_then(|mut segments| segments.next());
@@ -324,10 +324,10 @@ pub(crate) fn origin_of(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// Returns whether the URL leads to this machine.
-fn is_loopback(url: &Url) -> bool {
+/// Returns whether the URL is a loopback address, or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

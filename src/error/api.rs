@@ -78,18 +78,18 @@ impl Error {
         let markup = Markup::of(&headers, body).filter(|_| is_markup);
         let broke_off = shown.len() < body.len();
         let body = if broke_off { text::whole_characters(body) } else { body };
-        let read = |body, purpose| ApiError::read(status, &headers, body, json.as_ref(), purpose);
-        let rejection = FailureDetails::read(&read(body, Purpose::Classify).message);
-        let validation = match &json {
-            Some(json) => ValidationDetails::read(status, json),
-            None => {
-                let members = text::members_of_broken_json(body, Purpose::Classify);
-                members.map(|members| ValidationDetails::read(status, &members)).unwrap_or_default()
-            }
+        let read = |body, json, purpose| ApiError::read(status, &headers, body, json, purpose);
+        let broken = match &json {
+            Some(_) => None,
+            None => text::members_of_broken_json(body, Purpose::Classify),
         };
+        let received = json.as_ref().or(broken.as_ref());
+        let rejection = FailureDetails::read(&read(body, received, Purpose::Classify).message);
+        let validation =
+            received.map(|received| ValidationDetails::read(status, received)).unwrap_or_default();
         // JSON that can be parsed is complete, even if the body broke off.
         let shown = if json.is_some() { body } else { shown };
-        let api = read(shown, Purpose::Display);
+        let api = read(shown, json.as_ref(), Purpose::Display);
         let rate_limited = is_rate_limited(status, rejection, &headers);
         let message = summarize(&api, markup, body);
         let advice = advice(&api, rejection, &headers, rate_limited);
@@ -107,7 +107,7 @@ impl Error {
 }
 
 impl ApiError {
-    /// Reads the body; `json` is set if it is complete JSON.
+    /// Reads the body; `json` is set if it is JSON that was parsed before.
     fn read(
         status: StatusCode,
         headers: &HeaderMap,

@@ -2,17 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::{Host, Url};
+use url::Url;
 
 use super::oauth::{Form, GrantType, TokenEndpointRequest, basic_encoded};
 use super::personal::secret_fingerprint;
 use super::provider::{Persistence, TokenFuture, TokenProvider, TokenRequest};
 use super::token::AccessToken;
 use super::transport::AuthTransport;
-use crate::endpoints::{has_credentials, origin_of};
+use crate::endpoints::{has_credentials, is_loopback, origin_of};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sanitize;
@@ -186,16 +185,6 @@ fn parse(text: &str) -> Result<Url> {
         "http" if is_loopback(&url) => Ok(url),
         "http" => Err(invalid("plain http would expose the secret to the network")),
         _ => Err(invalid("its scheme is not https")),
-    }
-}
-
-/// Returns whether the URL is a loopback address.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
     }
 }
 

@@ -88,8 +88,6 @@ pub struct ProcessEnvironment;
 
 /// Several hundred times the size of a private key.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
-/// One byte more shows that a file is too large.
-const MAX_READ_BYTES: u64 = MAX_FILE_BYTES + 1;
 /// The size of the buffer for a file that states a smaller length or none, such as a pipe: longer than a private key.
 const MIN_BUFFER_BYTES: u64 = 16 * 1024;
 
@@ -101,14 +99,7 @@ impl Environment for ProcessEnvironment {
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
         let length = file.metadata()?.len().clamp(MIN_BUFFER_BYTES, MAX_FILE_BYTES);
-        let expected = usize::try_from(length);
-        // In one allocation, since the memory that a growing buffer leaves behind is not overwritten.
-        let capacity = expected.unwrap_or_default().saturating_add(1);
-        let mut bytes = Zeroizing::new(Vec::<u8>::with_capacity(capacity));
-        let read = file.take(MAX_READ_BYTES).read_to_end(&mut bytes)?;
-        if u64::try_from(read).is_ok_and(|read| read > MAX_FILE_BYTES) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it has more than 1 MiB"));
-        }
+        let mut bytes = read_secret(file, length, MAX_FILE_BYTES, "it has more than 1 MiB")?;
         Ok(std::mem::take(&mut *bytes))
     }
 
@@ -119,6 +110,27 @@ impl Environment for ProcessEnvironment {
     fn gh_auth_token(&self, program: &OsStr, host: &str) -> io::Result<SecretString> {
         gh_program::auth_token(program, host)
     }
+}
+
+/// Reads a source to its end. `expected` is its probable length.
+///
+/// # Errors
+/// If it cannot be read, or has more than `max_bytes`: then `too_long` is the reason.
+fn read_secret(
+    source: impl Read,
+    expected: u64,
+    max_bytes: u64,
+    too_long: &'static str,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    // In one allocation, since the memory that a growing buffer leaves behind is not overwritten.
+    let capacity = usize::try_from(expected).unwrap_or_default().saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::<u8>::with_capacity(capacity));
+    // One byte more shows that it is too long.
+    let read = source.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(read).is_ok_and(|read| read > max_bytes) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, too_long));
+    }
+    Ok(bytes)
 }
 
 /// Returns the value of a variable, if it is set.
@@ -161,7 +173,7 @@ mod tests {
     fn a_file_of_more_than_a_mebibyte_is_not_read() {
         let path =
             std::env::temp_dir().join(format!("octowire-environment-{}", std::process::id()));
-        for (length, is_read) in [(0, true), (MAX_FILE_BYTES, true), (MAX_READ_BYTES, false)] {
+        for (length, is_read) in [(0, true), (MAX_FILE_BYTES, true), (MAX_FILE_BYTES + 1, false)] {
             File::create(&path).unwrap().set_len(length).unwrap();
             let read = ProcessEnvironment.read_file(&path);
             assert_eq!(read.is_ok(), is_read, "{length}");

@@ -176,7 +176,7 @@ impl TokenProvider for PersonalToken {
 
     fn credential_created_at(&self) -> Option<SystemTime> {
         self.created_at.or_else(|| match &self.origin {
-            TokenOrigin::File(path) => std::fs::metadata(path).ok()?.modified().ok(),
+            TokenOrigin::File(path) => ProcessEnvironment.modified_at(path),
             TokenOrigin::Given | TokenOrigin::Env { .. } => None,
         })
     }

@@ -1,21 +1,20 @@
 //! One run of `gh auth token`, without a shell, and with bounds on its time and its output.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
-use zeroize::Zeroizing;
+
+use super::read_secret;
 
 /// gh waits for the keyring of the system for 3 s.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Many times the length of a token.
 const MAX_OUTPUT_BYTES: u64 = 16 * 1024;
-/// One byte more shows that the output is too long.
-const MAX_READ_BYTES: u64 = MAX_OUTPUT_BYTES + 1;
 /// The interval at which the exit of a program is awaited that has closed its output.
 const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -64,7 +63,8 @@ fn read_output(child: &mut Child, started: Instant, timeout: Duration) -> io::Re
     // output is dropped if it comes too late.
     let reader = thread::Builder::new().name("gh-auth-token".to_owned());
     reader.spawn(move || {
-        let _ = sender.send(read_bounded(stdout));
+        let too_long = "its output is too long for a token";
+        let _ = sender.send(read_secret(stdout, MAX_OUTPUT_BYTES, MAX_OUTPUT_BYTES, too_long));
     })?;
     let remaining = timeout.saturating_sub(started.elapsed());
     let output = receiver.recv_timeout(remaining).map_err(|_| timed_out(timeout))??;
@@ -78,24 +78,9 @@ fn read_output(child: &mut Child, started: Instant, timeout: Duration) -> io::Re
     if !status.success() {
         return Err(io::Error::other(format!("it ended with {status}")));
     }
-    let text = std::str::from_utf8(&output);
-    let text = text.map_err(|_| invalid("its output is not valid UTF-8"))?;
+    let text = std::str::from_utf8(&output)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its output is not valid UTF-8"))?;
     Ok(SecretString::from(text.trim()))
-}
-
-fn read_bounded(stdout: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    // In one allocation, since the memory that a growing buffer leaves behind is not overwritten.
-    let capacity = usize::try_from(MAX_READ_BYTES).unwrap_or_default();
-    let mut output = Zeroizing::new(Vec::<u8>::with_capacity(capacity));
-    let read = stdout.take(MAX_READ_BYTES).read_to_end(&mut output)?;
-    if u64::try_from(read).is_ok_and(|read| read > MAX_OUTPUT_BYTES) {
-        return Err(invalid("its output is too long for a token"));
-    }
-    Ok(output)
-}
-
-fn invalid(reason: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 fn timed_out(timeout: Duration) -> io::Error {
