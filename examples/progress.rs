@@ -49,7 +49,7 @@ fn new_bar(prefix: &'static str) -> Result<ProgressBar, Box<dyn Error>> {
 
 /// A list: GitHub does not report how many items it has, but which page is the last.
 async fn read_pages(github: &Client, bar: &ProgressBar) -> octowire::Result<Vec<i64>> {
-    let list = github.issues().list_for_repo().owner(OWNER).repo(REPO).state("open");
+    let list = github.repo(OWNER, REPO).issues().list_for_repo().state("open");
     let mut pages = list.per_page(10).pages();
     let mut numbers = Vec::new();
     while let Some(page) = pages.try_next().await? {
@@ -79,8 +79,8 @@ async fn read_results(github: &Client, bar: &ProgressBar) -> octowire::Result<us
 
 /// A batch: it knows the number of its calls, and reports each one that has ended. Returns how many failed.
 async fn read_singly(github: &Client, numbers: &[i64], bar: &ProgressBar) -> usize {
-    let issues = github.issues();
-    let call = |number: &i64| issues.get().owner(OWNER).repo(REPO).issue_number(*number).send();
+    let issues = github.repo(OWNER, REPO).issues();
+    let call = |number: &i64| issues.get().issue_number(*number).send();
     let calls = numbers.iter().map(call);
     let shown = bar.clone();
     let batch = github.batch(calls).concurrency(5).on_progress(move |progress| {

@@ -118,12 +118,17 @@ mod tests {
         }
     }
 
+    /// A draft of a file `a.zip` that is already there, and the path of that file.
+    fn draft_of_former(folder: &Folder) -> (DraftFile, PathBuf) {
+        let target = folder.0.join("a.zip");
+        fs::write(&target, "former").unwrap();
+        (DraftFile::create(target.clone()).unwrap(), target)
+    }
+
     #[test]
     fn a_draft_replaces_its_target_when_it_is_complete() {
         let folder = Folder::new("replaces");
-        let target = folder.0.join("a.zip");
-        fs::write(&target, "former").unwrap();
-        let mut draft = DraftFile::create(target.clone()).unwrap();
+        let (mut draft, target) = draft_of_former(&folder);
         draft.write(b"ne").unwrap();
         assert_eq!(folder.names().len(), 2);
         assert_eq!(fs::read(&target).unwrap(), b"former");
@@ -136,9 +141,7 @@ mod tests {
     #[test]
     fn a_dropped_draft_leaves_the_former_file() {
         let folder = Folder::new("dropped");
-        let target = folder.0.join("a.zip");
-        fs::write(&target, "former").unwrap();
-        let mut draft = DraftFile::create(target.clone()).unwrap();
+        let (mut draft, target) = draft_of_former(&folder);
         draft.write(b"new").unwrap();
         drop(draft);
         assert_eq!(fs::read(&target).unwrap(), b"former");

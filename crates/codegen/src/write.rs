@@ -118,6 +118,14 @@ fn is_text(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path == "String")
 }
 
+/// An optional text, in Rust source.
+fn option(text: Option<&String>) -> String {
+    match text {
+        Some(text) => format!("::core::option::Option::Some({text:?})"),
+        None => "::core::option::Option::None".to_owned(),
+    }
+}
+
 /// A type in source form; `types` is the path of the module of generated types. Types of the standard library
 /// have their full path, since operations and components can have the same names.
 fn render_type(of: &Type, types: &str) -> String {

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use super::docs::{doc, summary};
 use super::setters::{body_setters, parameter_setter};
-use super::{STAGE, entity_handles, operation_table, render_type, texts};
+use super::{STAGE, entity_handles, operation_table, option, render_type, texts};
 use crate::error::{Error, Result};
 use crate::lower::{ApiModel, CallModel, ListField, Pagination};
 use crate::names::{pascal, snake};
@@ -179,14 +179,6 @@ fn listed(field: &ListField) -> String {
         total.unwrap_or_else(none),
         missing.unwrap_or_else(none),
     )
-}
-
-/// An optional text, in Rust source.
-fn option(text: Option<&String>) -> String {
-    match text {
-        Some(text) => format!("::core::option::Option::Some({text:?})"),
-        None => "::core::option::Option::None".to_owned(),
-    }
 }
 
 fn handle(out: &mut String, scope: &str, calls: &[(usize, &CallModel)]) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::docs::doc;
 use super::operation_table::wire_name;
-use super::{is_date, is_integer, is_text, is_time, render_type, texts};
+use super::{is_date, is_integer, is_text, is_time, option, render_type, texts};
 use crate::lower::{ApiModel, Base64Setter, Body, ParameterModel, Property};
 use crate::model::Type;
 use crate::operations::{Parameter, Text, is_id};
@@ -154,13 +154,9 @@ fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt
         }
     }
     if let Some(Base64Setter { ident: setter, encoding }) = &property.base64 {
-        let (also, encoding) = match encoding {
-            Some(name) => (
-                format!(", and `{name}` to `base64`"),
-                format!("::core::option::Option::Some({name:?})"),
-            ),
-            None => (String::new(), "::core::option::Option::None".to_owned()),
-        };
+        let also = encoding.as_ref().map(|name| format!(", and `{name}` to `base64`"));
+        let also = also.unwrap_or_default();
+        let encoding = option(encoding.as_ref());
         writeln!(
             out,
             "    /// Sets [`{ident}`](Self::{ident}) to the base64 of these bytes{also}.\n    \
