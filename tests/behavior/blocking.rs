@@ -9,12 +9,13 @@ use http::Method;
 use octowire::blocking::{Wait, block_on};
 use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use octowire::store::{CounterStore, MemoryStore};
-use octowire::{ByteStream, Client, ErrorKind, Items, Request, Response, RetryPolicy};
+use octowire::{ByteStream, ErrorKind, Items, Request, Response};
 use serde_json::Value;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Barrier;
 use tokio::task::{block_in_place, spawn_blocking};
 
+use super::usage::{unreachable_client, unreachable_usage_key};
 use crate::support::{Folder, Received, Reply, Server, json_response};
 
 /// A list of this many pages with two items each. A page links to the next one only.
@@ -48,12 +49,6 @@ fn body(server: &Server) -> Response<ByteStream> {
 fn runtimes() -> [Runtime; 2] {
     let mut builders = [Builder::new_current_thread(), Builder::new_multi_thread()];
     builders.each_mut().map(|builder| builder.enable_all().build().unwrap())
-}
-
-/// The names of the files in a folder.
-fn files(folder: &Folder) -> Vec<String> {
-    let entries = fs::read_dir(&folder.0).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
@@ -142,14 +137,13 @@ fn a_body_is_read_by_bytes_and_by_lines_and_saved_as_a_whole() {
     let lines = body(&server).into_inner().wait().lines().map(Result::unwrap);
     assert!(lines.eq(text.lines()));
 
-    let folder = Folder::new("blocking-save");
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::created("blocking-save");
     let file = folder.0.join("log.txt");
     fs::write(&file, "before").unwrap();
     let length = text.len() as u64;
     assert_eq!(body(&server).save_to(&file, length).wait().unwrap(), length);
     assert!(fs::read_to_string(&file).unwrap() == text);
-    assert_eq!(files(&folder), ["log.txt"]);
+    assert_eq!(folder.names(), ["log.txt"]);
 }
 
 #[test]
@@ -163,8 +157,7 @@ fn a_body_that_breaks_off_is_an_error_and_replaces_no_file() {
     assert_eq!((cause.kind(), cause.operation()), (ErrorKind::Transport, Some("GET /log")));
     assert_eq!(broken.read(&mut three).unwrap(), 0);
 
-    let folder = Folder::new("blocking-broken");
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::created("blocking-broken");
     let file = folder.0.join("log.txt");
     fs::write(&file, "before").unwrap();
     let error = body(&server).save_to(&file, 9).wait().unwrap_err();
@@ -174,7 +167,7 @@ fn a_body_that_breaks_off_is_an_error_and_replaces_no_file() {
     let error = body(&server).save_to(missing, 9).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::File);
     assert!(error.to_string().contains("missing/log.txt"), "{error}");
-    assert_eq!(files(&folder), ["log.txt"]);
+    assert_eq!(folder.names(), ["log.txt"]);
 }
 
 /// Calls on a thread that has a runtime.
@@ -303,16 +296,10 @@ fn a_client_serves_blocking_and_asynchronous_code() {
 #[test]
 fn a_client_that_is_dropped_without_a_runtime_writes_its_usage() {
     let store = MemoryStore::new();
-    let client = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
-    let client = client
-        .rate_limits(RateLimitPolicy::disabled())
-        .retry(RetryPolicy::disabled())
-        .build()
-        .unwrap();
+    let client = unreachable_client(&store);
     client.meta().get_zen().send().wait().unwrap_err();
-    let month = octowire::chrono::Utc::now().format("%Y-%m");
+    let key = unreachable_usage_key();
     drop(client);
-    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
     let reported = store.counters(&key).wait().unwrap();
     assert_eq!(reported.get("meta/get-zen calls"), Some(&1), "{reported:?}");
 }

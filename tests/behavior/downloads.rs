@@ -10,18 +10,6 @@ use octowire::{ByteStream, DownloadProgress, ErrorKind, Response};
 
 use crate::support::{Folder, Server, json_response};
 
-/// A folder that exists, and is removed with the test.
-fn folder(name: &str) -> Folder {
-    let folder = Folder::new(name);
-    fs::create_dir_all(&folder.0).unwrap();
-    folder
-}
-
-fn names(folder: &Folder) -> Vec<String> {
-    let entries = fs::read_dir(&folder.0).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-}
-
 async fn stream(server: &Server) -> Response<ByteStream> {
     server.client().request(Method::GET, "/archive").send_stream().await.unwrap()
 }
@@ -30,7 +18,7 @@ async fn stream(server: &Server) -> Response<ByteStream> {
 async fn a_download_is_saved_with_its_progress() {
     let body = "0123456789".repeat(100_000);
     let server = Server::fixed_response(json_response("200 OK", "", &body)).await;
-    let folder = folder("downloads-saved");
+    let folder = Folder::created("downloads-saved");
     let path = folder.0.join("a.txt");
     let seen: Arc<Mutex<Vec<DownloadProgress>>> = Arc::default();
     let mut download = stream(&server).await;
@@ -39,7 +27,7 @@ async fn a_download_is_saved_with_its_progress() {
     download.on_progress(move |progress| entries.lock().unwrap().push(progress));
     assert_eq!(download.save_to(&path, 1_000_000).await.unwrap(), 1_000_000);
     assert_eq!(fs::read_to_string(&path).unwrap(), body);
-    assert_eq!(names(&folder), ["a.txt"]);
+    assert_eq!(folder.names(), ["a.txt"]);
     let seen = seen.lock().unwrap();
     assert!(seen.len() > 1 && seen.is_sorted_by_key(|progress| progress.received));
     assert!(seen.iter().all(|progress| progress.total == Some(1_000_000)));
@@ -49,7 +37,7 @@ async fn a_download_is_saved_with_its_progress() {
 #[tokio::test]
 async fn a_download_in_one_call_replaces_a_former_file() {
     let server = Server::fixed_response(json_response("200 OK", "", "new")).await;
-    let folder = folder("downloads-replaced");
+    let folder = Folder::created("downloads-replaced");
     let path = folder.0.join("a.txt");
     fs::write(&path, "a longer former file").unwrap();
     let call = server.client().request(Method::GET, "/archive").send_stream();
@@ -59,13 +47,13 @@ async fn a_download_in_one_call_replaces_a_former_file() {
         (3, 200, "GET /archive")
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
-    assert_eq!(names(&folder), ["a.txt"]);
+    assert_eq!(folder.names(), ["a.txt"]);
 }
 
 #[tokio::test]
 async fn a_download_that_fails_leaves_the_former_file_and_no_part() {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
-    let folder = folder("downloads-failed");
+    let folder = Folder::created("downloads-failed");
     let path = folder.0.join("a.txt");
     fs::write(&path, "former").unwrap();
     for (response, kind) in [
@@ -84,14 +72,14 @@ async fn a_download_that_fails_leaves_the_former_file_and_no_part() {
         assert_eq!(error.kind(), kind, "{response:?}: {error}");
         assert_eq!(error.operation(), Some("GET /archive"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "former");
-        assert_eq!(names(&folder), ["a.txt"], "{response:?}");
+        assert_eq!(folder.names(), ["a.txt"], "{response:?}");
     }
 }
 
 #[tokio::test]
 async fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
     let server = Server::fixed_response(json_response("200 OK", "", "new")).await;
-    let folder = folder("downloads-unwritable");
+    let folder = Folder::created("downloads-unwritable");
     for path in [folder.0.join("missing").join("a.txt"), folder.0.clone()] {
         let error = stream(&server).await.save_to(&path, 3).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::File);
@@ -101,13 +89,13 @@ async fn a_file_that_cannot_be_written_is_an_error_that_names_it() {
         let source = std::error::Error::source(&error);
         assert!(source.is_some_and(|source| source.is::<std::io::Error>()), "{error:?}");
     }
-    assert!(names(&folder).is_empty());
+    assert!(folder.names().is_empty());
 }
 
 #[tokio::test]
 async fn a_download_that_is_dropped_leaves_no_part() {
     let server = Server::silent_after("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await;
-    let folder = folder("downloads-dropped");
+    let folder = Folder::created("downloads-dropped");
     let mut download = stream(&server).await;
     let (sender, received) = tokio::sync::oneshot::channel();
     let mut sender = Some(sender);
@@ -122,7 +110,7 @@ async fn a_download_that_is_dropped_leaves_no_part() {
         saved = download.save_to(folder.0.join("a.txt"), 9) => panic!("{saved:?}"),
         chunk = received => chunk.unwrap(),
     }
-    assert!(names(&folder).is_empty());
+    assert!(folder.names().is_empty());
     // The rest of the body is still there to be read.
     assert!(futures_util::FutureExt::now_or_never(download.next()).is_none());
 }
@@ -141,7 +129,7 @@ async fn a_file_of_the_current_folder_and_an_empty_one_are_saved() {
 async fn archives_and_release_assets_are_downloaded_in_one_call() {
     let mock = MockGitHub::start().await;
     let github = mock.client();
-    let folder = folder("downloads-mock");
+    let folder = Folder::created("downloads-mock");
     let path = folder.0.join("a.zip");
 
     let call = github.repos().download_zipball_archive().owner("octocat").repo("hello-world");

@@ -4,28 +4,37 @@
 //! [`a_child_with_a_client`], as its only test.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::Command;
 
 use octowire::Client;
 use octowire::auth::{AuthFailure, CredentialSource, Credentials, PersonalToken, TokenProvider};
 
+use crate::support::Folder;
 use crate::support::github_app::Key;
 
-/// The outcome of a process with these variables: `ok` or `error`, and its cause.
-fn with(environment: &str, variables: &[(&str, &str)]) -> String {
+/// A process whose only test is this one.
+fn child(test: &str) -> Command {
     let (_, module) = module_path!().split_once("::").unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", &format!("{module}::a_child")])
-        .env("OCTOWIRE_TEST_ENVIRONMENT", environment)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", &format!("{module}::{test}")]);
+    command
+}
+
+/// The outcome that a process prints: `ok` or `error`, and its cause.
+fn outcome(child: &mut Command) -> String {
+    let output = child.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find_map(|line| line.strip_prefix("credentials: "));
+    let line = text.lines().find_map(|line| line.strip_prefix("outcome: "));
     let line = line.unwrap_or_else(|| panic!("{text} {output:?}")).to_owned();
     assert!(!line.contains("hunter2"), "{line}");
     line
+}
+
+/// The outcome of [`Credentials::from_env`] in a process with these variables.
+fn with(environment: &str, variables: &[(&str, &str)]) -> String {
+    let mut child = child("a_child");
+    child.env("OCTOWIRE_TEST_ENVIRONMENT", environment);
+    outcome(child.envs(variables.iter().copied()))
 }
 
 #[test]
@@ -33,8 +42,8 @@ fn with(environment: &str, variables: &[(&str, &str)]) -> String {
 fn a_child() {
     let environment = std::env::var("OCTOWIRE_TEST_ENVIRONMENT").unwrap();
     match Credentials::from_env(&environment) {
-        Ok(credentials) => println!("credentials: ok {} {credentials:?}", credentials.identity()),
-        Err(error) => println!("credentials: error {:?} {error}", error.auth_failure().unwrap()),
+        Ok(credentials) => println!("outcome: ok {} {credentials:?}", credentials.identity()),
+        Err(error) => println!("outcome: error {:?} {error}", error.auth_failure().unwrap()),
     }
 }
 
@@ -63,19 +72,11 @@ const VARIABLES: [&str; 19] = [
 
 /// The outcome of [`Client::from_env`] in a process with these variables.
 fn client_with(variables: &[(&str, &str)]) -> String {
-    let (_, module) = module_path!().split_once("::").unwrap();
-    let name = format!("{module}::a_child_with_a_client");
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", &name]);
+    let mut child = child("a_child_with_a_client");
     for variable in VARIABLES {
-        command.env_remove(variable);
+        child.env_remove(variable);
     }
-    let output = command.envs(variables.iter().copied()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find_map(|line| line.strip_prefix("client: "));
-    let line = line.unwrap_or_else(|| panic!("{text} {output:?}")).to_owned();
-    assert!(!line.contains("hunter2"), "{line}");
-    line
+    outcome(child.envs(variables.iter().copied()))
 }
 
 #[test]
@@ -84,31 +85,23 @@ fn a_child_with_a_client() {
     match Client::from_env() {
         Ok(client) => {
             let source = client.credential_source().unwrap();
-            println!("client: ok {source} {} {}", client.base_url(), client.identity());
+            println!("outcome: ok {source} {} {}", client.base_url(), client.identity());
             assert!(client.unauthenticated().credential_source().is_none());
         }
-        Err(error) => println!("client: error {:?} {error}", error.auth_failure().unwrap()),
+        Err(error) => println!("outcome: error {:?} {error}", error.auth_failure().unwrap()),
     }
-}
-
-/// A folder of this process for a test.
-fn folder(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let folder = folder.join(format!("{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
 }
 
 #[test]
 fn a_client_has_the_first_credential_of_the_process() {
-    let folder = folder("from-env");
-    let hosts_file = folder.join("hosts.yml");
+    let folder = Folder::created("from-env");
+    let hosts_file = folder.0.join("hosts.yml");
     std::fs::write(
         &hosts_file,
         "github.com:\n    oauth_token: gho_hunter2hunter2\n    user: octocat\n",
     )
     .unwrap();
-    let config = ("GH_CONFIG_DIR", folder.to_str().unwrap());
+    let config = ("GH_CONFIG_DIR", folder.0.to_str().unwrap());
     let no_program = ("GH_PATH", "/nowhere/gh");
     let found = client_with(&[config, no_program]);
     let source = format!("ok {} https://api.github.com/ token:", hosts_file.display());
@@ -133,7 +126,6 @@ fn a_client_has_the_first_credential_of_the_process() {
 
     let none = client_with(&[no_program]);
     assert!(none.starts_with("error Missing") && none.contains("GITHUB_TOKEN"), "{none}");
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -184,20 +176,19 @@ async fn handles_of_an_app_have_its_source() {
 fn a_client_asks_gh_for_the_token_of_a_login() {
     use std::os::unix::fs::PermissionsExt;
 
-    let folder = folder("gh-program");
-    let program = folder.join("gh");
+    let folder = Folder::created("gh-program");
+    let program = folder.0.join("gh");
     let script =
         "#!/bin/sh\n[ \"$*\" = 'auth token --hostname github.com' ] && echo gho_hunter2hunter2\n";
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let path = format!("{}:/usr/bin:/bin", folder.0.display());
     let path = ("PATH", path.as_str());
-    let config = ("GH_CONFIG_DIR", folder.to_str().unwrap());
+    let config = ("GH_CONFIG_DIR", folder.0.to_str().unwrap());
     let found = client_with(&[path, config]);
     assert!(found.starts_with("ok gh auth token https://api.github.com/ token:"), "{found}");
     let failed = client_with(&[path, config, ("GH_HOST", "ghe.example.com")]);
     assert!(failed.contains("gh auth token failed: it ended with exit status: 1"), "{failed}");
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -216,14 +207,12 @@ fn environments_keep_their_credentials_apart() {
 
 #[test]
 fn every_kind_of_credential_is_read_from_its_variables() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = folder.join(format!("environments-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::created("environments");
     let (key, older) = (Key::generate().pem, Key::generate().pem);
-    let key_file = folder.join("key.pem");
+    let key_file = folder.0.join("key.pem");
     std::fs::write(&key_file, &key).unwrap();
     let key_file = key_file.to_str().unwrap();
-    let token_file = folder.join("token");
+    let token_file = folder.0.join("token");
     std::fs::write(&token_file, "ghs_hunter2hunter2hunter2\n").unwrap();
     let token_file = token_file.to_str().unwrap();
 
@@ -257,7 +246,6 @@ fn every_kind_of_credential_is_read_from_its_variables() {
         assert!(said.starts_with(expected), "{expected}: {said}");
         assert!(!said.contains(&key[40..80]), "{said}");
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

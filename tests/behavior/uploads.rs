@@ -12,8 +12,7 @@ use crate::support::{Folder, Reply, Server, json_response};
 
 /// A folder with a file `a.zip` of several chunks, and its content.
 fn file(name: &str) -> (Folder, Vec<u8>) {
-    let folder = Folder::new(name);
-    fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::created(name);
     let content: Vec<u8> = (0..200_000_u32).map(|number| number.to_le_bytes()[0]).collect();
     fs::write(folder.0.join("a.zip"), &content).unwrap();
     (folder, content)

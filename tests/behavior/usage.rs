@@ -28,6 +28,23 @@ fn with(mock: &MockGitHub, budget: Budget) -> ClientBuilder {
     builder.retry(RetryPolicy::disabled()).usage(policy)
 }
 
+/// A client of a server that is not there, which writes its usage to this store.
+pub(super) fn unreachable_client(store: &MemoryStore) -> Client {
+    Client::builder()
+        .base_url("http://127.0.0.1:1")
+        .store(store.clone())
+        .rate_limits(RateLimitPolicy::disabled())
+        .retry(RetryPolicy::disabled())
+        .build()
+        .unwrap()
+}
+
+/// The key of the current month's usage of an [`unreachable_client`].
+pub(super) fn unreachable_usage_key() -> String {
+    let month = octowire::chrono::Utc::now().format("%Y-%m");
+    format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{month}")
+}
+
 /// Returns how many of so many concurrent calls succeed.
 async fn responded(github: &Client, calls: usize) -> usize {
     let all = (0..calls).map(|_| github.meta().get_zen().send());
@@ -319,16 +336,9 @@ async fn a_budget_is_kept_without_its_store_and_rejected_if_it_is_strict() {
 #[tokio::test(start_paused = true)]
 async fn usage_is_flushed_to_the_store_within_five_seconds() {
     let store = MemoryStore::new();
-    let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
-    let github = github
-        .rate_limits(RateLimitPolicy::disabled())
-        .retry(RetryPolicy::disabled())
-        .build()
-        .unwrap();
+    let github = unreachable_client(&store);
     github.meta().get_zen().send().await.unwrap_err();
-    let month =
-        octowire::chrono::DateTime::<octowire::chrono::Utc>::from(std::time::SystemTime::now());
-    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{}", month.format("%Y-%m"));
+    let key = unreachable_usage_key();
     assert!(store.counters(&key).await.unwrap().is_empty());
     drop(github);
     tokio::time::sleep(Duration::from_secs(6)).await;
@@ -340,17 +350,11 @@ async fn usage_is_flushed_to_the_store_within_five_seconds() {
 #[tokio::test]
 async fn the_call_that_holds_the_last_handle_is_written_before_it_returns() {
     let store = MemoryStore::new();
-    let github = Client::builder().base_url("http://127.0.0.1:1").store(store.clone());
-    let github = github
-        .rate_limits(RateLimitPolicy::disabled())
-        .retry(RetryPolicy::disabled())
-        .build()
-        .unwrap();
+    let github = unreachable_client(&store);
     let call = github.meta().get_zen();
-    let month = octowire::chrono::Utc::now().format("%Y-%m");
+    let key = unreachable_usage_key();
     drop(github);
     call.send().await.unwrap_err();
-    let key = format!("usage:v1:http%3A//127.0.0.1%3A1/:of::anonymous:{month}");
     let reported = store.counters(&key).await.unwrap();
     assert_eq!(reported.get("meta/get-zen calls"), Some(&1), "{reported:?}");
 }

@@ -32,6 +32,19 @@ impl Folder {
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
     }
+
+    /// A folder that exists.
+    pub fn created(name: &str) -> Self {
+        let folder = Self::new(name);
+        std::fs::create_dir_all(&folder.0).unwrap();
+        folder
+    }
+
+    /// The names of its files.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
 }
 
 impl Drop for Folder {
