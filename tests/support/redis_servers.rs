@@ -1,6 +1,7 @@
 //! Redis servers on free ports, which end with the test. They come from the system: without
 //! `redis-server` and `redis-sentinel` a test fails.
 
+use std::fs::File;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -31,48 +32,42 @@ impl RedisServer {
 
     /// The same with more arguments.
     pub fn with(arguments: &[&str]) -> Self {
-        let port = free_port();
-        let directory = directory(port);
-        let own = [
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ];
-        let dir = ["--dir", directory.to_str().unwrap()];
-        let all = own.iter().chain(&dir).chain(arguments).map(|text| (*text).to_owned());
-        let mut server = Self {
-            child: None,
-            program: "redis-server",
-            arguments: all.collect(),
-            directory,
-            port,
-        };
-        server.restart();
-        server
+        Self::listening(|| {
+            let port = free_port();
+            let directory = directory(port);
+            let own = [
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ];
+            let dir = ["--dir", directory.to_str().unwrap()];
+            let all = own.iter().chain(&dir).chain(arguments).map(|text| (*text).to_owned());
+            let arguments = all.collect();
+            Self { child: None, program: "redis-server", arguments, directory, port }
+        })
     }
 
     /// A Sentinel of this master.
     #[allow(dead_code, reason = "not every test binary has one")]
     pub fn sentinel(master: &Self, name: &str) -> Self {
-        let port = free_port();
-        let directory = directory(port);
-        let config = directory.join("sentinel.conf");
-        let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} 127.0.0.1 {} 1\n",
-            directory.display(),
-            master.port
-        );
-        std::fs::write(&config, text).unwrap();
-        let arguments = vec![config.to_str().unwrap().to_owned()];
-        let mut server =
-            Self { child: None, program: "redis-sentinel", arguments, directory, port };
-        server.restart();
-        server
+        Self::listening(|| {
+            let port = free_port();
+            let directory = directory(port);
+            let config = directory.join("sentinel.conf");
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {name} 127.0.0.1 {} 1\n",
+                directory.display(),
+                master.port
+            );
+            std::fs::write(&config, text).unwrap();
+            let arguments = vec![config.to_str().unwrap().to_owned()];
+            Self { child: None, program: "redis-sentinel", arguments, directory, port }
+        })
     }
 
     /// Three masters that share the slots.
@@ -137,27 +132,53 @@ impl RedisServer {
     /// Restarts it on the same port without data.
     pub fn restart(&mut self) {
         let start = Instant::now();
-        loop {
-            self.kill();
-            self.child = Some(self.spawn());
-            // It ends by itself if it cannot listen there, as where a test looks whether the port is free.
-            while !self.has_ended() {
-                if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && !self.has_ended() {
-                    return;
-                }
-                assert!(start.elapsed() < PATIENCE, "it does not listen within {PATIENCE:?}");
-                sleep(Duration::from_millis(20));
-            }
-            assert!(start.elapsed() < PATIENCE, "it ended by itself for {PATIENCE:?}");
+        while !self.listens() {
+            assert!(start.elapsed() < PATIENCE, "{} ended by itself: {}", self.program, self.log());
             sleep(Duration::from_millis(100));
         }
     }
 
+    /// The first of a few servers that listens: another program may have taken the port of one since it was free.
+    fn listening(new: impl Fn() -> Self) -> Self {
+        let mut logs = Vec::new();
+        while logs.len() < 5 {
+            let mut server = new();
+            if server.listens() {
+                return server;
+            }
+            logs.push(server.log());
+        }
+        panic!("none of five servers listens: {logs:?}")
+    }
+
+    /// Starts it, and returns whether it listens: it ends by itself if it cannot, as where a test looks whether the
+    /// port is free.
+    fn listens(&mut self) -> bool {
+        self.kill();
+        self.child = Some(self.spawn());
+        let start = Instant::now();
+        while !self.has_ended() {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && !self.has_ended() {
+                return true;
+            }
+            let waits = start.elapsed() < PATIENCE;
+            assert!(waits, "it does not listen within {PATIENCE:?}: {}", self.log());
+            sleep(Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// What it has told since its last start.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
     fn spawn(&self) -> Child {
+        let log = File::create(self.directory.join("log")).unwrap();
         let child = Command::new(self.program)
             .args(&self.arguments)
             .current_dir(&self.directory)
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::null())
             .spawn();
         let program = self.program;
@@ -178,7 +199,7 @@ impl Drop for RedisServer {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn eventually(what: &str, done: impl Fn() -> bool) {
     let start = Instant::now();
