@@ -130,6 +130,7 @@ impl RedisServer {
     }
 
     /// Restarts it on the same port without data.
+    #[allow(dead_code, reason = "not every test binary has one")]
     pub fn restart(&mut self) {
         let start = Instant::now();
         while !self.listens() {
