@@ -1,22 +1,23 @@
 //! A service that authenticates as a GitHub App's installations, without code for tokens.
 //!
 //! ```text
-//! cargo run --example app_installation
+//! cargo run -p octowire-examples --example app_installation --features app_installation
 //! ```
 //!
 //! runs without credentials and without a network, against a fake of GitHub that verifies the App's
 //! signatures.
 //!
 //! ```text
-//! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_PATH=app.pem cargo run --example app_installation -- octo-org
+//! GITHUB_APP_ID=… GITHUB_APP_PRIVATE_KEY_PATH=app.pem \
+//!     cargo run -p octowire-examples --example app_installation --features app_installation,rustls -- octo-org
 //! ```
 //!
 //! authenticates at github.com as the installation of this organization, and only reads.
 
 #[path = "support/app.rs"]
 mod app;
-#[path = "support/login.rs"]
-mod login;
+#[path = "support/server.rs"]
+mod server;
 
 use std::env;
 use std::error::Error;

@@ -2,7 +2,7 @@
 //! against a mock that conforms to GitHub's OpenAPI description.
 //!
 //! ```text
-//! cargo test --example contract_test --features testing
+//! cargo test -p octowire-examples --example contract_test --features contract_test
 //! ```
 //!
 //! In an application, `octowire` is a dependency, and also a dev-dependency with the feature `testing`; the
@@ -44,7 +44,7 @@ mod tests {
     /// Fails when a new version of the library changes an operation that the application calls.
     #[test]
     fn the_operations_in_use_are_unchanged() {
-        let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/contract_test.pin.json");
+        let pin = concat!(env!("CARGO_MANIFEST_DIR"), "/contract_test.pin.json");
         operations!["issues/list-for-repo", "issues/update"].assert_pinned(pin);
     }
 

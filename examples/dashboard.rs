@@ -1,7 +1,7 @@
 //! The dashboard, with live traffic on a mock of GitHub that fails occasionally.
 //!
 //! ```text
-//! cargo run --example dashboard --features dashboard,testing,webhooks
+//! cargo run -p octowire-examples --example dashboard --features dashboard
 //! ```
 //!
 //! runs without a token and without a network until Ctrl-C; open the address that it prints.

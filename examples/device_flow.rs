@@ -1,20 +1,22 @@
 //! A user signs in from a terminal, with a browser on another device.
 //!
 //! ```text
-//! cargo run --example device_flow --features oauth
+//! cargo run -p octowire-examples --example device_flow --features device_flow
 //! ```
 //!
 //! runs without credentials and without a network, against a fake of GitHub's login whose user takes three
 //! seconds.
 //!
 //! ```text
-//! GITHUB_CLIENT_ID=… cargo run --example device_flow --features oauth
+//! GITHUB_CLIENT_ID=… cargo run -p octowire-examples --example device_flow --features device_flow,rustls
 //! ```
 //!
 //! signs you in at github.com. Enable the device flow in the application's settings.
 
 #[path = "support/login.rs"]
 mod login;
+#[path = "support/server.rs"]
+mod server;
 
 use std::env;
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! How a bot migrates from a hand-written client to this library while it runs.
 //!
 //! ```text
-//! cargo run --example migration --features migration,testing
+//! cargo run -p octowire-examples --example migration --features migration
 //! ```
 //!
 //! runs without a token and without a network, against a mock of GitHub: the new client is mirrored, a defect

@@ -1,7 +1,7 @@
 //! A mock of GitHub as a program, for clients in any language.
 //!
 //! ```text
-//! cargo run --example mock_github --features testing -- --port 4010
+//! cargo run -p octowire-examples --example mock_github --features mock_github -- --port 4010
 //! curl -i http://127.0.0.1:4010/repos/octocat/hello-world/issues
 //! ```
 //!

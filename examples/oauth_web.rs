@@ -1,14 +1,15 @@
 //! A user signs in with the browser.
 //!
 //! ```text
-//! cargo run --example oauth_web --features oauth
+//! cargo run -p octowire-examples --example oauth_web --features oauth_web
 //! ```
 //!
 //! runs without credentials and without a network, against a fake of GitHub's login page whose user agrees
 //! immediately.
 //!
 //! ```text
-//! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… cargo run --example oauth_web --features oauth
+//! GITHUB_CLIENT_ID=… GITHUB_CLIENT_SECRET=… \
+//!     cargo run -p octowire-examples --example oauth_web --features oauth_web,rustls
 //! ```
 //!
 //! signs you in at github.com. The application needs the callback URL `http://127.0.0.1/callback`; GitHub
@@ -16,6 +17,8 @@
 
 #[path = "support/login.rs"]
 mod login;
+#[path = "support/server.rs"]
+mod server;
 
 use std::env;
 use std::error::Error;
@@ -29,8 +32,8 @@ use tokio::net::TcpListener;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // A web application already has a server; this one handles a single callback.
-    let server = TcpListener::bind("127.0.0.1:0").await?;
-    let redirect_uri = format!("http://{}/callback", server.local_addr()?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let redirect_uri = format!("http://{}/callback", listener.local_addr()?);
 
     match (env::var("GITHUB_CLIENT_ID"), env::var("GITHUB_CLIENT_SECRET")) {
         (Ok(id), Ok(secret)) => {
@@ -38,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let oauth = OAuthApp::new(id, secret)?.redirect_uri(redirect_uri)?;
             let page = begin(&oauth, &github)?;
             println!("Open this page in a browser on this machine:\n\n  {}\n", page.url());
-            finish(&oauth, &github, page, &server).await
+            finish(&oauth, &github, page, &listener).await
         }
         _ => {
             let base = login::start().await?;
@@ -52,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("\nA user would be sent to\n\n  {}\n", page.url());
             println!("The mock's user grants the access.");
             let browser = tokio::spawn(octowire::reqwest::get(page.url().clone()));
-            finish(&oauth, &github, page, &server).await?;
+            finish(&oauth, &github, page, &listener).await?;
             let seen = browser.await??.text().await?;
             println!("The browser shows: {seen}");
             Ok(())
@@ -74,16 +77,16 @@ async fn finish(
     oauth: &OAuthApp,
     github: &Client,
     sign_in: PendingAuthorization,
-    server: &TcpListener,
+    listener: &TcpListener,
 ) -> Result<(), Box<dyn Error>> {
     let (mut socket, callback) = loop {
-        let (mut socket, _) = server.accept().await?;
+        let (mut socket, _) = listener.accept().await?;
         // Browsers also request an icon, and open connections that they do not use.
-        match login::receive(&mut socket).await {
+        match server::receive(&mut socket).await {
             Ok(Some(request)) if request.target.starts_with("/callback") => {
                 break (socket, request.target);
             }
-            Ok(Some(_)) => login::answer(&mut socket, "404 Not Found", "", "").await?,
+            Ok(Some(_)) => server::respond(&mut socket, "404 Not Found", "", "").await?,
             Ok(None) | Err(_) => {}
         }
     };
@@ -95,7 +98,7 @@ async fn finish(
                 Some(AuthFailure::Denied) => "You did not agree, and nothing happened.",
                 _ => "That did not work. Please begin again.",
             };
-            login::answer(&mut socket, "400 Bad Request", "", page).await?;
+            server::respond(&mut socket, "400 Bad Request", "", page).await?;
             return Err(error.into());
         }
     };
@@ -104,7 +107,8 @@ async fn finish(
     let first = github.with_auth(UserToken::new(oauth.clone(), token.clone()));
     let user = first.request(Method::GET, "/user").send::<Value>().await?;
     let name = user["login"].as_str().unwrap_or("unknown");
-    login::answer(&mut socket, "200 OK", "", &format!("Hello {name}, you are signed in.")).await?;
+    server::respond(&mut socket, "200 OK", "", &format!("Hello {name}, you are signed in."))
+        .await?;
 
     // From here on, the token is refreshed for as long as it is used. In production, configure a token store,
     // since a refresh token can be used only once.

@@ -1,7 +1,7 @@
 //! Traces for OpenTelemetry: the spans of a call and of its attempts, as an exporter receives them.
 //!
 //! ```text
-//! cargo run --example opentelemetry --features testing
+//! cargo run -p octowire-examples --example opentelemetry --features opentelemetry
 //! ```
 //!
 //! uses a mock of GitHub that fails once, and writes the spans to the terminal. An application uses the

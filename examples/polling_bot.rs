@@ -1,14 +1,14 @@
 //! A bot without webhooks that polls for new issues every ten seconds, and the cost of the polls.
 //!
 //! ```text
-//! cargo run --example polling_bot
+//! cargo run -p octowire-examples --example polling_bot
 //! ```
 //!
 //! simulates an hour without a token and without a network, against a fake of GitHub: 20 repositories, a new
 //! issue occasionally, and a new token every quarter of an hour.
 //!
 //! ```text
-//! cargo run --example polling_bot -- --live rust-lang/rust
+//! cargo run -p octowire-examples --example polling_bot --features rustls -- --live rust-lang/rust
 //! ```
 //!
 //! polls github.com for a minute, and only reads. The token is that of `GITHUB_TOKEN`, or of `gh auth login`.

@@ -1,7 +1,7 @@
 //! Progress bars of a list, of a search and of a batch, with `indicatif`.
 //!
 //! ```text
-//! cargo run --example progress --features testing
+//! cargo run -p octowire-examples --example progress --features progress
 //! ```
 //!
 //! runs without a token and without a network, against a mock of GitHub. Bars are shown on a terminal only.

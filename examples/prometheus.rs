@@ -1,7 +1,7 @@
 //! Metrics for Prometheus: a client with some traffic, and its metrics at `/metrics`.
 //!
 //! ```text
-//! cargo run --example prometheus --features metrics,testing -- --listen 127.0.0.1:9464
+//! cargo run -p octowire-examples --example prometheus --features prometheus -- --listen 127.0.0.1:9464
 //! curl http://127.0.0.1:9464/metrics
 //! ```
 //!

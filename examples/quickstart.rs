@@ -1,22 +1,27 @@
 //! A tour of Octowire: reading lists and files, writing an issue, and handling errors.
 //!
 //! ```text
-//! cargo run --example quickstart --features testing
+//! cargo run -p octowire-examples --example quickstart
 //! ```
 //!
-//! runs without a token and without a network, against a mock of GitHub.
+//! runs without a token and without a network, against a fake of GitHub.
 //!
 //! ```text
-//! cargo run --example quickstart --features testing -- --live rust-lang/rust
+//! cargo run -p octowire-examples --example quickstart --features rustls -- --live rust-lang/rust
 //! ```
 //!
 //! reads from github.com, and only reads. The token is that of `GITHUB_TOKEN`, or of `gh auth login`.
+
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/tour.rs"]
+mod tour;
 
 use std::env;
 use std::error::Error;
 use std::time::SystemTime;
 
-use octowire::testing::MockGitHub;
+use octowire::rate_limit::{RateLimitPolicy, SecondaryLimits};
 use octowire::{Client, RateLimitStatus, RepositoryHandle};
 
 /// Maximum number of lines of a list or a file that the tour shows.
@@ -27,43 +32,50 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => on_the_mock().await,
+        [] => on_the_fake().await,
         ["--live", full_name] => live(full_name).await,
         _ => Err("usage: quickstart [--live owner/repo]".into()),
     }
 }
 
-/// The whole tour, on a server that responds with GitHub's own examples.
-async fn on_the_mock() -> Result<(), Box<dyn Error>> {
-    let mock = MockGitHub::start().await;
-    mock.seed_list("issues/list-for-repo", 75);
-    mock.on(|github| github.repo("octocat", "missing").repos().get()).error(404, "Not Found");
-    let github = mock.client();
+/// The whole tour, on a server of its own.
+async fn on_the_fake() -> Result<(), Box<dyn Error>> {
+    let fake = tour::GitHub::start().await?;
+    // By default, a second passes between two writes, as GitHub advises.
+    let limits = RateLimitPolicy::default().secondary_limits(SecondaryLimits::disabled());
+    let github = Client::builder()
+        .base_url(&fake.base_url)
+        .token("a-token-for-the-tour")
+        .rate_limits(limits)
+        .build()?;
     // The calls of a handle are those of one repository.
     let repo = github.repo("octocat", "hello-world");
-    println!("Talking to a mock of GitHub at {}.", mock.base_url());
+    println!("Talking to a fake of GitHub at {}.", fake.base_url);
 
+    let count = show_issues(&repo).await?;
+    println!("  … {count} issues in {} requests", fake.pages());
+    show_readme(&repo).await?;
+    create_issue(&repo).await?;
+    show_errors(&github, &repo).await;
+
+    println!("\nThe other examples, such as a mock of all of GitHub for tests, are in the guide.");
+    println!("On GitHub itself, the tour only reads: --features rustls -- --live owner/repo");
+    Ok(())
+}
+
+/// Shows the first open issues, and returns the number of all.
+async fn show_issues(repo: &RepositoryHandle) -> octowire::Result<u64> {
     heading("Every open issue, across pages");
     // `stream()` follows GitHub's pages and reads ahead, so the loop seldom waits.
     let mut issues = repo.issues().list_for_repo().state("open").stream();
     let mut count = 0;
     while let Some(issue) = issues.try_next().await? {
         count += 1;
-        if count <= SHOWN {
+        if count <= SHOWN as u64 {
             println!("  #{:<5} {}", issue.number, issue.title);
         }
     }
-    let requests = mock.count("issues/list-for-repo");
-    println!("  … {count} issues in {requests} requests");
-
-    show_readme(&repo).await?;
-    create_issue(&repo).await?;
-    show_errors(&github, &repo).await;
-
-    println!(
-        "\nOn GitHub itself: cargo run --example quickstart --features testing -- --live owner/repo"
-    );
-    Ok(())
+    Ok(count)
 }
 
 /// The part of the tour that only reads, on github.com.
@@ -174,4 +186,22 @@ fn in_words(limit: &RateLimitStatus) -> String {
 
 fn heading(text: &str) {
     println!("\n{text}\n{}", "─".repeat(text.chars().count()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_tour_ends_without_an_error() {
+        on_the_fake().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_issue_of_every_page_is_read() {
+        let fake = tour::GitHub::start().await.unwrap();
+        let github = Client::builder().base_url(&fake.base_url).build().unwrap();
+        let count = show_issues(&github.repo("octocat", "hello-world")).await.unwrap();
+        assert_eq!((count, fake.pages()), (tour::ISSUES, 3));
+    }
 }

@@ -1,7 +1,7 @@
 //! An interceptor that rejects writes, so that a program can only read.
 //!
 //! ```text
-//! cargo run --example read_only --features testing
+//! cargo run -p octowire-examples --example read_only --features read_only
 //! ```
 //!
 //! runs without a token and without a network, against a mock of GitHub.

@@ -1,13 +1,13 @@
 //! A script without asynchronous code: it shows a repository, reads a list across its pages, and downloads an archive.
 //!
 //! ```text
-//! cargo run --example script --features blocking,testing
+//! cargo run -p octowire-examples --example script --features script
 //! ```
 //!
 //! runs without a token and without a network, against a mock of GitHub.
 //!
 //! ```text
-//! GITHUB_TOKEN=… cargo run --example script --features blocking,testing -- rust-lang/cargo
+//! GITHUB_TOKEN=… cargo run -p octowire-examples --example script --features rustls,script -- rust-lang/cargo
 //! ```
 //!
 //! reads from github.com, and only reads.

@@ -1,7 +1,7 @@
 //! An interceptor that adds a W3C trace header to each request, and one that logs how long calls take.
 //!
 //! ```text
-//! cargo run --example trace_header --features testing
+//! cargo run -p octowire-examples --example trace_header --features trace_header
 //! ```
 //!
 //! runs without a token and without a network, against a mock of GitHub.

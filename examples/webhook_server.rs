@@ -2,13 +2,14 @@
 //! new issue.
 //!
 //! ```text
-//! cargo run --example webhook_server --features webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,testing
+//! cargo run -p octowire-examples --example webhook_server --features webhook_server
 //! ```
 //!
 //! runs without a token and without a network: it delivers to itself, and comments on a mock of GitHub.
 //!
 //! ```text
-//! WEBHOOK_SECRET=… GITHUB_TOKEN=… cargo run --example webhook_server --features … -- --listen 127.0.0.1:3000
+//! WEBHOOK_SECRET=… GITHUB_TOKEN=… \
+//!     cargo run -p octowire-examples --example webhook_server --features rustls,webhook_server -- --listen 127.0.0.1:3000
 //! ```
 //!
 //! serves until Ctrl-C. WEBHOOK_JOURNAL names a file in which deliveries are kept until they are handled. To

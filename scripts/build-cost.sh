@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Measures the cost of building the library, compared with octocrab, in one run on an idle machine: for one
-# tag, the default and every tag.
+# Measures the cost of building the library, compared with octocrab, in one run on an idle machine: for the first
+# run of the quickstart, one tag, the default and every tag.
 #
 #   ./scripts/build-cost.sh [--write] [octocrab's version]
 #
 # Prints a section of Markdown: the date and the machine, and a table. With --write, it replaces the section between
 # the marks in docs/guide/cost.md as well.
 #
-# A fresh build includes build dependencies and the build script, but no download. "The crate alone" is the rebuild
-# after a change of only the crate itself. The build script runs separately, as Cargo runs it. The type check is that
-# of a program with one call, after a change of that call. The last three are the median of three runs. Debug builds;
-# only the type check is incremental, as it is for users.
+# A fresh build includes build dependencies and the build script, but no download. The first run is that of the
+# README's command, in the workspace and by its profile. "The crate alone" is the rebuild after a change of only the
+# crate itself. The build script runs separately, as Cargo runs it. The type check is that of a program with one call,
+# after a change of that call. The last three are the median of three runs. Debug builds; only the first run and the
+# type check are incremental, as they are for users.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -79,6 +80,17 @@ fresh() { # name: seconds of a fresh build
     since "$started"
 }
 
+# Seconds of what a clone compiles for the README's first command. Incremental, as it is for its user.
+first_run() {
+    local started
+    cargo fetch --quiet --locked
+    started=$(now)
+    CARGO_INCREMENTAL=1 cargo build --quiet --locked --offline --package octowire-examples --example quickstart \
+        --target-dir "$work/first-run" || exit 1
+    since "$started"
+    rm -rf "$work/first-run"
+}
+
 # Seconds of the crate alone: `before` makes it stale.
 alone() { # name, before
     local started
@@ -138,6 +150,8 @@ section() {
     printf '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n'
     printf '| octocrab %s | %s | 1.00 | %s | 1.00 | | | | | %s |\n' \
         "$version" "$peer_fresh" "$peer_alone" "$(size octocrab octocrab)"
+    whole=$(first_run)
+    printf '| first run | %s | %s | | | | | | | |\n' "$whole" "$(ratio "$whole" "$peer_fresh")"
 
     for build in 'issues:default-features = false, features = ["rustls", "issues"]' 'default:' 'full:features = ["full"]'; do
         name=${build%%:*}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the packages to publish, octowire-codegen and octowire: packs them, compares their sizes with the limit
-# of crates.io, and builds and runs the quickstart from the unpacked archives alone.
+# of crates.io, and builds and runs the quickstart with the library of the unpacked archives.
 #
 #   ./scripts/check-package.sh                 the committed files
 #   ./scripts/check-package.sh --allow-dirty   the working copy
@@ -52,9 +52,16 @@ unpack octowire-codegen
 codegen=$folder
 unpack octowire
 
+# The examples are not published: a copy depends on the unpacked library, by the same relative path. With the profile
+# of the workspace, dependencies that a test has compiled are not compiled again. The command is that of the README, so
+# this also checks that the quickstart needs no feature but those that its package enables.
+cp -R examples "$folder/examples"
+cp Cargo.lock "$folder/examples/"
+sed -n '/^\[profile\./,$p' Cargo.toml >>"$folder/examples/Cargo.toml"
+
 # The archive of octowire depends on the other one by version. Until that version is published, the unpacked
 # archive takes its place, which changes the lock file: without a network, no other version changes with it.
 cargo fetch --quiet --locked
-printf 'the quickstart, from the archives:\n'
-cargo run --quiet --offline --manifest-path "$folder/Cargo.toml" --target-dir "$target" \
-    --config "patch.crates-io.octowire-codegen.path='$codegen'" --example quickstart --features testing
+printf 'the quickstart, with the archives:\n'
+cargo run --quiet --offline --manifest-path "$folder/examples/Cargo.toml" --target-dir "$target" \
+    --config "patch.crates-io.octowire-codegen.path='$codegen'" --example quickstart

@@ -13,6 +13,5 @@ minutes="${1:-10}"
 case $minutes in
     '' | *[!0-9]* | 0) printf 'soak.sh: MINUTES must be a number of at least 1, not %s\n' "$minutes" >&2; exit 2 ;;
 esac
-export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
 OCTOWIRE_SOAK_SECONDS=$((minutes * 60)) cargo test --locked --test soak \
     --features redis,webhooks-axum,webhooks-journal -- --nocapture

@@ -56,6 +56,10 @@ provide() {
     fi
 }
 
+# The library and its examples in one build, which compiles the library once for both. The example `opentelemetry`
+# enables features of crates that the library uses as well: it takes part in each of these builds, so that the next
+# one does not compile those crates again.
+both=(--package octowire --package octowire-examples)
 # What the unit tests and the behavior tests are built with.
 features=dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
 # Tests that take seconds of CPU time each: thousands of random cases, and whole fleets.
@@ -88,8 +92,6 @@ long_behavior_tests=(
     two_hundred_tasks
 )
 
-# Debug information is most of the output, and no test reads it.
-export CARGO_PROFILE_DEV_DEBUG="${CARGO_PROFILE_DEV_DEBUG:-line-tables-only}"
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
@@ -141,9 +143,9 @@ step 'licences, bans and sources'
 cargo deny --log-level error check licenses bans sources
 
 step 'lints: default features, and all targets'
-cargo clippy --locked --all-targets -- -D warnings
-step 'lints: every feature'
-cargo clippy --locked --all-features --all-targets -- -D warnings
+cargo clippy --locked "${both[@]}" --features opentelemetry --all-targets -- -D warnings
+step 'lints: every feature, and every example'
+cargo clippy --locked "${both[@]}" --all-features --all-targets -- -D warnings
 step 'lints: the stages of the build'
 cargo clippy --locked --package octowire-codegen --all-targets -- -D warnings
 step 'lints: with decoders of reqwest'
@@ -184,11 +186,11 @@ else
 fi
 step 'tests: the refresh, and what is vendored'
 cargo test --locked --package octowire-refresh -- --nocapture
-step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation'
-cargo test --locked --features "$features"
+step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation, examples'
+cargo test --locked "${both[@]}" --features "$features,all"
 # One build of the library for both.
 step 'tests: every payload of a webhook that is published, every operation and every example of the document'
-cargo test --locked --features full,webhooks-full --test webhooks --test examples -- --nocapture
+cargo test --locked "${both[@]}" --features full,webhooks-full,opentelemetry --test webhooks --test examples -- --nocapture
 
 step 'tests: with decoders of reqwest'
 cargo test --locked --package octowire-decoders -- --nocapture

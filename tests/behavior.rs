@@ -53,6 +53,7 @@ mod behavior {
     mod environments;
     mod error_predicates;
     mod errors;
+    mod example_commands;
     #[cfg(feature = "redis")]
     mod fleet;
     mod graphql;

@@ -17,7 +17,7 @@ use octowire::chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::login::{Request, answer, receive};
+use super::server::{Request, receive, respond};
 
 /// The fake, while the program runs.
 pub struct GitHub {
@@ -67,7 +67,7 @@ async fn serve(
             "content-type: application/json\r\ndate: {}\r\n",
             now().format("%a, %d %b %Y %H:%M:%S GMT")
         );
-        let _ = answer(&mut socket, status, &headers, &body.to_string()).await;
+        let _ = respond(&mut socket, status, &headers, &body.to_string()).await;
     }
 }
 
@@ -80,8 +80,7 @@ fn reply(
     tokens: &mut HashMap<String, u64>,
 ) -> (&'static str, Value) {
     let bearer = request.authorization.strip_prefix("Bearer ").unwrap_or_default();
-    let path = request.target.split('?').next().unwrap_or_default();
-    let segments: Vec<_> = path.trim_matches('/').split('/').collect();
+    let segments: Vec<_> = request.path().trim_matches('/').split('/').collect();
     let is_app = verify(bearer, public_key);
     match segments[..] {
         ["app", "installations"] if is_app => {

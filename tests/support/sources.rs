@@ -16,6 +16,13 @@ pub fn exists(path: &str) -> bool {
     root().join(path).is_file()
 }
 
+/// Returns the names of the files in a folder of the repository.
+pub fn names(folder: &str) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let files = entries.map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| entry.file_name().into_string().unwrap())
+}
+
 /// Returns the path and the text of each Rust file below `src/`, including those that only tests contain.
 pub fn files() -> Vec<(String, String)> {
     let (mut files, mut folders) = (Vec::new(), vec!["src".to_owned()]);
