@@ -453,7 +453,8 @@ impl ClientBuilder {
     ///
     /// Over HTTP/2, set `http2_initial_connection_window_size` to 128 times `http2_initial_stream_window_size`, as the
     /// built-in client does with 128 MiB: the windows bound the memory of a connection, and unread bodies occupy their
-    /// part of it.
+    /// part of it. If this library is built without a feature for TLS, enable its feature `http2`: it requires a version
+    /// of h2 that reports truncated bodies.
     ///
     /// If the program has several Tokio runtimes, all share this client, and a runtime that is not polled blocks
     /// requests of others on its connections. The built-in client has connections for each runtime.

@@ -112,13 +112,21 @@ impl HttpSettings {
 }
 
 /// How much of a body a server can send over HTTP/2 before it is read: 20 MB/s at 50 ms.
+#[cfg(feature = "http2")]
 const STREAM_WINDOW: u32 = 1024 * 1024;
 /// The same for all bodies of a connection. An unread body occupies its part: 100 of them, GitHub's limit of concurrent
 /// requests, leave space for other responses.
+#[cfg(feature = "http2")]
 const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 
+#[cfg(feature = "http2")]
 pub(crate) fn with_http2_windows(builder: ClientBuilder) -> ClientBuilder {
     builder
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)
+}
+
+#[cfg(not(feature = "http2"))]
+fn with_http2_windows(builder: ClientBuilder) -> ClientBuilder {
+    builder
 }
