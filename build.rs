@@ -1,12 +1,13 @@
 //! Generates Rust source from GitHub's OpenAPI description: reads the files of `openapi/`, runs the pipeline of
 //! the crate `octowire-codegen`, and saves its results.
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::path::{Path, PathBuf};
+use std::{env, fs, process::ExitCode};
 
-use octowire_codegen::pipeline::{self, Inputs};
+use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::{Features, feature_variable};
-use octowire_codegen::{Error, Result, load};
+use octowire_codegen::{Error, Result, corrections, load, required};
 
 fn main() -> ExitCode {
     match run() {
@@ -31,18 +32,23 @@ fn run() -> Result<()> {
 
     // The tests check the checksum and the scopes of the vendored description, so only another description needs the
     // methods of `Client`.
-    let (document, reserved_scopes) = match env::var_os("OCTOWIRE_OPENAPI").map(PathBuf::from) {
-        None => (openapi.join("api.github.com.json"), ReservedScopes::default()),
+    let (corrected, reserved_scopes) = match env::var_os("OCTOWIRE_OPENAPI").map(PathBuf::from) {
+        None => {
+            let description = load::load(&openapi.join("api.github.com.json"))?;
+            let corrections = corrections::read(&openapi)?;
+            let corrected = CorrectedDescription::vendored(description, &corrections)?;
+            (corrected, ReservedScopes::default())
+        }
         Some(other) => {
             println!("cargo::rerun-if-changed={}", other.display());
             println!("cargo::warning=octowire is generated from {}", other.display());
-            (other, ReservedScopes::read(&root.join("src"))?)
+            (custom(&other, &openapi)?, ReservedScopes::read(&root.join("src"))?)
         }
     };
-    let description = load::load(&document)?;
-    let inputs = Inputs::read(&openapi, reserved_scopes)?;
+    let not_required = required::read(&openapi.join(required::FILE))?;
     let is_enabled = |feature: &str| env::var_os(feature_variable(feature)).is_some();
-    let generated = pipeline::run(description, &inputs, Features::Enabled(&is_enabled))?;
+    let generated =
+        corrected.generate(&not_required, &reserved_scopes, Features::Enabled(&is_enabled))?;
 
     let out = PathBuf::from(variable("OUT_DIR")?);
     for (name, source) in generated.sources.files() {
@@ -52,6 +58,23 @@ fn run() -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Reads another description, and applies the overlay. Fails if an action has no effect that it should have.
+#[cfg(feature = "custom-openapi")]
+fn custom(description: &Path, openapi: &Path) -> Result<CorrectedDescription> {
+    use octowire_codegen::overlay;
+
+    let overlay = overlay::read(&openapi.join(overlay::FILE))?;
+    let corrected = CorrectedDescription::read(description, &overlay)?;
+    corrected.check_effective()?;
+    Ok(corrected)
+}
+
+#[cfg(not(feature = "custom-openapi"))]
+fn custom(_: &Path, _: &Path) -> Result<CorrectedDescription> {
+    let message = "OCTOWIRE_OPENAPI is set; enable the feature `custom-openapi` of octowire";
+    Err(Error::new("overlay", "", message))
 }
 
 fn variable(name: &'static str) -> Result<String> {

@@ -8,7 +8,7 @@
 #   ./scripts/refresh-openapi.sh --from rest-api-description [REF]
 #                                             GitHub's own repository (needs git)
 #   ./scripts/refresh-openapi.sh --check ...  compare only: replace nothing
-#   ./scripts/refresh-openapi.sh --index      write openapi/index.txt again
+#   ./scripts/refresh-openapi.sh --index      write openapi/index.txt and openapi/corrections.json again
 #   ./scripts/refresh-openapi.sh --help       all options
 #
 # Exits with 0 if no change affects a user, with 10 if something is deprecated, with 20 if something breaks,

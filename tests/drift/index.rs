@@ -1,23 +1,50 @@
-//! `openapi/index.txt` lists the operations from which the library is generated.
+//! `openapi/index.txt` lists the operations from which the library is generated, and `openapi/corrections.json` has the
+//! corrections that the build applies.
 
+use std::sync::LazyLock;
+
+use octowire_codegen::corrections;
 use octowire_refresh::index::{COMMAND, FILE, differences};
-use octowire_refresh::refresh::index_of;
+use octowire_refresh::refresh::{DerivedFiles, derived_of};
 
-use crate::support::root;
+use crate::support::{corrected, overlay, root};
+
+static DERIVED: LazyLock<DerivedFiles> = LazyLock::new(|| derived_of(&root()).unwrap());
 
 #[test]
 fn the_index_is_that_of_the_vendored_document() {
     let path = root().join("openapi").join(FILE);
     let there = std::fs::read_to_string(&path).unwrap_or_default();
-    let expected = index_of(&root()).unwrap();
+    let expected = &DERIVED.index;
     let lines = expected.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     println!("index: {lines} operations and webhooks");
     assert!(
-        there == expected,
+        there == *expected,
         "openapi/{FILE} is not that of the document and the overlay. Write it again with\n\n    \
          {COMMAND}\n\nand look at its diff. It begins with:\n{}",
-        differences(&there, &expected, 12).join("\n")
+        differences(&there, expected, 12).join("\n")
     );
+}
+
+#[test]
+fn the_corrections_are_those_of_the_overlay() {
+    let path = root().join("openapi").join(corrections::FILE);
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == DERIVED.corrections,
+        "{} is not that of the document and the overlay. Write it again with\n\n    {COMMAND}",
+        path.display()
+    );
+}
+
+#[test]
+fn a_build_corrects_the_document_as_the_overlay_does() {
+    let folder = root().join("openapi");
+    let mut document = octowire_codegen::load::load(&folder.join("api.github.com.json")).unwrap();
+    corrections::apply(&mut document, &corrections::read(&folder).unwrap()).unwrap();
+    // With the order of the properties.
+    let (built, evaluated) = (document.to_string(), corrected(&overlay()).document.to_string());
+    assert!(built == evaluated);
 }
 
 #[test]

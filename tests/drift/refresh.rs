@@ -31,6 +31,15 @@ fn reworded(version: &str) -> Value {
     })
 }
 
+/// A build accepts the derived files, and writing them again changes nothing.
+#[track_caller]
+fn assert_derived_files_are_current(small: &Small) {
+    octowire_codegen::corrections::read(&small.path("openapi")).unwrap();
+    let before = small.openapi();
+    assert_eq!(small.run(&["--index"]).status, 0);
+    assert!(before == small.openapi());
+}
+
 #[test]
 fn every_file_is_replaced_and_comments_stay() {
     let small = Small::new();
@@ -49,6 +58,9 @@ fn every_file_is_replaced_and_comments_stay() {
     );
     assert_eq!(small.read("openapi/LICENSE"), "New licence");
     assert_contains(&small.read("openapi/index.txt"), "\nthings/get  GET /things/{id}  id*  200\n");
+    let removed = "\n{\"at\":[\"/components/schemas/thing/required/1\"]}\n";
+    assert_contains(&small.read("openapi/corrections.json"), removed);
+    assert_derived_files_are_current(&small);
     assert!(!small.path(".refresh-openapi").exists());
     assert_contains(&said.text, "openapi/ is @octokit/openapi 2.0.0 now");
 }
@@ -181,6 +193,7 @@ fn pruning_takes_them_out_and_leaves_every_other_byte() {
     let head = overlay.split("  - target").next().unwrap().replace("1.0.0\"", "2.0.0\"");
     assert_eq!(small.read("openapi/overlay.yaml"), head + SECOND);
     assert_contains(&said.text, "The overlay was pruned, except for the comments:\n  /actions/0:");
+    assert_derived_files_are_current(&small);
 }
 
 #[test]
@@ -200,6 +213,7 @@ fn an_action_that_another_version_needs_is_kept_for_it() {
         overlay.ends_with("    remove: true\n    x-octowire-expected-in: [ghec, ghes-3.13]\n"),
         "{overlay}"
     );
+    assert_derived_files_are_current(&small);
 }
 
 #[test]
@@ -217,6 +231,7 @@ fn an_update_needed_by_another_version_is_kept_and_has_no_effect_here() {
     assert_eq!(small.run(&["--prune-overlay", &path]).status, 0);
     let overlay = small.read("openapi/overlay.yaml");
     assert!(overlay.ends_with("    x-octowire-expected-in: [ghec]\n"), "{overlay}");
+    assert_derived_files_are_current(&small);
     // It fails no build, and no other refresh.
     small.publish(&changed("3.0.0", |document| {
         document["paths"] = new["paths"].clone();

@@ -43,6 +43,17 @@ pub fn operations(document: &Value) -> impl Iterator<Item = LocatedOperation<'_>
     })
 }
 
+/// The variant of GitHub's description: `api.github.com`, `ghec`, `ghes-3.19`.
+pub fn document_name(document: &Value) -> String {
+    let info = &document["info"];
+    let plan = info["x-github-plan"].as_str().unwrap_or("unknown");
+    match &info["x-github-release"] {
+        Value::Null => plan.to_owned(),
+        Value::String(release) => format!("{plan}-{release}"),
+        release => format!("{plan}-{release}"),
+    }
+}
+
 /// Writes an RFC 6901 JSON pointer.
 pub fn pointer(segments: &[&str]) -> String {
     segments.iter().map(|s| format!("/{}", s.replace('~', "~0").replace('/', "~1"))).collect()

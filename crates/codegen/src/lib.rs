@@ -2,7 +2,7 @@
 //! `src/api/mod.rs` includes.
 //!
 //! The pipeline is a build dependency of `octowire`; its interface follows the needs of that crate, and has no
-//! stability of its own. [`pipeline::run`] is the entry point, and shows the order of the stages. Each stage
+//! stability of its own. The methods of [`pipeline`] show the order of the stages. Each stage
 //! is a module: it converts a document into another one (a [`serde_json::Value`]), until [`generate`] passes
 //! the document to progenitor. [`parse_progenitor`] reads progenitor's output into a small [`model`], which
 //! [`lower`] modifies and [`write`](mod@write) prints.
@@ -13,7 +13,7 @@
 //! | stage | input | output |
 //! |---|---|---|
 //! | [`load`] | a file | the description, checked |
-//! | [`overlay`] | description | description with our corrections |
+//! | `overlay` | description | description with our [corrections](mod@corrections) |
 //! | [`required`] | description | description in which properties that some versions do not require are optional |
 //! | [`select`] | description | the part that the Cargo features select |
 //! | [`normalize`] | description | description in the keywords that typify supports |
@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 #![warn(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
+pub mod corrections;
 pub mod cycles;
 pub mod dedup_types;
 pub mod document;
@@ -40,6 +41,7 @@ pub mod model;
 pub mod names;
 pub mod normalize;
 pub mod operations;
+#[cfg(feature = "overlay")]
 pub mod overlay;
 pub mod parse_progenitor;
 pub mod pipeline;
@@ -48,6 +50,7 @@ pub mod reserved_scopes;
 pub mod runtime_description;
 pub mod select;
 pub mod split_directions;
+#[cfg(feature = "overlay")]
 pub mod twins;
 pub mod webhooks;
 pub mod write;

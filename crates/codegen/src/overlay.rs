@@ -4,14 +4,17 @@
 //! An action that matches nothing is an error: GitHub has corrected the defect, and the action can be
 //! removed. An action that is correct only for some descriptions names those in `x-octowire-expected-in`; for
 //! others, it is applied where it matches. If an action allows `null`, its [`twins`] allow it as well.
+//!
+//! The result includes what was applied, as [`Correction`]s: a build of the vendored description applies these.
 
 use std::collections::BTreeSet;
 use std::{fs, path::Path};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 
+use crate::corrections::{self, Correction, merge, remove};
 use crate::error::{Error, Result};
 use crate::hints::{DISCRIMINATOR, OBJECT};
 use crate::{document, twins};
@@ -19,7 +22,7 @@ use crate::{document, twins};
 const STAGE: &str = "overlay";
 
 /// The file's name.
-pub const FILE: &str = "overlay.yaml";
+pub const FILE: &str = corrections::OVERLAY;
 
 /// An Overlay 1.0 document, with the parts that the pipeline reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -91,10 +94,16 @@ pub struct StaleAction {
     pub dangling: bool,
 }
 
-/// The reason why an action has no effect.
-struct NoEffect {
-    message: String,
-    dangling: bool,
+/// The effect of an action.
+enum Effect {
+    Correction(Correction),
+    /// None, on a description in which none is expected.
+    NotExpected,
+    /// None, although one is expected: the next step, and whether a reference of the update leads nowhere.
+    Missing {
+        message: String,
+        dangling: bool,
+    },
 }
 
 impl From<&StaleAction> for Error {
@@ -105,45 +114,53 @@ impl From<&StaleAction> for Error {
     }
 }
 
-/// Applies every action, in order. `name` identifies the description, as [`document_name`] returns it.
+/// The effect of an overlay on a description.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Applied {
+    /// What was changed.
+    pub corrections: Vec<Correction>,
+    /// All actions that would fail the build.
+    pub stale: Vec<StaleAction>,
+}
+
+/// Applies every action, in order. `name` identifies the description, as
+/// [`document_name`](document::document_name) returns it.
 pub fn apply(document: &mut Value, overlay: &Overlay, name: &str) -> Result<()> {
-    match apply_what_matches(document, overlay, name)?.first() {
+    match apply_what_matches(document, overlay, name)?.stale.first() {
         None => Ok(()),
         Some(stale) => Err(stale.into()),
     }
 }
 
-/// Does the same for a description that the overlay was not written for: an older or a newer one. Returns all
-/// actions that would fail the build.
-pub fn apply_what_matches(
-    document: &mut Value,
-    overlay: &Overlay,
-    name: &str,
-) -> Result<Vec<StaleAction>> {
-    let mut stale = Vec::new();
+/// Does the same for a description that the overlay was not written for: an older or a newer one.
+pub fn apply_what_matches(document: &mut Value, overlay: &Overlay, name: &str) -> Result<Applied> {
+    let Applied { mut corrections, mut stale } = Applied::default();
     let mut nullable = BTreeSet::new();
     for (index, action) in overlay.actions.iter().enumerate() {
         let about = action.description.lines().next().unwrap_or_default().to_owned();
         let target = action.target.clone();
         let says = |message, dangling| StaleAction { index, target, about, message, dangling };
         match apply_one(document, action, name, &mut nullable) {
-            Ok(None) => {}
-            Ok(Some(NoEffect { message, dangling })) => stale.push(says(message, dangling)),
+            Ok(Effect::Correction(correction)) => corrections.push(correction),
+            Ok(Effect::NotExpected) => {}
+            Ok(Effect::Missing { message, dangling }) => stale.push(says(message, dangling)),
             Err(message) => return Err((&says(message, false)).into()),
         }
     }
-    twins::spread_nullable(document, &nullable);
-    Ok(stale)
+    let twins = twins::spread_nullable(document, &nullable);
+    if !twins.is_empty() {
+        corrections.push(Correction { update: Some(json!({ "nullable": true })), at: twins });
+    }
+    Ok(Applied { corrections, stale })
 }
 
-/// Applies an action, and adds the properties that can be `null` now to `nullable`. If the action has no
-/// effect, returns the next step.
+/// Applies an action, and adds the properties that can be `null` now to `nullable`.
 fn apply_one(
     document: &mut Value,
     action: &Action,
     name: &str,
     nullable: &mut BTreeSet<String>,
-) -> std::result::Result<Option<NoEffect>, String> {
+) -> std::result::Result<Effect, String> {
     let path = JsonPath::parse(&action.target).map_err(|e| e.to_string())?;
     let mut pointers: Vec<_> =
         path.query_located(document).locations().map(|l| l.to_json_pointer()).collect();
@@ -151,24 +168,28 @@ fn apply_one(
         .expected_in
         .as_ref()
         .is_none_or(|documents| documents.iter().any(|document| document == name));
-    let idle = |message: String| NoEffect { message, dangling: false };
-    if pointers.is_empty() && expected {
-        return Ok(Some(idle(format!(
+    let idle = |message: String, dangling| match expected {
+        true => Effect::Missing { message, dangling },
+        false => Effect::NotExpected,
+    };
+    let matches_nothing = || {
+        let message = format!(
             "matches nothing in {name}; if upstream fixed the defect, remove the action; if it \
              applies only to other documents, list them in `x-octowire-expected-in`"
-        ))));
-    }
+        );
+        idle(message, false)
+    };
     match (&action.update, action.remove) {
+        (Some(_), false) | (None, true) if pointers.is_empty() => Ok(matches_nothing()),
         (Some(update), false) => {
-            if let (false, Some(missing)) = (pointers.is_empty(), dangling(document, update)) {
-                // Where it is not expected, it need not have an effect.
+            if let Some(missing) = dangling(document, update) {
                 let message = format!("refers to `{missing}`, which is not in {name}");
-                return Ok(expected.then_some(NoEffect { message, dangling: true }));
+                return Ok(idle(message, true));
             }
             if update["nullable"] == true && action.twins {
                 nullable.extend(pointers.iter().cloned());
             }
-            let mut changed = !expected;
+            let mut changed = false;
             for pointer in &pointers {
                 if let Some(target) = document.pointer_mut(pointer) {
                     let before = target.clone();
@@ -176,8 +197,12 @@ fn apply_one(
                     changed |= *target != before;
                 }
             }
-            let says = || idle(format!("changes nothing in {name}; remove the action"));
-            Ok((!changed).then(says))
+            Ok(match changed {
+                true => {
+                    Effect::Correction(Correction { update: Some(update.clone()), at: pointers })
+                }
+                false => idle(format!("changes nothing in {name}; remove the action"), false),
+            })
         }
         (None, true) => {
             if pointers.iter().any(String::is_empty) {
@@ -189,39 +214,9 @@ fn apply_one(
             for pointer in &pointers {
                 remove(document, pointer);
             }
-            Ok(None)
+            Ok(Effect::Correction(Correction { update: None, at: pointers }))
         }
         _ => Err("an action needs either `update` or `remove: true`".to_owned()),
-    }
-}
-
-/// The variant of GitHub's description: `api.github.com`, `ghec`, `ghes-3.19`.
-pub fn document_name(document: &Value) -> String {
-    let info = &document["info"];
-    let plan = info["x-github-plan"].as_str().unwrap_or("unknown");
-    match &info["x-github-release"] {
-        Value::Null => plan.to_owned(),
-        Value::String(release) => format!("{plan}-{release}"),
-        release => format!("{plan}-{release}"),
-    }
-}
-
-/// The update of Overlay 1.0: objects merge by key, an array receives the update as one more element, any
-/// other value is replaced.
-fn merge(target: &mut Value, update: &Value) {
-    match (target, update) {
-        (Value::Object(target), Value::Object(update)) => {
-            for (key, value) in update {
-                match target.get_mut(key) {
-                    Some(old) if old.is_object() && value.is_object() => merge(old, value),
-                    _ => {
-                        target.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        (Value::Array(target), update) => target.push(update.clone()),
-        (target, update) => *target = update.clone(),
     }
 }
 
@@ -248,22 +243,4 @@ fn undefined_variant<'a>(document: &Value, update: &'a Value) -> Option<&'a str>
 /// The steps of a pointer, so that indices sort as numbers.
 fn steps(pointer: &str) -> Vec<(usize, &str)> {
     pointer.split('/').map(|step| (step.parse().unwrap_or_default(), step)).collect()
-}
-
-fn remove(document: &mut Value, pointer: &str) {
-    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
-    let last = last.replace("~1", "/").replace("~0", "~");
-    match document.pointer_mut(parent) {
-        Some(Value::Object(map)) => {
-            map.shift_remove(&last);
-        }
-        Some(Value::Array(items)) => {
-            if let Ok(index) = last.parse::<usize>()
-                && index < items.len()
-            {
-                items.remove(index);
-            }
-        }
-        _ => {}
-    }
 }

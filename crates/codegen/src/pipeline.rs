@@ -1,60 +1,39 @@
 //! The order of the stages: from GitHub's OpenAPI description to Rust source.
 //!
-//! [`run`] is the pipeline. Each stage is a method of its predecessor's result, so that no stage can run
-//! before another that it needs. The build script, the refresh and the tests all use these methods.
+//! Each stage is a method of its predecessor's result, so that no stage can run before another that it needs.
+//! [`CorrectedDescription::generate`] is the chain of those after the first. The build script, the refresh and the tests
+//! all use these methods.
 //!
 //! ```text
 //! overlay → required → select → normalize → split_directions → generate → parse → lower → write
 //! ```
 
 use std::collections::BTreeSet;
+#[cfg(feature = "overlay")]
 use std::path::Path;
 
 use serde_json::Value;
 
+#[cfg(feature = "overlay")]
+use crate::corrections::Correction;
+use crate::corrections::Corrections;
 use crate::error::Result;
 use crate::function_names::FunctionNames;
 use crate::hints::{HintTable, ValueTable};
 use crate::lower::ApiModel;
 use crate::operations::Operation;
+#[cfg(feature = "overlay")]
 use crate::overlay::{Overlay, StaleAction};
 use crate::required::NotRequired;
 use crate::reserved_scopes::ReservedScopes;
 use crate::select::{Features, Selections};
 use crate::webhooks::Webhook;
 use crate::{
-    generate, load, lower, normalize, operations, overlay, parse_progenitor, required,
+    corrections, document, generate, lower, normalize, operations, parse_progenitor, required,
     runtime_description, select, split_directions, webhooks, write,
 };
-
-/// The inputs of the stages beside the description.
-#[derive(Debug, Clone)]
-pub struct Inputs {
-    /// Our corrections.
-    pub overlay: Overlay,
-    /// The properties of responses that some supported version does not require.
-    pub not_required: Vec<NotRequired>,
-    /// Names that no scope can have.
-    pub reserved_scopes: ReservedScopes,
-}
-
-impl Inputs {
-    /// Reads the corrections from the folder `openapi`.
-    pub fn read(openapi: &Path, reserved_scopes: ReservedScopes) -> Result<Self> {
-        Ok(Self {
-            overlay: overlay::read(&openapi.join(overlay::FILE))?,
-            not_required: required::read(&openapi.join(required::FILE))?,
-            reserved_scopes,
-        })
-    }
-}
-
-/// Runs all stages on a description. Fails if an action of the overlay has no effect.
-pub fn run(description: Value, inputs: &Inputs, features: Features<'_>) -> Result<GeneratedApi> {
-    let corrected = CorrectedDescription::new(description, &inputs.overlay)?;
-    corrected.check_effective()?;
-    corrected.generate(&inputs.not_required, &inputs.reserved_scopes, features)
-}
+#[cfg(feature = "overlay")]
+use crate::{load, overlay};
 
 /// A description with the overlay's corrections.
 #[derive(Debug, Clone)]
@@ -63,25 +42,47 @@ pub struct CorrectedDescription {
     pub document: Value,
     /// The variant of the description: `api.github.com`, `ghec`, `ghes-3.19`.
     pub name: String,
+    /// What the actions of the overlay have changed.
+    #[cfg(feature = "overlay")]
+    pub corrections: Vec<Correction>,
     /// The actions without effect on it.
+    #[cfg(feature = "overlay")]
     pub stale: Vec<StaleAction>,
 }
 
 impl CorrectedDescription {
-    /// Stage `overlay`: applies every action that matches.
+    /// Stage `overlay` of the vendored description: applies the corrections that were resolved for it.
+    pub fn vendored(mut document: Value, corrections: &Corrections) -> Result<Self> {
+        corrections::apply(&mut document, corrections)?;
+        let name = document::document_name(&document);
+        Ok(Self {
+            document,
+            name,
+            #[cfg(feature = "overlay")]
+            corrections: Vec::new(),
+            #[cfg(feature = "overlay")]
+            stale: Vec::new(),
+        })
+    }
+
+    /// Stage `overlay` of any description: applies every action that matches.
+    #[cfg(feature = "overlay")]
     pub fn new(mut document: Value, overlay: &Overlay) -> Result<Self> {
-        let name = overlay::document_name(&document);
-        let stale = overlay::apply_what_matches(&mut document, overlay, &name)?;
-        Ok(Self { document, name, stale })
+        let name = document::document_name(&document);
+        let applied = overlay::apply_what_matches(&mut document, overlay, &name)?;
+        let overlay::Applied { corrections, stale } = applied;
+        Ok(Self { document, name, corrections, stale })
     }
 
     /// Reads a description of any variant, and applies every action that matches.
+    #[cfg(feature = "overlay")]
     pub fn read(path: &Path, overlay: &Overlay) -> Result<Self> {
         Self::new(load::load(path)?, overlay)
     }
 
     /// Fails if an action of the overlay has no effect: GitHub has corrected the defect, and the action can
     /// be removed.
+    #[cfg(feature = "overlay")]
     pub fn check_effective(&self) -> Result<()> {
         match self.stale.first() {
             None => Ok(()),

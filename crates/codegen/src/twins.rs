@@ -36,18 +36,23 @@ pub struct Object<'a> {
     properties: BTreeMap<&'a str, &'a Value>,
 }
 
-/// Allows `null` in the twins of these properties, which are JSON pointers of their schemas.
-pub fn spread_nullable(document: &mut Value, properties: &BTreeSet<String>) {
+/// Allows `null` in the twins of these properties, which are JSON pointers of their schemas. Returns the twins that have
+/// changed.
+pub fn spread_nullable(document: &mut Value, properties: &BTreeSet<String>) -> Vec<String> {
     let mut twins = BTreeSet::new();
     let all = objects(document);
     for property in properties {
         twins.extend(twins_of(document, &all, property));
     }
+    let mut changed = Vec::new();
     for twin in twins {
-        if let Some(schema) = document.pointer_mut(&twin).and_then(Value::as_object_mut) {
-            schema.insert("nullable".to_owned(), json!(true));
+        if let Some(schema) = document.pointer_mut(&twin).and_then(Value::as_object_mut)
+            && schema.insert("nullable".to_owned(), json!(true)) != Some(json!(true))
+        {
+            changed.push(twin);
         }
     }
+    changed
 }
 
 /// The same property of equal objects, by the JSON pointers of their schemas. Requests are excluded.

@@ -35,7 +35,7 @@ fn run(options: &Options) -> Result<u8> {
             print!("{HELP}");
             Ok(0)
         }
-        Command::Index => refresh::write_index(options).map(|()| 0),
+        Command::Index => refresh::write_derived(options).map(|()| 0),
         Command::Required(folder) => refresh::write_required(options, folder).map(|()| 0),
         Command::Survey(files) => {
             survey::run(&options.root, files, out).map(|failed| u8::from(failed > 0))

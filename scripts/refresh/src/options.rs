@@ -24,7 +24,8 @@ Options:
   --report DIR     where drift.md, drift.json, next.md and overlay-proposal.yaml go
                    [default: target/drift]
   --root DIR       the folder that has openapi/ [default: this repository]
-  --index          rewrite openapi/index.txt, and nothing else
+  --index          rewrite openapi/index.txt and openapi/corrections.json, which
+                   follow from the document and the overlay, and nothing else
   --required FOLDER
                    write openapi/not-required.tsv from all versions in FOLDER,
                    VERSION/generated/*.json, and nothing else

@@ -19,11 +19,11 @@ use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_codegen::required::relax;
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Features;
-use octowire_codegen::{load, webhooks};
+use octowire_codegen::{corrections, load, webhooks};
 
 const DOCUMENT: &str = "api.github.com.json";
 const UPSTREAM: &str = "upstream.toml";
-const OVERLAY: &str = "overlay.yaml";
+const OVERLAY: &str = overlay::FILE;
 const LICENSE: &str = "LICENSE";
 
 /// The vendored files.
@@ -124,10 +124,13 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
 
     if !options.check {
         let upstream = records::upstream(&vendored.upstream, &published, &records::today());
+        let overlay = records::overlay_version(&overlay, &published.version)?;
+        let corrections = resolve_corrections(&published.bytes, &overlay)?;
         let mut files = vec![
             (DOCUMENT, published.bytes),
             (UPSTREAM, upstream.into_bytes()),
-            (OVERLAY, records::overlay_version(&overlay, &published.version)?.into_bytes()),
+            (OVERLAY, overlay.into_bytes()),
+            (corrections::FILE, corrections.into_bytes()),
             (index::FILE, index.into_bytes()),
             (required::FILE, required::render(&not_required).into_bytes()),
         ];
@@ -250,19 +253,40 @@ fn next(
     )
 }
 
-/// Writes the index of the vendored document.
-pub fn write_index(options: &Options) -> Result<()> {
-    let staging = ReplacementTransaction::open(&options.root)?;
-    let text = index_of(&options.root)?;
-    staging.replace(&[(index::FILE, text.into_bytes())])
+/// The corrections that an overlay makes to a description, as a build reads them. Those that were found before pruning can
+/// include effects of actions that are gone.
+fn resolve_corrections(description: &[u8], overlay: &str) -> Result<String> {
+    let document = serde_json::from_slice(description).map_err(Problem::failed)?;
+    let corrected = CorrectedDescription::new(document, &overlay::parse(overlay)?)?;
+    Ok(corrections::render(&corrected.corrections, overlay))
 }
 
-/// The expected index of the vendored description.
-pub fn index_of(root: &Path) -> Result<String> {
+/// Files of `openapi/` that are derived from the description and the overlay.
+pub struct DerivedFiles {
+    /// The list of operations and webhooks.
+    pub index: String,
+    /// The corrections that a build applies.
+    pub corrections: String,
+}
+
+/// Writes the derived files of the vendored description.
+pub fn write_derived(options: &Options) -> Result<()> {
+    let staging = ReplacementTransaction::open(&options.root)?;
+    let DerivedFiles { index, corrections } = derived_of(&options.root)?;
+    staging.replace(&[
+        (index::FILE, index.into_bytes()),
+        (corrections::FILE, corrections.into_bytes()),
+    ])
+}
+
+/// The expected derived files of the vendored description. Fails if an action of the overlay has no effect.
+pub fn derived_of(root: &Path) -> Result<DerivedFiles> {
     let vendored = Vendored::read(root)?;
-    let Vendored { document, overlay, not_required, reserved_scopes, .. } = vendored;
+    let Vendored { document, overlay, overlay_text, not_required, reserved_scopes, .. } = vendored;
     let corrected = CorrectedDescription::new(document, &overlay)?;
+    corrected.check_effective()?;
+    let corrections = corrections::render(&corrected.corrections, &overlay_text);
     let webhooks = webhooks::describe(&corrected.document)?;
     let generated = corrected.generate(&not_required, &reserved_scopes, Features::All)?;
-    Ok(index::index(&generated.model, &webhooks))
+    Ok(DerivedFiles { index: index::index(&generated.model, &webhooks), corrections })
 }

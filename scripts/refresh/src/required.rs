@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::problem::{Problem, Result};
-use octowire_codegen::document::{self, pointer};
-use octowire_codegen::overlay::document_name;
+use octowire_codegen::document::{self, document_name, pointer};
 pub use octowire_codegen::required::{FILE, NotRequired, parse};
 use octowire_codegen::{load, webhooks};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::options::Source;
 use crate::problem::{Problem, Result};
-use octowire_codegen::{load, overlay};
+use octowire_codegen::{document, load};
 
 /// The only vendored edition.
 pub const VERSION: &str = "api.github.com";
@@ -71,7 +71,7 @@ fn read(path: &Path) -> Result<(Vec<u8>, Value)> {
         ))
     })?;
     load::check(&document)?;
-    let version = overlay::document_name(&document);
+    let version = document::document_name(&document);
     if version != VERSION {
         return Err(Problem::failed(format!(
             "{} is the document of {version}, but {VERSION} is vendored; to build from another \

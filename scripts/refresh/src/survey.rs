@@ -6,7 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use octowire_codegen::pipeline::{CorrectedDescription, Inputs};
+use octowire_codegen::overlay::{self, Overlay};
+use octowire_codegen::pipeline::CorrectedDescription;
+use octowire_codegen::required::{self, NotRequired};
+use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Features;
 use octowire_codegen::{Result, document, webhooks};
 
@@ -15,7 +18,12 @@ use crate::problem::{self, Problem};
 
 /// Processes each description; returns the number of failures.
 pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Result<usize> {
-    let inputs = Inputs::read(&root.join("openapi"), features::reserved_scopes(root)?)?;
+    let folder = root.join("openapi");
+    let inputs = Inputs {
+        overlay: overlay::read(&folder.join(overlay::FILE))?,
+        not_required: required::read(&folder.join(required::FILE))?,
+        reserved_scopes: features::reserved_scopes(root)?,
+    };
     let mut failed = 0;
     for file in files {
         let started = Instant::now();
@@ -38,6 +46,13 @@ pub fn run(root: &Path, files: &[PathBuf], out: &mut impl Write) -> problem::Res
         writeln!(out, "{}", line.replace('\n', " ")).map_err(Problem::failed)?;
     }
     Ok(failed)
+}
+
+/// The inputs of the stages beside a description.
+struct Inputs {
+    overlay: Overlay,
+    not_required: Vec<NotRequired>,
+    reserved_scopes: ReservedScopes,
 }
 
 struct Counts {

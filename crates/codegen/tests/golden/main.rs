@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use octowire_codegen::overlay::{self, Overlay};
-use octowire_codegen::pipeline::{self, Inputs};
+use octowire_codegen::pipeline::{CorrectedDescription, Sources};
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Features;
 use octowire_codegen::{Result, load};
@@ -33,13 +33,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-fn generate() -> Result<pipeline::Sources> {
+fn generate() -> Result<Sources> {
     let description = load::load(&folder().join("description.json"))?;
     let overlay: Overlay = overlay::parse(OVERLAY)?;
-    let reserved_scopes = ReservedScopes::default();
-    let inputs = Inputs { overlay, not_required: Vec::new(), reserved_scopes };
+    let corrected = CorrectedDescription::new(description, &overlay)?;
+    corrected.check_effective()?;
     let is_enabled = |feature: &str| ["full", "webhooks"].contains(&feature);
-    Ok(pipeline::run(description, &inputs, Features::Enabled(&is_enabled))?.sources)
+    let features = Features::Enabled(&is_enabled);
+    Ok(corrected.generate(&[], &ReservedScopes::default(), features)?.sources)
 }
 
 /// The first line in which two texts differ, with its number.

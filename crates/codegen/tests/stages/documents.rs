@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::support::{
     lowered_parts, lowered_tags, names, normalized_tags, ok, openapi, split_tags,
 };
-use octowire_codegen::document::operations;
+use octowire_codegen::document::{document_name, operations};
 use octowire_codegen::hints::DocumentedValues;
 use octowire_codegen::lower::{ApiModel, Pagination};
 use octowire_codegen::model::{Definition, Kind, Type};
@@ -76,7 +76,7 @@ fn written_source(api: &ApiModel, name: &str) -> Result<String> {
 
 /// Writes every operation, and says how many there are.
 fn every_operation(document: &Value, api: &ApiModel) -> Result<usize> {
-    let name = overlay::document_name(document);
+    let name = document_name(document);
     let expected = operations(document).count();
     let source = written_source(api, &name)?;
     crate::write::parsed(&source);
@@ -121,7 +121,7 @@ fn every_operation_of_other_documents_is_written() {
 fn every_webhook(document: &Value) -> Result<(usize, usize)> {
     let (events, webhooks) = (select::events(document), webhooks::describe(document)?);
     let lowered = lowered_parts(document, &Selection::Only(names(&[])), &Selection::All)?;
-    let name = overlay::document_name(document);
+    let name = document_name(document);
     crate::write::parsed(&written_source(&lowered, &name)?);
     let source = write::events(&lowered)?;
     for Webhook { event, actions, key, .. } in &webhooks {

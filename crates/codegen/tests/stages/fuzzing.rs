@@ -17,10 +17,10 @@ pub fn overlay(input: &[u8]) {
     };
     let (mut one, mut other) = (document(), document());
     let all = apply(&mut one, &overlay, "api.github.com");
-    let stale = apply_what_matches(&mut other, &overlay, "api.github.com");
+    let applied = apply_what_matches(&mut other, &overlay, "api.github.com");
     // Nothing that matches is stale.
     if all.is_ok() {
-        assert!(stale.is_ok_and(|stale| stale.is_empty()));
+        assert!(applied.is_ok_and(|applied| applied.stale.is_empty()));
         assert_eq!(one, other);
     }
 }

@@ -1,6 +1,7 @@
 //! The stages of the build pipeline, each on small documents, and on GitHub's as a whole.
 
 mod bodies;
+mod corrections;
 mod cycles;
 mod dedup_types;
 mod docs;

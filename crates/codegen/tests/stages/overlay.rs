@@ -3,14 +3,22 @@
 use serde_json::{Value, json};
 
 use crate::support::{assert_contains, fails, ok, openapi};
-use octowire_codegen::Result;
-use octowire_codegen::overlay::{apply, apply_what_matches, document_name, parse, read};
+use octowire_codegen::document::document_name;
+use octowire_codegen::overlay::{apply, apply_what_matches, parse, read};
+use octowire_codegen::{Result, corrections};
 
-/// An overlay with the actions, which are given as JSON (which is YAML).
-fn overlaid(mut document: Value, actions: Value) -> Result<Value> {
-    let overlay = json!({ "overlay": "1.0.0", "info": {}, "actions": actions });
-    apply(&mut document, &parse(&overlay.to_string())?, "api.github.com")?;
-    Ok(document)
+/// An overlay with the actions, which are given as JSON (which is YAML). What a build reads of it has the same effect.
+fn overlaid(document: Value, actions: Value) -> Result<Value> {
+    let text = json!({ "overlay": "1.0.0", "info": {}, "actions": actions }).to_string();
+    let overlay = parse(&text)?;
+    let mut corrected = document.clone();
+    apply(&mut corrected, &overlay, "api.github.com")?;
+    let applied = apply_what_matches(&mut document.clone(), &overlay, "api.github.com")?;
+    let resolved = corrections::render(&applied.corrections, &text);
+    let mut again = document;
+    corrections::apply(&mut again, &corrections::parse(&resolved, &text)?)?;
+    assert_eq!(again.to_string(), corrected.to_string(), "{resolved}");
+    Ok(corrected)
 }
 
 fn update(target: &str, update: Value) -> Value {
@@ -217,7 +225,7 @@ fn for_another_description_actions_without_effect_are_named_and_the_others_apply
     ] });
     let overlay = ok(parse(&overlay.to_string()));
     let mut document = json!({ "a": {} });
-    let stale = ok(apply_what_matches(&mut document, &overlay, "api.github.com"));
+    let stale = ok(apply_what_matches(&mut document, &overlay, "api.github.com")).stale;
     assert_eq!(document, json!({ "a": { "b": 1 } }));
     let named: Vec<_> = stale.iter().map(|stale| (stale.index, stale.about.as_str())).collect();
     assert_eq!(named, [(0, "First."), (2, "Third.")]);
@@ -237,7 +245,8 @@ fn an_update_that_refers_to_nothing_is_not_applied() {
     );
     let overlay = json!({ "overlay": "1.0.0", "actions": actions });
     let mut same = document.clone();
-    let stale = ok(apply_what_matches(&mut same, &ok(parse(&overlay.to_string())), "ghes-3.9"));
+    let overlay = ok(parse(&overlay.to_string()));
+    let stale = ok(apply_what_matches(&mut same, &overlay, "ghes-3.9")).stale;
     assert_eq!((stale.len(), &same), (1, &document));
     assert!(stale[0].dangling);
     // If it is not expected, that is no error.

@@ -13,7 +13,7 @@ use octowire_codegen::model::{Definition, Field, Kind};
 use octowire_codegen::pipeline::{CorrectedDescription, SplitDescription};
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::{Features, Selection};
-use octowire_codegen::{Result, generate, load, normalize, overlay};
+use octowire_codegen::{Result, generate, load, normalize};
 
 /// The folder of the vendored document and the overlay.
 pub fn openapi() -> PathBuf {
@@ -73,8 +73,9 @@ pub fn with_parameters(path: &str, parameters: Value) -> Value {
 
 /// A description as it is, as the first stage would correct it.
 fn uncorrected(document: &Value) -> CorrectedDescription {
-    let name = overlay::document_name(document);
-    CorrectedDescription { document: document.clone(), name, stale: Vec::new() }
+    let name = octowire_codegen::document::document_name(document);
+    let (corrections, stale) = (Vec::new(), Vec::new());
+    CorrectedDescription { document: document.clone(), name, corrections, stale }
 }
 
 /// The tags without events.

@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::{broken, corrected, others, vendored};
 use crate::support::{call, lowered, lowered_tags, ok, with_body};
+use octowire_codegen::Result;
 use octowire_codegen::document::{self, operations};
 use octowire_codegen::lower::{Body, CallModel};
 use octowire_codegen::model::{Definition, Kind, Type};
 use octowire_codegen::operations::is_json;
 use octowire_codegen::select::Selection;
-use octowire_codegen::{Result, overlay};
 
 type Types = BTreeMap<String, Definition>;
 
@@ -69,7 +69,7 @@ fn sent(document: &Value) -> Result<BTreeMap<String, Fit>> {
         results.insert(format!("{operation} {key}"), fit);
     }
     let fit = results.values().filter(|fit| fit.is_ok()).count();
-    let name = overlay::document_name(document);
+    let name = document::document_name(document);
     println!("{name}: request examples that can be sent: {fit} of {}", results.len());
     Ok(results)
 }
@@ -193,7 +193,7 @@ fn every_request_example_of_the_vendored_document_can_be_sent_but_those_that_are
 fn every_request_example_of_other_documents_can_be_sent_but_those_that_are_broken() {
     for path in others() {
         let document = ok(corrected(&path));
-        let name = overlay::document_name(&document);
+        let name = document::document_name(&document);
         let surprises = ok(surprises(&document));
         assert!(surprises.is_empty(), "{name}: {surprises:#?}");
         if name == "ghec" {
