@@ -58,7 +58,7 @@ pub struct Selections {
 const ALL_TAGS: &str = "full";
 
 /// The feature of all events.
-const ALL_EVENTS: &str = "webhooks";
+const ALL_EVENTS: &str = "webhooks-full";
 
 /// The feature that uses the description at run time.
 const RUNTIME_DESCRIPTION: &str = "contract";

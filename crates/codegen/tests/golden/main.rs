@@ -38,7 +38,7 @@ fn generate() -> Result<Sources> {
     let overlay: Overlay = overlay::parse(OVERLAY)?;
     let corrected = CorrectedDescription::new(description, &overlay)?;
     corrected.check_effective()?;
-    let is_enabled = |feature: &str| ["full", "webhooks"].contains(&feature);
+    let is_enabled = |feature: &str| ["full", "webhooks-full"].contains(&feature);
     let features = Features::Enabled(&is_enabled);
     Ok(corrected.generate(&[], &ReservedScopes::default(), features)?.sources)
 }

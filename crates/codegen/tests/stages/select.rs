@@ -1,12 +1,18 @@
 //! Stage 4: the chosen tags, and no more.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::documents::raw;
 use crate::support::{
-    assert_contains, content, document, fails, lowered, lowered_tags, normalized_tags, ok,
+    assert_contains, content, document, fails, lowered, lowered_tags, normalized_tags, ok, openapi,
     reference,
 };
-use octowire_codegen::select::{Selection, drop_unreachable, feature_variable, select, tags};
+use octowire_codegen::select::{
+    Features, Selection, Selections, drop_unreachable, feature_variable, select, tags,
+};
 
 fn only(tags: &[&str]) -> Selection {
     Selection::Only(crate::support::names(tags))
@@ -247,4 +253,41 @@ fn nullable_x_has_the_same_name_whether_x_is_selected_or_not() {
     let one = ok(normalized_tags(&document, &only(&["a"])));
     let all = ok(normalized_tags(&document, &Selection::All));
     assert_eq!(one["paths"]["/a"], all["paths"]["/a"]);
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    features: BTreeMap<String, Vec<String>>,
+}
+
+/// What a build with these features of the library selects, with the features that they enable.
+fn selected_by(document: &Value, features: &[&str]) -> Selections {
+    let text = std::fs::read_to_string(openapi().join("../Cargo.toml")).expect("Cargo.toml");
+    let manifest: Manifest = basic_toml::from_str(&text).expect("TOML");
+    let mut enabled = BTreeSet::new();
+    let mut open: Vec<&str> = features.to_vec();
+    while let Some(feature) = open.pop() {
+        if enabled.insert(feature) {
+            let enables = manifest.features.get(feature).into_iter().flatten();
+            open.extend(enables.map(String::as_str));
+        }
+    }
+    Features::Enabled(&|feature| enabled.contains(feature)).selections(document)
+}
+
+#[test]
+fn a_feature_of_the_library_selects_its_tag_or_event_and_no_other() {
+    let document = raw();
+    for (feature, tags, events) in [
+        ("issues", only(&["issues"]), only(&[])),
+        ("full", Selection::All, only(&[])),
+        ("webhooks", only(&[]), only(&[])),
+        ("webhooks-axum", only(&[]), only(&[])),
+        ("webhook-pull-request", only(&[]), only(&["pull_request"])),
+        ("webhooks-full", only(&[]), Selection::All),
+    ] {
+        assert_eq!(selected_by(&document, &[feature]), Selections { tags, events }, "{feature}");
+    }
+    let both = selected_by(&document, &["issues", "webhook-push"]);
+    assert_eq!(both, Selections { tags: only(&["issues"]), events: only(&["push"]) });
 }
