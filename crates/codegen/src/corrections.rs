@@ -3,13 +3,17 @@
 //! A build of the vendored description applies `corrections.json`, and compiles neither a parser of YAML nor an engine of
 //! JSONPath. The refresh writes the file from `overlay.yaml`, by the module `overlay`, which evaluates the actions on any
 //! description.
+//!
+//! The file also has the overlay's [names](crate::type_names) of generated types, as they are.
 
+use std::collections::BTreeMap;
 use std::{fs, path::Path};
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::type_names::{TypeName, TypeNames};
 
 const STAGE: &str = "overlay";
 
@@ -22,13 +26,22 @@ pub const OVERLAY: &str = "overlay.yaml";
 /// The command that writes the file.
 const COMMAND: &str = "./scripts/refresh-openapi.sh --index";
 
-/// The corrections of one description, in their order.
+/// The corrections of one description, in their order, and the names of types.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Corrections {
     /// The [`fingerprint`] of the overlay that they were resolved from.
     overlay: String,
     corrections: Vec<Correction>,
+    types: Vec<TypeName>,
+    variants: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Corrections {
+    /// Returns the names of generated types.
+    pub fn type_names(&self) -> TypeNames {
+        TypeNames { types: self.types.clone(), variants: self.variants.clone() }
+    }
 }
 
 /// A correction of some parts of a description.
@@ -66,11 +79,20 @@ pub fn parse(text: &str, overlay: &str) -> Result<Corrections> {
     Ok(corrections)
 }
 
-/// Writes the text of the file: a line for each correction, so that a diff shows them.
-pub fn render(corrections: &[Correction], overlay: &str) -> String {
-    let lines: Vec<String> = corrections.iter().map(Correction::to_json).collect();
-    let lines = lines.join(",\n");
-    format!("{{\n\"overlay\": \"{}\",\n\"corrections\": [\n{lines}\n]\n}}\n", fingerprint(overlay))
+/// Writes the text of the file: a line for each correction and each name, so that a diff shows them.
+pub fn render(corrections: &[Correction], names: &TypeNames, overlay: &str) -> String {
+    let corrections: Vec<String> = corrections.iter().map(Correction::to_json).collect();
+    let types: Vec<String> = names.types.iter().map(|entry| json!(entry).to_string()).collect();
+    let variants = names.variants.iter();
+    let variants: Vec<String> =
+        variants.map(|(union, names)| format!("{}:{}", json!(union), json!(names))).collect();
+    format!(
+        "{{\n\"overlay\": \"{}\",\n\"corrections\": [\n{}\n],\n\"types\": [\n{}\n],\n\"variants\": {{\n{}\n}}\n}}\n",
+        fingerprint(overlay),
+        corrections.join(",\n"),
+        types.join(",\n"),
+        variants.join(",\n"),
+    )
 }
 
 /// Applies the corrections.

@@ -52,6 +52,7 @@ pub mod select;
 pub mod split_directions;
 #[cfg(feature = "overlay")]
 pub mod twins;
+pub mod type_names;
 pub mod webhooks;
 pub mod write;
 

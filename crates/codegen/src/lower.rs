@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::function_names::{FunctionNames, function_key};
 use crate::model::{Definition, Kind, Model, Signature, Type};
 use crate::operations::Operation;
+use crate::type_names::TypeNames;
 use crate::webhooks::{WEBHOOKS, Webhook};
 
 pub use pagination::{ListField, Pagination};
@@ -113,17 +114,19 @@ pub struct Base64Setter {
     pub encoding: Option<String>,
 }
 
-/// Runs the passes. `functions` names the function of each operation and of each webhook.
+/// Runs the passes. `functions` names the function of each operation and of each webhook, and `type_names` the
+/// types that several of them share.
 pub fn lower(
     model: Model,
     operations: Vec<Operation>,
     webhooks: Vec<Webhook>,
     functions: &FunctionNames,
+    type_names: &TypeNames,
 ) -> Result<ApiModel> {
     let Model { mut types, mut signatures } = model;
     sort_fields(&mut types);
     inline_aliases(&mut types, &mut signatures)?;
-    let read =
+    let mut read =
         reached(&types, signatures.values().filter_map(|signature| signature.output.as_ref()));
     let sent = reached(
         &types,
@@ -132,6 +135,7 @@ pub fn lower(
     types.retain(|name, _| read.contains(name) || sent.contains(name));
     for (name, definition) in &mut types {
         name_variants(name, &mut definition.kind);
+        type_names.rename_variants(name, &mut definition.kind);
         if read.contains(name) {
             read_tolerantly(definition);
         } else {
@@ -146,7 +150,7 @@ pub fn lower(
             .ok_or_else(|| no_function(operation.pointer()))?;
         calls.push(calls::call(operation, &signature, &mut types)?);
     }
-    crate::dedup_types::dedup(&mut types, &read);
+    crate::dedup_types::dedup(&mut types, &mut read, &type_names.types);
     let mut payloads = Vec::new();
     for webhook in webhooks {
         let signature = functions

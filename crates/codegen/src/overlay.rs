@@ -5,9 +5,12 @@
 //! removed. An action that is correct only for some descriptions names those in `x-octowire-expected-in`; for
 //! others, it is applied where it matches. If an action allows `null`, its [`twins`] allow it as well.
 //!
+//! Beside the actions, the overlay has [names](crate::type_names) of generated types, which are no part of a
+//! description.
+//!
 //! The result includes what was applied, as [`Correction`]s: a build of the vendored description applies these.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 
 use serde::Deserialize;
@@ -17,6 +20,7 @@ use serde_json_path::JsonPath;
 use crate::corrections::{self, Correction, merge, remove};
 use crate::error::{Error, Result};
 use crate::hints::{DISCRIMINATOR, OBJECT};
+use crate::type_names::{TypeName, TypeNames};
 use crate::{document, twins};
 
 const STAGE: &str = "overlay";
@@ -30,6 +34,17 @@ pub struct Overlay {
     overlay: String,
     /// The actions, in their order.
     pub actions: Vec<Action>,
+    #[serde(rename = "x-octowire-types", default)]
+    types: Vec<TypeName>,
+    #[serde(rename = "x-octowire-variants", default)]
+    variants: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Overlay {
+    /// Returns the names of generated types.
+    pub fn type_names(&self) -> TypeNames {
+        TypeNames { types: self.types.clone(), variants: self.variants.clone() }
+    }
 }
 
 /// One correction.
@@ -75,6 +90,7 @@ pub fn parse(text: &str) -> Result<Overlay> {
             format!("unsupported Overlay version {}; use 1.0.0", overlay.overlay),
         ));
     }
+    overlay.type_names().check(STAGE)?;
     Ok(overlay)
 }
 

@@ -27,6 +27,7 @@ use crate::overlay::{Overlay, StaleAction};
 use crate::required::NotRequired;
 use crate::reserved_scopes::ReservedScopes;
 use crate::select::{Features, Selections};
+use crate::type_names::TypeNames;
 use crate::webhooks::Webhook;
 use crate::{
     corrections, document, generate, lower, normalize, operations, parse_progenitor, required,
@@ -48,6 +49,8 @@ pub struct CorrectedDescription {
     /// The actions without effect on it.
     #[cfg(feature = "overlay")]
     pub stale: Vec<StaleAction>,
+    /// The overlay's names of generated types.
+    pub type_names: TypeNames,
 }
 
 impl CorrectedDescription {
@@ -62,6 +65,7 @@ impl CorrectedDescription {
             corrections: Vec::new(),
             #[cfg(feature = "overlay")]
             stale: Vec::new(),
+            type_names: corrections.type_names(),
         })
     }
 
@@ -71,7 +75,7 @@ impl CorrectedDescription {
         let name = document::document_name(&document);
         let applied = overlay::apply_what_matches(&mut document, overlay, &name)?;
         let overlay::Applied { corrections, stale } = applied;
-        Ok(Self { document, name, corrections, stale })
+        Ok(Self { document, name, corrections, stale, type_names: overlay.type_names() })
     }
 
     /// Reads a description of any variant, and applies every action that matches.
@@ -114,7 +118,7 @@ impl CorrectedDescription {
 
     /// Stage `select`: keeps the parts that the features select, and describes them.
     pub fn select(self, features: Features<'_>) -> Result<SelectedDescription> {
-        let Self { mut document, name, .. } = self;
+        let Self { mut document, name, type_names, .. } = self;
         let schema_names = normalize::schema_names(&document);
         let runtime_description = features
             .needs_runtime_description()
@@ -128,7 +132,15 @@ impl CorrectedDescription {
             webhooks.iter().map(|webhook| webhook.key.as_str()),
         );
         let version = document["info"]["version"].as_str().unwrap_or_default().to_owned();
-        let parts = Parts { name, version, runtime_description, operations, webhooks, functions };
+        let parts = Parts {
+            name,
+            version,
+            runtime_description,
+            operations,
+            webhooks,
+            functions,
+            type_names,
+        };
         Ok(SelectedDescription { document, schema_names, parts })
     }
 }
@@ -148,6 +160,8 @@ pub struct Parts {
     pub webhooks: Vec<Webhook>,
     /// The functions that progenitor generates for them.
     pub functions: FunctionNames,
+    /// The overlay's names of generated types.
+    pub type_names: TypeNames,
 }
 
 /// The selected part of a description.
@@ -207,8 +221,16 @@ impl SplitDescription {
         let Self { document, hints, parts } = self;
         let tokens = generate::generate(&document)?;
         let model = parse_progenitor::read(tokens, &hints)?;
-        let Parts { name, version, runtime_description, operations, webhooks, functions } = parts;
-        let model = lower::lower(model, operations, webhooks, &functions)?;
+        let Parts {
+            name,
+            version,
+            runtime_description,
+            operations,
+            webhooks,
+            functions,
+            type_names,
+        } = parts;
+        let model = lower::lower(model, operations, webhooks, &functions, &type_names)?;
         Ok(LoweredApi { model, name, version, runtime_description })
     }
 }

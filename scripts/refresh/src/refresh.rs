@@ -258,7 +258,7 @@ fn next(
 fn resolve_corrections(description: &[u8], overlay: &str) -> Result<String> {
     let document = serde_json::from_slice(description).map_err(Problem::failed)?;
     let corrected = CorrectedDescription::new(document, &overlay::parse(overlay)?)?;
-    Ok(corrections::render(&corrected.corrections, overlay))
+    Ok(corrections::render(&corrected.corrections, &corrected.type_names, overlay))
 }
 
 /// Files of `openapi/` that are derived from the description and the overlay.
@@ -285,7 +285,8 @@ pub fn derived_of(root: &Path) -> Result<DerivedFiles> {
     let Vendored { document, overlay, overlay_text, not_required, reserved_scopes, .. } = vendored;
     let corrected = CorrectedDescription::new(document, &overlay)?;
     corrected.check_effective()?;
-    let corrections = corrections::render(&corrected.corrections, &overlay_text);
+    let CorrectedDescription { corrections, type_names, .. } = &corrected;
+    let corrections = corrections::render(corrections, type_names, &overlay_text);
     let webhooks = webhooks::describe(&corrected.document)?;
     let generated = corrected.generate(&not_required, &reserved_scopes, Features::All)?;
     Ok(DerivedFiles { index: index::index(&generated.model, &webhooks), corrections })

@@ -4,12 +4,19 @@ use serde_json::{Value, json};
 
 use crate::support::{assert_contains, fails, ok, openapi};
 use octowire_codegen::corrections::{Correction, apply, parse, read, render};
+use octowire_codegen::type_names::TypeNames;
+use octowire_codegen::{Result, overlay};
 
 const OVERLAY: &str = "overlay: 1.0.0\nactions: []\n";
 
+/// The file with the corrections and without names.
+fn rendered(corrections: &[Correction]) -> String {
+    render(corrections, &TypeNames::default(), OVERLAY)
+}
+
 /// The corrections, written and read again, applied to a document.
-fn corrected(mut document: Value, corrections: &[Correction]) -> octowire_codegen::Result<Value> {
-    apply(&mut document, &parse(&render(corrections, OVERLAY), OVERLAY)?)?;
+fn corrected(mut document: Value, corrections: &[Correction]) -> Result<Value> {
+    apply(&mut document, &parse(&rendered(corrections), OVERLAY)?)?;
     Ok(document)
 }
 
@@ -35,12 +42,34 @@ fn corrections_apply_in_order_to_all_their_parts() {
 
 #[test]
 fn each_correction_is_a_line_of_the_file() {
-    let text = render(&[update(&["/a"], json!({ "n": 1 })), removal(&["/b", "/c"])], OVERLAY);
+    let text = rendered(&[update(&["/a"], json!({ "n": 1 })), removal(&["/b", "/c"])]);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[2..5],
         [r#""corrections": ["#, r#"{"update":{"n":1},"at":["/a"]},"#, r#"{"at":["/b","/c"]}"#]
     );
+}
+
+#[test]
+fn each_name_is_a_line_of_the_file_and_read_as_it_was() {
+    let overlay = json!({
+        "overlay": "1.0.0", "actions": [],
+        "x-octowire-types": [
+            { "name": "SortInput", "values": ["asc", "desc"], "request": true },
+            { "name": "Owner", "of": "SimpleUser" },
+        ],
+        "x-octowire-variants": { "Content": { "Array": "Directory" }, "Label": { "String": "Name" } },
+    });
+    let names = ok(overlay::parse(&overlay.to_string())).type_names();
+    let text = render(&[], &names, OVERLAY);
+    for line in [
+        "\n{\"name\":\"SortInput\",\"values\":[\"asc\",\"desc\"],\"request\":true},\n",
+        "\n{\"name\":\"Owner\",\"of\":\"SimpleUser\"}\n",
+        "\n\"Content\":{\"Array\":\"Directory\"},\n\"Label\":{\"String\":\"Name\"}\n",
+    ] {
+        assert_contains(&text, line);
+    }
+    assert_eq!(ok(parse(&text, OVERLAY)).type_names(), names);
 }
 
 #[test]
@@ -59,7 +88,7 @@ fn a_part_that_the_description_lacks_is_named_with_the_command() {
 
 #[test]
 fn corrections_of_another_overlay_are_rejected() {
-    let text = render(&[], OVERLAY);
+    let text = rendered(&[]);
     let message = fails(parse(&text, "overlay: 1.0.0\nactions: [ ]\n"), "overlay", "/overlay");
     assert_contains(&message, "overlay.yaml, which has changed");
     assert_contains(&message, "./scripts/refresh-openapi.sh --index");
@@ -80,5 +109,6 @@ fn an_invalid_file_is_rejected() {
 
 #[test]
 fn our_corrections_are_valid() {
-    ok(read(&openapi()));
+    let ours = ok(overlay::read(&openapi().join(overlay::FILE)));
+    assert_eq!(ok(read(&openapi())).type_names(), ours.type_names());
 }

@@ -1,11 +1,13 @@
 //! Stage 7: equal types become one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::slice::from_ref;
 
 use crate::support::names;
 use octowire_codegen::dedup_types::dedup;
 use octowire_codegen::hints::DocumentedValues;
 use octowire_codegen::model::{Definition, EnumValue, Field, Kind, Type, Variant};
+use octowire_codegen::type_names::TypeName;
 
 type Types = BTreeMap<String, Definition>;
 
@@ -45,9 +47,29 @@ fn alias(name: &str) -> Kind {
     Kind::Alias(named(name))
 }
 
-fn folded(mut types: Types, read: BTreeSet<String>) -> Types {
-    dedup(&mut types, &read);
-    types
+fn folded(types: Types, read: BTreeSet<String>) -> Types {
+    named_as(types, read, &[]).0
+}
+
+/// Folds the types with the names of an overlay; returns the names of the response types as well.
+fn named_as(
+    mut types: Types,
+    mut read: BTreeSet<String>,
+    names: &[TypeName],
+) -> (Types, BTreeSet<String>) {
+    dedup(&mut types, &mut read, names);
+    (types, read)
+}
+
+/// A name for the enums of responses with these values.
+fn name_of_values(name: &str, values: &[&str]) -> TypeName {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
+    TypeName { name: name.to_owned(), values, request: false, of: None }
+}
+
+/// A name for the types that are equal to another one.
+fn name_of_type(name: &str, of: &str) -> TypeName {
+    TypeName { name: name.to_owned(), values: Vec::new(), request: false, of: Some(of.to_owned()) }
 }
 
 fn all_read(types: Types) -> Types {
@@ -189,4 +211,79 @@ fn folding_twice_changes_nothing_more() {
     ]);
     let once = all_read(given);
     assert_eq!(all_read(once.clone()), once);
+}
+
+#[test]
+fn the_overlay_names_all_enums_with_the_same_values() {
+    let given = types([
+        ("CampaignState", values(&["closed", "open"])),
+        ("PullState", values(&["open", "closed"])),
+        ("Pull", record(&[("state", named("PullState"))])),
+        ("Campaign", record(&[("state", named("CampaignState"))])),
+        ("PullStateInput", values(&["open", "closed"])),
+        ("Longer", values(&["open", "closed", "merged"])),
+    ]);
+    let read = names(&["CampaignState", "PullState", "Pull", "Campaign", "Longer"]);
+    let entry = name_of_values("IssueState", &["open", "closed"]);
+    let (done, read) = named_as(given.clone(), read, from_ref(&entry));
+    // The order is that of the overlay, whichever of the types a build has.
+    assert_eq!(done["IssueState"].kind, values(&["open", "closed"]));
+    assert!(read.contains("IssueState"));
+    for name in ["CampaignState", "PullState"] {
+        assert_eq!(done[name].kind, alias("IssueState"), "{name}");
+    }
+    // So records that differed only in these are equal.
+    assert_eq!((&done["Pull"].kind, &done["Campaign"].kind), (&given["Pull"].kind, &alias("Pull")));
+    assert_eq!(done["PullStateInput"].kind, given["PullStateInput"].kind);
+    assert_eq!(done["Longer"].kind, given["Longer"].kind);
+    // A request has a name of its own.
+    let request = TypeName { name: "IssueStateInput".to_owned(), request: true, ..entry };
+    let (done, read) = named_as(given, names(&[]), &[request]);
+    assert_eq!(done["PullStateInput"].kind, alias("IssueStateInput"));
+    assert!(!read.contains("IssueStateInput"));
+}
+
+#[test]
+fn the_overlay_names_a_type_by_one_of_its_equals() {
+    let owner = || record(&[("id", Type::path("i64"))]);
+    let given = types([
+        ("Aaa", owner()),
+        ("Bbbb", owner()),
+        ("Ccccc", record(&[("owner", named("Bbbb"))])),
+        ("Dddddd", record(&[("owner", named("Aaa"))])),
+    ]);
+    // A new name, and the name of one of the types.
+    for name in ["Owner", "Bbbb"] {
+        for of in ["Aaa", "Bbbb"] {
+            let (done, read) =
+                named_as(given.clone(), names(&["Aaa", "Bbbb"]), &[name_of_type(name, of)]);
+            assert_eq!(done[name].kind, owner(), "{name} of {of}");
+            assert!(read.contains(name));
+            let others = ["Aaa", "Bbbb"].into_iter().filter(|other| *other != name);
+            others.for_each(|other| assert_eq!(done[other].kind, alias(name), "{other}"));
+            assert_eq!(done["Dddddd"].kind, alias("Ccccc"));
+        }
+    }
+    // A build without the type does not have its name.
+    let (done, _) = named_as(given.clone(), names(&[]), &[name_of_type("Owner", "Eeeee")]);
+    assert!(!done.contains_key("Owner"));
+}
+
+#[test]
+fn a_type_that_nothing_equals_has_the_name_of_the_overlay_as_well() {
+    let given = types([("A", values(&["x"])), ("B", record(&[("a", named("A"))]))]);
+    let entries = [name_of_values("X", &["x"]), name_of_type("Record", "B")];
+    let (done, _) = named_as(given, names(&["A", "B"]), &entries);
+    assert_eq!((&done["A"].kind, &done["B"].kind), (&alias("X"), &alias("Record")));
+}
+
+#[test]
+fn a_name_of_the_overlay_that_another_type_has_is_not_used() {
+    let given = types([("A", values(&["x"])), ("B", values(&["x"])), ("C", record(&[]))]);
+    let read = || names(&["A", "B", "C"]);
+    let unnamed = folded(given.clone(), read());
+    for entry in [name_of_values("C", &["x"]), name_of_type("A", "C"), name_of_type("C", "A")] {
+        let (done, _) = named_as(given.clone(), read(), from_ref(&entry));
+        assert_eq!(done, unnamed, "{entry:?}");
+    }
 }

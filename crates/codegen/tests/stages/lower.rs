@@ -14,6 +14,7 @@ use octowire_codegen::model::{Kind, Model, Signature, Type};
 use octowire_codegen::names::snake;
 use octowire_codegen::operations::describe;
 use octowire_codegen::parse_progenitor::read;
+use octowire_codegen::type_names::TypeNames;
 
 fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
@@ -338,7 +339,8 @@ fn an_operation_that_progenitor_left_out_is_an_error() {
         json!({}),
     );
     let functions = FunctionNames::assign(["a/b"].into_iter(), [].into_iter());
-    let result = lower(Model::default(), ok(describe(&given)), Vec::new(), &functions);
+    let names = TypeNames::default();
+    let result = lower(Model::default(), ok(describe(&given)), Vec::new(), &functions, &names);
     let message = fails(result, "lower", "/paths/~1a/get");
     assert_contains(message, "progenitor generated no function for this operation");
 }
@@ -347,7 +349,8 @@ fn an_operation_that_progenitor_left_out_is_an_error() {
 fn a_function_of_no_operation_is_an_error() {
     let mut model = Model::default();
     model.signatures.insert("ab".to_owned(), Signature { parameters: Vec::new(), output: None });
-    let result = lower(model, Vec::new(), Vec::new(), &FunctionNames::default());
+    let (functions, names) = (FunctionNames::default(), TypeNames::default());
+    let result = lower(model, Vec::new(), Vec::new(), &functions, &names);
     assert_contains(fails(result, "lower", "/paths"), "`ab`, which belongs to no operation");
 }
 
@@ -375,7 +378,7 @@ fn operations_are_paired_with_functions_by_id() {
     let mut operations = parts.operations;
     operations.reverse();
     model.signatures = model.signatures.into_iter().rev().collect();
-    let api = ok(lower(model, operations, Vec::new(), &parts.functions));
+    let api = ok(lower(model, operations, Vec::new(), &parts.functions, &parts.type_names));
     for (id, of) in [("z/last", "bool"), ("a/b-c", "String"), ("a-b/c", "i64"), ("a_b/c", "f64")] {
         assert_eq!(call(&api, id).output, Some(Type::path(of)), "{id}");
     }

@@ -25,5 +25,6 @@ mod split_directions;
 mod support;
 mod texts;
 mod twins;
+mod type_names;
 mod webhooks;
 mod write;

@@ -14,7 +14,7 @@ fn overlaid(document: Value, actions: Value) -> Result<Value> {
     let mut corrected = document.clone();
     apply(&mut corrected, &overlay, "api.github.com")?;
     let applied = apply_what_matches(&mut document.clone(), &overlay, "api.github.com")?;
-    let resolved = corrections::render(&applied.corrections, &text);
+    let resolved = corrections::render(&applied.corrections, &overlay.type_names(), &text);
     let mut again = document;
     corrections::apply(&mut again, &corrections::parse(&resolved, &text)?)?;
     assert_eq!(again.to_string(), corrected.to_string(), "{resolved}");

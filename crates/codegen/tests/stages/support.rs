@@ -13,6 +13,7 @@ use octowire_codegen::model::{Definition, Field, Kind};
 use octowire_codegen::pipeline::{CorrectedDescription, SplitDescription};
 use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::{Features, Selection};
+use octowire_codegen::type_names::TypeNames;
 use octowire_codegen::{Result, generate, load, normalize};
 
 /// The folder of the vendored document and the overlay.
@@ -74,8 +75,8 @@ pub fn with_parameters(path: &str, parameters: Value) -> Value {
 /// A description as it is, as the first stage would correct it.
 fn uncorrected(document: &Value) -> CorrectedDescription {
     let name = octowire_codegen::document::document_name(document);
-    let (corrections, stale) = (Vec::new(), Vec::new());
-    CorrectedDescription { document: document.clone(), name, corrections, stale }
+    let (corrections, stale, type_names) = (Vec::new(), Vec::new(), TypeNames::default());
+    CorrectedDescription { document: document.clone(), name, corrections, stale, type_names }
 }
 
 /// The tags without events.
@@ -136,8 +137,19 @@ pub fn lowered_tags(document: &Value, tags: &Selection) -> Result<ApiModel> {
 
 /// The result of the stage `lower`, of some tags and some events.
 pub fn lowered_parts(document: &Value, tags: &Selection, events: &Selection) -> Result<ApiModel> {
+    lowered_as(document, tags, events, TypeNames::default())
+}
+
+/// The same, with the names of an overlay.
+pub fn lowered_as(
+    document: &Value,
+    tags: &Selection,
+    events: &Selection,
+    type_names: TypeNames,
+) -> Result<ApiModel> {
     let features = Features::These { tags, events };
-    let split = uncorrected(document).select(features)?.normalize()?.split_directions()?;
+    let corrected = CorrectedDescription { type_names, ..uncorrected(document) };
+    let split = corrected.select(features)?.normalize()?.split_directions()?;
     Ok(split.lower()?.model)
 }
 
