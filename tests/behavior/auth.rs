@@ -304,6 +304,27 @@ async fn installation_tokens_are_scoped_as_requested_and_cached_separately() {
 }
 
 #[tokio::test]
+async fn permissions_are_pairs_of_a_name_and_a_level() {
+    use octowire::auth::PermissionLevel::{Admin, Read, Write};
+
+    let github = GitHub::knowing(&[&KEY]).await;
+    let client = github.client(&app());
+    let one_by_one = Installation::id(42)
+        .permission("contents", "read")
+        .permission("issues", Write)
+        .permission("organization_projects", Admin);
+    let pairs = [("issues", Write), ("contents", Read), ("organization_projects", Admin)];
+    assert_eq!(Installation::id(42).permissions(pairs), one_by_one);
+    get(&client.installation(one_by_one).unwrap()).await.unwrap();
+    let expected = json!({
+        "permissions": {
+            "contents": "read", "issues": "write", "organization_projects": "admin",
+        },
+    });
+    assert_eq!(github.state().issued_tokens, [expected]);
+}
+
+#[tokio::test]
 async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
     let github = GitHub::knowing(&[&KEY]).await;
     let client = github.client(&app());

@@ -49,7 +49,7 @@ pub use credential_source::CredentialSource;
 pub use credentials::Credentials;
 pub use environment::{Environment, ProcessEnvironment};
 pub use health::TokenHealth;
-pub use installation::{AppInstallation, Installation};
+pub use installation::{AppInstallation, Installation, PermissionLevel};
 #[cfg(feature = "oauth")]
 #[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use oauth::{
