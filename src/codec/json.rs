@@ -1,9 +1,12 @@
-//! Decoding of the JSON of a response.
+//! Decoding of the JSON of a response, and JSON objects in requests.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
 use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Decodes a body of JSON.
 ///
@@ -34,11 +37,29 @@ fn invalid_utf8(valid: &[u8]) -> serde_json::Error {
     serde_json::Error::custom(format_args!("invalid UTF-8 at line {line} column {column}"))
 }
 
+/// Returns the properties of a value that is an object in JSON, such as a map, `json!({ … })` or a record of an
+/// application.
+///
+/// # Errors
+/// If it is another kind of value, or cannot be serialized.
+pub(crate) fn to_object(value: impl Serialize) -> Result<BTreeMap<String, Value>, String> {
+    let kind = match serde_json::to_value(value) {
+        Ok(Value::Object(properties)) => return Ok(properties.into_iter().collect()),
+        Ok(Value::Null) => "null",
+        Ok(Value::Bool(_)) => "a boolean",
+        Ok(Value::Number(_)) => "a number",
+        Ok(Value::String(_)) => "text",
+        Ok(Value::Array(_)) => "an array",
+        Err(error) => return Err(error.to_string()),
+    };
+    Err(format!("expected a JSON object, found {kind}"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde::de::IgnoredAny;
-    use serde_json::Value;
+    use serde_json::json;
 
     use super::super::json_path;
     use super::*;
@@ -180,5 +201,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn only_an_object_has_properties() {
+        let expected = BTreeMap::from([("a".to_owned(), json!(1))]);
+        assert_eq!(to_object(json!({ "a": 1 })), Ok(expected.clone()));
+        assert_eq!(to_object(BTreeMap::from([("a", 1)])), Ok(expected));
+        for (value, kind) in [
+            (json!(null), "null"),
+            (json!(true), "a boolean"),
+            (json!(1), "a number"),
+            (json!("{}"), "text"),
+            (json!([{}]), "an array"),
+        ] {
+            assert_eq!(to_object(value), Err(format!("expected a JSON object, found {kind}")));
+        }
+        // A key of an object is text.
+        assert!(to_object(BTreeMap::from([([1], 1)])).is_err());
     }
 }

@@ -11,8 +11,10 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "what is used depends on the tags")]
 
 mod content;
+mod equality;
 mod field_table;
 mod integer;
+mod invalid;
 mod json;
 pub(crate) mod json_path;
 mod record;
@@ -25,8 +27,10 @@ mod unknown;
 
 pub(crate) use crate::time::rfc3339::format as time;
 pub(crate) use content::{FileContent, file_content, file_variant, not_a_file};
+pub(crate) use equality::same;
 pub(crate) use integer::{read_integer, read_integers};
-pub(crate) use json::from_json;
+pub(crate) use invalid::InvalidValue;
+pub(crate) use json::{from_json, to_object};
 pub(crate) use record::{
     ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,
     write_optional_field,
@@ -63,6 +67,7 @@ macro_rules! impl_read_with_catch_all {
                 $crate::codec::WriteRecord::serialize(self, to)
             }
         }
+        $crate::codec::impl_equality! { $name }
     )*};
 }
 
@@ -74,14 +79,28 @@ macro_rules! impl_write {
                 $crate::codec::WriteRecord::serialize(self, to)
             }
         }
+        $crate::codec::impl_equality! { $name }
     )*};
+}
+
+/// Compares records and unions by their JSON.
+macro_rules! impl_equality {
+    ($name:ident) => {
+        impl ::core::cmp::PartialEq for $name {
+            // Inlined, so that only the crates that compare the type compile its comparison.
+            #[inline]
+            fn eq(&self, other: &Self) -> bool {
+                $crate::codec::same(self, other)
+            }
+        }
+    };
 }
 
 /// An enum in responses: it keeps values that the description does not name.
 macro_rules! open_enum {
     ($(#[$meta:meta])* $name:ident { $($ident:ident = $text:literal,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $ident,)*
@@ -103,6 +122,7 @@ macro_rules! open_enum {
             const KNOWN: &'static [Self] = Self::KNOWN;
             #[inline] fn text(&self) -> &str { self.as_str() }
             #[inline] fn unknown(text: &str) -> Option<Self> { Some(Self::Unknown(text.to_owned())) }
+            #[inline] fn placeholder() -> Self { Self::Unknown(String::new()) }
         }
         impl Default for $name {
             #[inline] fn default() -> Self { Self::Unknown(String::new()) }
@@ -128,7 +148,7 @@ macro_rules! closed_enum {
         ///
         /// Text is converted only if it is one of [`KNOWN`](Self::KNOWN). To send another value, use
         /// [`Other`](Self::Other).
-        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Debug)]
         #[non_exhaustive]
         pub enum $name {
             $(#[doc = concat!("`", $text, "`")] $ident,)*
@@ -150,6 +170,7 @@ macro_rules! closed_enum {
         impl $crate::codec::NamedStrings for $name {
             const KNOWN: &'static [Self] = Self::KNOWN;
             #[inline] fn text(&self) -> &str { self.as_str() }
+            #[inline] fn placeholder() -> Self { Self::Other(String::new()) }
         }
         impl TryFrom<&str> for $name {
             type Error = $crate::codec::UnknownEnumValue;
@@ -179,9 +200,47 @@ macro_rules! closed_enum {
     };
 }
 
-/// Common parts of open and closed enums.
+/// Common parts of open and closed enums. They are equal if their texts are, whichever of the variants has the text, so
+/// that comparisons with one another and with text agree.
 macro_rules! string_enum {
     ($name:ident) => {
+        impl ::core::cmp::PartialEq for $name {
+            #[inline]
+            fn eq(&self, other: &Self) -> bool {
+                self.as_str() == other.as_str()
+            }
+        }
+        impl ::core::cmp::Eq for $name {}
+        impl ::core::hash::Hash for $name {
+            #[inline]
+            fn hash<H: ::core::hash::Hasher>(&self, state: &mut H) {
+                ::core::hash::Hash::hash(self.as_str(), state);
+            }
+        }
+        impl<T: ::core::convert::AsRef<str> + ?Sized> ::core::cmp::PartialEq<T> for $name {
+            #[inline]
+            fn eq(&self, other: &T) -> bool {
+                self.as_str() == ::core::convert::AsRef::<str>::as_ref(other)
+            }
+        }
+        impl ::core::cmp::PartialEq<$name> for str {
+            #[inline]
+            fn eq(&self, other: &$name) -> bool {
+                self == other.as_str()
+            }
+        }
+        impl ::core::cmp::PartialEq<$name> for &str {
+            #[inline]
+            fn eq(&self, other: &$name) -> bool {
+                *self == other.as_str()
+            }
+        }
+        impl ::core::cmp::PartialEq<$name> for ::std::string::String {
+            #[inline]
+            fn eq(&self, other: &$name) -> bool {
+                self.as_str() == other.as_str()
+            }
+        }
         impl ::core::fmt::Display for $name {
             #[inline]
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
@@ -202,7 +261,7 @@ macro_rules! string_enum {
 
 /// A union in responses: the matching variant, or the JSON as it is. [`Union`] has the rules.
 macro_rules! read_union {
-    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $([$by_ref:ident $owned:ident])? $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
         #[non_exhaustive]
@@ -210,6 +269,23 @@ macro_rules! read_union {
             $(#[allow(missing_docs, reason = "named after its type")] $ident($of),)*
             /// No variant matches: the JSON as it was sent.
             Other(::serde_json::Value),
+        }
+        impl $name {
+            $($(
+                #[doc = concat!("Returns the value if it is a [`", stringify!($ident), "`](Self::", stringify!($ident), ").")]
+                #[must_use]
+                #[inline]
+                pub fn $by_ref(&self) -> Option<&$of> {
+                    match self { Self::$ident(value) => Some(value), _ => None }
+                }
+
+                #[doc = concat!("Returns the value if it is a [`", stringify!($ident), "`](Self::", stringify!($ident), ").")]
+                #[must_use]
+                #[inline]
+                pub fn $owned(self) -> Option<$of> {
+                    match self { Self::$ident(value) => Some(value), _ => None }
+                }
+            )?)*
         }
         impl Default for $name {
             #[inline] fn default() -> Self { Self::Other(::serde_json::Value::Null) }
@@ -243,6 +319,7 @@ macro_rules! read_union {
                 }
             }
         }
+        $crate::codec::impl_equality! { $name }
     };
 }
 
@@ -282,10 +359,11 @@ macro_rules! sent_union {
                 match self { $(Self::$ident(value) => ::serde::Serialize::serialize(value, to),)* }
             }
         }
+        $crate::codec::impl_equality! { $name }
     };
 }
 
 pub(crate) use {
-    closed_enum, impl_read, impl_read_with_catch_all, impl_write, open_enum, read_union,
-    read_variant, sent_union, shape, string_enum,
+    closed_enum, impl_equality, impl_read, impl_read_with_catch_all, impl_write, open_enum,
+    read_union, read_variant, sent_union, shape, string_enum,
 };

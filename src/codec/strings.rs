@@ -19,6 +19,9 @@ pub(crate) trait NamedStrings: Clone + 'static {
         None
     }
 
+    /// Returns a value in place of an invalid one, in a record that is not sent.
+    fn placeholder() -> Self;
+
     /// Reads any string.
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_str(Strings(PhantomData))

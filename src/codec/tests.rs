@@ -175,10 +175,10 @@ codec::read_union! {
     /// A user or a team.
     Owner {
         Label(Box<Label>) Record { Label; 0; "kind": &["label"] };
-        Extended(Extended) Record { Extended; 0; };
-        Loose(Loose) Record { Loose; ; "kind": &["loose", "looser"] };
+        Extended(Extended) [as_extended into_extended] Record { Extended; 0; };
+        Loose(Loose) [as_loose into_loose] Record { Loose; ; "kind": &["loose", "looser"] };
         Map(std::collections::BTreeMap<String, Value>) Map;
-        String(String) String;
+        String(String) [as_string into_string] String;
         Integer(i64) Integer;
         Number(f64) Number;
     }
@@ -262,6 +262,107 @@ fn a_value_that_is_sent_must_be_one_that_github_takes() {
     assert_eq!(error, "`opened` is not one of `open`, `closed`");
     assert_eq!(State::KNOWN, [State::Open, State::Closed]);
     assert_eq!(State::Closed.to_string(), "closed");
+}
+
+#[test]
+fn an_enum_and_text_are_compared_in_both_directions() {
+    let (red, text, blue) = (Color::Red, String::from("red"), String::from("blue"));
+    let (by_ref, text_by_ref) = (&red, &text);
+    for equal in [red == "red", red == *"red", red == text, red == text_by_ref, by_ref == "red"] {
+        assert!(equal);
+    }
+    for equal in ["red" == red, *"red" == red, text == red, State::Open == "open"] {
+        assert!(equal);
+    }
+    assert!(red == std::borrow::Cow::Borrowed("red"));
+    for equal in [red == "Red", "blue" == red, red == blue, "closed" == State::Open] {
+        assert!(!equal);
+    }
+    let colors = [Color::Plus1, Color::from("blue")];
+    assert!(colors.iter().any(|color| color == "blue"));
+    assert_eq!(colors, ["+1", "blue"]);
+}
+
+#[test]
+fn enums_are_equal_if_their_texts_are() {
+    use std::collections::HashSet;
+
+    let unknown = Color::Unknown("red".to_owned());
+    assert_eq!(unknown, Color::Red);
+    assert_ne!(Color::Unknown("blue".to_owned()), Color::Red);
+    let colors = HashSet::from([unknown, Color::Red, Color::Plus1]);
+    assert_eq!(colors.len(), 2);
+    assert_eq!(State::Other("open".to_owned()), State::Open);
+}
+
+#[test]
+fn records_and_unions_are_equal_if_their_json_is() {
+    let label = read::<Label>;
+    let original = json!({ "id": 7, "name": "bug", "colors": ["red"], "new": { "a": 1 } });
+    assert_eq!(label(original.clone()), label(original.clone()));
+    // Absent lists are empty, and the order of properties has no meaning.
+    assert_eq!(label(json!({ "id": 7 })), label(json!({ "colors": [], "name": null, "id": 7 })));
+    for (property, value) in
+        [("id", json!(8)), ("name", json!(null)), ("colors", json!([])), ("new", json!({}))]
+    {
+        let mut other = original.clone();
+        other[property] = value;
+        assert_ne!(label(original.clone()), label(other), "{property}");
+    }
+    assert_eq!(Some(vec![label(original.clone())]), Some(vec![label(original.clone())]));
+    assert_eq!(read::<Owner>(original.clone()), read::<Owner>(original));
+    assert_ne!(read::<Owner>(json!("octocat")), read::<Owner>(json!(7)));
+    assert_eq!(Either::Integer(1), Either::Integer(1));
+    assert_ne!(Either::Integer(1), Either::String("1".to_owned()));
+}
+
+#[test]
+fn a_union_returns_the_value_of_a_variant() {
+    let text: Owner = read(json!("octocat"));
+    assert_eq!(text.as_string().map(String::as_str), Some("octocat"));
+    assert!(text.as_loose().is_none());
+    assert_eq!(text.into_string().as_deref(), Some("octocat"));
+    let loose: Owner = read(json!({ "kind": "loose" }));
+    assert_eq!(loose.as_loose().and_then(|loose| loose.kind.as_deref()), Some("loose"));
+    assert!(loose.as_extended().is_none() && loose.as_string().is_none());
+    assert!(loose.into_extended().is_none());
+}
+
+#[test]
+fn a_request_record_with_an_invalid_value_cannot_be_serialized() {
+    #[derive(Clone, Debug)]
+    struct Search {
+        state: Option<State>,
+        page: Option<i64>,
+        invalid_value: codec::InvalidValue,
+    }
+
+    impl WriteRecord for Search {
+        fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+            write_optional_field(to, "state", &self.state)?;
+            write_optional_field(to, "page", &self.page)?;
+            self.invalid_value.report()
+        }
+    }
+
+    codec::impl_write! { Search }
+
+    let search = |state: &str, page: &str| {
+        let mut invalid_value = codec::InvalidValue::default();
+        let state = invalid_value.check("state", State::try_from(state));
+        let page = invalid_value.check("page", page.parse::<i64>());
+        Search { state, page, invalid_value }
+    };
+    let valid = search("open", "7");
+    assert_eq!(serde_json::to_value(&valid).unwrap(), json!({ "state": "open", "page": 7 }));
+    assert_eq!(valid, valid.clone());
+    // The first invalid value is the reason.
+    let invalid = search("opened", "seven");
+    let error = serde_json::to_vec(&invalid).unwrap_err().to_string();
+    assert_eq!(error, "state: `opened` is not one of `open`, `closed`");
+    assert_ne!(invalid, valid);
+    let placeholder: State = codec::NamedStrings::placeholder();
+    assert_eq!(placeholder, "");
 }
 
 /// The name of the variant that a value is read as.
