@@ -89,6 +89,7 @@ pub use policy::rate_limit::RateLimiter;
 pub use api::id_or_name::IdOrName;
 pub use api::integers::{IntoInteger, InvalidInteger};
 pub use api::into_text::{IntoList, IntoText};
+pub use api::into_values::{IntoIntegers, IntoValues};
 pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};
 pub use api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
 pub use api::types;

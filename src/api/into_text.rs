@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::into_values::with_array_lengths;
+
 /// Values that a setter accepts where GitHub's description declares text and GitHub's own values are text, integers or
 /// booleans: ids that are sent as text, `milestone` of a list of issues, and flags such as `recursive` of a tree. The
 /// names of a handle, such as those of [`Client::repo`](crate::Client::repo), are such values as well.
@@ -27,7 +29,7 @@ pub trait IntoText {
 }
 
 /// Values that a setter accepts where GitHub reads a list as `a,b,c`: text that is sent as it is, or a list that is
-/// joined by commas.
+/// joined by commas: an array of up to 32 items, a `Vec`, or a reference to a slice, `Vec` or array.
 ///
 /// If an item of a list contains a comma, the call fails before anything is sent, since GitHub would parse it as two
 /// items.
@@ -107,9 +109,22 @@ impl IntoText for &&str {
     }
 }
 
-impl<T: IntoText, const N: usize> Sealed for [T; N] {
+/// Implements the trait for arrays of these lengths. With a parameter for the length, `[]` would have no type.
+macro_rules! arrays {
+    ($($length:literal)*) => {$(
+        impl<T: IntoText> Sealed for [T; $length] {
+            fn list(self) -> Result<String, String> {
+                joined(self.into_iter().map(IntoText::into_text).collect())
+            }
+        }
+    )*};
+}
+
+with_array_lengths! { arrays }
+
+impl Sealed for [&str; 0] {
     fn list(self) -> Result<String, String> {
-        joined(self.into_iter().map(IntoText::into_text).collect())
+        Ok(String::new())
     }
 }
 
@@ -160,6 +175,10 @@ fn joined(items: Vec<String>) -> Result<String, String> {
 mod tests {
     use super::*;
 
+    fn list(values: impl IntoList) -> Result<String, String> {
+        values.list()
+    }
+
     #[test]
     fn a_list_is_joined_and_text_stays_as_it_is() {
         let owned = vec!["bug".to_owned(), "ui".to_owned()];
@@ -178,6 +197,7 @@ mod tests {
         assert_eq!([123_i64, 456].list().as_deref(), Ok("123,456"));
         assert_eq!(123_i64.list().as_deref(), Ok("123"));
         assert_eq!(Vec::<String>::new().list().as_deref(), Ok(""));
+        assert_eq!(list([]).as_deref(), Ok(""));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use base64::Engine;
@@ -19,9 +20,10 @@ use super::path_values::PathValue;
 use super::{RequestBody, RequestDraft, Target, spec};
 use crate::api::integers::IntoInteger;
 use crate::api::into_text::{IntoList, IntoText};
+use crate::api::into_values::{IntoIntegers, IntoValues};
 use crate::api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
-use crate::sanitize;
 use crate::time::rfc3339;
+use crate::{codec, sanitize};
 
 /// Path parameters, by their position in the template.
 // The features determine which of the setters are used, here and below.
@@ -125,21 +127,21 @@ impl RequestDraft {
     }
 
     /// Sets a query parameter to several values, by repeating its name.
-    pub(crate) fn set_query_values<T: Display>(
+    pub(crate) fn set_query_values<T: Display, K>(
         &mut self,
         name: &'static str,
-        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+        values: impl IntoValues<T, K>,
     ) {
-        self.query_values(name, collect(values, |value| TryInto::<T>::try_into(value)));
+        self.query_values(name, values.values());
     }
 
     /// Sets a query parameter to several integers, by repeating its name.
-    pub(crate) fn set_query_integers(
+    pub(crate) fn set_query_integers<K>(
         &mut self,
         name: &'static str,
-        values: impl IntoIterator<Item: IntoInteger>,
+        values: impl IntoIntegers<K>,
     ) {
-        self.query_values(name, collect(values, IntoInteger::into_integer));
+        self.query_values(name, values.integers());
     }
 
     fn query_value<T: Display + 'static, E: Display>(
@@ -227,21 +229,46 @@ impl RequestDraft {
     }
 
     /// Sets a property of the JSON body to a list.
-    pub(crate) fn set_field_values<T: Serialize>(
+    pub(crate) fn set_field_values<T: Serialize, K>(
         &mut self,
         name: &'static str,
-        values: impl IntoIterator<Item: TryInto<T, Error: Display>>,
+        values: impl IntoValues<T, K>,
     ) {
-        self.field_value(name, collect(values, |value| TryInto::<T>::try_into(value)));
+        self.field_value(name, values.values());
     }
 
     /// Sets a property of the JSON body to a list of integers.
-    pub(crate) fn set_field_integers(
+    pub(crate) fn set_field_integers<K>(
         &mut self,
         name: &'static str,
-        values: impl IntoIterator<Item: IntoInteger>,
+        values: impl IntoIntegers<K>,
     ) {
-        self.field_value(name, collect(values, IntoInteger::into_integer));
+        self.field_value(name, values.integers());
+    }
+
+    /// Sets a property of the JSON body to an object with any properties.
+    pub(crate) fn set_field_object(&mut self, name: &'static str, value: impl Serialize) {
+        self.field_value(name, codec::to_object(value));
+    }
+
+    /// Sets a property of the JSON body to an object with these properties.
+    pub(crate) fn set_field_map<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = (impl Into<String>, impl TryInto<T, Error: Display>)>,
+    ) {
+        let mut map = BTreeMap::new();
+        for (key, value) in values {
+            let key: String = key.into();
+            match TryInto::<T>::try_into(value) {
+                Ok(value) => map.insert(key, value),
+                Err(reason) => {
+                    let reason = format!("{key:?}: {reason}");
+                    return self.field_value::<T, _>(name, Err(reason));
+                }
+            };
+        }
+        self.field_value(name, Ok::<_, String>(map));
     }
 
     /// Sets a property of the JSON body to the base64 of these bytes, and the property that names the encoding, if there
@@ -342,17 +369,6 @@ impl RequestDraft {
         }
         self.headers.insert(name, value);
     }
-}
-
-/// Converts the values, or returns why the first invalid one is invalid.
-fn collect<V, T, E: Display>(
-    values: impl IntoIterator<Item = V>,
-    convert: impl Fn(V) -> Result<T, E>,
-) -> Result<Vec<T>, String> {
-    let values = values.into_iter().enumerate();
-    values
-        .map(|(index, value)| convert(value).map_err(|reason| format!("value {index}: {reason}")))
-        .collect()
 }
 
 /// Returns the text of a value. A `String` is returned as it is, and not copied.

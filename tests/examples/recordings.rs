@@ -221,10 +221,10 @@ fn recorded_unions_decode_to_the_variant_of_their_constants() {
             }
             "repos/get-content" => {
                 let expected = match &body["type"] {
-                    Value::String(of) if of == "file" => "ContentFile",
-                    Value::String(of) if of == "symlink" => "ContentSymlink",
-                    Value::String(of) if of == "submodule" => "ContentSubmodule",
-                    _ => "Array",
+                    Value::String(of) if of == "file" => "File",
+                    Value::String(of) if of == "symlink" => "Symlink",
+                    Value::String(of) if of == "submodule" => "Submodule",
+                    _ => "Directory",
                 };
                 let content: ReposGetContentResponse = serde_json::from_value(body).unwrap();
                 check("ReposGetContentResponse", variant(&content), &[expected.to_owned()]);

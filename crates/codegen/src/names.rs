@@ -27,6 +27,20 @@ pub fn pascal(name: &str) -> Option<String> {
     identifier(ident)
 }
 
+/// The snake case of an identifier in camel case: of an accessor named after a variant.
+pub fn snake_of_camel(ident: &str) -> String {
+    let mut snake = String::new();
+    let mut in_word = false;
+    for c in ident.chars() {
+        if c.is_ascii_uppercase() && in_word {
+            snake.push('_');
+        }
+        in_word = !c.is_ascii_uppercase() && c != '_';
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
 /// The common key of two names that would be the same in Rust.
 pub fn squashed(name: &str) -> String {
     words(name).concat().to_ascii_lowercase()

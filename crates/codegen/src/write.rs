@@ -100,6 +100,19 @@ fn too_large(api: &ApiModel) -> Result<()> {
     Ok(())
 }
 
+/// The path of the type of any JSON.
+const JSON: &str = "::serde_json::Value";
+
+/// Returns whether this is any JSON.
+fn is_json(of: &Type) -> bool {
+    matches!(of, Type::Path(path) if path == JSON)
+}
+
+/// Returns whether this is an object with any properties.
+fn is_object(of: &Type) -> bool {
+    matches!(of, Type::Map(of) if is_json(of))
+}
+
 /// Returns whether this is a time, which is sent in GitHub's notation.
 fn is_time(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path.starts_with("::chrono::DateTime"))

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::docs::doc;
-use super::{is_integer, is_time, render_type, texts, unions};
+use super::{is_date, is_integer, is_object, is_time, render_type, texts, unions};
 use crate::hints::Discriminator;
 use crate::lower::ApiModel;
-use crate::model::{Field, Type};
+use crate::model::{Field, Kind, Type, resolved};
 
 pub(super) fn write(
     out: &mut String,
@@ -24,56 +24,174 @@ pub(super) fn write(
         doc(out, "    ", &text)?;
         writeln!(out, "    pub {}: {},", field.ident, render_type(&field.ty, ""))?;
     }
+    let is_checked = !is_read && fields.iter().any(|field| is_checked(api, field));
     if is_read && rest_of(fields).is_none() {
         writeln!(out, "    unknown_properties: codec::UnknownFields,")?;
     }
+    if is_checked {
+        writeln!(out, "    invalid_value: codec::InvalidValue,")?;
+    }
     writeln!(out, "}}")?;
     if !is_read {
-        constructor(out, name, fields)?;
+        constructor(out, api, name, fields)?;
     }
-    write_fields(out, name, fields, is_read)?;
+    write_fields(out, name, fields, is_read, is_checked)?;
     if is_read { read_fields(out, api, name, fields) } else { Ok(()) }
 }
 
 /// `new(…)` with the required properties, and a setter for each other one.
-fn constructor(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
     let required: Vec<&Cow<Field>> = fields.iter().filter(|field| field.required).collect();
-    let parameters: Vec<String> = required
-        .iter()
-        .map(|field| {
-            format!("{}: impl ::core::convert::Into<{}>", field.ident, render_type(&field.ty, ""))
-        })
-        .collect();
-    writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.")?;
-    writeln!(
-        out,
-        "    #[inline] pub fn new({}) -> Self {{\n        Self {{",
-        parameters.join(", ")
-    )?;
-    for field in fields {
-        match field.required {
-            true => write!(out, " {0}: {0}.into(),", field.ident)?,
-            false => write!(out, " {}: ::core::default::Default::default(),", field.ident)?,
+    let mut kinds: Vec<String> = Vec::new();
+    let (mut parameters, mut values) = (Vec::new(), Vec::new());
+    for field in &required {
+        let kind = format!("K{}", kinds.len());
+        let conversion = conversion(api, &field.ty, &field.ident, &kind);
+        match conversion.filter(|_| !field.catch_all) {
+            Some(Conversion { bound, value, placeholder, has_kind }) => {
+                kinds.extend(has_kind.then_some(kind));
+                parameters.push(format!("{}: impl {bound}", field.ident));
+                values.push(format!(
+                    "{}: invalid_value.check({:?}, {value}).{placeholder}",
+                    field.ident, field.name
+                ));
+            }
+            None => {
+                let of = render_type(&field.ty, "");
+                parameters.push(format!("{}: impl ::core::convert::Into<{of}>", field.ident));
+                values.push(format!("{0}: {0}.into()", field.ident));
+            }
         }
     }
-    writeln!(out, " }}\n    }}")?;
+    for field in fields.iter().filter(|field| !field.required) {
+        values.push(format!("{}: ::core::default::Default::default()", field.ident));
+    }
+    let (mut fails, mut checks) = ("", "");
+    if required.iter().any(|field| is_checked(api, field)) {
+        (fails, checks) = (INVALID, "let mut invalid_value = codec::InvalidValue::default(); ");
+        values.push("invalid_value".to_owned());
+    } else if fields.iter().any(|field| is_checked(api, field)) {
+        values.push("invalid_value: ::core::default::Default::default()".to_owned());
+    }
+    writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.{fails}")?;
+    writeln!(
+        out,
+        "    #[inline] pub fn new{}({}) -> Self {{\n        {checks}Self {{ {} }}\n    }}",
+        if kinds.is_empty() { String::new() } else { format!("<{}>", kinds.join(", ")) },
+        parameters.join(", "),
+        values.join(", ")
+    )?;
     for field in fields.iter().filter(|field| !field.required && !field.catch_all) {
-        let inner = field.ty.unwrapped();
-        writeln!(out, "    /// Sets [`{0}`](Self::{0}).", field.ident)?;
-        let (open, close) =
-            if inner == &field.ty { ("", "") } else { ("::core::option::Option::Some(", ")") };
-        writeln!(
-            out,
-            "    #[inline] #[must_use] pub fn {0}(mut self, value: impl ::core::convert::Into<{1}>) -> Self {{ \
-             self.{0} = {open}value.into(){close}; self }}",
-            field.ident,
-            render_type(inner, "")
-        )?;
+        setter(out, api, field)?;
     }
     writeln!(out, "}}")
 }
 
-fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bool) -> fmt::Result {
+/// The setter of an optional property.
+fn setter(out: &mut String, api: &ApiModel, field: &Field) -> fmt::Result {
+    let Field { ident, name, ty, .. } = field;
+    let inner = ty.unwrapped();
+    let is_option = inner != ty;
+    if let Some(Conversion { bound, value, placeholder, has_kind }) =
+        conversion(api, inner, "value", "K")
+    {
+        let kinds = if has_kind { "<K>" } else { "" };
+        let placeholder = if is_option { String::new() } else { format!(".{placeholder}") };
+        writeln!(out, "    /// Sets [`{ident}`](Self::{ident}).{INVALID}")?;
+        return writeln!(
+            out,
+            "    #[inline] #[must_use] pub fn {ident}{kinds}(mut self, value: impl {bound}) -> Self {{ \
+             self.{ident} = self.invalid_value.check({name:?}, {value}){placeholder}; self }}"
+        );
+    }
+    let (open, close) = if is_option { ("::core::option::Option::Some(", ")") } else { ("", "") };
+    writeln!(out, "    /// Sets [`{ident}`](Self::{ident}).")?;
+    writeln!(
+        out,
+        "    #[inline] #[must_use] pub fn {ident}(mut self, value: impl ::core::convert::Into<{}>) -> Self {{ \
+         self.{ident} = {open}value.into(){close}; self }}",
+        render_type(inner, "")
+    )
+}
+
+/// The end of the documentation of a setter that checks its value.
+const INVALID: &str = " An invalid value fails the call before it is sent.";
+
+/// How a setter of a request record converts its argument, if that can fail. The setters of calls accept the same.
+struct Conversion {
+    /// The trait that the argument implements.
+    bound: String,
+    /// The expression of the result.
+    value: String,
+    /// The method of an `Option` that returns a value in place of an invalid one.
+    placeholder: String,
+    /// Whether the trait has the parameter `kind`, which the compiler infers.
+    has_kind: bool,
+}
+
+/// The conversion of an argument to a type; `None` if `Into` is sufficient.
+fn conversion(api: &ApiModel, of: &Type, argument: &str, kind: &str) -> Option<Conversion> {
+    let default = |bound: &str, convert: &str| Conversion {
+        bound: bound.to_owned(),
+        value: format!("{convert}({argument})"),
+        placeholder: "unwrap_or_default()".to_owned(),
+        has_kind: false,
+    };
+    Some(match of {
+        of if is_integer(of) => default("crate::IntoInteger", "crate::IntoInteger::into_integer"),
+        of if is_time(of) => {
+            default("crate::IntoTimestamp", "crate::api::timestamps::Sealed::time")
+        }
+        of if is_date(of) => {
+            default("crate::IntoDate", "crate::api::timestamps::dates::Sealed::date")
+        }
+        of if is_object(of) => default("::serde::Serialize", "codec::to_object"),
+        Type::Vec(of) if is_integer(of) => Conversion {
+            has_kind: true,
+            ..default(
+                &format!("crate::IntoIntegers<{kind}>"),
+                "crate::api::into_values::Integers::integers",
+            )
+        },
+        Type::Vec(of) => {
+            let of = render_type(of, "");
+            Conversion {
+                has_kind: true,
+                ..default(
+                    &format!("crate::IntoValues<{of}, {kind}>"),
+                    &format!("crate::api::into_values::Values::<{of}, {kind}>::values"),
+                )
+            }
+        }
+        Type::Named(name) => match resolved(name, &api.types) {
+            Some((_, Kind::Enum(_))) => Conversion {
+                placeholder: format!(
+                    "unwrap_or_else(<{name} as codec::NamedStrings>::placeholder)"
+                ),
+                ..default(
+                    &format!("::core::convert::TryInto<{name}, Error: ::core::fmt::Display>"),
+                    &format!("::core::convert::TryInto::<{name}>::try_into"),
+                )
+            },
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// Returns whether the setter of a field checks its value.
+fn is_checked(api: &ApiModel, field: &Field) -> bool {
+    let of = if field.required { &field.ty } else { field.ty.unwrapped() };
+    !field.catch_all && conversion(api, of, "", "").is_some()
+}
+
+fn write_fields(
+    out: &mut String,
+    name: &str,
+    fields: &[Cow<Field>],
+    is_read: bool,
+    is_checked: bool,
+) -> fmt::Result {
     writeln!(
         out,
         "impl codec::WriteRecord for {name} {{ fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) \
@@ -113,7 +231,11 @@ fn write_fields(out: &mut String, name: &str, fields: &[Cow<Field>], is_read: bo
         }
     }
     let keeps_unknown = is_read && rest_of(fields).is_none();
-    let end = if keeps_unknown { "self.unknown_properties.write(_to)" } else { "Ok(())" };
+    let end = match (keeps_unknown, is_checked) {
+        (true, _) => "self.unknown_properties.write(_to)",
+        (false, true) => "self.invalid_value.report()",
+        (false, false) => "Ok(())",
+    };
     writeln!(out, "{end} }} }}")
 }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::docs::doc;
 use super::operation_table::wire_name;
-use super::{is_date, is_integer, is_text, is_time, option, render_type, texts};
+use super::{is_date, is_integer, is_object, is_text, is_time, option, render_type, texts};
 use crate::lower::{ApiModel, Base64Setter, Body, ParameterModel, Property};
 use crate::model::Type;
 use crate::operations::{Parameter, Text, is_id};
@@ -34,11 +34,16 @@ pub(super) fn parameter_setter(
             scalar_setter(out, ident, &into(&of), &format!("set_path::<{of}>({index}, "))
         }
         ("query", Type::Vec(of), _) if is_integer(of) => {
-            list_setter(out, ident, INTEGER, &format!("set_query_integers({name:?}, "))
+            list_setter(out, ident, INTEGERS, &format!("set_query_integers({name:?}, "))
         }
         ("query", Type::Vec(of), _) => {
             let of = render_type(of, "types::");
-            list_setter(out, ident, &into(&of), &format!("set_query_values::<{of}>({name:?}, "))
+            list_setter(
+                out,
+                ident,
+                &values(&of),
+                &format!("set_query_values::<{of}, _>({name:?}, "),
+            )
         }
         ("query", of, _) if is_integer(of) => {
             scalar_setter(out, ident, INTEGER, &format!("set_query_integer({name:?}, "))
@@ -72,6 +77,8 @@ pub(super) fn parameter_setter(
 /// The inputs of setters for types with several forms at GitHub or in Rust.
 const INTEGER: &str = "crate::IntoInteger";
 
+const INTEGERS: &str = "crate::IntoIntegers<K>";
+
 const TEXT: &str = "crate::IntoText";
 
 const LIST: &str = "crate::IntoList";
@@ -82,9 +89,17 @@ const DATE: &str = "crate::IntoDate";
 
 const TIME_RANGE: &str = "crate::IntoTimeRange";
 
+/// The input of setters of objects with any properties.
+const OBJECT: &str = "::serde::Serialize";
+
 /// The inputs of setters of other types.
 fn into(of: &str) -> String {
     format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
+}
+
+/// The inputs of setters of lists.
+fn values(of: &str) -> String {
+    format!("crate::IntoValues<{of}, K>")
 }
 
 pub(super) fn body_setters(out: &mut String, api: &ApiModel, body: &Body) -> fmt::Result {
@@ -130,11 +145,19 @@ fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt
     doc(out, "    ", &texts::setter(api, property.required, text, of, default))?;
     match of {
         Type::Vec(of) if is_integer(of) => {
-            list_setter(out, ident, INTEGER, &format!("set_field_integers({name:?}, "))?;
+            list_setter(out, ident, INTEGERS, &format!("set_field_integers({name:?}, "))?;
         }
         Type::Vec(of) => {
             let of = render_type(of, "types::");
-            list_setter(out, ident, &into(&of), &format!("set_field_values::<{of}>({name:?}, "))?;
+            let set = format!("set_field_values::<{of}, _>({name:?}, ");
+            list_setter(out, ident, &values(&of), &set)?;
+        }
+        of if is_object(of) => {
+            scalar_setter(out, ident, OBJECT, &format!("set_field_object({name:?}, "))?;
+        }
+        Type::Map(of) => {
+            let of = render_type(of, "types::");
+            map_setter(out, ident, &into(&of), &format!("set_field_map::<{of}>({name:?}, "))?;
         }
         of if is_integer(of) => {
             scalar_setter(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
@@ -183,11 +206,19 @@ fn scalar_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::R
     )
 }
 
-/// A setter of a list, whose items accept any `Into`.
+/// A setter of a list, whose items accept any `Into`. The compiler infers `K`, the kind of the list.
 fn list_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
     writeln!(
         out,
-        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item: {from}>) \
+        "    #[inline] pub fn {ident}<K>(mut self, values: impl {from}) -> Self {{ self.0.draft_mut().{set}values); self }}"
+    )
+}
+
+/// A setter of named values, which accept any `Into`.
+fn map_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item = (impl ::core::convert::Into<::std::string::String>, impl {from})>) \
          -> Self {{ self.0.draft_mut().{set}values); self }}"
     )
 }

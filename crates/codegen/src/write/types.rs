@@ -16,7 +16,8 @@ use crate::model::{EnumValue, Kind};
 pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
     writeln!(
         out,
-        "/// The types of requests and responses, named as in GitHub's OpenAPI description.\n\
+        "/// The types of requests and responses, named as in GitHub's OpenAPI description.\n///\n\
+         /// `==` compares records and unions by their JSON, and enums by their text, also with text: `state == \"open\"`.\n\
          #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]\n\
          #[allow(clippy::all, clippy::pedantic, deprecated)]\n\
          pub mod types {{\n\

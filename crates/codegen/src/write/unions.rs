@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::render_type;
+use super::{JSON, is_json, is_object, is_text, render_type};
 use crate::hints::OBJECT;
 use crate::lower::ApiModel;
 use crate::model::{Field, Kind, Type, Variant, resolved};
-use crate::names::squashed;
+use crate::names::{snake_of_camel, squashed};
 
 /// Writes a union, whose doc comment is `comment`. The macro takes it inside of its braces.
 pub(super) fn write(
@@ -21,16 +21,86 @@ pub(super) fn write(
     let kind = if is_read { "read_union" } else { "sent_union" };
     writeln!(out, "codec::{kind}! {{\n{comment}{name} {{")?;
     let constants = constants(api, variants);
-    for (Variant { ident, ty: of }, constants) in variants.iter().zip(&constants) {
+    for (variant, constants) in variants.iter().zip(&constants) {
+        let Variant { ident, ty: of } = variant;
         write!(out, "    {ident}({})", render_type(of, ""))?;
         if is_read {
-            writeln!(out, " {};", shape(api, of, constants))?;
+            writeln!(out, "{} {};", accessors(variant, variants), shape(api, of, constants))?;
         } else {
             writeln!(out, ",")?;
         }
     }
     writeln!(out, "}}\n}}")?;
-    conversions(out, api, name, variants)
+    if is_read {
+        name_of_text_or_record(out, api, name, variants)?;
+    }
+    conversions(out, api, name, variants)?;
+    if is_read { Ok(()) } else { from_json(out, name, variants) }
+}
+
+/// The accessors of a variant, ` [as_file into_file]`, in the syntax of `codec::read_union!`. None, if another
+/// variant would have the same, or if the value is in a `Box`.
+fn accessors(variant: &Variant, variants: &[Variant]) -> String {
+    let snake = snake_of_camel(&variant.ident);
+    let same = variants.iter().filter(|other| snake_of_camel(&other.ident) == snake).count();
+    if same > 1 || matches!(variant.ty, Type::Boxed(_)) {
+        return String::new();
+    }
+    format!(" [as_{snake} into_{snake}]")
+}
+
+/// `name()` for a union of a text and a record with a name, such as the labels of an issue.
+fn name_of_text_or_record(
+    out: &mut String,
+    api: &ApiModel,
+    name: &str,
+    variants: &[Variant],
+) -> fmt::Result {
+    let [one, other] = variants else { return Ok(()) };
+    let (text, record) = if is_text(&one.ty) { (one, other) } else { (other, one) };
+    let Some((_, fields)) = record_of(api, &record.ty).filter(|_| is_text(&text.ty)) else {
+        return Ok(());
+    };
+    let named = fields.iter().find(|field| field.name == "name");
+    let Some(field) = named.filter(|field| is_text(field.ty.unwrapped())) else { return Ok(()) };
+    let value = match field.ty {
+        Type::Option(_) => format!("value.{}.as_deref()", field.ident),
+        _ => format!("::core::option::Option::Some(&value.{})", field.ident),
+    };
+    writeln!(
+        out,
+        "impl {name} {{\n    \
+         /// Returns the name: the [text](Self::{0}), or that of the [record](Self::{1}). `None` if it has none.\n    \
+         #[must_use] #[inline] pub fn name(&self) -> ::core::option::Option<&str> {{ match self {{ \
+         Self::{0}(name) => ::core::option::Option::Some(name), Self::{1}(value) => {value}, \
+         Self::Other(value) => value.get(\"name\")?.as_str() }} }}\n}}",
+        text.ident, record.ident,
+    )
+}
+
+/// The conversion of JSON into a union in requests that accepts any object.
+fn from_json(out: &mut String, name: &str, variants: &[Variant]) -> fmt::Result {
+    let of = |is: fn(&Type) -> bool| variants.iter().find(|variant| is(&variant.ty));
+    let (Some(object), None) = (of(is_object), of(is_json)) else { return Ok(()) };
+    let (text, expected) = match of(is_text) {
+        Some(text) => (
+            format!(
+                "{JSON}::String(value) => ::core::result::Result::Ok(Self::{}(value)), ",
+                text.ident
+            ),
+            "a JSON object or text",
+        ),
+        None => (String::new(), "a JSON object"),
+    };
+    writeln!(
+        out,
+        "impl ::core::convert::TryFrom<{JSON}> for {name} {{\n\
+         type Error = &'static str;\n\
+         #[inline] fn try_from(value: {JSON}) -> ::core::result::Result<Self, &'static str> {{ match value {{ \
+         {JSON}::Object(value) => ::core::result::Result::Ok(Self::{}(value.into_iter().collect())), {text}\
+         _ => ::core::result::Result::Err(\"expected {expected}\") }} }}\n}}",
+        object.ident,
+    )
 }
 
 /// The values that a variant fits, in the syntax of `codec::read_union!`.

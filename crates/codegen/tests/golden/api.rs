@@ -1,4 +1,6 @@
 /// The types of requests and responses, named as in GitHub's OpenAPI description.
+///
+/// `==` compares records and unions by their JSON, and enums by their text, also with text: `state == "open"`.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 pub mod types {
@@ -37,20 +39,20 @@ pub struct InteractionLimitInput {
     pub limit: InteractionGroupInput,
     /// The property `expiry`, or `None` if it is absent.
     pub expiry: ::core::option::Option<InteractionExpiryInput>,
+    invalid_value: codec::InvalidValue,
 }
 impl InteractionLimitInput {
-    /// With all that GitHub requires.
-    #[inline] pub fn new(limit: impl ::core::convert::Into<InteractionGroupInput>) -> Self {
-        Self {
- limit: limit.into(), expiry: ::core::default::Default::default(), }
+    /// With all that GitHub requires. An invalid value fails the call before it is sent.
+    #[inline] pub fn new(limit: impl ::core::convert::TryInto<InteractionGroupInput, Error: ::core::fmt::Display>) -> Self {
+        let mut invalid_value = codec::InvalidValue::default(); Self { limit: invalid_value.check("limit", ::core::convert::TryInto::<InteractionGroupInput>::try_into(limit)).unwrap_or_else(<InteractionGroupInput as codec::NamedStrings>::placeholder), expiry: ::core::default::Default::default(), invalid_value }
     }
-    /// Sets [`expiry`](Self::expiry).
-    #[inline] #[must_use] pub fn expiry(mut self, value: impl ::core::convert::Into<InteractionExpiryInput>) -> Self { self.expiry = ::core::option::Option::Some(value.into()); self }
+    /// Sets [`expiry`](Self::expiry). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn expiry(mut self, value: impl ::core::convert::TryInto<InteractionExpiryInput, Error: ::core::fmt::Display>) -> Self { self.expiry = self.invalid_value.check("expiry", ::core::convert::TryInto::<InteractionExpiryInput>::try_into(value)); self }
 }
 impl codec::WriteRecord for InteractionLimitInput { fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) -> ::core::result::Result<(), M::Error> {
 codec::write_field(_to, "limit", &self.limit)?;
 codec::write_optional_field(_to, "expiry", &self.expiry)?;
-Ok(()) } }
+self.invalid_value.report() } }
 /// Interaction limit settings.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -81,8 +83,8 @@ _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 codec::read_union! {
 /// The response of `interactions/get-restrictions-for-org`: a value of one of the types `InteractionLimitResponse`, `Object`.
 InteractionsGetRestrictionsForOrgResponse {
-    InteractionLimitResponse(InteractionLimitResponse) Record { InteractionLimitResponse; 0 1 2;  };
-    Object(::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>) Map;
+    InteractionLimitResponse(InteractionLimitResponse) [as_interaction_limit_response into_interaction_limit_response] Record { InteractionLimitResponse; 0 1 2;  };
+    Object(::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>) [as_object into_object] Map;
 }
 }
 impl ::core::convert::From<InteractionLimitResponse> for InteractionsGetRestrictionsForOrgResponse {
@@ -415,12 +417,12 @@ pub struct PrivateRegistriesCreateOrgPrivateRegistryBody {
     pub workload_identity_provider: ::core::option::Option<::std::string::String>,
     /// The GCP service account email to impersonate. Optional for `oidc_gcp` auth type. If omitted, the federated token is used directly (direct WIF).
     pub service_account: ::core::option::Option<::std::string::String>,
+    invalid_value: codec::InvalidValue,
 }
 impl PrivateRegistriesCreateOrgPrivateRegistryBody {
-    /// With all that GitHub requires.
-    #[inline] pub fn new(registry_type: impl ::core::convert::Into<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>, url: impl ::core::convert::Into<::std::string::String>, visibility: impl ::core::convert::Into<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>) -> Self {
-        Self {
- registry_type: registry_type.into(), url: url.into(), username: ::core::default::Default::default(), replaces_base: ::core::default::Default::default(), encrypted_value: ::core::default::Default::default(), key_id: ::core::default::Default::default(), visibility: visibility.into(), selected_repository_ids: ::core::default::Default::default(), auth_type: ::core::default::Default::default(), tenant_id: ::core::default::Default::default(), client_id: ::core::default::Default::default(), aws_region: ::core::default::Default::default(), account_id: ::core::default::Default::default(), role_name: ::core::default::Default::default(), domain: ::core::default::Default::default(), domain_owner: ::core::default::Default::default(), jfrog_oidc_provider_name: ::core::default::Default::default(), audience: ::core::default::Default::default(), identity_mapping_name: ::core::default::Default::default(), namespace: ::core::default::Default::default(), service_slug: ::core::default::Default::default(), api_host: ::core::default::Default::default(), workload_identity_provider: ::core::default::Default::default(), service_account: ::core::default::Default::default(), }
+    /// With all that GitHub requires. An invalid value fails the call before it is sent.
+    #[inline] pub fn new(registry_type: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType, Error: ::core::fmt::Display>, url: impl ::core::convert::Into<::std::string::String>, visibility: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility, Error: ::core::fmt::Display>) -> Self {
+        let mut invalid_value = codec::InvalidValue::default(); Self { registry_type: invalid_value.check("registry_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>::try_into(registry_type)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType as codec::NamedStrings>::placeholder), url: url.into(), visibility: invalid_value.check("visibility", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>::try_into(visibility)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility as codec::NamedStrings>::placeholder), username: ::core::default::Default::default(), replaces_base: ::core::default::Default::default(), encrypted_value: ::core::default::Default::default(), key_id: ::core::default::Default::default(), selected_repository_ids: ::core::default::Default::default(), auth_type: ::core::default::Default::default(), tenant_id: ::core::default::Default::default(), client_id: ::core::default::Default::default(), aws_region: ::core::default::Default::default(), account_id: ::core::default::Default::default(), role_name: ::core::default::Default::default(), domain: ::core::default::Default::default(), domain_owner: ::core::default::Default::default(), jfrog_oidc_provider_name: ::core::default::Default::default(), audience: ::core::default::Default::default(), identity_mapping_name: ::core::default::Default::default(), namespace: ::core::default::Default::default(), service_slug: ::core::default::Default::default(), api_host: ::core::default::Default::default(), workload_identity_provider: ::core::default::Default::default(), service_account: ::core::default::Default::default(), invalid_value }
     }
     /// Sets [`username`](Self::username).
     #[inline] #[must_use] pub fn username(mut self, value: impl ::core::convert::Into<::core::option::Option<::std::string::String>>) -> Self { self.username = ::core::option::Option::Some(value.into()); self }
@@ -430,10 +432,10 @@ impl PrivateRegistriesCreateOrgPrivateRegistryBody {
     #[inline] #[must_use] pub fn encrypted_value(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.encrypted_value = ::core::option::Option::Some(value.into()); self }
     /// Sets [`key_id`](Self::key_id).
     #[inline] #[must_use] pub fn key_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.key_id = ::core::option::Option::Some(value.into()); self }
-    /// Sets [`selected_repository_ids`](Self::selected_repository_ids).
-    #[inline] #[must_use] pub fn selected_repository_ids(mut self, value: impl ::core::convert::Into<::std::vec::Vec<i64>>) -> Self { self.selected_repository_ids = ::core::option::Option::Some(value.into()); self }
-    /// Sets [`auth_type`](Self::auth_type).
-    #[inline] #[must_use] pub fn auth_type(mut self, value: impl ::core::convert::Into<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>) -> Self { self.auth_type = ::core::option::Option::Some(value.into()); self }
+    /// Sets [`selected_repository_ids`](Self::selected_repository_ids). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn selected_repository_ids<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.selected_repository_ids = self.invalid_value.check("selected_repository_ids", crate::api::into_values::Integers::integers(value)); self }
+    /// Sets [`auth_type`](Self::auth_type). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.auth_type = self.invalid_value.check("auth_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>::try_into(value)); self }
     /// Sets [`tenant_id`](Self::tenant_id).
     #[inline] #[must_use] pub fn tenant_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.tenant_id = ::core::option::Option::Some(value.into()); self }
     /// Sets [`client_id`](Self::client_id).
@@ -490,7 +492,7 @@ codec::write_optional_field(_to, "service_slug", &self.service_slug)?;
 codec::write_optional_field(_to, "api_host", &self.api_host)?;
 codec::write_optional_field(_to, "workload_identity_provider", &self.workload_identity_provider)?;
 codec::write_optional_field(_to, "service_account", &self.service_account)?;
-Ok(()) } }
+self.invalid_value.report() } }
 codec::closed_enum! {
 /// The authentication type for the private registry. Defaults to `token` if not specified. Use `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, or `oidc_gcp` for OIDC authentication.
 PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType {
@@ -829,7 +831,7 @@ impl CreateOrgPrivateRegistry {
     /// Required. Which type of organization repositories have access to the private registry. `selected` means only the repositories specified by `selected_repository_ids` can access the private registry. One of `all`, `private`, `selected`.
     #[inline] pub fn visibility(mut self, value: impl ::core::convert::TryInto<types::PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility, Error: ::core::fmt::Display>) -> Self { self.0.draft_mut().set_field::<types::PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>("visibility", value); self }
     /// An array of repository IDs that can access the organization private registry. You can only provide a list of repository IDs when `visibility` is set to `selected`. You can manage the list of selected repositories using the [Update a private registry for an organization](https://docs.github.com/rest/private-registries/organization-configurations#update-a-private-registry-for-an-organization) endpoint. This field should be omitted if `visibility` is set to `all` or `private`.
-    #[inline] pub fn selected_repository_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.draft_mut().set_field_integers("selected_repository_ids", values); self }
+    #[inline] pub fn selected_repository_ids<K>(mut self, values: impl crate::IntoIntegers<K>) -> Self { self.0.draft_mut().set_field_integers("selected_repository_ids", values); self }
     /// The authentication type for the private registry. Defaults to `token` if not specified. Use `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, or `oidc_gcp` for OIDC authentication. One of `token`, `username_password`, `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, `oidc_gcp`.
     #[inline] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<types::PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.0.draft_mut().set_field::<types::PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>("auth_type", value); self }
     /// The tenant ID of the Azure AD application. Required when `auth_type` is `oidc_azure`.

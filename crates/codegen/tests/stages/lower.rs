@@ -11,7 +11,7 @@ use crate::support::{
 use octowire_codegen::function_names::FunctionNames;
 use octowire_codegen::lower::{ApiModel, Body, ListField, Pagination, Property, lower};
 use octowire_codegen::model::{Kind, Model, Signature, Type};
-use octowire_codegen::names::snake;
+use octowire_codegen::names::{snake, snake_of_camel};
 use octowire_codegen::operations::describe;
 use octowire_codegen::parse_progenitor::read;
 use octowire_codegen::type_names::TypeNames;
@@ -396,4 +396,18 @@ fn plain_names_are_snake_case() {
         assert_eq!(snake(name).as_deref(), Some(expected));
     }
     assert_eq!(snake("-"), None);
+}
+
+#[test]
+fn variants_have_accessors_in_snake_case() {
+    for (ident, expected) in [
+        ("File", "file"),
+        ("WithMessage", "with_message"),
+        ("ProjectsV2DraftIssue", "projects_v2_draft_issue"),
+        ("Variant0", "variant0"),
+        ("HTTPError", "httperror"),
+        ("Other_", "other_"),
+    ] {
+        assert_eq!(snake_of_camel(ident), expected);
+    }
 }

@@ -260,11 +260,7 @@ fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
     for (setter, of, call) in [
         ("number", "value: impl crate::IntoInteger", "set_path_integer(0, value)"),
         ("team_id", "value: impl crate::IntoText", "set_path_text(1, value)"),
-        (
-            "ids",
-            "values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>",
-            "set_query_integers(\"ids[]\", values)",
-        ),
+        ("ids<K>", "values: impl crate::IntoIntegers<K>", "set_query_integers(\"ids[]\", values)"),
         ("created", "value: impl crate::IntoTimeRange", "set_query_time_range(\"created\", value)"),
         ("labels", "value: impl crate::IntoList", "set_query_joined(\"labels\", value)"),
         ("fields", "value: impl crate::IntoList", "set_query_joined(\"fields\", value)"),
@@ -287,12 +283,18 @@ fn the_setter_of_a_body_property_follows_from_its_schema() {
         "count": { "type": "number" }, "ratio": { "type": "number" },
         "team_ids": { "type": "array", "items": { "type": "integer" } },
         "external_id": { "type": "string" }, "day": { "type": "string", "format": "date" },
+        "labels": { "type": "array", "items": { "type": "string" } },
+        "inputs": { "type": "object", "additionalProperties": true },
+        "tags": { "type": "object", "additionalProperties": { "type": "string" } },
     } });
     let source = ok(written(&with_body(schema, json!({}))));
     for line in [
         "pub fn count(mut self, value: impl crate::IntoInteger) -> Self { self.0.draft_mut().set_field_integer(\"count\", value); self }",
         "pub fn ratio(mut self, value: impl ::core::convert::TryInto<f64, Error: ::core::fmt::Display>) -> Self",
-        "pub fn team_ids(mut self, values: impl ::core::iter::IntoIterator<Item: crate::IntoInteger>) -> Self { self.0.draft_mut().set_field_integers(\"team_ids\", values); self }",
+        "pub fn team_ids<K>(mut self, values: impl crate::IntoIntegers<K>) -> Self { self.0.draft_mut().set_field_integers(\"team_ids\", values); self }",
+        "pub fn labels<K>(mut self, values: impl crate::IntoValues<::std::string::String, K>) -> Self { self.0.draft_mut().set_field_values::<::std::string::String, _>(\"labels\", values); self }",
+        "pub fn inputs(mut self, value: impl ::serde::Serialize) -> Self { self.0.draft_mut().set_field_object(\"inputs\", value); self }",
+        "self.0.draft_mut().set_field_map::<::std::string::String>(\"tags\", values); self }",
         "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.0.draft_mut().set_field_text(\"external_id\", value); self }",
         "pub fn day(mut self, value: impl crate::IntoDate) -> Self { self.0.draft_mut().set_field_date(\"day\", value); self }",
     ] {
@@ -508,7 +510,8 @@ fn a_list_is_sent_with_brackets() {
     };
     for name in ["owner", "owner[]"] {
         let source = ok(written(&with_parameters("/a", list(name))));
-        assert_contains(&source, "set_query_values::<::std::string::String>(\"owner[]\", values)");
+        let call = "set_query_values::<::std::string::String, _>(\"owner[]\", values)";
+        assert_contains(&source, call);
         assert_contains(&source, "crate::OperationParameter { name: \"owner[]\"");
     }
 }
@@ -545,9 +548,13 @@ fn a_union_lists_the_constants_that_distinguish_its_variants() {
     let union = json!({ "oneOf": [reference("opened"), reference("closed"), reference("plain")] });
     let source = ok(written(&with_response(union, schemas)));
     // Sides overlap, so that they tell nothing.
-    assert_contains(&source, "Opened(Opened) Record { Opened; 0 1 2; \"event\": &[\"opened\"] };");
-    assert_contains(&source, "Closed(Closed) Record { Closed; 0 1; \"event\": &[\"closed\"] };");
-    assert_contains(&source, "Plain(Plain) Record { Plain; 0;  };");
+    for variant in [
+        "Opened(Opened) [as_opened into_opened] Record { Opened; 0 1 2; \"event\": &[\"opened\"] };",
+        "Closed(Closed) [as_closed into_closed] Record { Closed; 0 1; \"event\": &[\"closed\"] };",
+        "Plain(Plain) [as_plain into_plain] Record { Plain; 0;  };",
+    ] {
+        assert_contains(&source, variant);
+    }
 }
 
 #[test]
@@ -600,6 +607,96 @@ fn an_invalid_discriminator_is_an_error() {
         fails(event("kind", "push"), "write", ""),
         "the discriminator `kind` is missing",
     );
+}
+
+#[test]
+fn a_union_of_text_and_a_record_with_a_name_has_a_name() {
+    let text = json!({ "type": "string" });
+    let label = json!({ "type": "object", "properties": { "name": text, "color": text } });
+    let of = |record: Value| {
+        let union = json!({ "oneOf": [text, reference("label")] });
+        ok(written(&with_response(union, json!({ "label": record }))))
+    };
+    assert_contains(
+        of(label.clone()),
+        "pub fn name(&self) -> ::core::option::Option<&str> { match self { \
+         Self::String(name) => ::core::option::Option::Some(name), \
+         Self::Label(value) => value.name.as_deref(), \
+         Self::Other(value) => value.get(\"name\")?.as_str() } }",
+    );
+    let mut required = label.clone();
+    required["required"] = json!(["name"]);
+    assert_contains(
+        of(required),
+        "Self::Label(value) => ::core::option::Option::Some(&value.name),",
+    );
+    let mut nameless = label;
+    nameless["properties"]["name"] = json!({ "type": "integer" });
+    assert!(!of(nameless).contains("fn name"));
+}
+
+#[test]
+fn a_union_of_any_object_is_sent_as_json() {
+    let any = json!({ "type": "object", "additionalProperties": true });
+    let body = |payload: Value| {
+        let body = json!({ "type": "object", "properties": { "payload": payload } });
+        ok(written(&with_body(body, json!({}))))
+    };
+    let source = body(json!({ "oneOf": [any, { "type": "string" }] }));
+    assert_contains(
+        &source,
+        "impl ::core::convert::TryFrom<::serde_json::Value> for TestsSendBodyPayload {",
+    );
+    assert_contains(
+        &source,
+        "::serde_json::Value::Object(value) => ::core::result::Result::Ok(Self::Object(value.into_iter().collect())), \
+         ::serde_json::Value::String(value) => ::core::result::Result::Ok(Self::String(value)), \
+         _ => ::core::result::Result::Err(\"expected a JSON object or text\") } }",
+    );
+    parsed(&source);
+    let source = body(json!({ "oneOf": [{ "type": "integer" }, { "type": "string" }] }));
+    assert!(!source.contains("TryFrom<::serde_json::Value>"), "{source}");
+}
+
+#[test]
+fn a_request_record_accepts_the_values_that_calls_accept() {
+    let schema = json!({ "type": "object", "required": ["side", "lines", "labels"], "properties": {
+        "side": { "type": "string", "enum": ["LEFT", "RIGHT"] },
+        "lines": { "type": "array", "items": { "type": "integer" } },
+        "labels": { "type": "array", "items": { "type": "string" } },
+        "position": { "type": "integer" },
+        "until": { "type": "string", "format": "date-time" },
+        "day": { "type": "string", "format": "date" },
+        "inputs": { "type": "object", "additionalProperties": true },
+        "text": { "type": "string" },
+        "note": { "type": "integer", "nullable": true },
+    } });
+    let source = ok(written(&with_body(reference("comment"), json!({ "comment": schema }))));
+    for part in [
+        "    invalid_value: codec::InvalidValue,\n}",
+        "pub fn new<K0, K1>(side: impl ::core::convert::TryInto<CommentSideInput, Error: ::core::fmt::Display>, \
+         lines: impl crate::IntoIntegers<K0>, labels: impl crate::IntoValues<::std::string::String, K1>) -> Self {",
+        "let mut invalid_value = codec::InvalidValue::default(); Self { side: invalid_value.check(\"side\", \
+         ::core::convert::TryInto::<CommentSideInput>::try_into(side))\
+         .unwrap_or_else(<CommentSideInput as codec::NamedStrings>::placeholder)",
+        "lines: invalid_value.check(\"lines\", crate::api::into_values::Integers::integers(lines)).unwrap_or_default()",
+        "note: ::core::default::Default::default(), invalid_value }",
+        "pub fn position(mut self, value: impl crate::IntoInteger) -> Self { self.position = \
+         self.invalid_value.check(\"position\", crate::IntoInteger::into_integer(value)); self }",
+        "pub fn until(mut self, value: impl crate::IntoTimestamp) -> Self",
+        "pub fn day(mut self, value: impl crate::IntoDate) -> Self",
+        "pub fn inputs(mut self, value: impl ::serde::Serialize) -> Self",
+        "pub fn text(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self",
+        "pub fn note(mut self, value: impl ::core::convert::Into<::core::option::Option<i64>>) -> Self",
+        "self.invalid_value.report() } }",
+    ] {
+        assert_contains(&source, part);
+    }
+    parsed(&source);
+    // A record of text only accepts any value.
+    let schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
+    let source = ok(written(&with_body(reference("comment"), json!({ "comment": schema }))));
+    assert!(!source.contains("invalid_value"), "{source}");
 }
 
 #[test]
