@@ -90,6 +90,7 @@ mod behavior {
     mod unreadable_store_values;
     mod uploads;
     mod usage;
+    mod values;
     #[cfg(feature = "webhooks")]
     mod webhooks;
 }
