@@ -9,8 +9,9 @@ use super::integers::IntoInteger;
 /// `Option`, a reference to any collection, whose items are cloned, or an iterator. Each item is converted to `T` as by
 /// the setter of one value: `&str` to text, to the value of an enum, or to a label.
 ///
-/// The compiler infers `Kind`, which distinguishes these. `[]` is the empty list. For another type of collection, pass its
-/// iterator.
+/// The compiler infers `Kind`, which distinguishes these. `[]` is the empty list. Of another type of collection, or a longer
+/// array, pass a reference or the iterator. The items of an iterator are not cloned: if it returns references, add
+/// `.cloned()`.
 ///
 /// If an item is invalid, the call fails before anything is sent: its error is of the kind
 /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest), and names the parameter and the position of the item.
@@ -231,6 +232,7 @@ mod tests {
         assert_eq!(texts(Some('a')), Ok(vec!["a".to_owned()]));
         assert_eq!(texts(HashSet::from(["a"])), Ok(vec!["a".to_owned()]));
         assert_eq!(texts(["a"; 32]).map(|values| values.len()), Ok(32));
+        assert_eq!(texts(&["a"; 33]).map(|values| values.len()), Ok(33));
     }
 
     #[test]

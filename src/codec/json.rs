@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,23 @@ pub(crate) fn to_object(value: impl Serialize) -> Result<BTreeMap<String, Value>
         Err(error) => return Err(error.to_string()),
     };
     Err(format!("expected a JSON object, found {kind}"))
+}
+
+/// Returns named values as a map. Of several values with the same name, the last one counts.
+///
+/// # Errors
+/// If a value cannot be converted, with its name.
+pub(crate) fn to_map<T>(
+    values: impl IntoIterator<Item = (impl Into<String>, impl TryInto<T, Error: Display>)>,
+) -> Result<BTreeMap<String, T>, String> {
+    let mut map = BTreeMap::new();
+    for (name, value) in values {
+        let name: String = name.into();
+        let value = TryInto::<T>::try_into(value);
+        let value = value.map_err(|reason| format!("{name:?}: {reason}"))?;
+        map.insert(name, value);
+    }
+    Ok(map)
 }
 
 #[cfg(test)]
@@ -219,5 +237,14 @@ mod tests {
         }
         // A key of an object is text.
         assert!(to_object(BTreeMap::from([([1], 1)])).is_err());
+    }
+
+    #[test]
+    fn named_values_are_pairs_and_an_invalid_one_is_named() {
+        let expected = BTreeMap::from([("a".to_owned(), 1_u8), ("b".to_owned(), 2)]);
+        assert_eq!(to_map::<u8>([("b", 2_i64), ("a", 1)]), Ok(expected.clone()));
+        assert_eq!(to_map::<u8>(expected.clone()), Ok(expected));
+        let error = to_map::<u8>([("a", 1_i64), ("b", 256)]).unwrap_err();
+        assert!(error.starts_with("\"b\": "), "{error}");
     }
 }

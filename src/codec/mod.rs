@@ -30,7 +30,7 @@ pub(crate) use content::{FileContent, file_content, file_variant, not_a_file};
 pub(crate) use equality::same;
 pub(crate) use integer::{read_integer, read_integers};
 pub(crate) use invalid::InvalidValue;
-pub(crate) use json::{from_json, to_object};
+pub(crate) use json::{from_json, to_map, to_object};
 pub(crate) use record::{
     ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,
     write_optional_field,

@@ -5,7 +5,6 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use base64::Engine;
@@ -257,18 +256,7 @@ impl RequestDraft {
         name: &'static str,
         values: impl IntoIterator<Item = (impl Into<String>, impl TryInto<T, Error: Display>)>,
     ) {
-        let mut map = BTreeMap::new();
-        for (key, value) in values {
-            let key: String = key.into();
-            match TryInto::<T>::try_into(value) {
-                Ok(value) => map.insert(key, value),
-                Err(reason) => {
-                    let reason = format!("{key:?}: {reason}");
-                    return self.field_value::<T, _>(name, Err(reason));
-                }
-            };
-        }
-        self.field_value(name, Ok::<_, String>(map));
+        self.field_value(name, codec::to_map::<T>(values));
     }
 
     /// Sets a property of the JSON body to the base64 of these bytes, and the property that names the encoding, if there

@@ -52,7 +52,7 @@ async fn a_path_that_is_no_file_is_an_error_that_names_the_variant() {
     let call = server.client().repos().get_content().owner("o").repo("r").path("docs");
     let error = call.send().await.unwrap().file().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
-    assert!(error.to_string().contains("not a file, but the variant `Array`"), "{error}");
+    assert!(error.to_string().contains("not a file, but the variant `Directory`"), "{error}");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use octowire::types::{
     ChecksCreateBodyOutputAnnotationsItem as Annotation, ContentFile, Deployment, IssueLabelsItem,
     IssueState, IssuesCreateMilestoneBody, PullRequest, PullRequestState,
-    PullsCreateReviewBodyCommentsItem as Comment, ReposCreateDeploymentResponse,
-    ReposGetContentResponse,
+    PullsCreateReviewBodyCommentsItem as Comment, ReposCreateDeploymentBody,
+    ReposCreateDeploymentResponse, ReposGetContentResponse,
 };
 use octowire::{Client, ErrorKind};
 use serde_json::{Value, json};
@@ -91,6 +91,8 @@ fn the_variants_of_a_union_are_named_after_their_meaning() {
     let directory: ReposGetContentResponse = serde_json::from_value(json!([])).unwrap();
     assert!(directory.as_directory().is_some_and(Vec::is_empty) && directory.as_file().is_none());
     assert!(matches!(directory, ReposGetContentResponse::Directory(_)));
+    let error = directory.file().unwrap_err().to_string();
+    assert!(error.contains("the variant `Directory`"), "{error}");
     let mut file = ContentFile::default();
     file.name = "README.md".to_owned();
     let content = ReposGetContentResponse::from(file);
@@ -188,6 +190,11 @@ async fn the_records_of_a_body_accept_what_its_setters_accept() {
     milestone().json(body).into_request().send_empty().await.unwrap();
     let expected = json!({ "title": "t", "state": "closed", "due_on": "2024-05-01T08:00:00Z" });
     assert_eq!(sent(&server), expected);
+
+    let deployment = client.repos().create_deployment().owner("o").repo("r");
+    let body = ReposCreateDeploymentBody::new("main").payload(json!({ "to": "staging" }));
+    deployment.json(body).into_request().send_empty().await.unwrap();
+    assert_eq!(sent(&server), json!({ "ref": "main", "payload": { "to": "staging" } }));
 }
 
 #[tokio::test]
@@ -202,6 +209,11 @@ async fn an_invalid_value_of_a_record_fails_the_call_before_it_is_sent() {
     let body = IssuesCreateMilestoneBody::new("t").state("shut").due_on("soon");
     let said = "body: state: `shut` is not one of `open`, `closed`";
     rejected(milestone.json(body).send().await, said);
+
+    let deployment = client.repos().create_deployment().owner("o").repo("r");
+    let body = ReposCreateDeploymentBody::new("main").payload(json!(7));
+    let said = "body: payload: expected a JSON object or text";
+    rejected(deployment.json(body).send().await, said);
 
     let annotation = Annotation::new("src/lib.rs", 1, 2, "fatal", "Unused");
     let error = serde_json::to_value(&annotation).unwrap_err().to_string();

@@ -156,7 +156,8 @@ impl Installation {
         self
     }
 
-    /// Restricts the tokens to these permissions, each with its level, as [`permission`](Self::permission) does.
+    /// Restricts the tokens to these permissions, each with its level, as [`permission`](Self::permission) does. An empty
+    /// list does not restrict them.
     pub fn permissions<N: Into<String>, L: Into<String>>(
         mut self,
         permissions: impl IntoIterator<Item = (N, L)>,

@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::docs::doc;
-use super::{is_date, is_integer, is_object, is_time, render_type, texts, unions};
+use super::{
+    is_date, is_integer, is_object, is_text, is_time, render_type, setters, texts, unions,
+};
 use crate::hints::Discriminator;
 use crate::lower::ApiModel;
 use crate::model::{Field, Kind, Type, resolved};
+use crate::operations::is_id;
 
 pub(super) fn write(
     out: &mut String,
@@ -57,9 +60,9 @@ fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
                 ));
             }
             None => {
-                let of = render_type(&field.ty, "");
-                parameters.push(format!("{}: impl ::core::convert::Into<{of}>", field.ident));
-                values.push(format!("{0}: {0}.into()", field.ident));
+                let (bound, value) = infallible(field, &field.ty, &field.ident);
+                parameters.push(format!("{}: impl {bound}", field.ident));
+                values.push(format!("{}: {value}", field.ident));
             }
         }
     }
@@ -105,19 +108,30 @@ fn setter(out: &mut String, api: &ApiModel, field: &Field) -> fmt::Result {
         );
     }
     let (open, close) = if is_option { ("::core::option::Option::Some(", ")") } else { ("", "") };
+    let (bound, value) = infallible(field, inner, "value");
     writeln!(out, "    /// Sets [`{ident}`](Self::{ident}).")?;
     writeln!(
         out,
-        "    #[inline] #[must_use] pub fn {ident}(mut self, value: impl ::core::convert::Into<{}>) -> Self {{ \
-         self.{ident} = {open}value.into(){close}; self }}",
-        render_type(inner, "")
+        "    #[inline] #[must_use] pub fn {ident}(mut self, value: impl {bound}) -> Self {{ \
+         self.{ident} = {open}{value}{close}; self }}"
     )
+}
+
+/// The trait that the argument of a setter implements, and the expression of the value, if its conversion cannot fail.
+fn infallible(field: &Field, of: &Type, argument: &str) -> (String, String) {
+    if is_text(of) && is_id(&field.name) {
+        ("crate::IntoText".to_owned(), format!("crate::IntoText::into_text({argument})"))
+    } else {
+        let bound = format!("::core::convert::Into<{}>", render_type(of, ""));
+        (bound, format!("{argument}.into()"))
+    }
 }
 
 /// The end of the documentation of a setter that checks its value.
 const INVALID: &str = " An invalid value fails the call before it is sent.";
 
-/// How a setter of a request record converts its argument, if that can fail. The setters of calls accept the same.
+/// How a setter of a request record converts its argument, if that can fail. The setters of calls accept the same, except
+/// for properties that can be `null`, which take an `Option`.
 struct Conversion {
     /// The trait that the argument implements.
     bound: String,
@@ -129,7 +143,7 @@ struct Conversion {
     has_kind: bool,
 }
 
-/// The conversion of an argument to a type; `None` if `Into` is sufficient.
+/// The conversion of an argument to a type; `None` if it cannot fail.
 fn conversion(api: &ApiModel, of: &Type, argument: &str, kind: &str) -> Option<Conversion> {
     let default = |bound: &str, convert: &str| Conversion {
         bound: bound.to_owned(),
@@ -163,17 +177,28 @@ fn conversion(api: &ApiModel, of: &Type, argument: &str, kind: &str) -> Option<C
                 )
             }
         }
-        Type::Named(name) => match resolved(name, &api.types) {
-            Some((_, Kind::Enum(_))) => Conversion {
-                placeholder: format!(
-                    "unwrap_or_else(<{name} as codec::NamedStrings>::placeholder)"
-                ),
-                ..default(
-                    &format!("::core::convert::TryInto<{name}, Error: ::core::fmt::Display>"),
-                    &format!("::core::convert::TryInto::<{name}>::try_into"),
-                )
+        Type::Map(of) => {
+            let of = render_type(of, "");
+            default(&setters::named_values(&of), &format!("codec::to_map::<{of}>"))
+        }
+        Type::Named(name) => Conversion {
+            placeholder: match resolved(name, &api.types)?.1 {
+                Kind::Enum(_) => {
+                    format!("unwrap_or_else(<{name} as codec::NamedStrings>::placeholder)")
+                }
+                Kind::Union(variants) => {
+                    let object = unions::variant_of_json(variants)?;
+                    format!(
+                        "unwrap_or_else(|| {name}::{}(::core::default::Default::default()))",
+                        object.ident
+                    )
+                }
+                Kind::Struct(_) | Kind::Alias(_) => return None,
             },
-            _ => return None,
+            ..default(
+                &setters::into(name),
+                &format!("::core::convert::TryInto::<{name}>::try_into"),
+            )
         },
         _ => return None,
     })

@@ -93,13 +93,19 @@ const TIME_RANGE: &str = "crate::IntoTimeRange";
 const OBJECT: &str = "::serde::Serialize";
 
 /// The inputs of setters of other types.
-fn into(of: &str) -> String {
+pub(super) fn into(of: &str) -> String {
     format!("::core::convert::TryInto<{of}, Error: ::core::fmt::Display>")
 }
 
 /// The inputs of setters of lists.
 fn values(of: &str) -> String {
     format!("crate::IntoValues<{of}, K>")
+}
+
+/// The inputs of setters of objects whose properties are values of one type: pairs of a name and a value.
+pub(super) fn named_values(of: &str) -> String {
+    let text = "::core::convert::Into<::std::string::String>";
+    format!("::core::iter::IntoIterator<Item = (impl {text}, impl {})>", into(of))
 }
 
 pub(super) fn body_setters(out: &mut String, api: &ApiModel, body: &Body) -> fmt::Result {
@@ -157,7 +163,8 @@ fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt
         }
         Type::Map(of) => {
             let of = render_type(of, "types::");
-            map_setter(out, ident, &into(&of), &format!("set_field_map::<{of}>({name:?}, "))?;
+            let set = format!("set_field_map::<{of}>({name:?}, ");
+            scalar_setter(out, ident, &named_values(&of), &set)?;
         }
         of if is_integer(of) => {
             scalar_setter(out, ident, INTEGER, &format!("set_field_integer({name:?}, "))?;
@@ -211,14 +218,5 @@ fn list_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Res
     writeln!(
         out,
         "    #[inline] pub fn {ident}<K>(mut self, values: impl {from}) -> Self {{ self.0.draft_mut().{set}values); self }}"
-    )
-}
-
-/// A setter of named values, which accept any `Into`.
-fn map_setter(out: &mut String, ident: &str, from: &str, set: &str) -> fmt::Result {
-    writeln!(
-        out,
-        "    #[inline] pub fn {ident}(mut self, values: impl ::core::iter::IntoIterator<Item = (impl ::core::convert::Into<::std::string::String>, impl {from})>) \
-         -> Self {{ self.0.draft_mut().{set}values); self }}"
     )
 }

@@ -78,11 +78,17 @@ fn name_of_text_or_record(
     )
 }
 
+/// The variant of any object in a union in requests, if the union has a conversion of JSON that can fail.
+pub(super) fn variant_of_json(variants: &[Variant]) -> Option<&Variant> {
+    // A variant of any JSON has a conversion that cannot.
+    let takes_all = variants.iter().any(|variant| is_json(&variant.ty));
+    variants.iter().find(|variant| !takes_all && is_object(&variant.ty))
+}
+
 /// The conversion of JSON into a union in requests that accepts any object.
 fn from_json(out: &mut String, name: &str, variants: &[Variant]) -> fmt::Result {
-    let of = |is: fn(&Type) -> bool| variants.iter().find(|variant| is(&variant.ty));
-    let (Some(object), None) = (of(is_object), of(is_json)) else { return Ok(()) };
-    let (text, expected) = match of(is_text) {
+    let Some(object) = variant_of_json(variants) else { return Ok(()) };
+    let (text, expected) = match variants.iter().find(|variant| is_text(&variant.ty)) {
         Some(text) => (
             format!(
                 "{JSON}::String(value) => ::core::result::Result::Ok(Self::{}(value)), ",

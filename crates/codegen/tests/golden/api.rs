@@ -431,19 +431,19 @@ impl PrivateRegistriesCreateOrgPrivateRegistryBody {
     /// Sets [`encrypted_value`](Self::encrypted_value).
     #[inline] #[must_use] pub fn encrypted_value(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.encrypted_value = ::core::option::Option::Some(value.into()); self }
     /// Sets [`key_id`](Self::key_id).
-    #[inline] #[must_use] pub fn key_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.key_id = ::core::option::Option::Some(value.into()); self }
+    #[inline] #[must_use] pub fn key_id(mut self, value: impl crate::IntoText) -> Self { self.key_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`selected_repository_ids`](Self::selected_repository_ids). An invalid value fails the call before it is sent.
     #[inline] #[must_use] pub fn selected_repository_ids<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.selected_repository_ids = self.invalid_value.check("selected_repository_ids", crate::api::into_values::Integers::integers(value)); self }
     /// Sets [`auth_type`](Self::auth_type). An invalid value fails the call before it is sent.
     #[inline] #[must_use] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.auth_type = self.invalid_value.check("auth_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>::try_into(value)); self }
     /// Sets [`tenant_id`](Self::tenant_id).
-    #[inline] #[must_use] pub fn tenant_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.tenant_id = ::core::option::Option::Some(value.into()); self }
+    #[inline] #[must_use] pub fn tenant_id(mut self, value: impl crate::IntoText) -> Self { self.tenant_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`client_id`](Self::client_id).
-    #[inline] #[must_use] pub fn client_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.client_id = ::core::option::Option::Some(value.into()); self }
+    #[inline] #[must_use] pub fn client_id(mut self, value: impl crate::IntoText) -> Self { self.client_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`aws_region`](Self::aws_region).
     #[inline] #[must_use] pub fn aws_region(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.aws_region = ::core::option::Option::Some(value.into()); self }
     /// Sets [`account_id`](Self::account_id).
-    #[inline] #[must_use] pub fn account_id(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.account_id = ::core::option::Option::Some(value.into()); self }
+    #[inline] #[must_use] pub fn account_id(mut self, value: impl crate::IntoText) -> Self { self.account_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`role_name`](Self::role_name).
     #[inline] #[must_use] pub fn role_name(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.role_name = ::core::option::Option::Some(value.into()); self }
     /// Sets [`domain`](Self::domain).
