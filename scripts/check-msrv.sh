@@ -15,7 +15,7 @@ if ! cargo "+$version" --version >/dev/null 2>&1 &&
 fi
 export CARGO_INCREMENTAL="${CARGO_INCREMENTAL:-0}"
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
-for features in default full webhooks-full,webhooks-axum,webhooks-journal blocking,disk-store,oauth,usage; do
+for features in default full webhooks-full,webhooks-axum,webhooks-journal app-registration,blocking,disk-store,oauth,usage; do
     cargo "+$version" check --quiet --locked --lib --features "$features"
     printf 'compiles with Rust %s: %s\n' "$version" "$features"
 done

@@ -61,7 +61,7 @@ provide() {
 # one does not compile those crates again.
 both=(--package octowire --package octowire-examples)
 # What the unit tests and the behavior tests are built with.
-features=dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
+features=app-registration,dashboard,encrypted-token-store,redis,webhooks-axum,webhooks-journal,webhook-issues,webhook-ping,webhook-push
 # Tests that take seconds of CPU time each: thousands of random cases, and whole fleets.
 long_unit_tests=(
     a_key_is_the_same_however_it_arrives
@@ -83,6 +83,7 @@ long_behavior_tests=(
     a_distant_redis_delays
     a_million_items
     each_rule_is_kept
+    behavior::app_registration::browser::
     behavior::cache::isolation::
     behavior::contract::hostile::
     behavior::dashboard::browser::
@@ -153,7 +154,7 @@ cargo clippy --locked --package octowire-decoders --all-targets -- -D warnings
 step 'lints: no feature'
 cargo clippy --locked --no-default-features --lib -- -D warnings
 # The others are compiled together with what they share code with.
-for feature in blocking disk-store encrypted-token-store metrics,webhooks usage webhooks-journal; do
+for feature in app-registration blocking disk-store encrypted-token-store metrics,webhooks usage webhooks-journal; do
     step "lints: $feature alone"
     cargo clippy --locked --no-default-features --features "$feature" --lib -- -D warnings
 done
@@ -186,7 +187,7 @@ else
 fi
 step 'tests: the refresh, and what is vendored'
 cargo test --locked --package octowire-refresh -- --nocapture
-step 'tests: default features, the dashboard, the token file, Redis, webhooks and their journal, documentation, examples'
+step 'tests: default features, registration of Apps, dashboard, token file, Redis, webhooks and their journal, documentation, examples'
 cargo test --locked "${both[@]}" --features "$features,all"
 # One build of the library for both.
 step 'tests: every payload of a webhook that is published, every operation and every example of the document'
@@ -204,6 +205,6 @@ step 'tags alone, and the events of webhooks'
 step 'documentation'
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps \
-    --features blocking,dashboard,disk-store,full,metrics,oauth,quota-ledger,usage,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
+    --features app-registration,blocking,dashboard,disk-store,full,metrics,oauth,quota-ledger,usage,redis,migration,testing,encrypted-token-store,webhooks-full,webhooks-axum,webhooks-journal
 
 step 'done'

@@ -40,7 +40,7 @@ mod request;
 mod response;
 mod runtime;
 mod sanitize;
-#[cfg(any(feature = "dashboard", feature = "webhooks-axum"))]
+#[cfg(any(feature = "app-registration", feature = "dashboard", feature = "webhooks-axum"))]
 mod server;
 mod time;
 mod transport;

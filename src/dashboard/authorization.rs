@@ -8,15 +8,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{DashboardState, local};
+use crate::server::add_security_headers;
 
 /// Rejects requests without permission, and adds security headers to each response.
 pub(super) async fn authorize(
@@ -41,40 +39,18 @@ pub(super) async fn authorize(
         Some(rejection) => rejection,
         None => next.run(request).await,
     };
-    for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(name, value);
-    }
+    add_security_headers(response.headers_mut(), CONTENT_POLICY, REFERRER);
     response
 }
 
 const CROSS_SITE_ADVICE: &str = "Cross-site requests are rejected.\n";
 
 /// No external resources, no inline content, and no frames.
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 8] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
-        ),
-    ),
-    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("permissions-policy"),
-        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
-    ),
-];
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+);
+const REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 
 fn unauthorized() -> Response {
     let challenge = HeaderValue::from_static("Basic realm=\"octowire\", charset=\"UTF-8\"");
@@ -126,6 +102,8 @@ fn is_cross_site(method: &Method, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
 use super::DashboardState;
+use crate::util::html::escaped;
 
 pub(super) async fn page(
     State(shown): State<Arc<DashboardState>>,
@@ -36,22 +37,4 @@ pub(super) async fn icon() -> Response {
 
 fn respond(content_type: &'static str, body: impl IntoResponse) -> Response {
     ([(CONTENT_TYPE, content_type)], body).into_response()
-}
-
-/// Escapes text for HTML content and attributes.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            // Otherwise, a title could contain another placeholder.
-            '{' => escaped.push_str("&#123;"),
-            character => escaped.push(character),
-        }
-    }
-    escaped
 }

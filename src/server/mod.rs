@@ -33,11 +33,15 @@ use tracing::debug;
 
 mod progress;
 mod queue;
+#[cfg(any(feature = "app-registration", feature = "dashboard"))]
+mod security_headers;
 mod socket;
 mod tracked;
 
 use progress::{Connection, Event, Progress};
 use queue::{Eviction, EvictionQueue};
+#[cfg(any(feature = "app-registration", feature = "dashboard"))]
+pub(crate) use security_headers::add_security_headers;
 use socket::Socket;
 pub(crate) use tracked::RequestBody;
 use tracked::{ResponseBody, TrackedStream};

@@ -1,8 +1,10 @@
-//! Small helpers: identifiers, private files, PEM, names and dates of headers, compact headers, conformance suites.
+//! Small helpers: identifiers, private files, PEM, HTML, names and dates of headers, compact headers, conformance suites.
 
 pub(crate) mod compact;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod conformance;
+#[cfg(any(feature = "app-registration", feature = "dashboard"))]
+pub(crate) mod html;
 pub(crate) mod http_date;
 pub(crate) mod ids;
 pub(crate) mod known_names;

@@ -18,6 +18,8 @@
 mod app;
 mod app_variables;
 mod application_id;
+#[cfg(any(feature = "app-registration", feature = "oauth"))]
+mod callback;
 #[cfg(feature = "oauth")]
 mod client_credentials;
 mod credential_chain;

@@ -1,13 +1,12 @@
 //! The web flow: redirect to GitHub's authorization page and callback, with `state` and PKCE.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use url::{Url, form_urlencoded};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::errors::{self, GrantType};
@@ -16,6 +15,7 @@ use super::{OAuthApp, web_page};
 use crate::endpoints::{origin_of, same_origin};
 use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, OneLine, Result};
+use crate::policy::auth::callback::{Callback, random_secret};
 use crate::policy::auth::token::AccessToken;
 use crate::policy::auth::transport::AuthTransport;
 use crate::sanitize;
@@ -75,7 +75,7 @@ impl AuthorizationRequest {
     /// random numbers.
     pub fn start(self) -> Result<PendingAuthorization> {
         self.app.secret("to sign a user in with the browser")?;
-        let (state, verifier) = (random()?, random()?);
+        let (state, verifier) = (random_secret()?, random_secret()?);
         let mut url = self.page;
         {
             let mut query = url.query_pairs_mut();
@@ -214,35 +214,19 @@ impl PendingAuthorization {
 
     /// Returns the code in the callback of this sign-in.
     fn code(&self, callback: &str) -> Result<SecretString> {
-        let query = callback_query(callback);
-        let mut found = HashMap::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let known = ["state", "code", "error", "error_description", "error_uri"]
-                .into_iter()
-                .find(|known| *known == name);
-            if let Some(name) = known
-                && found.insert(name, SecretString::from(value.into_owned())).is_some()
-            {
-                // RFC 6749, section 3.1. Two parsers might each take another one.
-                return Err(invalid(format!("the callback contains {name} more than once")));
-            }
-        }
-        let get = |name| found.get(name).filter(|value| !value.expose_secret().is_empty());
-        if !get("state").is_some_and(|state| constant_time_eq(state, &self.state)) {
+        let callback = Callback::parse(callback)?;
+        if !callback.has_state(&self.state) {
             return Err(AuthFailure::StateMismatch.error(
                 "the callback does not match the pending sign-in",
                 "abort the sign-in, which might be an attack; a user with several open tabs has to \
                  start again",
             ));
         }
-        if let Some(code) = get("error") {
-            return Err(self.callback_error(code.expose_secret(), get("error_description")));
+        if let Some(code) = callback.get("error") {
+            let description = callback.get("error_description");
+            return Err(self.callback_error(code.expose_secret(), description));
         }
-        let code = get("code").cloned();
-        if let Some(code) = &code {
-            sanitize::remember(code.expose_secret().as_bytes());
-        }
-        code.ok_or_else(|| invalid("the callback contains neither a code nor an error"))
+        callback.code()
     }
 
     fn callback_error(&self, code: &str, description: Option<&SecretString>) -> Error {
@@ -266,43 +250,9 @@ impl fmt::Debug for PendingAuthorization {
     }
 }
 
-/// Returns the query of a callback that is a URL, a path with a query, or the query itself.
-fn callback_query(callback: &str) -> &str {
-    let callback = callback.trim();
-    let callback = callback.split_once('#').map_or(callback, |(before, _)| before);
-    let is_query = !callback.starts_with(['/', '?']) && Url::parse(callback).is_err();
-    if is_query {
-        return callback;
-    }
-    callback.split_once('?').map_or("", |(_, query)| query)
-}
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    AuthFailure::InvalidCallback.error(message, "pass the complete callback URL, or its query")
-}
-
-/// Returns 256 random bits in 43 characters, as RFC 7636 (section 4.1) recommends for a verifier.
-fn random() -> Result<SecretString> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(|error| {
-        AuthFailure::Other.error(
-            format!("random number generation failed: {error}"),
-            "check the random number generator of the operating system",
-        )
-    })?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes.as_slice()).into())
-}
-
 /// Returns the challenge S256 of RFC 7636, section 4.2.
 fn challenge(verifier: &SecretString) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret()))
-}
-
-/// Compares two secrets in constant time.
-fn constant_time_eq(one: &SecretString, other: &SecretString) -> bool {
-    let digest = |secret: &SecretString| Sha256::digest(secret.expose_secret());
-    let pairs = digest(one).into_iter().zip(digest(other));
-    pairs.fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -314,27 +264,5 @@ mod tests {
         // RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();
         assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-    }
-
-    #[test]
-    fn randomness_is_long_enough_and_never_the_same() {
-        let (one, other) = (random().unwrap(), random().unwrap());
-        assert!((43..=128).contains(&one.expose_secret().len()));
-        assert!(!constant_time_eq(&one, &other) && constant_time_eq(&one, &one.clone()));
-    }
-
-    #[test]
-    fn a_callback_is_read_in_every_form_that_frameworks_hand_it_over() {
-        for callback in [
-            "https://example.com/cb?code=a?b&state=s",
-            "https://example.com/cb?code=a?b&state=s#fragment",
-            "myapp://cb?code=a?b&state=s",
-            "/cb?code=a?b&state=s",
-            "?code=a?b&state=s",
-            "code=a?b&state=s\n",
-        ] {
-            assert_eq!(callback_query(callback), "code=a?b&state=s", "{callback}");
-        }
-        assert_eq!(callback_query("https://example.com/cb"), "");
     }
 }
