@@ -10,9 +10,9 @@ use super::{BoxError, Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthFailure {
-    /// A required credential is missing: an environment variable or a file.
+    /// A required credential is missing: an environment variable, a file, or the App of an environment.
     Missing,
-    /// Several credentials are set, and no setting selects one.
+    /// Several credentials are set, and no setting selects one; or an environment has another App.
     Ambiguous,
     /// A token, key or secret is empty.
     Empty,
@@ -38,11 +38,12 @@ pub enum AuthFailure {
     RefreshTokenRejected,
     /// GitHub rejects the client id or the client secret.
     ClientRejected,
-    /// GitHub rejects the code: it was used, has expired, or belongs to another redirect URI.
+    /// GitHub rejects the code of a sign-in or a registration: it was used, has expired, or belongs to another redirect
+    /// URI.
     CodeRejected,
     /// The redirect URI is not registered with the application.
     RedirectUriMismatch,
-    /// The callback's `state` differs from the `state` of the authorization request.
+    /// The callback's `state` differs from the `state` of the authorization request, or of the registration.
     StateMismatch,
     /// The callback contains neither a code nor an error.
     InvalidCallback,

@@ -13,6 +13,8 @@ use super::call::Call;
 use super::handle::ClientHandle;
 use super::{BodyMode, execute};
 use crate::error::Result;
+#[cfg(feature = "encrypted-token-store")]
+use crate::policy::auth::Identity;
 use crate::policy::auth::sealed::{Decode, Transport};
 use crate::policy::auth::{AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::policy::retry::RetryPolicy;
@@ -54,6 +56,11 @@ impl<T: AsHandle> Transport for T {
 
     fn without_tokens(&self) -> Arc<dyn AuthTransport> {
         Arc::new(ClientHandle::without_tokens(self.as_handle()))
+    }
+
+    #[cfg(feature = "encrypted-token-store")]
+    fn unauthenticated(&self) -> Arc<dyn AuthTransport> {
+        Arc::new(self.as_handle().with_identity(Identity::default()))
     }
 
     fn shared(&self) -> Arc<dyn AuthTransport> {

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "encrypted-token-store")]
+use crate::policy::auth::RegisteredApp;
 use crate::sanitize;
 use crate::util::ids::hex;
 
@@ -76,6 +78,25 @@ impl Verifier {
             .with_advice("set it to the secret of the webhook")
         })?;
         Self::new(secret.trim().to_owned())
+    }
+
+    /// Creates a verifier with the webhook secret of a registered App.
+    ///
+    /// # Errors
+    /// If the App was registered without a webhook.
+    #[cfg(feature = "encrypted-token-store")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "encrypted-token-store")))]
+    pub fn from_app(app: &RegisteredApp) -> Result<Self> {
+        let secret = app.webhook_secret().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Configuration,
+                format!("the App {} has no webhook secret", app.client_id()),
+            )
+            .with_advice(
+                "set one on its settings page, and add it with RegisteredApp::with_webhook_secret",
+            )
+        })?;
+        Self::new(secret.clone())
     }
 
     /// Adds a secret.

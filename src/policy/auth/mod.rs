@@ -3,6 +3,7 @@
 //! | credential | type | lifetime |
 //! |---|---|---|
 //! | a GitHub App | [`App::installation`](App::installation) | an hour, refreshed |
+//! | a GitHub App that was registered from a manifest | `RegisteredApp` (feature `encrypted-token-store`) | an hour, refreshed |
 //! | a personal access token | [`PersonalToken`] | until it is revoked; read again when it changes |
 //! | a user, through the browser or a device | `OAuthApp`, then `UserToken` (feature `oauth`) | 8 hours, refreshed |
 //! | the environment: variables, a job of GitHub Actions, a login of the `gh` program | [`Client::from_env`](crate::Client::from_env) | that of the credential that is found |
@@ -36,6 +37,8 @@ mod oauth;
 mod personal;
 mod policy;
 mod provider;
+#[cfg(feature = "encrypted-token-store")]
+mod registered_app;
 mod request_credentials;
 mod token;
 mod token_manager;
@@ -63,6 +66,9 @@ pub use policy::TokenPolicy;
 pub use provider::{
     Persistence, Rejection, RejectionAction, TokenFuture, TokenProvider, TokenRequest,
 };
+#[cfg(feature = "encrypted-token-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "encrypted-token-store")))]
+pub use registered_app::RegisteredApp;
 pub use token::AccessToken;
 #[cfg(feature = "encrypted-token-store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "encrypted-token-store")))]
@@ -72,6 +78,8 @@ pub use token_store::{
 pub use token_store::{MemoryTokenStore, TokenStore, TokenStoreFuture, TokenStoreLock};
 pub use transport::AuthTransport;
 
+#[cfg(feature = "app-registration")]
+pub(crate) use callback::{Callback, is_secret, random_secret};
 pub(crate) use credential_chain::resolve_credentials;
 pub(crate) use identity::{Gateway, Identity};
 pub(crate) use personal::secret_fingerprint;

@@ -43,14 +43,15 @@ pub use sealed::EncryptedTokenStore;
 /// Storage for tokens, which clients and processes can share.
 ///
 /// It contains valid credentials: a store that writes them to a disk or network has to encrypt them. [`AccessToken`]
-/// has accessors and constructors for all its parts.
+/// has accessors and constructors for all its parts. The credentials of a registered App (`RegisteredApp`, feature
+/// `encrypted-token-store`) are stored as a token without an expiry, of some kilobytes.
 ///
 /// # Contract
 /// `testing::token_store_conformance`, with the feature `testing`, checks a store of your own.
 ///
 /// - **Keys** are any text of any length, and case matters. A key contains the
-///   [identity](super::TokenProvider::identity) and the GitHub server that issued the token; it is not a secret. Each
-///   key has its own token and its own lock.
+///   [identity](super::TokenProvider::identity) and the GitHub server that issued the token, or the environment of a
+///   registered App; it is not a secret. Each key has its own token and its own lock.
 /// - **Tokens** are loaded with all their parts; times can be rounded to a second. A store can drop a token that has
 ///   expired, if it has no refresh token or that has expired as well.
 /// - **Calls** come from several tasks and runtimes at once. For one key, a client runs one refresh at a time: it

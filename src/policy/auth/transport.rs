@@ -55,6 +55,10 @@ pub(crate) mod sealed {
         /// Returns a transport that attaches no token, not even the gateway's.
         fn without_tokens(&self) -> Arc<dyn AuthTransport>;
 
+        /// Returns a transport that attaches no token of GitHub, and that of the gateway if there is one.
+        #[cfg(feature = "encrypted-token-store")]
+        fn unauthenticated(&self) -> Arc<dyn AuthTransport>;
+
         /// Returns the same transport, for a task of its own.
         fn shared(&self) -> Arc<dyn AuthTransport>;
 
