@@ -65,6 +65,9 @@ pub mod guide;
 #[cfg_attr(docsrs, doc(cfg(feature = "migration")))]
 pub mod migration;
 pub mod observability;
+#[cfg(feature = "app-registration")]
+#[cfg_attr(docsrs, doc(cfg(feature = "app-registration")))]
+pub mod registration;
 pub mod store;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]

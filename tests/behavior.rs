@@ -31,6 +31,8 @@ static ALLOCATOR: measured_process::Counting = measured_process::Counting;
 
 mod behavior {
     mod advice;
+    #[cfg(feature = "app-registration")]
+    mod app_registration;
     mod arithmetic;
     mod attacks;
     #[cfg(feature = "github-app")]

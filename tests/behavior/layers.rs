@@ -43,7 +43,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["client"],
     &["server"],
-    &["webhooks", "testing", "migration", "blocking"],
+    &["webhooks", "testing", "migration", "blocking", "registration"],
     &["dashboard"],
 ];
 

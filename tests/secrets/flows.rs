@@ -116,12 +116,15 @@ fn reply(
     request: &Received,
     behavior: ServerBehavior,
 ) -> Reply {
+    let path = request.target.split('?').next().unwrap();
+    if let Some(rest) = path.strip_prefix("/app-manifests/") {
+        known.insert(rest.split('/').next().unwrap().to_owned(), "a code");
+    }
     let mut fresh = |prefix: &str, what| {
         let secret = format!("{prefix}canary{:04}{:x}", known.len(), std::process::id());
         known.insert(secret.clone(), what);
         secret
     };
-    let path = request.target.split('?').next().unwrap();
     let end = octowire::chrono::DateTime::<octowire::chrono::Utc>::from(
         SystemTime::now() + Duration::from_secs(3600),
     );
@@ -140,6 +143,15 @@ fn reply(
             "verification_uri": "https://github.example/login/device",
             "interval": 1,
         }),
+        _ if path.starts_with("/app-manifests/") => json!({
+            "id": 1,
+            "client_id": CLIENT_ID,
+            "slug": "octo-app",
+            "html_url": "https://github.example/apps/octo-app",
+            "pem": fresh("-----BEGIN RSA PRIVATE KEY-----", "a private key of GitHub"),
+            "client_secret": fresh("client-", "a client secret of GitHub"),
+            "webhook_secret": fresh("webhook-", "a webhook secret"),
+        }),
         _ if path.ends_with("/access_tokens") => json!({
             "token": fresh("ghs_", "an installation token"),
             "expires_at": end,
@@ -156,7 +168,7 @@ fn reply(
         ServerBehavior::Echo(status) => {
             let sent = String::from_utf8_lossy(&request.body);
             let form: Vec<_> = form_urlencoded::parse(&request.body).collect();
-            let said = format!("{:?} {sent} {form:?}", request.headers);
+            let said = format!("{} {:?} {sent} {form:?}", request.target, request.headers);
             let errors = [json!(said), json!({ "message": said, "field": "token" })];
             (status, json!({ "message": said, "error_description": said, "errors": errors }))
         }
@@ -322,6 +334,53 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
     }
 }
 
+/// A registration: its page, a forged callback, GitHub's callback, and the credentials in a store.
+#[cfg(feature = "app-registration")]
+async fn registrations(shown: &mut Shown, github: &GitHub) {
+    use octowire::auth::RegisteredApp;
+    use octowire::registration::{AppManifest, AppRegistration};
+    let client = github.builder().token("ghp_canaryBesideARegistration").build().unwrap();
+    let registration = AppRegistration::new(&client, AppManifest::new("https://www.example.com"));
+    shown.value(&registration);
+    let pending = registration.start().await.unwrap();
+    shown.value(&pending);
+    let page = pending.url().clone();
+    github.note("a path", page.path().trim_start_matches('/'));
+    let browser = async {
+        let html = reqwest::get(page.clone()).await.unwrap().text().await.unwrap();
+        let state = html.split_once("?state=").unwrap().1.split_once('"').unwrap().0.to_owned();
+        github.note("a state", &state);
+        let mut pages = String::new();
+        for state in ["canary-of-a-forged-state", &state, &state] {
+            let query = format!("/callback?code=canary-of-a-registration&state={state}");
+            let response = reqwest::get(page.join(&query).unwrap()).await;
+            // The server ends after the right one.
+            if let Ok(response) = response {
+                pages.push_str(&response.text().await.unwrap_or_default());
+            }
+        }
+        pages
+    };
+    let (outcome, pages) = tokio::join!(pending.finish(), browser);
+    shown.0.push_str(&pages);
+    let registered = match outcome {
+        Ok(registered) => registered,
+        Err(error) => return shown.error_of_a_credential(&error),
+    };
+    shown.value(&registered);
+    let store = MemoryTokenStore::new();
+    registered.save(&store, "production").await.unwrap();
+    shown.value(&store);
+    shown.value(&RegisteredApp::load(&store, "production").await.unwrap());
+    shown.error_of_a_credential(&registered.app().unwrap_err());
+    shown.value(&registered.oauth_app().unwrap());
+    let other = AccessToken::new("canary-in-place-of-an-app").unwrap();
+    octowire::auth::TokenStore::save(&store, "registered-app:staging", &other).await.unwrap();
+    github.note("an access token", "canary-in-place-of-an-app");
+    let error = RegisteredApp::load(&store, "staging").await.unwrap_err();
+    shown.error_of_a_credential(&error);
+}
+
 #[cfg(feature = "encrypted-token-store")]
 async fn files(shown: &mut Shown, github: &GitHub, folder: &Folder, key: &Key) {
     use octowire::auth::{EncryptedFileTokenStore, EncryptionKey};
@@ -398,6 +457,8 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
         installations(&mut shown, &github, &key).await;
         users(&mut shown, &github).await;
         gateways(&mut shown, &github).await;
+        #[cfg(feature = "app-registration")]
+        registrations(&mut shown, &github).await;
         #[cfg(feature = "encrypted-token-store")]
         files(&mut shown, &github, &folder, &key).await;
         #[cfg(all(feature = "redis", feature = "encrypted-token-store"))]
@@ -421,6 +482,10 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
     }
     // It did happen.
     assert!(log.text().contains("token refreshed"), "the token manager logs");
+    #[cfg(feature = "app-registration")]
+    for what in ["a path", "a webhook secret", "a client secret of GitHub"] {
+        assert!(kinds.contains_key(what), "{what} was never seen: {kinds:?}");
+    }
     for what in [
         "a JWT's signature",
         "a client secret",

@@ -1,0 +1,457 @@
+//! The manifest of a GitHub App.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use url::Url;
+
+use crate::error::Result;
+use crate::request::invalid;
+
+/// The settings of a GitHub App that is to be registered, as GitHub's
+/// [manifest](https://docs.github.com/en/apps/sharing-github-apps/registering-a-github-app-from-a-manifest#github-app-manifest-parameters)
+/// has them.
+///
+/// ```
+/// use octowire::registration::{AccessLevel, AppManifest};
+///
+/// # fn main() -> octowire::Result<()> {
+/// let manifest = AppManifest::new("https://bot.example.com")
+///     .name("Octo Bot")
+///     .webhook("https://bot.example.com/webhooks")
+///     .permissions([("issues", AccessLevel::Write), ("metadata", AccessLevel::Read)])
+///     .events(["issues", "issue_comment"]);
+/// let json = manifest.to_json("https://bot.example.com/registered")?;
+/// assert!(json.contains(r#""default_permissions":{"issues":"write","metadata":"read"}"#));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it does nothing before it is given to an AppRegistration"]
+pub struct AppManifest {
+    url: String,
+    name: Option<String>,
+    description: Option<String>,
+    public: bool,
+    webhook_url: Option<String>,
+    webhook_active: bool,
+    callback_urls: Vec<String>,
+    setup_url: Option<String>,
+    setup_on_update: bool,
+    request_oauth_on_install: bool,
+    permissions: BTreeMap<String, AccessLevel>,
+    events: BTreeSet<String>,
+}
+
+/// The access that a permission grants.
+///
+/// Most permissions have `Read` and `Write`; `Admin` exists for a few, such as `repository_projects`. See GitHub's page
+/// on [permissions](https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum AccessLevel {
+    /// `read`.
+    Read,
+    /// `write`, which includes `read`.
+    Write,
+    /// `admin`, which includes `write`.
+    Admin,
+}
+
+impl From<AccessLevel> for String {
+    /// Returns GitHub's name of the level, which [`Installation::permission`](crate::auth::Installation::permission)
+    /// accepts.
+    fn from(level: AccessLevel) -> Self {
+        match level {
+            AccessLevel::Read => "read",
+            AccessLevel::Write => "write",
+            AccessLevel::Admin => "admin",
+        }
+        .to_owned()
+    }
+}
+
+/// GitHub's maximum length of an App's name, in characters.
+const MAX_NAME_CHARS: usize = 34;
+/// GitHub's maximum number of callback URLs.
+const MAX_CALLBACK_URLS: usize = 10;
+
+impl AppManifest {
+    /// Creates the manifest of an App with this homepage. The App has no permissions, no events and no webhook, and only
+    /// the account that owns it can install it.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            name: None,
+            description: None,
+            public: false,
+            webhook_url: None,
+            webhook_active: true,
+            callback_urls: Vec::new(),
+            setup_url: None,
+            setup_on_update: false,
+            request_oauth_on_install: false,
+            permissions: BTreeMap::new(),
+            events: BTreeSet::new(),
+        }
+    }
+
+    /// Suggests a name, of at most 34 characters. The person who registers the App can change it, has to if it is taken,
+    /// and chooses one if there is no suggestion.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the description on the App's public page; none by default.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Sets whether any account can install the App, and not only the owner; `false` by default.
+    pub fn public(mut self, public: bool) -> Self {
+        self.public = public;
+        self
+    }
+
+    /// Sets the URL to which GitHub sends [deliveries](https://docs.github.com/en/webhooks). GitHub rejects one that is
+    /// not reachable from the internet, such as `localhost`. By default the App has no webhook.
+    pub fn webhook(mut self, url: impl Into<String>) -> Self {
+        self.webhook_url = Some(url.into());
+        self
+    }
+
+    /// Sets whether GitHub sends deliveries to the [webhook](Self::webhook); `true` by default. The App's settings page
+    /// can change it later.
+    pub fn webhook_active(mut self, active: bool) -> Self {
+        self.webhook_active = active;
+        self
+    }
+
+    /// Adds a callback URL of users that sign in: see `OAuthApp::redirect_uri` (feature `oauth`). GitHub accepts ten.
+    pub fn callback_url(mut self, url: impl Into<String>) -> Self {
+        self.callback_urls.push(url.into());
+        self
+    }
+
+    /// Sets the URL to which GitHub sends the person who has installed the App; none by default.
+    pub fn setup_url(mut self, url: impl Into<String>) -> Self {
+        self.setup_url = Some(url.into());
+        self
+    }
+
+    /// Sets whether GitHub also uses the [setup URL](Self::setup_url) after an installation was changed; `false` by
+    /// default.
+    pub fn setup_on_update(mut self, redirect: bool) -> Self {
+        self.setup_on_update = redirect;
+        self
+    }
+
+    /// Sets whether a person who installs the App also signs in; `false` by default. GitHub then uses the first
+    /// [callback URL](Self::callback_url), and no setup URL.
+    pub fn request_oauth_on_install(mut self, request: bool) -> Self {
+        self.request_oauth_on_install = request;
+        self
+    }
+
+    /// Adds a permission, such as `issues`, and replaces its previous level. See GitHub's
+    /// [list](https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps); the names are those
+    /// of [`Installation::permission`](crate::auth::Installation::permission).
+    pub fn permission(mut self, name: impl Into<String>, level: AccessLevel) -> Self {
+        self.permissions.insert(name.into(), level);
+        self
+    }
+
+    /// Adds permissions, as [`permission`](Self::permission) does.
+    pub fn permissions<S: Into<String>>(
+        self,
+        permissions: impl IntoIterator<Item = (S, AccessLevel)>,
+    ) -> Self {
+        permissions
+            .into_iter()
+            .fold(self, |manifest, (name, level)| manifest.permission(name, level))
+    }
+
+    /// Adds a webhook [event](https://docs.github.com/en/webhooks/webhook-events-and-payloads), such as `issues`, to
+    /// which the App subscribes. It needs a [webhook](Self::webhook), and mostly a permission.
+    pub fn event(mut self, name: impl Into<String>) -> Self {
+        self.events.insert(name.into());
+        self
+    }
+
+    /// Adds events, as [`event`](Self::event) does.
+    pub fn events<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        names.into_iter().fold(self, |manifest, name| manifest.event(name))
+    }
+
+    /// Returns the JSON that a browser posts to GitHub in the form field `manifest`. After the registration, GitHub
+    /// redirects the browser to `redirect_url`, with a `code` and the `state` of the form.
+    ///
+    /// [`AppRegistration`](super::AppRegistration) calls this. The form's action is `/settings/apps/new`, or
+    /// `/organizations/ORG/settings/apps/new`, below [`Client::web_url`](crate::Client::web_url).
+    ///
+    /// # Errors
+    /// If a value is invalid ([`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest)): the error names it.
+    pub fn to_json(&self, redirect_url: &str) -> Result<String> {
+        self.check()?;
+        check_page("redirect_url", redirect_url)?;
+        let webhook = self.webhook_url.as_deref();
+        let json = ManifestJson {
+            name: self.name.as_deref(),
+            url: &self.url,
+            hook_attributes: webhook.map(|url| HookAttributes { url, active: self.webhook_active }),
+            redirect_url,
+            callback_urls: &self.callback_urls,
+            setup_url: self.setup_url.as_deref(),
+            description: self.description.as_deref(),
+            public: self.public,
+            default_events: &self.events,
+            default_permissions: &self.permissions,
+            request_oauth_on_install: self.request_oauth_on_install,
+            setup_on_update: self.setup_on_update,
+        };
+        serde_json::to_string(&json)
+            .map_err(|error| invalid("App manifest serialization failed").with_source(error))
+    }
+
+    /// Rejects what GitHub does, as far as it is known: its page shows an error without the name of the value.
+    fn check(&self) -> Result<()> {
+        check_page("url", &self.url)?;
+        let name_length = self.name.as_deref().map_or(1, |name| name.chars().count());
+        if !(1..=MAX_NAME_CHARS).contains(&name_length) {
+            return Err(invalid(format!(
+                "invalid name in the App manifest: it has {name_length} characters, not 1 to \
+                 {MAX_NAME_CHARS}"
+            )));
+        }
+        match &self.webhook_url {
+            Some(url) => check_page("webhook", url)?,
+            None if self.events.is_empty() => {}
+            None => {
+                return Err(invalid("invalid events in the App manifest: there is no webhook")
+                    .with_advice(
+                        "set AppManifest::webhook; it can be inactive until its server exists",
+                    ));
+            }
+        }
+        if let Some(url) = &self.setup_url {
+            check_page("setup_url", url)?;
+        }
+        if self.callback_urls.len() > MAX_CALLBACK_URLS {
+            return Err(invalid(format!(
+                "too many callback URLs in the App manifest: GitHub accepts {MAX_CALLBACK_URLS}"
+            )));
+        }
+        // An application on a device can have a scheme of its own.
+        let is_callback = |url: &String| Url::parse(url).is_ok_and(|url| url.fragment().is_none());
+        if !self.callback_urls.iter().all(is_callback) {
+            return Err(invalid(
+                "invalid callback_url in the App manifest: expected an absolute URL without a \
+                 fragment",
+            ));
+        }
+        let names = self.permissions.keys().map(|name| ("permission", name));
+        let mut names = names.chain(self.events.iter().map(|name| ("event", name)));
+        match names.find(|(_, name)| !is_name(name)) {
+            Some((what, name)) => Err(invalid(format!(
+                "invalid {what} in the App manifest: {name:?} has other characters than lower-case \
+                 letters, digits and underscores"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    !name.is_empty() && name.bytes().all(is_valid)
+}
+
+/// Rejects text that is not the URL of a web page or server.
+fn check_page(what: &str, url: &str) -> Result<()> {
+    let is_page = |url: Url| matches!(url.scheme(), "https" | "http") && url.has_host();
+    if Url::parse(url).is_ok_and(is_page) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "invalid {what} in the App manifest: expected an absolute URL with http or https"
+    )))
+}
+
+/// The manifest as GitHub documents it.
+#[derive(Serialize)]
+struct ManifestJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook_attributes: Option<HookAttributes<'a>>,
+    redirect_url: &'a str,
+    #[serde(skip_serializing_if = "is_empty")]
+    callback_urls: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    public: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    default_events: &'a BTreeSet<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    default_permissions: &'a BTreeMap<String, AccessLevel>,
+    #[serde(skip_serializing_if = "is_false")]
+    request_oauth_on_install: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    setup_on_update: bool,
+}
+
+/// GitHub requires the URL if the object is there, also for an inactive webhook.
+#[derive(Serialize)]
+struct HookAttributes<'a> {
+    url: &'a str,
+    #[serde(skip_serializing_if = "is_true")]
+    active: bool,
+}
+
+fn is_empty(texts: &&[String]) -> bool {
+    texts.is_empty()
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const REDIRECT: &str = "https://example.com/redirect";
+
+    fn manifest() -> AppManifest {
+        AppManifest::new("https://www.example.com")
+    }
+
+    fn to_value(manifest: &AppManifest) -> Value {
+        serde_json::from_str(&manifest.to_json(REDIRECT).unwrap()).unwrap()
+    }
+
+    /// <https://docs.github.com/en/apps/sharing-github-apps/registering-a-github-app-from-a-manifest#examples>
+    #[test]
+    fn githubs_own_example_has_the_same_json() {
+        let manifest = manifest()
+            .name("Octoapp")
+            .webhook("https://example.com/github/events")
+            .callback_url("https://example.com/callback")
+            .public(true)
+            .permissions([("issues", AccessLevel::Write), ("checks", AccessLevel::Write)])
+            .events(["issues", "issue_comment", "check_suite", "check_run"]);
+        let expected = json!({
+            "name": "Octoapp",
+            "url": "https://www.example.com",
+            "hook_attributes": { "url": "https://example.com/github/events" },
+            "redirect_url": "https://example.com/redirect",
+            "callback_urls": ["https://example.com/callback"],
+            "public": true,
+            "default_permissions": { "issues": "write", "checks": "write" },
+            "default_events": ["check_run", "check_suite", "issue_comment", "issues"],
+        });
+        assert_eq!(to_value(&manifest), expected);
+    }
+
+    #[test]
+    fn every_setting_has_the_documented_name() {
+        let manifest = manifest()
+            .name("Octo \"Bot\" é")
+            .description("It </script> watches")
+            .webhook("https://example.com/hook")
+            .webhook_active(false)
+            .setup_url("https://example.com/setup")
+            .setup_on_update(true)
+            .request_oauth_on_install(true)
+            .callback_url("myapp://back")
+            .permission("organization_projects", AccessLevel::Read)
+            .permission("organization_projects", AccessLevel::Admin)
+            .event("projects_v2_item");
+        let expected = json!({
+            "name": "Octo \"Bot\" é",
+            "description": "It </script> watches",
+            "url": "https://www.example.com",
+            "hook_attributes": { "url": "https://example.com/hook", "active": false },
+            "redirect_url": "https://example.com/redirect",
+            "callback_urls": ["myapp://back"],
+            "setup_url": "https://example.com/setup",
+            "setup_on_update": true,
+            "request_oauth_on_install": true,
+            "public": false,
+            "default_permissions": { "organization_projects": "admin" },
+            "default_events": ["projects_v2_item"],
+        });
+        assert_eq!(to_value(&manifest), expected);
+    }
+
+    /// GitHub rejects `hook_attributes` without a URL.
+    #[test]
+    fn an_app_without_a_webhook_has_no_hook_attributes() {
+        let expected = json!({
+            "url": "https://www.example.com",
+            "redirect_url": "https://example.com/redirect",
+            "public": false,
+        });
+        assert_eq!(to_value(&manifest()), expected);
+        assert_eq!(to_value(&manifest().webhook_active(false)), expected);
+    }
+
+    #[test]
+    fn an_invalid_value_is_rejected_by_its_name() {
+        let with_callbacks = |count: usize| {
+            (0..count).fold(manifest(), |manifest, number| {
+                manifest.callback_url(format!("https://example.com/{number}"))
+            })
+        };
+        let hook = || manifest().webhook("https://example.com/hook");
+        for (invalid, what) in [
+            (AppManifest::new(""), "url"),
+            (AppManifest::new("www.example.com"), "url"),
+            (AppManifest::new("ftp://example.com"), "url"),
+            (manifest().name(""), "name"),
+            (manifest().name("x".repeat(MAX_NAME_CHARS + 1)), "name"),
+            (manifest().webhook("/hook"), "webhook"),
+            (manifest().event("issues"), "events"),
+            (manifest().setup_url("example.com/setup"), "setup_url"),
+            (manifest().callback_url("callback"), "callback_url"),
+            (manifest().callback_url("https://example.com/#a"), "callback_url"),
+            (with_callbacks(MAX_CALLBACK_URLS + 1), "callback URLs"),
+            (manifest().permission("Issues", AccessLevel::Read), "permission"),
+            (manifest().permission("", AccessLevel::Read), "permission"),
+            (hook().event("pull-request"), "event"),
+            (hook().event("issues "), "event"),
+        ] {
+            let error = invalid.to_json(REDIRECT).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{what}");
+            assert!(error.to_string().contains(what), "{what}: {error}");
+        }
+        assert!(manifest().to_json("callback").unwrap_err().to_string().contains("redirect_url"));
+        for valid in [
+            manifest().name("é".repeat(MAX_NAME_CHARS)),
+            with_callbacks(MAX_CALLBACK_URLS),
+            manifest().permission("issues", AccessLevel::Read),
+        ] {
+            assert!(valid.to_json(REDIRECT).is_ok(), "{valid:?}");
+        }
+    }
+
+    #[test]
+    fn a_level_has_one_name_in_the_manifest_and_for_tokens() {
+        for level in [AccessLevel::Read, AccessLevel::Write, AccessLevel::Admin] {
+            assert_eq!(serde_json::to_value(level).unwrap(), String::from(level));
+        }
+    }
+}
