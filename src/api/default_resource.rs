@@ -8,13 +8,15 @@ pub(crate) const NO_LIMIT: &str = "none";
 /// its first `/`.
 ///
 /// GitHub specifies one limit for the search of code, which is the one endpoint `/search/code`; one for all other
-/// searches; and one for all resources "not related to search". Reading the status of the limits counts against none.
-/// The limits of single operations, such as `integration_manifest`, need a description.
+/// searches; one for the conversions of App manifests, which the client requests without a description; and one for all
+/// resources "not related to search". Reading the status of the limits counts against none. The limits of other single
+/// operations, such as `scim`, need a description.
 pub(crate) fn default_resource(path: &str) -> &'static str {
     match path.strip_prefix('/').unwrap_or(path) {
         "rate_limit" => NO_LIMIT,
         "search/code" => "code_search",
         path if path.starts_with("search/") => "search",
+        path if path.starts_with("app-manifests/") => "integration_manifest",
         _ => "core",
     }
 }
@@ -39,6 +41,8 @@ mod tests {
             ("search", "core"),
             ("searches/issues", "core"),
             ("repos/search/code", "core"),
+            ("app-manifests/c0de/conversions", "integration_manifest"),
+            ("app-manifests", "core"),
             ("repos/o/rate_limit", "core"),
             ("graphql", "core"),
             ("", "core"),
@@ -51,12 +55,11 @@ mod tests {
     }
 
     /// The limits that GitHub specifies for single operations, which no path alone implies.
-    const OF_OPERATIONS: [&str; 6] = [
+    const OF_OPERATIONS: [&str; 5] = [
         "actions_runner_registration",
         "code_scanning_autofix",
         "dependency_sbom",
         "dependency_snapshots",
-        "integration_manifest",
         "scim",
     ];
 

@@ -47,6 +47,8 @@ pub enum AuthFailure {
     StateMismatch,
     /// The callback contains neither a code nor an error.
     InvalidCallback,
+    /// An App was registered, or might have been, and its credentials did not arrive. GitHub issues them once.
+    CredentialsLost,
     /// The user declined.
     Denied,
     /// The user did not finish before the device code expired.

@@ -101,6 +101,7 @@ fn auth_call(handle: &Arc<ClientHandle>, call: AuthCall<'_>) -> Result<Box<Call>
         draft.header(AUTHORIZATION, authorization);
     }
     let mut auth_call = Box::new(Call::new(Arc::clone(handle), draft));
+    auth_call.options.idempotent = call.is_idempotent;
     if !call.retries {
         auth_call.options.retry = Some(Box::new(RetryPolicy::disabled()));
     }

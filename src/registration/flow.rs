@@ -57,7 +57,8 @@ impl AppRegistration {
     }
 
     /// Sets how long [`finish`](PendingRegistration::finish) waits for the person; 10 minutes by default. It waits at
-    /// most an hour, after which GitHub ends the flow.
+    /// most an hour, after which GitHub ends the flow. A confirmation after the timeout is not safe on a machine with other
+    /// users: see the [loopback server](super#the-loopback-server).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(MAX_TIMEOUT);
         self
@@ -117,7 +118,10 @@ impl PendingRegistration {
     /// # Errors
     /// If there was no callback in time ([`Error::is_timeout`]), such as after the person closed the page; if there were
     /// only callbacks with another `state` ([`AuthFailure::StateMismatch`]); or if the exchange fails, as for
-    /// [`RegisteredApp::from_code`]. GitHub's page itself reports a name that is taken.
+    /// [`RegisteredApp::from_code`]. If it fails before GitHub has used the code, the error is
+    /// [`AuthFailure::CredentialsLost`] as well, and the code is still in the address of the browser's last page.
+    ///
+    /// GitHub's page itself reports a name that is taken.
     pub async fn finish(self) -> Result<RegisteredApp> {
         let Self { client, timeout, listener, loopback, received, .. } = self;
         let (running, stopped) = oneshot::channel::<()>();
@@ -152,7 +156,22 @@ async fn exchange(client: &Client, received: ReceivedCode) -> Result<RegisteredA
     debug!("App registration callback received");
     let outcome = RegisteredApp::from_code(client, received.code.clone()).await;
     received.report(outcome.as_ref().ok());
-    outcome
+    outcome.map_err(|error| match error.auth_failure() {
+        Some(AuthFailure::CodeRejected | AuthFailure::CredentialsLost) => error,
+        _ => not_exchanged(error),
+    })
+}
+
+/// Returns the error for a code that GitHub has not used.
+fn not_exchanged(error: Error) -> Error {
+    AuthFailure::CredentialsLost
+        .error(
+            "the App is registered, but its code was not exchanged for its credentials",
+            "within an hour, pass the code in the address of the browser's last page to \
+             RegisteredApp::from_code; or generate the private key and secrets on the App's settings \
+             page; or delete the App and register again",
+        )
+        .with_source(error)
 }
 
 /// Returns the URL to which the form is posted.

@@ -141,7 +141,7 @@ impl Loopback {
     async fn callback(&self, query: &str) -> (StatusCode, String) {
         const OTHER: &str = "This is not the callback of the registration that runs here.";
         const NO_CODE: &str = "GitHub's callback has no code.";
-        const USED: &str = "This callback was used before.";
+        const USED: &str = "This callback was used before, or came too late.";
         let Ok(callback) = Callback::parse(query) else {
             return failure(StatusCode::BAD_REQUEST, NO_CODE);
         };

@@ -18,14 +18,15 @@
 //!     .permission("metadata", AccessLevel::Read)
 //!     .event("issues");
 //!
+//! // A missing key or an unreadable store shows before GitHub creates an App.
+//! let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
+//! let store = EncryptedFileTokenStore::open("/var/lib/bot/credentials", key)?;
+//!
 //! // The client needs no token. Its base URL decides which GitHub server gets the App.
 //! let github = Client::builder().build()?;
 //! let registration = AppRegistration::new(&github, manifest).organization("octo-org").start().await?;
 //! println!("Open {} in a browser on this machine", registration.url());
 //! let registered = registration.finish().await?;
-//!
-//! let key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
-//! let store = EncryptedFileTokenStore::open("/var/lib/bot/credentials", key)?;
 //! registered.save(&store, "production").await?;
 //! # Ok(())
 //! # }
@@ -47,6 +48,10 @@
 //! - The `state` in the form has 256 random bits, is compared in constant time, and is valid once. A callback with
 //!   another one is rejected, and the server waits for the right one.
 //! - At most 16 connections are served at a time.
+//!
+//! After `finish`, any program of the machine can open the port. If the person confirms the App later than that, a program
+//! of another user at this port receives the code, and with it the credentials. On a machine with other users, set a long
+//! [timeout](AppRegistration::timeout), and close GitHub's page if the registration ends without an App.
 //!
 //! On a remote machine, forward the port, as in `ssh -L PORT:127.0.0.1:PORT HOST`, and open the URL locally.
 //!

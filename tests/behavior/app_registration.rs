@@ -82,6 +82,12 @@ fn client(mock: &MockGitHub) -> Client {
     mock.client_builder().retry(RetryPolicy::disabled()).build().unwrap()
 }
 
+/// A client that sends calls again at once.
+fn retrying_client(mock: &MockGitHub) -> Client {
+    let retry = RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
+    mock.client_builder().retry(retry).build().unwrap()
+}
+
 /// The form of the page at a URL: the URL that it is posted to, and the manifest.
 async fn form(page: &Url) -> (Url, String) {
     let response = reqwest::get(page.clone()).await.unwrap();
@@ -300,17 +306,37 @@ async fn a_code_that_github_does_not_accept_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_lost_response_is_not_requested_again_and_the_error_has_the_next_step() {
+async fn a_lost_response_is_requested_again() {
+    let mock = github(&Key::generate()).await;
+    for fault in [Fault::Reset, Fault::Truncated(10), Fault::ServerError(502)] {
+        mock.on_request(Method::POST, conversion())
+            .fault(fault)
+            .modify_example(|app| app["client_id"] = CLIENT_ID.into());
+        let registered = RegisteredApp::from_code(&retrying_client(&mock), CODE).await.unwrap();
+        assert_eq!(registered.client_id(), CLIENT_ID);
+    }
+}
+
+/// The credentials do not arrive, after this number of requests.
+async fn assert_lost(mock: &MockGitHub, requests: usize) {
+    let before = mock.count("apps/create-from-manifest");
+    let error = RegisteredApp::from_code(&retrying_client(mock), CODE).await.unwrap_err();
+    assert_eq!(mock.count("apps/create-from-manifest"), before + requests, "{error}");
+    assert_eq!(error.auth_failure(), Some(AuthFailure::CredentialsLost), "{error}");
+    assert_eq!(error.status(), None, "{error}");
+    assert!(error.to_string().contains("settings page"), "{error}");
+    assert!(!format!("{error} {error:?}").contains(CODE), "{error}");
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_arrive_are_an_error_with_the_next_step() {
     let mock = github(&Key::generate()).await;
     for fault in [Fault::Reset, Fault::ServerError(502)] {
-        let before = mock.count("apps/create-from-manifest");
-        mock.on_request(Method::POST, conversion()).fault(fault);
-        // With the default retries.
-        let client = mock.client();
-        let error = RegisteredApp::from_code(&client, CODE).await.unwrap_err();
-        assert!(error.to_string().contains("settings page"), "{error}");
-        assert!(!format!("{error} {error:?}").contains(CODE), "{error}");
-        assert_eq!(mock.count("apps/create-from-manifest"), before + 1);
+        mock.on_request(Method::POST, conversion()).fault(fault.clone());
+        assert_lost(&mock, 4).await;
+        // GitHub has used the code in the first request.
+        mock.on_request(Method::POST, conversion()).fault(fault).error(404, "Not Found");
+        assert_lost(&mock, 2).await;
     }
 }
 
@@ -321,7 +347,10 @@ async fn the_browser_is_told_of_a_failure_but_not_of_its_reason() {
     let pending = start(&mock).await;
     let page = pending.url().clone();
     let (outcome, (status, html)) = tokio::join!(pending.finish(), register_in_browser(&page));
-    assert!(outcome.is_err());
+    let error = outcome.unwrap_err();
+    assert_eq!(error.auth_failure(), Some(AuthFailure::CredentialsLost), "{error}");
+    assert!(error.to_string().contains("RegisteredApp::from_code"), "{error}");
+    assert!(!format!("{error} {error:?}").contains(CODE), "{error}");
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(html.contains("The registration failed") && !html.contains("spammed"), "{html}");
 }

@@ -487,7 +487,7 @@ async fn call_as_app<T: DeserializeOwned + Send>(
     target: AuthTarget<'_>,
 ) -> Result<Response<T>> {
     // The token manager retries; issuing a second token does no harm.
-    let call = AuthCall { name, target, authorization: None, retries: false };
+    let call = AuthCall { name, target, authorization: None, retries: false, is_idempotent: false };
     transport::send(client, call, RawResponse::json::<T>).await
 }
 

@@ -51,6 +51,7 @@ mod stored;
 ///
 /// Its `Debug` shows no secret, and the memory of the secrets is overwritten when they are dropped.
 #[derive(Clone)]
+#[must_use = "GitHub issues the credentials once: save them"]
 pub struct RegisteredApp {
     id: u64,
     client_id: String,
@@ -74,9 +75,13 @@ impl RegisteredApp {
     /// `redirect_url` of the manifest itself, after it has compared the `state` of the callback. A code is valid for one
     /// hour and one use. The request carries no token of the client.
     ///
+    /// If a response is lost, the code is sent again, by the client's [`RetryPolicy`](crate::RetryPolicy) for idempotent
+    /// calls: GitHub then sends the credentials, or it has used the code and rejects it.
+    ///
     /// # Errors
-    /// If GitHub does not accept the code ([`AuthFailure::CodeRejected`]), or does not respond. If its response is lost,
-    /// the App exists without its credentials: the error says what to do.
+    /// If GitHub does not accept the code ([`AuthFailure::CodeRejected`]). If all responses are lost, the App might exist
+    /// without its credentials ([`AuthFailure::CredentialsLost`]): the error says what to do. After any other error, such
+    /// as a rate limit, the same code can be used again within the hour.
     pub async fn from_code(
         client: &dyn AuthTransport,
         code: impl Into<SecretString>,

@@ -83,6 +83,8 @@ pub struct AuthCall<'a> {
     pub(crate) authorization: Option<HeaderValue>,
     /// Whether the retry policy of the client applies. If not, the caller retries.
     pub(crate) retries: bool,
+    /// Whether the retry policy can repeat it after a lost response, though its method is not idempotent.
+    pub(crate) is_idempotent: bool,
 }
 
 /// The target of an [`AuthCall`], and the content.

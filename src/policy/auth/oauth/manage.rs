@@ -163,6 +163,7 @@ impl OAuthApp {
             target: AuthTarget::Api { method, path, body: AuthBody::SecretJson(body) },
             authorization: Some(authorization),
             retries: true,
+            is_idempotent: false,
         };
         transport::send(client, call, decode).await
     }

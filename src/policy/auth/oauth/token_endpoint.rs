@@ -57,6 +57,7 @@ impl TokenEndpointRequest {
             target: AuthTarget::Form { url: self.url, form },
             authorization: self.authorization,
             retries: true,
+            is_idempotent: false,
         };
         let raw = transport::send(client, call, Ok).await?;
         let body = match &raw.body {

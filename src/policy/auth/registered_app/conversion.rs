@@ -7,7 +7,7 @@ use url::Url;
 
 use super::RegisteredApp;
 use crate::error::auth::AuthFailure;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, FailedAttempt, Result};
 use crate::policy::auth::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::response::RawResponse;
 use crate::sanitize;
@@ -21,6 +21,8 @@ pub(super) async fn exchange(client: &dyn AuthTransport, code: &str) -> Result<R
         target: AuthTarget::Api { method: Method::POST, path, body: AuthBody::None },
         authorization: None,
         retries: true,
+        // After a lost response, GitHub sends the credentials, or no longer accepts the code.
+        is_idempotent: true,
     };
     let client = client.unauthenticated();
     let conversion = transport::send(&*client, call, RawResponse::json::<Conversion>).await;
@@ -94,6 +96,10 @@ fn parse_page(url: &str) -> Option<Url> {
 fn explain(error: Error) -> Error {
     let error = error.without_body();
     match error.status() {
+        // A response that was lost might have had the credentials.
+        Some(StatusCode::NOT_FOUND) if error.attempts().iter().any(might_have_used_code) => {
+            not_received().with_source(error)
+        }
         Some(StatusCode::NOT_FOUND) => AuthFailure::CodeRejected
             .error(
                 "GitHub rejected the code of the App registration",
@@ -111,8 +117,13 @@ fn explain(error: Error) -> Error {
     }
 }
 
+/// Returns whether GitHub might have used the code in this attempt, and its response was lost.
+fn might_have_used_code(attempt: &FailedAttempt) -> bool {
+    attempt.kind != ErrorKind::Api || attempt.status.is_some_and(|status| status.is_server_error())
+}
+
 fn not_received() -> Error {
-    AuthFailure::Other.error(
+    AuthFailure::CredentialsLost.error(
         "GitHub's response with the credentials of the App was not received",
         "the App might exist: generate its private key and secrets on its settings page, or delete \
          it and register again",
@@ -130,6 +141,33 @@ mod tests {
     }
 
     #[test]
+    fn a_rejected_code_was_used_if_a_response_was_lost_before() {
+        let failed = |kind, status: Option<u16>| FailedAttempt {
+            kind,
+            status: status.map(|status| StatusCode::from_u16(status).unwrap()),
+            request_id: None,
+        };
+        let rejected = |attempts| {
+            let error = Error::new(ErrorKind::Api, "Not Found").with_attempts(attempts);
+            let error = error.with_response(StatusCode::NOT_FOUND, http::HeaderMap::new());
+            explain(error).auth_failure()
+        };
+        assert_eq!(rejected(vec![]), Some(AuthFailure::CodeRejected));
+        let limited = failed(ErrorKind::Api, Some(429));
+        assert_eq!(rejected(vec![limited.clone()]), Some(AuthFailure::CodeRejected));
+        for lost in [
+            failed(ErrorKind::Transport, None),
+            // The body broke off.
+            failed(ErrorKind::Transport, Some(201)),
+            failed(ErrorKind::Timeout, None),
+            failed(ErrorKind::Api, Some(502)),
+        ] {
+            let attempts = vec![lost, limited.clone()];
+            assert_eq!(rejected(attempts), Some(AuthFailure::CredentialsLost));
+        }
+    }
+
+    #[test]
     fn a_response_with_only_a_key_and_ids_is_an_app() {
         let text = r#"{"id":1,"client_id":"Iv23liABC","pem":"p","webhook_secret":null,"client_secret":"",
             "owner":{"slug":"an-enterprise"},"html_url":"javascript:alert(1)"}"#;
@@ -142,6 +180,7 @@ mod tests {
         for text in ["{}", r#"{"id":1,"client_id":"Iv23liABC"}"#, r#"{"id":1,"pem":"p"}"#] {
             let read = serde_json::from_str::<Conversion>(text).unwrap();
             let error = read.into_app().unwrap_err();
+            assert_eq!(error.auth_failure(), Some(AuthFailure::CredentialsLost), "{text}");
             assert!(error.to_string().contains("settings page"), "{text}: {error}");
         }
     }
