@@ -20,11 +20,11 @@ use std::error::Error;
 
 use octowire::Client;
 use octowire::auth::{
-    AuthFailure, EncryptedFileTokenStore, EncryptionKey, MemoryTokenStore, RegisteredApp,
-    TokenStore,
+    AuthFailure, EncryptedFileTokenStore, EncryptionKey, MemoryTokenStore, PermissionLevel,
+    RegisteredApp, TokenStore,
 };
 use octowire::http::Method;
-use octowire::registration::{AccessLevel, AppManifest, AppRegistration};
+use octowire::registration::{AppManifest, AppRegistration};
 use octowire::testing::{MockGitHub, MockResponse};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
@@ -71,7 +71,7 @@ async fn load_or_register(
         .name(format!("Octo Bot ({environment})"))
         .webhook("https://bot.example.com/webhooks")
         .webhook_active(false)
-        .permissions([("issues", AccessLevel::Write), ("metadata", AccessLevel::Read)])
+        .permissions([("issues", PermissionLevel::Write), ("metadata", PermissionLevel::Read)])
         .event("issues");
     let registration = AppRegistration::new(github, manifest).start().await?;
     open(registration.url().clone());

@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::error::Result;
+use crate::policy::auth::PermissionLevel;
 use crate::request::invalid;
 
 /// The settings of a GitHub App that is to be registered, as GitHub's
@@ -13,13 +14,14 @@ use crate::request::invalid;
 /// has them.
 ///
 /// ```
-/// use octowire::registration::{AccessLevel, AppManifest};
+/// use octowire::auth::PermissionLevel::{Read, Write};
+/// use octowire::registration::AppManifest;
 ///
 /// # fn main() -> octowire::Result<()> {
 /// let manifest = AppManifest::new("https://bot.example.com")
 ///     .name("Octo Bot")
 ///     .webhook("https://bot.example.com/webhooks")
-///     .permissions([("issues", AccessLevel::Write), ("metadata", AccessLevel::Read)])
+///     .permissions([("issues", Write), ("metadata", Read)])
 ///     .events(["issues", "issue_comment"]);
 /// let json = manifest.to_json("https://bot.example.com/registered")?;
 /// assert!(json.contains(r#""default_permissions":{"issues":"write","metadata":"read"}"#));
@@ -39,37 +41,9 @@ pub struct AppManifest {
     setup_url: Option<String>,
     setup_on_update: bool,
     request_oauth_on_install: bool,
-    permissions: BTreeMap<String, AccessLevel>,
+    /// The name of the level of each permission.
+    permissions: BTreeMap<String, &'static str>,
     events: BTreeSet<String>,
-}
-
-/// The access that a permission grants.
-///
-/// Most permissions have `Read` and `Write`; `Admin` exists for a few, such as `repository_projects`. See GitHub's page
-/// on [permissions](https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum AccessLevel {
-    /// `read`.
-    Read,
-    /// `write`, which includes `read`.
-    Write,
-    /// `admin`, which includes `write`.
-    Admin,
-}
-
-impl From<AccessLevel> for String {
-    /// Returns GitHub's name of the level, which [`Installation::permission`](crate::auth::Installation::permission)
-    /// accepts.
-    fn from(level: AccessLevel) -> Self {
-        match level {
-            AccessLevel::Read => "read",
-            AccessLevel::Write => "write",
-            AccessLevel::Admin => "admin",
-        }
-        .to_owned()
-    }
 }
 
 /// GitHub's maximum length of an App's name, in characters.
@@ -159,15 +133,15 @@ impl AppManifest {
     /// Adds a permission, such as `issues`, and replaces its previous level. See GitHub's
     /// [list](https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps); the names are those
     /// of [`Installation::permission`](crate::auth::Installation::permission).
-    pub fn permission(mut self, name: impl Into<String>, level: AccessLevel) -> Self {
-        self.permissions.insert(name.into(), level);
+    pub fn permission(mut self, name: impl Into<String>, level: PermissionLevel) -> Self {
+        self.permissions.insert(name.into(), level.as_str());
         self
     }
 
     /// Adds permissions, as [`permission`](Self::permission) does.
     pub fn permissions<S: Into<String>>(
         self,
-        permissions: impl IntoIterator<Item = (S, AccessLevel)>,
+        permissions: impl IntoIterator<Item = (S, PermissionLevel)>,
     ) -> Self {
         permissions
             .into_iter()
@@ -299,7 +273,7 @@ struct ManifestJson<'a> {
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     default_events: &'a BTreeSet<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    default_permissions: &'a BTreeMap<String, AccessLevel>,
+    default_permissions: &'a BTreeMap<String, &'static str>,
     #[serde(skip_serializing_if = "is_false")]
     request_oauth_on_install: bool,
     #[serde(skip_serializing_if = "is_false")]
@@ -332,6 +306,7 @@ mod tests {
 
     use super::*;
     use crate::error::ErrorKind;
+    use crate::policy::auth::PermissionLevel::{Admin, Read, Write};
 
     const REDIRECT: &str = "https://example.com/redirect";
 
@@ -351,7 +326,7 @@ mod tests {
             .webhook("https://example.com/github/events")
             .callback_url("https://example.com/callback")
             .public(true)
-            .permissions([("issues", AccessLevel::Write), ("checks", AccessLevel::Write)])
+            .permissions([("issues", Write), ("checks", Write)])
             .events(["issues", "issue_comment", "check_suite", "check_run"]);
         let expected = json!({
             "name": "Octoapp",
@@ -377,8 +352,8 @@ mod tests {
             .setup_on_update(true)
             .request_oauth_on_install(true)
             .callback_url("myapp://back")
-            .permission("organization_projects", AccessLevel::Read)
-            .permission("organization_projects", AccessLevel::Admin)
+            .permission("organization_projects", Read)
+            .permission("organization_projects", Admin)
             .event("projects_v2_item");
         let expected = json!({
             "name": "Octo \"Bot\" é",
@@ -429,8 +404,8 @@ mod tests {
             (manifest().callback_url("callback"), "callback_url"),
             (manifest().callback_url("https://example.com/#a"), "callback_url"),
             (with_callbacks(MAX_CALLBACK_URLS + 1), "callback URLs"),
-            (manifest().permission("Issues", AccessLevel::Read), "permission"),
-            (manifest().permission("", AccessLevel::Read), "permission"),
+            (manifest().permission("Issues", Read), "permission"),
+            (manifest().permission("", Read), "permission"),
             (hook().event("pull-request"), "event"),
             (hook().event("issues "), "event"),
         ] {
@@ -442,16 +417,9 @@ mod tests {
         for valid in [
             manifest().name("é".repeat(MAX_NAME_CHARS)),
             with_callbacks(MAX_CALLBACK_URLS),
-            manifest().permission("issues", AccessLevel::Read),
+            manifest().permission("issues", Read),
         ] {
             assert!(valid.to_json(REDIRECT).is_ok(), "{valid:?}");
-        }
-    }
-
-    #[test]
-    fn a_level_has_one_name_in_the_manifest_and_for_tokens() {
-        for level in [AccessLevel::Read, AccessLevel::Write, AccessLevel::Admin] {
-            assert_eq!(serde_json::to_value(level).unwrap(), String::from(level));
         }
     }
 }

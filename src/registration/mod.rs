@@ -7,15 +7,15 @@
 //!
 //! ```no_run
 //! use octowire::Client;
-//! use octowire::auth::{EncryptedFileTokenStore, EncryptionKey};
-//! use octowire::registration::{AccessLevel, AppManifest, AppRegistration};
+//! use octowire::auth::{EncryptedFileTokenStore, EncryptionKey, PermissionLevel};
+//! use octowire::registration::{AppManifest, AppRegistration};
 //!
 //! # async fn example() -> octowire::Result<()> {
 //! let manifest = AppManifest::new("https://bot.example.com")
 //!     .name("Octo Bot")
 //!     .webhook("https://bot.example.com/webhooks")
-//!     .permission("issues", AccessLevel::Write)
-//!     .permission("metadata", AccessLevel::Read)
+//!     .permission("issues", PermissionLevel::Write)
+//!     .permission("metadata", PermissionLevel::Read)
 //!     .event("issues");
 //!
 //! // A missing key or an unreadable store shows before GitHub creates an App.
@@ -66,4 +66,4 @@ mod manifest;
 mod page;
 
 pub use flow::{AppRegistration, PendingRegistration};
-pub use manifest::{AccessLevel, AppManifest};
+pub use manifest::AppManifest;

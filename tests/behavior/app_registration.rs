@@ -10,9 +10,9 @@ use std::time::Duration;
 use http::Method;
 use octowire::auth::{
     AccessToken, AuthFailure, EncryptedFileTokenStore, EncryptedTokenStore, EncryptionKey,
-    MemoryTokenStore, RegisteredApp, TokenStore, TokenStoreFuture, TokenStoreLock,
+    MemoryTokenStore, PermissionLevel, RegisteredApp, TokenStore, TokenStoreFuture, TokenStoreLock,
 };
-use octowire::registration::{AccessLevel, AppManifest, AppRegistration, PendingRegistration};
+use octowire::registration::{AppManifest, AppRegistration, PendingRegistration};
 use octowire::store::MemoryStore;
 use octowire::testing::{Fault, MockGitHub, MockResponse, RecordedRequest};
 use octowire::{Client, Error, RetryPolicy};
@@ -33,7 +33,7 @@ fn manifest() -> AppManifest {
     AppManifest::new("https://bot.example.com")
         .name("Octo \"Bot\" <1>")
         .webhook("https://bot.example.com/webhooks")
-        .permission("issues", AccessLevel::Write)
+        .permission("issues", PermissionLevel::Write)
         .event("issues")
 }
 

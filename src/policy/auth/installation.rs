@@ -148,7 +148,7 @@ impl Installation {
     }
 
     /// Restricts the tokens to this permission, and to others that are added in the same way, with its level: a
-    /// [`PermissionLevel`] or text. See GitHub's
+    /// [`PermissionLevel`](super::PermissionLevel) or text. See GitHub's
     /// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app). By default
     /// they have all permissions of the installation.
     pub fn permission(mut self, name: impl Into<String>, level: impl Into<String>) -> Self {
@@ -246,45 +246,6 @@ macro_rules! from_ids {
 }
 
 from_ids! { i32 i64 u32 u64 usize }
-
-/// The level of a permission of an [`Installation`]'s tokens. Each level includes those before it.
-///
-/// Which levels a permission has is in GitHub's
-/// [list](https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum PermissionLevel {
-    /// `read`
-    Read,
-    /// `write`
-    Write,
-    /// `admin`
-    Admin,
-}
-
-impl PermissionLevel {
-    /// Returns the level in GitHub's form.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for PermissionLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl From<PermissionLevel> for String {
-    fn from(level: PermissionLevel) -> Self {
-        level.as_str().to_owned()
-    }
-}
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,6 +34,7 @@ mod identity;
 mod installation;
 #[cfg(feature = "oauth")]
 mod oauth;
+mod permission_level;
 mod personal;
 mod policy;
 mod provider;
@@ -54,13 +55,14 @@ pub use credential_source::CredentialSource;
 pub use credentials::Credentials;
 pub use environment::{Environment, ProcessEnvironment};
 pub use health::TokenHealth;
-pub use installation::{AppInstallation, Installation, PermissionLevel};
+pub use installation::{AppInstallation, Installation};
 #[cfg(feature = "oauth")]
 #[cfg_attr(docsrs, doc(cfg(feature = "oauth")))]
 pub use oauth::{
     AuthorizationRequest, DeviceAuthorization, DeviceFlow, OAuthApp, PendingAuthorization,
     TokenInfo, UserToken,
 };
+pub use permission_level::PermissionLevel;
 pub use personal::PersonalToken;
 pub use policy::TokenPolicy;
 pub use provider::{
