@@ -80,7 +80,7 @@ impl Client {
     ///
     /// | place | credential |
     /// |---|---|
-    /// | `GITHUB_APP_ID`, or `GITHUB_APP_CLIENT_ID`, with the key in `GITHUB_APP_PRIVATE_KEY` or the path of its file in `GITHUB_APP_PRIVATE_KEY_PATH` (feature `github-app`) | a [GitHub App](crate::auth::App), or its installation if `GITHUB_APP_INSTALLATION_ID` or `GITHUB_APP_INSTALLATION_ORG` is set |
+    /// | `GITHUB_APP_ID`, or `GITHUB_APP_CLIENT_ID`, with the key in `GITHUB_APP_PRIVATE_KEY` or the path of its file in `GITHUB_APP_PRIVATE_KEY_PATH` or `GITHUB_APP_PRIVATE_KEY_FILE` (feature `github-app`) | a [GitHub App](crate::auth::App), or its installation if `GITHUB_APP_INSTALLATION_ID` or `GITHUB_APP_INSTALLATION_ORG` is set |
     /// | `GH_TOKEN`, then `GITHUB_TOKEN`; for an Enterprise Server `GH_ENTERPRISE_TOKEN`, then `GITHUB_ENTERPRISE_TOKEN` | a token, which is read again when it changes |
     /// | `hosts.yml` of the [`gh` program](https://cli.github.com), in `GH_CONFIG_DIR` or its default folder | the token of the active account, which is read once |
     /// | `gh auth token`; `GH_PATH` can name the program | the same, from the keyring of the system |

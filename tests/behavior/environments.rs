@@ -48,11 +48,12 @@ fn a_child() {
 }
 
 /// The variables in which a client looks for credentials; the process of the tests can have some of them.
-const VARIABLES: [&str; 19] = [
+const VARIABLES: [&str; 20] = [
     "GITHUB_APP_ID",
     "GITHUB_APP_CLIENT_ID",
     "GITHUB_APP_PRIVATE_KEY",
     "GITHUB_APP_PRIVATE_KEY_PATH",
+    "GITHUB_APP_PRIVATE_KEY_FILE",
     "GITHUB_APP_PRIVATE_KEY_OLD",
     "GITHUB_APP_INSTALLATION_ID",
     "GITHUB_APP_INSTALLATION_ORG",
@@ -230,6 +231,7 @@ fn every_kind_of_credential_is_read_from_its_variables() {
             ],
             "ok A/installation:42",
         ),
+        (vec![ID, ("A_GITHUB_APP_PRIVATE_KEY_PATH", key_file)], "ok A/app:12345"),
         (
             vec![
                 ID,

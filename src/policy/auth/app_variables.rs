@@ -5,8 +5,20 @@ use secrecy::{ExposeSecret, SecretString};
 use super::app::App;
 use super::environment::{Environment, read_non_empty};
 use super::installation::Installation;
-use crate::error::Result;
 use crate::error::auth::AuthFailure;
+use crate::error::{Error, Result};
+
+/// The names of the variable with the path of the key's file. Other tools have one or the other.
+const KEY_FILES: [&str; 2] = ["APP_PRIVATE_KEY_PATH", "APP_PRIVATE_KEY_FILE"];
+/// The variables that only the configuration of an App has. The client id is not one of them: signing in users requires
+/// it as well.
+const ONLY_OF_APPS: [&str; 5] = [
+    "APP_ID",
+    "APP_PRIVATE_KEY",
+    "APP_PRIVATE_KEY_OLD",
+    "APP_INSTALLATION_ID",
+    "APP_INSTALLATION_ORG",
+];
 
 /// The variables of one App: their names begin with a prefix, such as `PROD_GITHUB_`.
 pub(super) struct AppVariables<'a> {
@@ -29,6 +41,16 @@ impl<'a> AppVariables<'a> {
         read_non_empty(self.environment, &self.name(what))
     }
 
+    /// Returns whether any variable is set that only the configuration of an App has.
+    pub(super) fn is_any_set(&self) -> Result<bool> {
+        for what in ONLY_OF_APPS.iter().chain(&KEY_FILES) {
+            if self.read(what)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Reads the selection of the installation, if there is one.
     pub(super) fn installation(&self) -> Result<Option<Installation>> {
         let id = self.read("APP_INSTALLATION_ID")?;
@@ -47,22 +69,15 @@ impl<'a> AppVariables<'a> {
                 Installation::id(id)
             }
             (Some(_), Some(_)) => {
-                return Err(AuthFailure::Ambiguous.error(
-                    format!(
-                        "both {} and {} are set",
-                        self.name("APP_INSTALLATION_ID"),
-                        self.name("APP_INSTALLATION_ORG"),
-                    ),
-                    "set one of them",
-                ));
+                return Err(self.ambiguous("APP_INSTALLATION_ID", "APP_INSTALLATION_ORG"));
             }
         }))
     }
 
     /// Reads the App whose id, or client id, is in the variable `id`. Its key is in `APP_PRIVATE_KEY`, or in the file
-    /// whose path is in the variable `key_file`, and the older one in `APP_PRIVATE_KEY_OLD`.
+    /// whose path is in one of [`KEY_FILES`], and the older one in `APP_PRIVATE_KEY_OLD`.
     #[cfg(feature = "github-app")]
-    pub(super) fn app(&self, id: &str, key_file: &str) -> Result<App> {
+    pub(super) fn app(&self, id: &str) -> Result<App> {
         let id_name = self.name(id);
         let id = self.read(id)?.ok_or_else(|| {
             AuthFailure::Missing.error(
@@ -74,24 +89,25 @@ impl<'a> AppVariables<'a> {
         // Errors that concern the id name its variable, and not that of the key.
         super::application_id::check("App's id", id, |_| false)
             .map_err(|error| error.with_origin(&id_name))?;
-        let (name, file) = (self.name("APP_PRIVATE_KEY"), self.name(key_file));
-        let app = match (self.read("APP_PRIVATE_KEY")?, self.read(key_file)?) {
+        let name = self.name("APP_PRIVATE_KEY");
+        let app = match (self.read("APP_PRIVATE_KEY")?, self.key_file()?) {
             (Some(key), None) => App::new(id, key).map_err(|error| error.with_origin(&name))?,
-            (None, Some(path)) => {
+            (None, Some((file, path))) => {
                 let path = std::path::Path::new(path.expose_secret());
                 App::from_key_file_of(self.environment, id, path)
-                    .map_err(|error| error.with_origin(&file))?
+                    .map_err(|error| error.with_origin(&self.name(file)))?
             }
             (None, None) => {
+                let [path, file] = KEY_FILES.map(|what| self.name(what));
                 return Err(AuthFailure::Missing.error(
-                    format!("the App's private key is missing: neither {name} nor {file} is set"),
-                    "set one of them to the key that the App's settings page generates",
+                    format!(
+                        "the App's private key is missing: none of {name}, {path} and {file} is set"
+                    ),
+                    "set one of them, to the key that the App's settings page generates or to the \
+                     path of its file",
                 ));
             }
-            (Some(_), Some(_)) => {
-                return Err(AuthFailure::Ambiguous
-                    .error(format!("both {name} and {file} are set"), "set one of them"));
-            }
+            (Some(_), Some((file, _))) => return Err(self.ambiguous("APP_PRIVATE_KEY", file)),
         };
         match self.read("APP_PRIVATE_KEY_OLD")? {
             Some(key) => app
@@ -102,7 +118,7 @@ impl<'a> AppVariables<'a> {
     }
 
     #[cfg(not(feature = "github-app"))]
-    pub(super) fn app(&self, id: &str, _: &str) -> Result<App> {
+    pub(super) fn app(&self, id: &str) -> Result<App> {
         Err(AuthFailure::Signer.error(
             format!(
                 "{} or a related variable is set, but octowire is built without github-app",
@@ -110,5 +126,23 @@ impl<'a> AppVariables<'a> {
             ),
             "enable the feature github-app, or sign with App::with_signer",
         ))
+    }
+
+    /// Reads the path of the key's file, and returns the variable that has it. Both can be set to the same path.
+    #[cfg(feature = "github-app")]
+    fn key_file(&self) -> Result<Option<(&'static str, SecretString)>> {
+        let [first, second] = KEY_FILES;
+        Ok(match (self.read(first)?, self.read(second)?) {
+            (Some(path), Some(other)) if path.expose_secret() != other.expose_secret() => {
+                return Err(self.ambiguous(first, second));
+            }
+            (Some(path), _) => Some((first, path)),
+            (None, other) => other.map(|path| (second, path)),
+        })
+    }
+
+    fn ambiguous(&self, one: &str, other: &str) -> Error {
+        let (one, other) = (self.name(one), self.name(other));
+        AuthFailure::Ambiguous.error(format!("both {one} and {other} are set"), "set one of them")
     }
 }

@@ -79,27 +79,13 @@ struct Search {
 
 /// The prefix of the variables of an App.
 const APP_PREFIX: &str = "GITHUB_";
-/// The variables that only the configuration of an App has. The client id is not one of them: signing in users requires
-/// it as well.
-const APP_VARIABLES: [&str; 6] = [
-    "APP_ID",
-    "APP_PRIVATE_KEY",
-    "APP_PRIVATE_KEY_PATH",
-    "APP_PRIVATE_KEY_OLD",
-    "APP_INSTALLATION_ID",
-    "APP_INSTALLATION_ORG",
-];
 
 impl Search {
     /// Looks for an App. If only a part of its variables is set, that is an error, since any other credential would be
     /// another identity. So is an App without the feature `github-app`.
     fn app(&mut self) -> Result<Option<Candidate>> {
         let variables = AppVariables::new(APP_PREFIX, &*self.environment);
-        let mut is_set = false;
-        for name in APP_VARIABLES {
-            is_set |= variables.read(name)?.is_some();
-        }
-        if is_set {
+        if variables.is_any_set()? {
             return Candidate::app(&variables).map(Some);
         }
         self.absent.push("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are not set".to_owned());
@@ -184,7 +170,7 @@ impl Candidate {
         let has_id = variables.read("APP_ID")?.is_some();
         let has_client_id = variables.read("APP_CLIENT_ID")?.is_some();
         let id = if has_client_id && !has_id { "APP_CLIENT_ID" } else { "APP_ID" };
-        let app = variables.app(id, "APP_PRIVATE_KEY_PATH")?;
+        let app = variables.app(id)?;
         let provider: Arc<dyn TokenProvider> = match variables.installation()? {
             Some(installation) => Arc::new(app.installation(installation)),
             None => Arc::new(app),

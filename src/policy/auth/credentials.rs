@@ -24,7 +24,7 @@ use crate::error::auth::AuthFailure;
 /// | variables | identity |
 /// |---|---|
 /// | `PROD_GITHUB_TOKEN`, or the path of a file in `PROD_GITHUB_TOKEN_FILE` | the token's owner; read again when it changes |
-/// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
+/// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_PATH` or `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
 /// | the App's variables, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
 ///
 /// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::with_previous_key`].
@@ -76,7 +76,7 @@ impl Credentials {
                 CredentialKind::Personal(PersonalToken::from_file(path.expose_secret())?)
             }
             (None, None, Some(_)) => {
-                let app = variables.app("APP_ID", "APP_PRIVATE_KEY_FILE")?;
+                let app = variables.app("APP_ID")?;
                 let app = app.in_environment(environment);
                 match variables.installation()? {
                     Some(installation) => {

@@ -281,11 +281,15 @@ mod app {
 
     #[test]
     fn the_key_can_be_in_a_file_which_has_its_age() {
-        let variables = [ID, ("GITHUB_APP_PRIVATE_KEY_PATH", "/app.pem"), TOKEN];
-        let found = FakeEnvironment::of(&variables).file("/app.pem", &key()).resolve();
-        let found = found.ok().unwrap();
-        assert_eq!(found.source, CredentialSource::AppVariables);
-        assert_eq!(found.provider.credential_created_at(), Some(SystemTime::UNIX_EPOCH));
+        let key = key();
+        let path = ("GITHUB_APP_PRIVATE_KEY_PATH", "/app.pem");
+        let file = ("GITHUB_APP_PRIVATE_KEY_FILE", "/app.pem");
+        for variables in [vec![path], vec![file], vec![path, file]] {
+            let environment = FakeEnvironment::of(&[ID, TOKEN]).with(&variables);
+            let found = environment.file("/app.pem", &key).resolve().ok().unwrap();
+            assert_eq!(found.source, CredentialSource::AppVariables, "{variables:?}");
+            assert_eq!(found.provider.credential_created_at(), Some(SystemTime::UNIX_EPOCH));
+        }
     }
 
     /// A secret that is missing in a deployment does not turn the App into a user.
@@ -295,6 +299,7 @@ mod app {
         let old = ("GITHUB_APP_PRIVATE_KEY_OLD", key.as_str());
         let key = ("GITHUB_APP_PRIVATE_KEY", key.as_str());
         let path = ("GITHUB_APP_PRIVATE_KEY_PATH", "/hunter2.pem");
+        let file = ("GITHUB_APP_PRIVATE_KEY_FILE", "/other.pem");
         let installation = ("GITHUB_APP_INSTALLATION_ID", "42");
         let wrong = |value| ("GITHUB_APP_PRIVATE_KEY", value);
         for (variables, failure, named) in [
@@ -305,7 +310,11 @@ mod app {
             (vec![CLIENT_ID, old], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY"),
             (vec![installation], AuthFailure::Missing, "GITHUB_APP_ID"),
             (vec![ID, key, path], AuthFailure::Ambiguous, "GITHUB_APP_PRIVATE_KEY_PATH"),
+            (vec![ID, key, file], AuthFailure::Ambiguous, "GITHUB_APP_PRIVATE_KEY_FILE"),
+            (vec![ID, path, file], AuthFailure::Ambiguous, "GITHUB_APP_PRIVATE_KEY_FILE"),
             (vec![ID, path], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY_PATH"),
+            (vec![ID, file], AuthFailure::Missing, "GITHUB_APP_PRIVATE_KEY_FILE"),
+            (vec![file], AuthFailure::Missing, "GITHUB_APP_ID"),
             (vec![ID, wrong("ghp_hunter2")], AuthFailure::WrongKind, "GITHUB_APP_PRIVATE_KEY"),
             (vec![ID, wrong("hunter2")], AuthFailure::InvalidKey, "GITHUB_APP_PRIVATE_KEY"),
             (vec![("GITHUB_APP_ID", "ghp_hunter2"), key], AuthFailure::WrongKind, "GITHUB_APP_ID"),
