@@ -165,7 +165,8 @@ async fn handles_of_an_app_have_its_source() {
     let app = Client::builder().credentials_from(environment).build().unwrap();
     let installation = app.installation(42_u64).unwrap();
     for client in [&app, &installation, &installation.as_app().unwrap()] {
-        assert_eq!(client.credential_source(), Some(&CredentialSource::AppVariables));
+        let source = CredentialSource::AppVariables("GITHUB_APP_ID");
+        assert_eq!(client.credential_source(), Some(&source));
     }
     let other = app.with_auth(PersonalToken::new("ghp_hunter2hunter2").unwrap());
     assert_eq!(other.credential_source(), None);

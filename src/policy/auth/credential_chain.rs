@@ -169,13 +169,16 @@ impl Candidate {
     fn app(variables: &AppVariables<'_>) -> Result<Self> {
         let has_id = variables.read("APP_ID")?.is_some();
         let has_client_id = variables.read("APP_CLIENT_ID")?.is_some();
-        let id = if has_client_id && !has_id { "APP_CLIENT_ID" } else { "APP_ID" };
+        let (id, name) = match has_client_id && !has_id {
+            true => ("APP_CLIENT_ID", "GITHUB_APP_CLIENT_ID"),
+            false => ("APP_ID", "GITHUB_APP_ID"),
+        };
         let app = variables.app(id)?;
         let provider: Arc<dyn TokenProvider> = match variables.installation()? {
             Some(installation) => Arc::new(app.installation(installation)),
             None => Arc::new(app),
         };
-        Ok(Self { provider, source: CredentialSource::AppVariables })
+        Ok(Self { provider, source: CredentialSource::AppVariables(name) })
     }
 
     fn token(token: PersonalToken, source: CredentialSource) -> Self {

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialSource {
-    /// A GitHub App: `GITHUB_APP_ID` and the variables beside it.
-    AppVariables,
+    /// A GitHub App, whose id is in the environment variable of this name: `GITHUB_APP_ID` or `GITHUB_APP_CLIENT_ID`.
+    AppVariables(&'static str),
     /// A token in the environment variable of this name.
     Variable(&'static str),
     /// A token in this file, in which `gh auth login` stores tokens if the system has no keyring.
@@ -24,8 +24,7 @@ pub enum CredentialSource {
 impl fmt::Display for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AppVariables => f.write_str("GITHUB_APP_ID"),
-            Self::Variable(name) => f.write_str(name),
+            Self::AppVariables(name) | Self::Variable(name) => f.write_str(name),
             Self::GhHostsFile(path) => path.display().fmt(f),
             Self::GhProgram => f.write_str("gh auth token"),
         }

@@ -262,20 +262,21 @@ mod app {
         let key = key();
         let (escaped, encoded) = (key.replace('\n', "\\n"), STANDARD.encode(&key));
         let key_is = |form| ("GITHUB_APP_PRIVATE_KEY", form);
-        for (variables, identity) in [
-            (vec![ID, key_is(key.as_str())], "app:12345"),
-            (vec![ID, key_is(&escaped)], "app:12345"),
-            (vec![ID, key_is(&encoded)], "app:12345"),
-            (vec![CLIENT_ID, key_is(&key)], "app:Iv23liABC"),
-            (vec![ID, CLIENT_ID, key_is(&key)], "app:12345"),
-            (vec![ID, key_is(&key), ("GITHUB_APP_INSTALLATION_ID", " 42 ")], "installation:42"),
+        for (variables, source, identity) in [
+            (vec![ID, key_is(key.as_str())], ID, "app:12345"),
+            (vec![ID, key_is(&escaped)], ID, "app:12345"),
+            (vec![ID, key_is(&encoded)], ID, "app:12345"),
+            (vec![CLIENT_ID, key_is(&key)], CLIENT_ID, "app:Iv23liABC"),
+            (vec![ID, CLIENT_ID, key_is(&key)], ID, "app:12345"),
+            (vec![ID, key_is(&key), ("GITHUB_APP_INSTALLATION_ID", " 42 ")], ID, "installation:42"),
             (
                 vec![ID, key_is(&key), ("GITHUB_APP_INSTALLATION_ORG", "octo-org")],
+                ID,
                 "installation:12345/orgs/octo-org",
             ),
         ] {
             let found = FakeEnvironment::of(&variables).with(&[TOKEN]).found();
-            assert_eq!(found, ("GITHUB_APP_ID".to_owned(), identity.to_owned()));
+            assert_eq!(found, (source.0.to_owned(), identity.to_owned()));
         }
     }
 
@@ -287,7 +288,7 @@ mod app {
         for variables in [vec![path], vec![file], vec![path, file]] {
             let environment = FakeEnvironment::of(&[ID, TOKEN]).with(&variables);
             let found = environment.file("/app.pem", &key).resolve().ok().unwrap();
-            assert_eq!(found.source, CredentialSource::AppVariables, "{variables:?}");
+            assert_eq!(found.source, CredentialSource::AppVariables(ID.0), "{variables:?}");
             assert_eq!(found.provider.credential_created_at(), Some(SystemTime::UNIX_EPOCH));
         }
     }
