@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks that each example compiles with the features that its command names, and with no other.
+# Checks that each example compiles with the features that its command names, and with no other, and that the programs
+# with octocrab compile.
 #
-#   ./scripts/check-examples.sh                    every example
-#   ./scripts/check-examples.sh progress script    these
+#   ./scripts/check-examples.sh                    all of them
+#   ./scripts/check-examples.sh progress script    these examples
 #
 # scripts/test.sh compiles all examples together, where each has the features of the others as well.
 set -euo pipefail
@@ -27,6 +28,11 @@ for example in "${examples[@]}"; do
         failed+=("$example")
     fi
 done
+# The programs with octocrab, which scripts/test.sh leaves out.
+if [ $# -eq 0 ]; then
+    examples+=(octocrab)
+    cargo check --quiet --locked --package octowire-examples-octocrab --all-targets || failed+=(octocrab)
+fi
 printf 'examples compiled alone: %s of %s\n' $((${#examples[@]} - ${#failed[@]})) "${#examples[@]}"
 if [ ${#failed[@]} -gt 0 ]; then
     printf 'these do not compile alone: %s\n' "${failed[*]}" >&2

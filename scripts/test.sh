@@ -104,7 +104,7 @@ done
 if [ "$(uname)" = Linux ] && ! pkg-config --exists openssl 2>/dev/null; then
     provide 'pkg-config libssl-dev gcc' ''
 fi
-# check-words.py checks the words of code and documents.
+# check-words.py checks the words of code and documents, count-lines.py a table.
 command -v python3 >/dev/null || provide python3 python3
 # The tests start their own servers on free ports; none needs to be running.
 command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null ||
@@ -122,8 +122,9 @@ fi
 # It checks in less than a second without optimizations, which take four times the time to compile.
 $quick || cargo deny --version >/dev/null 2>&1 || cargo install cargo-deny --locked --quiet --debug
 
-step 'words'
+step 'words, and the lines of the programs'
 python3 scripts/check-words.py
+python3 scripts/count-lines.py
 step 'formatting'
 cargo fmt --all --check
 

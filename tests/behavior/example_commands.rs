@@ -25,7 +25,8 @@ fn examples() -> BTreeMap<String, Option<String>> {
 
 /// The documents with commands.
 fn documents() -> Vec<String> {
-    let mut documents = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned()];
+    let mut documents =
+        ["README.md", "CONTRIBUTING.md", "examples/README.md"].map(str::to_owned).to_vec();
     documents.extend(sources::names("docs/guide").map(|name| format!("docs/guide/{name}")));
     let programs = sources::names("examples").filter(|name| name.ends_with(".rs"));
     documents.extend(programs.map(|name| format!("examples/{name}")));
