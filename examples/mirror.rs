@@ -51,11 +51,11 @@ pub async fn mirror(github: &Client, org: &str, folder: &Path) -> Result<usize, 
     let repositories = github.org(org).repos().list_for_org().per_page(100).stream();
     let repositories = repositories.collect_all(MAX_ITEMS).await?;
     let work = repositories.iter().map(|repository| mirror_one(github, repository, folder));
-    let results = github
-        .batch(work)
-        .on_progress(|progress| eprintln!("{} repositories of {:?}", progress.done, progress.total))
-        .collect()
-        .await;
+    let total = repositories.len();
+    let work = github.batch(work).on_progress(move |progress| {
+        eprintln!("{} of {total} repositories", progress.done);
+    });
+    let results = work.collect().await;
     github.close().await;
     results.into_iter().sum()
 }

@@ -41,7 +41,7 @@ pub async fn mirror(github: &Octocrab, org: &str, folder: &Path) -> Result<usize
     let (mut results, mut done) = (Vec::new(), 0);
     while let Some(result) = running.next().await {
         done += 1;
-        eprintln!("{done} repositories of {total}");
+        eprintln!("{done} of {total} repositories");
         results.push(result);
     }
     results.into_iter().sum()
