@@ -13,7 +13,7 @@ use std::env;
 use std::error::Error;
 
 use octowire::types::PullRequestSimple;
-use octowire::{Client, RepositoryHandle, Result};
+use octowire::{Client, OptionalExt as _, RepositoryHandle, Result};
 
 /// A label, and the heading for the pull requests that have it and none of the labels before it.
 const SECTIONS: [(&str, &str); 3] =
@@ -71,27 +71,23 @@ fn heading(pull: &PullRequestSimple) -> &'static str {
 
 async fn write_release(repo: &RepositoryHandle, tag: &str, notes: &str) -> Result<String> {
     let repos = repo.repos();
-    let release = match repos.get_release_by_tag().tag(tag).send().await {
-        Ok(release) => repos.update_release().release_id(release.id).body(notes).send().await?,
-        Err(error) if error.is_not_found() => {
-            repos.create_release().tag_name(tag).name(tag).body(notes).send().await?
-        }
-        Err(error) => return Err(error),
+    let release = match repos.get_release_by_tag().tag(tag).send().await.optional()? {
+        Some(release) => repos.update_release().release_id(release.id).body(notes).send().await?,
+        None => repos.create_release().tag_name(tag).name(tag).body(notes).send().await?,
     };
     Ok(release.into_inner().html_url)
 }
 
 async fn add_to_file(repo: &RepositoryHandle, tag: &str, notes: &str) -> Result<()> {
     let mut call = repo.repos().create_or_update_file_contents().path(FILE);
-    let text = match repo.repos().get_content().path(FILE).send().await {
-        Ok(content) => {
+    let text = match repo.repos().get_content().path(FILE).send().await.optional()? {
+        Some(content) => {
             let file = content.file()?;
             // If another commit changes the file meanwhile, GitHub rejects this one.
             call = call.sha(&file.sha);
             file.text()?
         }
-        Err(error) if error.is_not_found() => "# Changelog\n".to_owned(),
-        Err(error) => return Err(error),
+        None => "# Changelog\n".to_owned(),
     };
     let heading = format!("\n## {tag}\n");
     if !text.contains(&heading) {

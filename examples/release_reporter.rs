@@ -11,7 +11,7 @@
 use std::env;
 use std::error::Error;
 
-use octowire::{Client, RepositoryHandle};
+use octowire::{Client, OptionalExt as _, RepositoryHandle};
 
 /// The label by which the issue is found.
 const LABEL: &str = "downloads";
@@ -33,11 +33,8 @@ impl ReleaseReporter {
 
     /// Returns what was reported; nothing if there is no release.
     pub async fn report(&self) -> octowire::Result<Option<Report>> {
-        let release = match self.repo.repos().get_latest_release().send().await {
-            Ok(release) => release,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let latest = self.repo.repos().get_latest_release().send().await;
+        let Some(release) = latest.optional()? else { return Ok(None) };
         let downloads: i64 = release.assets.iter().map(|asset| asset.download_count).sum();
         let body = format!("{} has {downloads} downloads.", release.tag_name);
         let issues = self.repo.issues();

@@ -105,7 +105,8 @@ pub use client::{
 pub use codec::{UnknownEnumValue, UnknownProperties};
 pub use error::graphql::{GraphQlError, GraphQlErrors, GraphQlLocation};
 pub use error::{
-    ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason, Result,
+    ApiError, ApiErrorDetail, Error, ErrorKind, FailedAttempt, Incomplete, IncompleteReason,
+    OptionalExt, Result,
 };
 pub use headers::rate_limit::RateLimitStatus;
 pub use pipeline::interceptor::{Interceptor, InterceptorFuture, OutgoingRequest, RequestOutcome};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flate2::read::GzDecoder;
 use http::Method;
-use octowire::{Error, ErrorKind};
+use octowire::{Error, ErrorKind, OptionalExt as _};
 use serde_json::Value;
 
 use crate::support::{Received, Reply, Server, json_response};
@@ -112,7 +112,16 @@ async fn each_status_and_body_has_the_documented_predicates() {
     for ((status, headers, body, expected), error) in cases.iter().zip(&errors) {
         assert_eq!(error.kind(), ErrorKind::Api, "{status} {body}");
         assert_eq!(predicates(error), *expected, "{status} {headers:?} {body}");
+        // Only what is not found is no error of an optional result.
+        match Err::<(), _>(error.clone()).optional() {
+            Ok(value) => assert!(value.is_none() && error.is_not_found(), "{status} {body}"),
+            Err(same) => {
+                assert!(!error.is_not_found(), "{status} {body}");
+                assert_eq!(same.to_string(), error.to_string());
+            }
+        }
     }
+    assert_eq!(Ok::<_, Error>(1).optional().unwrap(), Some(1));
 }
 
 #[tokio::test]
