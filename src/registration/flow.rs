@@ -169,7 +169,7 @@ fn not_exchanged(error: Error) -> Error {
             "the App is registered, but its code was not exchanged for its credentials",
             "within an hour, pass the code in the address of the browser's last page to \
              RegisteredApp::from_code; or generate the private key and secrets on the App's settings \
-             page; or delete the App and register again",
+             page, and save them with RegisteredApp::new; or delete the App and register again",
         )
         .with_source(error)
 }

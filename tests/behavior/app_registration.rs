@@ -221,6 +221,43 @@ async fn credentials_are_kept_in_every_store() {
     }
 }
 
+/// Also the way out if the credentials of a registration are lost.
+#[tokio::test]
+async fn an_app_that_exists_is_kept_as_a_registered_one() {
+    let key = Key::generate();
+    let mock = github(&key).await;
+    let app = RegisteredApp::new(7, format!(" {CLIENT_ID}\n"), key.pem.clone()).unwrap();
+    assert!(app.client_secret().is_none() && app.webhook_secret().is_none());
+    assert!(app.slug().is_none() && app.owner().is_none() && app.install_url().is_none());
+    let app = app.with_client_secret(CLIENT_SECRET).unwrap();
+    let app = app.with_webhook_secret(WEBHOOK_SECRET).unwrap();
+
+    let store = EncryptedTokenStore::new(MemoryStore::new(), key_of(1));
+    app.save(&store, "production").await.unwrap();
+    let loaded = RegisteredApp::load(&store, "production").await.unwrap();
+    assert_eq!((loaded.id(), loaded.client_id()), (7, CLIENT_ID));
+    assert_eq!(loaded.private_key().expose_secret(), key.pem);
+    assert_eq!(loaded.client_secret().unwrap().expose_secret(), CLIENT_SECRET);
+    assert_eq!(loaded.webhook_secret().unwrap().expose_secret(), WEBHOOK_SECRET);
+    let github = mock.client_builder().auth(loaded.app().unwrap().installation(42));
+    assert!(github.build().unwrap().access_token().await.unwrap().is_some());
+    // It is the App that this registration returns.
+    register(&mock).await.unwrap().save(&store, "production").await.unwrap();
+
+    let pem = &key.pem;
+    for (outcome, expected) in [
+        (RegisteredApp::new(7, " ", pem.clone()), AuthFailure::Empty),
+        (RegisteredApp::new(7, "7", pem.clone()), AuthFailure::WrongKind),
+        (RegisteredApp::new(7, pem.clone(), pem.clone()), AuthFailure::WrongKind),
+        (RegisteredApp::new(7, CLIENT_ID, "hunter2"), AuthFailure::InvalidKey),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.auth_failure(), Some(expected), "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("MII"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn an_environment_keeps_its_app_until_it_is_replaced() {
     let mock = github(&Key::generate()).await;
@@ -325,6 +362,7 @@ async fn assert_lost(mock: &MockGitHub, requests: usize) {
     assert_eq!(error.auth_failure(), Some(AuthFailure::CredentialsLost), "{error}");
     assert_eq!(error.status(), None, "{error}");
     assert!(error.to_string().contains("settings page"), "{error}");
+    assert!(error.to_string().contains("RegisteredApp::new"), "{error}");
     assert!(!format!("{error} {error:?}").contains(CODE), "{error}");
 }
 
@@ -349,7 +387,9 @@ async fn the_browser_is_told_of_a_failure_but_not_of_its_reason() {
     let (outcome, (status, html)) = tokio::join!(pending.finish(), register_in_browser(&page));
     let error = outcome.unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::CredentialsLost), "{error}");
-    assert!(error.to_string().contains("RegisteredApp::from_code"), "{error}");
+    for next_step in ["RegisteredApp::from_code", "RegisteredApp::new"] {
+        assert!(error.to_string().contains(next_step), "{error}");
+    }
     assert!(!format!("{error} {error:?}").contains(CODE), "{error}");
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert!(html.contains("The registration failed") && !html.contains("spammed"), "{html}");

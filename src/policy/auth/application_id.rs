@@ -1,8 +1,25 @@
-//! The check of the values that identify an application: its ids and its client secret.
+//! The checks of the values that identify an application: its ids and its client secret.
 
 use super::token::CredentialFormat;
 use crate::error::Result;
 use crate::error::auth::AuthFailure;
+
+/// An App id has about seven digits, a client id about twenty characters.
+#[cfg(any(feature = "oauth", all(feature = "encrypted-token-store", feature = "github-app")))]
+const MAX_APP_ID_CHARS: usize = 12;
+
+/// Rejects a client id that looks like another value, such as an App id.
+#[cfg(any(feature = "oauth", all(feature = "encrypted-token-store", feature = "github-app")))]
+pub(super) fn check_client_id(text: &str) -> Result<()> {
+    check("client id", text, |_| false)?;
+    if text.len() < MAX_APP_ID_CHARS && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(AuthFailure::WrongKind.error(
+            "invalid client id: the value looks like an App id",
+            "use the client id, which is next to it on the App's settings page",
+        ));
+    }
+    Ok(())
+}
 
 /// Rejects a value that looks like another kind of credential. `other` describes the other invalid values.
 pub(super) fn check(

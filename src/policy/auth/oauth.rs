@@ -11,7 +11,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::application_id::check;
+use super::application_id::{check, check_client_id};
 use super::token::{AccessToken, CredentialFormat};
 use super::transport::AuthTransport;
 use crate::error::Result;
@@ -70,9 +70,6 @@ pub struct OAuthApp {
     redirect_uri: Option<Arc<str>>,
 }
 
-/// An App id has about seven digits, a client id about twenty characters.
-const MAX_APP_ID_CHARS: usize = 12;
-
 impl OAuthApp {
     /// Creates an application with its client id and one of its client secrets, which are on its settings page.
     ///
@@ -100,14 +97,7 @@ impl OAuthApp {
     pub fn public_client(client_id: impl Into<String>) -> Result<Self> {
         let client_id = client_id.into();
         let client_id = client_id.trim();
-        check("client id", client_id, |_| false)?;
-        if client_id.len() < MAX_APP_ID_CHARS && client_id.bytes().all(|byte| byte.is_ascii_digit())
-        {
-            return Err(AuthFailure::WrongKind.error(
-                "invalid client id: the value looks like an App id",
-                "use the client id, which is next to it on the App's settings page",
-            ));
-        }
+        check_client_id(client_id)?;
         Ok(Self { client_id: client_id.into(), client_secret: None, redirect_uri: None })
     }
 

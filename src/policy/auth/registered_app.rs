@@ -25,7 +25,8 @@ mod stored;
 /// GitHub issues them once, in exchange for the code of the registration: see `AppRegistration` (feature
 /// `app-registration`). They are kept in a [`TokenStore`] under the name of an environment, such as `production`, and
 /// loaded from there by each program that needs them. An encrypted store encrypts them as it does tokens. Use one that
-/// does not evict values: a file, or a Redis with `noeviction` and persistence.
+/// does not evict values: a file, or a Redis with `noeviction` and persistence. The credentials of an App that exists, such
+/// as one that was registered by hand, are kept in the same way: see [`new`](Self::new).
 ///
 /// ```no_run
 /// # async fn example() -> octowire::Result<()> {
@@ -171,6 +172,54 @@ impl RegisteredApp {
 
 /// The App and its credentials.
 impl RegisteredApp {
+    /// Creates the credentials of an App that exists, to [save](Self::save) them: of one that was registered by hand, or
+    /// whose credentials were lost ([`AuthFailure::CredentialsLost`]). They are on the App's [settings
+    /// page](https://docs.github.com/en/apps/maintaining-github-apps/modifying-a-github-app-registration#navigating-to-your-github-app-settings).
+    ///
+    /// `id` is the App id, `client_id` the client id, which is next to it there, and `private_key` the PEM file that GitHub
+    /// generates, as for [`App::new`]. White space around the client id is dropped. The result has neither a client secret
+    /// nor a webhook secret, which [`with_client_secret`](Self::with_client_secret) and
+    /// [`with_webhook_secret`](Self::with_webhook_secret) add, and no slug, owner and URL.
+    ///
+    /// ```no_run
+    /// # async fn example(key: String, client_secret: String) -> octowire::Result<()> {
+    /// use octowire::auth::{EncryptedFileTokenStore, EncryptionKey, RegisteredApp};
+    ///
+    /// let app = RegisteredApp::new(12345, "Iv23liABCDEF", key)?.with_client_secret(client_secret)?;
+    /// let store_key = EncryptionKey::from_env("OCTOWIRE_STORE_KEY")?;
+    /// let store = EncryptedFileTokenStore::open("/var/lib/bot/credentials", store_key)?;
+    /// app.save(&store, "production").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the client id is empty, or looks like another value, such as the App id or a token
+    /// ([`AuthFailure::WrongKind`]), or if the private key is not usable for RS256: see [`App::new`].
+    #[cfg(feature = "github-app")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "github-app")))]
+    pub fn new(
+        id: u64,
+        client_id: impl Into<String>,
+        private_key: impl Into<SecretString>,
+    ) -> Result<Self> {
+        let client_id = client_id.into();
+        let client_id = client_id.trim();
+        application_id::check_client_id(client_id)?;
+        let app = Self {
+            id,
+            client_id: client_id.to_owned(),
+            slug: None,
+            owner: None,
+            html_url: None,
+            private_key: private_key.into(),
+            client_secret: None,
+            webhook_secret: None,
+        };
+        app.app()?;
+        Ok(app.with_secrets_hidden())
+    }
+
     /// Returns the App, which signs its JWTs with the private key and the client id.
     ///
     /// # Errors
@@ -210,26 +259,27 @@ impl RegisteredApp {
         &self.client_id
     }
 
-    /// Returns the name in the App's URLs. The App's user is called `SLUG[bot]`.
+    /// Returns the name in the App's URLs; `None` if it is not known. The App's user is called `SLUG[bot]`.
     #[must_use]
     pub fn slug(&self) -> Option<&str> {
         self.slug.as_deref()
     }
 
-    /// Returns the login of the user or organization that owned the App when it was registered.
+    /// Returns the login of the user or organization that owned the App when it was registered; `None` if it is not known.
     #[must_use]
     pub fn owner(&self) -> Option<&str> {
         self.owner.as_deref()
     }
 
-    /// Returns the URL of the App's public page.
+    /// Returns the URL of the App's public page; `None` if it is not known.
     #[must_use]
     pub fn html_url(&self) -> Option<&Url> {
         self.html_url.as_ref()
     }
 
     /// Returns the URL of the page on which accounts
-    /// [install](https://docs.github.com/en/apps/sharing-github-apps/sharing-your-github-app) the App.
+    /// [install](https://docs.github.com/en/apps/sharing-github-apps/sharing-your-github-app) the App; `None` if the App's
+    /// [own page](Self::html_url) is not known.
     #[must_use]
     pub fn install_url(&self) -> Option<Url> {
         let mut url = self.html_url.clone()?;
@@ -243,13 +293,13 @@ impl RegisteredApp {
         &self.private_key
     }
 
-    /// Returns the client secret.
+    /// Returns the client secret; `None` if the App has none.
     #[must_use]
     pub fn client_secret(&self) -> Option<&SecretString> {
         self.client_secret.as_ref()
     }
 
-    /// Returns the secret with which GitHub signs deliveries; `None` if the App was registered without a webhook.
+    /// Returns the secret with which GitHub signs deliveries; `None` if the App has none, such as without a webhook.
     /// `Verifier::from_app` (feature `webhooks`) verifies with it.
     #[must_use]
     pub fn webhook_secret(&self) -> Option<&SecretString> {

@@ -125,8 +125,8 @@ fn might_have_used_code(attempt: &FailedAttempt) -> bool {
 fn not_received() -> Error {
     AuthFailure::CredentialsLost.error(
         "GitHub's response with the credentials of the App was not received",
-        "the App might exist: generate its private key and secrets on its settings page, or delete \
-         it and register again",
+        "the App might exist: generate its private key and secrets on its settings page, and save \
+         them with RegisteredApp::new; or delete it and register again",
     )
 }
 
