@@ -16,7 +16,8 @@ pub enum AuthFailure {
     Ambiguous,
     /// A token, key or secret is empty.
     Empty,
-    /// A token contains a character that no token has, such as a line break.
+    /// A token contains a character that no token has, such as a line break; or an id, a name or the restriction of an
+    /// installation's tokens is invalid.
     Malformed,
     /// A credential of the wrong kind, such as a personal access token in place of an App's private key.
     WrongKind,

@@ -347,15 +347,43 @@ async fn an_installation_is_named_by_an_integer_of_any_type_or_text() {
     ] {
         let error = get(&client.installation(installation).unwrap()).await.unwrap_err();
         assert_eq!(error.auth_failure(), Some(AuthFailure::Malformed), "{error}");
-        let mut shown = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(error) = source {
-            shown = format!("{shown}: {error}");
-            source = error.source();
-        }
+        let shown = chain(&error);
         assert!(shown.contains(said), "{shown}");
     }
     assert_eq!(github.state().issued_tokens.len(), 1);
+}
+
+/// An error and its sources.
+fn chain(error: &octowire::Error) -> String {
+    let mut shown = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        shown = format!("{shown}: {error}");
+        source = error.source();
+    }
+    shown
+}
+
+/// GitHub takes an empty list for no restriction, so a filter that finds nothing would grant everything.
+#[tokio::test]
+async fn an_empty_restriction_requests_no_token() {
+    let github = GitHub::knowing(&[&KEY]).await;
+    let client = github.client(&app());
+    let id = || Installation::id(42);
+    for (installation, what) in [
+        (id().permissions::<&str, &str>([]), "permissions"),
+        (id().repositories::<&str>([]), "repositories"),
+        (id().repository_ids(Vec::<u64>::new()), "repository ids"),
+        // Another restriction does not make up for it.
+        (id().permission("issues", "read").repositories(Vec::<String>::new()), "repositories"),
+    ] {
+        assert_ne!(installation, id());
+        let error = get(&client.installation(installation).unwrap()).await.unwrap_err();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::Malformed), "{error}");
+        let shown = chain(&error);
+        assert!(shown.contains(&format!("the list of {what} of the tokens is empty")), "{shown}");
+    }
+    assert_eq!(github.issued_tokens(), 0);
 }
 
 #[tokio::test]

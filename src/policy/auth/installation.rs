@@ -65,9 +65,16 @@ struct Restrictions {
     repository_ids: BTreeSet<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     permissions: BTreeMap<String, String>,
-    /// The first invalid id that the caller supplied; `None` if all are valid.
+    /// The first invalid id or restriction that the caller supplied; `None` if all are valid.
     #[serde(skip)]
-    invalid_id: Option<String>,
+    invalid: Option<InvalidSelection>,
+}
+
+/// A selection for which no token is requested: without the invalid part, a token would be valid for more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct InvalidSelection {
+    reason: String,
+    advice: &'static str,
 }
 
 /// The restrictions of a token that has none.
@@ -75,8 +82,12 @@ static UNRESTRICTED: Restrictions = Restrictions {
     repositories: BTreeSet::new(),
     repository_ids: BTreeSet::new(),
     permissions: BTreeMap::new(),
-    invalid_id: None,
+    invalid: None,
 };
+
+const ID_ADVICE: &str = "use the id from a webhook payload or a GitHub response";
+const EMPTY_ADVICE: &str =
+    "name at least one; for tokens without this restriction, do not call the method";
 
 impl Installation {
     /// Selects the installation by its id, which webhooks and the App's pages contain: any [integer](IntoInteger), such
@@ -89,12 +100,8 @@ impl Installation {
     pub fn id(id: impl IntoInteger) -> Self {
         match parse_id(id) {
             Ok(id) => Self::new(Target::Id(id)),
-            Err(reason) => {
-                let mut invalid = Self::new(Target::Id(0));
-                let reason = format!("invalid installation id: {reason}");
-                invalid.restrictions_mut().invalid_id = Some(reason);
-                invalid
-            }
+            Err(reason) => Self::new(Target::Id(0))
+                .with_invalid(format!("invalid installation id: {reason}"), ID_ADVICE),
         }
     }
 
@@ -121,26 +128,34 @@ impl Installation {
 
     /// Restricts the tokens to these repositories, by name without the owner; GitHub accepts 500 at most. By default
     /// they have access to all repositories of the installation.
+    ///
+    /// If the list is empty, a token request fails with [`AuthFailure::Malformed`] before anything is sent: GitHub would
+    /// issue a token without this restriction.
     pub fn repositories<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        for name in names {
-            self.restrictions_mut().repositories.insert(name.into());
+        let mut names = names.into_iter().peekable();
+        if names.peek().is_none() {
+            return self.with_empty("repositories");
         }
+        self.restrictions_mut().repositories.extend(names.map(Into::<String>::into));
         self
     }
 
     /// Restricts the tokens to these repositories, by id; GitHub accepts 500 at most.
     ///
-    /// If an id is negative or not an integer, a token request fails with [`AuthFailure::Malformed`] before anything is
-    /// sent.
+    /// If an id is negative or not an integer, or the list is empty, a token request fails with
+    /// [`AuthFailure::Malformed`] before anything is sent.
     pub fn repository_ids(mut self, ids: impl IntoIterator<Item: IntoInteger>) -> Self {
+        let mut ids = ids.into_iter().peekable();
+        if ids.peek().is_none() {
+            return self.with_empty("repository ids");
+        }
         for id in ids {
             match parse_id(id) {
                 Ok(id) => {
                     self.restrictions_mut().repository_ids.insert(id);
                 }
                 Err(reason) => {
-                    let reason = format!("invalid repository id: {reason}");
-                    self.restrictions_mut().invalid_id.get_or_insert(reason);
+                    self = self.with_invalid(format!("invalid repository id: {reason}"), ID_ADVICE);
                 }
             }
         }
@@ -156,15 +171,29 @@ impl Installation {
         self
     }
 
-    /// Restricts the tokens to these permissions, each with its level, as [`permission`](Self::permission) does. An empty
-    /// list does not restrict them.
+    /// Restricts the tokens to these permissions, each with its level, as [`permission`](Self::permission) does.
+    ///
+    /// If the list is empty, a token request fails with [`AuthFailure::Malformed`] before anything is sent: GitHub would
+    /// issue a token with all permissions.
     pub fn permissions<N: Into<String>, L: Into<String>>(
-        mut self,
+        self,
         permissions: impl IntoIterator<Item = (N, L)>,
     ) -> Self {
-        for (name, level) in permissions {
-            self = self.permission(name, level);
+        let mut permissions = permissions.into_iter().peekable();
+        if permissions.peek().is_none() {
+            return self.with_empty("permissions");
         }
+        permissions.fold(self, |selected, (name, level)| selected.permission(name, level))
+    }
+
+    /// Records an empty restriction, which GitHub would take for none.
+    fn with_empty(self, what: &str) -> Self {
+        self.with_invalid(format!("the list of {what} of the tokens is empty"), EMPTY_ADVICE)
+    }
+
+    /// Records an invalid selection, unless there is an earlier one.
+    fn with_invalid(mut self, reason: String, advice: &'static str) -> Self {
+        self.restrictions_mut().invalid.get_or_insert(InvalidSelection { reason, advice });
         self
     }
 
@@ -195,7 +224,7 @@ impl Installation {
                 identity.push_str(&format!(";{name}={}", parts.join(",")));
             }
         };
-        let Restrictions { repositories, repository_ids, permissions, invalid_id } =
+        let Restrictions { repositories, repository_ids, permissions, invalid } =
             self.restrictions();
         add("repositories", &mut repositories.iter().map(|name| encoded(name)));
         add("repository_ids", &mut repository_ids.iter().map(u64::to_string));
@@ -205,7 +234,7 @@ impl Installation {
                 .iter()
                 .map(|(name, level)| format!("{}:{}", encoded(name), encoded(level))),
         );
-        add("invalid", &mut invalid_id.iter().map(|reason| encoded(reason)));
+        add("invalid", &mut invalid.iter().map(|invalid| encoded(&invalid.reason)));
         identity
     }
 }
@@ -281,9 +310,8 @@ impl AppInstallation {
     }
 
     async fn fetch(&self, client: &dyn AuthTransport) -> Result<AccessToken> {
-        if let Some(reason) = &self.installation.restrictions().invalid_id {
-            let advice = "use the id from a webhook payload or a GitHub response";
-            return Err(AuthFailure::Malformed.error(reason.clone(), advice));
+        if let Some(invalid) = &self.installation.restrictions().invalid {
+            return Err(AuthFailure::Malformed.error(invalid.reason.clone(), invalid.advice));
         }
         let client = client.as_app()?;
         let known = self.looked_up_id();
