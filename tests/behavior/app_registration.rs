@@ -3,7 +3,7 @@
 #[cfg(all(feature = "dashboard", feature = "webhooks"))]
 mod browser;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -135,6 +135,20 @@ fn key_of(byte: u8) -> EncryptionKey {
     EncryptionKey::from_bytes([byte; 32])
 }
 
+/// The text of the token as which a store that does not encrypt keeps an App. It contains the secrets in base64.
+async fn stored_text(registered: &RegisteredApp) -> String {
+    let store = MemoryTokenStore::new();
+    registered.save(&store, "production").await.unwrap();
+    let stored = store.load("registered-app:production").await.unwrap().unwrap();
+    stored.expose_secret().to_owned()
+}
+
+/// Whether some bytes contain any 16 bytes of the stored text.
+fn contains_part_of(bytes: &[u8], stored: &str) -> bool {
+    let windows: HashSet<_> = bytes.windows(16).collect();
+    stored.as_bytes().windows(16).any(|part| windows.contains(part))
+}
+
 #[tokio::test]
 async fn an_app_is_registered_in_a_browser_saved_and_loaded() {
     let key = Key::generate();
@@ -164,8 +178,14 @@ async fn an_app_is_registered_in_a_browser_saved_and_loaded() {
     let path = folder.0.join("credentials");
     let store = EncryptedFileTokenStore::open(&path, key_of(1)).unwrap();
     registered.save(&store, "production").await.unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    assert!(!bytes.windows(7).any(|bytes| bytes == b"hunter2" || bytes == b"PRIVATE"));
+    let stored = stored_text(&registered).await;
+    assert!(stored.len() > key.pem.len() && contains_part_of(stored.as_bytes(), &stored));
+    assert!(!contains_part_of(&std::fs::read(&path).unwrap(), &stored), "it is encrypted");
+    let with_another_key = match EncryptedFileTokenStore::open(&path, key_of(2)) {
+        Ok(store) => RegisteredApp::load(&store, "production").await,
+        Err(error) => Err(error),
+    };
+    assert_eq!(failure(with_another_key), Some(AuthFailure::StoreKey));
 
     // Another program, with the same key.
     let store = EncryptedFileTokenStore::open(&path, key_of(1)).unwrap();
@@ -480,5 +500,7 @@ async fn no_output_shows_a_secret_of_a_registration() {
     for secret in [state, path, line, CODE.into(), CLIENT_SECRET.into(), WEBHOOK_SECRET.into()] {
         assert!(!shown.contains(&secret), "{secret} in {shown}");
     }
+    let stored = stored_text(&registered).await;
+    assert!(!contains_part_of(shown.as_bytes(), &stored), "a part of {stored} in {shown}");
     assert!(shown.contains(CLIENT_ID), "{shown}");
 }

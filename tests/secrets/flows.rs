@@ -337,7 +337,7 @@ async fn gateways(shown: &mut Shown, github: &GitHub) {
 /// A registration: its page, a forged callback, GitHub's callback, and the credentials in a store.
 #[cfg(feature = "app-registration")]
 async fn registrations(shown: &mut Shown, github: &GitHub) {
-    use octowire::auth::RegisteredApp;
+    use octowire::auth::{RegisteredApp, TokenStore};
     use octowire::registration::{AppManifest, AppRegistration};
     let client = github.builder().token("ghp_canaryBesideARegistration").build().unwrap();
     let registration = AppRegistration::new(&client, AppManifest::new("https://www.example.com"));
@@ -349,7 +349,7 @@ async fn registrations(shown: &mut Shown, github: &GitHub) {
     let browser = async {
         let html = reqwest::get(page.clone()).await.unwrap().text().await.unwrap();
         let state = html.split_once("?state=").unwrap().1.split_once('"').unwrap().0.to_owned();
-        github.note("a state", &state);
+        github.note("a state of a registration", &state);
         let mut pages = String::new();
         for state in ["canary-of-a-forged-state", &state, &state] {
             let query = format!("/callback?code=canary-of-a-registration&state={state}");
@@ -370,12 +370,15 @@ async fn registrations(shown: &mut Shown, github: &GitHub) {
     shown.value(&registered);
     let store = MemoryTokenStore::new();
     registered.save(&store, "production").await.unwrap();
+    let stored = store.load("registered-app:production").await.unwrap().unwrap();
+    github.note("a stored App", stored.expose_secret());
+    shown.value(&stored);
     shown.value(&store);
     shown.value(&RegisteredApp::load(&store, "production").await.unwrap());
     shown.error_of_a_credential(&registered.app().unwrap_err());
     shown.value(&registered.oauth_app().unwrap());
     let other = AccessToken::new("canary-in-place-of-an-app").unwrap();
-    octowire::auth::TokenStore::save(&store, "registered-app:staging", &other).await.unwrap();
+    store.save("registered-app:staging", &other).await.unwrap();
     github.note("an access token", "canary-in-place-of-an-app");
     let error = RegisteredApp::load(&store, "staging").await.unwrap_err();
     shown.error_of_a_credential(&error);
@@ -483,7 +486,14 @@ async fn no_canary_of_any_flow_shows_in_logs_errors_or_debug() {
     // It did happen.
     assert!(log.text().contains("token refreshed"), "the token manager logs");
     #[cfg(feature = "app-registration")]
-    for what in ["a path", "a webhook secret", "a client secret of GitHub"] {
+    for what in [
+        "a path",
+        "a state of a registration",
+        "a private key of GitHub",
+        "a client secret of GitHub",
+        "a webhook secret",
+        "a stored App",
+    ] {
         assert!(kinds.contains_key(what), "{what} was never seen: {kinds:?}");
     }
     for what in [
