@@ -219,11 +219,16 @@ fn every_kind_of_credential_is_read_from_its_variables() {
     let token_file = token_file.to_str().unwrap();
 
     const ID: (&str, &str) = ("A_GITHUB_APP_ID", "12345");
+    const CLIENT_ID: (&str, &str) = ("A_GITHUB_APP_CLIENT_ID", "Iv23liABC");
     // As many secret stores hand a key over.
     let one_line = key.replace('\n', "\\n");
     for (variables, expected) in [
         (vec![("A_GITHUB_TOKEN_FILE", token_file)], "ok A/"),
         (vec![ID, ("A_GITHUB_APP_PRIVATE_KEY", &one_line)], "ok A/app:12345"),
+        (vec![CLIENT_ID, ("A_GITHUB_APP_PRIVATE_KEY", &one_line)], "ok A/app:Iv23liABC"),
+        (vec![ID, CLIENT_ID, ("A_GITHUB_APP_PRIVATE_KEY", &one_line)], "ok A/app:12345"),
+        // A program that signs users in has a client id and no App.
+        (vec![CLIENT_ID, ("A_GITHUB_TOKEN", "ghp_hunter2hunter2hunter2")], "ok A/env:"),
         (
             vec![
                 ID,
@@ -256,8 +261,20 @@ fn an_invalid_environment_variable_is_named() {
     let key = Key::generate().pem;
     const ID: (&str, &str) = ("A_GITHUB_APP_ID", "12345");
     let token = ("A_GITHUB_TOKEN", "ghp_hunter2hunter2hunter2");
+    let client_id = ("A_GITHUB_APP_CLIENT_ID", "Iv23liABC");
+    let key_file = ("A_GITHUB_APP_PRIVATE_KEY_FILE", "/nowhere/key");
+    let installation = ("A_GITHUB_APP_INSTALLATION_ID", "42");
     for (variables, failure, named) in [
         (vec![token, ID], "Ambiguous", "A_GITHUB_APP_ID"),
+        // The id was forgotten: the token's owner is another identity.
+        (vec![token, key_file], "Ambiguous", "A_GITHUB_APP_PRIVATE_KEY_FILE"),
+        (vec![token, installation], "Ambiguous", "A_GITHUB_APP_INSTALLATION_ID"),
+        (vec![("A_GITHUB_TOKEN_FILE", "/nowhere/token"), key_file], "Ambiguous", key_file.0),
+        (vec![key_file], "Missing", "A_GITHUB_APP_ID"),
+        (vec![key_file], "Missing", "A_GITHUB_APP_CLIENT_ID"),
+        (vec![installation], "Missing", "A_GITHUB_APP_ID"),
+        (vec![client_id], "Missing", "A_GITHUB_TOKEN"),
+        (vec![client_id, installation], "Missing", "A_GITHUB_APP_PRIVATE_KEY"),
         (vec![ID], "Missing", "A_GITHUB_APP_PRIVATE_KEY_FILE"),
         (vec![ID, ("A_GITHUB_APP_PRIVATE_KEY", token.1)], "WrongKind", "A_GITHUB_APP_PRIVATE_KEY"),
         (vec![("A_GITHUB_TOKEN", key.as_str())], "WrongKind", "A_GITHUB_TOKEN"),

@@ -41,14 +41,21 @@ impl<'a> AppVariables<'a> {
         read_non_empty(self.environment, &self.name(what))
     }
 
-    /// Returns whether any variable is set that only the configuration of an App has.
-    pub(super) fn is_any_set(&self) -> Result<bool> {
-        for what in ONLY_OF_APPS.iter().chain(&KEY_FILES) {
+    /// Returns the first variable that is set of those that only the configuration of an App has.
+    pub(super) fn find_set(&self) -> Result<Option<&'static str>> {
+        for what in ONLY_OF_APPS.into_iter().chain(KEY_FILES) {
             if self.read(what)?.is_some() {
-                return Ok(true);
+                return Ok(Some(what));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Returns the variable that has the App's id: that of the client id if it alone is set.
+    pub(super) fn id_variable(&self) -> Result<&'static str> {
+        let has_id = self.read("APP_ID")?.is_some();
+        let has_client_id = self.read("APP_CLIENT_ID")?.is_some();
+        Ok(if has_client_id && !has_id { "APP_CLIENT_ID" } else { "APP_ID" })
     }
 
     /// Reads the selection of the installation, if there is one.
@@ -74,15 +81,17 @@ impl<'a> AppVariables<'a> {
         }))
     }
 
-    /// Reads the App whose id, or client id, is in the variable `id`. Its key is in `APP_PRIVATE_KEY`, or in the file
-    /// whose path is in one of [`KEY_FILES`], and the older one in `APP_PRIVATE_KEY_OLD`.
+    /// Reads the App. Its id is in [`id_variable`](Self::id_variable), its key in `APP_PRIVATE_KEY`, or in the file whose
+    /// path is in one of [`KEY_FILES`], and the older key in `APP_PRIVATE_KEY_OLD`.
     #[cfg(feature = "github-app")]
-    pub(super) fn app(&self, id: &str) -> Result<App> {
+    pub(super) fn app(&self) -> Result<App> {
+        let id = self.id_variable()?;
         let id_name = self.name(id);
         let id = self.read(id)?.ok_or_else(|| {
+            let client_id_name = self.name("APP_CLIENT_ID");
             AuthFailure::Missing.error(
-                format!("the App's id is missing: {id_name} is not set"),
-                "set it to the client id or the App id of the App's settings page",
+                format!("the App's id is missing: neither {id_name} nor {client_id_name} is set"),
+                "set one of them to the App id or the client id of the App's settings page",
             )
         })?;
         let id = id.expose_secret();
@@ -118,11 +127,11 @@ impl<'a> AppVariables<'a> {
     }
 
     #[cfg(not(feature = "github-app"))]
-    pub(super) fn app(&self, id: &str) -> Result<App> {
+    pub(super) fn app(&self) -> Result<App> {
         Err(AuthFailure::Signer.error(
             format!(
                 "{} or a related variable is set, but octowire is built without github-app",
-                self.name(id),
+                self.name(self.id_variable()?),
             ),
             "enable the feature github-app, or sign with App::with_signer",
         ))

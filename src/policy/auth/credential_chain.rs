@@ -85,7 +85,7 @@ impl Search {
     /// another identity. So is an App without the feature `github-app`.
     fn app(&mut self) -> Result<Option<Candidate>> {
         let variables = AppVariables::new(APP_PREFIX, &*self.environment);
-        if variables.is_any_set()? {
+        if variables.find_set()?.is_some() {
             return Candidate::app(&variables).map(Some);
         }
         self.absent.push("GITHUB_APP_ID and GITHUB_APP_PRIVATE_KEY are not set".to_owned());
@@ -167,13 +167,11 @@ impl Search {
 
 impl Candidate {
     fn app(variables: &AppVariables<'_>) -> Result<Self> {
-        let has_id = variables.read("APP_ID")?.is_some();
-        let has_client_id = variables.read("APP_CLIENT_ID")?.is_some();
-        let (id, name) = match has_client_id && !has_id {
-            true => ("APP_CLIENT_ID", "GITHUB_APP_CLIENT_ID"),
-            false => ("APP_ID", "GITHUB_APP_ID"),
+        let name = match variables.id_variable()? {
+            "APP_CLIENT_ID" => "GITHUB_APP_CLIENT_ID",
+            _ => "GITHUB_APP_ID",
         };
-        let app = variables.app(id)?;
+        let app = variables.app()?;
         let provider: Arc<dyn TokenProvider> = match variables.installation()? {
             Some(installation) => Arc::new(app.installation(installation)),
             None => Arc::new(app),

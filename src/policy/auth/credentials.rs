@@ -24,10 +24,14 @@ use crate::error::auth::AuthFailure;
 /// | variables | identity |
 /// |---|---|
 /// | `PROD_GITHUB_TOKEN`, or the path of a file in `PROD_GITHUB_TOKEN_FILE` | the token's owner; read again when it changes |
-/// | `PROD_GITHUB_APP_ID` (or client id), and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_PATH` or `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
+/// | `PROD_GITHUB_APP_ID` or `PROD_GITHUB_APP_CLIENT_ID`, and the key in `PROD_GITHUB_APP_PRIVATE_KEY` or the path of its file in `PROD_GITHUB_APP_PRIVATE_KEY_PATH` or `PROD_GITHUB_APP_PRIVATE_KEY_FILE` | the App itself |
 /// | the App's variables, and `PROD_GITHUB_APP_INSTALLATION_ID` or `PROD_GITHUB_APP_INSTALLATION_ORG` | the App's installation |
 ///
 /// While a key is replaced, `PROD_GITHUB_APP_PRIVATE_KEY_OLD` contains the older one: see [`App::with_previous_key`].
+///
+/// An App is configured if any of its variables is set, except for the client id, which signing users in requires too. If a
+/// part of them is missing, that is an error, also beside a token: the token could be another identity. If both ids are
+/// set, `PROD_GITHUB_APP_ID` is used.
 ///
 /// No variable of another environment and no plain `GITHUB_TOKEN` is read. The [identity](TokenProvider::identity) begins
 /// with the environment's name, so that two environments that share a token store or a cache are kept apart.
@@ -59,15 +63,15 @@ impl Credentials {
     /// Reads the credentials of this environment.
     ///
     /// # Errors
-    /// If none of the variables is set ([`AuthFailure::Missing`]), if both a token and an App are
-    /// ([`AuthFailure::Ambiguous`]), or if one of them contains another kind of value: the error names a token that is
-    /// set in place of a key.
+    /// If none of the variables is set, or a variable of the App is missing ([`AuthFailure::Missing`]); if a token and any
+    /// variable of an App are set ([`AuthFailure::Ambiguous`]); or if one of them contains another kind of value: the error
+    /// names a token that is set in place of a key.
     pub fn from_env(environment: &str) -> Result<Self> {
         let prefix = format!("{environment}_GITHUB_");
         let variables = AppVariables::new(&prefix, &ProcessEnvironment);
         let token = variables.read("TOKEN")?;
         let token_file = variables.read("TOKEN_FILE")?;
-        let app = variables.read("APP_ID")?;
+        let app = variables.find_set()?;
         let source = match (token, token_file, app) {
             (Some(_), None, None) => {
                 CredentialKind::Personal(PersonalToken::from_env(variables.name("TOKEN"))?)
@@ -76,8 +80,7 @@ impl Credentials {
                 CredentialKind::Personal(PersonalToken::from_file(path.expose_secret())?)
             }
             (None, None, Some(_)) => {
-                let app = variables.app("APP_ID")?;
-                let app = app.in_environment(environment);
+                let app = variables.app()?.in_environment(environment);
                 match variables.installation()? {
                     Some(installation) => {
                         CredentialKind::Installation(app.installation(installation))
@@ -95,14 +98,12 @@ impl Credentials {
                     "set the variables of one authentication method; see Credentials",
                 ));
             }
-            _ => {
+            (token, token_file, app) => {
+                let found = [token.map(|_| "TOKEN"), token_file.map(|_| "TOKEN_FILE"), app];
+                let names = found.into_iter().flatten().map(|what| variables.name(what));
+                let names = names.collect::<Vec<_>>().join(" and ");
                 return Err(AuthFailure::Ambiguous.error(
-                    format!(
-                        "more than one of {}, {} and {} is set",
-                        variables.name("TOKEN"),
-                        variables.name("TOKEN_FILE"),
-                        variables.name("APP_ID"),
-                    ),
+                    format!("there is more than one credential for {environment}: {names} are set"),
                     "set the variables of one authentication method only",
                 ));
             }
