@@ -121,6 +121,20 @@ pub struct FailedAttempt {
     pub status: Option<StatusCode>,
     /// GitHub's request id, which its support asks for.
     pub request_id: Option<String>,
+    /// Whether a write has certainly changed nothing.
+    pub(crate) had_no_effect: bool,
+}
+
+impl FailedAttempt {
+    /// Describes the attempt that failed with this error.
+    pub(crate) fn of(error: &Error) -> Self {
+        Self {
+            kind: error.kind(),
+            status: error.status(),
+            request_id: error.request_id().map(str::to_owned),
+            had_no_effect: error.class().had_no_effect(),
+        }
+    }
 }
 
 /// The kind of an [`Error`].

@@ -264,11 +264,7 @@ impl RetryState {
     fn record_failure(&mut self, error: Error) {
         // Bounded by the reasons for another attempt: 19 retries, 8 rejections of its token, 8 rejections by a rate
         // limit.
-        self.failed.push(FailedAttempt {
-            kind: error.kind(),
-            status: error.status(),
-            request_id: error.request_id().map(str::to_owned),
-        });
+        self.failed.push(FailedAttempt::of(&error));
         self.last_error = Some(error);
     }
 }

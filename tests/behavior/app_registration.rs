@@ -4,7 +4,7 @@
 mod browser;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
@@ -12,10 +12,12 @@ use octowire::auth::{
     AccessToken, AuthFailure, EncryptedFileTokenStore, EncryptedTokenStore, EncryptionKey,
     MemoryTokenStore, PermissionLevel, RegisteredApp, TokenStore, TokenStoreFuture, TokenStoreLock,
 };
+use octowire::rate_limit::RateLimitPolicy;
 use octowire::registration::{AppManifest, AppRegistration, PendingRegistration};
+use octowire::reqwest::Request;
 use octowire::store::MemoryStore;
 use octowire::testing::{Fault, MockGitHub, MockResponse, RecordedRequest};
-use octowire::{Client, Error, RetryPolicy};
+use octowire::{Client, Error, RetryPolicy, Transport, TransportFuture};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -372,6 +374,36 @@ async fn a_lost_response_is_requested_again() {
         let registered = RegisteredApp::from_code(&retrying_client(&mock), CODE).await.unwrap();
         assert_eq!(registered.client_id(), CLIENT_ID);
     }
+}
+
+/// A network that refuses the first connection. Then GitHub responds that it does not know the code.
+#[derive(Debug, Default)]
+struct UnreachableNetwork {
+    requests: AtomicUsize,
+}
+
+impl Transport for UnreachableNetwork {
+    fn send(&self, _: Request) -> TransportFuture<'_> {
+        Box::pin(async move {
+            if self.requests.fetch_add(1, Ordering::Relaxed) == 0 {
+                let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+                reqwest::get(format!("http://{free}/")).await?;
+            }
+            let response = http::Response::builder().status(404);
+            Ok(response.body(r#"{"message":"Not Found"}"#)?.into())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_expired_was_not_used_by_a_request_that_was_not_sent() {
+    let retry = RetryPolicy::default().backoff(Duration::ZERO, Duration::ZERO);
+    let builder = Client::builder().retry(retry).rate_limits(RateLimitPolicy::disabled());
+    let client = builder.transport(UnreachableNetwork::default()).build().unwrap();
+    let error = RegisteredApp::from_code(&client, CODE).await.unwrap_err();
+    assert_eq!(error.auth_failure(), Some(AuthFailure::CodeRejected), "{error}");
+    let source = std::error::Error::source(&error).unwrap().downcast_ref::<Error>().unwrap();
+    assert_eq!(source.attempts().len(), 1, "{source}");
 }
 
 /// The credentials do not arrive, after this number of requests.

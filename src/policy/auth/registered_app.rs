@@ -80,9 +80,9 @@ impl RegisteredApp {
     /// calls: GitHub then sends the credentials, or it has used the code and rejects it.
     ///
     /// # Errors
-    /// If GitHub does not accept the code ([`AuthFailure::CodeRejected`]). If all responses are lost, the App might exist
-    /// without its credentials ([`AuthFailure::CredentialsLost`]): the error says what to do. After any other error, such
-    /// as a rate limit, the same code can be used again within the hour.
+    /// If GitHub does not accept the code ([`AuthFailure::CodeRejected`]). If a response is lost, and no later one has the
+    /// credentials, the App might exist without them ([`AuthFailure::CredentialsLost`]): the error says what to do. After
+    /// any other error, such as a rate limit, the same code can be used again within the hour.
     pub async fn from_code(
         client: &dyn AuthTransport,
         code: impl Into<SecretString>,

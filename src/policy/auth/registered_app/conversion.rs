@@ -7,7 +7,7 @@ use url::Url;
 
 use super::RegisteredApp;
 use crate::error::auth::AuthFailure;
-use crate::error::{Error, ErrorKind, FailedAttempt, Result};
+use crate::error::{Error, Result};
 use crate::policy::auth::transport::{self, AuthBody, AuthCall, AuthTarget, AuthTransport};
 use crate::response::RawResponse;
 use crate::sanitize;
@@ -92,14 +92,17 @@ fn parse_page(url: &str) -> Option<Url> {
     Url::parse(url).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
 }
 
-/// Maps GitHub's rejection to a failure. The body of a response can contain the credentials.
+/// Maps the failure of a call to that of the registration. The body of a response can contain the credentials.
 fn explain(error: Error) -> Error {
     let error = error.without_body();
+    // A response that was lost might have had the credentials. GitHub has not used the code in the other attempts.
+    let had_no_effect = error.class().had_no_effect()
+        && error.attempts().iter().all(|attempt| attempt.had_no_effect);
+    if !had_no_effect {
+        let retryable = error.is_retryable();
+        return not_received().with_retryable(retryable).with_source(error);
+    }
     match error.status() {
-        // A response that was lost might have had the credentials.
-        Some(StatusCode::NOT_FOUND) if error.attempts().iter().any(might_have_used_code) => {
-            not_received().with_source(error)
-        }
         Some(StatusCode::NOT_FOUND) => AuthFailure::CodeRejected
             .error(
                 "GitHub rejected the code of the App registration",
@@ -108,18 +111,8 @@ fn explain(error: Error) -> Error {
                  credentials, if there is one",
             )
             .with_source(error),
-        _ if error.class().had_no_effect() => error,
-        // The response might have been on its way.
-        _ => {
-            let retryable = error.is_retryable();
-            not_received().with_retryable(retryable).with_source(error)
-        }
+        _ => error,
     }
-}
-
-/// Returns whether GitHub might have used the code in this attempt, and its response was lost.
-fn might_have_used_code(attempt: &FailedAttempt) -> bool {
-    attempt.kind != ErrorKind::Api || attempt.status.is_some_and(|status| status.is_server_error())
 }
 
 fn not_received() -> Error {
@@ -132,7 +125,10 @@ fn not_received() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
+    use crate::error::{ErrorKind, FailedAttempt};
 
     #[test]
     fn the_response_is_read_as_it_is_documented() {
@@ -140,30 +136,57 @@ mod tests {
         assert_reads::<Conversion>("apps/create-from-manifest", 201);
     }
 
+    fn failed(kind: ErrorKind, status: Option<u16>) -> Error {
+        let error = Error::new(kind, "it failed");
+        match status {
+            Some(status) => {
+                error.with_response(StatusCode::from_u16(status).unwrap(), HeaderMap::new())
+            }
+            None => error,
+        }
+    }
+
     #[test]
-    fn a_rejected_code_was_used_if_a_response_was_lost_before() {
-        let failed = |kind, status: Option<u16>| FailedAttempt {
-            kind,
-            status: status.map(|status| StatusCode::from_u16(status).unwrap()),
-            request_id: None,
+    fn a_code_was_used_if_a_response_was_lost_and_only_then() {
+        let without_effect = || {
+            [
+                failed(ErrorKind::Api, Some(429)),
+                failed(ErrorKind::Api, Some(401)),
+                // The connection was refused.
+                failed(ErrorKind::Transport, None).with_not_sent(),
+                failed(ErrorKind::Timeout, None).with_not_sent(),
+                // There was no token of a gateway.
+                failed(ErrorKind::Authentication, None),
+                failed(ErrorKind::RateLimit, None),
+            ]
         };
-        let rejected = |attempts| {
-            let error = Error::new(ErrorKind::Api, "Not Found").with_attempts(attempts);
-            let error = error.with_response(StatusCode::NOT_FOUND, http::HeaderMap::new());
-            explain(error).auth_failure()
+        let lost = || {
+            [
+                failed(ErrorKind::Transport, None),
+                // The body broke off.
+                failed(ErrorKind::Transport, Some(201)),
+                failed(ErrorKind::Timeout, None),
+                failed(ErrorKind::Api, Some(502)),
+                failed(ErrorKind::Decode, Some(201)),
+            ]
         };
-        assert_eq!(rejected(vec![]), Some(AuthFailure::CodeRejected));
-        let limited = failed(ErrorKind::Api, Some(429));
-        assert_eq!(rejected(vec![limited.clone()]), Some(AuthFailure::CodeRejected));
-        for lost in [
-            failed(ErrorKind::Transport, None),
-            // The body broke off.
-            failed(ErrorKind::Transport, Some(201)),
-            failed(ErrorKind::Timeout, None),
-            failed(ErrorKind::Api, Some(502)),
-        ] {
-            let attempts = vec![lost, limited.clone()];
-            assert_eq!(rejected(attempts), Some(AuthFailure::CredentialsLost));
+        // The failure of a call whose last attempt failed with the first error.
+        let failure = |last: Error, earlier: &[&Error]| {
+            let earlier = earlier.iter().map(|error| FailedAttempt::of(error)).collect();
+            explain(last.with_attempts(earlier)).auth_failure()
+        };
+        let rejected = || failed(ErrorKind::Api, Some(404));
+        assert_eq!(failure(rejected(), &[]), Some(AuthFailure::CodeRejected));
+        for one in &without_effect() {
+            assert_eq!(failure(rejected(), &[one]), Some(AuthFailure::CodeRejected), "{one}");
+            // The same code can be used again.
+            assert_eq!(failure(one.clone(), &[]), None, "{one}");
+            for lost in &lost() {
+                let expected = Some(AuthFailure::CredentialsLost);
+                assert_eq!(failure(lost.clone(), &[one]), expected, "{lost}");
+                assert_eq!(failure(one.clone(), &[lost]), expected, "{lost}, {one}");
+                assert_eq!(failure(rejected(), &[lost, one]), expected, "{lost}, {one}");
+            }
         }
     }
 
