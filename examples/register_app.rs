@@ -17,6 +17,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::error::Error;
+use std::time::Duration;
 
 use octowire::Client;
 use octowire::auth::{
@@ -76,12 +77,43 @@ async fn load_or_register(
     let registration = AppRegistration::new(github, manifest).start().await?;
     open(registration.url().clone());
     let app = registration.finish().await?;
-    // GitHub issues the credentials once. They are in `app` until a store has them.
-    while let Err(error) = app.save(store, environment).await {
-        eprintln!("not saved, trying again in 5 s: {error}");
-        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    }
+    save(&app, store, environment).await?;
     Ok(app)
+}
+
+/// Saves the credentials. GitHub issues them once: they are only in `app` until a store has them.
+async fn save(
+    app: &RegisteredApp,
+    store: &dyn TokenStore,
+    environment: &str,
+) -> octowire::Result<()> {
+    const MAX_ATTEMPTS: u32 = 10;
+    let mut attempts = 1;
+    let error = loop {
+        match app.save(store, environment).await {
+            Ok(()) => return Ok(()),
+            // Such as a full disk, or a server that does not respond.
+            Err(error)
+                if error.auth_failure() == Some(AuthFailure::Store) && attempts < MAX_ATTEMPTS =>
+            {
+                eprintln!("not saved, trying again in 5 s: {error}");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                attempts += 1;
+            }
+            // Another attempt would fail as well. Another process can have registered an App for this environment.
+            Err(error) => break error,
+        }
+    };
+    let other = format!("registered-{}", app.id());
+    match app.save(store, &other).await {
+        Ok(()) => eprintln!("saved for the environment {other} instead: use it, or delete the App"),
+        Err(_) => eprintln!(
+            "The App {} exists, and its credentials are lost. Generate new ones on its settings page, and \
+             save them with RegisteredApp::new; or delete it.",
+            app.client_id()
+        ),
+    }
+    Err(error)
 }
 
 fn report(app: &RegisteredApp) {
