@@ -376,6 +376,12 @@ impl Error {
             .with_caller_source(Box::new(UnreadableValue { lost_at }))
     }
 
+    /// Marks the error of a token that is an unreadable value of its store.
+    #[cfg(feature = "encrypted-token-store")]
+    pub(crate) fn with_unreadable_value(self) -> Self {
+        self.with_caller_source(Box::new(UnreadableValue { lost_at: None }))
+    }
+
     /// Returns whether the store responds, and only the value is unreadable.
     pub(crate) fn is_unreadable_value(&self) -> bool {
         self.unreadable_source().is_some()

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use octowire::auth::{AccessToken, AuthFailure, EncryptedTokenStore, EncryptionKey, TokenStore};
+use octowire::auth::{
+    AccessToken, AuthFailure, EncryptedTokenStore, EncryptionKey, RegisteredApp, TokenStore,
+};
 use octowire::chrono::{DateTime, Utc};
 use octowire::store::{MemoryStore, RedisStore};
 use octowire::{Client, Error};
@@ -64,6 +66,38 @@ async fn tokens_in_redis_keep_the_contract_of_token_stores() {
         EncryptedTokenStore::new(redis, key(1))
     };
     octowire::testing::token_store_conformance(new_store).await.unwrap();
+}
+
+/// If it were missing, a program would register a second App.
+#[tokio::test]
+async fn a_value_of_another_program_in_place_of_an_app_is_not_a_missing_app() {
+    let server = RedisServer::start();
+    let store = EncryptedTokenStore::new(RedisStore::connect(server.url()).await.unwrap(), key(1));
+    let app = RegisteredApp::new(1, CLIENT_ID, Key::generate().pem).unwrap();
+    app.save(&store, "production").await.unwrap();
+    let place = server.ask(&["KEYS", "*token/*"]);
+    assert_eq!(place.lines().count(), 1, "{place}");
+    let place = place.as_str();
+    const REPLACED: &str = "another program has replaced the token of registered-app:production";
+    for (command, message) in [
+        (&["RPUSH", place, "1"][..], REPLACED),
+        // One byte more than a MiB.
+        (&["SETRANGE", place, "1048576", "x"][..], REPLACED),
+        (&["SET", place, "1"][..], "is not a token store"),
+    ] {
+        server.ask(&["DEL", place]);
+        server.ask(command);
+        let (loaded, saved) =
+            tokio::join!(RegisteredApp::load(&store, "production"), app.save(&store, "production"));
+        for outcome in [loaded.map(drop), saved] {
+            let error = outcome.unwrap_err();
+            assert_eq!(failure(&error), Some(AuthFailure::StoreTampered), "{error}");
+            assert!(error.to_string().contains(message), "{message}: {error}");
+        }
+    }
+    app.replace(&store, "production").await.unwrap();
+    let loaded = RegisteredApp::load(&store, "production").await.unwrap();
+    assert_eq!(loaded.client_id(), CLIENT_ID);
 }
 
 #[tokio::test]

@@ -96,8 +96,9 @@ impl RegisteredApp {
     /// Loads the App of this environment. Its name has 1 to 64 letters, digits, `.`, `_` and `-`; case matters.
     ///
     /// # Errors
-    /// If the environment has no App ([`AuthFailure::Missing`]), the store fails, the entry cannot be read
-    /// ([`AuthFailure::StoreTampered`], [`AuthFailure::StoreVersion`]), or the name is invalid
+    /// If the environment has no App ([`AuthFailure::Missing`]), the store fails ([`AuthFailure::Store`]) or is encrypted
+    /// with another key ([`AuthFailure::StoreKey`]), the entry cannot be read ([`AuthFailure::StoreTampered`],
+    /// [`AuthFailure::StoreTruncated`], [`AuthFailure::StoreVersion`]), or the name is invalid
     /// ([`AuthFailure::Malformed`]).
     pub async fn load(store: &dyn TokenStore, environment: &str) -> Result<Self> {
         let key = store_key(environment)?;
@@ -115,7 +116,8 @@ impl RegisteredApp {
     /// If it fails, nothing is lost: call it again, or with another store.
     ///
     /// # Errors
-    /// If the environment has another App ([`AuthFailure::Ambiguous`]), or as for [`load`](Self::load).
+    /// If the environment has another App ([`AuthFailure::Ambiguous`]), or as for [`load`](Self::load): an entry that cannot
+    /// be read is not overwritten.
     pub async fn save(&self, store: &dyn TokenStore, environment: &str) -> Result<()> {
         let key = store_key(environment)?;
         let lock = store.lock(&key).await?;

@@ -51,7 +51,7 @@ impl TokenManager {
         let (lock, stored) = if self.provider.persistence() == Persistence::Required {
             // Without the store the token could be lost, so the wait is unbounded.
             let lock = store.lock(&key).await?;
-            (Some(lock), store.load(&key).await?)
+            (Some(lock), load(&**store, &key).await?)
         } else {
             let patience = transport.store_timeout();
             match lock_and_load(&**store, &key, patience, replaces_stalled).await {
@@ -223,9 +223,17 @@ async fn lock_and_load(
         ),
         "poll each runtime that requests tokens until its requests have finished",
     );
-    match timeout(MAX_STALLED_LOCK_WAIT, store.load(key)).await {
+    match timeout(MAX_STALLED_LOCK_WAIT, load(store, key)).await {
         Ok(stored) => Ok((Err(lock_error), stored?)),
         Err(_) => Ok((Err(lock_error), None)),
+    }
+}
+
+/// Loads a token. An unreadable value in its place counts as missing, since the new token replaces it.
+async fn load(store: &dyn TokenStore, key: &str) -> Result<Option<AccessToken>> {
+    match store.load(key).await {
+        Err(error) if error.is_unreadable_value() => Ok(None),
+        loaded => loaded,
     }
 }
 

@@ -36,6 +36,10 @@ use crate::util::ids::hex;
 /// request, and for a user's refresh token another sign-in: use `noeviction` and persistence, or store those in an
 /// [`EncryptedFileTokenStore`](super::EncryptedFileTokenStore).
 ///
+/// If another program has put a value of another type, or one of more than 1 MiB, in the place of a token,
+/// [`load`](TokenStore::load) fails with [`AuthFailure::StoreTampered`]. The client counts such a token as missing, and
+/// replaces it; the credentials of a [`RegisteredApp`](crate::auth::RegisteredApp) do not count as missing.
+///
 /// The client does not wait for a token that can be requested again: if the store does not respond within the client's
 /// [`store_timeout`](crate::ClientBuilder::store_timeout), the client requests one without it, and it returns a new
 /// token to callers before it is stored. A token with a refresh token, which must not be lost, waits for the store.
@@ -80,6 +84,8 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
 /// The delays between two attempts to lock: they double from the first to the longest.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(20);
 const MAX_BACKOFF: Duration = Duration::from_millis(320);
+/// The largest value that is read, in bytes. A larger one is not a token.
+const MAX_VALUE: usize = 1024 * 1024;
 /// The TTL of a token without an expiry: ten years.
 const NO_EXPIRY_TTL: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -154,7 +160,7 @@ impl EncryptedTokenStore {
             guard.run_reporting(&allowance, |store| {
                 store.put_if_absent(&place, holder.clone(), LOCK_TTL)
             }),
-            guard.get(&token_place, usize::MAX, &allowance),
+            guard.get(&token_place, MAX_VALUE, &allowance),
         )
         .await;
         match claimed {
@@ -167,7 +173,7 @@ impl EncryptedTokenStore {
                 // Another client requests the token, which is stored after that.
                 let lock = self.take_lock(key).await;
                 let allowance = StoreWaitBudget::new(patience);
-                let sealed = guard.get(&token_place, usize::MAX, &allowance).await;
+                let sealed = guard.get(&token_place, MAX_VALUE, &allowance).await;
                 Ok((lock, self.unseal(key, sealed.ok_or_else(|| lock_timeout(patience))?)?))
             }
             StoreResult::Indeterminate => {
@@ -212,11 +218,10 @@ impl EncryptedTokenStore {
 impl TokenStore for EncryptedTokenStore {
     fn load<'a>(&'a self, key: &'a str) -> TokenStoreFuture<'a, Option<AccessToken>> {
         Box::pin(async move {
-            let sealed = match self.store.get(&token_key(key)).await {
-                Err(error) if error.is_unreadable_value() => None,
-                sealed => sealed.map_err(failed)?,
-            };
-            self.unseal(key, sealed)
+            match self.store.get_within(&token_key(key), MAX_VALUE).await {
+                Err(error) if error.is_unreadable_value() => Err(unreadable(key)),
+                sealed => self.unseal(key, sealed.map_err(failed)?),
+            }
         })
     }
 
@@ -330,6 +335,16 @@ fn associated_name(key: &str) -> String {
 /// Returns a digest, since a key can be longer than a store accepts.
 fn key_digest(key: &str) -> String {
     hex(&Sha256::digest(key)[..16])
+}
+
+/// Returns the error for a value that cannot be a token. The token manager replaces it; an App that was registered is lost.
+fn unreadable(key: &str) -> Error {
+    AuthFailure::StoreTampered
+        .error(
+            format!("another program has replaced the token of {key} in the store"),
+            "find the program that writes to it; then restore it, or remove it to start without it",
+        )
+        .with_unreadable_value()
 }
 
 /// Converts an error of the store to an authentication error.

@@ -21,6 +21,8 @@ struct Slow {
     claims: Duration,
     writes: Duration,
     is_silent: AtomicBool,
+    /// Another program has put a value of another type in the place of each value, until the next write.
+    is_unreadable: AtomicBool,
 }
 
 impl Slow {
@@ -38,12 +40,16 @@ impl KeyValueStore for Slow {
         Box::pin(async move {
             let value = self.memory.get(key).await;
             self.takes(self.reads).await;
-            value
+            match self.is_unreadable.load(Ordering::Relaxed) {
+                true => Err(Error::unreadable_value("a list")),
+                false => value,
+            }
         })
     }
     fn put<'a>(&'a self, key: &'a str, value: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             self.takes(self.writes).await;
+            self.is_unreadable.store(false, Ordering::Relaxed);
             self.memory.put(key, value, ttl).await
         })
     }
@@ -103,6 +109,24 @@ async fn close_waits_until_a_token_is_stored_and_its_lock_is_free() {
     let next = room(encrypted(memory));
     assert_eq!((next.token().await.as_str(), next.fetch_count()), ("token-1", 0));
     assert!(start.elapsed() < 100 * MS, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_value_in_place_of_a_token_is_replaced() {
+    for keep in [Persistence::BestEffort, Persistence::Required] {
+        let store = Slow { is_unreadable: AtomicBool::new(true), ..Slow::default() };
+        let store = encrypted(store);
+        let key = "test at https://api.github.com";
+        let error = store.load(key).await.unwrap_err();
+        assert_eq!(error.auth_failure(), Some(AuthFailure::StoreTampered), "{error}");
+        let source = Source { persistence: Some(keep), ..Source::default() };
+        let policy = TokenPolicy::default();
+        let fixture = Fixture::with(source, policy, Some(Arc::new(store.clone())));
+        assert_eq!(fixture.token().await, "token-1", "{keep:?}");
+        assert!(fixture.client.close().await);
+        let stored = store.load(key).await.unwrap().unwrap();
+        assert_eq!(stored.expose_secret(), "token-1", "{keep:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
