@@ -21,6 +21,9 @@ use octowire::{Client, Error, RetryPolicy, Transport, TransportFuture};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
 use url::{Url, form_urlencoded};
 
 use crate::support::github_app::Key;
@@ -473,11 +476,58 @@ async fn a_forged_callback_does_not_end_the_registration() {
     assert!(!again.is_ok_and(|response| response.status().is_success()), "the server has ended");
 }
 
+/// A connection to the server of this page.
+async fn connect(page: &Url) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", page.port().unwrap())).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_a_request_delays_the_end_by_two_seconds_at_most() {
+    let clock = FrozenClock::new();
+    let mock = github(&Key::generate()).await;
+    let pending = start(&mock).await;
+    let page = pending.url().clone();
+    let program = tokio::spawn(pending.finish());
+    let mut half = connect(&page).await;
+    half.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    let (status, _) = register_in_browser(&page).await;
+    assert_eq!(status, StatusCode::OK);
+    let start = Instant::now();
+    drop(clock);
+    assert_eq!(program.await.unwrap().unwrap().client_id(), CLIENT_ID);
+    assert_eq!(start.elapsed().as_secs(), 2, "{:?}", start.elapsed());
+    drop(half);
+}
+
+#[tokio::test]
+async fn idle_connections_in_every_place_do_not_keep_the_browser_out() {
+    let mock = github(&Key::generate()).await;
+    let pending = start(&mock).await;
+    let page = pending.url().clone();
+    let browser = async {
+        let mut idle = Vec::new();
+        // One more than the server has places.
+        for _ in 0..17 {
+            idle.push(connect(&page).await);
+        }
+        let last_page = register_in_browser(&page).await;
+        // The first two were closed: for the last of them, and for the browser.
+        for connection in &mut idle[..2] {
+            let read = timeout(Duration::from_secs(1), connection.read(&mut [0])).await;
+            assert!(!read.expect("it is open").is_ok_and(|bytes| bytes > 0));
+        }
+        last_page
+    };
+    let (registered, (status, _)) = tokio::join!(pending.finish(), browser);
+    assert_eq!(registered.unwrap().client_id(), CLIENT_ID);
+    assert_eq!(status, StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_registration_that_the_person_does_not_finish_times_out() {
     let client = Client::builder().build().unwrap();
     let pending = AppRegistration::new(&client, manifest()).start().await.unwrap();
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     let error = pending.finish().await.unwrap_err();
     assert!(error.is_timeout() && !error.is_retryable(), "{error}");
     assert_eq!(start.elapsed().as_secs(), 600);
