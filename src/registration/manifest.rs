@@ -104,13 +104,15 @@ impl AppManifest {
         self
     }
 
-    /// Adds a callback URL of users that sign in: see `OAuthApp::redirect_uri` (feature `oauth`). GitHub accepts ten.
+    /// Adds a callback URL of users that sign in: see `OAuthApp::redirect_uri` (feature `oauth`). GitHub accepts ten. Each is
+    /// an absolute URL without a fragment; its scheme can be that of an application on a device.
     pub fn callback_url(mut self, url: impl Into<String>) -> Self {
         self.callback_urls.push(url.into());
         self
     }
 
-    /// Sets the URL to which GitHub sends the person who has installed the App; none by default.
+    /// Sets the URL to which GitHub sends the person who has installed the App; none by default. GitHub uses none with
+    /// [`request_oauth_on_install`](Self::request_oauth_on_install), so that both are an error.
     pub fn setup_url(mut self, url: impl Into<String>) -> Self {
         self.setup_url = Some(url.into());
         self
@@ -123,8 +125,9 @@ impl AppManifest {
         self
     }
 
-    /// Sets whether a person who installs the App also signs in; `false` by default. GitHub then uses the first
-    /// [callback URL](Self::callback_url), and no setup URL.
+    /// Sets whether a person who installs the App also signs in; `false` by default. GitHub then sends the person to the
+    /// first [callback URL](Self::callback_url), without which this is an error, and to no
+    /// [setup URL](Self::setup_url).
     pub fn request_oauth_on_install(mut self, request: bool) -> Self {
         self.request_oauth_on_install = request;
         self
@@ -166,19 +169,26 @@ impl AppManifest {
     /// [`AppRegistration`](super::AppRegistration) calls this. The form's action is `/settings/apps/new`, or
     /// `/organizations/ORG/settings/apps/new`, below [`Client::web_url`](crate::Client::web_url).
     ///
+    /// URLs are sent as they are parsed by the [URL standard](https://url.spec.whatwg.org/), as browsers do: without white
+    /// space around them, and with other than ASCII characters encoded.
+    ///
     /// # Errors
-    /// If a value is invalid ([`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest)): the error names it.
+    /// If a value is invalid, or two of them contradict each other
+    /// ([`ErrorKind::InvalidRequest`](crate::ErrorKind::InvalidRequest)): the error names them.
     pub fn to_json(&self, redirect_url: &str) -> Result<String> {
         self.check()?;
-        check_page("redirect_url", redirect_url)?;
-        let webhook = self.webhook_url.as_deref();
+        let optional_page = |what, url: &Option<String>| -> Result<Option<String>> {
+            url.as_deref().map(|url| parse_page(what, url)).transpose()
+        };
+        let active = self.webhook_active;
+        let webhook = optional_page("webhook", &self.webhook_url)?;
         let json = ManifestJson {
             name: self.name.as_deref(),
-            url: &self.url,
-            hook_attributes: webhook.map(|url| HookAttributes { url, active: self.webhook_active }),
-            redirect_url,
-            callback_urls: &self.callback_urls,
-            setup_url: self.setup_url.as_deref(),
+            url: parse_page("url", &self.url)?,
+            hook_attributes: webhook.map(|url| HookAttributes { url, active }),
+            redirect_url: parse_page("redirect_url", redirect_url)?,
+            callback_urls: self.parse_callback_urls()?,
+            setup_url: optional_page("setup_url", &self.setup_url)?,
             description: self.description.as_deref(),
             public: self.public,
             default_events: &self.events,
@@ -192,7 +202,6 @@ impl AppManifest {
 
     /// Rejects what GitHub does, as far as it is known: its page shows an error without the name of the value.
     fn check(&self) -> Result<()> {
-        check_page("url", &self.url)?;
         let name_length = self.name.as_deref().map_or(1, |name| name.chars().count());
         if !(1..=MAX_NAME_CHARS).contains(&name_length) {
             return Err(invalid(format!(
@@ -200,31 +209,24 @@ impl AppManifest {
                  {MAX_NAME_CHARS}"
             )));
         }
-        match &self.webhook_url {
-            Some(url) => check_page("webhook", url)?,
-            None if self.events.is_empty() => {}
-            None => {
-                return Err(invalid("invalid events in the App manifest: there is no webhook")
-                    .with_advice(
-                        "set AppManifest::webhook; it can be inactive until its server exists",
-                    ));
-            }
+        if self.webhook_url.is_none() && !self.events.is_empty() {
+            return Err(invalid("invalid events in the App manifest: there is no webhook")
+                .with_advice(
+                    "set AppManifest::webhook; it can be inactive until its server exists",
+                ));
         }
-        if let Some(url) = &self.setup_url {
-            check_page("setup_url", url)?;
-        }
-        if self.callback_urls.len() > MAX_CALLBACK_URLS {
-            return Err(invalid(format!(
-                "too many callback URLs in the App manifest: GitHub accepts {MAX_CALLBACK_URLS}"
-            )));
-        }
-        // An application on a device can have a scheme of its own.
-        let is_callback = |url: &String| Url::parse(url).is_ok_and(|url| url.fragment().is_none());
-        if !self.callback_urls.iter().all(is_callback) {
+        if self.request_oauth_on_install && self.callback_urls.is_empty() {
             return Err(invalid(
-                "invalid callback_url in the App manifest: expected an absolute URL without a \
-                 fragment",
-            ));
+                "invalid request_oauth_on_install in the App manifest: there is no callback_url",
+            )
+            .with_advice("add AppManifest::callback_url, to which GitHub sends the person"));
+        }
+        if self.request_oauth_on_install && self.setup_url.is_some() {
+            return Err(invalid(
+                "invalid setup_url in the App manifest: GitHub uses none with \
+                 request_oauth_on_install",
+            )
+            .with_advice("set one of them; the callback URL can lead to the setup"));
         }
         let names = self.permissions.keys().map(|name| ("permission", name));
         let mut names = names.chain(self.events.iter().map(|name| ("event", name)));
@@ -236,6 +238,26 @@ impl AppManifest {
             None => Ok(()),
         }
     }
+
+    /// Returns the callback URLs as GitHub receives them.
+    fn parse_callback_urls(&self) -> Result<Vec<String>> {
+        if self.callback_urls.len() > MAX_CALLBACK_URLS {
+            return Err(invalid(format!(
+                "too many callback URLs in the App manifest: GitHub accepts {MAX_CALLBACK_URLS}"
+            )));
+        }
+        let parse = |text: &String| {
+            // An application on a device can have a scheme of its own.
+            let url = Url::parse(text).ok().filter(|url| url.fragment().is_none());
+            url.map(|url| parsed_text(&url, text)).ok_or_else(|| {
+                invalid(
+                    "invalid callback_url in the App manifest: expected an absolute URL without a \
+                     fragment",
+                )
+            })
+        };
+        self.callback_urls.iter().map(parse).collect()
+    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -243,15 +265,26 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_valid)
 }
 
-/// Rejects text that is not the URL of a web page or server.
-fn check_page(what: &str, url: &str) -> Result<()> {
-    let is_page = |url: Url| matches!(url.scheme(), "https" | "http") && url.has_host();
-    if Url::parse(url).is_ok_and(is_page) {
-        return Ok(());
+/// Parses the URL of a web page or server. The parser accepts text that GitHub does not, such as `https:example.com`, so
+/// that the result is sent.
+fn parse_page(what: &str, text: &str) -> Result<String> {
+    let is_page = |url: &Url| matches!(url.scheme(), "https" | "http") && url.has_host();
+    let url = Url::parse(text).ok().filter(is_page);
+    url.map(|url| parsed_text(&url, text)).ok_or_else(|| {
+        invalid(format!(
+            "invalid {what} in the App manifest: expected an absolute URL with http or https"
+        ))
+    })
+}
+
+/// Returns the text of a URL that was parsed from this one, without the `/` of an empty path: GitHub compares callback
+/// URLs with those of a sign-in.
+fn parsed_text(url: &Url, text: &str) -> String {
+    let parsed = url.as_str();
+    match parsed.strip_suffix('/') {
+        Some(shorter) if url.path() == "/" && !text.trim_end().ends_with('/') => shorter.to_owned(),
+        _ => parsed.to_owned(),
     }
-    Err(invalid(format!(
-        "invalid {what} in the App manifest: expected an absolute URL with http or https"
-    )))
 }
 
 /// The manifest as GitHub documents it.
@@ -259,14 +292,14 @@ fn check_page(what: &str, url: &str) -> Result<()> {
 struct ManifestJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
-    url: &'a str,
+    url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    hook_attributes: Option<HookAttributes<'a>>,
-    redirect_url: &'a str,
-    #[serde(skip_serializing_if = "is_empty")]
-    callback_urls: &'a [String],
+    hook_attributes: Option<HookAttributes>,
+    redirect_url: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    callback_urls: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    setup_url: Option<&'a str>,
+    setup_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     public: bool,
@@ -282,14 +315,10 @@ struct ManifestJson<'a> {
 
 /// GitHub requires the URL if the object is there, also for an inactive webhook.
 #[derive(Serialize)]
-struct HookAttributes<'a> {
-    url: &'a str,
+struct HookAttributes {
+    url: String,
     #[serde(skip_serializing_if = "is_true")]
     active: bool,
-}
-
-fn is_empty(texts: &&[String]) -> bool {
-    texts.is_empty()
 }
 
 fn is_false(value: &bool) -> bool {
@@ -350,7 +379,6 @@ mod tests {
             .webhook_active(false)
             .setup_url("https://example.com/setup")
             .setup_on_update(true)
-            .request_oauth_on_install(true)
             .callback_url("myapp://back")
             .permission("organization_projects", Read)
             .permission("organization_projects", Admin)
@@ -364,12 +392,48 @@ mod tests {
             "callback_urls": ["myapp://back"],
             "setup_url": "https://example.com/setup",
             "setup_on_update": true,
-            "request_oauth_on_install": true,
             "public": false,
             "default_permissions": { "organization_projects": "admin" },
             "default_events": ["projects_v2_item"],
         });
         assert_eq!(to_value(&manifest), expected);
+        let manifest = manifest_with_sign_in();
+        let expected = json!({
+            "url": "https://www.example.com",
+            "redirect_url": "https://example.com/redirect",
+            "callback_urls": ["https://example.com/back"],
+            "request_oauth_on_install": true,
+            "public": false,
+        });
+        assert_eq!(to_value(&manifest), expected);
+    }
+
+    fn manifest_with_sign_in() -> AppManifest {
+        manifest().request_oauth_on_install(true).callback_url("https://example.com/back")
+    }
+
+    /// The parser repairs what GitHub rejects.
+    #[test]
+    fn a_url_is_sent_as_it_was_parsed() {
+        for (given, sent) in [
+            (" https:bot.example.com", "https://bot.example.com"),
+            ("https:\\\\bot.example.com\\a b\n", "https://bot.example.com/a%20b"),
+            ("HTTPS://B\u{fc}cher.example/", "https://xn--bcher-kva.example/"),
+            ("https://bot.example.com", "https://bot.example.com"),
+            ("https://bot.example.com?a=/", "https://bot.example.com/?a=/"),
+        ] {
+            let manifest = AppManifest::new(given)
+                .webhook(given)
+                .setup_url(given)
+                .callback_url(given)
+                .callback_url(" myapp:back");
+            let json: Value = serde_json::from_str(&manifest.to_json(given).unwrap()).unwrap();
+            for place in ["url", "redirect_url", "setup_url"] {
+                assert_eq!(json[place], sent, "{place} {given:?}");
+            }
+            assert_eq!(json["hook_attributes"]["url"], sent, "{given:?}");
+            assert_eq!(json["callback_urls"], json!([sent, "myapp:back"]), "{given:?}");
+        }
     }
 
     /// GitHub rejects `hook_attributes` without a URL.
@@ -403,6 +467,8 @@ mod tests {
             (manifest().setup_url("example.com/setup"), "setup_url"),
             (manifest().callback_url("callback"), "callback_url"),
             (manifest().callback_url("https://example.com/#a"), "callback_url"),
+            (manifest().request_oauth_on_install(true), "there is no callback_url"),
+            (manifest_with_sign_in().setup_url("https://example.com/setup"), "setup_url"),
             (with_callbacks(MAX_CALLBACK_URLS + 1), "callback URLs"),
             (manifest().permission("Issues", Read), "permission"),
             (manifest().permission("", Read), "permission"),
