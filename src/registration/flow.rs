@@ -117,7 +117,7 @@ impl PendingRegistration {
     ///
     /// # Errors
     /// If there was no callback in time ([`Error::is_timeout`]), such as after the person closed the page; if there were
-    /// only callbacks with another `state` ([`AuthFailure::StateMismatch`]); or if the exchange fails, as for
+    /// only callbacks with a code and another `state` ([`AuthFailure::StateMismatch`]); or if the exchange fails, as for
     /// [`RegisteredApp::from_code`]. If it fails before GitHub has used the code, the error is
     /// [`AuthFailure::CredentialsLost`] as well, and the code is still in the address of the browser's last page.
     ///

@@ -548,6 +548,24 @@ async fn a_timeout_after_callbacks_with_another_state_says_so() {
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 }
 
+/// As of a page that looks for servers on this machine.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_no_callback_does_not_change_the_timeout() {
+    let clock = FrozenClock::new();
+    let client = Client::builder().build().unwrap();
+    let registration = AppRegistration::new(&client, manifest()).timeout(Duration::from_secs(60));
+    let pending = registration.start().await.unwrap();
+    let page = pending.url().clone();
+    let program = tokio::spawn(pending.finish());
+    for query in ["", "?code=hunter2", "?state=hunter2", "?code=&state=hunter2"] {
+        let response = reqwest::get(page.join(&format!("/callback{query}")).unwrap()).await;
+        assert_eq!(response.unwrap().status(), StatusCode::FORBIDDEN, "{query}");
+    }
+    drop(clock);
+    let error = program.await.unwrap().unwrap_err();
+    assert!(error.is_timeout() && error.auth_failure().is_none(), "{error}");
+}
+
 #[tokio::test]
 async fn an_invalid_manifest_or_organization_opens_no_page() {
     let client = Client::builder().build().unwrap();
