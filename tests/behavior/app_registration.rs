@@ -371,11 +371,14 @@ async fn a_code_that_github_does_not_accept_is_an_error_of_its_own() {
 async fn a_lost_response_is_requested_again() {
     let mock = github(&Key::generate()).await;
     for fault in [Fault::Reset, Fault::Truncated(10), Fault::ServerError(502)] {
+        let before = mock.count("apps/create-from-manifest");
         mock.on_request(Method::POST, conversion())
-            .fault(fault)
+            .fault(fault.clone())
             .modify_example(|app| app["client_id"] = CLIENT_ID.into());
         let registered = RegisteredApp::from_code(&retrying_client(&mock), CODE).await.unwrap();
         assert_eq!(registered.client_id(), CLIENT_ID);
+        let requests = mock.count("apps/create-from-manifest") - before;
+        assert_eq!(requests, 2, "{fault:?}");
     }
 }
 
