@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::error::Result;
@@ -44,8 +45,25 @@ pub struct AppManifest {
     /// The name of the level of each permission.
     permissions: BTreeMap<String, &'static str>,
     events: BTreeSet<String>,
+    /// Those without a method.
+    properties: BTreeMap<String, Value>,
 }
 
+/// The properties with a method, and `redirect_url`.
+const KNOWN_PROPERTIES: [&str; 12] = [
+    "callback_urls",
+    "default_events",
+    "default_permissions",
+    "description",
+    "hook_attributes",
+    "name",
+    "public",
+    "redirect_url",
+    "request_oauth_on_install",
+    "setup_on_update",
+    "setup_url",
+    "url",
+];
 /// GitHub's maximum length of an App's name, in characters.
 const MAX_NAME_CHARS: usize = 34;
 /// GitHub's maximum number of callback URLs.
@@ -68,6 +86,7 @@ impl AppManifest {
             request_oauth_on_install: false,
             permissions: BTreeMap::new(),
             events: BTreeSet::new(),
+            properties: BTreeMap::new(),
         }
     }
 
@@ -163,6 +182,16 @@ impl AppManifest {
         names.into_iter().fold(self, |manifest, name| manifest.event(name))
     }
 
+    /// Sets a property of the manifest that has no method here, such as one that GitHub adds later, and replaces its
+    /// previous value. It is sent as it is.
+    ///
+    /// The other methods take precedence: a name that they set, or `redirect_url`, is an error of
+    /// [`to_json`](Self::to_json), whether or not they are called.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.properties.insert(name.into(), value.into());
+        self
+    }
+
     /// Returns the JSON that a browser posts to GitHub in the form field `manifest`. After the registration, GitHub
     /// redirects the browser to `redirect_url`, with a `code` and the `state` of the form.
     ///
@@ -195,6 +224,7 @@ impl AppManifest {
             default_permissions: &self.permissions,
             request_oauth_on_install: self.request_oauth_on_install,
             setup_on_update: self.setup_on_update,
+            properties: &self.properties,
         };
         serde_json::to_string(&json)
             .map_err(|error| invalid("App manifest serialization failed").with_source(error))
@@ -228,8 +258,16 @@ impl AppManifest {
             )
             .with_advice("set one of them; the callback URL can lead to the setup"));
         }
+        let is_known = |name: &&String| KNOWN_PROPERTIES.contains(&name.as_str());
+        if let Some(name) = self.properties.keys().find(is_known) {
+            return Err(invalid(format!(
+                "invalid property in the App manifest: {name} has a method of its own"
+            ))
+            .with_advice("use the method of AppManifest; redirect_url is set by the flow"));
+        }
         let names = self.permissions.keys().map(|name| ("permission", name));
-        let mut names = names.chain(self.events.iter().map(|name| ("event", name)));
+        let names = names.chain(self.events.iter().map(|name| ("event", name)));
+        let mut names = names.chain(self.properties.keys().map(|name| ("property", name)));
         match names.find(|(_, name)| !is_name(name)) {
             Some((what, name)) => Err(invalid(format!(
                 "invalid {what} in the App manifest: {name:?} has other characters than lower-case \
@@ -311,6 +349,8 @@ struct ManifestJson<'a> {
     request_oauth_on_install: bool,
     #[serde(skip_serializing_if = "is_false")]
     setup_on_update: bool,
+    #[serde(flatten)]
+    properties: &'a BTreeMap<String, Value>,
 }
 
 /// GitHub requires the URL if the object is there, also for an inactive webhook.
@@ -331,7 +371,7 @@ fn is_true(value: &bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::error::ErrorKind;
@@ -412,6 +452,48 @@ mod tests {
         manifest().request_oauth_on_install(true).callback_url("https://example.com/back")
     }
 
+    #[test]
+    fn a_property_of_a_later_version_is_sent_beside_the_others_and_in_place_of_none() {
+        let later = json!({ "a": [1, null] });
+        let manifest = manifest().property("later", 1).property("later", later.clone());
+        let expected = json!({
+            "url": "https://www.example.com",
+            "redirect_url": "https://example.com/redirect",
+            "public": false,
+            "later": later,
+        });
+        assert_eq!(to_value(&manifest), expected);
+        let without = to_value(&manifest.clone().property("later", Value::Null));
+        assert_eq!(without["later"], Value::Null);
+        assert!(without.as_object().unwrap().contains_key("later"), "it is sent as it is");
+        for name in KNOWN_PROPERTIES {
+            let error = manifest.clone().property(name, "x").to_json(REDIRECT).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{name}");
+            assert!(error.to_string().contains(name), "{name}: {error}");
+        }
+    }
+
+    /// Another property could override a known one.
+    #[test]
+    fn every_property_that_is_sent_is_a_known_one() {
+        let all = manifest()
+            .name("Octo Bot")
+            .description("It watches")
+            .webhook("https://example.com/hook")
+            .setup_url("https://example.com/setup")
+            .setup_on_update(true)
+            .callback_url("https://example.com/back")
+            .permission("issues", Read)
+            .event("issues");
+        let mut sent = BTreeSet::new();
+        // A sign-in excludes the setup URL.
+        for manifest in [all, manifest_with_sign_in()] {
+            let Value::Object(object) = to_value(&manifest) else { panic!("{manifest:?}") };
+            sent.extend(object.into_iter().map(|(name, _)| name));
+        }
+        assert_eq!(sent, BTreeSet::from(KNOWN_PROPERTIES.map(str::to_owned)));
+    }
+
     /// The parser repairs what GitHub rejects.
     #[test]
     fn a_url_is_sent_as_it_was_parsed() {
@@ -474,6 +556,8 @@ mod tests {
             (manifest().permission("", Read), "permission"),
             (hook().event("pull-request"), "event"),
             (hook().event("issues "), "event"),
+            (manifest().property("a-b", 1), "property"),
+            (manifest().property("", 1), "property"),
         ] {
             let error = invalid.to_json(REDIRECT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidRequest, "{what}");

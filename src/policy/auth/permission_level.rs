@@ -1,6 +1,9 @@
 //! The level of a permission of a GitHub App.
 
 use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, ErrorKind};
 
 /// The level of a permission of a GitHub App: of the tokens of an [`Installation`](super::Installation), and in the
 /// manifest of an App that is to be registered. Each level includes those before it.
@@ -11,8 +14,13 @@ use std::fmt;
 /// ```
 /// use octowire::auth::PermissionLevel;
 ///
+/// # fn main() -> octowire::Result<()> {
 /// assert!(PermissionLevel::Write > PermissionLevel::Read);
 /// assert_eq!(PermissionLevel::Write.to_string(), "write");
+/// // As it is in a file of settings.
+/// assert_eq!("write".parse::<PermissionLevel>()?, PermissionLevel::Write);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -26,6 +34,8 @@ pub enum PermissionLevel {
 }
 
 impl PermissionLevel {
+    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Admin];
+
     /// Returns the level in GitHub's form.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -46,5 +56,39 @@ impl fmt::Display for PermissionLevel {
 impl From<PermissionLevel> for String {
     fn from(level: PermissionLevel) -> Self {
         level.as_str().to_owned()
+    }
+}
+
+impl FromStr for PermissionLevel {
+    type Err = Error;
+
+    /// Parses a level in GitHub's form, as [`as_str`](Self::as_str) returns it.
+    ///
+    /// # Errors
+    /// If it is another text ([`ErrorKind::InvalidRequest`]): the error lists the levels.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
+            let levels = Self::ALL.map(Self::as_str).join(", ");
+            Error::new(ErrorKind::InvalidRequest, format!("invalid permission level {text:?}"))
+                .with_advice(format!("use one of {levels}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_parsed_as_it_is_written_and_an_error_lists_all() {
+        for level in PermissionLevel::ALL {
+            assert_eq!(level.to_string().parse::<PermissionLevel>().unwrap(), level);
+        }
+        for text in ["", "Read", " read", "none", "wirte\n"] {
+            let error = text.parse::<PermissionLevel>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+            assert!(error.to_string().contains("read, write, admin"), "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
     }
 }
