@@ -21,6 +21,7 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::auth::{RegisteredApp, random_secret};
 use crate::request::invalid;
+use crate::store::run_in_background;
 use crate::{sanitize, server};
 
 /// A registration of an App that can be started: see the [module](super).
@@ -35,7 +36,7 @@ pub struct AppRegistration {
 
 /// The default time for the person.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// GitHub's maximum duration of the whole flow.
+/// GitHub's maximum duration of the whole flow. For as long, the port is kept after the timeout.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The time in which the browser receives the last page. A browser can have opened further connections, for which the
 /// server would wait longer.
@@ -57,8 +58,9 @@ impl AppRegistration {
     }
 
     /// Sets how long [`finish`](PendingRegistration::finish) waits for the person; 10 minutes by default. It waits at
-    /// most an hour, after which GitHub ends the flow. A confirmation after the timeout is not safe on a machine with other
-    /// users: see the [loopback server](super#the-loopback-server).
+    /// most an hour, after which GitHub ends the flow. A confirmation after the timeout creates an App whose credentials are
+    /// lost, and on a machine with other users it is not safe once the process has ended: see the [loopback
+    /// server](super#the-loopback-server).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(MAX_TIMEOUT);
         self
@@ -113,7 +115,8 @@ impl PendingRegistration {
     /// browser has the last page, or 2 s after the exchange.
     ///
     /// GitHub issues the credentials once: [save](RegisteredApp::save) them, and try again if that fails. If the future is
-    /// dropped after the person has registered the App, they are lost.
+    /// dropped after the person has registered the App, they are lost. After the timeout, a task of the current runtime
+    /// keeps the port for an hour, and rejects each request.
     ///
     /// # Errors
     /// If there was no callback in time ([`Error::is_timeout`]), such as after the person closed the page; if there were
@@ -126,18 +129,31 @@ impl PendingRegistration {
         let Self { client, timeout, listener, loopback, received, .. } = self;
         let (running, stopped) = oneshot::channel::<()>();
         let service = LoopbackService(Arc::clone(&loopback));
-        let shutdown = async {
+        let shutdown = async move {
             // It is only dropped.
             let _ = stopped.await;
         };
         let server = server::serve(listener, move |_| service.clone(), SERVER_LIMITS, shutdown);
-        let server = pin!(server);
+        let mut server = Box::pin(server);
+        let received = {
+            let received = pin!(tokio::time::timeout(timeout, received));
+            match select(server.as_mut(), received).await {
+                Either::Right((Ok(Ok(received)), _)) => Some(received),
+                // The sender is dropped only after it was used, and the server does not end by itself.
+                Either::Right((Ok(Err(_)) | Err(_), _)) | Either::Left(_) => None,
+            }
+        };
+        let Some(received) = received else {
+            let error = timed_out(timeout, loopback.mismatches());
+            // Another program must not receive the code of a late confirmation. The server rejects it.
+            run_in_background(async move {
+                let _ = tokio::time::timeout(MAX_TIMEOUT, server).await;
+                drop(running);
+            });
+            return Err(error);
+        };
         let outcome = pin!(async {
-            let outcome = match tokio::time::timeout(timeout, received).await {
-                Ok(Ok(code)) => exchange(&client, code).await,
-                // The sender is dropped only after it was used.
-                Ok(Err(_)) | Err(_) => Err(timed_out(timeout, loopback.mismatches())),
-            };
+            let outcome = exchange(&client, received).await;
             drop(running);
             outcome
         });

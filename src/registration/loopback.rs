@@ -94,6 +94,12 @@ impl Loopback {
         (Arc::new(loopback), received)
     }
 
+    /// Returns whether the flow still waits for a callback.
+    fn is_waiting(&self) -> bool {
+        let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        receiver.as_ref().is_some_and(|receiver| !receiver.is_closed())
+    }
+
     /// Returns the number of callbacks with a code and another state. Any other request to the path, such as one of a page
     /// that tries ports, says nothing about the registration.
     pub(super) fn mismatches(&self) -> usize {
@@ -127,7 +133,11 @@ impl Loopback {
             return self.callback(request.uri.query().unwrap_or_default()).await;
         }
         if path.strip_prefix('/').is_some_and(|path| is_secret(path, &self.page_path)) {
-            return (StatusCode::OK, self.form.clone());
+            // A second App would be registered, and its code not received.
+            return match self.is_waiting() {
+                true => (StatusCode::OK, self.form.clone()),
+                false => failure(StatusCode::GONE, "This registration was finished, or has ended."),
+            };
         }
         failure(StatusCode::NOT_FOUND, "There is no such page.")
     }
@@ -142,7 +152,8 @@ impl Loopback {
     async fn callback(&self, query: &str) -> (StatusCode, String) {
         const OTHER: &str = "This is not the callback of the registration that runs here.";
         const NO_CODE: &str = "GitHub's callback has no code.";
-        const USED: &str = "This callback was used before, or came too late.";
+        const USED: &str = "This callback was used before, or came too late. If GitHub has created an App that \
+            the program does not have, delete it there, and start again.";
         let Ok(callback) = Callback::parse(query) else {
             return failure(StatusCode::BAD_REQUEST, NO_CODE);
         };
@@ -237,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn a_registration_that_has_ended_has_neither_a_form_nor_a_callback() {
+        let (loopback, received) = loopback();
+        drop(received);
+        for target in ["/the-path", "/callback?code=c&state=the-state", "/the-path"] {
+            assert_eq!(status(&loopback, target), StatusCode::GONE, "{target}");
+        }
+        assert_eq!(status(&loopback, "/callback?code=c&state=s"), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
     fn a_request_has_the_name_of_the_server_once() {
         let (loopback, _received) = loopback();
         let requests: [(&str, &[&str]); 8] = [
@@ -281,7 +302,9 @@ mod tests {
         assert!(response.as_mut().now_or_never().is_none(), "it waits for the outcome");
         let code = received.try_recv().unwrap_or_else(|_| panic!("no code was received"));
         assert_eq!(code.code.expose_secret(), "c");
-        assert_eq!(status(&loopback, "/callback?code=c&state=the-state"), StatusCode::GONE);
+        for target in ["/callback?code=c&state=the-state", "/the-path"] {
+            assert_eq!(status(&loopback, target), StatusCode::GONE, "{target}");
+        }
         code.report(None);
         let response = response.now_or_never().expect("the outcome is known");
         assert_eq!(response.status(), StatusCode::BAD_GATEWAY);

@@ -39,7 +39,7 @@
 //! # The loopback server
 //!
 //! The form has to be posted by the person's browser. So the program serves a page with the form on 127.0.0.1, at a port
-//! that the system chooses, and receives GitHub's redirect there. The server runs while
+//! that the system chooses, and receives GitHub's redirect there. The server accepts the redirect while
 //! [`finish`](PendingRegistration::finish) is polled.
 //!
 //! - A request needs the `Host` of the server, so that no other name that resolves to this machine is accepted.
@@ -49,9 +49,11 @@
 //!   another one is rejected, and the server waits for the right one.
 //! - At most 16 connections are served at a time.
 //!
-//! After `finish`, any program of the machine can open the port. If the person confirms the App later than that, a program
-//! of another user at this port receives the code, and with it the credentials. On a machine with other users, set a long
-//! [timeout](AppRegistration::timeout), and close GitHub's page if the registration ends without an App.
+//! A person can confirm the App on GitHub's page after the timeout. A program of another user that has opened the port by
+//! then would receive the code, and with it the credentials. Therefore the server keeps the port for an hour after the
+//! timeout, in a task of the runtime, and responds with 410. It cannot keep the port once the process or the runtime ends, or
+//! if the future of `finish` is dropped. On a machine with other users, set a long [timeout](AppRegistration::timeout), and
+//! close GitHub's page before the program ends without an App.
 //!
 //! On a remote machine, forward the port, as in `ssh -L PORT:127.0.0.1:PORT HOST`, and open the URL locally.
 //!

@@ -23,7 +23,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use url::{Url, form_urlencoded};
 
 use crate::support::github_app::Key;
@@ -549,6 +549,36 @@ async fn a_timeout_after_callbacks_with_another_state_says_so() {
     let error = program.await.unwrap().unwrap_err();
     assert_eq!(error.auth_failure(), Some(AuthFailure::StateMismatch), "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+}
+
+/// Until then, GitHub can accept the confirmation, and another program at this port would receive the code.
+#[tokio::test(start_paused = true)]
+async fn the_port_is_not_free_for_an_hour_after_the_timeout() {
+    let clock = FrozenClock::new();
+    let client = Client::builder().build().unwrap();
+    let registration = AppRegistration::new(&client, manifest()).timeout(Duration::from_secs(60));
+    let pending = registration.start().await.unwrap();
+    let page = pending.url().clone();
+    let program = tokio::spawn(pending.finish());
+    let (action, _) = form(&page).await;
+    drop(clock);
+    assert!(program.await.unwrap().unwrap_err().is_timeout());
+
+    let clock = FrozenClock::new();
+    let state = &pairs(action.query().unwrap().as_bytes())["state"];
+    let late_callback = format!("/callback?code={CODE}&state={state}");
+    for path in [page.path(), late_callback.as_str()] {
+        let response = reqwest::get(page.join(path).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::GONE, "{path}");
+    }
+    drop(clock);
+    let closed = timeout(Duration::from_millis(500), client.close()).await;
+    assert!(closed.is_ok(), "the end of a program does not wait for it");
+    sleep(Duration::from_secs(60 * 60 - 2)).await;
+    drop(connect(&page).await);
+    sleep(Duration::from_secs(3)).await;
+    let address = ("127.0.0.1", page.port().unwrap());
+    assert!(TcpStream::connect(address).await.is_err(), "the port is free again");
 }
 
 /// As of a page that looks for servers on this machine.
