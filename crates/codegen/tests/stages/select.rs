@@ -260,18 +260,30 @@ struct Manifest {
     features: BTreeMap<String, Vec<String>>,
 }
 
+impl Manifest {
+    fn read() -> Self {
+        let text = std::fs::read_to_string(openapi().join("../Cargo.toml")).expect("Cargo.toml");
+        basic_toml::from_str(&text).expect("TOML")
+    }
+
+    /// These features of the library, and all that they enable.
+    fn enabled<'a>(&'a self, features: &[&'a str]) -> BTreeSet<&'a str> {
+        let mut enabled = BTreeSet::new();
+        let mut open: Vec<&str> = features.to_vec();
+        while let Some(feature) = open.pop() {
+            if enabled.insert(feature) {
+                let enables = self.features.get(feature).into_iter().flatten();
+                open.extend(enables.map(String::as_str));
+            }
+        }
+        enabled
+    }
+}
+
 /// What a build with these features of the library selects, with the features that they enable.
 fn selected_by(document: &Value, features: &[&str]) -> Selections {
-    let text = std::fs::read_to_string(openapi().join("../Cargo.toml")).expect("Cargo.toml");
-    let manifest: Manifest = basic_toml::from_str(&text).expect("TOML");
-    let mut enabled = BTreeSet::new();
-    let mut open: Vec<&str> = features.to_vec();
-    while let Some(feature) = open.pop() {
-        if enabled.insert(feature) {
-            let enables = manifest.features.get(feature).into_iter().flatten();
-            open.extend(enables.map(String::as_str));
-        }
-    }
+    let manifest = Manifest::read();
+    let enabled = manifest.enabled(features);
     Features::Enabled(&|feature| enabled.contains(feature)).selections(document)
 }
 
@@ -290,4 +302,16 @@ fn a_feature_of_the_library_selects_its_tag_or_event_and_no_other() {
     }
     let both = selected_by(&document, &["issues", "webhook-push"]);
     assert_eq!(both, Selections { tags: only(&["issues"]), events: only(&["push"]) });
+}
+
+#[test]
+fn no_other_feature_compiles_the_evaluation_of_the_overlay() {
+    const CUSTOM: &str = "custom-openapi";
+    const EVALUATION: &str = "octowire-codegen/overlay";
+    let manifest = Manifest::read();
+    assert!(manifest.enabled(&[CUSTOM]).contains(EVALUATION));
+    for feature in manifest.features.keys().filter(|feature| *feature != CUSTOM) {
+        let enabled = manifest.enabled(&[feature]);
+        assert!(!enabled.contains(EVALUATION), "`{feature}` enables `{EVALUATION}`");
+    }
 }
