@@ -260,8 +260,11 @@ macro_rules! string_enum {
 }
 
 /// A union in responses: the matching variant, or the JSON as it is. [`Union`] has the rules.
+///
+/// A variant can have two accessors, `[as_name into_name &str]`: that by reference returns this type, to which the reference
+/// is coerced. With ` = *`, it returns a copy.
 macro_rules! read_union {
-    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $([$by_ref:ident $owned:ident])? $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($ident:ident($of:ty) $([$by_ref:ident $owned:ident $view:ty $(= $copied:tt)?])? $shape:ident $({ $named:ident $(; $($required:literal)* ; $($key:literal: $values:expr),*)? })?;)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug)]
         #[non_exhaustive]
@@ -275,15 +278,17 @@ macro_rules! read_union {
                 #[doc = concat!("Returns the value if it is a [`", stringify!($ident), "`](Self::", stringify!($ident), ").")]
                 #[must_use]
                 #[inline]
-                pub fn $by_ref(&self) -> Option<&$of> {
-                    match self { Self::$ident(value) => Some(value), _ => None }
+                pub fn $by_ref(&self) -> Option<$view> {
+                    match self { Self::$ident(value) => Some($($copied)? value), _ => None }
                 }
 
-                #[doc = concat!("Returns the value if it is a [`", stringify!($ident), "`](Self::", stringify!($ident), ").")]
-                #[must_use]
+                #[doc = concat!("Converts to the value if it is a [`", stringify!($ident), "`](Self::", stringify!($ident), ").")]
+                ///
+                /// # Errors
+                /// The union itself, if it is another variant. `.ok()` drops it.
                 #[inline]
-                pub fn $owned(self) -> Option<$of> {
-                    match self { Self::$ident(value) => Some(value), _ => None }
+                pub fn $owned(self) -> ::core::result::Result<$of, Self> {
+                    match self { Self::$ident(value) => Ok(value), other => Err(other) }
                 }
             )?)*
         }

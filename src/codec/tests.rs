@@ -175,12 +175,13 @@ codec::read_union! {
     /// A user or a team.
     Owner {
         Label(Box<Label>) Record { Label; 0; "kind": &["label"] };
-        Extended(Extended) [as_extended into_extended] Record { Extended; 0; };
-        Loose(Loose) [as_loose into_loose] Record { Loose; ; "kind": &["loose", "looser"] };
+        Extended(Extended) [as_extended into_extended &Extended] Record { Extended; 0; };
+        Loose(Loose) [as_loose into_loose &Loose] Record { Loose; ; "kind": &["loose", "looser"] };
         Map(std::collections::BTreeMap<String, Value>) Map;
-        String(String) [as_string into_string] String;
-        Integer(i64) Integer;
+        String(String) [as_string into_string &str] String;
+        Integer(i64) [as_integer into_integer i64 = *] Integer;
         Number(f64) Number;
+        Array(Vec<Color>) [as_array into_array &[Color]] Array;
     }
 }
 
@@ -319,13 +320,30 @@ fn records_and_unions_are_equal_if_their_json_is() {
 #[test]
 fn a_union_returns_the_value_of_a_variant() {
     let text: Owner = read(json!("octocat"));
-    assert_eq!(text.as_string().map(String::as_str), Some("octocat"));
+    let by_ref: Option<&str> = text.as_string();
+    assert_eq!(by_ref, Some("octocat"));
     assert!(text.as_loose().is_none());
-    assert_eq!(text.into_string().as_deref(), Some("octocat"));
+    assert_eq!(text.into_string(), Ok("octocat".to_owned()));
+    let number: Owner = read(json!(7));
+    let copied: Option<i64> = number.as_integer();
+    assert_eq!(copied, Some(7));
+    let list: Owner = read(json!(["red", "+1"]));
+    let items: Option<&[Color]> = list.as_array();
+    assert_eq!(items, Some(&[Color::Red, Color::Plus1][..]));
     let loose: Owner = read(json!({ "kind": "loose" }));
     assert_eq!(loose.as_loose().and_then(|loose| loose.kind.as_deref()), Some("loose"));
     assert!(loose.as_extended().is_none() && loose.as_string().is_none());
-    assert!(loose.into_extended().is_none());
+}
+
+#[test]
+fn a_union_that_is_another_variant_is_returned_as_the_error() {
+    let original = json!({ "kind": "loose", "note": "kept", "unknown": [1] });
+    let union = read::<Owner>(original.clone()).into_extended().unwrap_err();
+    let union = union.into_string().unwrap_err();
+    assert_eq!(serde_json::to_value(union.into_loose().unwrap()).unwrap(), original);
+    // Raw JSON is returned as well.
+    let raw = read::<Owner>(json!(true)).into_loose().unwrap_err();
+    assert_eq!(raw, read::<Owner>(json!(true)));
 }
 
 #[test]

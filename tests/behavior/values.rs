@@ -89,7 +89,7 @@ fn a_label_has_a_name_in_each_of_its_forms() {
 #[test]
 fn the_variants_of_a_union_are_named_after_their_meaning() {
     let directory: ReposGetContentResponse = serde_json::from_value(json!([])).unwrap();
-    assert!(directory.as_directory().is_some_and(Vec::is_empty) && directory.as_file().is_none());
+    assert!(directory.as_directory().is_some_and(<[_]>::is_empty) && directory.as_file().is_none());
     assert!(matches!(directory, ReposGetContentResponse::Directory(_)));
     let error = directory.file().unwrap_err().to_string();
     assert!(error.contains("the variant `Directory`"), "{error}");
@@ -97,10 +97,12 @@ fn the_variants_of_a_union_are_named_after_their_meaning() {
     file.name = "README.md".to_owned();
     let content = ReposGetContentResponse::from(file);
     assert!(content.as_symlink().is_none() && content.as_submodule().is_none());
-    assert_eq!(content.into_file().map(|file| file.name).as_deref(), Some("README.md"));
+    // Another variant is returned as the error, and not lost.
+    let content = content.into_directory().unwrap_err();
+    assert_eq!(content.into_file().ok().map(|file| file.name).as_deref(), Some("README.md"));
     let created = ReposCreateDeploymentResponse::from(Deployment::default());
     assert!(created.as_message().is_none());
-    assert_eq!(created.into_deployment(), Some(Deployment::default()));
+    assert_eq!(created.into_deployment(), Ok(Deployment::default()));
 }
 
 #[tokio::test]

@@ -127,6 +127,13 @@ fn is_integer(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path == "i64")
 }
 
+/// Returns whether the type is `Copy`.
+fn is_copied(of: &Type) -> bool {
+    let is_simple =
+        matches!(of, Type::Path(path) if ["i64", "f64", "bool"].contains(&path.as_str()));
+    is_simple || is_time(of) || is_date(of)
+}
+
 fn is_text(of: &Type) -> bool {
     matches!(of, Type::Path(path) if path == "String")
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use super::{JSON, is_json, is_object, is_text, render_type};
+use super::{JSON, is_copied, is_json, is_object, is_text, render_type};
 use crate::hints::OBJECT;
 use crate::lower::ApiModel;
 use crate::model::{Field, Kind, Type, Variant, resolved};
@@ -38,7 +38,7 @@ pub(super) fn write(
     if is_read { Ok(()) } else { from_json(out, name, variants) }
 }
 
-/// The accessors of a variant, ` [as_file into_file]`, in the syntax of `codec::read_union!`. None, if another
+/// The accessors of a variant, ` [as_file into_file &File]`, in the syntax of `codec::read_union!`. None, if another
 /// variant would have the same, or if the value is in a `Box`.
 fn accessors(variant: &Variant, variants: &[Variant]) -> String {
     let snake = snake_of_camel(&variant.ident);
@@ -46,7 +46,13 @@ fn accessors(variant: &Variant, variants: &[Variant]) -> String {
     if same > 1 || matches!(variant.ty, Type::Boxed(_)) {
         return String::new();
     }
-    format!(" [as_{snake} into_{snake}]")
+    let view = match &variant.ty {
+        of if is_text(of) => "&str".to_owned(),
+        of if is_copied(of) => format!("{} = *", render_type(of, "")),
+        Type::Vec(of) => format!("&[{}]", render_type(of, "")),
+        of => format!("&{}", render_type(of, "")),
+    };
+    format!(" [as_{snake} into_{snake} {view}]")
 }
 
 /// `name()` for a union of a text and a record with a name, such as the labels of an issue.

@@ -83,8 +83,8 @@ _ => from.next_value::<::serde::de::IgnoredAny>().map(drop) } }
 codec::read_union! {
 /// The response of `interactions/get-restrictions-for-org`: a value of one of the types `InteractionLimitResponse`, `Object`.
 InteractionsGetRestrictionsForOrgResponse {
-    InteractionLimitResponse(InteractionLimitResponse) [as_interaction_limit_response into_interaction_limit_response] Record { InteractionLimitResponse; 0 1 2;  };
-    Object(::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>) [as_object into_object] Map;
+    InteractionLimitResponse(InteractionLimitResponse) [as_interaction_limit_response into_interaction_limit_response &InteractionLimitResponse] Record { InteractionLimitResponse; 0 1 2;  };
+    Object(::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>) [as_object into_object &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>] Map;
 }
 }
 impl ::core::convert::From<InteractionLimitResponse> for InteractionsGetRestrictionsForOrgResponse {

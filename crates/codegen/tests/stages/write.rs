@@ -549,11 +549,38 @@ fn a_union_lists_the_constants_that_distinguish_its_variants() {
     let source = ok(written(&with_response(union, schemas)));
     // Sides overlap, so that they tell nothing.
     for variant in [
-        "Opened(Opened) [as_opened into_opened] Record { Opened; 0 1 2; \"event\": &[\"opened\"] };",
-        "Closed(Closed) [as_closed into_closed] Record { Closed; 0 1; \"event\": &[\"closed\"] };",
-        "Plain(Plain) [as_plain into_plain] Record { Plain; 0;  };",
+        "Opened(Opened) [as_opened into_opened &Opened] Record { Opened; 0 1 2; \"event\": &[\"opened\"] };",
+        "Closed(Closed) [as_closed into_closed &Closed] Record { Closed; 0 1; \"event\": &[\"closed\"] };",
+        "Plain(Plain) [as_plain into_plain &Plain] Record { Plain; 0;  };",
     ] {
         assert_contains(&source, variant);
+    }
+}
+
+#[test]
+fn an_accessor_returns_text_and_slices_by_reference_and_simple_values_by_value() {
+    let text = |format: &str| json!({ "type": "string", "format": format });
+    for (schema, written_as) in [
+        (
+            json!({ "type": "string" }),
+            "(::std::string::String) [as_string into_string &str] String;",
+        ),
+        (json!({ "type": "integer" }), "(i64) [as_integer into_integer i64 = *] Integer;"),
+        (json!({ "type": "boolean" }), "(bool) [as_boolean into_boolean bool = *] Boolean;"),
+        (text("date-time"), " ::chrono::DateTime<::chrono::Utc> = *] String;"),
+        (
+            json!({ "type": "array", "items": { "type": "string" } }),
+            "[as_array into_array &[::std::string::String]] Array;",
+        ),
+        (
+            json!({ "type": "object" }),
+            "[as_object into_object &::std::collections::BTreeMap<::std::string::String, ::serde_json::Value>] Map;",
+        ),
+    ] {
+        let opened = variant(json!({ "id": { "type": "string" } }));
+        let union = json!({ "oneOf": [reference("opened"), schema] });
+        let source = ok(written(&with_response(union, json!({ "opened": opened }))));
+        assert_contains(&source, written_as);
     }
 }
 
