@@ -14,7 +14,7 @@ mod content;
 mod equality;
 mod field_table;
 mod integer;
-mod invalid;
+mod invalid_values;
 mod json;
 pub(crate) mod json_path;
 mod record;
@@ -29,7 +29,7 @@ pub(crate) use crate::time::rfc3339::format as time;
 pub(crate) use content::{FileContent, file_content, file_variant, not_a_file};
 pub(crate) use equality::same;
 pub(crate) use integer::{read_integer, read_integers};
-pub(crate) use invalid::InvalidValue;
+pub(crate) use invalid_values::InvalidValues;
 pub(crate) use json::{from_json, to_map, to_object};
 pub(crate) use record::{
     ReadRecord, WriteRecord, read_list, read_map, read_record, read_value, write_field,

@@ -346,41 +346,112 @@ fn a_union_that_is_another_variant_is_returned_as_the_error() {
     assert_eq!(raw, read::<Owner>(json!(true)));
 }
 
+/// A request record with properties that can be invalid.
+#[derive(Clone, Default)]
+struct Search {
+    text: String,
+    state: Option<State>,
+    page: Option<i64>,
+    invalid_values: codec::InvalidValues,
+}
+
+impl Search {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), ..Self::default() }
+    }
+
+    fn state(mut self, value: &str) -> Self {
+        self.state = self.invalid_values.check("state", State::try_from(value));
+        self
+    }
+
+    fn page(mut self, value: &str) -> Self {
+        self.page = self.invalid_values.check("page", value.parse::<i64>());
+        self
+    }
+}
+
+impl std::fmt::Debug for Search {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.invalid_values.debug(
+            f.debug_struct("Search")
+                .field("text", &self.text)
+                .field("state", &self.state)
+                .field("page", &self.page),
+        )
+    }
+}
+
+impl WriteRecord for Search {
+    fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
+        write_field(to, "text", &self.text)?;
+        write_optional_field(to, "state", &self.state)?;
+        write_optional_field(to, "page", &self.page)?;
+        self.invalid_values.report()
+    }
+}
+
+codec::impl_write! { Search }
+
+/// Why a record cannot be serialized.
+fn reason(search: &Search) -> String {
+    serde_json::to_vec(search).unwrap_err().to_string()
+}
+
 #[test]
 fn a_request_record_with_an_invalid_value_cannot_be_serialized() {
-    #[derive(Clone, Debug)]
-    struct Search {
-        state: Option<State>,
-        page: Option<i64>,
-        invalid_value: codec::InvalidValue,
-    }
-
-    impl WriteRecord for Search {
-        fn write<M: SerializeMap>(&self, to: &mut M) -> Result<(), M::Error> {
-            write_optional_field(to, "state", &self.state)?;
-            write_optional_field(to, "page", &self.page)?;
-            self.invalid_value.report()
-        }
-    }
-
-    codec::impl_write! { Search }
-
-    let search = |state: &str, page: &str| {
-        let mut invalid_value = codec::InvalidValue::default();
-        let state = invalid_value.check("state", State::try_from(state));
-        let page = invalid_value.check("page", page.parse::<i64>());
-        Search { state, page, invalid_value }
-    };
-    let valid = search("open", "7");
-    assert_eq!(serde_json::to_value(&valid).unwrap(), json!({ "state": "open", "page": 7 }));
+    let valid = Search::new("t").state("open").page("7");
+    let json = json!({ "text": "t", "state": "open", "page": 7 });
+    assert_eq!(serde_json::to_value(&valid).unwrap(), json);
     assert_eq!(valid, valid.clone());
     // The first invalid value is the reason.
-    let invalid = search("opened", "seven");
-    let error = serde_json::to_vec(&invalid).unwrap_err().to_string();
-    assert_eq!(error, "state: `opened` is not one of `open`, `closed`");
+    let invalid = Search::new("t").state("opened").page("seven");
+    assert_eq!(reason(&invalid), "state: `opened` is not one of `open`, `closed`");
     assert_ne!(invalid, valid);
     let placeholder: State = codec::NamedStrings::placeholder();
     assert_eq!(placeholder, "");
+}
+
+#[test]
+fn a_valid_value_replaces_an_invalid_one_of_the_same_property() {
+    let invalid = Search::new("t").state("shut").page("seven");
+    let corrected = invalid.clone().state("open");
+    // The other property is still invalid.
+    assert!(reason(&corrected).starts_with("page: "), "{}", reason(&corrected));
+    let corrected = corrected.page("7");
+    assert_eq!(serde_json::to_value(&corrected).unwrap()["state"], "open");
+    assert_eq!(corrected, Search::new("t").state("open").page("7"));
+    // Another invalid value replaces the reason.
+    let again = Search::new("t").state("shut").state("opened");
+    assert_eq!(reason(&again), "state: `opened` is not one of `open`, `closed`");
+    assert!(serde_json::to_value(again.state("closed")).is_ok());
+}
+
+#[test]
+fn a_request_record_with_an_invalid_value_equals_its_clone() {
+    let invalid = Search::new("t").state("shut");
+    assert_eq!(invalid, invalid.clone());
+    assert_eq!(invalid, Search::new("t").state("shut"));
+    for other in [
+        Search::new("t"),
+        Search::new("t").state("closed"),
+        Search::new("t").state("opened"),
+        Search::new("u").state("shut"),
+        Search::new("t").state("shut").page("7"),
+        Search::new("t").state("shut").page("seven"),
+    ] {
+        assert_ne!(invalid, other);
+        assert_ne!(other, invalid);
+    }
+}
+
+#[test]
+fn the_debug_output_of_a_request_record_has_its_invalid_values_only_if_there_are_any() {
+    let shown = format!("{:?}", Search::new("t").page("7"));
+    assert_eq!(shown, r#"Search { text: "t", state: None, page: Some(7) }"#);
+    let shown = format!("{:?}", Search::new("t").state("shut"));
+    let expected = r#"Search { text: "t", state: None, page: None, invalid_values: [("state", "`shut` is not one of `open`, `closed`")] }"#;
+    assert_eq!(shown, expected);
 }
 
 /// The name of the variant that a value is read as.

@@ -217,8 +217,22 @@ async fn an_invalid_value_of_a_record_fails_the_call_before_it_is_sent() {
     let said = "body: payload: expected a JSON object or text";
     rejected(deployment.json(body).send().await, said);
 
+    let shown = format!("{:?}", IssuesCreateMilestoneBody::new("t").state("shut"));
+    assert!(shown.contains(r#"invalid_values: [("state", "`shut` is not one of "#), "{shown}");
+
     let annotation = Annotation::new("src/lib.rs", 1, 2, "fatal", "Unused");
     let error = serde_json::to_value(&annotation).unwrap_err().to_string();
     assert!(error.starts_with("annotation_level: `fatal` is not one of "), "{error}");
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_valid_value_of_a_record_corrects_an_invalid_one() {
+    let (server, client) = accepting().await;
+    let body = IssuesCreateMilestoneBody::new("t").state("shut").state("open");
+    assert_eq!(body, IssuesCreateMilestoneBody::new("t").state("open"));
+    assert!(!format!("{body:?}").contains("invalid"), "{body:?}");
+    let milestone = client.issues().create_milestone().owner("o").repo("r");
+    milestone.json(body).into_request().send_empty().await.unwrap();
+    assert_eq!(sent(&server), json!({ "title": "t", "state": "open" }));
 }

@@ -19,27 +19,44 @@ pub(super) fn write(
     fields: &[Cow<Field>],
     is_read: bool,
 ) -> fmt::Result {
+    let is_checked = !is_read && fields.iter().any(|field| is_checked(api, field));
+    let debug = if is_checked { "" } else { ", Debug" };
     let default =
         if is_read || fields.iter().all(|field| !field.required) { ", Default" } else { "" };
-    writeln!(out, "#[derive(Clone, Debug{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
+    writeln!(out, "#[derive(Clone{debug}{default})]\n#[non_exhaustive]\npub struct {name} {{")?;
     for field in fields {
         let text = if field.doc.is_empty() { texts::field(field) } else { field.doc.clone() };
         doc(out, "    ", &text)?;
         writeln!(out, "    pub {}: {},", field.ident, render_type(&field.ty, ""))?;
     }
-    let is_checked = !is_read && fields.iter().any(|field| is_checked(api, field));
     if is_read && rest_of(fields).is_none() {
         writeln!(out, "    unknown_properties: codec::UnknownFields,")?;
     }
     if is_checked {
-        writeln!(out, "    invalid_value: codec::InvalidValue,")?;
+        writeln!(out, "    invalid_values: codec::InvalidValues,")?;
     }
     writeln!(out, "}}")?;
+    if is_checked {
+        debug_without_internals(out, name, fields)?;
+    }
     if !is_read {
         constructor(out, api, name, fields)?;
     }
     write_fields(out, name, fields, is_read, is_checked)?;
     if is_read { read_fields(out, api, name, fields) } else { Ok(()) }
+}
+
+/// `Debug` as it would be derived, but with the invalid values only if there are any.
+fn debug_without_internals(out: &mut String, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
+    writeln!(
+        out,
+        "impl ::core::fmt::Debug for {name} {{ #[inline] fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) \
+         -> ::core::fmt::Result {{ self.invalid_values.debug(f.debug_struct({name:?})"
+    )?;
+    for Field { ident, .. } in fields.iter().map(|field| &**field) {
+        writeln!(out, ".field({ident:?}, &self.{ident})")?;
+    }
+    writeln!(out, ") }} }}")
 }
 
 /// `new(…)` with the required properties, and a setter for each other one.
@@ -55,7 +72,7 @@ fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
                 kinds.extend(has_kind.then_some(kind));
                 parameters.push(format!("{}: impl {bound}", field.ident));
                 values.push(format!(
-                    "{}: invalid_value.check({:?}, {value}).{placeholder}",
+                    "{}: invalid_values.check({:?}, {value}).{placeholder}",
                     field.ident, field.name
                 ));
             }
@@ -71,10 +88,10 @@ fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
     }
     let (mut fails, mut checks) = ("", "");
     if required.iter().any(|field| is_checked(api, field)) {
-        (fails, checks) = (INVALID, "let mut invalid_value = codec::InvalidValue::default(); ");
-        values.push("invalid_value".to_owned());
+        (fails, checks) = (INVALID, "let mut invalid_values = codec::InvalidValues::default(); ");
+        values.push("invalid_values".to_owned());
     } else if fields.iter().any(|field| is_checked(api, field)) {
-        values.push("invalid_value: ::core::default::Default::default()".to_owned());
+        values.push("invalid_values: ::core::default::Default::default()".to_owned());
     }
     writeln!(out, "impl {name} {{\n    /// With all that GitHub requires.{fails}")?;
     writeln!(
@@ -104,7 +121,7 @@ fn setter(out: &mut String, api: &ApiModel, field: &Field) -> fmt::Result {
         return writeln!(
             out,
             "    #[inline] #[must_use] pub fn {ident}{kinds}(mut self, value: impl {bound}) -> Self {{ \
-             self.{ident} = self.invalid_value.check({name:?}, {value}){placeholder}; self }}"
+             self.{ident} = self.invalid_values.check({name:?}, {value}){placeholder}; self }}"
         );
     }
     let (open, close) = if is_option { ("::core::option::Option::Some(", ")") } else { ("", "") };
@@ -258,7 +275,7 @@ fn write_fields(
     let keeps_unknown = is_read && rest_of(fields).is_none();
     let end = match (keeps_unknown, is_checked) {
         (true, _) => "self.unknown_properties.write(_to)",
-        (false, true) => "self.invalid_value.report()",
+        (false, true) => "self.invalid_values.report()",
         (false, false) => "Ok(())",
     };
     writeln!(out, "{end} }} }}")

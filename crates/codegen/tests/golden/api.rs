@@ -1,6 +1,8 @@
 /// The types of requests and responses, named as in GitHub's OpenAPI description.
 ///
-/// `==` compares records and unions by their JSON, and enums by their text, also with text: `state == "open"`.
+/// `==` compares records and unions by their JSON, in which `NaN` is `null`, and enums by their text, also with text:
+/// `state == "open"`. A record of a request with an invalid value, which has no JSON, equals only a record with the
+/// same values and the same reasons.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 pub mod types {
@@ -32,27 +34,31 @@ InteractionGroupInput {
 }
 }
 /// Limit interactions to a specific type of user for a specified duration
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct InteractionLimitInput {
     /// The property `limit`.
     pub limit: InteractionGroupInput,
     /// The property `expiry`, or `None` if it is absent.
     pub expiry: ::core::option::Option<InteractionExpiryInput>,
-    invalid_value: codec::InvalidValue,
+    invalid_values: codec::InvalidValues,
 }
+impl ::core::fmt::Debug for InteractionLimitInput { #[inline] fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result { self.invalid_values.debug(f.debug_struct("InteractionLimitInput")
+.field("limit", &self.limit)
+.field("expiry", &self.expiry)
+) } }
 impl InteractionLimitInput {
     /// With all that GitHub requires. An invalid value fails the call before it is sent.
     #[inline] pub fn new(limit: impl ::core::convert::TryInto<InteractionGroupInput, Error: ::core::fmt::Display>) -> Self {
-        let mut invalid_value = codec::InvalidValue::default(); Self { limit: invalid_value.check("limit", ::core::convert::TryInto::<InteractionGroupInput>::try_into(limit)).unwrap_or_else(<InteractionGroupInput as codec::NamedStrings>::placeholder), expiry: ::core::default::Default::default(), invalid_value }
+        let mut invalid_values = codec::InvalidValues::default(); Self { limit: invalid_values.check("limit", ::core::convert::TryInto::<InteractionGroupInput>::try_into(limit)).unwrap_or_else(<InteractionGroupInput as codec::NamedStrings>::placeholder), expiry: ::core::default::Default::default(), invalid_values }
     }
     /// Sets [`expiry`](Self::expiry). An invalid value fails the call before it is sent.
-    #[inline] #[must_use] pub fn expiry(mut self, value: impl ::core::convert::TryInto<InteractionExpiryInput, Error: ::core::fmt::Display>) -> Self { self.expiry = self.invalid_value.check("expiry", ::core::convert::TryInto::<InteractionExpiryInput>::try_into(value)); self }
+    #[inline] #[must_use] pub fn expiry(mut self, value: impl ::core::convert::TryInto<InteractionExpiryInput, Error: ::core::fmt::Display>) -> Self { self.expiry = self.invalid_values.check("expiry", ::core::convert::TryInto::<InteractionExpiryInput>::try_into(value)); self }
 }
 impl codec::WriteRecord for InteractionLimitInput { fn write<M: ::serde::ser::SerializeMap>(&self, _to: &mut M) -> ::core::result::Result<(), M::Error> {
 codec::write_field(_to, "limit", &self.limit)?;
 codec::write_optional_field(_to, "expiry", &self.expiry)?;
-self.invalid_value.report() } }
+self.invalid_values.report() } }
 /// Interaction limit settings.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -366,7 +372,7 @@ pub type OrgPrivateRegistryConfigurationWithSelectedRepositoriesRegistryType = O
 /// Which type of organization repositories have access to the private registry. `selected` means only the repositories specified by `selected_repository_ids` can access the private registry.
 pub type OrgPrivateRegistryConfigurationWithSelectedRepositoriesVisibility = OrgPrivateRegistryConfigurationVisibility;
 /// The body of `private-registries/create-org-private-registry`: an object with `registry_type`, `url`, `username`, `replaces_base`, `encrypted_value`, `key_id`, `visibility`, `selected_repository_ids`, `auth_type`, `tenant_id`, `client_id`, `aws_region` and 12 more.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct PrivateRegistriesCreateOrgPrivateRegistryBody {
     /// The registry type.
@@ -417,12 +423,38 @@ pub struct PrivateRegistriesCreateOrgPrivateRegistryBody {
     pub workload_identity_provider: ::core::option::Option<::std::string::String>,
     /// The GCP service account email to impersonate. Optional for `oidc_gcp` auth type. If omitted, the federated token is used directly (direct WIF).
     pub service_account: ::core::option::Option<::std::string::String>,
-    invalid_value: codec::InvalidValue,
+    invalid_values: codec::InvalidValues,
 }
+impl ::core::fmt::Debug for PrivateRegistriesCreateOrgPrivateRegistryBody { #[inline] fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result { self.invalid_values.debug(f.debug_struct("PrivateRegistriesCreateOrgPrivateRegistryBody")
+.field("registry_type", &self.registry_type)
+.field("url", &self.url)
+.field("username", &self.username)
+.field("replaces_base", &self.replaces_base)
+.field("encrypted_value", &self.encrypted_value)
+.field("key_id", &self.key_id)
+.field("visibility", &self.visibility)
+.field("selected_repository_ids", &self.selected_repository_ids)
+.field("auth_type", &self.auth_type)
+.field("tenant_id", &self.tenant_id)
+.field("client_id", &self.client_id)
+.field("aws_region", &self.aws_region)
+.field("account_id", &self.account_id)
+.field("role_name", &self.role_name)
+.field("domain", &self.domain)
+.field("domain_owner", &self.domain_owner)
+.field("jfrog_oidc_provider_name", &self.jfrog_oidc_provider_name)
+.field("audience", &self.audience)
+.field("identity_mapping_name", &self.identity_mapping_name)
+.field("namespace", &self.namespace)
+.field("service_slug", &self.service_slug)
+.field("api_host", &self.api_host)
+.field("workload_identity_provider", &self.workload_identity_provider)
+.field("service_account", &self.service_account)
+) } }
 impl PrivateRegistriesCreateOrgPrivateRegistryBody {
     /// With all that GitHub requires. An invalid value fails the call before it is sent.
     #[inline] pub fn new(registry_type: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType, Error: ::core::fmt::Display>, url: impl ::core::convert::Into<::std::string::String>, visibility: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility, Error: ::core::fmt::Display>) -> Self {
-        let mut invalid_value = codec::InvalidValue::default(); Self { registry_type: invalid_value.check("registry_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>::try_into(registry_type)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType as codec::NamedStrings>::placeholder), url: url.into(), visibility: invalid_value.check("visibility", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>::try_into(visibility)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility as codec::NamedStrings>::placeholder), username: ::core::default::Default::default(), replaces_base: ::core::default::Default::default(), encrypted_value: ::core::default::Default::default(), key_id: ::core::default::Default::default(), selected_repository_ids: ::core::default::Default::default(), auth_type: ::core::default::Default::default(), tenant_id: ::core::default::Default::default(), client_id: ::core::default::Default::default(), aws_region: ::core::default::Default::default(), account_id: ::core::default::Default::default(), role_name: ::core::default::Default::default(), domain: ::core::default::Default::default(), domain_owner: ::core::default::Default::default(), jfrog_oidc_provider_name: ::core::default::Default::default(), audience: ::core::default::Default::default(), identity_mapping_name: ::core::default::Default::default(), namespace: ::core::default::Default::default(), service_slug: ::core::default::Default::default(), api_host: ::core::default::Default::default(), workload_identity_provider: ::core::default::Default::default(), service_account: ::core::default::Default::default(), invalid_value }
+        let mut invalid_values = codec::InvalidValues::default(); Self { registry_type: invalid_values.check("registry_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>::try_into(registry_type)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType as codec::NamedStrings>::placeholder), url: url.into(), visibility: invalid_values.check("visibility", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>::try_into(visibility)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility as codec::NamedStrings>::placeholder), username: ::core::default::Default::default(), replaces_base: ::core::default::Default::default(), encrypted_value: ::core::default::Default::default(), key_id: ::core::default::Default::default(), selected_repository_ids: ::core::default::Default::default(), auth_type: ::core::default::Default::default(), tenant_id: ::core::default::Default::default(), client_id: ::core::default::Default::default(), aws_region: ::core::default::Default::default(), account_id: ::core::default::Default::default(), role_name: ::core::default::Default::default(), domain: ::core::default::Default::default(), domain_owner: ::core::default::Default::default(), jfrog_oidc_provider_name: ::core::default::Default::default(), audience: ::core::default::Default::default(), identity_mapping_name: ::core::default::Default::default(), namespace: ::core::default::Default::default(), service_slug: ::core::default::Default::default(), api_host: ::core::default::Default::default(), workload_identity_provider: ::core::default::Default::default(), service_account: ::core::default::Default::default(), invalid_values }
     }
     /// Sets [`username`](Self::username).
     #[inline] #[must_use] pub fn username(mut self, value: impl ::core::convert::Into<::core::option::Option<::std::string::String>>) -> Self { self.username = ::core::option::Option::Some(value.into()); self }
@@ -433,9 +465,9 @@ impl PrivateRegistriesCreateOrgPrivateRegistryBody {
     /// Sets [`key_id`](Self::key_id).
     #[inline] #[must_use] pub fn key_id(mut self, value: impl crate::IntoText) -> Self { self.key_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`selected_repository_ids`](Self::selected_repository_ids). An invalid value fails the call before it is sent.
-    #[inline] #[must_use] pub fn selected_repository_ids<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.selected_repository_ids = self.invalid_value.check("selected_repository_ids", crate::api::into_values::Integers::integers(value)); self }
+    #[inline] #[must_use] pub fn selected_repository_ids<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.selected_repository_ids = self.invalid_values.check("selected_repository_ids", crate::api::into_values::Integers::integers(value)); self }
     /// Sets [`auth_type`](Self::auth_type). An invalid value fails the call before it is sent.
-    #[inline] #[must_use] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.auth_type = self.invalid_value.check("auth_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>::try_into(value)); self }
+    #[inline] #[must_use] pub fn auth_type(mut self, value: impl ::core::convert::TryInto<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType, Error: ::core::fmt::Display>) -> Self { self.auth_type = self.invalid_values.check("auth_type", ::core::convert::TryInto::<PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType>::try_into(value)); self }
     /// Sets [`tenant_id`](Self::tenant_id).
     #[inline] #[must_use] pub fn tenant_id(mut self, value: impl crate::IntoText) -> Self { self.tenant_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
     /// Sets [`client_id`](Self::client_id).
@@ -492,7 +524,7 @@ codec::write_optional_field(_to, "service_slug", &self.service_slug)?;
 codec::write_optional_field(_to, "api_host", &self.api_host)?;
 codec::write_optional_field(_to, "workload_identity_provider", &self.workload_identity_provider)?;
 codec::write_optional_field(_to, "service_account", &self.service_account)?;
-self.invalid_value.report() } }
+self.invalid_values.report() } }
 codec::closed_enum! {
 /// The authentication type for the private registry. Defaults to `token` if not specified. Use `oidc_azure`, `oidc_aws`, `oidc_jfrog`, `oidc_cloudsmith`, or `oidc_gcp` for OIDC authentication.
 PrivateRegistriesCreateOrgPrivateRegistryBodyAuthType {

@@ -684,7 +684,7 @@ fn a_union_of_any_object_is_sent_as_json() {
     assert_contains(
         &source,
         "pub fn payload(mut self, value: impl ::core::convert::TryInto<TestsSendBodyPayload, Error: ::core::fmt::Display>) -> Self \
-         { self.payload = self.invalid_value.check(\"payload\", ::core::convert::TryInto::<TestsSendBodyPayload>::try_into(value)); self }",
+         { self.payload = self.invalid_values.check(\"payload\", ::core::convert::TryInto::<TestsSendBodyPayload>::try_into(value)); self }",
     );
     parsed(&source);
     let body = json!({ "type": "object", "required": ["payload"], "properties": {
@@ -699,7 +699,7 @@ fn a_union_of_any_object_is_sent_as_json() {
     } });
     let source = ok(written(&with_body(scalars, json!({}))));
     assert!(!source.contains("TryFrom<::serde_json::Value>"), "{source}");
-    assert!(!source.contains("invalid_value"), "{source}");
+    assert!(!source.contains("invalid_values"), "{source}");
 }
 
 #[test]
@@ -719,27 +719,29 @@ fn a_request_record_accepts_the_values_that_calls_accept() {
     } });
     let source = ok(written(&with_body(reference("comment"), json!({ "comment": schema }))));
     for part in [
-        "    invalid_value: codec::InvalidValue,\n}",
+        "#[derive(Clone)]\n#[non_exhaustive]\npub struct CommentInput {",
+        "    invalid_values: codec::InvalidValues,\n}",
+        "self.invalid_values.debug(f.debug_struct(\"CommentInput\")\n.field(\"side\", &self.side)\n",
         "pub fn new<K0, K1>(side: impl ::core::convert::TryInto<CommentSideInput, Error: ::core::fmt::Display>, \
          lines: impl crate::IntoIntegers<K0>, labels: impl crate::IntoValues<::std::string::String, K1>) -> Self {",
-        "let mut invalid_value = codec::InvalidValue::default(); Self { side: invalid_value.check(\"side\", \
+        "let mut invalid_values = codec::InvalidValues::default(); Self { side: invalid_values.check(\"side\", \
          ::core::convert::TryInto::<CommentSideInput>::try_into(side))\
          .unwrap_or_else(<CommentSideInput as codec::NamedStrings>::placeholder)",
-        "lines: invalid_value.check(\"lines\", crate::api::into_values::Integers::integers(lines)).unwrap_or_default()",
-        "note: ::core::default::Default::default(), invalid_value }",
+        "lines: invalid_values.check(\"lines\", crate::api::into_values::Integers::integers(lines)).unwrap_or_default()",
+        "note: ::core::default::Default::default(), invalid_values }",
         "pub fn position(mut self, value: impl crate::IntoInteger) -> Self { self.position = \
-         self.invalid_value.check(\"position\", crate::IntoInteger::into_integer(value)); self }",
+         self.invalid_values.check(\"position\", crate::IntoInteger::into_integer(value)); self }",
         "pub fn until(mut self, value: impl crate::IntoTimestamp) -> Self",
         "pub fn day(mut self, value: impl crate::IntoDate) -> Self",
         "pub fn inputs(mut self, value: impl ::serde::Serialize) -> Self",
         "pub fn tags(mut self, value: impl ::core::iter::IntoIterator<Item = (impl ::core::convert::Into<::std::string::String>, \
          impl ::core::convert::TryInto<::std::string::String, Error: ::core::fmt::Display>)>) -> Self { self.tags = \
-         self.invalid_value.check(\"tags\", codec::to_map::<::std::string::String>(value)); self }",
+         self.invalid_values.check(\"tags\", codec::to_map::<::std::string::String>(value)); self }",
         "pub fn external_id(mut self, value: impl crate::IntoText) -> Self { self.external_id = \
          ::core::option::Option::Some(crate::IntoText::into_text(value)); self }",
         "pub fn text(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self",
         "pub fn note(mut self, value: impl ::core::convert::Into<::core::option::Option<i64>>) -> Self",
-        "self.invalid_value.report() } }",
+        "self.invalid_values.report() } }",
     ] {
         assert_contains(&source, part);
     }
@@ -747,7 +749,11 @@ fn a_request_record_accepts_the_values_that_calls_accept() {
     // A record of text only accepts any value.
     let schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
     let source = ok(written(&with_body(reference("comment"), json!({ "comment": schema }))));
-    assert!(!source.contains("invalid_value"), "{source}");
+    assert_contains(
+        &source,
+        "#[derive(Clone, Debug, Default)]\n#[non_exhaustive]\npub struct CommentInput {",
+    );
+    assert!(!source.contains("invalid_values"), "{source}");
 }
 
 #[test]
