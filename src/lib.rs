@@ -91,6 +91,7 @@ pub use policy::rate_limit::RateLimiter;
 
 pub use api::id_or_name::IdOrName;
 pub use api::integers::{IntoInteger, InvalidInteger};
+pub use api::into_enum::IntoEnum;
 pub use api::into_text::{IntoList, IntoText};
 pub use api::into_values::{IntoIntegers, IntoValues};
 pub use api::operation::{MissingBody, Operation, OperationParameter, ParameterLocation};

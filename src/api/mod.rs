@@ -5,6 +5,7 @@
 pub(crate) mod default_resource;
 pub(crate) mod id_or_name;
 pub(crate) mod integers;
+pub(crate) mod into_enum;
 pub(crate) mod into_text;
 pub(crate) mod into_values;
 pub(crate) mod operation;

@@ -36,7 +36,7 @@ pub(crate) use record::{
     write_optional_field,
 };
 pub use strings::UnknownEnumValue;
-pub(crate) use strings::{NamedStrings, from_name, unknown_value};
+pub(crate) use strings::{EnumText, NamedStrings, convert_name, from_name, parse_name};
 pub(crate) use time::read_timestamp;
 pub(crate) use union::{DecideVariant, Discriminant, Shape, Union, decide, undecided};
 pub use unknown::UnknownProperties;
@@ -118,11 +118,13 @@ macro_rules! open_enum {
                 match self { $(Self::$ident => $text,)* Self::Unknown(other) => other }
             }
         }
+        impl $crate::codec::EnumText for $name {
+            #[inline] fn text(&self) -> &str { self.as_str() }
+        }
         impl $crate::codec::NamedStrings for $name {
             const KNOWN: &'static [Self] = Self::KNOWN;
-            #[inline] fn text(&self) -> &str { self.as_str() }
+            #[inline] fn unnamed(text: String) -> Self { Self::Unknown(text) }
             #[inline] fn unknown(text: &str) -> Option<Self> { Some(Self::Unknown(text.to_owned())) }
-            #[inline] fn placeholder() -> Self { Self::Unknown(String::new()) }
         }
         impl Default for $name {
             #[inline] fn default() -> Self { Self::Unknown(String::new()) }
@@ -167,15 +169,18 @@ macro_rules! closed_enum {
                 match self { $(Self::$ident => $text,)* Self::Other(other) => other }
             }
         }
+        impl $crate::codec::EnumText for $name {
+            #[inline] fn text(&self) -> &str { self.as_str() }
+            #[inline] fn is_other(&self) -> bool { matches!(self, Self::Other(_)) }
+        }
         impl $crate::codec::NamedStrings for $name {
             const KNOWN: &'static [Self] = Self::KNOWN;
-            #[inline] fn text(&self) -> &str { self.as_str() }
-            #[inline] fn placeholder() -> Self { Self::Other(String::new()) }
+            #[inline] fn unnamed(text: String) -> Self { Self::Other(text) }
         }
         impl TryFrom<&str> for $name {
             type Error = $crate::codec::UnknownEnumValue;
             #[inline] fn try_from(text: &str) -> ::core::result::Result<Self, $crate::codec::UnknownEnumValue> {
-                $crate::codec::from_name(text).ok_or_else(|| $crate::codec::unknown_value::<Self>(text))
+                $crate::codec::parse_name(text)
             }
         }
         impl TryFrom<String> for $name {

@@ -6,21 +6,65 @@ use serde::de::{self, Deserializer, Visitor};
 
 use crate::sanitize;
 
-/// An enum whose values are strings that the description names.
-pub(crate) trait NamedStrings: Clone + 'static {
-    /// The values that the description names.
-    const KNOWN: &'static [Self];
-
+/// Text, or a value of an enum.
+// A trait of its own, so that references have it: no implementation for all enums allows another for references.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither text nor a value of an enum",
+    note = "pass text or a value of an enum of `octowire::types`, or implement `octowire::IntoEnum`"
+)]
+pub(crate) trait EnumText {
     /// Returns the value in JSON notation.
     fn text(&self) -> &str;
 
-    /// Returns the variant for a string that the description does not name, if there is one.
+    /// Returns whether the caller names a value that the description lacks.
+    fn is_other(&self) -> bool {
+        false
+    }
+}
+
+impl EnumText for str {
+    #[inline]
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl EnumText for String {
+    #[inline]
+    fn text(&self) -> &str {
+        self
+    }
+}
+
+impl<T: EnumText + ?Sized> EnumText for &T {
+    #[inline]
+    fn text(&self) -> &str {
+        (**self).text()
+    }
+
+    #[inline]
+    fn is_other(&self) -> bool {
+        (**self).is_other()
+    }
+}
+
+/// An enum whose values are strings that the description names.
+pub(crate) trait NamedStrings: EnumText + Clone + 'static {
+    /// The values that the description names.
+    const KNOWN: &'static [Self];
+
+    /// Returns the variant for a string that the description does not name.
+    fn unnamed(text: String) -> Self;
+
+    /// Returns the variant for such a string of a response, if there is one.
     fn unknown(_text: &str) -> Option<Self> {
         None
     }
 
     /// Returns a value in place of an invalid one, in a record that is not sent.
-    fn placeholder() -> Self;
+    fn placeholder() -> Self {
+        Self::unnamed(String::new())
+    }
 
     /// Reads any string.
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -36,10 +80,31 @@ pub(crate) fn from_name<T: NamedStrings>(text: &str) -> Option<T> {
     T::KNOWN.iter().find(|known| known.text() == text).cloned()
 }
 
+/// Finds the value with this name.
+///
+/// # Errors
+/// If the enum has none.
+pub(crate) fn parse_name<T: NamedStrings>(text: &str) -> Result<T, UnknownEnumValue> {
+    from_name(text).ok_or_else(|| unknown_value::<T>(text))
+}
+
+/// Finds the value of an enum by text, or by a value of another enum. One that the caller names explicitly is kept, even
+/// if the enum lacks it.
+///
+/// # Errors
+/// If the enum lacks it.
+pub(crate) fn convert_name<T: NamedStrings>(value: &impl EnumText) -> Result<T, UnknownEnumValue> {
+    let text = value.text();
+    match from_name(text) {
+        None if value.is_other() => Ok(T::unnamed(text.to_owned())),
+        named => named.ok_or_else(|| unknown_value::<T>(text)),
+    }
+}
+
 /// Lists the values.
 #[cold]
-pub(crate) fn unknown_value<T: NamedStrings>(text: &str) -> UnknownEnumValue {
-    let known: Vec<&str> = T::KNOWN.iter().map(NamedStrings::text).collect();
+fn unknown_value<T: NamedStrings>(text: &str) -> UnknownEnumValue {
+    let known: Vec<&str> = T::KNOWN.iter().map(EnumText::text).collect();
     let text = sanitize::text(text, MAX_VALUE_CHARS);
     UnknownEnumValue { message: format!("`{text}` is not one of `{}`", known.join("`, `")) }
 }

@@ -18,6 +18,7 @@ use super::body::Body;
 use super::path_values::PathValue;
 use super::{RequestBody, RequestDraft, Target, spec};
 use crate::api::integers::IntoInteger;
+use crate::api::into_enum::IntoEnum;
 use crate::api::into_text::{IntoList, IntoText};
 use crate::api::into_values::{IntoIntegers, IntoValues};
 use crate::api::timestamps::{IntoDate, IntoTimeRange, IntoTimestamp};
@@ -41,6 +42,12 @@ impl RequestDraft {
     /// Sets a path parameter to an integer.
     pub(crate) fn set_path_integer(&mut self, index: usize, value: impl IntoInteger) {
         self.path_value(index, value.into_integer().map(PathValue::Integer));
+    }
+
+    /// Sets a path parameter to the value of an enum.
+    pub(crate) fn set_path_enum<T: Display>(&mut self, index: usize, value: impl IntoEnum<T>) {
+        let value = value.into_enum();
+        self.path_value(index, value.map(|value| PathValue::Text(value.to_string())));
     }
 
     /// Sets a path parameter to text.
@@ -89,6 +96,15 @@ impl RequestDraft {
     /// Sets a query parameter to an integer.
     pub(crate) fn set_query_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         self.query_value(name, value.into_integer());
+    }
+
+    /// Sets a query parameter to the value of an enum.
+    pub(crate) fn set_query_enum<T: Display + 'static>(
+        &mut self,
+        name: &'static str,
+        value: impl IntoEnum<T>,
+    ) {
+        self.query_value(name, value.into_enum());
     }
 
     /// Sets a query parameter to text.
@@ -210,6 +226,15 @@ impl RequestDraft {
     /// Sets a property of the JSON body to an integer.
     pub(crate) fn set_field_integer(&mut self, name: &'static str, value: impl IntoInteger) {
         self.field_value(name, value.into_integer());
+    }
+
+    /// Sets a property of the JSON body to the value of an enum.
+    pub(crate) fn set_field_enum<T: Serialize>(
+        &mut self,
+        name: &'static str,
+        value: impl IntoEnum<T>,
+    ) {
+        self.field_value(name, value.into_enum());
     }
 
     /// Sets a property of the JSON body to text.

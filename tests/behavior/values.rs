@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use octowire::types::{
     ChecksCreateBodyOutputAnnotationsItem as Annotation, ContentFile, Deployment, IssueLabelsItem,
-    IssueState, IssuesCreateMilestoneBody, PullRequest, PullRequestState,
+    IssueState, IssueStateInput, IssuesCreateMilestoneBody, PullRequest, PullRequestState,
     PullsCreateReviewBodyCommentsItem as Comment, ReposCreateDeploymentBody,
     ReposCreateDeploymentResponse, ReposGetContentResponse,
 };
@@ -235,4 +235,32 @@ async fn a_valid_value_of_a_record_corrects_an_invalid_one() {
     let milestone = client.issues().create_milestone().owner("o").repo("r");
     milestone.json(body).into_request().send_empty().await.unwrap();
     assert_eq!(sent(&server), json!({ "title": "t", "state": "open" }));
+}
+
+#[tokio::test]
+async fn a_setter_accepts_the_enum_of_a_response() {
+    let (server, client) = accepting().await;
+    let mut pull = PullRequest::default();
+    pull.state = PullRequestState::Closed;
+    let update = || client.issues().update().owner("o").repo("r").issue_number(1);
+    for call in [update().state(&pull.state), update().state(pull.state.clone())] {
+        call.into_request().send_empty().await.unwrap();
+        assert_eq!(sent(&server), json!({ "state": "closed" }));
+    }
+    let list = || client.issues().list_for_repo().owner("o").repo("r");
+    // The enum of another request.
+    for call in [list().state(&pull.state), list().state(IssueStateInput::Closed)] {
+        call.into_request().send_empty().await.unwrap();
+        assert!(server.requests().last().unwrap().target.ends_with("?state=closed"));
+    }
+    let body = IssuesCreateMilestoneBody::new("t").state(&pull.state);
+    assert_eq!(serde_json::to_value(body).unwrap(), json!({ "title": "t", "state": "closed" }));
+
+    // A value that GitHub's description does not name, as in a response, and as the caller names it.
+    pull.state = serde_json::from_value(json!("paused")).unwrap();
+    let said = r#"invalid body property "state": `paused` is not one of `open`, `closed`"#;
+    rejected(update().state(pull.state).send().await, said);
+    let paused = IssueStateInput::Other("paused".to_owned());
+    update().state(paused).into_request().send_empty().await.unwrap();
+    assert_eq!(sent(&server), json!({ "state": "paused" }));
 }

@@ -23,7 +23,7 @@ use std::fmt::Write;
 
 use crate::error::{Error, Result};
 use crate::lower::ApiModel;
-use crate::model::Type;
+use crate::model::{Kind, Type, resolved};
 use crate::operations::Output;
 use crate::reserved_scopes::ReservedScopes;
 
@@ -90,7 +90,7 @@ pub fn unions(api: &ApiModel) -> String {
 
 fn too_large(api: &ApiModel) -> Result<()> {
     for (name, definition) in &api.types {
-        if let crate::model::Kind::Struct(fields) = &definition.kind
+        if let Kind::Struct(fields) = &definition.kind
             && fields.len() > MAX_FIELDS
         {
             let message = format!("{name} has {} properties, more than {MAX_FIELDS}", fields.len());
@@ -111,6 +111,12 @@ fn is_json(of: &Type) -> bool {
 /// Returns whether this is an object with any properties.
 fn is_object(of: &Type) -> bool {
     matches!(of, Type::Map(of) if is_json(of))
+}
+
+/// Returns whether this is an enum of strings.
+fn is_enum(api: &ApiModel, of: &Type) -> bool {
+    let Type::Named(name) = of else { return false };
+    matches!(resolved(name, &api.types), Some((_, Kind::Enum(_))))
 }
 
 /// Returns whether this is a time, which is sent in GitHub's notation.

@@ -198,24 +198,24 @@ fn conversion(api: &ApiModel, of: &Type, argument: &str, kind: &str) -> Option<C
             let of = render_type(of, "");
             default(&setters::named_values(&of), &format!("codec::to_map::<{of}>"))
         }
-        Type::Named(name) => Conversion {
-            placeholder: match resolved(name, &api.types)?.1 {
-                Kind::Enum(_) => {
-                    format!("unwrap_or_else(<{name} as codec::NamedStrings>::placeholder)")
-                }
-                Kind::Union(variants) => {
-                    let object = unions::variant_of_json(variants)?;
-                    format!(
-                        "unwrap_or_else(|| {name}::{}(::core::default::Default::default()))",
-                        object.ident
-                    )
-                }
-                Kind::Struct(_) | Kind::Alias(_) => return None,
+        Type::Named(name) => match resolved(name, &api.types)?.1 {
+            Kind::Enum(_) => Conversion {
+                placeholder: format!(
+                    "unwrap_or_else(<{name} as codec::NamedStrings>::placeholder)"
+                ),
+                ..default(&setters::enum_of(name), &format!("crate::IntoEnum::<{name}>::into_enum"))
             },
-            ..default(
-                &setters::into(name),
-                &format!("::core::convert::TryInto::<{name}>::try_into"),
-            )
+            Kind::Union(variants) => Conversion {
+                placeholder: format!(
+                    "unwrap_or_else(|| {name}::{}(::core::default::Default::default()))",
+                    unions::variant_of_json(variants)?.ident
+                ),
+                ..default(
+                    &setters::into(name),
+                    &format!("::core::convert::TryInto::<{name}>::try_into"),
+                )
+            },
+            Kind::Struct(_) | Kind::Alias(_) => return None,
         },
         _ => return None,
     })

@@ -4,7 +4,9 @@ use std::fmt::{self, Write};
 
 use super::docs::doc;
 use super::operation_table::wire_name;
-use super::{is_date, is_integer, is_object, is_text, is_time, option, render_type, texts};
+use super::{
+    is_date, is_enum, is_integer, is_object, is_text, is_time, option, render_type, texts,
+};
 use crate::lower::{ApiModel, Base64Setter, Body, ParameterModel, Property};
 use crate::model::Type;
 use crate::operations::{Parameter, Text, is_id};
@@ -28,6 +30,10 @@ pub(super) fn parameter_setter(
         }
         ("path", of, Text::Mixed) if is_text(of) => {
             scalar_setter(out, ident, TEXT, &format!("set_path_text({index}, "))
+        }
+        ("path", of, _) if is_enum(api, of) => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &enum_of(&of), &format!("set_path_enum::<{of}>({index}, "))
         }
         ("path", of, _) => {
             let of = render_type(of, "types::");
@@ -63,6 +69,10 @@ pub(super) fn parameter_setter(
         ("query", of, Text::TimeRange) if is_text(of) => {
             scalar_setter(out, ident, TIME_RANGE, &format!("set_query_time_range({name:?}, "))
         }
+        ("query", of, _) if is_enum(api, of) => {
+            let of = render_type(of, "types::");
+            scalar_setter(out, ident, &enum_of(&of), &format!("set_query_enum::<{of}>({name:?}, "))
+        }
         ("query", of, _) => {
             let of = render_type(of, "types::");
             scalar_setter(out, ident, &into(&of), &format!("set_query::<{of}>({name:?}, "))
@@ -91,6 +101,11 @@ const TIME_RANGE: &str = "crate::IntoTimeRange";
 
 /// The input of setters of objects with any properties.
 const OBJECT: &str = "::serde::Serialize";
+
+/// The inputs of setters of enums.
+pub(super) fn enum_of(of: &str) -> String {
+    format!("crate::IntoEnum<{of}>")
+}
 
 /// The inputs of setters of other types.
 pub(super) fn into(of: &str) -> String {
@@ -177,6 +192,11 @@ fn property_setter(out: &mut String, api: &ApiModel, property: &Property) -> fmt
         }
         of if is_text(of) && is_id(name) => {
             scalar_setter(out, ident, TEXT, &format!("set_field_text({name:?}, "))?;
+        }
+        of if is_enum(api, of) => {
+            let of = render_type(of, "types::");
+            let set = format!("set_field_enum::<{of}>({name:?}, ");
+            scalar_setter(out, ident, &enum_of(&of), &set)?;
         }
         of => {
             let of = render_type(of, "types::");

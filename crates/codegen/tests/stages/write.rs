@@ -255,6 +255,7 @@ fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
             { "name": "day", "in": "query", "schema": { "type": "string", "format": "date" } },
             { "name": "since", "in": "query", "schema": { "type": "string", "format": "date-time" } },
             { "name": "q", "in": "query", "schema": { "type": "string" } },
+            { "name": "sort", "in": "query", "schema": { "type": "string", "enum": ["a", "b"] } },
         ]),
     )));
     for (setter, of, call) in [
@@ -267,6 +268,11 @@ fn the_setter_of_a_parameter_follows_from_its_name_schema_and_description() {
         ("recursive", "value: impl crate::IntoText", "set_query_text(\"recursive\", value)"),
         ("day", "value: impl crate::IntoDate", "set_query_date(\"day\", value)"),
         ("since", "value: impl crate::IntoTimestamp", "set_query_time(\"since\", value)"),
+        (
+            "sort",
+            "value: impl crate::IntoEnum<types::TestsGetSort>",
+            "set_query_enum::<types::TestsGetSort>(\"sort\", value)",
+        ),
     ] {
         let line = format!(
             "pub fn {setter}(mut self, {of}) -> Self {{ self.0.draft_mut().{call}; self }}"
@@ -722,10 +728,10 @@ fn a_request_record_accepts_the_values_that_calls_accept() {
         "#[derive(Clone)]\n#[non_exhaustive]\npub struct CommentInput {",
         "    invalid_values: codec::InvalidValues,\n}",
         "self.invalid_values.debug(f.debug_struct(\"CommentInput\")\n.field(\"side\", &self.side)\n",
-        "pub fn new<K0, K1>(side: impl ::core::convert::TryInto<CommentSideInput, Error: ::core::fmt::Display>, \
+        "pub fn new<K0, K1>(side: impl crate::IntoEnum<CommentSideInput>, \
          lines: impl crate::IntoIntegers<K0>, labels: impl crate::IntoValues<::std::string::String, K1>) -> Self {",
         "let mut invalid_values = codec::InvalidValues::default(); Self { side: invalid_values.check(\"side\", \
-         ::core::convert::TryInto::<CommentSideInput>::try_into(side))\
+         crate::IntoEnum::<CommentSideInput>::into_enum(side))\
          .unwrap_or_else(<CommentSideInput as codec::NamedStrings>::placeholder)",
         "lines: invalid_values.check(\"lines\", crate::api::into_values::Integers::integers(lines)).unwrap_or_default()",
         "note: ::core::default::Default::default(), invalid_values }",
