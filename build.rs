@@ -68,7 +68,9 @@ fn custom(description: &Path, openapi: &Path) -> Result<CorrectedDescription> {
     let overlay = overlay::read(&openapi.join(overlay::FILE))?;
     let corrected = CorrectedDescription::read(description, &overlay)?;
     corrected.check_effective()?;
-    Ok(corrected)
+    // With all names of each shared type, which the refresh finds.
+    let type_names = corrections::read(openapi)?.type_names();
+    Ok(CorrectedDescription { type_names, ..corrected })
 }
 
 #[cfg(not(feature = "custom-openapi"))]

@@ -4,7 +4,7 @@
 //! JSONPath. The refresh writes the file from `overlay.yaml`, by the module `overlay`, which evaluates the actions on any
 //! description.
 //!
-//! The file also has the overlay's [names](crate::type_names) of generated types, as they are.
+//! The file also has the overlay's [names](crate::type_names) of generated types, with all names of each of these types.
 
 use std::collections::BTreeMap;
 use std::{fs, path::Path};

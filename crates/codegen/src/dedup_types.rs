@@ -77,14 +77,16 @@ fn name_enums(
     folded.extend(others.map(|other| (other, name.clone())));
 }
 
-/// Makes the name of an entry that of the definition which the entry describes by one of its names.
+/// Makes the name of an entry that of the definition which the entry describes by its names. Of these, the first that
+/// the build has decides.
 fn name_equal(
     types: &mut BTreeMap<String, Definition>,
     read: &mut BTreeSet<String>,
     entry: &TypeName,
     folded: &mut Folded,
 ) {
-    let (name, Some(of)) = (&entry.name, &entry.of) else { return };
+    let name = &entry.name;
+    let Some(of) = entry.of.iter().find(|of| types.contains_key(*of)) else { return };
     let first = folded.get(of).unwrap_or(of).clone();
     let Some(Definition { doc, kind }) = types.get(&first).cloned() else { return };
     if matches!(kind, Kind::Alias(_)) || first == *name {

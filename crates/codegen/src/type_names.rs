@@ -4,13 +4,16 @@
 //! Without a name of the overlay, the definition has the shortest of their names, which can be that of an
 //! unrelated operation. The names of the overlay are not those of a place, so they stay the same when GitHub
 //! uses a type in more places, or when more Cargo features are enabled.
+//!
+//! The overlay describes a type by one of its names, which not every build has. So the refresh adds
+//! [all names](TypeNames::with_all_names) of the type to what a build reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::{EnumValue, Kind, Variant};
+use crate::model::{Definition, EnumValue, Kind, Type, Variant, resolved};
 use crate::names::pascal;
 
 /// The key of the overlay with the names of types.
@@ -41,9 +44,23 @@ pub struct TypeName {
     /// Whether the values are those of enums in requests, and not of those in responses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub request: bool,
-    /// A type that equals the named one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub of: Option<String>,
+    /// The types that equal the named one, of which a build has some; one of them suffices in the overlay.
+    #[serde(default, deserialize_with = "one_or_more", skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<String>,
+}
+
+/// Reads a name, or a list of names.
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(from)? {
+        OneOrMore::One(name) => vec![name],
+        OneOrMore::More(names) => names,
+    })
 }
 
 impl TypeNames {
@@ -57,7 +74,7 @@ impl TypeNames {
             if !is_type_name(name) {
                 return fail(format!("`{name}` is not the name of a type, such as `IssueState`"));
             }
-            if values.is_empty() == of.is_none() || (*request && of.is_some()) {
+            if values.is_empty() == of.is_empty() || (*request && !of.is_empty()) {
                 return fail(format!("`{name}` needs either `values` or `of`"));
             }
             let mut sorted = values.clone();
@@ -66,7 +83,11 @@ impl TypeNames {
             if sorted.len() < values.len() {
                 return fail(format!("`{name}` has a value twice"));
             }
-            if !names.insert(name) || !targets.insert((sorted, request, of)) {
+            let is_new = match of.as_slice() {
+                [] => targets.insert((sorted, *request, None)),
+                of => of.iter().all(|of| targets.insert((Vec::new(), false, Some(of)))),
+            };
+            if !names.insert(name) || !is_new {
                 return fail(format!("`{name}` or its type is named twice"));
             }
         }
@@ -77,6 +98,31 @@ impl TypeNames {
             }
         }
         Ok(())
+    }
+
+    /// Adds all other names of its type to each entry that describes a type by its names. `types` are those of a
+    /// build of the whole description with these names.
+    #[must_use]
+    pub fn with_all_names(mut self, types: &BTreeMap<String, Definition>) -> Self {
+        let mut aliases: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
+        for (alias, definition) in types {
+            if let Kind::Alias(Type::Named(name)) = &definition.kind {
+                aliases.entry(name).or_default().push(alias);
+            }
+        }
+        for TypeName { name, of, .. } in &mut self.types {
+            let name = name.as_str();
+            let is_named = |of: &String| resolved(of, types).is_some_and(|(it, _)| it == name);
+            // Otherwise, the entry has no effect.
+            if of.iter().any(is_named) {
+                for alias in aliases.get(name).into_iter().flatten() {
+                    if !of.contains(alias) {
+                        of.push((*alias).clone());
+                    }
+                }
+            }
+        }
+        self
     }
 
     /// Renames the variants of a union that has this name.

@@ -1,5 +1,6 @@
 //! The refresh, from the old description to the new one.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
@@ -14,6 +15,7 @@ use crate::required::{self, NotRequired, OtherVersions, Version};
 use crate::source::{self, Published};
 use crate::swap::ReplacementTransaction;
 use crate::{description_versions, features, index, payloads, prune, records, report};
+use octowire_codegen::model::Definition;
 use octowire_codegen::overlay::{self, Overlay};
 use octowire_codegen::pipeline::CorrectedDescription;
 use octowire_codegen::required::relax;
@@ -125,7 +127,7 @@ pub fn run(options: &Options, source: &Source, out: &mut impl Write) -> Result<u
     if !options.check {
         let upstream = records::upstream(&vendored.upstream, &published, &records::today());
         let overlay = records::overlay_version(&overlay, &published.version)?;
-        let corrections = resolve_corrections(&published.bytes, &overlay)?;
+        let corrections = resolve_corrections(&published.bytes, &overlay, &generated.model.types)?;
         let mut files = vec![
             (DOCUMENT, published.bytes),
             (UPSTREAM, upstream.into_bytes()),
@@ -254,11 +256,16 @@ fn next(
 }
 
 /// The corrections that an overlay makes to a description, as a build reads them. Those that were found before pruning can
-/// include effects of actions that are gone.
-fn resolve_corrections(description: &[u8], overlay: &str) -> Result<String> {
+/// include effects of actions that are gone. `types` are all types that are generated from the description.
+fn resolve_corrections(
+    description: &[u8],
+    overlay: &str,
+    types: &BTreeMap<String, Definition>,
+) -> Result<String> {
     let document = serde_json::from_slice(description).map_err(Problem::failed)?;
     let corrected = CorrectedDescription::new(document, &overlay::parse(overlay)?)?;
-    Ok(corrections::render(&corrected.corrections, &corrected.type_names, overlay))
+    let type_names = corrected.type_names.with_all_names(types);
+    Ok(corrections::render(&corrected.corrections, &type_names, overlay))
 }
 
 /// Files of `openapi/` that are derived from the description and the overlay.
@@ -285,9 +292,9 @@ pub fn derived_of(root: &Path) -> Result<DerivedFiles> {
     let Vendored { document, overlay, overlay_text, not_required, reserved_scopes, .. } = vendored;
     let corrected = CorrectedDescription::new(document, &overlay)?;
     corrected.check_effective()?;
-    let CorrectedDescription { corrections, type_names, .. } = &corrected;
-    let corrections = corrections::render(corrections, type_names, &overlay_text);
     let webhooks = webhooks::describe(&corrected.document)?;
-    let generated = corrected.generate(&not_required, &reserved_scopes, Features::All)?;
+    let generated = corrected.clone().generate(&not_required, &reserved_scopes, Features::All)?;
+    let type_names = corrected.type_names.with_all_names(&generated.model.types);
+    let corrections = corrections::render(&corrected.corrections, &type_names, &overlay_text);
     Ok(DerivedFiles { index: index::index(&generated.model, &webhooks), corrections })
 }

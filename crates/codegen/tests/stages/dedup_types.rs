@@ -64,12 +64,18 @@ fn named_as(
 /// A name for the enums of responses with these values.
 fn name_of_values(name: &str, values: &[&str]) -> TypeName {
     let values = values.iter().map(|value| (*value).to_owned()).collect();
-    TypeName { name: name.to_owned(), values, request: false, of: None }
+    TypeName { name: name.to_owned(), values, request: false, of: Vec::new() }
 }
 
 /// A name for the types that are equal to another one.
 fn name_of_type(name: &str, of: &str) -> TypeName {
-    TypeName { name: name.to_owned(), values: Vec::new(), request: false, of: Some(of.to_owned()) }
+    name_of_types(name, &[of])
+}
+
+/// A name for the types that are equal to these, of which a build has some.
+fn name_of_types(name: &str, of: &[&str]) -> TypeName {
+    let of = of.iter().map(|of| (*of).to_owned()).collect();
+    TypeName { name: name.to_owned(), values: Vec::new(), request: false, of }
 }
 
 fn all_read(types: Types) -> Types {
@@ -267,6 +273,21 @@ fn the_overlay_names_a_type_by_one_of_its_equals() {
     // A build without the type does not have its name.
     let (done, _) = named_as(given.clone(), names(&[]), &[name_of_type("Owner", "Eeeee")]);
     assert!(!done.contains_key("Owner"));
+}
+
+#[test]
+fn a_build_with_any_of_the_equal_types_has_the_name_of_the_overlay() {
+    let owner = || record(&[("id", Type::path("i64"))]);
+    let entry = name_of_types("Owner", &["Aaa", "Bbbb", "Ccccc"]);
+    for present in [&["Aaa"][..], &["Bbbb"], &["Ccccc", "Bbbb"], &["Aaa", "Bbbb", "Ccccc"]] {
+        let given = types(present.iter().map(|name| (*name, owner())));
+        let (done, read) = named_as(given, names(present), from_ref(&entry));
+        assert_eq!(done["Owner"].kind, owner(), "{present:?}");
+        assert!(read.contains("Owner"));
+        for name in present {
+            assert_eq!(done[*name].kind, alias("Owner"), "{present:?}");
+        }
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use octowire_codegen::reserved_scopes::ReservedScopes;
 use octowire_codegen::select::Selection;
 use octowire_codegen::type_names::TypeNames;
 use octowire_codegen::webhooks::Webhook;
-use octowire_codegen::{Result, load, overlay, required, select, webhooks, write};
+use octowire_codegen::{Result, corrections, load, overlay, required, select, webhooks, write};
 
 fn corrected(path: &Path) -> Result<Value> {
     let corrected =
@@ -44,9 +44,9 @@ pub fn vendored() -> Value {
     VENDORED.clone()
 }
 
-/// The names of types that the overlay has.
+/// The names of types, as a build reads them.
 pub fn type_names() -> TypeNames {
-    ok(overlay::read(&openapi().join(overlay::FILE))).type_names()
+    ok(corrections::read(&openapi())).type_names()
 }
 
 /// The vendored API with all tags and without events.

@@ -73,7 +73,7 @@ pub fn with_parameters(path: &str, parameters: Value) -> Value {
 }
 
 /// A description as it is, as the first stage would correct it.
-fn uncorrected(document: &Value) -> CorrectedDescription {
+pub fn uncorrected(document: &Value) -> CorrectedDescription {
     let name = octowire_codegen::document::document_name(document);
     let (corrections, stale, type_names) = (Vec::new(), Vec::new(), TypeNames::default());
     CorrectedDescription { document: document.clone(), name, corrections, stale, type_names }

@@ -7,17 +7,21 @@ use serde_json::{Value, json};
 
 use crate::documents::{type_names, vendored};
 use crate::support::{
-    assert_contains, content, document, fails, lowered_as, names, ok, reference, with_response,
+    assert_contains, content, document, fails, lowered_as, names, ok, reference, uncorrected,
+    with_response,
 };
-use octowire_codegen::Result;
 use octowire_codegen::document::operations;
-use octowire_codegen::lower::ApiModel;
-use octowire_codegen::model::{Kind, Type, resolved};
+use octowire_codegen::function_names::function_key;
+use octowire_codegen::lower::{ApiModel, lower};
+use octowire_codegen::model::{Definition, Kind, Model, Signature, Type, resolved};
 use octowire_codegen::names::pascal;
+use octowire_codegen::operations::Operation;
 use octowire_codegen::overlay::parse;
-use octowire_codegen::select::Selection;
+use octowire_codegen::pipeline::{CorrectedDescription, Parts, SplitDescription};
+use octowire_codegen::select::{Features, Selection};
 use octowire_codegen::type_names::{TYPES, TypeName, TypeNames, VARIANTS};
-use octowire_codegen::webhooks::describe;
+use octowire_codegen::webhooks::{Webhook, describe};
+use octowire_codegen::{Result, generate, parse_progenitor, select};
 
 /// The names of an overlay with these entries.
 fn parsed(types: Value, variants: Value) -> Result<TypeNames> {
@@ -34,9 +38,12 @@ fn an_entry_names_values_or_a_type() {
         { "name": "IssueState", "values": ["open", "closed"] },
         { "name": "IssueStateInput", "values": ["open", "closed"], "request": true },
         { "name": "Owner", "of": "SimpleUser" },
+        { "name": "Reference", "of": ["TagCommit", "BranchCommit"] },
     ]);
     let names = ok(parsed(entries, json!({ "Content": { "Array": "Directory" } })));
-    assert_eq!((names.types.len(), names.variants.len()), (3, 1));
+    assert_eq!((names.types.len(), names.variants.len()), (4, 1));
+    assert_eq!(names.types[2].of, ["SimpleUser"]);
+    assert_eq!(names.types[3].of, ["TagCommit", "BranchCommit"]);
     let without = ok(parse(r#"{ "overlay": "1.0.0", "actions": [] }"#)).type_names();
     assert_eq!(without, TypeNames::default());
 }
@@ -55,6 +62,7 @@ fn an_invalid_entry_is_rejected_with_its_place() {
         (json!({ "name": "A", "values": ["x", "y", "x"] }), "`A` has a value twice"),
         (json!({ "name": "First", "values": ["y"] }), "named twice"),
         (json!({ "name": "Second", "values": ["b", "a"] }), "named twice"),
+        (json!({ "name": "Second", "of": ["B", "B"] }), "named twice"),
     ] {
         let entries = json!([{ "name": "First", "values": ["a", "b"] }, entry]);
         assert_contains(fails(parsed(entries, json!({})), "overlay", "/x-octowire-types/1"), said);
@@ -108,6 +116,105 @@ fn a_name_of_a_parameter_is_that_of_requests() {
     assert!(!api.read.contains("SortDirection") && !api.read.contains(aliases[0]));
 }
 
+#[test]
+fn the_refresh_finds_all_names_of_a_type() {
+    let user = json!({ "type": "object", "properties": { "id": { "type": "integer" } } });
+    let state = json!({ "type": "string", "enum": ["open", "closed"] });
+    let schemas = json!({ "owner": user, "author": user, "assignee": user, "state": state });
+    let parts = ["owner", "author", "assignee", "state"].map(|name| (name, reference(name)));
+    let properties: serde_json::Map<String, Value> =
+        parts.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect();
+    let given = with_response(json!({ "type": "object", "properties": properties }), schemas);
+    let entries = json!([
+        { "name": "User", "of": "Owner" },
+        { "name": "Assignee", "of": "Absent" },
+        { "name": "IssueState", "values": ["open", "closed"] },
+    ]);
+    let names = ok(parsed(entries, json!({})));
+    let nothing = Selection::Only(BTreeSet::new());
+    let api = ok(lowered_as(&given, &Selection::All, &nothing, names.clone()));
+    let all = names.with_all_names(&api.types);
+    assert_eq!(all.types[0].of, ["Owner", "Assignee", "Author"]);
+    // An entry without effect, and one that needs no names.
+    assert_eq!(all.types[1].of, ["Absent"]);
+    assert!(all.types[2].of.is_empty());
+}
+
+/// The types of the vendored description, as they are generated from all of it, lowered for some operations and
+/// webhooks only. Other tests prove that a build of these alone generates the same types.
+struct Generated {
+    types: BTreeMap<String, Definition>,
+    signatures: BTreeMap<String, Signature>,
+    parts: Parts,
+}
+
+impl Generated {
+    fn of(document: Value, type_names: TypeNames) -> Result<Self> {
+        let corrected = CorrectedDescription { type_names, ..uncorrected(&document) };
+        let split = corrected.select(Features::All)?.normalize()?.split_directions()?;
+        let SplitDescription { document, hints, parts } = split;
+        let model = parse_progenitor::read(generate::generate(&document)?, &hints)?;
+        let Model { types, signatures } = model;
+        Ok(Self { types, signatures, parts })
+    }
+
+    /// Lowers the operations and webhooks that fulfil the conditions.
+    fn lowered(
+        &self,
+        operation: impl Fn(&Operation) -> bool,
+        webhook: impl Fn(&Webhook) -> bool,
+    ) -> Result<ApiModel> {
+        let Parts { operations, webhooks, functions, type_names, .. } = &self.parts;
+        let operations: Vec<Operation> =
+            operations.iter().filter(|it| operation(it)).cloned().collect();
+        let webhooks: Vec<Webhook> = webhooks.iter().filter(|it| webhook(it)).cloned().collect();
+        let keys: BTreeSet<String> = operations
+            .iter()
+            .filter_map(|operation| functions.of_operation(&operation.id))
+            .chain(webhooks.iter().filter_map(|webhook| functions.of_webhook(&webhook.key)))
+            .map(function_key)
+            .collect();
+        let mut signatures = self.signatures.clone();
+        signatures.retain(|key, _| keys.contains(key));
+        let model = Model { types: self.types.clone(), signatures };
+        lower(model, operations, webhooks, functions, type_names)
+    }
+}
+
+#[test]
+fn a_shared_type_has_the_same_name_with_each_tag_and_each_event_alone() {
+    let (document, type_names) = (vendored(), type_names());
+    let named: BTreeSet<String> = type_names.types.iter().map(|it| it.name.clone()).collect();
+    let (tags, events): (Vec<String>, Vec<String>) = (
+        select::tags(&document).into_keys().map(str::to_owned).collect(),
+        select::events(&document).into_iter().collect(),
+    );
+    let generated = ok(Generated::of(document, type_names));
+    let all = ok(generated.lowered(|_| true, |_| true));
+    let tags = tags.iter().map(|tag| {
+        (format!("tag {tag}"), generated.lowered(|operation| operation.tag == *tag, |_| false))
+    });
+    let events = events.iter().map(|event| {
+        (format!("event {event}"), generated.lowered(|_| false, |webhook| webhook.event == *event))
+    });
+    let (mut differ, mut shared) = (Vec::new(), 0);
+    for (alone, api) in tags.chain(events) {
+        let api = ok(api);
+        for name in api.types.keys() {
+            let first = |api: &ApiModel| Some(resolved(name, &api.types)?.0.to_owned());
+            let (one, expected) = (first(&api), first(&all));
+            if expected.as_ref().is_none_or(|it| named.contains(it)) {
+                shared += 1;
+                if one != expected {
+                    differ.push(format!("{name} is {one:?} with {alone}, not {expected:?}"));
+                }
+            }
+        }
+    }
+    assert!(shared > 1_000, "{shared}");
+    assert!(differ.is_empty(), "{} differ: {differ:#?}", differ.len());
+}
+
 /// From this number of names on, the definition of a type needs a name of the overlay if the places of the names have
 /// little in common.
 const MANY: usize = 6;
@@ -157,11 +264,14 @@ fn each_type_that_many_places_share_has_a_name_of_the_overlay() {
     let api = ok(lowered_as(&document, &Selection::All, &Selection::All, type_names.clone()));
 
     // Each entry has an effect: it names the definition of the type that it describes.
-    let has_effect = |entry: &TypeName| match &entry.of {
-        Some(of) => resolved(of, &api.types).is_some_and(|(name, _)| name == entry.name),
-        None => api.types.get(&entry.name).is_some_and(|definition| {
+    let is_named = |of: &String, entry: &TypeName| {
+        resolved(of, &api.types).is_some_and(|(name, _)| name == entry.name)
+    };
+    let has_effect = |entry: &TypeName| match entry.of.as_slice() {
+        [] => api.types.get(&entry.name).is_some_and(|definition| {
             entry.matching(&definition.kind, api.read.contains(&entry.name)).is_some()
         }),
+        of => of.iter().all(|of| is_named(of, entry)),
     };
     let idle: Vec<&String> =
         type_names.types.iter().filter(|it| !has_effect(it)).map(|it| &it.name).collect();
