@@ -19,7 +19,7 @@
 //! | Name | Value | Remembered |
 //! |---|---|---|
 //! | documented for the operation | any | no |
-//! | secret name: `client_secret`, `auth` | any | yes |
+//! | secret name: `client_secret`, `auth`, `urlSignature` | any | yes |
 //! | secret or ordinary name: `key`, `code` | looks random, or is a run of 16 letters | yes |
 //! | any other, also one about a secret: `token_id` | any | no |
 //!
@@ -84,7 +84,10 @@ pub(super) fn header(name: &HeaderName, value: &HeaderValue) -> Classification {
 pub(super) fn parameter(name: &str, value: &[u8]) -> Classification {
     let name = name.to_ascii_lowercase();
     let is_named = names::is_of_secret_only(&name) && !names::is_about_value(&name);
-    if is_named || (names::is_of_secret(&name) && looks::is_random_credential(value)) {
+    if is_named
+        || names::is_of_signature(&name)
+        || (names::is_of_secret(&name) && looks::is_random_credential(value))
+    {
         Classification::Secret
     } else {
         Classification::Ordinary
@@ -382,6 +385,10 @@ mod tests {
             "Api-Key",
             "hmac",
             "bearer",
+            "signature",
+            "X-Amz-Signature",
+            // The logs and the artifacts of GitHub Actions.
+            "urlSignature",
         ] {
             for value in PLAIN.into_iter().chain(RANDOM) {
                 assert_eq!(parameter(name, value.as_bytes()), Secret, "{name}: {value}");

@@ -186,6 +186,10 @@ mod tests {
             |name| name == "token",
             empty(),
         );
+        let signed =
+            "https://a.example/signedlogcontent?urlSigningMethod=HMACV1&urlSignature=exch-signed";
+        send(&HeaderMap::new(), signed);
+        assert!(knows("exch-signed") && !knows("HMACV1"));
         assert!(!knows("exch-typed") && knows("exch-auth0r") && knows("exch-pwd pwd"));
     }
 

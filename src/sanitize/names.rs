@@ -141,6 +141,12 @@ pub(super) fn can_be_ordinary(name: &str) -> bool {
     !has_secret_word(name) && (GATEWAYS.contains(&name) || (is_key && !gives_access))
 }
 
+/// Returns whether a parameter of this name is the signature of a URL: `X-Amz-Signature`, and `urlSignature` of the logs
+/// of GitHub Actions.
+pub(super) fn is_of_signature(name: &str) -> bool {
+    words(name).next_back().is_some_and(|word| word.ends_with("signature"))
+}
+
 /// Returns whether the name suggests a secret, and no other kind of parameter.
 pub(super) fn is_of_secret_only(name: &str) -> bool {
     name != "private" && has_secret_word(name)
