@@ -4,6 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind};
+use crate::sanitize;
+
+/// Maximum length of an invalid level in the error, in characters.
+const MAX_SHOWN_CHARS: usize = 50;
 
 /// The level of a permission of a GitHub App: of the tokens of an [`Installation`](super::Installation), and in the
 /// manifest of an App that is to be registered. Each level includes those before it.
@@ -65,11 +69,13 @@ impl FromStr for PermissionLevel {
     /// Parses a level in GitHub's form, as [`as_str`](Self::as_str) returns it.
     ///
     /// # Errors
-    /// If it is another text ([`ErrorKind::InvalidRequest`]): the error lists the levels.
+    /// If it is another text ([`ErrorKind::InvalidRequest`]): the error lists the levels. It has at most 50 characters of
+    /// the text, without tokens of GitHub's formats.
     fn from_str(text: &str) -> Result<Self, Error> {
         Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or_else(|| {
             let levels = Self::ALL.map(Self::as_str).join(", ");
-            Error::new(ErrorKind::InvalidRequest, format!("invalid permission level {text:?}"))
+            let text = sanitize::text(text, MAX_SHOWN_CHARS);
+            Error::new(ErrorKind::InvalidRequest, format!("invalid permission level `{text}`"))
                 .with_advice(format!("use one of {levels}"))
         })
     }
@@ -90,5 +96,22 @@ mod tests {
             assert!(error.to_string().contains("read, write, admin"), "{error}");
             assert!(!error.to_string().contains('\n'), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_has_no_token_and_only_the_beginning_of_a_long_text() {
+        // A token in the wrong line of a file of settings.
+        let error = "ghp_0123456789abcdefABCD".parse::<PermissionLevel>().unwrap_err();
+        assert!(error.to_string().contains("invalid permission level `[hidden]`"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("0123456789"), "{error:?}");
+        for end in ["x", "ghp_0123456789abcdefABCD"] {
+            let long = format!("{} {end}", "x".repeat(MAX_SHOWN_CHARS));
+            let error = long.parse::<PermissionLevel>().unwrap_err();
+            let expected = format!("level `{}…`", "x".repeat(MAX_SHOWN_CHARS - 1));
+            assert!(error.to_string().contains(&expected), "{error}");
+        }
+        let longest = "x".repeat(MAX_SHOWN_CHARS);
+        let error = longest.parse::<PermissionLevel>().unwrap_err();
+        assert!(error.to_string().contains(&format!("`{longest}`")), "{error}");
     }
 }
