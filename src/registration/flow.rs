@@ -9,8 +9,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::debug;
+use tracing::instrument::WithSubscriber;
 use url::Url;
 
 use super::loopback::{CALLBACK_PATH, Loopback, LoopbackService, ReceivedCode, SERVER_LIMITS};
@@ -21,7 +23,6 @@ use crate::error::auth::AuthFailure;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::auth::{RegisteredApp, random_secret};
 use crate::request::invalid;
-use crate::store::run_in_background;
 use crate::{sanitize, server};
 
 /// A registration of an App that can be started: see the [module](super).
@@ -116,7 +117,8 @@ impl PendingRegistration {
     ///
     /// GitHub issues the credentials once: [save](RegisteredApp::save) them, and try again if that fails. If the future is
     /// dropped after the person has registered the App, they are lost. After the timeout, a task of the current runtime
-    /// keeps the port for an hour, and rejects each request.
+    /// keeps the port for an hour, and rejects each request. Each registration that times out keeps its own port and
+    /// its own task for so long: do not repeat it in a loop. The task belongs to no [`tracing`] span.
     ///
     /// # Errors
     /// If there was no callback in time ([`Error::is_timeout`]), such as after the person closed the page; if there were
@@ -145,11 +147,15 @@ impl PendingRegistration {
         };
         let Some(received) = received else {
             let error = timed_out(timeout, loopback.mismatches());
-            // Another program must not receive the code of a late confirmation. The server rejects it.
-            run_in_background(async move {
-                let _ = tokio::time::timeout(MAX_TIMEOUT, server).await;
-                drop(running);
-            });
+            // Another program must not receive the code of a late confirmation. The server rejects it. The task has no
+            // span: that of the caller would be open until the task ends.
+            if let Ok(runtime) = Handle::try_current() {
+                let keep_port = async move {
+                    let _ = tokio::time::timeout(MAX_TIMEOUT, server).await;
+                    drop(running);
+                };
+                runtime.spawn(keep_port.with_current_subscriber());
+            }
             return Err(error);
         };
         let outcome = pin!(async {

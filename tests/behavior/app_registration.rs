@@ -5,6 +5,7 @@ mod browser;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
@@ -24,6 +25,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::{Instrument, Subscriber, span};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use url::{Url, form_urlencoded};
 
 use crate::support::github_app::Key;
@@ -579,6 +584,30 @@ async fn the_port_is_not_free_for_an_hour_after_the_timeout() {
     sleep(Duration::from_secs(3)).await;
     let address = ("127.0.0.1", page.port().unwrap());
     assert!(TcpStream::connect(address).await.is_err(), "the port is free again");
+}
+
+/// The names of the spans that have closed.
+#[derive(Clone, Default)]
+struct ClosedSpans(Arc<Mutex<Vec<&'static str>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ClosedSpans {
+    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+        self.0.lock().unwrap().extend(context.span(&id).map(|span| span.name()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_span_of_the_caller_closes_at_the_timeout_although_the_port_is_kept() {
+    let closed = ClosedSpans::default();
+    let _guard = tracing::subscriber::set_default(Registry::default().with(closed.clone()));
+    let client = Client::builder().build().unwrap();
+    let pending = AppRegistration::new(&client, manifest()).start().await.unwrap();
+    let page = pending.url().clone();
+    let error = pending.finish().instrument(tracing::info_span!("deployment")).await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let _clock = FrozenClock::new();
+    drop(connect(&page).await);
+    assert!(closed.0.lock().unwrap().contains(&"deployment"));
 }
 
 /// As of a page that looks for servers on this machine.
