@@ -8,7 +8,8 @@ use serde::ser;
 ///
 /// The setters of a record return the record, so they cannot fail. A record with an invalid value cannot be serialized:
 /// the call that sends it fails with the first reason before anything is sent. A valid value that the setter of the
-/// same property receives removes its reason.
+/// same property receives removes its reason. An assignment to the field does not: this type sees only the values that
+/// `new` and the setters receive.
 #[derive(Clone, Default)]
 pub(crate) struct InvalidValues(Vec<(&'static str, Box<str>)>);
 

@@ -237,6 +237,26 @@ async fn a_valid_value_of_a_record_corrects_an_invalid_one() {
     assert_eq!(sent(&server), json!({ "title": "t", "state": "open" }));
 }
 
+#[test]
+fn the_setter_of_a_required_property_corrects_an_invalid_value_and_an_assignment_does_not() {
+    let reason =
+        |annotation: &Annotation| serde_json::to_value(annotation).unwrap_err().to_string();
+    let invalid = Annotation::new("src/lib.rs", "one", 2, "fatal", "Unused");
+    assert!(reason(&invalid).starts_with("start_line: "), "{}", reason(&invalid));
+
+    let mut assigned = invalid.clone();
+    assigned.start_line = 1;
+    assert!(reason(&assigned).starts_with("start_line: "), "{}", reason(&assigned));
+
+    let invalid = invalid.start_line(1);
+    assert!(reason(&invalid).starts_with("annotation_level: "), "{}", reason(&invalid));
+    let corrected = invalid.annotation_level("warning");
+    assert_eq!(corrected, Annotation::new("src/lib.rs", 1, 2, "warning", "Unused"));
+    assert_eq!((corrected.start_line, corrected.annotation_level.as_str()), (1, "warning"));
+    // The setter records an invalid value as well.
+    assert!(reason(&corrected.end_line("two")).starts_with("end_line: "));
+}
+
 #[tokio::test]
 async fn a_setter_accepts_the_enum_of_a_response() {
     let (server, client) = accepting().await;

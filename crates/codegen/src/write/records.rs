@@ -59,7 +59,8 @@ fn debug_without_internals(out: &mut String, name: &str, fields: &[Cow<Field>]) 
     writeln!(out, ") }} }}")
 }
 
-/// `new(…)` with the required properties, and a setter for each other one.
+/// `new(…)` with the required properties, and a setter for each other one. A required property whose value is checked has
+/// a setter as well, which corrects an invalid value.
 fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field>]) -> fmt::Result {
     let required: Vec<&Cow<Field>> = fields.iter().filter(|field| field.required).collect();
     let mut kinds: Vec<String> = Vec::new();
@@ -88,7 +89,8 @@ fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
     }
     let (mut fails, mut checks) = ("", "");
     if required.iter().any(|field| is_checked(api, field)) {
-        (fails, checks) = (INVALID, "let mut invalid_values = codec::InvalidValues::default(); ");
+        (fails, checks) =
+            (INVALID_IN_NEW, "let mut invalid_values = codec::InvalidValues::default(); ");
         values.push("invalid_values".to_owned());
     } else if fields.iter().any(|field| is_checked(api, field)) {
         values.push("invalid_values: ::core::default::Default::default()".to_owned());
@@ -101,13 +103,16 @@ fn constructor(out: &mut String, api: &ApiModel, name: &str, fields: &[Cow<Field
         parameters.join(", "),
         values.join(", ")
     )?;
-    for field in fields.iter().filter(|field| !field.required && !field.catch_all) {
+    let with_setter = fields
+        .iter()
+        .filter(|field| is_checked(api, field) || !(field.required || field.catch_all));
+    for field in with_setter {
         setter(out, api, field)?;
     }
     writeln!(out, "}}")
 }
 
-/// The setter of an optional property.
+/// The setter of a property that is optional, or whose value is checked.
 fn setter(out: &mut String, api: &ApiModel, field: &Field) -> fmt::Result {
     let Field { ident, name, ty, .. } = field;
     let inner = ty.unwrapped();
@@ -146,6 +151,9 @@ fn infallible(field: &Field, of: &Type, argument: &str) -> (String, String) {
 
 /// The end of the documentation of a setter that checks its value.
 const INVALID: &str = " An invalid value fails the call before it is sent.";
+/// The same for `new`.
+const INVALID_IN_NEW: &str = " An invalid value fails the call before it is sent, unless the setter of its property \
+                              receives a valid one.";
 
 /// How a setter of a request record converts its argument, if that can fail. The setters of calls accept the same, except
 /// for properties that can be `null`, which take an `Option`.

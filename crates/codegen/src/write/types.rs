@@ -19,7 +19,8 @@ pub fn write(out: &mut String, api: &ApiModel) -> fmt::Result {
         "/// The types of requests and responses, named as in GitHub's OpenAPI description.\n///\n\
          /// `==` compares records and unions by their JSON, in which `NaN` is `null`, and enums by their text, also with text:\n\
          /// `state == \"open\"`. A record of a request with an invalid value, which has no JSON, equals only a record with the\n\
-         /// same values and the same reasons.\n\
+         /// same values and the same reasons. It keeps a reason until the setter of the same property receives a valid value: an\n\
+         /// assignment to the field does not remove the reason.\n\
          #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]\n\
          #[allow(clippy::all, clippy::pedantic, deprecated)]\n\
          pub mod types {{\n\

@@ -2,7 +2,8 @@
 ///
 /// `==` compares records and unions by their JSON, in which `NaN` is `null`, and enums by their text, also with text:
 /// `state == "open"`. A record of a request with an invalid value, which has no JSON, equals only a record with the
-/// same values and the same reasons.
+/// same values and the same reasons. It keeps a reason until the setter of the same property receives a valid value: an
+/// assignment to the field does not remove the reason.
 #[allow(rustdoc::bare_urls, rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
 #[allow(clippy::all, clippy::pedantic, deprecated)]
 pub mod types {
@@ -48,10 +49,12 @@ impl ::core::fmt::Debug for InteractionLimitInput { #[inline] fn fmt(&self, f: &
 .field("expiry", &self.expiry)
 ) } }
 impl InteractionLimitInput {
-    /// With all that GitHub requires. An invalid value fails the call before it is sent.
+    /// With all that GitHub requires. An invalid value fails the call before it is sent, unless the setter of its property receives a valid one.
     #[inline] pub fn new(limit: impl crate::IntoEnum<InteractionGroupInput>) -> Self {
         let mut invalid_values = codec::InvalidValues::default(); Self { limit: invalid_values.check("limit", crate::IntoEnum::<InteractionGroupInput>::into_enum(limit)).unwrap_or_else(<InteractionGroupInput as codec::NamedStrings>::placeholder), expiry: ::core::default::Default::default(), invalid_values }
     }
+    /// Sets [`limit`](Self::limit). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn limit(mut self, value: impl crate::IntoEnum<InteractionGroupInput>) -> Self { self.limit = self.invalid_values.check("limit", crate::IntoEnum::<InteractionGroupInput>::into_enum(value)).unwrap_or_else(<InteractionGroupInput as codec::NamedStrings>::placeholder); self }
     /// Sets [`expiry`](Self::expiry). An invalid value fails the call before it is sent.
     #[inline] #[must_use] pub fn expiry(mut self, value: impl crate::IntoEnum<InteractionExpiryInput>) -> Self { self.expiry = self.invalid_values.check("expiry", crate::IntoEnum::<InteractionExpiryInput>::into_enum(value)); self }
 }
@@ -452,10 +455,12 @@ impl ::core::fmt::Debug for PrivateRegistriesCreateOrgPrivateRegistryBody { #[in
 .field("service_account", &self.service_account)
 ) } }
 impl PrivateRegistriesCreateOrgPrivateRegistryBody {
-    /// With all that GitHub requires. An invalid value fails the call before it is sent.
+    /// With all that GitHub requires. An invalid value fails the call before it is sent, unless the setter of its property receives a valid one.
     #[inline] pub fn new(registry_type: impl crate::IntoEnum<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>, url: impl ::core::convert::Into<::std::string::String>, visibility: impl crate::IntoEnum<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>) -> Self {
         let mut invalid_values = codec::InvalidValues::default(); Self { registry_type: invalid_values.check("registry_type", crate::IntoEnum::<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>::into_enum(registry_type)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType as codec::NamedStrings>::placeholder), url: url.into(), visibility: invalid_values.check("visibility", crate::IntoEnum::<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>::into_enum(visibility)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility as codec::NamedStrings>::placeholder), username: ::core::default::Default::default(), replaces_base: ::core::default::Default::default(), encrypted_value: ::core::default::Default::default(), key_id: ::core::default::Default::default(), selected_repository_ids: ::core::default::Default::default(), auth_type: ::core::default::Default::default(), tenant_id: ::core::default::Default::default(), client_id: ::core::default::Default::default(), aws_region: ::core::default::Default::default(), account_id: ::core::default::Default::default(), role_name: ::core::default::Default::default(), domain: ::core::default::Default::default(), domain_owner: ::core::default::Default::default(), jfrog_oidc_provider_name: ::core::default::Default::default(), audience: ::core::default::Default::default(), identity_mapping_name: ::core::default::Default::default(), namespace: ::core::default::Default::default(), service_slug: ::core::default::Default::default(), api_host: ::core::default::Default::default(), workload_identity_provider: ::core::default::Default::default(), service_account: ::core::default::Default::default(), invalid_values }
     }
+    /// Sets [`registry_type`](Self::registry_type). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn registry_type(mut self, value: impl crate::IntoEnum<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>) -> Self { self.registry_type = self.invalid_values.check("registry_type", crate::IntoEnum::<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType>::into_enum(value)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyRegistryType as codec::NamedStrings>::placeholder); self }
     /// Sets [`username`](Self::username).
     #[inline] #[must_use] pub fn username(mut self, value: impl ::core::convert::Into<::core::option::Option<::std::string::String>>) -> Self { self.username = ::core::option::Option::Some(value.into()); self }
     /// Sets [`replaces_base`](Self::replaces_base).
@@ -464,6 +469,8 @@ impl PrivateRegistriesCreateOrgPrivateRegistryBody {
     #[inline] #[must_use] pub fn encrypted_value(mut self, value: impl ::core::convert::Into<::std::string::String>) -> Self { self.encrypted_value = ::core::option::Option::Some(value.into()); self }
     /// Sets [`key_id`](Self::key_id).
     #[inline] #[must_use] pub fn key_id(mut self, value: impl crate::IntoText) -> Self { self.key_id = ::core::option::Option::Some(crate::IntoText::into_text(value)); self }
+    /// Sets [`visibility`](Self::visibility). An invalid value fails the call before it is sent.
+    #[inline] #[must_use] pub fn visibility(mut self, value: impl crate::IntoEnum<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>) -> Self { self.visibility = self.invalid_values.check("visibility", crate::IntoEnum::<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility>::into_enum(value)).unwrap_or_else(<PrivateRegistriesCreateOrgPrivateRegistryBodyVisibility as codec::NamedStrings>::placeholder); self }
     /// Sets [`selected_repository_ids`](Self::selected_repository_ids). An invalid value fails the call before it is sent.
     #[inline] #[must_use] pub fn selected_repository_ids<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.selected_repository_ids = self.invalid_values.check("selected_repository_ids", crate::api::into_values::Integers::integers(value)); self }
     /// Sets [`auth_type`](Self::auth_type). An invalid value fails the call before it is sent.

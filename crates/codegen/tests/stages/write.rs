@@ -763,6 +763,40 @@ fn a_request_record_accepts_the_values_that_calls_accept() {
 }
 
 #[test]
+fn a_required_property_of_a_request_record_has_a_setter_if_its_value_is_checked() {
+    let required = ["side", "line", "lines", "title", "note", "range"];
+    let schema = json!({ "type": "object", "required": required, "properties": {
+        "side": { "type": "string", "enum": ["LEFT", "RIGHT"] },
+        "line": { "type": "integer" },
+        "lines": { "type": "array", "items": { "type": "integer" } },
+        "title": { "type": "string" },
+        "note": { "type": "integer", "nullable": true },
+        "range": { "type": "object", "properties": { "text": { "type": "string" } } },
+    } });
+    let source = ok(written(&with_body(reference("comment"), json!({ "comment": schema }))));
+    for part in [
+        "/// With all that GitHub requires. An invalid value fails the call before it is sent, unless the setter of its \
+         property receives a valid one.\n",
+        "/// Sets [`side`](Self::side). An invalid value fails the call before it is sent.\n",
+        "pub fn side(mut self, value: impl crate::IntoEnum<CommentSideInput>) -> Self { self.side = \
+         self.invalid_values.check(\"side\", crate::IntoEnum::<CommentSideInput>::into_enum(value))\
+         .unwrap_or_else(<CommentSideInput as codec::NamedStrings>::placeholder); self }",
+        "pub fn line(mut self, value: impl crate::IntoInteger) -> Self { self.line = \
+         self.invalid_values.check(\"line\", crate::IntoInteger::into_integer(value)).unwrap_or_default(); self }",
+        "pub fn lines<K>(mut self, value: impl crate::IntoIntegers<K>) -> Self { self.lines = \
+         self.invalid_values.check(\"lines\", crate::api::into_values::Integers::integers(value))\
+         .unwrap_or_default(); self }",
+    ] {
+        assert_contains(&source, part);
+    }
+    // `new` takes any value of these.
+    for ident in ["title", "note", "range"] {
+        assert!(!source.contains(&format!("self.{ident} = ")), "{source}");
+    }
+    parsed(&source);
+}
+
+#[test]
 fn a_response_record_keeps_unknown_fields() {
     let read = ok(written(&with_response(reference("issue"), json!({ "issue": issue() }))));
     assert_contains(&read, "unknown_properties: codec::UnknownFields,");
