@@ -11,6 +11,8 @@
 #[doc = include_str!("../docs/guide/calls.md")]
 pub mod calls {}
 
+/// [calls]: crate::guide::calls
+///
 #[doc = include_str!("../docs/guide/content.md")]
 pub mod content {}
 
