@@ -68,6 +68,16 @@ impl Client {
     /// It is for other users of GitHub's tokens: `git` over HTTPS, as the password of the user `x-access-token`, or a
     /// package registry.
     ///
+    /// ```no_run
+    /// # async fn example(client: octowire::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = client.access_token().await?.ok_or("the client has no credential")?;
+    /// let mut status = std::process::Command::new("gh");
+    /// status.args(["auth", "status"]).env("GH_TOKEN", token.expose_secret());
+    /// # let _ = status;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If no token is available.
     pub async fn access_token(&self) -> Result<Option<AccessToken>> {

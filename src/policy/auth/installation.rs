@@ -119,9 +119,24 @@ impl Installation {
         Self::new(Target::User(Into::<String>::into(user).into()))
     }
 
-    /// Selects the installation that [has access to a
-    /// repository](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app);
-    /// the client looks it up on first use. Its tokens are not restricted to the repository.
+    /// Selects the installation that has access to a repository, **without restricting its tokens to the repository**.
+    ///
+    /// They have access to all repositories of the installation, with all its permissions, unless
+    /// [`repositories`](Self::repositories) and [`permissions`](Self::permissions) restrict them. The client [looks the
+    /// installation
+    /// up](https://docs.github.com/en/rest/apps/apps#get-a-repository-installation-for-the-authenticated-app) on first
+    /// use.
+    ///
+    /// ```
+    /// use octowire::auth::Installation;
+    /// use octowire::auth::PermissionLevel::Read;
+    ///
+    /// // A token for this repository alone, and only to read its files.
+    /// let narrow = Installation::for_repo("octo-org", "hello-world")
+    ///     .repositories(["hello-world"])
+    ///     .permissions([("contents", Read)]);
+    /// # let _ = narrow;
+    /// ```
     pub fn for_repo(owner: impl Into<String>, repo: impl Into<String>) -> Self {
         Self::new(Target::Repo(Box::new([owner.into(), repo.into()])))
     }
