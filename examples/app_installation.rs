@@ -24,8 +24,6 @@ use std::error::Error;
 
 use octowire::Client;
 use octowire::auth::{App, AuthFailure, Installation};
-use octowire::http::Method;
-use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -59,14 +57,16 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
     );
 
     // The App itself, for the few endpoints that require its JWT.
-    let installations = github.as_app()?;
-    let installations = installations.request(Method::GET, "/app/installations");
-    for installation in installations.send::<Vec<Value>>().await? {
-        let Some(id) = installation["id"].as_u64() else { continue };
+    let mut installations = github.as_app()?.apps().list_installations().stream();
+    while let Some(installation) = installations.try_next().await? {
         // A handle for another installation shares connections, settings and the JWT. Its token only has the
         // permissions that this loop needs.
-        let reader = github.installation(Installation::id(id).permission("metadata", "read"))?;
-        let (login, count) = (&installation["account"]["login"], repositories(&reader).await?);
+        let selected = Installation::id(installation.id).permission("metadata", "read");
+        let reader = github.installation(selected)?;
+        // The account is a user, an organization or an enterprise.
+        let account = installation.account.as_ref().and_then(|account| account.as_user());
+        let login = account.map_or("an enterprise", |account| account.login.as_str());
+        let count = repositories(&reader).await?;
         println!("{} ({login}): {count} repositories", reader.identity());
     }
 
@@ -82,8 +82,7 @@ async fn work(github: &Client) -> Result<(), Box<dyn Error>> {
 }
 
 /// The number of repositories that a client can access.
-async fn repositories(github: &Client) -> octowire::Result<u64> {
-    let response =
-        github.request(Method::GET, "/installation/repositories").send::<Value>().await?;
-    Ok(response["total_count"].as_u64().unwrap_or_default())
+async fn repositories(github: &Client) -> octowire::Result<i64> {
+    let accessible = github.apps().list_repos_accessible_to_installation().send().await?;
+    Ok(accessible.total_count)
 }

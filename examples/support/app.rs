@@ -14,6 +14,10 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPub
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use octowire::chrono::{DateTime, TimeDelta, Utc};
+use octowire::types::{
+    AppsListInstallationsResponseItem, AppsListReposAccessibleToInstallationResponse,
+    AppsListReposAccessibleToInstallationResponseRepositoriesItem, SimpleUser,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -84,9 +88,7 @@ fn reply(
     let is_app = verify(bearer, public_key);
     match segments[..] {
         ["app", "installations"] if is_app => {
-            let one =
-                |(login, id): &(&str, u64)| json!({ "id": id, "account": { "login": login } });
-            ("200 OK", ACCOUNTS.iter().map(one).collect())
+            ("200 OK", ACCOUNTS.iter().map(|(login, id)| installation(login, *id)).collect())
         }
         ["orgs" | "users", login, "installation"] if is_app => {
             match ACCOUNTS.iter().find(|(account, _)| *account == login) {
@@ -104,11 +106,30 @@ fn reply(
             let id = tokens[bearer];
             let owner =
                 ACCOUNTS.iter().find(|(_, known)| *known == id).map_or("?", |(login, _)| login);
-            let one = json!({ "full_name": format!("{owner}/hello-world") });
-            ("200 OK", json!({ "total_count": 1, "repositories": [one] }))
+            ("200 OK", repositories(owner))
         }
         _ => ("401 Unauthorized", json!({ "message": "Bad credentials" })),
     }
+}
+
+/// An installation with the properties that the program reads; the others have defaults.
+fn installation(login: &str, id: u64) -> Value {
+    let mut account = SimpleUser::default();
+    account.login = login.to_owned();
+    let mut installation = AppsListInstallationsResponseItem::default();
+    installation.id = id.try_into().unwrap_or_default();
+    installation.account = Some(account.into());
+    json!(installation)
+}
+
+/// The repositories of an account: one.
+fn repositories(owner: &str) -> Value {
+    let mut repository = AppsListReposAccessibleToInstallationResponseRepositoriesItem::default();
+    repository.full_name = format!("{owner}/hello-world");
+    let mut accessible = AppsListReposAccessibleToInstallationResponse::default();
+    accessible.total_count = 1;
+    accessible.repositories = vec![repository];
+    json!(accessible)
 }
 
 fn now() -> DateTime<Utc> {
